@@ -1,0 +1,246 @@
+import { decode, encode } from "./_codec.ts";
+
+/** Room for what is read at once, and what is gathered for one write. */
+const BUFFER_SIZE = 128 * 1024;
+/** Before each frame: its kind, one byte, and its length, four. */
+const HEADER_SIZE = 5;
+
+/** What a frame carries. */
+export const FRAME_KINDS = {
+  /** A value. */
+  value: 0,
+  /** Bytes, as they are. */
+  bytes: 1,
+  /** A value for the runner itself. */
+  control: 2,
+} as const;
+
+/** One of {@linkcode FRAME_KINDS}. */
+export type FrameKind = typeof FRAME_KINDS[keyof typeof FRAME_KINDS];
+
+/** Whom a {@linkcode Channel} tells. */
+export interface ChannelListener {
+  /** Called with each message, in order. */
+  message(message: unknown): void;
+  /** Called with each message of the runner itself, in order. */
+  control(message: unknown): void;
+  /** Called once, when the other end has closed or is gone. */
+  end(): void;
+}
+
+/** The parts of a connection that a {@linkcode Channel} uses. */
+export interface ChannelConn {
+  /** Reads what is there. */
+  read(into: Uint8Array): Promise<number | null>;
+  /** Writes some of the bytes. */
+  write(bytes: Uint8Array): Promise<number>;
+  /** Closes both ways. */
+  close(): void;
+  /** Keeps the program alive. */
+  ref(): void;
+  /** Lets the program end. */
+  unref(): void;
+}
+
+/**
+ * Frames over a stream connection: what is posted while a write is under way
+ * goes with the next one, and one read takes as many frames as have come.
+ */
+export class Channel {
+  #conn: ChannelConn | null = null;
+  #listener: ChannelListener;
+  #gathered: Uint8Array<ArrayBuffer> = new Uint8Array(BUFFER_SIZE);
+  #spare: Uint8Array<ArrayBuffer> = new Uint8Array(BUFFER_SIZE);
+  #length = 0;
+  #sending = 0;
+  #writing: Promise<void> | null = null;
+  #referenced = true;
+  #closed = false;
+
+  /**
+   * Constructs a channel, which keeps what is sent until `run()`.
+   *
+   * @param listener Whom to tell.
+   */
+  constructor(listener: ChannelListener) {
+    this.#listener = listener;
+  }
+
+  /** How many bytes wait to be sent. */
+  get backlog(): number {
+    return this.#length + this.#sending;
+  }
+
+  /**
+   * Sends a message.
+   *
+   * @param message What is to cross, copied before this returns.
+   */
+  post(message: unknown): void {
+    if (this.#closed) return;
+    if (message instanceof Uint8Array && message.constructor === Uint8Array) {
+      this.#append(FRAME_KINDS.bytes, message);
+    } else {
+      this.#append(FRAME_KINDS.value, encode(message));
+    }
+  }
+
+  /**
+   * Sends what {@linkcode encode} wrote.
+   *
+   * @param kind What it is.
+   * @param bytes The encoded value.
+   */
+  send(kind: FrameKind, bytes: Uint8Array): void {
+    if (!this.#closed) this.#append(kind, bytes);
+  }
+
+  /** Settles when everything sent has been handed to the system. */
+  async flushed(): Promise<void> {
+    while (this.#writing !== null) await this.#writing;
+  }
+
+  /** Makes what is read keep the program alive. */
+  ref(): void {
+    this.#referenced = true;
+    this.#conn?.ref();
+  }
+
+  /** Lets the program end while nothing is read. */
+  unref(): void {
+    this.#referenced = false;
+    this.#conn?.unref();
+  }
+
+  /** Closes the connection; what has not been sent is lost. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#length = 0;
+    try {
+      this.#conn?.close();
+    } catch {
+      // Closed already, by its other end's reset.
+    }
+  }
+
+  /**
+   * Reads until the other end closes; never rejects for what that does.
+   *
+   * @param conn The connection, the channel's own from now on.
+   */
+  async run(conn: ChannelConn): Promise<void> {
+    this.#conn = conn;
+    if (!this.#referenced) conn.unref();
+    if (this.#closed) conn.close();
+    else if (this.#length > 0) this.#writing = this.#write(conn);
+    let buffer = new Uint8Array(BUFFER_SIZE);
+    let length = 0;
+    while (!this.#closed) {
+      let count: number | null;
+      try {
+        count = await conn.read(buffer.subarray(length));
+      } catch {
+        break;
+      }
+      if (count === null) break;
+      length += count;
+      const used = this.#deliver(buffer, length);
+      const needed = this.#needed(buffer, used, length);
+      length -= used;
+      if (needed > buffer.length) {
+        const larger = new Uint8Array(needed);
+        larger.set(buffer.subarray(used, used + length));
+        buffer = larger;
+      } else if (buffer.length > BUFFER_SIZE && needed <= BUFFER_SIZE) {
+        const smaller = new Uint8Array(Math.max(BUFFER_SIZE, length));
+        smaller.set(buffer.subarray(used, used + length));
+        buffer = smaller;
+      } else if (used > 0) {
+        buffer.copyWithin(0, used, used + length);
+      }
+    }
+    this.close();
+    this.#listener.end();
+  }
+
+  /** How long the frame that begins at `start` is, or might be. */
+  #needed(buffer: Uint8Array, start: number, end: number): number {
+    return end - start < HEADER_SIZE
+      ? HEADER_SIZE
+      : HEADER_SIZE + readLength(buffer, start);
+  }
+
+  /** Delivers the whole frames of a buffer, and tells where they end. */
+  #deliver(buffer: Uint8Array<ArrayBuffer>, length: number): number {
+    let start = 0;
+    while (length - start >= HEADER_SIZE && !this.#closed) {
+      const from = start + HEADER_SIZE;
+      const to = from + readLength(buffer, start);
+      if (to > length) break;
+      const kind = buffer[start];
+      start = to;
+      // A copy: what is decoded may keep parts of it.
+      const bytes = buffer.slice(from, to);
+      if (kind === FRAME_KINDS.bytes) this.#listener.message(bytes);
+      else if (kind === FRAME_KINDS.value) {
+        this.#listener.message(decode(bytes));
+      } else this.#listener.control(decode(bytes));
+    }
+    return start;
+  }
+
+  #append(kind: FrameKind, bytes: Uint8Array): void {
+    const start = this.#length;
+    const end = start + HEADER_SIZE + bytes.length;
+    if (end > this.#gathered.length) {
+      const larger = new Uint8Array(Math.max(end, this.#gathered.length * 2));
+      larger.set(this.#gathered.subarray(0, start));
+      this.#gathered = larger;
+    }
+    const gathered = this.#gathered;
+    gathered[start] = kind;
+    writeLength(gathered, start, bytes.length);
+    gathered.set(bytes, start + HEADER_SIZE);
+    this.#length = end;
+    if (this.#conn !== null) this.#writing ??= this.#write(this.#conn);
+  }
+
+  async #write(conn: ChannelConn): Promise<void> {
+    // Let the rest of this tick's messages join the first.
+    await undefined;
+    while (this.#length > 0) {
+      const bytes = this.#gathered.subarray(0, this.#length);
+      this.#sending = bytes.length;
+      [this.#gathered, this.#spare] = [this.#spare, this.#gathered];
+      this.#length = 0;
+      try {
+        for (let sent = 0; sent < bytes.length;) {
+          sent += await conn.write(bytes.subarray(sent));
+          this.#sending = bytes.length - sent;
+        }
+      } catch {
+        // The other end is gone; the reading side says so.
+        this.#length = 0;
+        this.#sending = 0;
+        break;
+      }
+      if (this.#spare.length > 4 * BUFFER_SIZE) {
+        this.#spare = new Uint8Array(BUFFER_SIZE);
+      }
+    }
+    this.#writing = null;
+  }
+}
+
+function readLength(buffer: Uint8Array, start: number): number {
+  return buffer[start + 1]! + buffer[start + 2]! * 0x100 +
+    buffer[start + 3]! * 0x10000 + buffer[start + 4]! * 0x1000000;
+}
+
+function writeLength(buffer: Uint8Array, start: number, length: number): void {
+  buffer[start + 1] = length & 0xff;
+  buffer[start + 2] = (length >>> 8) & 0xff;
+  buffer[start + 3] = (length >>> 16) & 0xff;
+  buffer[start + 4] = length >>> 24;
+}

@@ -1,0 +1,13 @@
+/** The part of the Web Locks that this package uses. */
+export interface WebLocks {
+  /** Calls back while holding the lock, for as long as that takes. */
+  request(
+    name: string,
+    options: { ifAvailable?: boolean; signal?: AbortSignal },
+    callback: (lock: unknown) => unknown,
+  ): Promise<unknown>;
+}
+
+/** The Web Locks: Deno has them, its types don't. */
+export const webLocks: WebLocks =
+  (navigator as unknown as { locks: WebLocks }).locks;

@@ -1,0 +1,150 @@
+/**
+ * Which permissions a child process is started with.
+ *
+ * @module
+ */
+
+/** The names of all permissions, each also a flag `--allow-…`. */
+const NAMES = [
+  "run",
+  "read",
+  "write",
+  "net",
+  "env",
+  "sys",
+  "ffi",
+  "import",
+] as const;
+
+type Name = typeof NAMES[number];
+type List = readonly (string | URL)[];
+
+/** What the channel needs and the user's code must not keep. */
+export interface ChannelNeeds {
+  /** Paths that are read and written. */
+  path?: string;
+  /** What is connected to, in the form of `--allow-net`. */
+  host: string;
+  /** The environment variable that is read. */
+  variable: string;
+}
+
+/** How a child is started. */
+export interface ChildPermissions {
+  /** The flags. */
+  flags: string[];
+  /** What the child gives up before the user's code is loaded. */
+  revoke: Deno.PermissionDescriptor[];
+}
+
+function describe(name: Name, item?: string | URL): Deno.PermissionDescriptor {
+  const value = String(item);
+  switch (name) {
+    case "read":
+    case "write":
+    case "ffi":
+      return item === undefined ? { name } : { name, path: item };
+    case "net":
+    case "import":
+      return (item === undefined
+        ? { name }
+        : { name, host: value }) as Deno.PermissionDescriptor;
+    case "run":
+      return item === undefined ? { name } : { name, command: item };
+    case "env":
+      return item === undefined ? { name } : { name, variable: value };
+    case "sys":
+      return (item === undefined
+        ? { name }
+        : { name, kind: value }) as Deno.PermissionDescriptor;
+  }
+}
+
+function has(descriptor: Deno.PermissionDescriptor): boolean {
+  const status = Deno.permissions.querySync(descriptor);
+  return status.state === "granted" && !status.partial;
+}
+
+function refuse(name: Name, item?: string | URL): never {
+  throw new Deno.errors.NotCapable(
+    `Cannot give a process the permission "${name}"${
+      item === undefined ? "" : ` for "${item}"`
+    }: this program does not have it itself`,
+  );
+}
+
+/** What one permission amounts to: all of it, or a list. */
+function grant(name: Name, wanted: unknown): true | List {
+  if (wanted === "inherit") return has(describe(name)) || [];
+  if (wanted === true) return has(describe(name)) || refuse(name);
+  if (!Array.isArray(wanted)) return [];
+  const list = wanted as List;
+  for (const item of list) {
+    if (!has(describe(name, item))) refuse(name, item);
+  }
+  return list;
+}
+
+function covers(list: List, path: string): boolean {
+  return list.some((item) => {
+    const text = item instanceof URL ? decodeURIComponent(item.pathname) : item;
+    return path === text || path.startsWith(`${text.replace(/\/+$/, "")}/`);
+  });
+}
+
+function toFlag(name: Name, list: List): string {
+  // A comma separates; two of them are one.
+  const items = list.map((item) =>
+    (item instanceof URL && item.protocol === "file:"
+      ? decodeURIComponent(item.pathname)
+      : String(item)).replaceAll(",", ",,")
+  );
+  return `--allow-${name}=${items.join(",")}`;
+}
+
+/**
+ * Works out a child's permissions: what the caller gives, never more than this
+ * program has, and for as long as it connects what its channel takes.
+ *
+ * Lists can't be read back from Deno: "inherit" passes on what this program
+ * has in full and nothing of what it has in part.
+ *
+ * @param options What the caller gives.
+ * @param needs What the channel takes.
+ * @returns Flags, and what is to be revoked.
+ * @throws {Deno.errors.NotCapable} If the caller gives what it has not.
+ */
+export function childPermissions(
+  options: Deno.PermissionOptions,
+  needs: ChannelNeeds,
+): ChildPermissions {
+  const wanted = options as string | Partial<Record<Name, unknown>>;
+  const extra: Partial<Record<Name, string>> = {
+    net: needs.host,
+    env: needs.variable,
+    ...(needs.path === undefined
+      ? {}
+      : { read: needs.path, write: needs.path }),
+  };
+  const flags: string[] = [];
+  const revoke: Deno.PermissionDescriptor[] = [];
+  for (const name of NAMES) {
+    const given = grant(
+      name,
+      typeof wanted === "string" ? wanted : wanted[name],
+    );
+    if (given === true) {
+      flags.push(`--allow-${name}`);
+      continue;
+    }
+    const list = [...given];
+    const more = extra[name];
+    // Revoking a path revokes what covers it as well.
+    if (more !== undefined && !(more === needs.path && covers(list, more))) {
+      list.push(more);
+      revoke.push(describe(name, more));
+    }
+    if (list.length > 0) flags.push(toFlag(name, list));
+  }
+  return { flags, revoke };
+}

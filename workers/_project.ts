@@ -1,0 +1,137 @@
+/**
+ * How the program was started, as far as a child process must be started in
+ * the same way.
+ *
+ * @module
+ */
+
+/** What is known of the program. */
+export interface Project {
+  /** The flags of its Deno that a child needs too. */
+  flags: string[];
+  /** Whether `--unstable-worker-options` is surely on. */
+  workerOptions: boolean;
+}
+
+/** Flags that are passed on, by their beginnings. */
+const PASSED_REGEXP =
+  /^--(unstable|import-map|config|no-config|cached-only|no-remote|no-npm|node-modules-dir|cert|unsafely-ignore-certificate-errors|v8-flags|location|conditions)(?=$|[-=])/;
+/** Those of them whose value may follow as an argument of its own. */
+const VALUED_REGEXP = /^--(import-map|config|cert|location|conditions)$/;
+/** Those whose value is a path, which may be relative. */
+const PATH_REGEXP = /^--(import-map|config|cert)=(?![a-z]{2,}:)(.*)$/s;
+const UNSTABLE_REGEXP = /"unstable"\s*:\s*\[([^\]]*)\]/;
+const CONFIG_NAMES = ["deno.json", "deno.jsonc"];
+
+let known: Project | undefined;
+
+/** The command line of this process, or none where it can't be read. */
+function commandLine(): string[] {
+  try {
+    const args = Deno.readTextFileSync("/proc/self/cmdline").split("\0");
+    // It ends in a zero byte, and before that stand the program's arguments.
+    return args.slice(1, args.length - 1 - Deno.args.length);
+  } catch {
+    return [];
+  }
+}
+
+function flagsOf(args: string[]): string[] {
+  const flags: string[] = [];
+  for (let index = 0; index < args.length; index++) {
+    let flag = args[index]!.replace(/^-c(?=$|=)/, "--config");
+    if (!PASSED_REGEXP.test(flag)) continue;
+    if (VALUED_REGEXP.test(flag)) flag += `=${args[++index] ?? ""}`;
+    const path = PATH_REGEXP.exec(flag);
+    flags.push(
+      path === null || path[2]!.startsWith("/")
+        ? flag
+        : `--${path[1]}=${Deno.cwd()}/${path[2]}`,
+    );
+  }
+  return flags;
+}
+
+function mayRead(path: string): boolean {
+  return Deno.permissions.querySync({ name: "read", path }).state === "granted";
+}
+
+/** The path and text of the configuration that Deno found by itself. */
+function findConfig(): [path: string, text: string] | undefined {
+  const main = Deno.mainModule;
+  if (!main?.startsWith("file:")) return undefined;
+  let folder = new URL(".", main);
+  while (true) {
+    for (const name of CONFIG_NAMES) {
+      const path = toPath(new URL(name, folder));
+      if (!mayRead(path)) continue;
+      try {
+        return [path, Deno.readTextFileSync(path)];
+      } catch {
+        // Not there, or not a file: look on.
+      }
+    }
+    const parent = new URL("..", folder);
+    if (parent.href === folder.href) return undefined;
+    folder = parent;
+  }
+}
+
+function toPath(url: URL): string {
+  const path = decodeURIComponent(url.pathname);
+  return Deno.build.os === "windows" ? path.slice(1) : path;
+}
+
+function hasFlag(flags: string[], name: string): boolean {
+  return flags.some((flag) => flag === name || flag.startsWith(`${name}=`));
+}
+
+function readConfig(flags: string[]): [path: string, text: string] | undefined {
+  if (hasFlag(flags, "--no-config")) return undefined;
+  const given = flags.find((flag) => flag.startsWith("--config="))
+    ?.slice("--config=".length);
+  if (given === undefined) return findConfig();
+  try {
+    return [given, Deno.readTextFileSync(given)];
+  } catch {
+    return undefined;
+  }
+}
+
+function look(): Project {
+  const flags = flagsOf(commandLine());
+  const config = readConfig(flags);
+  if (config !== undefined && !hasFlag(flags, "--config")) {
+    flags.push(`--config=${config[0]}`);
+  }
+  // Without the command line, what it switched on shows in what is there.
+  if (
+    (Deno as Partial<typeof Deno>).listenDatagram !== undefined &&
+    !hasFlag(flags, "--unstable-net")
+  ) {
+    flags.push("--unstable-net");
+  }
+  const unstable = UNSTABLE_REGEXP.exec(config?.[1] ?? "")?.[1] ?? "";
+  const workerOptions = hasFlag(flags, "--unstable") ||
+    hasFlag(flags, "--unstable-worker-options") ||
+    unstable.includes('"worker-options"');
+  return { flags, workerOptions };
+}
+
+/**
+ * Tells what is known of the program.
+ *
+ * @returns What was found at the first call, or told by the parent.
+ */
+export function project(): Project {
+  return known ??= look();
+}
+
+/**
+ * Takes over what the parent knows, which can't be found out here.
+ *
+ * @param told What the parent's {@linkcode project} returned.
+ */
+export function adoptProject(told: Project): void {
+  known = told;
+}

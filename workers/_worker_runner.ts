@@ -1,0 +1,262 @@
+import { entrySource } from "./_entry_source.ts";
+import type { RunnerExit } from "./errors.ts";
+import { Inbox } from "./_inbox.ts";
+import { Lifecycle } from "./_lifecycle.ts";
+import { webLocks } from "./_locks_api.ts";
+import { project } from "./_project.ts";
+import { type ExitRecord, fromExitRecord } from "./_remote.ts";
+import {
+  type MessageHandler,
+  nextRunnerId,
+  type Runner,
+  type RunnerOptions,
+} from "./_runner.ts";
+import type { WorkerStart } from "./_worker_entry.ts";
+
+const ENTRY_URL = new URL("./_worker_entry.ts", import.meta.url).href;
+/** How long a terminated thread may take before it counts as stuck. */
+const STUCK_AFTER = 500;
+/** How often an unreferenced thread is looked after. */
+const POLL_INTERVAL = 50;
+/** How long the messages of a thread that vanished may still take. */
+const DRAIN_INTERVAL = 5;
+
+type RefMethod = (this: Worker, referenced: boolean) => void;
+
+/**
+ * Finds what Deno's own `node:worker_threads` uses to let the program end
+ * while a worker lives: a method of one argument under a private symbol.
+ */
+function findRefMethod(): RefMethod | undefined {
+  const prototype = Worker.prototype as unknown as Record<symbol, unknown>;
+  for (const symbol of Object.getOwnPropertySymbols(prototype)) {
+    const value = Object.getOwnPropertyDescriptor(prototype, symbol)?.value;
+    if (typeof value === "function" && value.length === 1) {
+      return value as RefMethod;
+    }
+  }
+  return undefined;
+}
+
+const REF_METHOD = findRefMethod();
+
+function createWorker(options: RunnerOptions, tag: string): [Worker, string] {
+  const { name = "", permissions = "inherit" } = options;
+  if (permissions !== "inherit" && !project().workerOptions) {
+    throw new Deno.errors.NotSupported(
+      `Cannot start thread "${name}" with permissions of its own: add ` +
+        `"worker-options" to "unstable" in deno.json, or run Deno with ` +
+        "--unstable-worker-options (found only where this program may read " +
+        "its deno.json, or has all permissions)",
+    );
+  }
+  const source = entrySource(ENTRY_URL, options, tag);
+  const url = URL.createObjectURL(
+    new Blob([source], { type: "application/javascript" }),
+  );
+  try {
+    const worker = new Worker(url, {
+      type: "module",
+      name,
+      ...(permissions === "inherit" ? {} : { deno: { permissions } }),
+    });
+    return [worker, url];
+  } catch (error) {
+    URL.revokeObjectURL(url);
+    throw error;
+  }
+}
+
+/** A runner in a `Worker`. */
+export class WorkerRunner implements Runner {
+  readonly kind = "thread";
+  readonly id: number = nextRunnerId();
+  readonly backlog = 0;
+  #lifecycle = new Lifecycle("thread");
+  #inbox = new Inbox();
+  #tag = `socketserver:${crypto.randomUUID()}`;
+  #worker: Worker;
+  #url: string;
+  #received = 0;
+  #exit: RunnerExit | null = null;
+  #gone = false;
+  #referenced = true;
+  #waiting: AbortController | null = null;
+  #greeted = false;
+  #pollTimer: ReturnType<typeof setTimeout> | undefined;
+  #stuckTimer: ReturnType<typeof setTimeout> | undefined;
+
+  /**
+   * Starts a thread.
+   *
+   * @param options What runs there.
+   */
+  constructor(options: RunnerOptions) {
+    const [worker, url] = createWorker(options, this.#tag);
+    this.#worker = worker;
+    this.#url = url;
+    worker.onmessage = (event) => this.#receive(event.data);
+    worker.onerror = (event) => this.#fail(event);
+    worker.onmessageerror = () => this.#received++;
+    const start: WorkerStart = { data: options.data, project: project() };
+    try {
+      worker.postMessage(start, options.transfer ?? []);
+    } catch (error) {
+      worker.terminate();
+      URL.revokeObjectURL(url);
+      throw error;
+    }
+  }
+
+  get ready(): Promise<void> {
+    return this.#lifecycle.ready;
+  }
+
+  get exited(): Promise<RunnerExit> {
+    return this.#lifecycle.exited;
+  }
+
+  get onmessage(): MessageHandler | null {
+    return this.#inbox.handler;
+  }
+
+  set onmessage(handler: MessageHandler | null) {
+    this.#inbox.handler = handler;
+  }
+
+  post(message: unknown, transfer?: Transferable[]): void {
+    if (this.#exit !== null || this.#gone) return;
+    if (transfer === undefined) this.#worker.postMessage(message);
+    else this.#worker.postMessage(message, transfer);
+  }
+
+  flushed(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  terminate(): void {
+    if (this.#exit === null && !this.#gone) {
+      this.#leave({ code: 1, reason: "terminated" });
+    }
+  }
+
+  kill(): void {
+    this.terminate();
+  }
+
+  ref(): void {
+    if (this.#referenced || REF_METHOD === undefined) return;
+    this.#referenced = true;
+    REF_METHOD.call(this.#worker, true);
+    this.#awaitDeath();
+  }
+
+  unref(): boolean {
+    if (REF_METHOD === undefined) return false;
+    if (this.#referenced && !this.#lifecycle.ended) {
+      this.#referenced = false;
+      REF_METHOD.call(this.#worker, false);
+      this.#awaitDeath();
+    }
+    return true;
+  }
+
+  #receive(message: unknown): void {
+    this.#received++;
+    if (Array.isArray(message) && message[0] === this.#tag) {
+      this.#control(message[1], message[2]);
+    } else if (this.#exit === null) {
+      this.#inbox.deliver(message);
+    }
+  }
+
+  #control(what: unknown, record: unknown): void {
+    if (what === "hello") {
+      this.#greeted = true;
+      this.#awaitDeath();
+    } else if (what === "ready") {
+      this.#lifecycle.becomeReady();
+    } else if (this.#exit === null) {
+      this.#leave(fromExitRecord(record as ExitRecord));
+    }
+  }
+
+  /** An error that the entry module could not catch, such as its own. */
+  #fail(event: ErrorEvent): void {
+    event.preventDefault();
+    this.#received++;
+    if (this.#exit === null) {
+      const error = event.error instanceof Error
+        ? event.error
+        : new Error(event.message);
+      this.#leave({ code: 1, reason: "error", error });
+    }
+  }
+
+  #leave(exit: RunnerExit): void {
+    this.#exit = exit;
+    this.#worker.terminate();
+    this.#referenced = true;
+    this.#stuckTimer = setTimeout(() => {
+      this.#finish({
+        ...exit,
+        error: new Error(
+          "Cannot stop the thread: it is in an endless loop, which nothing " +
+            "but the end of the program stops",
+        ),
+      });
+    }, STUCK_AFTER);
+    this.#awaitDeath();
+  }
+
+  #awaitDeath(): void {
+    this.#waiting?.abort();
+    clearTimeout(this.#pollTimer);
+    // Before its greeting the thread does not hold the lock yet.
+    if (this.#gone || (!this.#greeted && this.#exit === null)) return;
+    if (!this.#referenced) return this.#poll();
+    const waiting = new AbortController();
+    this.#waiting = waiting;
+    webLocks.request(this.#tag, { signal: waiting.signal }, () => this.#die())
+      .catch(() => {});
+  }
+
+  /** A request that waits would keep the program alive: ask now and then. */
+  #poll(): void {
+    const timer = setTimeout(() => {
+      webLocks.request(this.#tag, { ifAvailable: true }, (lock) => {
+        if (lock !== null) this.#die();
+        else if (!this.#referenced && !this.#gone) this.#poll();
+      }).catch(() => {});
+    }, POLL_INTERVAL);
+    Deno.unrefTimer(timer);
+    this.#pollTimer = timer;
+  }
+
+  #die(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    if (this.#exit !== null) this.#finish(this.#exit);
+    else this.#drain(-1);
+  }
+
+  /** The lock can be free before the thread's last messages are read. */
+  #drain(received: number): void {
+    if (this.#exit !== null) return this.#finish(this.#exit);
+    if (received === this.#received) {
+      return this.#finish({ code: 1, reason: "exit" });
+    }
+    setTimeout(() => this.#drain(this.#received), DRAIN_INTERVAL);
+  }
+
+  #finish(exit: RunnerExit): void {
+    this.#gone = true;
+    this.#exit = exit;
+    clearTimeout(this.#stuckTimer);
+    clearTimeout(this.#pollTimer);
+    this.#waiting?.abort();
+    this.#worker.terminate();
+    URL.revokeObjectURL(this.#url);
+    this.#lifecycle.end(exit);
+  }
+}
