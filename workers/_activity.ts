@@ -1,0 +1,533 @@
+import { pack, unpack } from "./_cargo.ts";
+import { encode } from "./_codec.ts";
+import { context, nextIdent } from "./_context.ts";
+import {
+  HandlerImportError,
+  type RunnerExit,
+  RunnerExitError,
+} from "./errors.ts";
+import { callExceptHook } from "./_except_hook.ts";
+import { describeExit } from "./_lifecycle.ts";
+import type { Runner, RunnerKind } from "./_runner.ts";
+import { startRunner } from "./_start_runner.ts";
+import type { ActivityStart } from "./_activity_main.ts";
+import { quote } from "./_validate.ts";
+
+const MAIN_URL = new URL("./_activity_main.ts", import.meta.url).href;
+/** How long a process that is disposed of may take to end by itself. */
+const KILL_AFTER = 2_000;
+/** The longest that a timer can wait. */
+const MAX_TIMEOUT = 2 ** 31 - 1;
+
+/** Options of a thread or process. */
+export interface ActivityOptions<T = unknown> {
+  /**
+   * What to run there: a function that `module` exports, or its export's name.
+   * Left out by classes that override `run()`.
+   */
+  target?: ((...args: never[]) => T | Promise<T>) | string;
+  /**
+   * The arguments of `target`, copied by structured clone.
+   *
+   * @default {[]}
+   */
+  args?: readonly unknown[];
+  /**
+   * The name, `"Thread-N (target)"` or `"Process-N (target)"` if left out.
+   */
+  name?: string;
+  /**
+   * Whether the program may end while this runs. Left out, it is that of the
+   * thread or process that starts it.
+   */
+  daemon?: boolean;
+  /**
+   * The module that exports `target` or the class, nearly always
+   * `import.meta.url`. Left out, the class's `static module`.
+   */
+  module?: string | URL;
+  /**
+   * What the code may do. For a thread, anything but `"inherit"` needs
+   * `--unstable-worker-options`.
+   *
+   * @default {"inherit"}
+   */
+  permissions?: Deno.PermissionOptions;
+}
+
+/** How the code that runs here takes over the object that stands for it. */
+export interface Adoption {
+  /** Its number. */
+  ident: number | null;
+  /** Its name. */
+  name: string;
+  /** Whether it is a daemon. */
+  daemon: boolean;
+  /** The function to run. */
+  target: ((...args: unknown[]) => unknown) | null;
+  /** The function's arguments. */
+  args: readonly unknown[];
+}
+
+type Target = ((...args: never[]) => unknown) | string;
+
+const numbers = { thread: 0, process: 0 };
+let bare = false;
+
+let adoptActivity: (activity: Activity, adoption: Adoption) => void;
+let runnerOf: (activity: Activity) => Runner | null;
+let exitOf: (activity: Activity) => RunnerExit | null;
+
+function checkArgs(args: unknown): readonly unknown[] {
+  if (!Array.isArray(args)) {
+    throw new TypeError(
+      `Cannot use ${quote(args)} as "args": expected an array`,
+    );
+  }
+  args.forEach((arg, index) => {
+    if (typeof arg === "function" || typeof arg === "symbol") {
+      throw new TypeError(
+        `Cannot pass argument ${index} of "args": a ${typeof arg} ` +
+          "cannot be cloned",
+      );
+    }
+  });
+  return [...args];
+}
+
+function checkModule(
+  module: unknown,
+  what: string,
+  kind: RunnerKind,
+): string {
+  if (module === undefined) {
+    throw new HandlerImportError(
+      `Cannot run ${what} in a ${kind}: no module was given; add ` +
+        "`module: import.meta.url`, or `static readonly module = " +
+        "import.meta.url` to the class",
+      null,
+    );
+  }
+  if (typeof module !== "string" && !(module instanceof URL)) {
+    throw new TypeError(
+      `Cannot use ${quote(module)} as "module": expected a URL`,
+    );
+  }
+  if (!URL.canParse(module)) {
+    throw new TypeError(
+      `Cannot use "${module}" as "module": expected an absolute URL, such as ` +
+        "import.meta.url",
+    );
+  }
+  return new URL(module).href;
+}
+
+function targetName(target: unknown): string {
+  const name = typeof target === "function" ? target.name : target;
+  if (typeof name !== "string") {
+    throw new TypeError(
+      `Cannot use ${
+        quote(target)
+      } as "target": expected an exported function ` +
+        "or its name",
+    );
+  }
+  if (name === "") {
+    throw new TypeError(
+      'Cannot use an anonymous function as "target": it must be exported ' +
+        "from its module under its own name",
+    );
+  }
+  return name;
+}
+
+function canClone(value: unknown, kind: RunnerKind): string | null {
+  try {
+    if (kind === "thread") structuredClone(pack(value));
+    else encode(pack(value));
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/**
+ * What a {@linkcode Thread} and a {@linkcode Process} have in common: code
+ * that runs beside this one.
+ *
+ * @typeParam T What the code returns.
+ */
+export abstract class Activity<T = unknown> implements AsyncDisposable {
+  /** Whether it is a thread or a process. */
+  abstract readonly kind: "thread" | "process";
+  #name: string;
+  #daemon: boolean;
+  #target: Target | null;
+  #args: readonly unknown[];
+  #module = "";
+  #permissions: Deno.PermissionOptions;
+  #ident: number | null = null;
+  #state: "initial" | "running" | "ended" = "initial";
+  #runner: Runner | null = null;
+  #exit: RunnerExit | null = null;
+  #result: PromiseWithResolvers<unknown> = Promise.withResolvers();
+  #resultAsked = false;
+  #settled = false;
+  #ended: PromiseWithResolvers<void> = Promise.withResolvers();
+
+  static {
+    adoptActivity = (activity, adoption) => {
+      activity.#ident = adoption.ident;
+      activity.#name = adoption.name;
+      activity.#daemon = adoption.daemon;
+      activity.#target = adoption.target as Target | null;
+      activity.#args = adoption.args;
+      activity.#state = "running";
+    };
+    runnerOf = (activity) => activity.#runner;
+    exitOf = (activity) => activity.#exit;
+  }
+
+  /**
+   * Constructs a thread or process that has not been started.
+   *
+   * @param kind Which of the two.
+   * @param options What to run, and how.
+   */
+  constructor(kind: "thread" | "process", options: ActivityOptions<T>) {
+    this.#result.promise.catch(() => {});
+    const { target, args = [], name, daemon, permissions } = options;
+    this.#permissions = permissions ?? "inherit";
+    this.#daemon = daemon ?? context.daemon;
+    this.#target = target ?? null;
+    this.#args = checkArgs(args);
+    this.#name = name ?? "";
+    if (bare) return;
+    const overridden = this.run !== Activity.prototype.run;
+    if (!overridden && target === undefined) {
+      throw new TypeError(
+        `Cannot construct a ${kind}: give it a "target", or override run()`,
+      );
+    }
+    if (daemon !== undefined && typeof daemon !== "boolean") {
+      throw new TypeError(
+        `Cannot use ${quote(daemon)} as "daemon": expected a boolean`,
+      );
+    }
+    const label = target === undefined ? "" : ` (${targetName(target)})`;
+    const what = overridden
+      ? `class "${new.target.name}"`
+      : `target "${targetName(target)}"`;
+    if (overridden && new.target.name === "") {
+      throw new TypeError(
+        `Cannot construct a ${kind} of an anonymous class: it must be ` +
+          "exported from its module under its own name",
+      );
+    }
+    this.#module = checkModule(
+      options.module ?? (new.target as { module?: unknown }).module,
+      what,
+      kind,
+    );
+    if (name !== undefined) this.name = name;
+    else {
+      const prefix = kind === "thread" ? "Thread" : "Process";
+      this.#name = `${prefix}-${++numbers[kind]}${label}`;
+    }
+  }
+
+  /** The name, which may be changed at any time. */
+  get name(): string {
+    return this.#name;
+  }
+
+  set name(name: string) {
+    if (typeof name !== "string") {
+      throw new TypeError(
+        `Cannot use ${quote(name)} as "name": expected a string`,
+      );
+    }
+    this.#name = name;
+  }
+
+  /**
+   * Gives the name.
+   *
+   * @returns The name.
+   */
+  getName(): string {
+    return this.#name;
+  }
+
+  /**
+   * Changes the name.
+   *
+   * @param name The name.
+   */
+  setName(name: string): void {
+    this.name = name;
+  }
+
+  /**
+   * Whether the program may end while this runs; it can be changed until the
+   * start.
+   */
+  get daemon(): boolean {
+    return this.#daemon;
+  }
+
+  set daemon(daemon: boolean) {
+    if (typeof daemon !== "boolean") {
+      throw new TypeError(
+        `Cannot use ${quote(daemon)} as "daemon": expected a boolean`,
+      );
+    }
+    if (this.#state !== "initial") {
+      throw new Error(
+        `Cannot change "daemon" of ${this.#label()}: it was started already`,
+      );
+    }
+    this.#daemon = daemon;
+  }
+
+  /** The number that tells it from others, or `null` before the start. */
+  get ident(): number | null {
+    return this.#ident;
+  }
+
+  /** The arguments, copies of the original ones where it runs. */
+  get args(): readonly unknown[] {
+    return this.#args;
+  }
+
+  /**
+   * What the code returned. Rejects with a {@linkcode RemoteError} for what it
+   * threw, a {@linkcode HandlerImportError} if it could not be imported, and a
+   * {@linkcode RunnerExitError} if it ended without a result.
+   *
+   * Who asks for it before the end answers for its errors; otherwise they go
+   * to the hook of {@linkcode setExceptHook}.
+   */
+  get result(): Promise<T> {
+    this.#resultAsked = true;
+    return this.#result.promise as Promise<T>;
+  }
+
+  /**
+   * Whether it was started and has not ended.
+   *
+   * @returns Whether it is alive.
+   */
+  isAlive(): boolean {
+    return this.#state === "running";
+  }
+
+  /**
+   * What runs there: calls the target, unless a subclass overrides it.
+   *
+   * The subclass's object is not the one that was started but, as with
+   * Python's `multiprocessing`, one of the same class that has copies of the
+   * original's public fields; no constructor is called.
+   *
+   * @returns The result.
+   */
+  run(): T | Promise<T> {
+    const target = this.#target as ((...args: unknown[]) => T) | string | null;
+    if (typeof target !== "function") {
+      throw new TypeError(
+        `Cannot run ${this.#label()} here: its target is only a name`,
+      );
+    }
+    return target(...this.#args);
+  }
+
+  /**
+   * Starts it.
+   *
+   * @throws {Error} If it was started already.
+   * @throws {TypeError} If an argument or a field can't be cloned.
+   */
+  start(): void {
+    if (this.#state !== "initial") {
+      throw new Error(
+        `Cannot start ${this.#label()}: it was started already, and can be ` +
+          "only once",
+      );
+    }
+    const ident = nextIdent();
+    const runner = this.#launch(ident);
+    this.#runner = runner;
+    this.#state = "running";
+    this.#ident = this.kind === "process" ? runner.pid ?? ident : ident;
+    context.started.add(this);
+    if (this.#daemon) runner.unref();
+    runner.onmessage = (message) => this.#resolve(message);
+    runner.exited.then((exit) => this.#end(exit));
+  }
+
+  /**
+   * Waits for it to end.
+   *
+   * @param timeout How long to wait at most, in milliseconds.
+   * @returns Whether it has ended.
+   * @throws {Error} If it was not started, or is the code that asks.
+   * @throws {RangeError} If `timeout` is negative.
+   */
+  async join(timeout?: number): Promise<boolean> {
+    checkTimeout(timeout);
+    if (this === context.current || this === context.main) {
+      throw new Error(
+        `Cannot join ${this.#label()}: it would wait for itself`,
+      );
+    }
+    if (this.#state === "initial") {
+      throw new Error(`Cannot join ${this.#label()}: it was not started`);
+    }
+    if (this.#state === "ended") return true;
+    if (timeout === undefined || timeout > MAX_TIMEOUT) {
+      await this.#ended.promise;
+      return true;
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, timeout);
+    await Promise.race([this.#ended.promise, promise]);
+    clearTimeout(timer);
+    return !this.isAlive();
+  }
+
+  /** Ends it if it is alive, and waits until it has ended. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const runner = this.#runner;
+    if (runner === null || this.#state === "ended") return;
+    runner.terminate();
+    const timer = setTimeout(() => runner.kill(), KILL_AFTER);
+    await this.#ended.promise;
+    clearTimeout(timer);
+  }
+
+  #label(): string {
+    return `${this.kind} "${this.#name}"`;
+  }
+
+  #launch(ident: number): Runner {
+    const overridden = this.run !== Activity.prototype.run;
+    const fields = Object.entries(this);
+    const { kind } = this;
+    try {
+      const start: ActivityStart = {
+        module: this.#module,
+        className: overridden ? this.constructor.name : null,
+        target: this.#target === null ? null : targetName(this.#target),
+        cargo: pack({ args: this.#args, fields: Object.fromEntries(fields) }),
+        name: this.#name,
+        daemon: this.#daemon,
+        ident,
+        inDaemonProcess: context.inDaemonProcess ||
+          (kind === "process" && this.#daemon),
+        lastIdent: kind === "thread" ? context.lastIdent : null,
+      };
+      return startRunner(kind, {
+        main: MAIN_URL,
+        modules: [this.#module],
+        data: start,
+        name: this.#name,
+        permissions: this.#permissions,
+      });
+    } catch (error) {
+      this.#blame(fields);
+      throw error;
+    }
+  }
+
+  /** Throws for the first argument or field that can't be cloned. */
+  #blame(fields: [string, unknown][]): void {
+    const parts: [string, unknown][] = [
+      ...this.#args.map((arg, index): [string, unknown] => [
+        `argument ${index}`,
+        arg,
+      ]),
+      ...fields.map(([key, value]): [string, unknown] => [
+        `field "${key}"`,
+        value,
+      ]),
+    ];
+    for (const [what, value] of parts) {
+      const why = canClone(value, this.kind);
+      if (why === null) continue;
+      throw new TypeError(
+        `Cannot pass ${what} to ${this.#label()}: ${why}` +
+          (why.includes("SharedArrayBuffer")
+            ? " (only threads can share memory)"
+            : ""),
+      );
+    }
+  }
+
+  #resolve(message: unknown): void {
+    this.#settled = true;
+    this.#result.resolve(unpack(message));
+  }
+
+  #end(exit: RunnerExit): void {
+    this.#exit = exit;
+    this.#state = "ended";
+    context.started.delete(this);
+    if (!this.#settled) this.#result.reject(this.#failure(exit));
+    const thrown = exit.reason === "error" || exit.reason === "import";
+    if (thrown && exit.error !== undefined && !this.#handled()) {
+      callExceptHook({ error: exit.error, thread: this });
+    }
+    this.#ended.resolve();
+  }
+
+  #failure(exit: RunnerExit): Error {
+    const thrown = exit.reason === "error" || exit.reason === "import";
+    if (thrown && exit.error !== undefined) return exit.error;
+    return new RunnerExitError(
+      `Cannot get the result of ${this.#label()}: it ${describeExit(exit)}`,
+      exit,
+    );
+  }
+
+  /** Whether what was thrown reaches who asked for the result. */
+  #handled(): boolean {
+    return this.#resultAsked && !this.#settled;
+  }
+}
+
+function checkTimeout(timeout: unknown): void {
+  if (timeout === undefined) return;
+  if (typeof timeout !== "number" || Number.isNaN(timeout)) {
+    throw new TypeError(
+      `Cannot use ${quote(timeout)} as "timeout": expected milliseconds`,
+    );
+  }
+  if (timeout < 0) {
+    throw new RangeError(
+      `Cannot use ${timeout} as "timeout": expected 0 or more`,
+    );
+  }
+}
+
+/**
+ * Makes an object for code that runs already.
+ *
+ * @param construct Calls the class's constructor, whose checks are left out.
+ * @param adoption What the object stands for.
+ * @returns The object.
+ */
+export function adopt<A extends Activity>(
+  construct: () => A,
+  adoption: Adoption,
+): A {
+  bare = true;
+  try {
+    const activity = construct();
+    adoptActivity(activity, adoption);
+    return activity;
+  } finally {
+    bare = false;
+  }
+}
+
+export { exitOf, runnerOf };

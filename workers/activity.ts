@@ -1,0 +1,1 @@
+export { Activity, type ActivityOptions } from "./_activity.ts";
