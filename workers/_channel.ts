@@ -1,22 +1,17 @@
-import { decode, encode } from "./_codec.ts";
+import { ByteWriter } from "./_byte_writer.ts";
+import { decode, encodeInto } from "./_codec.ts";
 
 /** Room for what is read at once, and what is gathered for one write. */
 const BUFFER_SIZE = 128 * 1024;
+/** A buffer that a rush made larger than this is given back. */
+const MAX_KEPT = 4 * BUFFER_SIZE;
 /** Before each frame: its kind, one byte, and its length, four. */
 const HEADER_SIZE = 5;
 
-/** What a frame carries. */
-export const FRAME_KINDS = {
-  /** A value. */
-  value: 0,
-  /** Bytes, as they are. */
-  bytes: 1,
-  /** A value for the runner itself. */
-  control: 2,
-} as const;
-
-/** One of {@linkcode FRAME_KINDS}. */
-export type FrameKind = typeof FRAME_KINDS[keyof typeof FRAME_KINDS];
+/** The kind of a frame with a message. */
+const MESSAGE = 0;
+/** The kind of a frame with a message of the runner itself. */
+const CONTROL = 1;
 
 /** Whom a {@linkcode Channel} tells. */
 export interface ChannelListener {
@@ -49,9 +44,8 @@ export interface ChannelConn {
 export class Channel {
   #conn: ChannelConn | null = null;
   #listener: ChannelListener;
-  #gathered: Uint8Array<ArrayBuffer> = new Uint8Array(BUFFER_SIZE);
-  #spare: Uint8Array<ArrayBuffer> = new Uint8Array(BUFFER_SIZE);
-  #length = 0;
+  #gathered = new ByteWriter(BUFFER_SIZE);
+  #spare = new ByteWriter(BUFFER_SIZE);
   #sending = 0;
   #writing: Promise<void> | null = null;
   #referenced = true;
@@ -68,7 +62,7 @@ export class Channel {
 
   /** How many bytes wait to be sent. */
   get backlog(): number {
-    return this.#length + this.#sending;
+    return this.#gathered.length + this.#sending;
   }
 
   /**
@@ -77,22 +71,16 @@ export class Channel {
    * @param message What is to cross, copied before this returns.
    */
   post(message: unknown): void {
-    if (this.#closed) return;
-    if (message instanceof Uint8Array && message.constructor === Uint8Array) {
-      this.#append(FRAME_KINDS.bytes, message);
-    } else {
-      this.#append(FRAME_KINDS.value, encode(message));
-    }
+    if (!this.#closed) this.#append(MESSAGE, message);
   }
 
   /**
-   * Sends what {@linkcode encode} wrote.
+   * Sends a message of the runner itself.
    *
-   * @param kind What it is.
-   * @param bytes The encoded value.
+   * @param message What is to cross, copied before this returns.
    */
-  send(kind: FrameKind, bytes: Uint8Array): void {
-    if (!this.#closed) this.#append(kind, bytes);
+  control(message: unknown): void {
+    if (!this.#closed) this.#append(CONTROL, message);
   }
 
   /** Settles when everything sent has been handed to the system. */
@@ -116,7 +104,7 @@ export class Channel {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#length = 0;
+    this.#gathered.length = 0;
     try {
       this.#conn?.close();
     } catch {
@@ -133,7 +121,7 @@ export class Channel {
     this.#conn = conn;
     if (!this.#referenced) conn.unref();
     if (this.#closed) conn.close();
-    else if (this.#length > 0) this.#writing = this.#write(conn);
+    else if (this.#gathered.length > 0) this.#writing = this.#write(conn);
     let buffer = new Uint8Array(BUFFER_SIZE);
     let length = 0;
     while (!this.#closed) {
@@ -178,69 +166,61 @@ export class Channel {
       const from = start + HEADER_SIZE;
       const to = from + readLength(buffer, start);
       if (to > length) break;
-      const kind = buffer[start];
+      const message = decode(buffer, from, to);
+      if (buffer[start] === MESSAGE) this.#listener.message(message);
+      else this.#listener.control(message);
       start = to;
-      // A copy: what is decoded may keep parts of it.
-      const bytes = buffer.slice(from, to);
-      if (kind === FRAME_KINDS.bytes) this.#listener.message(bytes);
-      else if (kind === FRAME_KINDS.value) {
-        this.#listener.message(decode(bytes));
-      } else this.#listener.control(decode(bytes));
     }
     return start;
   }
 
-  #append(kind: FrameKind, bytes: Uint8Array): void {
-    const start = this.#length;
-    const end = start + HEADER_SIZE + bytes.length;
-    if (end > this.#gathered.length) {
-      const larger = new Uint8Array(Math.max(end, this.#gathered.length * 2));
-      larger.set(this.#gathered.subarray(0, start));
-      this.#gathered = larger;
+  #append(kind: number, message: unknown): void {
+    const writer = this.#gathered;
+    const start = writer.length;
+    writer.reserve(HEADER_SIZE);
+    writer.bytes[start] = kind;
+    writer.length = start + HEADER_SIZE;
+    try {
+      encodeInto(writer, message);
+    } catch (error) {
+      writer.length = start;
+      throw error;
     }
-    const gathered = this.#gathered;
-    gathered[start] = kind;
-    writeLength(gathered, start, bytes.length);
-    gathered.set(bytes, start + HEADER_SIZE);
-    this.#length = end;
+    writer.setInt32(start + 1, writer.length - start - HEADER_SIZE);
     if (this.#conn !== null) this.#writing ??= this.#write(this.#conn);
   }
 
   async #write(conn: ChannelConn): Promise<void> {
     // Let the rest of this tick's messages join the first.
     await undefined;
-    while (this.#length > 0) {
-      const bytes = this.#gathered.subarray(0, this.#length);
-      this.#sending = bytes.length;
-      [this.#gathered, this.#spare] = [this.#spare, this.#gathered];
-      this.#length = 0;
+    while (this.#gathered.length > 0) {
+      const writer = this.#gathered;
+      this.#gathered = this.#spare;
+      this.#spare = writer;
       try {
-        for (let sent = 0; sent < bytes.length;) {
-          sent += await conn.write(bytes.subarray(sent));
-          this.#sending = bytes.length - sent;
-        }
+        await this.#writeAll(conn, writer.bytes.subarray(0, writer.length));
       } catch {
         // The other end is gone; the reading side says so.
-        this.#length = 0;
-        this.#sending = 0;
-        break;
+        this.#gathered.length = 0;
       }
-      if (this.#spare.length > 4 * BUFFER_SIZE) {
-        this.#spare = new Uint8Array(BUFFER_SIZE);
+      this.#sending = 0;
+      writer.length = 0;
+      if (writer.bytes.length > MAX_KEPT) {
+        writer.bytes = new Uint8Array(BUFFER_SIZE);
       }
     }
     this.#writing = null;
+  }
+
+  async #writeAll(conn: ChannelConn, bytes: Uint8Array): Promise<void> {
+    for (let sent = 0; sent < bytes.length;) {
+      this.#sending = bytes.length - sent;
+      sent += await conn.write(sent === 0 ? bytes : bytes.subarray(sent));
+    }
   }
 }
 
 function readLength(buffer: Uint8Array, start: number): number {
   return buffer[start + 1]! + buffer[start + 2]! * 0x100 +
     buffer[start + 3]! * 0x10000 + buffer[start + 4]! * 0x1000000;
-}
-
-function writeLength(buffer: Uint8Array, start: number, length: number): void {
-  buffer[start + 1] = length & 0xff;
-  buffer[start + 2] = (length >>> 8) & 0xff;
-  buffer[start + 3] = (length >>> 16) & 0xff;
-  buffer[start + 4] = length >>> 24;
 }

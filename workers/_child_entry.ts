@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { Channel, FRAME_KINDS } from "./_channel.ts";
-import { encode } from "./_codec.ts";
+import { Channel } from "./_channel.ts";
 import { type ChildLink, LINK_VARIABLE } from "./_doorway.ts";
 import { type ModuleLoader, runMain, watchUncaught } from "./_entry.ts";
 import { Inbox } from "./_inbox.ts";
@@ -84,7 +83,7 @@ export async function enter(
   async function end(record: ExitRecord): Promise<void> {
     if (ended) return;
     ended = true;
-    channel.send(FRAME_KINDS.control, encode(["exit", record]));
+    channel.control(["exit", record]);
     await channel.flushed();
     exit(record.code);
   }
@@ -98,7 +97,7 @@ export async function enter(
         main,
         port,
         data,
-        ready: () => channel.send(FRAME_KINDS.control, encode(["ready"])),
+        ready: () => channel.control(["ready"]),
         end,
       });
     },

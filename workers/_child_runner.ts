@@ -1,6 +1,5 @@
-import { Channel, type ChannelConn, FRAME_KINDS } from "./_channel.ts";
+import { Channel, type ChannelConn } from "./_channel.ts";
 import type { ChildStart } from "./_child_entry.ts";
-import { encode } from "./_codec.ts";
 import {
   type ChildLink,
   expectChild,
@@ -82,7 +81,7 @@ export class ChildRunner implements Runner {
       control: (message) => this.#control(message as unknown[]),
       end: () => this.#linger(),
     });
-    this.#channel.send(FRAME_KINDS.control, encode(start));
+    this.#channel.control(start);
     const expected = expectChild();
     try {
       this.#child = spawn(options, expected);
