@@ -1,0 +1,71 @@
+/** Runs programs of `programs/`, for tests that watch one from outside. */
+
+const decoder = new TextDecoder();
+
+/** What a program did. */
+export interface ProgramResult {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** The path of a program. */
+export function programPath(name: string): string {
+  return new URL(`./programs/${name}`, import.meta.url).pathname;
+}
+
+/** Prepares a Deno of its own for a program. */
+export function program(
+  name: string,
+  flags: string[],
+  args: string[] = [],
+): Deno.Command {
+  return new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--no-prompt",
+      "--quiet",
+      ...flags,
+      programPath(name),
+      ...args,
+    ],
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  });
+}
+
+/** Runs a program to its end. */
+export async function runProgram(
+  name: string,
+  flags: string[],
+  args: string[] = [],
+): Promise<ProgramResult> {
+  const { code, stdout, stderr } = await program(name, flags, args).output();
+  return {
+    code,
+    stdout: decoder.decode(stdout),
+    stderr: decoder.decode(stderr),
+  };
+}
+
+/** Reads lines of a stream until one matches; leaves the rest. */
+export async function readUntil(
+  stream: ReadableStream<Uint8Array>,
+  expected: RegExp,
+): Promise<RegExpMatchArray> {
+  const reader = stream.getReader();
+  let text = "";
+  try {
+    while (true) {
+      const { value, done } = await reader.read();
+      if (done) throw new Error(`Ended without ${expected}: ${text}`);
+      text += decoder.decode(value);
+      const match = text.match(expected);
+      if (match !== null) return match;
+    }
+  } finally {
+    reader.releaseLock();
+  }
+}

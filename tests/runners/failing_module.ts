@@ -1,0 +1,1 @@
+throw new TypeError("This module fails on purpose");

@@ -1,0 +1,4 @@
+export const first = 1;
+export function second(): number {
+  return 2;
+}

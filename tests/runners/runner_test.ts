@@ -1,0 +1,341 @@
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertMatch,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
+import {
+  HandlerImportError,
+  RemoteError,
+  RunnerExitError,
+} from "../../workers/errors.ts";
+import type {
+  Runner,
+  RunnerKind,
+  RunnerOptions,
+} from "../../workers/_runner.ts";
+import { startRunner } from "../../workers/_start_runner.ts";
+import { listDescendants } from "./_children.ts";
+
+const KINDS: RunnerKind[] = ["thread", "process"];
+
+function url(name: string): string {
+  return new URL(name, import.meta.url).href;
+}
+
+function start(
+  kind: RunnerKind,
+  options: Partial<RunnerOptions> = {},
+): Runner {
+  return startRunner(kind, { main: url("./obedient_main.ts"), ...options });
+}
+
+/** Collects a number of messages. */
+function messages(runner: Runner, count: number): Promise<unknown[]> {
+  const { promise, resolve } = Promise.withResolvers<unknown[]>();
+  const collected: unknown[] = [];
+  runner.onmessage = (message) => {
+    collected.push(message);
+    if (collected.length === count) resolve(collected);
+  };
+  return promise;
+}
+
+function testBoth(name: string, run: (kind: RunnerKind) => Promise<void>) {
+  for (const kind of KINDS) {
+    Deno.test(`a ${kind}'s runner ${name}`, async () => {
+      await run(kind);
+      assertEquals(listDescendants(), []);
+    });
+  }
+}
+
+testBoth(
+  "imports the modules in order and calls main with data",
+  async (kind) => {
+    const runner = start(kind, {
+      modules: [url("./plain_module.ts"), url("./_children.ts")],
+      data: { map: new Map([[1, new Date(0)]]) },
+    });
+    const first = messages(runner, 1);
+    await runner.ready;
+    assertEquals(await first, [{
+      kind,
+      exports: [
+        ["first", "second"],
+        ["isRunning", "listDescendants", "listProcesses", "until"],
+      ],
+      data: { map: new Map([[1, new Date(0)]]) },
+    }]);
+    assertEquals(runner.kind, kind);
+    assertEquals(
+      typeof runner.pid,
+      kind === "process" ? "number" : "undefined",
+    );
+    runner.post(["close"]);
+    assertEquals(await runner.exited, { code: 0, reason: "returned" });
+  },
+);
+
+testBoth(
+  "keeps the order of messages, those before ready included",
+  async (kind) => {
+    const runner = start(kind);
+    const count = 2_000;
+    const collected = messages(runner, count + 1);
+    for (let index = 0; index < count; index++) runner.post(["echo", index]);
+    assertEquals(
+      (await collected).slice(1),
+      Array.from({ length: count }, (_, index) => index),
+    );
+    runner.post(["close"]);
+    await runner.exited;
+  },
+);
+
+testBoth("keeps messages until somebody listens", async (kind) => {
+  const runner = start(kind);
+  await runner.ready;
+  runner.post(["countAndClose", 3]);
+  await runner.exited;
+  assertEquals((await messages(runner, 4)).slice(1), [0, 1, 2]);
+});
+
+testBoth("delivers what was posted before it closed", async (kind) => {
+  const runner = start(kind);
+  const collected = messages(runner, 501);
+  runner.post(["countAndClose", 500]);
+  assertEquals((await runner.exited).reason, "returned");
+  assertEquals((await collected).at(-1), 499);
+});
+
+testBoth(
+  "carries bytes of every size, also when they are changed after posting",
+  async (kind) => {
+    const runner = start(kind);
+    await runner.ready;
+    const sizes = [0, 1, 1_000, 65_536, 131_072, 131_073, 3_000_000];
+    const collected = messages(runner, sizes.length + 1);
+    for (const size of sizes) {
+      const bytes = new Uint8Array(size).fill(7);
+      runner.post(["echo", bytes]);
+      bytes.fill(8);
+    }
+    const [, ...received] = await collected as Uint8Array[];
+    assertEquals(received.map(({ length }) => length), sizes);
+    assert(received.every((bytes) => bytes.every((byte) => byte === 7)));
+    runner.post(["close"]);
+    await runner.exited;
+  },
+);
+
+testBoth("refuses what can't be cloned, and goes on", async (kind) => {
+  const runner = start(kind);
+  const collected = messages(runner, 2);
+  const error = assertThrows(() => runner.post(["echo", () => {}]));
+  assertEquals((error as DOMException).name, "DataCloneError");
+  runner.post(["echo", "still here"]);
+  assertEquals((await collected)[1], "still here");
+  runner.post(["close"]);
+  await runner.exited;
+  assertThrows(() => start(kind, { data: Symbol("no") }));
+});
+
+testBoth("does nothing when posted to after the end", async (kind) => {
+  const runner = start(kind);
+  runner.post(["close"]);
+  await runner.exited;
+  runner.post(["echo", 1]);
+  runner.terminate();
+  runner.kill();
+  await runner.flushed();
+  assertEquals(runner.backlog, 0);
+});
+
+testBoth(
+  "tells an error thrown later, with its name, message and stack",
+  async (kind) => {
+    const runner = start(kind);
+    await runner.ready;
+    runner.post(["throw", "thrown on purpose"]);
+    const { code, reason, error } = await runner.exited;
+    assertEquals([code, reason], [1, "error"]);
+    assertInstanceOf(error, RemoteError);
+    assertEquals(String(error), "TypeError: thrown on purpose");
+    assertMatch(error.stack ?? "", /obedient_main\.ts/);
+  },
+);
+
+testBoth("tells an unhandled rejection, with its cause", async (kind) => {
+  const runner = start(kind);
+  runner.post(["reject", "rejected on purpose"]);
+  const { code, reason, error } = await runner.exited;
+  assertEquals([code, reason], [1, "error"]);
+  assertEquals(String(error), "RangeError: rejected on purpose");
+  assertInstanceOf(error?.cause, RemoteError);
+  assertEquals(error.cause.message, "the cause");
+});
+
+testBoth("tells what was thrown if it is no error", async (kind) => {
+  const runner = start(kind);
+  runner.post(["throwString", "just text"]);
+  const { error } = await runner.exited;
+  assertEquals([error?.message, error?.cause], ["just text", "just text"]);
+});
+
+testBoth("leaves a rejection to the program that claims it", async (kind) => {
+  const runner = start(kind);
+  const collected = messages(runner, 3);
+  runner.post(["claim"]);
+  runner.post(["echo", "alive"]);
+  assertEquals((await collected).slice(1).sort(), ["alive", "claimed"]);
+  runner.post(["close"]);
+  assertEquals((await runner.exited).reason, "returned");
+});
+
+testBoth("tells the code of Deno.exit()", async (kind) => {
+  const runner = start(kind);
+  await runner.ready;
+  runner.post(["exit", 3]);
+  assertEquals(await runner.exited, { code: 3, reason: "exit" });
+});
+
+testBoth("rejects ready if main throws at once", async (kind) => {
+  const runner = start(kind, { data: "throw at once" });
+  const error = await assertRejects(() => runner.ready, RunnerExitError);
+  assertEquals(error.exit.reason, "error");
+  assertMatch(error.message, /Thrown by main/);
+  await runner.exited;
+});
+
+testBoth(
+  "rejects ready for a module that fails, is missing or is no code",
+  async (kind) => {
+    const expected: [string, RegExp][] = [
+      [url("./failing_module.ts"), /This module fails on purpose/],
+      [url("./no_such_module.ts"), /Module not found/],
+      [url("../../LICENSE"), /./],
+    ];
+    for (const [module, message] of expected) {
+      const runner = start(kind, { modules: [module] });
+      const error = await assertRejects(() => runner.ready, HandlerImportError);
+      assertEquals(error.module, module);
+      assertMatch(error.message, message);
+      assert(error.message.includes(module));
+      const exit = await runner.exited;
+      assertEquals([exit.code, exit.reason], [1, "import"]);
+    }
+  },
+);
+
+testBoth(
+  "ends when it is terminated, before it is ready and after",
+  async (kind) => {
+    const early = start(kind);
+    early.terminate();
+    await assertRejects(() => early.ready, RunnerExitError, "was terminated");
+    const late = start(kind);
+    await late.ready;
+    late.terminate();
+    const code = kind === "thread" ? 1 : -15;
+    assertEquals(await early.exited, { code, reason: "terminated" });
+    assertEquals(await late.exited, { code, reason: "terminated" });
+  },
+);
+
+testBoth("ends when it is killed", async (kind) => {
+  const runner = start(kind);
+  await runner.ready;
+  runner.kill();
+  const code = kind === "thread" ? 1 : -9;
+  assertEquals(await runner.exited, { code, reason: "terminated" });
+});
+
+testBoth("starts twenty at once", async (kind) => {
+  const runners = Array.from({ length: 20 }, () => start(kind));
+  await Promise.all(runners.map((runner) => runner.ready));
+  for (const runner of runners) runner.post(["close"]);
+  for (const runner of runners) {
+    assertEquals((await runner.exited).reason, "returned");
+  }
+});
+
+Deno.test("a thread's runner notices self.close(), with all messages before it", async () => {
+  const runner = start("thread");
+  const collected = messages(runner, 201);
+  await runner.ready;
+  runner.post(["countAndCloseSelf", 200]);
+  assertEquals(await runner.exited, { code: 0, reason: "exit" });
+  assertEquals((await collected).at(-1), 199);
+});
+
+Deno.test("a thread's runner that nothing waits for notices the end as well", async () => {
+  for (const command of ["close", "closeSelf", "throw"]) {
+    const runner = start("thread");
+    assert(runner.unref());
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const alive = setTimeout(resolve, 5_000);
+    await runner.ready;
+    runner.post([command]);
+    runner.exited.then(() => resolve());
+    await promise;
+    clearTimeout(alive);
+    assertMatch((await runner.exited).reason, /returned|exit|error/);
+  }
+});
+
+Deno.test("a process's runner tells an end by somebody else's signal", async () => {
+  const runner = start("process");
+  await runner.ready;
+  Deno.kill(runner.pid!, "SIGKILL");
+  assertEquals(await runner.exited, { code: -9, reason: "exit" });
+  assertEquals(listDescendants(), []);
+});
+
+Deno.test("a process's runner ends an endless loop by SIGTERM or SIGKILL", async () => {
+  for (const method of ["terminate", "kill"] as const) {
+    const runner = start("process");
+    const looping = messages(runner, 2);
+    runner.post(["loop"]);
+    await looping;
+    runner[method]();
+    assertEquals((await runner.exited).reason, "terminated");
+  }
+  assertEquals(listDescendants(), []);
+});
+
+Deno.test("a process's runner counts what it has not sent", async () => {
+  const runner = start("process");
+  const looping = messages(runner, 2);
+  runner.post(["loop"]);
+  await looping;
+  const bytes = new Uint8Array(1_000_000);
+  for (let index = 0; index < 10; index++) runner.post(["echo", bytes]);
+  assert(runner.backlog >= 10_000_000, `It is ${runner.backlog}`);
+  runner.kill();
+  await runner.exited;
+  assertEquals(runner.backlog, 0);
+});
+
+Deno.test("a process's runner leaves no private socket behind", async () => {
+  const folder = await Deno.makeTempDir();
+  const before = Deno.env.get("TMPDIR");
+  Deno.env.set("TMPDIR", folder);
+  try {
+    const runners = Array.from({ length: 3 }, () => start("process"));
+    const [socketFolder] = [...Deno.readDirSync(folder)];
+    const { mode } = await Deno.stat(`${folder}/${socketFolder!.name}`);
+    assertEquals((mode ?? 0) & 0o777, 0o700);
+    runners[0]!.kill();
+    await Promise.all(runners.slice(1).map((runner) => runner.ready));
+    for (const runner of runners) runner.kill();
+    await Promise.all(runners.map((runner) => runner.exited));
+    assertEquals([...Deno.readDirSync(folder)], []);
+  } finally {
+    if (before === undefined) Deno.env.delete("TMPDIR");
+    else Deno.env.set("TMPDIR", before);
+    await Deno.remove(folder, { recursive: true });
+  }
+});
