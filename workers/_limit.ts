@@ -1,0 +1,56 @@
+import type { AcquireOptions } from "./wait_options.ts";
+
+/** When a wait ends without success. */
+export interface Limit {
+  /** On the clock of `performance.now()`; `-Infinity` is "try only". */
+  deadline: number;
+  signal?: AbortSignal | undefined;
+}
+
+/** No limit. */
+export const FOREVER: Limit = { deadline: Infinity };
+
+/**
+ * Checks the options of a wait.
+ *
+ * @param doing What is being done, for the message.
+ * @param options What the caller gave.
+ * @returns When the wait is to end.
+ */
+export function limitOf(doing: string, options?: AcquireOptions): Limit {
+  if (options === undefined) return FOREVER;
+  const { blocking = true, timeout, signal } = options;
+  if (!blocking) {
+    if (timeout !== undefined) {
+      throw new TypeError(
+        `Cannot ${doing}: "timeout" has no meaning with "blocking: false"`,
+      );
+    }
+    return { deadline: -Infinity, signal };
+  }
+  return { deadline: deadlineOf(doing, timeout), signal };
+}
+
+/**
+ * Checks a time-out.
+ *
+ * @param doing What is being done, for the message.
+ * @param timeout Milliseconds, or nothing for no limit.
+ * @returns The moment it is over.
+ */
+function deadlineOf(doing: string, timeout?: number): number {
+  if (timeout === undefined) return Infinity;
+  if (typeof timeout !== "number") {
+    throw new TypeError(
+      `Cannot ${doing}: "timeout" must be a number of milliseconds, ` +
+        `received ${typeof timeout}`,
+    );
+  }
+  if (!(timeout >= 0)) {
+    throw new RangeError(
+      `Cannot ${doing}: "timeout" must be 0 or more milliseconds, ` +
+        `received ${timeout}`,
+    );
+  }
+  return timeout === 0 ? -Infinity : performance.now() + timeout;
+}
