@@ -239,20 +239,39 @@ function reviveMembers(
   }
 }
 
+// Others are the platform's own, which V8 would write as `{}`.
+const CLONEABLE_REGEXP =
+  /^\[object (Object|Array|Map|Set|Date|RegExp|Error|Boolean|Number|String|BigInt|ArrayBuffer|DataView|\w+Array|Arguments)\]$/;
+
 /**
- * Refuses what can only cross to a thread of the same process.
+ * Refuses what can't be written as bytes, or would be lost without a word.
  *
- * @param value What is to cross, `args` or an item.
- * @param where Where to, for the message: `"a process"`.
+ * @param value What is to cross.
+ * @param doing What is being done to it, for the message.
+ * @param where And where, for the message.
+ * @throws {TypeError} If there is shared memory in it, alone or in a lock.
+ * @throws {DOMException} "DataCloneError", if there is an object of the
+ * platform in it, such as a `MessagePort`.
  */
-export function refuseShared(value: unknown, where: string): void {
+export function refuseShared(
+  value: unknown,
+  doing = "share",
+  where = "with a process",
+): void {
   if (!isObject(value)) return;
   for (const found of reach(value).keys()) {
     const name = typeOf(found)?.tag ?? sharedMemoryName(found);
-    if (name === undefined) continue;
-    throw new TypeError(
-      `Cannot share a ${name} with ${where}: its memory belongs to one ` +
-        `process; use a Thread and pass it in "args"`,
+    if (name !== undefined) {
+      throw new TypeError(
+        `Cannot ${doing} a ${name} ${where}: it is memory that only threads ` +
+          'of one process have in common; pass it in the "args" of a Thread',
+      );
+    }
+    const tag = Object.prototype.toString.call(found);
+    if (CLONEABLE_REGEXP.test(tag)) continue;
+    throw new DOMException(
+      `Cannot ${doing} a ${tag.slice(8, -1)} ${where}: it cannot be cloned`,
+      "DataCloneError",
     );
   }
 }

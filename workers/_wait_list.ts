@@ -104,13 +104,17 @@ export class WaitList {
   /** The words of the list and, from `OWN` on, of its owner. */
   readonly words: Int32Array;
   readonly #slots: Int32Array;
+  readonly #fair: boolean;
 
   /**
    * Makes a list, or joins one.
    *
    * @param from How many words the owner wants, or the memory of a list.
+   * @param fair Whether one waiter's success is another's failure, so that
+   * newcomers must not overtake for ever.
    */
-  constructor(from: number | WaitRecord) {
+  constructor(from: number | WaitRecord, fair = true) {
+    this.#fair = fair;
     this.record = typeof from !== "number" ? from : {
       words: new SharedArrayBuffer(4 * (OWN + from)),
       slots: new SharedArrayBuffer(4 * FIRST_SLOTS, {
@@ -187,6 +191,7 @@ export class WaitList {
 
   /** Keeps newcomers back until the holder of a ticket has had its turn. */
   reserve(ticket: number): void {
+    if (!this.#fair) return;
     for (;;) {
       const reserved = this.reserved;
       if (reserved !== 0 && (reserved - ticket | 0) <= 0) return;

@@ -25,7 +25,7 @@ const STATE = OWN;
  * ```
  */
 export class ThreadEvent {
-  #list = new WaitList(1);
+  #list = new WaitList(1, false);
 
   static {
     register<ThreadEvent>({
@@ -34,7 +34,7 @@ export class ThreadEvent {
       blank: () => new ThreadEvent(),
       record: (event) => event.#list.record,
       fill: (event, record: WaitRecord) => {
-        event.#list = new WaitList(record);
+        event.#list = new WaitList(record, false);
       },
     });
   }

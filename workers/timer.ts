@@ -1,0 +1,172 @@
+/** The longest delay that the event loop knows. */
+const MAX_INTERVAL = 2 ** 31 - 1;
+
+/** How a {@linkcode Timer} stands. */
+type TimerState = "new" | "waiting" | "running" | "over";
+
+/**
+ * Calls a function on the event loop once a time is over, unless it is
+ * cancelled first.
+ *
+ * It is made, and then started, as in Python; but it is no thread of its own.
+ * While it waits it keeps the program alive.
+ *
+ * @example Usage
+ * ```ts
+ * import { Timer } from "@socketserver/socketserver";
+ * import { assert } from "@std/assert";
+ *
+ * let rung = false;
+ * const timer = new Timer(10, () => {
+ *   rung = true;
+ * });
+ * timer.start();
+ * await timer.finished;
+ * assert(rung);
+ * ```
+ */
+export class Timer {
+  /** How long it waits, in milliseconds. */
+  readonly interval: number;
+  /**
+   * Settles when the function has returned, or the timer was cancelled;
+   * rejects with what the function throws.
+   */
+  readonly finished: Promise<void>;
+  readonly #target: () => unknown;
+  readonly #settled = Promise.withResolvers<void>();
+  #state: TimerState = "new";
+  #cancelled = false;
+  #id: ReturnType<typeof setTimeout> | undefined;
+
+  /**
+   * Makes a timer; `start()` sets it going.
+   *
+   * @param interval How long to wait, in milliseconds.
+   * @param target What to call then; may be asynchronous.
+   * @throws {RangeError} If `interval` is not from 0 to 2147483647.
+   * @throws {TypeError} If `target` is not a function.
+   */
+  constructor(interval: number, target: () => unknown) {
+    if (!(interval >= 0 && interval <= MAX_INTERVAL)) {
+      throw new RangeError(
+        `Cannot make a timer of "${interval}" milliseconds: ` +
+          `expected a number from 0 to ${MAX_INTERVAL}`,
+      );
+    }
+    if (typeof target !== "function") {
+      throw new TypeError(
+        `Cannot make a timer: "target" must be a function, ` +
+          `received ${typeof target}`,
+      );
+    }
+    this.interval = interval;
+    this.#target = target;
+    this.finished = this.#settled.promise;
+  }
+
+  /**
+   * Starts the timer. One that was cancelled before calls nothing.
+   *
+   * @throws {Error} If it was started already.
+   *
+   * @example Usage
+   * ```ts
+   * import { Timer } from "@socketserver/socketserver";
+   * import { assertThrows } from "@std/assert";
+   *
+   * using timer = new Timer(10, () => {});
+   * timer.start();
+   * assertThrows(() => timer.start());
+   * ```
+   */
+  start(): void {
+    if (this.#state !== "new") {
+      throw new Error(
+        "Cannot start the timer: it was started already; make a new one",
+      );
+    }
+    if (this.#cancelled) return this.#end();
+    this.#state = "waiting";
+    this.#id = setTimeout(() => this.#ring(), this.interval);
+  }
+
+  /**
+   * Stops the timer if it has not called its function yet. To do so again, or
+   * too late, does nothing.
+   *
+   * @example Usage
+   * ```ts
+   * import { Timer } from "@socketserver/socketserver";
+   * import { assertFalse } from "@std/assert";
+   *
+   * const timer = new Timer(1_000, () => {});
+   * timer.start();
+   * timer.cancel();
+   * assertFalse(timer.isAlive());
+   * ```
+   */
+  cancel(): void {
+    this.#cancelled = true;
+    if (this.#state !== "waiting") return;
+    clearTimeout(this.#id);
+    this.#end();
+  }
+
+  /**
+   * Tells whether the timer was started and is not over.
+   *
+   * @returns `true` while it waits and while its function runs.
+   *
+   * @example Usage
+   * ```ts
+   * import { Timer } from "@socketserver/socketserver";
+   * import { assert } from "@std/assert";
+   *
+   * using timer = new Timer(10, () => {});
+   * timer.start();
+   * assert(timer.isAlive());
+   * ```
+   */
+  isAlive(): boolean {
+    return this.#state === "waiting" || this.#state === "running";
+  }
+
+  /**
+   * Cancels the timer.
+   *
+   * @example Usage
+   * ```ts
+   * import { Timer } from "@socketserver/socketserver";
+   * import { assertFalse } from "@std/assert";
+   *
+   * let rung = false;
+   * {
+   *   using timer = new Timer(0, () => {
+   *     rung = true;
+   *   });
+   *   timer.start();
+   * }
+   * assertFalse(rung);
+   * ```
+   */
+  [Symbol.dispose](): void {
+    this.cancel();
+  }
+
+  async #ring(): Promise<void> {
+    this.#state = "running";
+    try {
+      await this.#target();
+      this.#end();
+    } catch (error) {
+      this.#state = "over";
+      this.#settled.reject(error);
+    }
+  }
+
+  #end(): void {
+    this.#state = "over";
+    this.#settled.resolve();
+  }
+}
