@@ -1,4 +1,4 @@
-import { pack, unpack } from "./_cargo.ts";
+import { packFor } from "./_cargo.ts";
 import { encode } from "./_codec.ts";
 import { context, nextIdent } from "./_context.ts";
 import {
@@ -9,6 +9,7 @@ import {
 import { callExceptHook } from "./_except_hook.ts";
 import { describeExit } from "./_lifecycle.ts";
 import type { Runner, RunnerKind } from "./_runner.ts";
+import { unpack } from "./_share.ts";
 import { startRunner } from "./_start_runner.ts";
 import type { ActivityStart } from "./_activity_main.ts";
 import { quote } from "./_validate.ts";
@@ -143,8 +144,9 @@ function targetName(target: unknown): string {
 
 function canClone(value: unknown, kind: RunnerKind): string | null {
   try {
-    if (kind === "thread") structuredClone(pack(value));
-    else encode(pack(value));
+    const packed = packFor(kind, value);
+    if (kind === "thread") structuredClone(packed);
+    else encode(packed);
     return null;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
@@ -174,6 +176,7 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
   #resultAsked = false;
   #settled = false;
   #ended: PromiseWithResolvers<void> = Promise.withResolvers();
+  #waiters = 0;
 
   static {
     adoptActivity = (activity, adoption) => {
@@ -306,7 +309,8 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
    * {@linkcode RunnerExitError} if it ended without a result.
    *
    * Who asks for it before the end answers for its errors; otherwise they go
-   * to the hook of {@linkcode setExceptHook}.
+   * to the hook of {@linkcode setExceptHook}. Waiting for the result of a
+   * daemon does not keep the program alive; {@linkcode join} does.
    */
   get result(): Promise<T> {
     this.#resultAsked = true;
@@ -385,12 +389,12 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
     }
     if (this.#state === "ended") return true;
     if (timeout === undefined || timeout > MAX_TIMEOUT) {
-      await this.#ended.promise;
+      await this.#wait(this.#ended.promise);
       return true;
     }
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, timeout);
-    await Promise.race([this.#ended.promise, promise]);
+    await this.#wait(Promise.race([this.#ended.promise, promise]));
     clearTimeout(timer);
     return !this.isAlive();
   }
@@ -401,8 +405,18 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
     if (runner === null || this.#state === "ended") return;
     runner.terminate();
     const timer = setTimeout(() => runner.kill(), KILL_AFTER);
-    await this.#ended.promise;
+    await this.#wait(this.#ended.promise);
     clearTimeout(timer);
+  }
+
+  /** Waits, and keeps the program alive for as long. */
+  async #wait(moment: Promise<void>): Promise<void> {
+    const runner = this.#runner!;
+    this.#waiters++;
+    runner.ref();
+    await moment;
+    this.#waiters--;
+    if (this.#daemon && this.#waiters === 0) runner.unref();
   }
 
   #label(): string {
@@ -418,7 +432,10 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
         module: this.#module,
         className: overridden ? this.constructor.name : null,
         target: this.#target === null ? null : targetName(this.#target),
-        cargo: pack({ args: this.#args, fields: Object.fromEntries(fields) }),
+        cargo: packFor(kind, {
+          args: this.#args,
+          fields: Object.fromEntries(fields),
+        }),
         name: this.#name,
         daemon: this.#daemon,
         ident,
@@ -455,10 +472,7 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
       const why = canClone(value, this.kind);
       if (why === null) continue;
       throw new TypeError(
-        `Cannot pass ${what} to ${this.#label()}: ${why}` +
-          (why.includes("SharedArrayBuffer")
-            ? " (only threads can share memory)"
-            : ""),
+        `Cannot pass ${what} to ${this.#label()}: ${why}`,
       );
     }
   }

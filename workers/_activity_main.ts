@@ -4,11 +4,12 @@
  * @module
  */
 import { type Activity, adopt } from "./_activity.ts";
-import { pack, unpack } from "./_cargo.ts";
+import { packFor } from "./_cargo.ts";
 import { context } from "./_context.ts";
 import { HandlerImportError } from "./errors.ts";
 import { Process } from "./process.ts";
 import type { RunnerKind, RunnerPort } from "./_runner.ts";
+import { unpack } from "./_share.ts";
 import { Thread } from "./thread.ts";
 
 /** What a thread or process is told. */
@@ -95,9 +96,9 @@ function revive(
 }
 
 async function work(activity: Activity, port: RunnerPort): Promise<void> {
-  const result = pack(await activity.run());
+  const result = await activity.run();
   try {
-    port.post(result);
+    port.post(packFor(port.kind, result));
   } catch (error) {
     throw new TypeError(
       `Cannot return the result of ${activity.kind} "${activity.name}": ${

@@ -1,25 +1,23 @@
 /**
- * What is done to arguments, fields and results before and after they cross.
+ * What is done to arguments, fields and results before they cross; they are
+ * restored by `unpack()`.
  *
  * @module
  */
+import type { RunnerKind } from "./_runner.ts";
+import { pack, refuseShared } from "./_share.ts";
 
 /**
- * Makes a value ready to cross.
+ * Makes a value ready to cross: locks and their like are shared with threads,
+ * and refused for processes, which could only get dead copies.
  *
+ * @param kind Where to, or from.
  * @param value What is to cross.
- * @returns What can be cloned in its place.
+ * @returns What is posted in its place.
+ * @throws {TypeError} If it shares memory, and that can't be.
  */
-export function pack(value: unknown): unknown {
-  return value;
-}
-
-/**
- * Restores a value that crossed.
- *
- * @param value What {@linkcode pack} returned, cloned.
- * @returns The value.
- */
-export function unpack(value: unknown): unknown {
+export function packFor(kind: RunnerKind, value: unknown): unknown {
+  if (kind === "thread") return pack(value);
+  refuseShared(value, "a process");
   return value;
 }

@@ -145,7 +145,8 @@ export class WorkerRunner implements Runner {
   }
 
   ref(): void {
-    if (this.#referenced || REF_METHOD === undefined) return;
+    if (REF_METHOD === undefined) return;
+    if (this.#referenced || this.#lifecycle.ended) return;
     this.#referenced = true;
     REF_METHOD.call(this.#worker, true);
     this.#awaitDeath();

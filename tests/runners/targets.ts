@@ -1,0 +1,181 @@
+/** What the threads and processes of the tests run. */
+import {
+  activeCount,
+  currentThread,
+  enumerate,
+  mainThread,
+} from "../../workers/current_thread.ts";
+import { Process } from "../../workers/process.ts";
+import { Thread } from "../../workers/thread.ts";
+
+const MODULE = import.meta.url;
+
+/** Counts in this thread alone. */
+let local = 0;
+
+export const notFunction = 5;
+
+export function add(a: number, b: number): number {
+  return a + b;
+}
+
+export function addLocal(by: number): number {
+  return local += by;
+}
+
+export async function addLater(a: number, b: number): Promise<number> {
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  return a + b;
+}
+
+export function giveBack(...args: unknown[]): unknown[] {
+  return args;
+}
+
+export function fail(message: string): never {
+  throw new RangeError(message, { cause: new TypeError("the cause") });
+}
+
+export function exitWith(code: number): void {
+  Deno.exit(code);
+}
+
+export function giveFunction(): unknown {
+  return () => {};
+}
+
+export function forever(): Promise<never> {
+  setInterval(() => {}, 1_000);
+  return new Promise(() => {});
+}
+
+/** Says in shared memory that it is there, and waits for leave to go. */
+export async function passGate(gate: Int32Array): Promise<void> {
+  Atomics.add(gate, 0, 1);
+  Atomics.notify(gate, 0);
+  while (Atomics.load(gate, 1) === 0) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+export function tellWhoIAm(): unknown {
+  const thread = currentThread();
+  return {
+    name: thread.name,
+    ident: thread.ident,
+    daemon: thread.daemon,
+    alive: thread.isAlive(),
+    args: thread.args,
+    isThread: thread instanceof Thread,
+    main: mainThread().name,
+    isMain: thread === mainThread(),
+    active: activeCount(),
+    listed: enumerate().map(({ name }) => name),
+  };
+}
+
+export async function joinMyself(): Promise<string> {
+  try {
+    await currentThread().join();
+    return "joined";
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/** Starts a thread here, ends another, and gives the first one's result. */
+export async function startOthers(): Promise<unknown> {
+  const endless = new Thread({ target: forever, module: MODULE });
+  endless.start();
+  const thread = new Thread({ target: tellWhoIAm, module: MODULE });
+  thread.start();
+  const told = await thread.result;
+  await endless[Symbol.asyncDispose]();
+  return [told, endless.isAlive()];
+}
+
+/** Returns before the threads that it started do. */
+export function startAndLeave(gate: Int32Array): string {
+  const waited = new Thread({ target: passGate, args: [gate], module: MODULE });
+  const daemon = new Thread({ target: forever, daemon: true, module: MODULE });
+  waited.start();
+  daemon.start();
+  return "left";
+}
+
+export async function startChild(): Promise<unknown> {
+  const child = new Process({ target: add, args: [1, 2], module: MODULE });
+  try {
+    child.start();
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return await child.result;
+}
+
+export function inheritDaemon(): unknown {
+  return new Thread({ target: add, module: MODULE }).daemon;
+}
+
+/** What the permissions leave to be done. */
+export async function tryEverything(file: string): Promise<string[]> {
+  const attempts: [string, () => unknown][] = [
+    ["read", () => Deno.readTextFileSync(file)],
+    ["write", () => Deno.writeTextFileSync(`${file}.written`, "")],
+    ["net", async () => (await Deno.connect({ port: 9 })).close()],
+    ["listen", () => Deno.listen({ port: 0 }).close()],
+    ["env", () => Deno.env.get("HOME")],
+    ["run", () => new Deno.Command("true").spawn().status],
+    ["sys", () => Deno.hostname()],
+    ["ffi", () => Deno.dlopen("/lib/none.so", {})],
+    ["import", () => import(`${file}`)],
+  ];
+  const allowed: string[] = [];
+  for (const [name, attempt] of attempts) {
+    try {
+      await attempt();
+      allowed.push(name);
+    } catch (error) {
+      if (
+        !(error instanceof Deno.errors.NotCapable) &&
+        !(error instanceof TypeError)
+      ) {
+        allowed.push(name);
+      }
+    }
+  }
+  return allowed;
+}
+
+export class Square extends Thread<number> {
+  static readonly module = MODULE;
+  factor = 1;
+  constructor(public number: number) {
+    super();
+  }
+  override run(): number {
+    return this.number * this.number * this.factor;
+  }
+}
+
+export class SquareProcess extends Process<number> {
+  static readonly module = MODULE;
+  constructor(public number: number) {
+    super();
+  }
+  override run(): Promise<number> {
+    return Promise.resolve(this.number * this.number);
+  }
+}
+
+export class Failing extends Thread<never> {
+  static readonly module = MODULE;
+  override run(): never {
+    throw new Error(`${this.name} failed, number ${this.ident}`);
+  }
+}
+
+export function ignoreTermination(): never {
+  Deno.addSignalListener("SIGTERM", () => {});
+  while (true);
+}

@@ -1,0 +1,591 @@
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertMatch,
+  assertNotEquals,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import {
+  activeCount,
+  currentThread,
+  enumerate,
+  mainThread,
+} from "../../workers/current_thread.ts";
+import {
+  HandlerImportError,
+  RemoteError,
+  RunnerExitError,
+} from "../../workers/errors.ts";
+import {
+  type ExceptHook,
+  type ExceptHookArgs,
+  setExceptHook,
+} from "../../workers/except_hook.ts";
+import { Thread, type ThreadOptions } from "../../workers/thread.ts";
+import * as targets from "./targets.ts";
+
+const module = new URL("./targets.ts", import.meta.url);
+
+function thread<T>(
+  target: NonNullable<ThreadOptions<T>["target"]>,
+  options: Omit<ThreadOptions<T>, "target"> = {},
+): Thread<T> {
+  return new Thread<T>({ target, module, ...options });
+}
+
+function createGate(): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(8));
+}
+
+function openGate(gate: Int32Array): void {
+  Atomics.store(gate, 1, 1);
+}
+
+/** Waits until so many threads stand at the gate. */
+async function arrivals(gate: Int32Array, count: number): Promise<void> {
+  while (Atomics.load(gate, 0) < count) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+/** Runs with a hook that keeps what it is told. */
+async function withHook(
+  run: (told: ExceptHookArgs[]) => Promise<void>,
+  hook: ExceptHook = () => {},
+): Promise<void> {
+  const told: ExceptHookArgs[] = [];
+  const previous = setExceptHook((args) => {
+    told.push(args);
+    return hook(args);
+  });
+  try {
+    await run(told);
+  } finally {
+    setExceptHook(previous);
+  }
+}
+
+/** Runs while what is printed to stderr is kept, a piece for each write. */
+async function withStderr(
+  run: (written: string[]) => Promise<void>,
+): Promise<void> {
+  const written: string[] = [];
+  const { writeSync } = Deno.stderr;
+  Deno.stderr.writeSync = (bytes) => {
+    written.push(new TextDecoder().decode(bytes));
+    return bytes.length;
+  };
+  try {
+    await run(written);
+  } finally {
+    Deno.stderr.writeSync = writeSync;
+  }
+}
+
+Deno.test("Thread runs its target and gives the result", async () => {
+  const sum = thread(targets.add, { args: [1, 2] });
+  sum.start();
+  const result: number = await sum.result;
+  assertEquals(result, 3);
+  assertEquals(await sum.join(), true);
+});
+
+Deno.test("Thread waits for a target that is asynchronous", async () => {
+  const sum = thread(targets.addLater, { args: [1, 2] });
+  sum.start();
+  assertEquals(await sum.result, 3);
+  await sum.join();
+});
+
+Deno.test("Thread takes a target's name, and a module as string or URL", async () => {
+  const sum = thread<number>("add", { args: [2, 3], module: module.href });
+  assertMatch(sum.name, /^Thread-\d+ \(add\)$/);
+  sum.start();
+  assertEquals(await sum.result, 5);
+  await sum.join();
+});
+
+Deno.test("Thread names: numbered with the target, given, and changed", () => {
+  const first = thread(targets.add);
+  const second = thread(targets.fail);
+  const [, number, target] = /^Thread-(\d+) \((\w+)\)$/.exec(first.name)!;
+  assertEquals(target, "add");
+  assertEquals(second.name, `Thread-${Number(number) + 1} (fail)`);
+  assertEquals(new targets.Square(1).name, `Thread-${Number(number) + 2}`);
+  const named = thread(targets.add, { name: "adder" });
+  assertEquals([named.name, named.getName()], ["adder", "adder"]);
+  named.name = "summer";
+  assertEquals(named.getName(), "summer");
+  named.setName("last");
+  assertEquals(named.name, "last");
+  assertThrows(
+    () => named.setName(5 as unknown as string),
+    TypeError,
+    '"name"',
+  );
+});
+
+Deno.test("Threads: ten gated by a semaphore are all alive until they are let go", async () => {
+  const gate = createGate();
+  const threads = Array.from(
+    { length: 10 },
+    () => thread(targets.passGate, { args: [gate] }),
+  );
+  for (const each of threads) {
+    assertEquals([each.ident, each.isAlive()], [null, false]);
+    each.start();
+  }
+  await arrivals(gate, 10);
+  assert(threads.every((each) => each.isAlive()));
+  assertEquals(activeCount(), 11);
+  assertEquals(new Set(threads.map(({ ident }) => ident)).size, 10);
+  openGate(gate);
+  for (const each of threads) assertEquals(await each.join(), true);
+  assert(threads.every((each) => !each.isAlive()));
+  assert(threads.every(({ ident }) => ident !== null));
+  assertEquals(activeCount(), 1);
+});
+
+Deno.test("Thread.isAlive() and ident over a life", async () => {
+  const sum = thread(targets.add, { args: [1, 2] });
+  assertEquals([sum.isAlive(), sum.ident], [false, null]);
+  sum.start();
+  assertEquals(sum.isAlive(), true);
+  const { ident } = sum;
+  assert(Number.isInteger(ident) && ident !== mainThread().ident);
+  await sum.join();
+  assertEquals([sum.isAlive(), sum.ident], [false, ident]);
+});
+
+Deno.test("enumerate() leaves out the joined", async () => {
+  const gate = createGate();
+  const waiting = thread(targets.passGate, { args: [gate] });
+  assertEquals(enumerate(), [mainThread()]);
+  waiting.start();
+  assertEquals(enumerate(), [mainThread(), waiting]);
+  openGate(gate);
+  await waiting.join();
+  assertEquals(enumerate(), [mainThread()]);
+});
+
+Deno.test("currentThread() in a thread is that thread", async () => {
+  const asked = thread(targets.tellWhoIAm, { name: "asked", args: [1, "a"] });
+  asked.start();
+  assertEquals(await asked.result, {
+    name: "asked",
+    ident: asked.ident,
+    daemon: false,
+    alive: true,
+    args: [1, "a"],
+    isThread: true,
+    main: "MainThread",
+    isMain: false,
+    active: 1,
+    listed: ["asked"],
+  });
+  await asked.join();
+});
+
+Deno.test("mainThread() is the current one, alive and no daemon", () => {
+  const main = mainThread();
+  assertStrictEquals(currentThread(), main);
+  assertEquals([main.name, main.isAlive(), main.daemon, main.ident], [
+    "MainThread",
+    true,
+    false,
+    1,
+  ]);
+});
+
+Deno.test("Thread.start() a second time is an error", async () => {
+  const sum = thread(targets.add, { args: [1, 2] });
+  sum.start();
+  assertThrows(() => sum.start(), Error, "it was started already");
+  await sum.join();
+  assertThrows(() => sum.start(), Error, "it was started already");
+  assertThrows(() => mainThread().start(), Error, "it was started already");
+});
+
+Deno.test("Thread.join() of an unstarted thread is an error", async () => {
+  await assertRejects(
+    () => thread(targets.add).join(),
+    Error,
+    "it was not started",
+  );
+});
+
+Deno.test("Thread.join() of oneself is an error", async () => {
+  await assertRejects(
+    () => currentThread().join(),
+    Error,
+    "it would wait for itself",
+  );
+  const joining = thread(targets.joinMyself);
+  joining.start();
+  assertMatch(await joining.result, /it would wait for itself/);
+  await joining.join();
+});
+
+Deno.test("Thread.join() tells whether it ended in time", async () => {
+  const gate = createGate();
+  const waiting = thread(targets.passGate, { args: [gate] });
+  waiting.start();
+  assertEquals(await waiting.join(0), false);
+  assertEquals(await waiting.join(5), false);
+  openGate(gate);
+  assertEquals(await waiting.join(30_000), true);
+  assertEquals(await waiting.join(0), true);
+  assertEquals(await waiting.join(Infinity), true);
+});
+
+Deno.test("Thread.join() refuses time-outs that make no sense", async () => {
+  const sum = thread(targets.add);
+  await assertRejects(() => sum.join(-1), RangeError, '"timeout"');
+  await assertRejects(() => sum.join(NaN), TypeError, '"timeout"');
+  await assertRejects(
+    () => sum.join("5" as unknown as number),
+    TypeError,
+    '"timeout"',
+  );
+});
+
+Deno.test("Thread.daemon can be set until the start, and late is an error", async () => {
+  const sum = thread(targets.add, { args: [1, 2] });
+  assertEquals(sum.daemon, false);
+  sum.daemon = true;
+  assertEquals(sum.daemon, true);
+  assertThrows(
+    () => sum.daemon = "yes" as unknown as boolean,
+    TypeError,
+    '"daemon"',
+  );
+  sum.start();
+  assertThrows(() => sum.daemon = false, Error, "it was started already");
+  await sum.join();
+  assertThrows(() => sum.daemon = false, Error, "it was started already");
+});
+
+Deno.test("Thread.daemon is inherited", async () => {
+  for (const daemon of [true, false]) {
+    const asked = thread(targets.inheritDaemon, { daemon });
+    asked.start();
+    await asked.join();
+    assertEquals(await asked.result, daemon);
+  }
+});
+
+Deno.test("Thread.result rejects with the original's name, message, stack and cause", async () => {
+  const failing = thread(targets.fail, { args: ["on purpose"] });
+  failing.start();
+  const error = await assertRejects(() => failing.result, RemoteError);
+  assertEquals(String(error), "RangeError: on purpose");
+  assertMatch(error.stack ?? "", /at fail \(.*targets\.ts/);
+  assertInstanceOf(error.cause, RemoteError);
+  assertEquals(String(error.cause), "TypeError: the cause");
+  await failing.join();
+});
+
+Deno.test("Thread.result rejects if the thread ends itself", async () => {
+  const exiting = thread(targets.exitWith, { args: [4] });
+  exiting.start();
+  const error = await assertRejects(() => exiting.result, RunnerExitError);
+  assertEquals(error.exit, { code: 4, reason: "exit" });
+  await exiting.join();
+});
+
+Deno.test("Thread.result rejects for a result that can't be cloned", async () => {
+  const giving = thread(targets.giveFunction, { name: "giving" });
+  giving.start();
+  await assertRejects(
+    () => giving.result,
+    RemoteError,
+    'Cannot return the result of thread "giving"',
+  );
+  await giving.join();
+});
+
+Deno.test("an error in one thread leaves the others alone", async () => {
+  const gate = createGate();
+  const waiting = thread(targets.passGate, { args: [gate] });
+  waiting.start();
+  await withHook(async (told) => {
+    const failing = thread(targets.fail, { args: ["on purpose"] });
+    failing.start();
+    await failing.join();
+    assertEquals(told.length, 1);
+  });
+  assert(waiting.isAlive());
+  openGate(gate);
+  assertEquals(await waiting.join(), true);
+});
+
+Deno.test("the except hook by default prints once, in one write", async () => {
+  await withStderr(async (written) => {
+    const failing = thread(targets.fail, { args: ["on purpose"] });
+    failing.start();
+    await failing.join();
+    assertEquals(written.length, 1);
+    const pattern = new RegExp(
+      `^Exception in thread Thread-\\d+ \\(fail\\):\nRangeError: on purpose\n` +
+        `    at fail .*\nCaused by: TypeError: the cause\n.*\n$`,
+      "s",
+    );
+    assertMatch(written[0]!, pattern);
+  });
+});
+
+Deno.test("the except hook that was set is told the error and the thread", async () => {
+  await withHook(async (told) => {
+    const failing = new targets.Failing({ name: "failing" });
+    failing.start();
+    await failing.join();
+    assertEquals(told.length, 1);
+    assertStrictEquals(told[0]!.thread, failing);
+    assertEquals(
+      String(told[0]!.error),
+      `Error: failing failed, number ${failing.ident}`,
+    );
+  });
+});
+
+Deno.test("the except hook that fails is contained", async () => {
+  const hooks: ExceptHook[] = [
+    () => {
+      throw new Error("The hook fails");
+    },
+    () => Promise.reject(new Error("The hook fails")),
+  ];
+  for (const hook of hooks) {
+    await withStderr((written) =>
+      withHook(async () => {
+        const failing = thread(targets.fail, { args: ["on purpose"] });
+        failing.start();
+        await failing.join();
+        await new Promise((resolve) => setTimeout(resolve));
+        assertEquals(written.length, 1);
+        assertMatch(
+          written[0]!,
+          /^Exception in the except hook, .*The hook f/s,
+        );
+      }, hook)
+    );
+  }
+});
+
+Deno.test("the except hook is left alone where somebody asked for the result", async () => {
+  await withHook(async (told) => {
+    const failing = thread(targets.fail, { args: ["on purpose"] });
+    failing.start();
+    await assertRejects(() => failing.result, RemoteError);
+    await failing.join();
+    assertEquals(told, []);
+  });
+});
+
+Deno.test("setExceptHook() refuses what is no function", () => {
+  assertThrows(() => setExceptHook(5 as unknown as null), TypeError);
+});
+
+Deno.test("a thread's variables are its own", async () => {
+  const first = thread(targets.addLocal, { args: [1] });
+  const second = thread(targets.addLocal, { args: [10] });
+  first.start();
+  second.start();
+  assertEquals(await first.result, 1);
+  assertEquals(await second.result, 10);
+  assertEquals(targets.addLocal(100), 100);
+  await Promise.all([first.join(), second.join()]);
+});
+
+Deno.test("a thread's arguments are copied, and shared memory is shared", async () => {
+  const memory = new Int32Array(new SharedArrayBuffer(4));
+  const list = [1, 2];
+  const giving = thread(targets.giveBack, {
+    args: [list, memory, new Map([[1, 2n]])],
+  });
+  giving.start();
+  list.push(3);
+  const [copy, same, map] = await giving.result as [
+    number[],
+    Int32Array,
+    Map<number, bigint>,
+  ];
+  memory[0] = 7;
+  assertEquals([copy, same[0], map.get(1)], [[1, 2], 7, 2n]);
+  await giving.join();
+});
+
+Deno.test("a Thread subclass runs with copies of its public fields", async () => {
+  const square = new targets.Square(7);
+  square.factor = 2;
+  square.start();
+  assertEquals(await square.result, 98);
+  await square.join();
+  assertEquals(square.run(), 98);
+});
+
+Deno.test("a thread starts other threads and ends them", async () => {
+  const starting = thread(targets.startOthers);
+  starting.start();
+  const [told, alive] = await starting.result as [
+    { ident: number; name: string },
+    boolean,
+  ];
+  assertNotEquals(told.ident, starting.ident);
+  assertMatch(told.name, /^Thread-\d+ \(tellWhoIAm\)$/);
+  assertEquals(alive, false);
+  await starting.join();
+});
+
+Deno.test("a thread ends after those it started, but for daemons", async () => {
+  const gate = createGate();
+  const starting = thread(targets.startAndLeave, { args: [gate] });
+  starting.start();
+  assertEquals(await starting.result, "left");
+  await arrivals(gate, 1);
+  assertEquals(await starting.join(20), false);
+  openGate(gate);
+  assertEquals(await starting.join(), true);
+});
+
+Deno.test("`await using` ends a thread", async () => {
+  const endless = thread(targets.forever);
+  {
+    await using using = endless;
+    using.start();
+  }
+  assertEquals(endless.isAlive(), false);
+  await assertRejects(
+    () => endless.result,
+    RunnerExitError,
+    "was terminated",
+  );
+  await using _unstarted = thread(targets.add);
+});
+
+Deno.test("Thread refuses a target without a name, or none at all", () => {
+  assertThrows(() => thread(() => {}), TypeError, "anonymous");
+  assertThrows(() => thread(""), TypeError, "anonymous");
+  assertThrows(() => thread(5 as unknown as string), TypeError, '"target"');
+  assertThrows(() => new Thread({ module }), TypeError, "override run()");
+  assertThrows(
+    () =>
+      new class extends Thread {
+        static readonly module = import.meta.url;
+        override run(): void {}
+      }(),
+    TypeError,
+    "anonymous class",
+  );
+});
+
+Deno.test("Thread refuses a missing module with the cure, and one that is no URL", () => {
+  const error = assertThrows(
+    () => new Thread({ target: targets.add }),
+    HandlerImportError,
+    "module: import.meta.url",
+  );
+  assertMatch((error as Error).message, /target "add"/);
+  class Unplaced extends Thread {
+    override run(): void {}
+  }
+  assertThrows(
+    () => new Unplaced(),
+    HandlerImportError,
+    'class "Unplaced"',
+  );
+  assertThrows(
+    () => thread(targets.add, { module: "./targets.ts" }),
+    TypeError,
+    "absolute URL",
+  );
+  assertThrows(
+    () => thread(targets.add, { module: 5 as unknown as string }),
+    TypeError,
+    '"module"',
+  );
+});
+
+Deno.test("Thread refuses other options of a wrong shape", () => {
+  assertThrows(
+    () => thread(targets.add, { daemon: 1 as unknown as boolean }),
+    TypeError,
+    '"daemon"',
+  );
+  assertThrows(
+    () => thread(targets.add, { name: 1 as unknown as string }),
+    TypeError,
+    '"name"',
+  );
+  assertThrows(
+    () => thread(targets.add, { args: {} as unknown as [] }),
+    TypeError,
+    '"args"',
+  );
+});
+
+Deno.test("Thread names the argument or field that can't be cloned, and starts nothing", () => {
+  assertThrows(
+    () => thread(targets.add, { args: [1, () => {}] }),
+    TypeError,
+    "argument 1",
+  );
+  const late = thread(targets.add, { args: [1, { deep: new WeakMap() }] });
+  assertThrows(() => late.start(), TypeError, "argument 1");
+  assertEquals([late.isAlive(), late.ident], [false, null]);
+  const square = Object.assign(new targets.Square(1), { extra: () => {} });
+  assertThrows(() => square.start(), TypeError, 'field "extra"');
+});
+
+Deno.test("Thread tells a target that is not exported, or no function", async () => {
+  const expected: [string, string][] = [
+    ["missing", "does not export it"],
+    ["notFunction", "not a function"],
+  ];
+  for (const [target, message] of expected) {
+    await withHook(async (told) => {
+      const refused = thread(target);
+      refused.start();
+      await refused.join();
+      assertEquals(told.length, 1);
+      assertInstanceOf(told[0]!.error, HandlerImportError);
+      await assertRejects(() => refused.result, HandlerImportError, message);
+    });
+  }
+});
+
+Deno.test("Thread tells a class that is not exported", async () => {
+  class Hidden extends Thread {
+    static readonly module = module;
+    override run(): void {}
+  }
+  const hidden = new Hidden();
+  hidden.start();
+  await assertRejects(() => hidden.result, HandlerImportError, '"Hidden"');
+  await hidden.join();
+});
+
+Deno.test("Thread tells a module that fails to import, with the original error", async () => {
+  const failing = new URL("./failing_module.ts", import.meta.url);
+  const refused = thread("anything", { module: failing });
+  refused.start();
+  const error = await assertRejects(() => refused.result, HandlerImportError);
+  assertEquals(error.module, failing.href);
+  assertInstanceOf(error.cause, RemoteError);
+  assertEquals(error.cause.message, "This module fails on purpose");
+  await refused.join();
+});
+
+Deno.test('Thread with permissions "none" computes, and can do nothing else', async () => {
+  const restricted = thread(targets.tryEverything, {
+    args: [import.meta.filename],
+    permissions: "none",
+  });
+  restricted.start();
+  assertEquals(await restricted.result, []);
+  await restricted.join();
+  assertEquals(Deno.permissions.querySync({ name: "read" }).state, "granted");
+});
