@@ -1,0 +1,268 @@
+/**
+ * What threads and tasks do in the tests of locks. Each job is told whether it
+ * is to block its thread or to wait on the event loop.
+ *
+ * @module
+ */
+import type { Barrier } from "../../workers/barrier.ts";
+import type { Condition } from "../../workers/condition.ts";
+import type { Lock } from "../../workers/lock.ts";
+import type { RLock } from "../../workers/rlock.ts";
+import type { Semaphore } from "../../workers/semaphore.ts";
+import type { SharedQueue } from "../../workers/shared_queue.ts";
+import type { ThreadEvent } from "../../workers/thread_event.ts";
+
+export interface Limits {
+  timeout?: number;
+  blocking?: boolean;
+}
+
+type Acquirable = Lock | RLock | Semaphore;
+
+export async function acquire(
+  sync: boolean,
+  lock: Acquirable,
+  options?: Limits,
+): Promise<boolean> {
+  return sync ? lock.acquireSync(options) : await lock.acquire(options);
+}
+
+export function release(_sync: boolean, lock: Acquirable): void {
+  lock.release();
+}
+
+/** Takes it, says so, and gives it back. */
+export async function pass(
+  sync: boolean,
+  lock: Acquirable,
+  log: Int32Array,
+): Promise<number> {
+  await acquire(sync, lock);
+  const turn = Atomics.add(log, 0, 1);
+  lock.release();
+  return turn;
+}
+
+export async function failInside(sync: boolean, lock: Lock): Promise<void> {
+  using _held = sync ? lock.holdSync() : await lock.hold();
+  throw new Error("Failed inside the block");
+}
+
+/** Takes a lock to a depth, and gives it back but for the last time. */
+export async function nest(
+  sync: boolean,
+  lock: RLock,
+  depth: number,
+): Promise<boolean> {
+  for (let level = 0; level < depth; level++) await acquire(sync, lock);
+  for (let level = 1; level < depth; level++) lock.release();
+  return lock.owned();
+}
+
+/** Adds 1 many times, by reading and then writing. */
+export async function increment(
+  sync: boolean,
+  lock: Lock,
+  counter: Int32Array,
+  times: number,
+): Promise<void> {
+  for (let time = 0; time < times; time++) {
+    using _held = sync ? lock.holdSync() : await lock.hold();
+    const before = counter[0]!;
+    counter[0] = before + 1;
+  }
+}
+
+/** The same without a lock; now and then all have read and none has written. */
+export async function incrementUnlocked(
+  sync: boolean,
+  barrier: Barrier,
+  counter: Int32Array,
+  times: number,
+): Promise<void> {
+  for (let time = 0; time < times; time++) {
+    const before = counter[0]!;
+    if (time % 1_000 === 0) await meet(sync, barrier);
+    counter[0] = before + 1;
+  }
+}
+
+/** Takes a semaphore twice without waiting, with all others in between. */
+export async function tryTwice(
+  sync: boolean,
+  semaphore: Semaphore,
+  barrier: Barrier,
+): Promise<boolean[]> {
+  const first = await acquire(sync, semaphore, { blocking: false });
+  await meet(sync, barrier);
+  return [first, await acquire(sync, semaphore, { blocking: false })];
+}
+
+export async function waitForEvent(
+  sync: boolean,
+  event: ThreadEvent,
+  options?: Limits,
+): Promise<boolean> {
+  return sync ? event.waitSync(options) : await event.wait(options);
+}
+
+/** Waits to be notified; returns the result, and how many were before. */
+export async function waitForCondition(
+  sync: boolean,
+  condition: Condition,
+  log: Int32Array,
+  options?: Limits,
+): Promise<[boolean, number]> {
+  using _held = sync ? condition.holdSync() : await condition.hold();
+  const notified = sync
+    ? condition.waitSync(options)
+    : await condition.wait(options);
+  return [notified, Atomics.add(log, 0, 1)];
+}
+
+/** Waits, at a depth, until a word has a value. */
+export async function waitForValue(
+  sync: boolean,
+  condition: Condition,
+  word: Int32Array,
+  value: number,
+  options?: Limits,
+): Promise<number | false> {
+  function reached(): number | false {
+    const now = Atomics.load(word, 0);
+    return now >= value && now;
+  }
+  using _outer = sync ? condition.holdSync() : await condition.hold();
+  using _inner = sync ? condition.holdSync() : await condition.hold();
+  return sync
+    ? condition.waitForSync(reached, options)
+    : await condition.waitFor(reached, options);
+}
+
+export async function meet(
+  sync: boolean,
+  barrier: Barrier,
+  options?: Limits,
+): Promise<number> {
+  return sync ? barrier.waitSync(options) : await barrier.wait(options);
+}
+
+/** Meets with the others; each time all must be at the same step. */
+export async function march(
+  sync: boolean,
+  barrier: Barrier,
+  board: Int32Array,
+  me: number,
+  steps: number,
+): Promise<number[]> {
+  const indexes: number[] = [];
+  for (let step = 1; step <= steps; step++) {
+    Atomics.store(board, me, step);
+    indexes.push(await meet(sync, barrier));
+    if (board.some((at) => at !== step)) {
+      throw new Error(`Out of step: ${board} at ${step}`);
+    }
+    await meet(sync, barrier);
+  }
+  return indexes;
+}
+
+/** Meets with the others, with an action that counts. */
+export async function meetAndCount(
+  sync: boolean,
+  barrier: Barrier,
+  counter: Int32Array,
+): Promise<number> {
+  function action(): void {
+    Atomics.add(counter, 0, 1);
+  }
+  const index = sync
+    ? barrier.waitSync({ action })
+    : await barrier.wait({ action });
+  return index * 100 + Atomics.load(counter, 0);
+}
+
+/** Meets with the others, with an action that throws. */
+export async function meetAndFail(
+  sync: boolean,
+  barrier: Barrier,
+): Promise<number> {
+  function action(): void {
+    throw new RangeError("Failed in the action");
+  }
+  return sync ? barrier.waitSync({ action }) : await barrier.wait({ action });
+}
+
+export async function produce(
+  sync: boolean,
+  queue: SharedQueue<number[]>,
+  me: number,
+  items: number,
+): Promise<void> {
+  for (let item = 0; item < items; item++) {
+    if (sync) queue.putSync([me, item]);
+    else await queue.put([me, item]);
+  }
+}
+
+/** Takes all there is until the queue is closed. */
+export async function consume(
+  sync: boolean,
+  queue: SharedQueue<number[]>,
+): Promise<number[][]> {
+  const items: number[][] = [];
+  if (!sync) return await Array.fromAsync(queue);
+  for (;;) {
+    try {
+      items.push(queue.getSync());
+    } catch (error) {
+      if ((error as Error).name === "QueueClosedError") return items;
+      throw error;
+    }
+  }
+}
+
+export async function get(
+  sync: boolean,
+  queue: SharedQueue,
+  options?: Limits,
+): Promise<unknown> {
+  return sync ? queue.getSync(options) : await queue.get(options);
+}
+
+export async function put(
+  sync: boolean,
+  queue: SharedQueue,
+  value: unknown,
+  options?: Limits,
+): Promise<void> {
+  if (sync) queue.putSync(value, options);
+  else await queue.put(value, options);
+}
+
+/** Begins to wait for a lock, and leaves its event loop no time to get it. */
+export function waitAndBeBusy(
+  _sync: boolean,
+  lock: Lock,
+  waiting: Int32Array,
+  until: Int32Array,
+): void {
+  lock.acquire().then(() => lock.release());
+  Atomics.store(waiting, 0, 1);
+  Atomics.notify(waiting, 0);
+  while (Atomics.load(until, 0) === 0);
+}
+
+/** Hands a lock on as fast as it can until it is told to stop. */
+export function hammer(
+  _sync: boolean,
+  lock: Lock,
+  turns: Int32Array,
+  stop: Int32Array,
+): void {
+  while (Atomics.load(stop, 0) === 0) {
+    lock.acquireSync();
+    Atomics.add(turns, 0, 1);
+    lock.release();
+  }
+}

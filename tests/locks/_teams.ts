@@ -1,0 +1,189 @@
+/**
+ * Runs the jobs of `_jobs.ts` in real threads, or as tasks of one event loop.
+ *
+ * @module
+ */
+import { pack } from "../../workers/_sync.ts";
+import type { WaitRecord } from "../../workers/_wait_list.ts";
+import { WaitList } from "../../workers/_wait_list.ts";
+import * as jobs from "./_jobs.ts";
+
+type Jobs = typeof jobs;
+type Args<K extends keyof Jobs> = Parameters<Jobs[K]> extends
+  [boolean, ...infer A] ? A : never;
+type Result<K extends keyof Jobs> = Awaited<ReturnType<Jobs[K]>>;
+
+/** Some who do jobs at the same time. */
+export interface Team extends Disposable {
+  readonly size: number;
+  /** Has one of them do a job. */
+  run<K extends keyof Jobs>(
+    member: number,
+    job: K,
+    ...args: Args<K>
+  ): Promise<Result<K>>;
+  /** Has each do the same job. */
+  all<K extends keyof Jobs>(job: K, ...args: Args<K>): Promise<Result<K>[]>;
+}
+
+interface Reply {
+  id: number;
+  value?: unknown;
+  error?: { name: string; message: string };
+}
+
+/** Threads. */
+export class Threads implements Team {
+  readonly size: number;
+  readonly #sync: boolean;
+  readonly #workers: Worker[] = [];
+  readonly #open = new Map<number, PromiseWithResolvers<unknown>>();
+  #lastId = 0;
+
+  constructor(size: number, sync: boolean) {
+    this.size = size;
+    this.#sync = sync;
+    for (let member = 0; member < size; member++) {
+      const url = new URL("./worker_fixture.ts", import.meta.url);
+      const worker = new Worker(url, { type: "module" });
+      worker.onmessage = (event) => this.#settle(event.data);
+      this.#workers.push(worker);
+    }
+  }
+
+  async run<K extends keyof Jobs>(
+    member: number,
+    job: K,
+    ...args: Args<K>
+  ): Promise<Result<K>> {
+    const id = ++this.#lastId;
+    const reply = Promise.withResolvers<unknown>();
+    this.#open.set(id, reply);
+    this.#workers[member]!.postMessage(
+      pack({ id, job, sync: this.#sync, args }),
+    );
+    return await reply.promise as Result<K>;
+  }
+
+  all<K extends keyof Jobs>(job: K, ...args: Args<K>): Promise<Result<K>[]> {
+    return Promise.all(
+      this.#workers.map((_, member) => this.run(member, job, ...args)),
+    );
+  }
+
+  /** Ends one of the threads. */
+  terminate(member: number): void {
+    this.#workers[member]!.terminate();
+  }
+
+  [Symbol.dispose](): void {
+    for (const worker of this.#workers) worker.terminate();
+  }
+
+  #settle({ id, value, error }: Reply): void {
+    const reply = this.#open.get(id)!;
+    this.#open.delete(id);
+    if (error === undefined) return reply.resolve(value);
+    reply.reject(Object.assign(new Error(error.message), error));
+  }
+}
+
+/** Tasks of this event loop. */
+class Tasks implements Team {
+  readonly size: number;
+
+  constructor(size: number) {
+    this.size = size;
+  }
+
+  async run<K extends keyof Jobs>(
+    _member: number,
+    job: K,
+    ...args: Args<K>
+  ): Promise<Result<K>> {
+    const work = jobs[job] as unknown as (
+      sync: boolean,
+      ...args: Args<K>
+    ) => Promise<Result<K>>;
+    return await work(false, ...args);
+  }
+
+  all<K extends keyof Jobs>(job: K, ...args: Args<K>): Promise<Result<K>[]> {
+    return Promise.all(
+      Array.from({ length: this.size }, (_, i) => this.run(i, job, ...args)),
+    );
+  }
+
+  [Symbol.dispose](): void {}
+}
+
+/** Defines a test with threads that block and with threads that await. */
+export function testThreads(
+  name: string,
+  size: number,
+  test: (team: Threads, sync: boolean) => Promise<void>,
+): void {
+  Deno.test(`${name} (threads that block)`, async () => {
+    using team = new Threads(size, true);
+    await test(team, true);
+  });
+  Deno.test(`${name} (threads that await)`, async () => {
+    using team = new Threads(size, false);
+    await test(team, false);
+  });
+}
+
+/** Defines a test with threads of both kinds, and with tasks. */
+export function testTeams(
+  name: string,
+  size: number,
+  test: (team: Team, sync: boolean) => Promise<void>,
+): void {
+  testThreads(name, size, test);
+  Deno.test(`${name} (tasks of one event loop)`, async () => {
+    using team = new Tasks(size);
+    await test(team, false);
+  });
+}
+
+/** Words that threads share. */
+export function sharedWords(count: number): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(4 * count));
+}
+
+/** Waits until something holds that nothing tells of. */
+export async function eventually(holds: () => boolean): Promise<void> {
+  for (let patience = 0; !holds(); patience++) {
+    if (patience > 20_000) throw new Error("It never came to pass");
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+/** How many wait for a lock or its like, in all threads. */
+export function waiters(shared: object, list?: string): number {
+  const { record } = pack(shared) as { record: WaitRecord };
+  const lists = record as unknown as Record<string, WaitRecord>;
+  const found = list !== undefined
+    ? lists[list]!
+    : Array.isArray(record)
+    ? record[0]
+    : lists.list ?? record;
+  return new WaitList(found).size;
+}
+
+/** A promise and whether it has settled. */
+export function watch<T>(
+  promise: Promise<T>,
+): { promise: Promise<T>; readonly settled: boolean } {
+  let settled = false;
+  const done = (): void => {
+    settled = true;
+  };
+  promise.then(done, done);
+  return {
+    promise,
+    get settled(): boolean {
+      return settled;
+    },
+  };
+}

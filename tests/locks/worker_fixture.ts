@@ -1,0 +1,28 @@
+/** A thread that does the jobs of `_jobs.ts`, one after the other's start. */
+import { pack, unpack } from "../../workers/_sync.ts";
+import * as jobs from "./_jobs.ts";
+
+interface Order {
+  id: number;
+  job: keyof typeof jobs;
+  sync: boolean;
+  args: unknown[];
+}
+
+type Job = (sync: boolean, ...args: unknown[]) => unknown;
+
+const scope = self as unknown as {
+  onmessage: (event: MessageEvent<unknown>) => void;
+  postMessage(message: unknown): void;
+};
+
+scope.onmessage = async (event) => {
+  const { id, job, sync, args } = unpack(event.data) as Order;
+  try {
+    const value = await (jobs[job] as Job)(sync, ...args);
+    scope.postMessage({ id, value: pack(value) });
+  } catch (error) {
+    const { name, message } = error as Error;
+    scope.postMessage({ id, error: { name, message } });
+  }
+};
