@@ -1,60 +1,30 @@
+import {
+  type ActivityOptions,
+  checkArgs,
+  checkDaemon,
+  checkModule,
+  checkName,
+  checkTimeout,
+  MAX_TIMEOUT,
+  targetName,
+} from "./_activity_options.ts";
+import type { ActivityStart, Cargo } from "./_activity_start.ts";
 import { packFor } from "./_cargo.ts";
 import { encode } from "./_codec.ts";
 import { context, nextIdent } from "./_context.ts";
-import {
-  HandlerImportError,
-  type RunnerExit,
-  RunnerExitError,
-} from "./errors.ts";
+import { type RunnerExit, RunnerExitError } from "./errors.ts";
 import { callExceptHook } from "./_except_hook.ts";
 import { describeExit } from "./_lifecycle.ts";
 import type { Runner, RunnerKind } from "./_runner.ts";
 import { unpack } from "./_share.ts";
 import { startRunner } from "./_start_runner.ts";
-import type { ActivityStart } from "./_activity_main.ts";
-import { quote } from "./_validate.ts";
+
+type Target = NonNullable<ActivityOptions["target"]>;
 
 const MAIN_URL = new URL("./_activity_main.ts", import.meta.url).href;
+const SYNC_URL = new URL("./_sync.ts", import.meta.url).href;
 /** How long a process that is disposed of may take to end by itself. */
 const KILL_AFTER = 2_000;
-/** The longest that a timer can wait. */
-const MAX_TIMEOUT = 2 ** 31 - 1;
-
-/** Options of a thread or process. */
-export interface ActivityOptions<T = unknown> {
-  /**
-   * What to run there: a function that `module` exports, or its export's name.
-   * Left out by classes that override `run()`.
-   */
-  target?: ((...args: never[]) => T | Promise<T>) | string;
-  /**
-   * The arguments of `target`, copied by structured clone.
-   *
-   * @default {[]}
-   */
-  args?: readonly unknown[];
-  /**
-   * The name, `"Thread-N (target)"` or `"Process-N (target)"` if left out.
-   */
-  name?: string;
-  /**
-   * Whether the program may end while this runs. Left out, it is that of the
-   * thread or process that starts it.
-   */
-  daemon?: boolean;
-  /**
-   * The module that exports `target` or the class, nearly always
-   * `import.meta.url`. Left out, the class's `static module`.
-   */
-  module?: string | URL;
-  /**
-   * What the code may do. For a thread, anything but `"inherit"` needs
-   * `--unstable-worker-options`.
-   *
-   * @default {"inherit"}
-   */
-  permissions?: Deno.PermissionOptions;
-}
 
 /** How the code that runs here takes over the object that stands for it. */
 export interface Adoption {
@@ -70,77 +40,12 @@ export interface Adoption {
   args: readonly unknown[];
 }
 
-type Target = ((...args: never[]) => unknown) | string;
-
 const numbers = { thread: 0, process: 0 };
 let bare = false;
 
 let adoptActivity: (activity: Activity, adoption: Adoption) => void;
 let runnerOf: (activity: Activity) => Runner | null;
 let exitOf: (activity: Activity) => RunnerExit | null;
-
-function checkArgs(args: unknown): readonly unknown[] {
-  if (!Array.isArray(args)) {
-    throw new TypeError(
-      `Cannot use ${quote(args)} as "args": expected an array`,
-    );
-  }
-  args.forEach((arg, index) => {
-    if (typeof arg === "function" || typeof arg === "symbol") {
-      throw new TypeError(
-        `Cannot pass argument ${index} of "args": a ${typeof arg} ` +
-          "cannot be cloned",
-      );
-    }
-  });
-  return [...args];
-}
-
-function checkModule(
-  module: unknown,
-  what: string,
-  kind: RunnerKind,
-): string {
-  if (module === undefined) {
-    throw new HandlerImportError(
-      `Cannot run ${what} in a ${kind}: no module was given; add ` +
-        "`module: import.meta.url`, or `static readonly module = " +
-        "import.meta.url` to the class",
-      null,
-    );
-  }
-  if (typeof module !== "string" && !(module instanceof URL)) {
-    throw new TypeError(
-      `Cannot use ${quote(module)} as "module": expected a URL`,
-    );
-  }
-  if (!URL.canParse(module)) {
-    throw new TypeError(
-      `Cannot use "${module}" as "module": expected an absolute URL, such as ` +
-        "import.meta.url",
-    );
-  }
-  return new URL(module).href;
-}
-
-function targetName(target: unknown): string {
-  const name = typeof target === "function" ? target.name : target;
-  if (typeof name !== "string") {
-    throw new TypeError(
-      `Cannot use ${
-        quote(target)
-      } as "target": expected an exported function ` +
-        "or its name",
-    );
-  }
-  if (name === "") {
-    throw new TypeError(
-      'Cannot use an anonymous function as "target": it must be exported ' +
-        "from its module under its own name",
-    );
-  }
-  return name;
-}
 
 function canClone(value: unknown, kind: RunnerKind): string | null {
   try {
@@ -198,45 +103,22 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
    * @param options What to run, and how.
    */
   constructor(kind: "thread" | "process", options: ActivityOptions<T>) {
-    this.#result.promise.catch(() => {});
     const { target, args = [], name, daemon, permissions } = options;
+    this.#result.promise.catch(() => {});
     this.#permissions = permissions ?? "inherit";
-    this.#daemon = daemon ?? context.daemon;
+    this.#daemon = daemon === undefined ? context.daemon : checkDaemon(daemon);
     this.#target = target ?? null;
     this.#args = checkArgs(args);
-    this.#name = name ?? "";
+    this.#name = name === undefined ? "" : checkName(name);
     if (bare) return;
-    const overridden = this.run !== Activity.prototype.run;
-    if (!overridden && target === undefined) {
-      throw new TypeError(
-        `Cannot construct a ${kind}: give it a "target", or override run()`,
-      );
-    }
-    if (daemon !== undefined && typeof daemon !== "boolean") {
-      throw new TypeError(
-        `Cannot use ${quote(daemon)} as "daemon": expected a boolean`,
-      );
-    }
-    const label = target === undefined ? "" : ` (${targetName(target)})`;
-    const what = overridden
-      ? `class "${new.target.name}"`
-      : `target "${targetName(target)}"`;
-    if (overridden && new.target.name === "") {
-      throw new TypeError(
-        `Cannot construct a ${kind} of an anonymous class: it must be ` +
-          "exported from its module under its own name",
-      );
-    }
-    this.#module = checkModule(
-      options.module ?? (new.target as { module?: unknown }).module,
-      what,
-      kind,
-    );
-    if (name !== undefined) this.name = name;
-    else {
-      const prefix = kind === "thread" ? "Thread" : "Process";
-      this.#name = `${prefix}-${++numbers[kind]}${label}`;
-    }
+    const Class = new.target as { name: string; module?: string | URL };
+    const what = this.#describeWork(kind, Class.name);
+    this.#module = checkModule(options.module ?? Class.module, what, kind);
+    if (name !== undefined) return;
+    this.#name = `${kind === "thread" ? "Thread" : "Process"}-${++numbers[
+      kind
+    ]}`;
+    if (target !== undefined) this.#name += ` (${targetName(target)})`;
   }
 
   /** The name, which may be changed at any time. */
@@ -245,12 +127,7 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
   }
 
   set name(name: string) {
-    if (typeof name !== "string") {
-      throw new TypeError(
-        `Cannot use ${quote(name)} as "name": expected a string`,
-      );
-    }
-    this.#name = name;
+    this.#name = checkName(name);
   }
 
   /**
@@ -280,11 +157,7 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
   }
 
   set daemon(daemon: boolean) {
-    if (typeof daemon !== "boolean") {
-      throw new TypeError(
-        `Cannot use ${quote(daemon)} as "daemon": expected a boolean`,
-      );
-    }
+    checkDaemon(daemon);
     if (this.#state !== "initial") {
       throw new Error(
         `Cannot change "daemon" of ${this.#label()}: it was started already`,
@@ -419,54 +292,70 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
     if (this.#daemon && this.#waiters === 0) runner.unref();
   }
 
+  /** Names what is to run, which must have a name to be found by. */
+  #describeWork(kind: RunnerKind, className: string): string {
+    if (this.run === Activity.prototype.run) {
+      if (this.#target !== null) return `target "${targetName(this.#target)}"`;
+      throw new TypeError(
+        `Cannot construct a ${kind}: give it a "target", or override run()`,
+      );
+    }
+    if (className !== "") return `class "${className}"`;
+    throw new TypeError(
+      `Cannot construct a ${kind} of an anonymous class: it must be exported ` +
+        "from its module under its own name",
+    );
+  }
+
   #label(): string {
     return `${this.kind} "${this.#name}"`;
   }
 
   #launch(ident: number): Runner {
-    const overridden = this.run !== Activity.prototype.run;
-    const fields = Object.entries(this);
-    const { kind } = this;
+    const cargo: Cargo = {
+      args: this.#args,
+      fields: Object.fromEntries(Object.entries(this)),
+    };
     try {
-      const start: ActivityStart = {
-        module: this.#module,
-        className: overridden ? this.constructor.name : null,
-        target: this.#target === null ? null : targetName(this.#target),
-        cargo: packFor(kind, {
-          args: this.#args,
-          fields: Object.fromEntries(fields),
-        }),
-        name: this.#name,
-        daemon: this.#daemon,
-        ident,
-        inDaemonProcess: context.inDaemonProcess ||
-          (kind === "process" && this.#daemon),
-        lastIdent: kind === "thread" ? context.lastIdent : null,
-      };
-      return startRunner(kind, {
+      const packed = packFor(this.kind, cargo);
+      return startRunner(this.kind, {
         main: MAIN_URL,
-        modules: [this.#module],
-        data: start,
+        // The classes of locks take time to load: only where there are some.
+        modules: packed === cargo ? [this.#module] : [this.#module, SYNC_URL],
+        data: this.#describeStart(ident, packed),
         name: this.#name,
         permissions: this.#permissions,
       });
     } catch (error) {
-      this.#blame(fields);
+      this.#blame(cargo);
       throw error;
     }
   }
 
+  #describeStart(ident: number, cargo: unknown): ActivityStart {
+    const overridden = this.run !== Activity.prototype.run;
+    const { kind } = this;
+    return {
+      module: this.#module,
+      className: overridden ? this.constructor.name : null,
+      target: this.#target === null ? null : targetName(this.#target),
+      cargo,
+      name: this.#name,
+      daemon: this.#daemon,
+      ident,
+      inDaemonProcess: context.inDaemonProcess ||
+        (kind === "process" && this.#daemon),
+      lastIdent: kind === "thread" ? context.lastIdent : null,
+    };
+  }
+
   /** Throws for the first argument or field that can't be cloned. */
-  #blame(fields: [string, unknown][]): void {
-    const parts: [string, unknown][] = [
-      ...this.#args.map((arg, index): [string, unknown] => [
-        `argument ${index}`,
-        arg,
-      ]),
-      ...fields.map(([key, value]): [string, unknown] => [
-        `field "${key}"`,
-        value,
-      ]),
+  #blame({ args, fields }: Cargo): void {
+    const parts = [
+      ...args.map((arg, index) => [`argument ${index}`, arg] as const),
+      ...Object.entries(fields).map(([key, value]) =>
+        [`field "${key}"`, value] as const
+      ),
     ];
     for (const [what, value] of parts) {
       const why = canClone(value, this.kind);
@@ -506,20 +395,6 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
   /** Whether what was thrown reaches who asked for the result. */
   #handled(): boolean {
     return this.#resultAsked && !this.#settled;
-  }
-}
-
-function checkTimeout(timeout: unknown): void {
-  if (timeout === undefined) return;
-  if (typeof timeout !== "number" || Number.isNaN(timeout)) {
-    throw new TypeError(
-      `Cannot use ${quote(timeout)} as "timeout": expected milliseconds`,
-    );
-  }
-  if (timeout < 0) {
-    throw new RangeError(
-      `Cannot use ${timeout} as "timeout": expected 0 or more`,
-    );
   }
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { type Activity, adopt } from "./_activity.ts";
+import type { ActivityStart, Cargo } from "./_activity_start.ts";
 import { packFor } from "./_cargo.ts";
 import { context } from "./_context.ts";
 import { HandlerImportError } from "./errors.ts";
@@ -11,36 +12,6 @@ import { Process } from "./process.ts";
 import type { RunnerKind, RunnerPort } from "./_runner.ts";
 import { unpack } from "./_share.ts";
 import { Thread } from "./thread.ts";
-
-/** What a thread or process is told. */
-export interface ActivityStart {
-  /** The URL of the module. */
-  module: string;
-  /** The class that overrides `run()`, or `null`. */
-  className: string | null;
-  /** The export that is the target, or `null`. */
-  target: string | null;
-  /** A {@linkcode Cargo}, packed. */
-  cargo: unknown;
-  /** The name. */
-  name: string;
-  /** Whether it is a daemon. */
-  daemon: boolean;
-  /** The number. */
-  ident: number;
-  /** Whether it is in a daemon process. */
-  inDaemonProcess: boolean;
-  /** The last number given to a thread, where that can be shared. */
-  lastIdent: Int32Array | null;
-}
-
-/** What is the caller's own in a start. */
-export interface Cargo {
-  /** The arguments. */
-  args: unknown[];
-  /** The public fields. */
-  fields: Record<string, unknown>;
-}
 
 function findExport(
   module: Record<string, unknown>,

@@ -18,6 +18,6 @@ import { pack, refuseShared } from "./_share.ts";
  */
 export function packFor(kind: RunnerKind, value: unknown): unknown {
   if (kind === "thread") return pack(value);
-  refuseShared(value, "a process");
+  refuseShared(value, "pass", "to a process");
   return value;
 }

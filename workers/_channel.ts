@@ -166,9 +166,14 @@ export class Channel {
       const from = start + HEADER_SIZE;
       const to = from + readLength(buffer, start);
       if (to > length) break;
-      const message = decode(buffer, from, to);
-      if (buffer[start] === MESSAGE) this.#listener.message(message);
-      else this.#listener.control(message);
+      try {
+        const message = decode(buffer, from, to);
+        if (buffer[start] === MESSAGE) this.#listener.message(message);
+        else this.#listener.control(message);
+      } catch (error) {
+        // As if an event's listener had thrown it: the next one is called.
+        reportError(error);
+      }
       start = to;
     }
     return start;

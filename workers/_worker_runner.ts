@@ -40,8 +40,29 @@ function findRefMethod(): RefMethod | undefined {
 
 const REF_METHOD = findRefMethod();
 
+/**
+ * A worker's local modules count as files that the program reads. What Deno
+ * prints for those it may not read can't be caught.
+ */
+function assertReadable(urls: string[], name: string): void {
+  for (const url of urls) {
+    if (!url.startsWith("file:")) continue;
+    const { state } = Deno.permissions.requestSync({
+      name: "read",
+      path: new URL(url),
+    });
+    if (state !== "granted") {
+      throw new Deno.errors.NotCapable(
+        `Cannot start thread "${name}": this program may not read "${url}", ` +
+          "which runs there (needs --allow-read)",
+      );
+    }
+  }
+}
+
 function createWorker(options: RunnerOptions, tag: string): [Worker, string] {
   const { name = "", permissions = "inherit" } = options;
+  assertReadable([ENTRY_URL, options.main, ...options.modules ?? []], name);
   if (permissions !== "inherit" && !project().workerOptions) {
     throw new Deno.errors.NotSupported(
       `Cannot start thread "${name}" with permissions of its own: add ` +

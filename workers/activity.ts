@@ -1,1 +1,2 @@
-export { Activity, type ActivityOptions } from "./_activity.ts";
+export { Activity } from "./_activity.ts";
+export type { ActivityOptions } from "./_activity_options.ts";

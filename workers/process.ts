@@ -1,9 +1,5 @@
-import {
-  Activity,
-  type ActivityOptions,
-  exitOf,
-  runnerOf,
-} from "./_activity.ts";
+import { Activity, exitOf, runnerOf } from "./_activity.ts";
+import type { ActivityOptions } from "./_activity_options.ts";
 import { context } from "./_context.ts";
 import type { Runner } from "./_runner.ts";
 

@@ -1,4 +1,5 @@
-import { Activity, type ActivityOptions } from "./_activity.ts";
+import { Activity } from "./_activity.ts";
+import type { ActivityOptions } from "./_activity_options.ts";
 
 /** Options of a {@linkcode Thread}. */
 export type ThreadOptions<T = unknown> = ActivityOptions<T>;

@@ -11,7 +11,9 @@ export interface ProgramResult {
 
 /** The path of a program. */
 export function programPath(name: string): string {
-  return new URL(`./programs/${name}`, import.meta.url).pathname;
+  return name.startsWith("/")
+    ? name
+    : new URL(`./programs/${name}`, import.meta.url).pathname;
 }
 
 /** Prepares a Deno of its own for a program. */

@@ -13,6 +13,7 @@ import {
   RunnerExitError,
 } from "../../workers/errors.ts";
 import { setExceptHook } from "../../workers/except_hook.ts";
+import { Lock } from "../../workers/lock.ts";
 import { Process, type ProcessOptions } from "../../workers/process.ts";
 import { isRunning, listDescendants } from "./_children.ts";
 import * as targets from "./targets.ts";
@@ -207,8 +208,10 @@ test("Process names the argument that can't cross, and starts nothing", async ()
   const memory = new Int32Array(new SharedArrayBuffer(4));
   const sharing = process(targets.giveBack, { args: [1, memory] });
   const error = assertThrows(() => sharing.start(), TypeError, "argument 1");
-  assertMatch((error as Error).message, /share/);
+  assertMatch((error as Error).message, /SharedArrayBuffer.* to a process/);
   assertEquals(sharing.isAlive(), false);
+  const locking = process(targets.giveBack, { args: [{ lock: new Lock() }] });
+  assertThrows(() => locking.start(), TypeError, "argument 0");
   const returning = process(targets.giveFunction);
   returning.start();
   await assertRejects(

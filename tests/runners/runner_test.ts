@@ -325,14 +325,14 @@ Deno.test("a process's runner leaves no private socket behind", async () => {
   Deno.env.set("TMPDIR", folder);
   try {
     const runners = Array.from({ length: 3 }, () => start("process"));
-    const [socketFolder] = [...Deno.readDirSync(folder)];
+    const [socketFolder] = await Array.fromAsync(Deno.readDir(folder));
     const { mode } = await Deno.stat(`${folder}/${socketFolder!.name}`);
     assertEquals((mode ?? 0) & 0o777, 0o700);
     runners[0]!.kill();
     await Promise.all(runners.slice(1).map((runner) => runner.ready));
     for (const runner of runners) runner.kill();
     await Promise.all(runners.map((runner) => runner.exited));
-    assertEquals([...Deno.readDirSync(folder)], []);
+    assertEquals(await Array.fromAsync(Deno.readDir(folder)), []);
   } finally {
     if (before === undefined) Deno.env.delete("TMPDIR");
     else Deno.env.set("TMPDIR", before);

@@ -5,6 +5,7 @@ import {
   enumerate,
   mainThread,
 } from "../../workers/current_thread.ts";
+import type { Lock } from "../../workers/lock.ts";
 import { Process } from "../../workers/process.ts";
 import { Thread } from "../../workers/thread.ts";
 
@@ -178,4 +179,13 @@ export class Failing extends Thread<never> {
 export function ignoreTermination(): never {
   Deno.addSignalListener("SIGTERM", () => {});
   while (true);
+}
+
+/** Takes a lock and keeps it. */
+export async function waitForLock(
+  { lock }: { lock: Lock },
+  same: Lock,
+): Promise<string> {
+  await lock.acquire();
+  return same.locked() ? "locked" : "another lock";
 }

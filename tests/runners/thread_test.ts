@@ -24,6 +24,7 @@ import {
   type ExceptHookArgs,
   setExceptHook,
 } from "../../workers/except_hook.ts";
+import { Lock } from "../../workers/lock.ts";
 import { Thread, type ThreadOptions } from "../../workers/thread.ts";
 import * as targets from "./targets.ts";
 
@@ -416,6 +417,18 @@ Deno.test("a thread's arguments are copied, and shared memory is shared", async 
   memory[0] = 7;
   assertEquals([copy, same[0], map.get(1)], [[1, 2], 7, 2n]);
   await giving.join();
+});
+
+Deno.test("a thread's arguments may contain locks, which are shared", async () => {
+  const lock = new Lock();
+  await lock.acquire();
+  const locking = thread(targets.waitForLock, { args: [{ lock }, lock] });
+  locking.start();
+  assertEquals(await locking.join(30), false);
+  lock.release();
+  assertEquals(await locking.result, "locked");
+  await locking.join();
+  assertEquals(lock.locked(), true);
 });
 
 Deno.test("a Thread subclass runs with copies of its public fields", async () => {

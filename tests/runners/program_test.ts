@@ -1,0 +1,308 @@
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
+import { isRunning, listDescendants, until } from "./_children.ts";
+import {
+  program,
+  type ProgramResult,
+  readUntil,
+  runProgram,
+} from "./_program.ts";
+
+const PACKAGE_URL = new URL("../../", import.meta.url).href;
+
+function play(scene: string, ...flags: string[]): Promise<ProgramResult> {
+  return runProgram("play.ts", ["-A", ...flags], [scene]);
+}
+
+/** Runs `main.ts` of a project of its own, far from this one's deno.json. */
+async function runProject(
+  files: Record<string, string>,
+  ...flags: string[]
+): Promise<ProgramResult> {
+  const folder = await Deno.realPath(await Deno.makeTempDir());
+  try {
+    for (const [name, text] of Object.entries(files)) {
+      await Deno.mkdir(new URL(".", `file://${folder}/${name}`), {
+        recursive: true,
+      });
+      await Deno.writeTextFile(
+        `${folder}/${name}`,
+        text.replaceAll("PACKAGE/", PACKAGE_URL),
+      );
+    }
+    return await runProgram(`${folder}/main.ts`, flags);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("the tutorial: twenty threads say their numbers, are joined, then done", async () => {
+  const { code, stdout, stderr } = await play("tutorial");
+  assertEquals([code, stderr], [0, ""]);
+  const lines = stdout.trimEnd().split("\n");
+  assertEquals(lines.pop(), "done");
+  assertEquals(
+    lines.sort(),
+    Array.from({ length: 20 }, (_, number) => `I am number ${number}`).sort(),
+  );
+});
+
+Deno.test("the tutorial: a thread by subclass", async () => {
+  const { code, stdout, stderr } = await play("subclass");
+  assertEquals([code, stdout, stderr], [0, "Hello, world\n", ""]);
+});
+
+Deno.test("the tutorial: a process crashes, its parent and sibling run on", async () => {
+  const { code, stdout, stderr } = await play("crash");
+  assertEquals(code, 0);
+  assertEquals(
+    stdout.trimEnd().split("\n").sort(),
+    ["crashed 1", "sib", "sibling 0"],
+  );
+  assertMatch(stderr, /^Exception in process crasher:\nError: crashed on pur/);
+  assertEquals(stderr.match(/crashed on purpose/g)?.length, 1);
+});
+
+Deno.test("threads and processes are waited for at the program's end", async () => {
+  const { code, stdout, stderr } = await play("waited");
+  assertEquals([code, stderr], [0, ""]);
+  const [first, ...rest] = stdout.trimEnd().split("\n");
+  assertEquals([first, ...rest.sort()], ["main ends", "process", "thread"]);
+});
+
+Deno.test("daemons are not waited for at the program's end, and end with it", async () => {
+  const { code, stdout, stderr } = await play("daemons");
+  assertEquals([code, stderr], [0, ""]);
+  const [, pid] = /^main ends (\d+)$/m.exec(stdout)!;
+  await until(() => !isRunning(Number(pid)), "the daemon process ends");
+});
+
+Deno.test("SIGKILL of the parent leaves no child, loops and grandchildren included", async () => {
+  const parent = program("play.ts", ["-A"], ["children"]).spawn();
+  let stdout = "";
+  const reader = parent.stdout.getReader();
+  const decoder = new TextDecoder();
+  while ((stdout.match(/looping/g) ?? []).length < 3) {
+    const { value, done } = await reader.read();
+    assert(!done, stdout);
+    stdout += decoder.decode(value);
+  }
+  const family = listDescendants(parent.pid);
+  const denos = family.filter(({ command }) => command.includes("data:"));
+  assertEquals(denos.length, 4);
+  parent.kill("SIGKILL");
+  await parent.status;
+  await until(
+    () => family.every(({ pid }) => !isRunning(pid)),
+    "all children end",
+  );
+  await reader.cancel();
+  await parent.stderr.cancel();
+});
+
+Deno.test("Deno.exit() of the parent leaves no child", async () => {
+  const parent = program("play.ts", ["-A"], ["exit"]).spawn();
+  await readUntil(parent.stdout, /looping/);
+  const family = listDescendants(parent.pid);
+  assert(family.length >= 2);
+  assertEquals((await parent.status).code, 5);
+  await until(
+    () => family.every(({ pid }) => !isRunning(pid)),
+    "all children end",
+  );
+  await parent.stdout.cancel();
+  await parent.stderr.cancel();
+});
+
+Deno.test("an interrupt from the terminal is left to the parent", async () => {
+  const parent = new Deno.Command("setsid", {
+    args: [
+      Deno.execPath(),
+      "run",
+      "-A",
+      "--quiet",
+      new URL("./programs/play.ts", import.meta.url).pathname,
+      "interrupt",
+    ],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  await readUntil(parent.stdout, /ready/);
+  const { code } = await new Deno.Command("kill", {
+    args: ["-INT", "--", `-${parent.pid}`],
+  }).output();
+  assertEquals(code, 0);
+  assertEquals((await readUntil(parent.stdout, /child \w+/))[0], "child lives");
+  assertEquals((await parent.status).code, 0);
+  await parent.stdout.cancel();
+});
+
+Deno.test("a thread in an endless loop is given up, and the program goes on", async () => {
+  const { code, stdout } = await play("stuck");
+  assertEquals(code, 0);
+  assertMatch(stdout, /^false .*endless loop.*\nHello, after\n$/m);
+});
+
+Deno.test("a process that runs out of memory harms nobody", async () => {
+  const { code, stdout } = await play(
+    "memory",
+    "--v8-flags=--max-old-space-size=60",
+  );
+  assertEquals([code, stdout], [0, "true RunnerExitError exit\n"]);
+});
+
+Deno.test("a process inherits what the parent has in full, and never gets more", async () => {
+  const { code, stdout, stderr } = await runProgram(
+    "play.ts",
+    ["--allow-run", "--allow-net", "--allow-read=/tmp", "--allow-env=HOME"],
+    ["permissions"],
+  );
+  assertEquals([code, stderr], [0, ""]);
+  assertMatch(
+    stdout,
+    /^has run net\nNotCapable: Cannot give a process the permission "read"/,
+  );
+});
+
+Deno.test("a thread needs read access to its module, and says so once", async () => {
+  const { code, stdout, stderr } = await runProgram(
+    "play.ts",
+    ["--allow-read=/tmp"],
+    ["subclass"],
+  );
+  assertEquals([code, stdout], [1, ""]);
+  assertMatch(stderr, /NotCapable: Cannot start thread .*needs --allow-read/);
+  assertEquals(stderr.match(/allow-read/g)?.length, 1);
+});
+
+Deno.test("a process connects over loopback where it may not use Unix sockets", async () => {
+  const { stdout } = await runProgram(
+    "play.ts",
+    ["--allow-run", "--allow-net=127.0.0.1:0", "--allow-sys"],
+    ["permissions"],
+  );
+  assertMatch(stdout, /^has run sys\n/);
+});
+
+const BARE_MAIN = `
+import { Process } from "PACKAGE/workers/process.ts";
+import { Thread } from "PACKAGE/workers/thread.ts";
+export function add(a: number, b: number): number {
+  return a + b;
+}
+if (import.meta.main) {
+  for (const Class of [Thread, Process]) {
+    const sum = new Class<number>({ target: add, args: [1, 2], module: import.meta.url });
+    sum.start();
+    console.log(await sum.result);
+    await sum.join();
+  }
+  const none = new Thread({ target: add, args: [1, 2], module: import.meta.url, permissions: "none" });
+  try {
+    none.start();
+    console.log(await none.result);
+  } catch (error) {
+    console.log(error.name, error.message);
+  }
+}
+`;
+
+Deno.test("a program without deno.json and unstable flags has threads and processes", async () => {
+  const { code, stdout, stderr } = await runProject(
+    { "main.ts": BARE_MAIN },
+    "-A",
+  );
+  assertEquals([code, stderr], [0, ""]);
+  assertMatch(stdout, /^3\n3\nNotSupported .*--unstable-worker-options/);
+});
+
+Deno.test("a thread's permissions need the flag, wherever it was given", async () => {
+  const ways: [Record<string, string>, string[]][] = [
+    [{}, ["-A", "--unstable-worker-options"]],
+    [{ "deno.json": '{ "unstable": ["worker-options"] }' }, ["-A"]],
+    [{ "deno.jsonc": '{ /* yes */ "unstable": ["worker-options"], }' }, ["-A"]],
+    [
+      { "deno.json": '{ "unstable": ["worker-options"] }' },
+      ["--allow-read", "--allow-run", "--allow-net"],
+    ],
+  ];
+  for (const [files, flags] of ways) {
+    const { stdout } = await runProject(
+      { "main.ts": BARE_MAIN, ...files },
+      ...flags,
+    );
+    assertEquals(stdout, "3\n3\n3\n");
+  }
+});
+
+Deno.test("a process resolves the project's own bare imports and has its unstable features", async () => {
+  const { code, stdout, stderr } = await runProject({
+    "deno.json": JSON.stringify({
+      imports: { greeting: "./lib/greeting.ts" },
+      unstable: ["net"],
+    }),
+    "lib/greeting.ts": 'export const greeting = "hello from the project";',
+    "src/work.ts": `
+import { greeting } from "greeting";
+export function greet(): string {
+  return greeting + ", " + typeof Deno.listenDatagram;
+}
+`,
+    "main.ts": `
+import { Process } from "PACKAGE/workers/process.ts";
+import { Thread } from "PACKAGE/workers/thread.ts";
+const module = new URL("./src/work.ts", import.meta.url);
+for (const Class of [Thread, Process]) {
+  const greeter = new Class({ target: "greet", module });
+  greeter.start();
+  console.log(await greeter.result);
+}
+`,
+  }, "-A");
+  assertEquals([code, stderr], [0, ""]);
+  assertEquals(stdout, "hello from the project, function\n".repeat(2));
+});
+
+Deno.test("a process gets the import map and the features that flags gave the parent", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(
+      `${folder}/map.json`,
+      JSON.stringify({
+        imports: { word: "data:text/javascript,export const word='mapped'" },
+      }),
+    );
+    const { stdout, stderr } = await runProject(
+      {
+        "work.ts": `
+import { word } from "word";
+export function tell(): string {
+  return word + " " + typeof Deno.listenDatagram;
+}
+`,
+        "main.ts": `
+import { Process } from "PACKAGE/workers/process.ts";
+const process = new Process({
+  target: "tell",
+  module: new URL("./work.ts", import.meta.url),
+});
+process.start();
+console.log(await process.result);
+`,
+      },
+      "-A",
+      "--unstable-net",
+      "--import-map",
+      `${folder}/map.json`,
+    );
+    assertEquals(stderr, "");
+    assertStringIncludes(stdout, "mapped function");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

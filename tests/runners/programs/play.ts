@@ -1,0 +1,179 @@
+/**
+ * A program that the tests run and watch from outside:
+ * `deno run -A play.ts SCENE`.
+ */
+// deno-lint-ignore-file no-console
+import { Process } from "../../../workers/process.ts";
+import { Thread } from "../../../workers/thread.ts";
+
+const module = import.meta.url;
+
+export function sayNumber(number: number): void {
+  console.log(`I am number ${number}`);
+}
+
+export class Greeter extends Thread<string> {
+  static readonly module = module;
+  constructor(public who: string) {
+    super();
+  }
+  override run(): string {
+    return `Hello, ${this.who}`;
+  }
+}
+
+export function crash(): never {
+  throw new Error("crashed on purpose");
+}
+
+export async function sayLater(word: string): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  console.log(word);
+}
+
+export async function idle(): Promise<void> {
+  setInterval(() => {}, 1_000);
+  await new Promise(() => {});
+}
+
+export function loop(): void {
+  console.log(`looping ${Deno.pid}`);
+  while (true);
+}
+
+/** Starts a child of its own, both in endless loops. */
+export async function loopWithChild(): Promise<void> {
+  const child = new Process({ target: loop, module });
+  child.start();
+  // The child can't come in before its parent listens.
+  await child.join(1_000);
+  loop();
+}
+
+export function useUpMemory(): void {
+  const kept: unknown[] = [];
+  while (true) kept.push(new Array(100_000).fill(0).map(String));
+}
+
+export function tellPermissions(): string {
+  const names = ["run", "read", "write", "net", "env", "sys", "ffi"] as const;
+  return names.filter((name) =>
+    Deno.permissions.querySync({ name }).state === "granted"
+  ).join(" ");
+}
+
+const scenes: Record<string, () => Promise<void>> = {
+  async tutorial() {
+    const threads: Thread[] = [];
+    for (let number = 0; number < 20; number++) {
+      const thread = new Thread({ target: sayNumber, args: [number], module });
+      thread.start();
+      threads.push(thread);
+    }
+    for (const thread of threads) await thread.join();
+    console.log("done");
+  },
+
+  async subclass() {
+    const greeter = new Greeter("world");
+    greeter.start();
+    console.log(await greeter.result);
+  },
+
+  async crash() {
+    const crashing = new Process({ target: crash, name: "crasher", module });
+    const sibling = new Process({ target: sayLater, args: ["sib"], module });
+    crashing.start();
+    sibling.start();
+    await crashing.join();
+    console.log(`crashed ${crashing.exitCode}`);
+    await sibling.join();
+    console.log(`sibling ${sibling.exitCode}`);
+  },
+
+  waited() {
+    new Thread({ target: sayLater, args: ["thread"], module }).start();
+    new Process({ target: sayLater, args: ["process"], module }).start();
+    console.log("main ends");
+    return Promise.resolve();
+  },
+
+  async daemons() {
+    const options = { target: idle, daemon: true, module };
+    const activities = [new Thread(options), new Process(options)];
+    for (const activity of activities) activity.start();
+    for (const activity of activities) await activity.join(100);
+    console.log(`main ends ${activities[1]!.ident}`);
+  },
+
+  async children() {
+    const processes = [idle, loop, loopWithChild].map((target) =>
+      new Process({ target, module })
+    );
+    for (const process of processes) process.start();
+    console.log(`children ${processes.map(({ pid }) => pid).join(" ")}`);
+    await Promise.all(processes.map((process) => process.join()));
+  },
+
+  async interrupt() {
+    const child = new Process({ target: idle, module });
+    child.start();
+    await child.join(300);
+    Deno.addSignalListener("SIGINT", async () => {
+      const ended = await child.join(200);
+      console.log(ended ? "child died" : "child lives");
+      await child[Symbol.asyncDispose]();
+      Deno.exit(0);
+    });
+    console.log("ready");
+    await child.join();
+  },
+
+  async stuck() {
+    const thread = new Thread({ target: loop, module });
+    thread.start();
+    await thread.join(300);
+    await thread[Symbol.asyncDispose]();
+    const error = await thread.result.catch((error) => error);
+    console.log(`${thread.isAlive()} ${error.cause.message}`);
+    const other = new Greeter("after");
+    other.start();
+    console.log(await other.result);
+    Deno.exit(0);
+  },
+
+  async memory() {
+    const greedy = new Process({ target: useUpMemory, module });
+    greedy.start();
+    await greedy.join();
+    const error = await greedy.result.catch((error) => error);
+    console.log(`${greedy.exitCode! < 0} ${error.name} ${error.exit.reason}`);
+  },
+
+  async permissions() {
+    const inheriting = new Process({ target: tellPermissions, module });
+    inheriting.start();
+    console.log(`has ${await inheriting.result}`);
+    await inheriting.join();
+    const greedy = new Process({
+      target: tellPermissions,
+      permissions: { read: true },
+      module,
+    });
+    try {
+      greedy.start();
+    } catch (error) {
+      console.log(`${(error as Error).name}: ${(error as Error).message}`);
+    }
+  },
+
+  async exit() {
+    new Process({ target: idle, module }).start();
+    const loops = new Process({ target: loop, module });
+    loops.start();
+    await loops.join(300);
+    Deno.exit(5);
+  },
+};
+
+if (import.meta.main) await scenes[Deno.args[0]!]!();

@@ -1,0 +1,29 @@
+/** What a thread or process is told. */
+export interface ActivityStart {
+  /** The URL of the module. */
+  module: string;
+  /** The class that overrides `run()`, or `null`. */
+  className: string | null;
+  /** The export that is the target, or `null`. */
+  target: string | null;
+  /** A {@linkcode Cargo}, packed. */
+  cargo: unknown;
+  /** The name. */
+  name: string;
+  /** Whether it is a daemon. */
+  daemon: boolean;
+  /** The number. */
+  ident: number;
+  /** Whether it is in a daemon process. */
+  inDaemonProcess: boolean;
+  /** The last number given to a thread, where that can be shared. */
+  lastIdent: Int32Array | null;
+}
+
+/** What is the caller's own in a start. */
+export interface Cargo {
+  /** The arguments. */
+  args: readonly unknown[];
+  /** The public fields. */
+  fields: Record<string, unknown>;
+}
