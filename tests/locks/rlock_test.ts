@@ -1,0 +1,106 @@
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
+import { RLock } from "../../workers/rlock.ts";
+import { eventually, sharedWords, testThreads, waiters } from "./_teams.ts";
+
+testThreads(
+  "RLock: its owner takes it again, and frees it at the last release",
+  1,
+  async (team) => {
+    const lock = new RLock();
+    assert(await team.run(0, "nest", lock, 5));
+    assert(lock.locked());
+    assertFalse(lock.owned());
+    assertFalse(lock.acquireSync({ blocking: false }));
+    await team.run(0, "release", lock);
+    assertFalse(lock.locked());
+    assert(lock.acquireSync({ blocking: false }));
+    assert(lock.owned());
+    assertFalse(await team.run(0, "acquire", lock, { blocking: false }));
+    lock.release();
+  },
+);
+
+testThreads(
+  "RLock: a thread that does not own it can't release it",
+  1,
+  async (team) => {
+    const lock = new RLock();
+    lock.acquireSync();
+    await assertRejects(
+      () => team.run(0, "release", lock),
+      Error,
+      "another thread owns it",
+    );
+    assert(lock.owned());
+    lock.release();
+    assertThrows(() => lock.release(), Error, "it is not locked");
+  },
+);
+
+testThreads(
+  "RLock: five contenders all go on after the last release",
+  5,
+  async (team) => {
+    const lock = new RLock();
+    const log = sharedWords(1);
+    lock.acquireSync();
+    await lock.acquire();
+    const all = team.all("pass", lock, log);
+    await eventually(() => waiters(lock) === 5);
+    lock.release();
+    assertEquals(waiters(lock), 5);
+    lock.release();
+    assertEquals((await all).sort(), [0, 1, 2, 3, 4]);
+    assertFalse(lock.locked());
+  },
+);
+
+testThreads("RLock: a time-out returns false", 1, async (team) => {
+  const lock = new RLock();
+  lock.acquireSync();
+  assertFalse(await team.run(0, "acquire", lock, { timeout: 20 }));
+  lock.release();
+  assert(await team.run(0, "acquire", lock, { timeout: 20 }));
+});
+
+testThreads(
+  "RLock: it is the same lock however often it is passed",
+  1,
+  async (team) => {
+    const lock = new RLock();
+    assert(await team.run(0, "acquire", lock));
+    assert(await team.run(0, "acquire", lock, { blocking: false }));
+    await team.run(0, "release", lock);
+    assert(lock.locked());
+    await team.run(0, "release", lock);
+    assertFalse(lock.locked());
+  },
+);
+
+Deno.test("RLock.hold(): nested blocks release at the end of the outer one", async () => {
+  const lock = new RLock();
+  {
+    using _outer = await lock.hold();
+    {
+      using _inner = lock.holdSync();
+    }
+    assert(lock.owned());
+  }
+  assertFalse(lock.locked());
+});
+
+Deno.test("RLock: it refuses what cannot work", async () => {
+  const lock = new RLock();
+  assertThrows(() => lock.release(), Error, "it is not locked");
+  assertThrows(() => lock.acquireSync({ timeout: -1 }), RangeError);
+  await assertRejects(
+    () => lock.acquire({ blocking: false, timeout: 1 }),
+    TypeError,
+  );
+});
