@@ -115,9 +115,8 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
     const what = this.#describeWork(kind, Class.name);
     this.#module = checkModule(options.module ?? Class.module, what, kind);
     if (name !== undefined) return;
-    this.#name = `${kind === "thread" ? "Thread" : "Process"}-${++numbers[
-      kind
-    ]}`;
+    const prefix = kind === "thread" ? "Thread" : "Process";
+    this.#name = `${prefix}-${++numbers[kind]}`;
     if (target !== undefined) this.#name += ` (${targetName(target)})`;
   }
 

@@ -29,7 +29,8 @@ export interface ActivityOptions<T = unknown> {
   name?: string;
   /**
    * Whether the program may end while this runs. Left out, it is that of the
-   * thread or process that starts it.
+   * thread or process that starts it. Where a version of Deno has no way to let
+   * go of a `Worker`, the program waits for daemon threads, too.
    */
   daemon?: boolean;
   /**

@@ -14,8 +14,10 @@ export type ThreadOptions<T = unknown> = ActivityOptions<T>;
  * under `if (import.meta.main)`.
  *
  * A thread ends when its target returns and the threads that it started, but
- * for daemons, have ended. An endless loop in a thread can't be stopped, and
- * keeps the program from ending.
+ * for daemons, have ended. Two things about threads can't be helped, and are
+ * reasons to take a {@linkcode Process}: an endless loop can't be stopped, and
+ * keeps the program from ending; a thread that runs out of memory takes the
+ * program with it.
  *
  * @typeParam T What the target returns.
  *

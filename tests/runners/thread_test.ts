@@ -26,6 +26,7 @@ import {
 } from "../../workers/except_hook.ts";
 import { Lock } from "../../workers/lock.ts";
 import { Thread, type ThreadOptions } from "../../workers/thread.ts";
+import { listDescendants } from "./_children.ts";
 import * as targets from "./targets.ts";
 
 const module = new URL("./targets.ts", import.meta.url);
@@ -462,6 +463,14 @@ Deno.test("a thread ends after those it started, but for daemons", async () => {
   assertEquals(await starting.join(20), false);
   openGate(gate);
   assertEquals(await starting.join(), true);
+});
+
+Deno.test("a thread starts a process", async () => {
+  const starting = thread(targets.startChild);
+  starting.start();
+  assertEquals(await starting.result, 3);
+  await starting.join();
+  assertEquals(listDescendants(), []);
 });
 
 Deno.test("`await using` ends a thread", async () => {
