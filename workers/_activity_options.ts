@@ -10,6 +10,8 @@ import { quote } from "./_validate.ts";
 /** The longest that a timer can wait. */
 export const MAX_TIMEOUT = 2 ** 31 - 1;
 
+const NAMED_TARGET_REGEXP = /^(?:async\s+)?function\s*\*?\s*target\b/;
+
 /** Options of a thread or process. */
 export interface ActivityOptions<T = unknown> {
   /**
@@ -107,6 +109,12 @@ export function checkModule(
   return new URL(module).href;
 }
 
+/** A function written as the option's value gets the option's name. */
+function isInline(target: { name: string }): boolean {
+  return target.name === "target" &&
+    !NAMED_TARGET_REGEXP.test(Function.prototype.toString.call(target));
+}
+
 /** Gives the name of the export that is the target. */
 export function targetName(target: unknown): string {
   const name = typeof target === "function" ? target.name : target;
@@ -118,10 +126,11 @@ export function targetName(target: unknown): string {
         "or its name",
     );
   }
-  if (name === "") {
+  if (name === "" || (typeof target === "function" && isInline(target))) {
     throw new TypeError(
       'Cannot use an anonymous function as "target": it must be exported ' +
-        "from its module under its own name",
+        "from its module under its own name (one that is really named " +
+        '"target" can be given as that string)',
     );
   }
   return name;

@@ -491,6 +491,14 @@ Deno.test("`await using` ends a thread", async () => {
 Deno.test("Thread refuses a target without a name, or none at all", () => {
   assertThrows(() => thread(() => {}), TypeError, "anonymous");
   assertThrows(() => thread(""), TypeError, "anonymous");
+  assertThrows(
+    () => new Thread({ target: () => {}, module }),
+    TypeError,
+    "anonymous",
+  );
+  assertThrows(() => new Thread({ target() {}, module }), TypeError, "anonym");
+  function target(): void {}
+  assertMatch(new Thread({ target, module }).name, /\(target\)$/);
   assertThrows(() => thread(5 as unknown as string), TypeError, '"target"');
   assertThrows(() => new Thread({ module }), TypeError, "override run()");
   assertThrows(
