@@ -1,0 +1,104 @@
+/**
+ * The base of all handlers.
+ *
+ * @module
+ */
+
+import { abort, drain, release } from "./_internal.ts";
+import type { RequestServer } from "./request_server.ts";
+
+/**
+ * The class of a handler: what a server makes an instance of for each request.
+ *
+ * @typeParam R The type of the request.
+ * @typeParam C The type of the server's `context`.
+ */
+export type RequestHandlerClass<R = unknown, C = unknown> = new (
+  request: R,
+  clientAddress: Deno.Addr,
+  server: RequestServer<C>,
+) => BaseRequestHandler;
+
+/**
+ * Answers one request. The server makes an instance for each, calls `setup()`,
+ * `handle()` and `finish()` in this order and then closes the request.
+ *
+ * When `setup()` throws, neither of the others is called; when `handle()`
+ * throws, `finish()` still is.
+ *
+ * @example A handler that works on the connection itself
+ * ```ts
+ * import { BaseRequestHandler, TCPServer } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class Greeter extends BaseRequestHandler<Deno.Conn> {
+ *   override async handle() {
+ *     await this.request.write(new TextEncoder().encode("hello"));
+ *   }
+ * }
+ *
+ * await using server = new TCPServer({ port: 0 }, Greeter);
+ * server.serveForever();
+ * using client = await Deno.connect(server.serverAddress);
+ * assertEquals(await new Response(client.readable).text(), "hello");
+ * ```
+ *
+ * @typeParam R The type of the request: a `Deno.Conn` or a `DatagramRequest`.
+ * @typeParam C The type of the server's `context`.
+ */
+export abstract class BaseRequestHandler<R = unknown, C = unknown> {
+  /** What the client asked with: a connection, or a packet. */
+  readonly request: R;
+  /** The client's address. */
+  readonly clientAddress: Deno.Addr;
+  /** The server that took the request. */
+  readonly server: RequestServer<C>;
+  #controller: AbortController | null = null;
+  #reason: { value: unknown } | null = null;
+
+  /**
+   * Constructs a handler for one request; called by the server.
+   *
+   * @param request What the client asked with.
+   * @param clientAddress The client's address.
+   * @param server The server that took the request.
+   */
+  constructor(request: R, clientAddress: Deno.Addr, server: RequestServer<C>) {
+    this.request = request;
+    this.clientAddress = clientAddress;
+    this.server = server;
+  }
+
+  /**
+   * Aborted when the server closes and the request did not end within
+   * `shutdownTimeout`. Give it to whatever the handler waits for.
+   *
+   * @returns The signal of this request.
+   */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#reason !== null) this.#controller.abort(this.#reason.value);
+    return this.#controller.signal;
+  }
+
+  /** Called first. Does nothing unless overridden. */
+  setup(): void | Promise<void> {}
+
+  /** Does the work of the request. */
+  abstract handle(): void | Promise<void>;
+
+  /** Called after `handle()`, also when that threw. Does nothing unless overridden. */
+  finish(): void | Promise<void> {}
+
+  /** @ignore */
+  [abort](reason: unknown): void {
+    this.#reason = { value: reason };
+    this.#controller?.abort(reason);
+  }
+
+  /** @ignore */
+  [drain](): void {}
+
+  /** @ignore */
+  [release](): void {}
+}

@@ -1,0 +1,69 @@
+/**
+ * A handler for packets.
+ *
+ * @module
+ */
+
+import type { DatagramRequest, DatagramSocket } from "./datagram_request.ts";
+import { RequestHandler } from "./request_handler.ts";
+
+/**
+ * Answers a packet, UDP or Unix. What is written to `wfile` is sent to the
+ * client as one packet when `handle()` has ended; when nothing was written,
+ * nothing is sent.
+ *
+ * @example Answering packets
+ * ```ts
+ * import { DatagramRequestHandler, UDPServer } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class Size extends DatagramRequestHandler {
+ *   override async handle() {
+ *     await this.wfile.write(`${this.packet.length} bytes`);
+ *   }
+ * }
+ *
+ * await using server = new UDPServer({ port: 0 }, Size);
+ * server.serveForever();
+ * const client = Deno.listenDatagram({
+ *   transport: "udp",
+ *   hostname: "127.0.0.1",
+ *   port: 0,
+ * });
+ * await client.send(new Uint8Array(3), server.serverAddress);
+ * const [reply] = await client.receive();
+ * assertEquals(new TextDecoder().decode(reply), "3 bytes");
+ * client.close();
+ * ```
+ *
+ * @typeParam C The type of the server's `context`.
+ */
+export abstract class DatagramRequestHandler<C = unknown>
+  extends RequestHandler<C, DatagramRequest> {
+  /**
+   * The bytes received; the handler's own, to keep or to change.
+   *
+   * @returns The packet.
+   */
+  get packet(): Uint8Array {
+    return this.request.packet;
+  }
+
+  /**
+   * The server's socket, to send from the server's own address.
+   *
+   * @returns The socket.
+   */
+  get socket(): DatagramSocket {
+    return this.request.socket;
+  }
+
+  /**
+   * Whether the packet was longer than `maxPacketSize` and lost its end.
+   *
+   * @returns `true` where it was.
+   */
+  get truncated(): boolean {
+    return this.request.truncated;
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * A handler for connections and packets alike.
+ *
+ * @module
+ */
+
+import { drain, release } from "./_internal.ts";
+import { PacketWriter } from "./_packet_writer.ts";
+import { BaseRequestHandler } from "./base_request_handler.ts";
+import { BufferedReader } from "./buffered_reader.ts";
+import { BufferedWriter } from "./buffered_writer.ts";
+import type { DatagramRequest } from "./datagram_request.ts";
+
+const DEFAULT_BUFFER_SIZE = 16_384;
+
+/**
+ * Answers a connection or a packet through `rfile` and `wfile`: the same class
+ * serves every transport. On a connection they read from and write to it; for
+ * a packet, `rfile` reads what it holds and what was written to `wfile` is
+ * sent as one packet when `handle()` has ended.
+ *
+ * @example One class for TCP and UDP
+ * ```ts
+ * import { RequestHandler, TCPServer } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class Upper extends RequestHandler {
+ *   override async handle() {
+ *     for await (const line of this.rfile) {
+ *       await this.wfile.write(`${line.toUpperCase()}\n`);
+ *     }
+ *   }
+ * }
+ *
+ * await using server = new TCPServer({ port: 0 }, Upper);
+ * server.serveForever();
+ * using client = await Deno.connect(server.serverAddress);
+ * await client.write(new TextEncoder().encode("hello\n"));
+ * await client.closeWrite();
+ * assertEquals(await new Response(client.readable).text(), "HELLO\n");
+ * ```
+ *
+ * @typeParam C The type of the server's `context`.
+ * @typeParam R The type of the request.
+ */
+export abstract class RequestHandler<
+  C = unknown,
+  R extends Deno.Conn | DatagramRequest = Deno.Conn | DatagramRequest,
+> extends BaseRequestHandler<R, C> {
+  /** Size of `rfile`'s buffer in bytes; -1 for 16,384, 0 to never read ahead. */
+  rbufsize: number = -1;
+  /** Size of `wfile`'s buffer in bytes; 0 sends at once, -1 for 16,384. */
+  wbufsize: number = 0;
+  /**
+   * Longest wait of a read or write on the connection in milliseconds, counted
+   * from the last byte; `null` waits without limit.
+   */
+  timeout: number | null = null;
+  /** Whether small writes are sent without waiting for earlier ones (TCP only). */
+  disableNagleAlgorithm: boolean = false;
+  /** Longest line that `rfile` reads, in bytes. */
+  maxLineLength: number = 65_536;
+  #rfile: BufferedReader | null = null;
+  #wfile: BufferedWriter | null = null;
+  #draining = false;
+
+  /**
+   * Reads what the client sent.
+   *
+   * @returns The reader, made with the handler's settings at its first use.
+   */
+  get rfile(): BufferedReader {
+    return this.#rfile ??= this.#openReader();
+  }
+
+  /**
+   * Writes to the client.
+   *
+   * @returns The writer, made with the handler's settings at its first use.
+   */
+  get wfile(): BufferedWriter {
+    return this.#wfile ??= this.#openWriter();
+  }
+
+  /** Sets the connection's options. Overriding methods call it. */
+  override setup(): void | Promise<void> {
+    if (this.disableNagleAlgorithm && "setNoDelay" in this.request) {
+      (this.request as Deno.TcpConn).setNoDelay(true);
+    }
+  }
+
+  /**
+   * Sends what `wfile` still holds: what is buffered for a connection, the
+   * reply to a packet. Overriding methods call it.
+   */
+  override finish(): void | Promise<void> {
+    if (this.#wfile === null) return;
+    const { request } = this;
+    if (!("packet" in request)) return this.#wfile.flush();
+    const reply = (this.#wfile as PacketWriter).takeReply();
+    if (reply === null) return;
+    return request.socket.send(reply, this.clientAddress).then(ignoreCount);
+  }
+
+  /** @ignore */
+  override [drain](): void {
+    this.#draining = true;
+    this.#rfile?.[drain]();
+  }
+
+  /** @ignore */
+  override [release](): void {
+    this.#rfile?.[release]();
+    this.#wfile?.[release]();
+  }
+
+  #openReader(): BufferedReader {
+    const { request, rbufsize, maxLineLength, timeout } = this;
+    if ("packet" in request) {
+      return BufferedReader.from(request.packet, { maxLineLength });
+    }
+    const bufferSize = rbufsize < 0 ? DEFAULT_BUFFER_SIZE : rbufsize || 1;
+    const options = { bufferSize, maxLineLength, timeout };
+    const reader = new BufferedReader(request, options);
+    if (this.#draining) reader[drain]();
+    return reader;
+  }
+
+  #openWriter(): BufferedWriter {
+    const { request, wbufsize, timeout } = this;
+    if ("packet" in request) return new PacketWriter();
+    const bufferSize = wbufsize < 0 ? DEFAULT_BUFFER_SIZE : wbufsize;
+    return new BufferedWriter(request, { bufferSize, timeout });
+  }
+}
+
+function ignoreCount(): void {}

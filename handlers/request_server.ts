@@ -1,0 +1,42 @@
+/**
+ * The server as a handler sees it.
+ *
+ * @module
+ */
+
+/** Counts that a server keeps, all from its start on unless said otherwise. */
+export interface ServerStats {
+  /** Requests taken from the socket: connections or packets. */
+  accepted: number;
+  /** Requests open at this moment. */
+  open: number;
+  /** Requests that `verifyRequest()` turned away. */
+  rejected: number;
+  /** Errors thrown by handlers and hooks. */
+  errors: number;
+  /** Clients that went away in the middle of a request. */
+  disconnects: number;
+  /** Requests that ran into their handler's `timeout`. */
+  timeouts: number;
+  /** Failures to accept, `EMFILE` and the like, counted once each. */
+  acceptErrors: number;
+  /** Replies dropped because the client has no address to send to. */
+  dropped: number;
+}
+
+/**
+ * The server as a handler sees it through `this.server`: the same on the event
+ * loop, in a thread and in a child process.
+ *
+ * @typeParam C The type of the server's `context`.
+ */
+export interface RequestServer<C = unknown> {
+  /** The address that the server is bound to. */
+  readonly serverAddress: Deno.Addr;
+  /** The value given to the server's options for its handlers. */
+  readonly context: C;
+  /** Returns the server's counts. */
+  stats(): ServerStats | Promise<ServerStats>;
+  /** Ends `serveForever()`; open requests go on. */
+  shutdown(): Promise<void>;
+}

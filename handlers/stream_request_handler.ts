@@ -1,0 +1,43 @@
+/**
+ * A handler for connections.
+ *
+ * @module
+ */
+
+import { RequestHandler } from "./request_handler.ts";
+
+/**
+ * Answers a connection, TCP or Unix, through `rfile` and `wfile`.
+ *
+ * @example Answering lines
+ * ```ts
+ * import { StreamRequestHandler, TCPServer } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class Greeter extends StreamRequestHandler {
+ *   override async handle() {
+ *     const name = await this.rfile.readLine();
+ *     await this.wfile.write(`Hello, ${name}!\n`);
+ *   }
+ * }
+ *
+ * await using server = new TCPServer({ port: 0 }, Greeter);
+ * server.serveForever();
+ * using client = await Deno.connect(server.serverAddress);
+ * await client.write(new TextEncoder().encode("Ann\n"));
+ * assertEquals(await new Response(client.readable).text(), "Hello, Ann!\n");
+ * ```
+ *
+ * @typeParam C The type of the server's `context`.
+ */
+export abstract class StreamRequestHandler<C = unknown>
+  extends RequestHandler<C, Deno.Conn> {
+  /**
+   * The connection: Python's name for what is also `request`.
+   *
+   * @returns The connection.
+   */
+  get connection(): Deno.Conn {
+    return this.request;
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * The descriptor of a socket, which Deno doesn't tell.
+ *
+ * @module
+ */
+
+const SOCKET_REGEXP = /^socket:\[(\d+)\]$/;
+const LISTENING = "0A";
+const ACCEPTS_CONNECTIONS = "00010000";
+const NO_FLAGS = "00000000";
+const PROC_FD = "/proc/self/fd";
+
+/** Finds the descriptor of the socket bound to `address`, -1 if there is none. */
+export function findDescriptor(address: Deno.Addr): number {
+  if (Deno.build.os !== "linux") throw notSupported("this is not Linux");
+  let inodes: Set<string>;
+  try {
+    inodes = findInodes(address);
+    for (const { name } of Deno.readDirSync(PROC_FD)) {
+      if (inodes.has(inodeOf(name))) return Number(name);
+    }
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) {
+      throw notSupported("reading /proc needs --allow-all");
+    }
+    throw error;
+  }
+  return -1;
+}
+
+function inodeOf(descriptor: string): string {
+  try {
+    const target = Deno.readLinkSync(`${PROC_FD}/${descriptor}`);
+    return SOCKET_REGEXP.exec(target)?.[1] ?? "";
+  } catch (error) {
+    // The descriptor of the directory itself is gone by now
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  }
+}
+
+function findInodes(address: Deno.Addr): Set<string> {
+  const { transport } = address;
+  if (transport === "tcp" || transport === "udp") {
+    const port = `:${address.port.toString(16).toUpperCase().padStart(4, "0")}`;
+    const rows = [...readTable(transport), ...readTable(`${transport}6`)];
+    return new Set(
+      rows.filter(([, local, , state]) =>
+        local?.endsWith(port) && (transport === "udp" || state === LISTENING)
+      ).map((row) => row[9]!),
+    );
+  }
+  const path = (address as Deno.UnixAddr).path.replace("\0", "@");
+  const flags = transport === "unix" ? ACCEPTS_CONNECTIONS : NO_FLAGS;
+  return new Set(
+    readTable("unix").filter((row) => row[7] === path && row[3] === flags)
+      .map((row) => row[6]!),
+  );
+}
+
+function readTable(name: string): string[][] {
+  const rows = Deno.readTextFileSync(`/proc/self/net/${name}`).split("\n");
+  return rows.slice(1).map((row) => row.trim().split(/\s+/));
+}
+
+function notSupported(reason: string): Error {
+  return new Deno.errors.NotSupported(
+    `Cannot tell the descriptor of the server's socket: ${reason}`,
+  );
+}

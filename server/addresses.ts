@@ -1,0 +1,110 @@
+/**
+ * Where servers listen.
+ *
+ * @module
+ */
+
+import { assertInteger, quote } from "../workers/_validate.ts";
+
+const BLANK_REGEXP = /^$|[\s\0/]/;
+const MAX_PORT = 65_535;
+/** What `sockaddr_un` holds, less the final zero byte. */
+const MAX_PATH_BYTES = Deno.build.os === "linux" ? 107 : 103;
+
+/** The address of a TCP or UDP server. */
+export interface TcpAddress {
+  /**
+   * The name or the IP address of the interface; `"::"` takes IPv4 as well.
+   *
+   * @default {"127.0.0.1"}
+   */
+  hostname?: string;
+  /** The port, 0 for any that is free. */
+  port: number;
+}
+
+/** The address of a server on a Unix socket. */
+export interface UnixAddress {
+  /**
+   * The path of the socket; on Linux, one that begins with `"\0"` names a
+   * socket without a file.
+   */
+  path: string;
+}
+
+/**
+ * Writes an address as text.
+ *
+ * @example Usage
+ * ```ts
+ * import { formatAddress } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const address = { transport: "tcp", hostname: "::1", port: 80 } as const;
+ * assertEquals(formatAddress(address), "[::1]:80");
+ * ```
+ *
+ * @param address The address, as sockets give it.
+ * @returns `"127.0.0.1:80"`, `"[::1]:80"`, or the path of a Unix socket.
+ */
+export function formatAddress(address: Deno.Addr): string {
+  if ("hostname" in address) {
+    const { hostname, port } = address;
+    return hostname.includes(":")
+      ? `[${hostname}]:${port}`
+      : `${hostname}:${port}`;
+  }
+  if ("path" in address) return address.path || "an unnamed socket";
+  return JSON.stringify(address);
+}
+
+/** Checks a TCP or UDP address and fills in its defaults. */
+export function checkTcpAddress<T extends "tcp" | "udp">(
+  address: TcpAddress,
+  transport: T,
+): Deno.NetAddr & { transport: T } {
+  assertAddress(address, `{ port: 8080 }`);
+  const { hostname = "127.0.0.1", port } = address;
+  if (typeof hostname !== "string" || BLANK_REGEXP.test(hostname)) {
+    throw new TypeError(
+      `Cannot listen on hostname ${
+        quote(hostname)
+      }: expected a name or an IP address`,
+    );
+  }
+  assertInteger("port", port, 0, MAX_PORT);
+  return { transport, hostname, port };
+}
+
+/** Checks the address of a Unix socket. */
+export function checkUnixAddress<T extends "unix" | "unixpacket">(
+  address: UnixAddress,
+  transport: T,
+): Deno.UnixAddr & { transport: T } {
+  assertAddress(address, `{ path: "/run/my.sock" }`);
+  const { path } = address;
+  if (typeof path !== "string" || path === "" || path.indexOf("\0", 1) > 0) {
+    throw new TypeError(
+      `Cannot listen on path ${
+        quote(path)
+      }: expected text that is not empty and has no zero byte`,
+    );
+  }
+  const { length } = new TextEncoder().encode(path);
+  if (length > MAX_PATH_BYTES) {
+    throw new RangeError(
+      `Cannot listen on "${path}": the path has ${length} bytes, a socket's has at most ${MAX_PATH_BYTES}`,
+    );
+  }
+  return { transport, path };
+}
+
+function assertAddress(address: unknown, example: string): void {
+  if (typeof address !== "object" || address === null) {
+    throw new TypeError(
+      `Cannot listen on ${
+        quote(address)
+      }: expected an address such as ${example}`,
+    );
+  }
+}

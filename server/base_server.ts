@@ -1,0 +1,557 @@
+/**
+ * What all servers have in common.
+ *
+ * @module
+ */
+
+import { release } from "../handlers/_internal.ts";
+import type {
+  BaseRequestHandler,
+  RequestHandlerClass,
+} from "../handlers/base_request_handler.ts";
+import { RequestTimeoutError } from "../handlers/errors.ts";
+import type { RequestServer, ServerStats } from "../handlers/request_server.ts";
+import { quote } from "../workers/_validate.ts";
+import { type Accepted, AcceptLoop } from "./_accept_loop.ts";
+import { isDisconnect } from "./_disconnect.ts";
+import { findDescriptor } from "./_fileno.ts";
+import { type OpenRequest, OpenRequests } from "./_open_requests.ts";
+import { printError } from "./_report.ts";
+import type { Acceptor } from "./acceptor.ts";
+import { formatAddress } from "./addresses.ts";
+import { ServerClosedError } from "./errors.ts";
+import { checkOptions, type ServerOptions } from "./options.ts";
+
+const DEFAULT_QUEUE_SIZE = 511;
+const DEFAULT_SHUTDOWN_TIMEOUT_MS = 10_000;
+/** How long handlers that were aborted have to notice it. */
+const ABORT_GRACE_MS = 100;
+
+/** Options of {@linkcode BaseServer.serveForever}. */
+export interface ServeOptions {
+  /** Ends the serving when it is aborted, as `shutdown()` does. */
+  signal?: AbortSignal;
+  /**
+   * Signals of the operating system that end the serving, such as
+   * `["SIGINT", "SIGTERM"]`. Once it has ended they do again what they did
+   * before, so that a second one ends the program.
+   */
+  signals?: Deno.Signal[];
+}
+
+/** What became of the requests that were open when a server was closed. */
+export interface DrainReport {
+  /** How many ended by themselves. */
+  completed: number;
+  /** The clients whose requests were cut off at the end of `shutdownTimeout`. */
+  aborted: Deno.Addr[];
+}
+
+/**
+ * Takes requests from a socket and makes a handler for each: the base of all
+ * servers. Requests are handled concurrently on the event loop.
+ *
+ * Every hook can be overridden, by a synchronous or an asynchronous method; an
+ * error that a hook throws goes to `handleError()` and never ends the serving.
+ * For a request they are called in this order: `getRequest()`,
+ * `verifyRequest()`, `processRequest()`, `finishRequest()`, `shutdownRequest()`,
+ * `closeRequest()`; then `serviceActions()`. The constructor calls
+ * `serverBind()` and `serverActivate()` before the fields of a subclass have
+ * their values.
+ *
+ * @typeParam R The type of the requests.
+ * @typeParam C The type of `context`.
+ */
+export abstract class BaseServer<R = unknown, C = unknown>
+  implements RequestServer<C>, AsyncDisposable {
+  /** The class of the handlers. */
+  readonly RequestHandlerClass: RequestHandlerClass<R, C>;
+  /** The address asked for, and once it is bound the socket's own. */
+  serverAddress: Deno.Addr;
+  /** The socket, once it is bound. */
+  socket: unknown = null;
+  /** Where the requests come from, once the server is activated. */
+  acceptor: Acceptor<R> | null = null;
+  /** The value of the option `context`. */
+  readonly context: C;
+  /** Settles when requests are being served; rejects if they never will be. */
+  readonly ready: Promise<void>;
+  /** Value of the option `requestQueueSize`. */
+  readonly requestQueueSize: number;
+  /** Value of the option `allowReusePort`. */
+  readonly allowReusePort: boolean;
+  /** Value of the option `timeout`; may be changed at any time. */
+  timeout: number | null;
+  /** Value of the option `maxConnections`; may be changed at any time. */
+  maxConnections: number;
+  /** Value of the option `shutdownTimeout`; may be changed at any time. */
+  shutdownTimeout: number;
+
+  #loop: AcceptLoop<R>;
+  #open: OpenRequests<R> = new OpenRequests();
+  #setReady: () => void;
+  #setUnready: (error: Error) => void;
+  #activation: Promise<void> | null = null;
+  #serving: Promise<unknown> | null = null;
+  #closing: Promise<DrainReport> | null = null;
+  #signal: AbortSignal | undefined;
+  #stats = {
+    accepted: 0,
+    rejected: 0,
+    errors: 0,
+    disconnects: 0,
+    timeouts: 0,
+    acceptErrors: 0,
+  };
+
+  /**
+   * Constructs a server and binds its address, unless told not to.
+   *
+   * @param address The address, checked and complete.
+   * @param RequestHandlerClass The class of the handlers.
+   * @param options The limits, the time-outs, the context.
+   * @throws {TypeError} If the handler or an option is of the wrong shape.
+   * @throws {RangeError} If a number is out of its range.
+   */
+  constructor(
+    address: Deno.Addr,
+    RequestHandlerClass: RequestHandlerClass<R, C>,
+    options: ServerOptions<C> = {},
+  ) {
+    checkOptions(options);
+    checkHandler(RequestHandlerClass);
+    this.RequestHandlerClass = RequestHandlerClass;
+    this.serverAddress = address;
+    this.context = options.context as C;
+    this.requestQueueSize = options.requestQueueSize ?? DEFAULT_QUEUE_SIZE;
+    this.allowReusePort = options.allowReusePort ?? false;
+    this.timeout = options.timeout ?? null;
+    this.maxConnections = options.maxConnections ?? Infinity;
+    this.shutdownTimeout = options.shutdownTimeout ??
+      DEFAULT_SHUTDOWN_TIMEOUT_MS;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    promise.catch(() => {}); // nobody has to look
+    this.ready = promise;
+    this.#setReady = resolve;
+    this.#setUnready = reject;
+    this.#loop = new AcceptLoop({
+      next: () => this.#next(),
+      hasRoom: () => this.#open.size < this.maxConnections,
+      take: (accepted) => void this.#take(accepted),
+      failed: (error, first) => void this.#acceptFailed(error, first),
+    });
+    if (options.bindAndActivate ?? true) this.#bindAndActivate();
+    this.#signal = options.signal;
+    this.#signal?.addEventListener("abort", this.#onAbort);
+  }
+
+  /**
+   * Serves requests until `shutdown()` or `serverClose()`. May be called again
+   * after `shutdown()`.
+   *
+   * @param options Other ways to end the serving.
+   * @throws {ServerClosedError} If the server was closed.
+   * @throws {TypeError} If the server serves already or is not bound.
+   */
+  async serveForever(options: ServeOptions = {}): Promise<void> {
+    const { signal, signals = [] } = options;
+    const stop = () => void this.shutdown();
+    await this.#occupy(async () => {
+      if (signal?.aborted) return;
+      signal?.addEventListener("abort", stop);
+      for (const name of signals) Deno.addSignalListener(name, stop);
+      try {
+        this.#setReady();
+        await this.#loop.run(() => this.#afterTurn());
+      } finally {
+        signal?.removeEventListener("abort", stop);
+        for (const name of signals) Deno.removeSignalListener(name, stop);
+      }
+    });
+  }
+
+  /**
+   * Serves one request to its end, or calls `handleTimeout()` when none came
+   * within `timeout`.
+   *
+   * @throws {ServerClosedError} If the server was closed.
+   * @throws {TypeError} If the server serves already or is not bound.
+   */
+  async handleRequest(): Promise<void> {
+    await this.#occupy(async () => {
+      this.#setReady();
+      if (!await this.#loop.runOnce(this.timeout ?? Infinity)) {
+        await this.handleTimeout();
+      }
+    });
+    await this.#lastTaken;
+  }
+
+  /**
+   * Ends `serveForever()`. Open requests go on, the socket stays open, and
+   * clients that connect wait. May be called at any time, from handlers too.
+   *
+   * @returns A promise that settles when no more requests are taken.
+   */
+  async shutdown(): Promise<void> {
+    this.#loop.stop();
+    await this.#serving;
+  }
+
+  /**
+   * Closes the server for good: takes what the system has queued already,
+   * closes the socket, and lets open requests finish for `shutdownTimeout`.
+   * Handlers that wait in `rfile` with nothing of a request read find its end.
+   * What remains is aborted and closed.
+   *
+   * A handler must not wait for it: it would wait for itself.
+   *
+   * @returns What became of the open requests.
+   */
+  serverClose(): Promise<DrainReport> {
+    return this.#closing ??= this.#close();
+  }
+
+  /** Closes the server, as `serverClose()` does. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.serverClose();
+  }
+
+  /**
+   * Tells the file descriptor of the socket (Linux).
+   *
+   * @returns The descriptor, -1 when the server is closed or not bound.
+   * @throws {Deno.errors.NotSupported} If the system does not tell it.
+   */
+  fileno(): number {
+    if (this.#closing !== null || this.socket === null) return -1;
+    return findDescriptor(this.serverAddress);
+  }
+
+  /**
+   * Counts what has happened.
+   *
+   * @returns The counts.
+   */
+  stats(): ServerStats | Promise<ServerStats> {
+    const { dropped = 0 } = (this.socket ?? {}) as { dropped?: number };
+    return { ...this.#stats, open: this.#open.size, dropped };
+  }
+
+  /** Opens `socket` on `serverAddress`. */
+  abstract serverBind(): void | Promise<void>;
+
+  /** Sets `acceptor`, after which the server can serve. */
+  abstract serverActivate(): void | Promise<void>;
+
+  /**
+   * Waits for the next request.
+   *
+   * @returns The request and its client's address.
+   */
+  getRequest(): Promise<[request: R, clientAddress: Deno.Addr]> {
+    return this.acceptor!.accept();
+  }
+
+  /**
+   * Decides whether a request is served.
+   *
+   * @param _request The request.
+   * @param _clientAddress Its client's address.
+   * @returns Always `true`, unless overridden.
+   */
+  verifyRequest(
+    _request: R,
+    _clientAddress: Deno.Addr,
+  ): boolean | Promise<boolean> {
+    return true;
+  }
+
+  /**
+   * Serves a request that was found good, and closes it.
+   *
+   * @param request The request.
+   * @param clientAddress Its client's address.
+   */
+  async processRequest(request: R, clientAddress: Deno.Addr): Promise<void> {
+    await this.finishRequest(request, clientAddress);
+    await this.shutdownRequest(request);
+  }
+
+  /**
+   * Makes a handler and calls its methods.
+   *
+   * @param request The request.
+   * @param clientAddress Its client's address.
+   */
+  async finishRequest(request: R, clientAddress: Deno.Addr): Promise<void> {
+    const { RequestHandlerClass } = this;
+    const handler = new RequestHandlerClass(request, clientAddress, this);
+    this.#open.setHandler(request, handler);
+    try {
+      await runHandler(handler);
+    } finally {
+      handler[release]?.();
+      this.#open.setHandler(request, null);
+    }
+  }
+
+  /**
+   * Ends a request; calls `closeRequest()`.
+   *
+   * @param request The request.
+   */
+  shutdownRequest(request: R): void | Promise<void> {
+    return this.closeRequest(request);
+  }
+
+  /**
+   * Closes a request. Does nothing for packets.
+   *
+   * @param request The request.
+   */
+  closeRequest(request: R): void | Promise<void> {
+    closeQuietly(request);
+  }
+
+  /** Called by `serveForever()` after each request was taken. */
+  serviceActions(): void | Promise<void> {}
+
+  /** Called by `handleRequest()` when no request came in time. */
+  handleTimeout(): void | Promise<void> {}
+
+  /**
+   * Called with every error of a request, once. Unless overridden it prints the
+   * error, except for a client that went away or was too slow.
+   *
+   * @param error What was thrown.
+   * @param _request The request; `null` when accepting one failed.
+   * @param clientAddress Its client's address; `null` likewise.
+   */
+  handleError(
+    error: unknown,
+    _request: R | null,
+    clientAddress: Deno.Addr | null,
+  ): void | Promise<void> {
+    if (isDisconnect(error) || error instanceof RequestTimeoutError) return;
+    printError(error, clientAddress);
+  }
+
+  #lastTaken: Promise<void> | null = null;
+
+  #onAbort = (): void => void this.serverClose();
+
+  #bindAndActivate(): void {
+    try {
+      const bound = this.serverBind();
+      if (bound instanceof Promise) {
+        this.#activation = bound.then(() => this.serverActivate());
+        this.#activation.catch(() => {}); // told by serveForever()
+      } else {
+        this.#activation = this.serverActivate() ?? null;
+        this.#activation?.catch(() => {});
+      }
+    } catch (error) {
+      closeQuietly(this.acceptor ?? this.socket);
+      throw error;
+    }
+  }
+
+  /** Runs the one consumer of requests that there may be at a time. */
+  async #occupy(consume: () => Promise<void>): Promise<void> {
+    if (this.#closing !== null) throw this.#closedError();
+    if (this.#serving !== null) {
+      throw new TypeError(
+        "Cannot serve: the server serves already; call shutdown() first",
+      );
+    }
+    const serving = this.#consume(consume);
+    this.#serving = serving.catch(() => {});
+    try {
+      await serving;
+    } finally {
+      this.#serving = null;
+    }
+  }
+
+  async #consume(consume: () => Promise<void>): Promise<void> {
+    await this.#activation;
+    const { acceptor } = this;
+    if (acceptor === null) {
+      throw new TypeError(
+        "Cannot serve: the server is not bound; call serverBind() and serverActivate() first",
+      );
+    }
+    acceptor.ref?.();
+    try {
+      await consume();
+    } finally {
+      acceptor.unref?.();
+    }
+  }
+
+  #closedError(): ServerClosedError {
+    return new ServerClosedError(
+      `Cannot serve on ${
+        formatAddress(this.serverAddress)
+      }: the server was closed`,
+    );
+  }
+
+  async #next(): Promise<Accepted<R>> {
+    return await this.getRequest();
+  }
+
+  async #afterTurn(): Promise<void> {
+    try {
+      await this.serviceActions();
+    } catch (error) {
+      await this.#report(error, null, null);
+    }
+  }
+
+  #take(accepted: Accepted<R>): void {
+    this.#stats.accepted++;
+    this.#lastTaken = this.#serve(accepted);
+  }
+
+  async #serve([request, clientAddress]: Accepted<R>): Promise<void> {
+    const open = this.#open.add(request, clientAddress);
+    try {
+      if (await this.verifyRequest(request, clientAddress)) {
+        await this.processRequest(request, clientAddress);
+      } else {
+        this.#stats.rejected++;
+        await this.shutdownRequest(request);
+      }
+    } catch (error) {
+      await this.#report(error, request, open);
+      try {
+        await this.shutdownRequest(request);
+      } catch (closeError) {
+        if (closeError !== error) await this.#report(closeError, request, open);
+        closeQuietly(request);
+      }
+    } finally {
+      this.#open.delete(request);
+      this.#loop.wake();
+    }
+  }
+
+  async #acceptFailed(error: unknown, first: boolean): Promise<void> {
+    if (isDisconnect(error)) this.#stats.disconnects++;
+    else this.#stats.acceptErrors++;
+    if (first) await this.#report(error, null, null);
+  }
+
+  /** Counts an error and gives it to the hook, whatever the hook does. */
+  async #report(
+    error: unknown,
+    request: R | null,
+    open: OpenRequest | null,
+  ): Promise<void> {
+    if (open?.aborted && isOfAbort(error)) return;
+    if (isDisconnect(error)) this.#stats.disconnects++;
+    else if (error instanceof RequestTimeoutError) this.#stats.timeouts++;
+    else if (request !== null) this.#stats.errors++;
+    const clientAddress = open?.clientAddress ?? null;
+    try {
+      await this.handleError(error, request, clientAddress);
+    } catch (hookError) {
+      printError(hookError, clientAddress);
+    }
+  }
+
+  async #close(): Promise<DrainReport> {
+    const deadline = performance.now() + this.shutdownTimeout;
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.#setUnready(this.#closedError());
+    await Promise.resolve(); // for #closing to be set
+    await this.shutdown();
+    const before = this.#stats.accepted - this.#open.size;
+    this.#open.drain();
+    await this.#closeAcceptor(deadline);
+    await this.#open.ended(deadline - performance.now());
+    const reason = new ServerClosedError(
+      `The request was aborted: the server closed and waited ${this.shutdownTimeout} ms`,
+    );
+    const aborted = this.#open.abort(reason);
+    const completed = this.#stats.accepted - before - aborted.length;
+    for (const [request] of aborted) closeQuietly(request);
+    await this.#open.ended(ABORT_GRACE_MS);
+    return {
+      completed,
+      aborted: aborted.map(([, { clientAddress }]) => clientAddress),
+    };
+  }
+
+  async #closeAcceptor(deadline: number): Promise<void> {
+    await this.#activation?.catch(() => {});
+    if (this.acceptor === null) return closeQuietly(this.socket);
+    try {
+      await this.#loop.runUntilQuiet(this.requestQueueSize + 1, deadline);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.BadResource)) throw error;
+    }
+    closeQuietly(this.acceptor);
+    await this.#loop.settle();
+  }
+}
+
+async function runHandler(handler: BaseRequestHandler): Promise<void> {
+  await handler.setup();
+  try {
+    await handler.handle();
+  } catch (error) {
+    await finishAfter(handler, error);
+    throw error;
+  }
+  await handler.finish();
+}
+
+/** Of two errors the later one is told, with the earlier as its cause. */
+async function finishAfter(
+  handler: BaseRequestHandler,
+  earlier: unknown,
+): Promise<void> {
+  try {
+    await handler.finish();
+  } catch (error) {
+    if (error instanceof Error && Object.isExtensible(error)) {
+      error.cause ??= earlier;
+    }
+    throw error;
+  }
+}
+
+function checkHandler(handler: unknown): void {
+  if (typeof handler !== "function" || handler.prototype === undefined) {
+    throw new TypeError(
+      `Cannot handle requests with ${
+        quote(handler)
+      }: expected a class that extends BaseRequestHandler`,
+    );
+  }
+  const { setup, finish, handle } = handler.prototype;
+  if ([setup, finish, handle].some((method) => typeof method !== "function")) {
+    throw new TypeError(
+      `Cannot handle requests with class "${handler.name}": it must extend BaseRequestHandler and have a method handle()`,
+    );
+  }
+}
+
+/** Whether an error only says that the server has closed the connection. */
+function isOfAbort(error: unknown): boolean {
+  return error instanceof Deno.errors.BadResource ||
+    error instanceof Deno.errors.Interrupted ||
+    error instanceof ServerClosedError || isDisconnect(error) ||
+    (error instanceof Error && error.name === "AbortError");
+}
+
+function closeQuietly(resource: unknown): void {
+  try {
+    (resource as { close?(): void } | null)?.close?.();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource)) throw error;
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * Connections from a listener.
+ *
+ * @module
+ */
+
+import type { Acceptor } from "./acceptor.ts";
+
+/**
+ * Takes connections from a `Deno.Listener`: TCP, TLS or Unix.
+ *
+ * @example Usage
+ * ```ts
+ * import { ListenerAcceptor } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const listener = Deno.listen({ port: 0 });
+ * const acceptor = new ListenerAcceptor(listener);
+ * using client = await Deno.connect(listener.addr);
+ * const [request, clientAddress] = await acceptor.accept();
+ * assertEquals(clientAddress, client.localAddr);
+ * request.close();
+ * acceptor.close();
+ * ```
+ *
+ * @typeParam R The type of the connections.
+ */
+export class ListenerAcceptor<R extends Deno.Conn = Deno.Conn>
+  implements Acceptor<R> {
+  #listener: Deno.Listener;
+
+  /**
+   * Constructs an acceptor that owns the listener.
+   *
+   * @param listener Where the connections come in.
+   */
+  constructor(listener: Deno.Listener) {
+    this.#listener = listener;
+  }
+
+  /**
+   * Waits for the next connection.
+   *
+   * @returns The connection and its client's address.
+   */
+  async accept(): Promise<[request: R, clientAddress: Deno.Addr]> {
+    const connection = await this.#listener.accept() as R;
+    return [connection, connection.remoteAddr];
+  }
+
+  /** Closes the listener. */
+  close(): void {
+    this.#listener.close();
+  }
+
+  /** Lets a pending `accept()` keep the program alive. */
+  ref(): void {
+    this.#listener.ref();
+  }
+
+  /** Lets the program end in spite of a pending `accept()`. */
+  unref(): void {
+    this.#listener.unref();
+  }
+}

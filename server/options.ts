@@ -1,0 +1,112 @@
+/**
+ * The options of servers.
+ *
+ * @module
+ */
+
+import {
+  assertInteger,
+  assertPositiveInteger,
+  quote,
+} from "../workers/_validate.ts";
+
+/**
+ * Options of every server.
+ *
+ * @typeParam C The type of `context`.
+ */
+export interface ServerOptions<C = unknown> {
+  /**
+   * Whether the constructor binds the address. If not, call `serverBind()` and
+   * `serverActivate()` before serving.
+   *
+   * @default {true}
+   */
+  bindAndActivate?: boolean;
+  /**
+   * How many connections the system queues while they wait to be accepted. Unix
+   * sockets have the system's own number.
+   *
+   * @default {511}
+   */
+  requestQueueSize?: number;
+  /**
+   * Whether other processes may listen on the same TCP port. Needs
+   * `--unstable-net`.
+   *
+   * @default {false}
+   */
+  allowReusePort?: boolean;
+  /**
+   * How long `handleRequest()` waits for a request, in milliseconds; `null`
+   * waits without limit. `serveForever()` takes no notice of it.
+   *
+   * @default {null}
+   */
+  timeout?: number | null;
+  /**
+   * Most requests open at once. The others wait in the system's queue until
+   * one ends; 1 gives one after the other.
+   *
+   * @default {Infinity}
+   */
+  maxConnections?: number;
+  /**
+   * How long `serverClose()` lets open requests finish, in milliseconds. Those
+   * that remain are aborted.
+   *
+   * @default {10000}
+   */
+  shutdownTimeout?: number;
+  /** Closes the server when it is aborted, as `serverClose()` does. */
+  signal?: AbortSignal;
+  /** A value for the handlers, theirs as `this.server.context`. */
+  context?: C;
+}
+
+/**
+ * Options of servers that receive packets.
+ *
+ * @typeParam C The type of `context`.
+ */
+export interface DatagramServerOptions<C = unknown> extends ServerOptions<C> {
+  /**
+   * Longest packet in bytes; of a longer one the rest is lost and the handler
+   * finds `truncated` set. By default nothing that the system delivers is
+   * longer.
+   *
+   * @default {65507} UDP; 212960 for Unix sockets
+   */
+  maxPacketSize?: number;
+}
+
+/** Throws for an option that can't work. */
+export function checkOptions(options: DatagramServerOptions): void {
+  const { signal } = options;
+  if (options.requestQueueSize !== undefined) {
+    assertPositiveInteger("requestQueueSize", options.requestQueueSize);
+  }
+  if (options.timeout !== undefined && options.timeout !== null) {
+    assertInteger("timeout", options.timeout, 0);
+  }
+  if (
+    options.maxConnections !== undefined && options.maxConnections !== Infinity
+  ) {
+    assertPositiveInteger("maxConnections", options.maxConnections);
+  }
+  if (
+    options.shutdownTimeout !== undefined &&
+    options.shutdownTimeout !== Infinity
+  ) {
+    assertInteger("shutdownTimeout", options.shutdownTimeout, 0);
+  }
+  if (options.maxPacketSize !== undefined) {
+    assertPositiveInteger("maxPacketSize", options.maxPacketSize);
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new TypeError(
+      `Cannot use ${quote(signal)} as "signal": expected an AbortSignal`,
+    );
+  }
+  signal?.throwIfAborted();
+}

@@ -1,0 +1,84 @@
+/**
+ * The TCP server.
+ *
+ * @module
+ */
+
+import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
+import { assertUnstableNet, listenAt } from "./_listen.ts";
+import { checkTcpAddress, type TcpAddress } from "./addresses.ts";
+import { BaseServer } from "./base_server.ts";
+import { ListenerAcceptor } from "./listener_acceptor.ts";
+import type { ServerOptions } from "./options.ts";
+
+/**
+ * Serves TCP connections on the event loop. Needs `--allow-net`.
+ *
+ * @example A server in a few lines
+ * ```ts
+ * import { StreamRequestHandler, TCPServer } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class Upper extends StreamRequestHandler {
+ *   override async handle() {
+ *     for await (const line of this.rfile) {
+ *       await this.wfile.write(`${line.toUpperCase()}\n`);
+ *     }
+ *   }
+ * }
+ *
+ * await using server = new TCPServer({ port: 0 }, Upper);
+ * server.serveForever();
+ * using client = await Deno.connect(server.serverAddress);
+ * await client.write(new TextEncoder().encode("hello\n"));
+ * await client.closeWrite();
+ * assertEquals(await new Response(client.readable).text(), "HELLO\n");
+ * ```
+ *
+ * @typeParam C The type of `context`.
+ */
+export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
+  /** The address asked for, and once it is bound the socket's own. */
+  declare serverAddress: Deno.NetAddr;
+  /** The listener, once the address is bound. */
+  declare socket: Deno.TcpListener | null;
+
+  /**
+   * Constructs a server and binds its address.
+   *
+   * @param address The interface and the port.
+   * @param RequestHandlerClass The class of the handlers.
+   * @param options The limits, the time-outs, the context.
+   * @throws {TypeError} If an argument is of the wrong shape.
+   * @throws {RangeError} If a number is out of its range.
+   * @throws {Deno.errors.AddrInUse} If somebody listens there already.
+   * @throws {Deno.errors.NotCapable} Without `--allow-net`.
+   */
+  constructor(
+    address: TcpAddress,
+    RequestHandlerClass: RequestHandlerClass<Deno.TcpConn, C>,
+    options: ServerOptions<C> = {},
+  ) {
+    super(checkTcpAddress(address, "tcp"), RequestHandlerClass, options);
+  }
+
+  /** Opens the listener; the system queues clients from now on. */
+  override serverBind(): void | Promise<void> {
+    const { serverAddress, allowReusePort, requestQueueSize } = this;
+    const { hostname, port } = serverAddress;
+    if (allowReusePort) assertUnstableNet("share a TCP port");
+    this.socket = listenAt(serverAddress, () =>
+      Deno.listen({
+        hostname,
+        port,
+        tcpBacklog: requestQueueSize,
+        ...(allowReusePort && { reusePort: true }),
+      }));
+    this.serverAddress = this.socket.addr as Deno.NetAddr;
+  }
+
+  /** Takes connections from the listener. */
+  override serverActivate(): void | Promise<void> {
+    this.acceptor = new ListenerAcceptor(this.socket!);
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * The UDP server.
+ *
+ * @module
+ */
+
+import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
+import type {
+  DatagramRequest,
+  DatagramSocket,
+} from "../handlers/datagram_request.ts";
+import { DatagramAcceptor } from "./_datagram_acceptor.ts";
+import { assertUnstableNet, listenAt } from "./_listen.ts";
+import {
+  type DatagramConn,
+  type PacketSocket,
+  UdpSocket,
+} from "./_packet_socket.ts";
+import { checkTcpAddress, type TcpAddress } from "./addresses.ts";
+import { BaseServer } from "./base_server.ts";
+import type { DatagramServerOptions } from "./options.ts";
+
+const MAX_PACKET_SIZE = 65_507;
+
+/**
+ * Serves UDP packets on the event loop. Needs `--allow-net` and
+ * `--unstable-net`.
+ *
+ * Each packet is a request; a handler's packet is its own copy.
+ *
+ * @example Usage
+ * ```ts
+ * import { EchoHandler, UDPServer } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = new UDPServer({ port: 0 }, EchoHandler);
+ * server.serveForever();
+ * const client = Deno.listenDatagram({
+ *   transport: "udp",
+ *   hostname: "127.0.0.1",
+ *   port: 0,
+ * });
+ * await client.send(new Uint8Array([1, 2]), server.serverAddress);
+ * const [reply] = await client.receive();
+ * assertEquals(reply, new Uint8Array([1, 2]));
+ * client.close();
+ * ```
+ *
+ * @typeParam C The type of `context`.
+ */
+export class UDPServer<C = unknown> extends BaseServer<DatagramRequest, C> {
+  /** The address asked for, and once it is bound the socket's own. */
+  declare serverAddress: Deno.NetAddr;
+  /** The socket, once the address is bound. */
+  declare socket: DatagramSocket | null;
+  /** Value of the option `maxPacketSize`. */
+  readonly maxPacketSize: number;
+
+  /**
+   * Constructs a server and binds its address.
+   *
+   * @param address The interface and the port.
+   * @param RequestHandlerClass The class of the handlers.
+   * @param options The limits, the time-outs, the context.
+   * @throws {TypeError} If an argument is of the wrong shape.
+   * @throws {RangeError} If a number is out of its range.
+   * @throws {Deno.errors.AddrInUse} If somebody listens there already.
+   * @throws {Deno.errors.NotCapable} Without `--allow-net`.
+   * @throws {Deno.errors.NotSupported} Without `--unstable-net`.
+   */
+  constructor(
+    address: TcpAddress,
+    RequestHandlerClass: RequestHandlerClass<DatagramRequest, C>,
+    options: DatagramServerOptions<C> = {},
+  ) {
+    super(checkTcpAddress(address, "udp"), RequestHandlerClass, options);
+    this.maxPacketSize = options.maxPacketSize ?? MAX_PACKET_SIZE;
+  }
+
+  /** Opens the socket; the system queues packets from now on. */
+  override serverBind(): void | Promise<void> {
+    const { hostname, port } = this.serverAddress;
+    assertUnstableNet("receive packets");
+    this.socket = listenAt(this.serverAddress, () =>
+      new UdpSocket(
+        Deno.listenDatagram({
+          transport: "udp",
+          hostname,
+          port,
+        }) as DatagramConn,
+      ));
+    this.serverAddress = this.socket.addr as Deno.NetAddr;
+  }
+
+  /** Takes packets from the socket. */
+  override serverActivate(): void | Promise<void> {
+    this.acceptor = new DatagramAcceptor(
+      this.socket!,
+      () => this.maxPacketSize,
+    );
+  }
+}

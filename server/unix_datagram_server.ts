@@ -1,0 +1,106 @@
+/**
+ * The Unix datagram server.
+ *
+ * @module
+ */
+
+import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
+import type {
+  DatagramRequest,
+  DatagramSocket,
+} from "../handlers/datagram_request.ts";
+import { DatagramAcceptor } from "./_datagram_acceptor.ts";
+import { assertUnstableNet, listenAt } from "./_listen.ts";
+import type { PacketSocket } from "./_packet_socket.ts";
+import { absoluteAddress } from "./_unix_path.ts";
+import { UnixPacketSocket } from "./_unix_packet_socket.ts";
+import { checkUnixAddress, type UnixAddress } from "./addresses.ts";
+import { BaseServer } from "./base_server.ts";
+import type { DatagramServerOptions } from "./options.ts";
+
+const MAX_PACKET_SIZE = 212_960;
+
+/**
+ * Serves packets on a Unix socket, on the event loop. Needs `--allow-read` and
+ * `--allow-write` for the path, `--allow-net` and `--unstable-net`.
+ *
+ * A reply goes to the path that the client is bound to; to a client without
+ * one nothing can be sent, which is counted in `stats()`. A client that leaves
+ * its replies unread holds up the others for a second, after which the server
+ * opens a new socket on its path.
+ *
+ * @example Usage
+ * ```ts
+ * import { EchoHandler, UnixDatagramServer } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const dir = await Deno.makeTempDir();
+ * const server = new UnixDatagramServer({ path: `${dir}/s` }, EchoHandler);
+ * server.serveForever();
+ * const client = Deno.listenDatagram({
+ *   transport: "unixpacket",
+ *   path: `${dir}/c`,
+ * });
+ * await client.send(new Uint8Array([1, 2]), server.serverAddress);
+ * const [reply] = await client.receive();
+ * assertEquals(reply, new Uint8Array([1, 2]));
+ *
+ * client.close();
+ * await server.serverClose();
+ * await Deno.remove(dir, { recursive: true });
+ * ```
+ *
+ * @typeParam C The type of `context`.
+ */
+export class UnixDatagramServer<C = unknown>
+  extends BaseServer<DatagramRequest, C> {
+  /** The path. */
+  declare serverAddress: Deno.UnixAddr;
+  /** The socket, once the address is bound. */
+  declare socket: DatagramSocket | null;
+  /** Value of the option `maxPacketSize`. */
+  readonly maxPacketSize: number;
+
+  /**
+   * Constructs a server and binds its address.
+   *
+   * @param address The path.
+   * @param RequestHandlerClass The class of the handlers.
+   * @param options The limits, the time-outs, the context.
+   * @throws {TypeError} If an argument is of the wrong shape.
+   * @throws {RangeError} If a number is out of its range.
+   * @throws {Deno.errors.AddrInUse} If somebody listens there already.
+   * @throws {Deno.errors.NotCapable} Without the permissions.
+   * @throws {Deno.errors.NotSupported} Without `--unstable-net`.
+   */
+  constructor(
+    address: UnixAddress,
+    RequestHandlerClass: RequestHandlerClass<DatagramRequest, C>,
+    options: DatagramServerOptions<C> = {},
+  ) {
+    super(
+      checkUnixAddress(address, "unixpacket"),
+      RequestHandlerClass,
+      options,
+    );
+    this.maxPacketSize = options.maxPacketSize ?? MAX_PACKET_SIZE;
+  }
+
+  /** Opens the socket; the system queues packets from now on. */
+  override serverBind(): void | Promise<void> {
+    const { serverAddress } = this;
+    assertUnstableNet("receive packets");
+    this.socket = listenAt(
+      serverAddress,
+      () => new UnixPacketSocket(absoluteAddress(serverAddress)),
+    );
+  }
+
+  /** Takes packets from the socket. */
+  override serverActivate(): void | Promise<void> {
+    this.acceptor = new DatagramAcceptor(
+      this.socket!,
+      () => this.maxPacketSize,
+    );
+  }
+}

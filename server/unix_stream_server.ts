@@ -1,0 +1,89 @@
+/**
+ * The Unix stream server.
+ *
+ * @module
+ */
+
+import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
+import { listenAt } from "./_listen.ts";
+import {
+  absoluteAddress,
+  closeKeepingSuccessor,
+  takeUnixPath,
+} from "./_unix_path.ts";
+import { checkUnixAddress, type UnixAddress } from "./addresses.ts";
+import { BaseServer } from "./base_server.ts";
+import { ListenerAcceptor } from "./listener_acceptor.ts";
+import type { ServerOptions } from "./options.ts";
+
+/**
+ * Serves connections on a Unix socket, on the event loop. Needs `--allow-read`
+ * and `--allow-write` for the path, and `--allow-net`.
+ *
+ * A socket file that nobody listens on any more is replaced; a live one, or a
+ * file that is not a socket, never. The server's own is removed on close.
+ *
+ * @example Usage
+ * ```ts
+ * import { EchoHandler, UnixStreamServer } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const dir = await Deno.makeTempDir();
+ * const server = new UnixStreamServer({ path: `${dir}/socket` }, EchoHandler);
+ * server.serveForever();
+ * const client = await Deno.connect(server.serverAddress);
+ * await client.write(new TextEncoder().encode("ping"));
+ * await client.closeWrite();
+ * assertEquals(await new Response(client.readable).text(), "ping");
+ *
+ * await server.serverClose();
+ * await Deno.remove(dir);
+ * ```
+ *
+ * @typeParam C The type of `context`.
+ */
+export class UnixStreamServer<C = unknown>
+  extends BaseServer<Deno.UnixConn, C> {
+  /** The path. */
+  declare serverAddress: Deno.UnixAddr & { transport: "unix" };
+  /** The listener, once the address is bound. */
+  declare socket: Deno.UnixListener | null;
+
+  /**
+   * Constructs a server and binds its address.
+   *
+   * @param address The path.
+   * @param RequestHandlerClass The class of the handlers.
+   * @param options The limits, the time-outs, the context.
+   * @throws {TypeError} If an argument is of the wrong shape.
+   * @throws {RangeError} If a number is out of its range.
+   * @throws {Deno.errors.AddrInUse} If somebody listens there already, or the
+   * path is that of another file.
+   * @throws {Deno.errors.NotCapable} Without the permissions.
+   */
+  constructor(
+    address: UnixAddress,
+    RequestHandlerClass: RequestHandlerClass<Deno.UnixConn, C>,
+    options: ServerOptions<C> = {},
+  ) {
+    super(checkUnixAddress(address, "unix"), RequestHandlerClass, options);
+  }
+
+  /** Opens the listener; the system queues clients from now on. */
+  override serverBind(): void | Promise<void> {
+    const { path } = absoluteAddress(this.serverAddress);
+    const [listener, inode] = listenAt(
+      this.serverAddress,
+      () =>
+        takeUnixPath(path, (path) => Deno.listen({ transport: "unix", path })),
+    );
+    const close = listener.close.bind(listener);
+    listener.close = () => closeKeepingSuccessor(path, inode, close);
+    this.socket = listener;
+  }
+
+  /** Takes connections from the listener. */
+  override serverActivate(): void | Promise<void> {
+    this.acceptor = new ListenerAcceptor(this.socket!);
+  }
+}

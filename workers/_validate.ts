@@ -1,0 +1,37 @@
+/**
+ * Checks of numbers that callers give.
+ *
+ * @module
+ */
+
+/** Throws unless `value` is an integer of 1 or more. */
+export function assertPositiveInteger(name: string, value: unknown): void {
+  assertInteger(name, value, 1);
+}
+
+/** Throws unless `value` is an integer between `min` and `max`. */
+export function assertInteger(
+  name: string,
+  value: unknown,
+  min: number,
+  max: number = Number.MAX_SAFE_INTEGER,
+): void {
+  if (typeof value !== "number") {
+    throw new TypeError(
+      `Cannot use ${quote(value)} as "${name}": expected a number`,
+    );
+  }
+  if (!Number.isInteger(value) || value < min || value > max) {
+    const range = max === Number.MAX_SAFE_INTEGER
+      ? `of ${min} or more`
+      : `from ${min} to ${max}`;
+    throw new RangeError(
+      `Cannot use ${value} as "${name}": expected an integer ${range}`,
+    );
+  }
+}
+
+/** Shows a value in a message. */
+export function quote(value: unknown): string {
+  return typeof value === "string" ? `"${value}"` : String(value);
+}
