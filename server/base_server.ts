@@ -488,6 +488,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
   async #closeAcceptor(deadline: number): Promise<void> {
     await this.#activation?.catch(() => {});
     if (this.acceptor === null) return closeQuietly(this.socket);
+    this.acceptor.ref?.();
     try {
       await this.#loop.runUntilQuiet(this.requestQueueSize + 1, deadline);
     } catch (error) {

@@ -16,7 +16,7 @@ import type { Acceptor } from "./acceptor.ts";
  *
  * const listener = Deno.listen({ port: 0 });
  * const acceptor = new ListenerAcceptor(listener);
- * using client = await Deno.connect(listener.addr);
+ * using client = await Deno.connect({ port: listener.addr.port });
  * const [request, clientAddress] = await acceptor.accept();
  * assertEquals(clientAddress, client.localAddr);
  * request.close();

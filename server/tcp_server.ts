@@ -39,7 +39,7 @@ import type { ServerOptions } from "./options.ts";
  */
 export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
   /** The address asked for, and once it is bound the socket's own. */
-  declare serverAddress: Deno.NetAddr;
+  declare serverAddress: Deno.NetAddr & { transport: "tcp" };
   /** The listener, once the address is bound. */
   declare socket: Deno.TcpListener | null;
 
@@ -74,7 +74,7 @@ export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
         tcpBacklog: requestQueueSize,
         ...(allowReusePort && { reusePort: true }),
       }));
-    this.serverAddress = this.socket.addr as Deno.NetAddr;
+    this.serverAddress = this.socket.addr as this["serverAddress"];
   }
 
   /** Takes connections from the listener. */

@@ -50,7 +50,7 @@ const MAX_PACKET_SIZE = 65_507;
  */
 export class UDPServer<C = unknown> extends BaseServer<DatagramRequest, C> {
   /** The address asked for, and once it is bound the socket's own. */
-  declare serverAddress: Deno.NetAddr;
+  declare serverAddress: Deno.NetAddr & { transport: "udp" };
   /** The socket, once the address is bound. */
   declare socket: DatagramSocket | null;
   /** Value of the option `maxPacketSize`. */
@@ -89,13 +89,13 @@ export class UDPServer<C = unknown> extends BaseServer<DatagramRequest, C> {
           port,
         }) as DatagramConn,
       ));
-    this.serverAddress = this.socket.addr as Deno.NetAddr;
+    this.serverAddress = this.socket.addr as this["serverAddress"];
   }
 
   /** Takes packets from the socket. */
   override serverActivate(): void | Promise<void> {
     this.acceptor = new DatagramAcceptor(
-      this.socket!,
+      this.socket as PacketSocket,
       () => this.maxPacketSize,
     );
   }

@@ -55,7 +55,7 @@ const MAX_PACKET_SIZE = 212_960;
 export class UnixDatagramServer<C = unknown>
   extends BaseServer<DatagramRequest, C> {
   /** The path. */
-  declare serverAddress: Deno.UnixAddr;
+  declare serverAddress: Deno.UnixAddr & { transport: "unixpacket" };
   /** The socket, once the address is bound. */
   declare socket: DatagramSocket | null;
   /** Value of the option `maxPacketSize`. */
@@ -99,7 +99,7 @@ export class UnixDatagramServer<C = unknown>
   /** Takes packets from the socket. */
   override serverActivate(): void | Promise<void> {
     this.acceptor = new DatagramAcceptor(
-      this.socket!,
+      this.socket as PacketSocket,
       () => this.maxPacketSize,
     );
   }
