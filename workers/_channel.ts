@@ -48,6 +48,7 @@ export class Channel {
   #spare = new ByteWriter(BUFFER_SIZE);
   #sending = 0;
   #writing: Promise<void> | null = null;
+  #attached: PromiseWithResolvers<void> = Promise.withResolvers();
   #referenced = true;
   #closed = false;
 
@@ -85,6 +86,7 @@ export class Channel {
 
   /** Settles when everything sent has been handed to the system. */
   async flushed(): Promise<void> {
+    if (this.#gathered.length > 0) await this.#attached.promise;
     while (this.#writing !== null) await this.#writing;
   }
 
@@ -105,6 +107,7 @@ export class Channel {
     if (this.#closed) return;
     this.#closed = true;
     this.#gathered.length = 0;
+    this.#attached.resolve();
     try {
       this.#conn?.close();
     } catch {
@@ -122,6 +125,7 @@ export class Channel {
     if (!this.#referenced) conn.unref();
     if (this.#closed) conn.close();
     else if (this.#gathered.length > 0) this.#writing = this.#write(conn);
+    this.#attached.resolve();
     let buffer = new Uint8Array(BUFFER_SIZE);
     let length = 0;
     while (!this.#closed) {

@@ -319,6 +319,20 @@ Deno.test("a process's runner counts what it has not sent", async () => {
   assertEquals(runner.backlog, 0);
 });
 
+Deno.test("a process's runner has sent nothing before the process connects", async () => {
+  const runner = start("process");
+  runner.post(["echo", 1]);
+  assert(runner.backlog > 0);
+  await runner.flushed();
+  assertEquals(runner.backlog, 0);
+  runner.kill();
+  await runner.exited;
+  const dead = start("process");
+  dead.kill();
+  await dead.flushed();
+  await dead.exited;
+});
+
 Deno.test("a process's runner leaves no private socket behind", async () => {
   const folder = await Deno.makeTempDir();
   const before = Deno.env.get("TMPDIR");
