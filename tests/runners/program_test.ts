@@ -159,7 +159,7 @@ Deno.test("a process that runs out of memory harms nobody", async () => {
 Deno.test("a process inherits what the parent has in full, and never gets more", async () => {
   const { code, stdout, stderr } = await runProgram(
     "play.ts",
-    ["--allow-run", "--allow-net", "--allow-read=/tmp", "--allow-env=HOME"],
+    ["--allow-run", "--allow-net", "--allow-read=/nowhere", "--allow-env=HOME"],
     ["permissions"],
   );
   assertEquals([code, stderr], [0, ""]);
@@ -172,7 +172,7 @@ Deno.test("a process inherits what the parent has in full, and never gets more",
 Deno.test("a thread needs read access to its module, and says so once", async () => {
   const { code, stdout, stderr } = await runProgram(
     "play.ts",
-    ["--allow-read=/tmp"],
+    ["--allow-read=/nowhere"],
     ["subclass"],
   );
   assertEquals([code, stdout], [1, ""]);
