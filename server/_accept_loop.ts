@@ -44,9 +44,13 @@ export class AcceptLoop<R> {
     this.#host = host;
   }
 
+  /** Begins a consumer, which `stop()` ends from now on. */
+  begin(): void {
+    this.#stopping = false;
+  }
+
   /** Takes requests until `stop()`, calling `afterTurn` after each. */
   async run(afterTurn: () => void | Promise<void>): Promise<void> {
-    this.#stopping = false;
     while (!this.#stopping) {
       if (await this.#step(Infinity)) await afterTurn();
     }
@@ -54,17 +58,15 @@ export class AcceptLoop<R> {
 
   /** Takes one request; false if none came within `timeout` ms. */
   async runOnce(timeout: number): Promise<boolean> {
-    this.#stopping = false;
     const deadline = performance.now() + timeout;
     for (let left = timeout; left >= 0; left = deadline - performance.now()) {
-      if (await this.#step(left) || this.#stopping) return true;
+      if (this.#stopping || await this.#step(left)) return true;
     }
-    return false;
+    return this.#stopping;
   }
 
   /** Takes what the system has queued already, at most `limit` requests. */
   async runUntilQuiet(limit: number, deadline: number): Promise<void> {
-    this.#stopping = false;
     for (let taken = 0; taken < limit;) {
       const left = deadline - performance.now();
       if (left <= 0) return;

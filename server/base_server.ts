@@ -365,6 +365,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
         "Cannot serve: the server serves already; call shutdown() first",
       );
     }
+    this.#loop.begin();
     const serving = this.#consume(consume);
     this.#serving = serving.catch(() => {});
     try {
@@ -489,6 +490,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
     await this.#activation?.catch(() => {});
     if (this.acceptor === null) return closeQuietly(this.socket);
     this.acceptor.ref?.();
+    this.#loop.begin();
     try {
       await this.#loop.runUntilQuiet(this.requestQueueSize + 1, deadline);
     } catch (error) {

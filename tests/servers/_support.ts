@@ -1,0 +1,319 @@
+/** What the tests of servers share: the four kinds, clients, waiting. */
+
+import { assertEquals } from "@std/assert";
+import {
+  type BaseServer,
+  type DatagramRequest,
+  type DatagramServerOptions,
+  type RequestHandlerClass,
+  TCPServer,
+  UDPServer,
+  UnixDatagramServer,
+  UnixStreamServer,
+} from "../../mod.ts";
+
+const GUARD_MS = 15_000;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** A handler class of any kind of server. */
+export type AnyHandlerClass = RequestHandlerClass<never>;
+
+/** Any of the four servers. */
+export type AnyServer = BaseServer<Deno.Conn | DatagramRequest>;
+
+/** A constructor of a server, whatever its kind. */
+type Opener = (
+  handler: RequestHandlerClass,
+  options?: DatagramServerOptions,
+) => unknown;
+
+/** One of the four servers, and how to talk to it. */
+export interface Kind {
+  readonly name: string;
+  readonly isStream: boolean;
+  open(handler: AnyHandlerClass, options?: DatagramServerOptions): AnyServer;
+  connect(server: AnyServer): Promise<Client>;
+}
+
+/** A client of a server of any kind. */
+export interface Client extends Disposable {
+  send(text: string): Promise<void>;
+  /** A line of a connection without its end, or a packet; null at the end. */
+  receive(): Promise<string | null>;
+}
+
+const scratch = Deno.makeTempDirSync({ prefix: "servers_" });
+addEventListener("unload", () => Deno.removeSync(scratch, { recursive: true }));
+let pathCount = 0;
+
+/** A path that is free, short enough for a socket. */
+export function freePath(): string {
+  return `${scratch}/${++pathCount}`;
+}
+
+/** Runs a test that fails, rather than hangs, when something never settles. */
+export function test(
+  name: string,
+  run: () => void | Promise<void>,
+  options: { ignore?: boolean } = {},
+): void {
+  Deno.test({
+    name,
+    ...options,
+    fn: () => within(GUARD_MS, "the test", run()),
+  });
+}
+
+/** Waits for a promise, not for ever. */
+export async function within<T>(
+  ms: number,
+  what: string,
+  promise: T | Promise<T>,
+): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const expiry = new Promise<never>((_, reject) => {
+    const late = new Error(`Waited ${ms} ms for ${what}`);
+    timer = setTimeout(() => reject(late), ms);
+  });
+  try {
+    return await Promise.race([promise, expiry]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Waits until a condition holds that no event tells of. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+): Promise<void> {
+  const deadline = performance.now() + 15_000;
+  while (!await condition()) {
+    if (performance.now() > deadline) throw new Error(`Gave up: ${what}`);
+    await pause(2);
+  }
+}
+
+/** Lets time pass. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Collects what `handleError()` gets instead of printing it. */
+export function collectErrors(
+  server: Pick<BaseServer<never>, "handleError">,
+): unknown[] {
+  const errors: unknown[] = [];
+  server.handleError = (error) => void errors.push(error);
+  return errors;
+}
+
+/** The messages of errors. */
+export function messages(errors: unknown[]): string[] {
+  return errors.map((error) => error instanceof Error ? error.message : "?");
+}
+
+/** Writes all of a text or of bytes. */
+export async function writeAll(
+  conn: Deno.Conn,
+  data: string | Uint8Array,
+): Promise<void> {
+  let rest = typeof data === "string" ? encoder.encode(data) : data;
+  while (rest.length > 0) rest = rest.subarray(await conn.write(rest));
+}
+
+/** Reads to the end; leaves the connection open. */
+export async function readToEnd(conn: Deno.Conn): Promise<string> {
+  const buffer = new Uint8Array(65_536);
+  let text = "";
+  for (let n; (n = await conn.read(buffer)) !== null;) {
+    text += decoder.decode(buffer.subarray(0, n), { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+/** Reads exactly so many bytes. */
+export async function readExactly(
+  conn: Deno.Conn,
+  count: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(count);
+  for (let filled = 0; filled < count;) {
+    const n = await conn.read(bytes.subarray(filled));
+    if (n === null) throw new Error(`Ended after ${filled} of ${count} bytes`);
+    filled += n;
+  }
+  return bytes;
+}
+
+/** Sends a line and reads the answer. */
+export async function exchange(client: Client, line: string): Promise<string> {
+  await client.send(`${line}\n`);
+  return (await client.receive())?.trimEnd() ?? "(the end)";
+}
+
+/** Connects, lets one line be echoed, and leaves. */
+export async function assertEchoes(
+  kind: Kind,
+  server: AnyServer,
+  line = "still here",
+): Promise<void> {
+  using client = await kind.connect(server);
+  assertEquals(await within(5_000, "an echo", exchange(client, line)), line);
+}
+
+class StreamClient implements Client {
+  #conn: Deno.Conn;
+  #text = "";
+
+  constructor(conn: Deno.Conn) {
+    this.#conn = conn;
+  }
+
+  send(text: string): Promise<void> {
+    return writeAll(this.#conn, text);
+  }
+
+  async receive(): Promise<string | null> {
+    const buffer = new Uint8Array(4_096);
+    while (!this.#text.includes("\n")) {
+      const n = await this.#conn.read(buffer);
+      if (n === null) return null;
+      this.#text += decoder.decode(buffer.subarray(0, n));
+    }
+    const at = this.#text.indexOf("\n");
+    const line = this.#text.slice(0, at);
+    this.#text = this.#text.slice(at + 1);
+    return line;
+  }
+
+  [Symbol.dispose](): void {
+    this.#conn[Symbol.dispose]();
+  }
+}
+
+class PacketClient implements Client {
+  #socket: Deno.DatagramConn;
+  #server: Deno.Addr;
+
+  constructor(socket: Deno.DatagramConn, server: Deno.Addr) {
+    this.#socket = socket;
+    this.#server = server;
+  }
+
+  async send(text: string): Promise<void> {
+    await this.#socket.send(encoder.encode(text), this.#server);
+  }
+
+  async receive(): Promise<string> {
+    const [packet] = await this.#socket.receive(new Uint8Array(212_960));
+    return decoder.decode(packet);
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.close();
+  }
+}
+
+/** Opens a connection to a server of connections. */
+export function dial(
+  server: Pick<AnyServer, "serverAddress">,
+): Promise<Deno.Conn> {
+  return Deno.connect(
+    server.serverAddress as Deno.NetAddr & { transport: "tcp" },
+  );
+}
+
+async function connectStream(server: AnyServer): Promise<Client> {
+  return new StreamClient(await dial(server));
+}
+
+function opener(open: Opener): Kind["open"] {
+  return (handler, options) =>
+    open(handler as RequestHandlerClass, options) as AnyServer;
+}
+
+/** A UDP socket of a client. */
+export function udpSocket(hostname = "127.0.0.1"): Deno.DatagramConn {
+  return Deno.listenDatagram({ transport: "udp", hostname, port: 0 });
+}
+
+/** A Unix datagram socket of a client, bound to a path. */
+export function unixSocket(path: string = freePath()): Deno.DatagramConn {
+  return Deno.listenDatagram({ transport: "unixpacket", path });
+}
+
+/** Each server class by its name. */
+export const kinds: {
+  readonly tcp: Kind;
+  readonly udp: Kind;
+  readonly unix: Kind;
+  readonly unixDatagram: Kind;
+} = {
+  tcp: {
+    name: "TCPServer",
+    isStream: true,
+    open: opener((handler, options) =>
+      new TCPServer({ port: 0 }, handler, options)
+    ),
+    connect: connectStream,
+  },
+  udp: {
+    name: "UDPServer",
+    isStream: false,
+    open: opener((handler, options) =>
+      new UDPServer({ port: 0 }, handler, options)
+    ),
+    connect: (server) =>
+      Promise.resolve(new PacketClient(udpSocket(), server.serverAddress)),
+  },
+  unix: {
+    name: "UnixStreamServer",
+    isStream: true,
+    open: opener((handler, options) =>
+      new UnixStreamServer({ path: freePath() }, handler, options)
+    ),
+    connect: connectStream,
+  },
+  unixDatagram: {
+    name: "UnixDatagramServer",
+    isStream: false,
+    open: opener((handler, options) =>
+      new UnixDatagramServer({ path: freePath() }, handler, options)
+    ),
+    connect: (server) =>
+      Promise.resolve(new PacketClient(unixSocket(), server.serverAddress)),
+  },
+};
+
+/** All four. */
+export const ALL: readonly Kind[] = Object.values(kinds);
+/** Those that serve connections. */
+export const STREAMS: readonly Kind[] = ALL.filter(({ isStream }) => isStream);
+/** Those that serve packets. */
+export const DATAGRAMS: readonly Kind[] = ALL.filter((kind) => !kind.isStream);
+
+/** Runs a test for each of some kinds of servers. */
+export function testEach(
+  group: readonly Kind[],
+  what: string,
+  run: (kind: Kind) => Promise<void>,
+): void {
+  for (const kind of group) test(`${kind.name} ${what}`, () => run(kind));
+}
+
+/** The descriptors of this process that are sockets. */
+export function countSockets(): number {
+  let count = 0;
+  for (const { name } of Deno.readDirSync("/proc/self/fd")) {
+    try {
+      if (Deno.readLinkSync(`/proc/self/fd/${name}`).startsWith("socket:")) {
+        count++;
+      }
+    } catch {
+      // It was the descriptor of the directory
+    }
+  }
+  return count;
+}
