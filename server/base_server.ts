@@ -158,14 +158,18 @@ export abstract class BaseServer<R = unknown, C = unknown>
     const stop = () => void this.shutdown();
     await this.#occupy(async () => {
       if (signal?.aborted) return;
-      signal?.addEventListener("abort", stop);
-      for (const name of signals) Deno.addSignalListener(name, stop);
+      const listening: Deno.Signal[] = [];
       try {
+        signal?.addEventListener("abort", stop);
+        for (const name of signals) {
+          Deno.addSignalListener(name, stop);
+          listening.push(name);
+        }
         this.#setReady();
         await this.#loop.run(() => this.#afterTurn());
       } finally {
         signal?.removeEventListener("abort", stop);
-        for (const name of signals) Deno.removeSignalListener(name, stop);
+        for (const name of listening) Deno.removeSignalListener(name, stop);
       }
     });
   }

@@ -196,6 +196,7 @@ class StreamClient implements Client {
 class PacketClient implements Client {
   #socket: Deno.DatagramConn;
   #server: Deno.Addr;
+  #closed = false;
 
   constructor(socket: Deno.DatagramConn, server: Deno.Addr) {
     this.#socket = socket;
@@ -212,6 +213,8 @@ class PacketClient implements Client {
   }
 
   [Symbol.dispose](): void {
+    if (this.#closed) return;
+    this.#closed = true;
     this.#socket.close();
   }
 }

@@ -1,0 +1,21 @@
+/** A server that drains on SIGTERM and then stays, to be ended by a second. */
+// deno-lint-ignore-file no-console
+
+import { StreamRequestHandler, TCPServer } from "../../mod.ts";
+
+class TwoLines extends StreamRequestHandler {
+  override async handle(): Promise<void> {
+    const first = await this.rfile.readLine();
+    console.log("handling");
+    const [second] = new TextDecoder().decode(await this.rfile.readExact(3))
+      .split("\n");
+    await this.wfile.write(`${first} ${second}\n`);
+  }
+}
+
+const server = new TCPServer({ port: 0 }, TwoLines);
+console.log(`serving ${server.serverAddress.port}`);
+await server.serveForever({ signals: ["SIGTERM"] });
+console.log("served");
+console.log(JSON.stringify(await server.serverClose()));
+setInterval(() => {}, 1_000);

@@ -1,0 +1,336 @@
+/** Beginning and ending to serve. */
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  EchoHandler,
+  RequestHandler,
+  ServerClosedError,
+  TCPServer,
+} from "../../mod.ts";
+import { startDeno } from "./_programs.ts";
+import {
+  ALL,
+  assertEchoes,
+  collectErrors,
+  dial,
+  exchange,
+  kinds,
+  pause,
+  readToEnd,
+  STREAMS,
+  test,
+  testEach,
+  until,
+  within,
+  writeAll,
+} from "./_support.ts";
+
+testEach(
+  ALL,
+  "shutdown() before serving settles and leaves nothing behind",
+  async (kind) => {
+    await using server = kind.open(EchoHandler);
+    await within(1_000, "shutdown()", server.shutdown());
+    const served = server.serveForever();
+    await assertEchoes(kind, server);
+    await server.shutdown();
+    await served;
+  },
+);
+
+testEach(
+  ALL,
+  "shutdown() wakes an idle loop at once, without polling",
+  async (kind) => {
+    await using server = kind.open(EchoHandler);
+    const served = server.serveForever();
+    await assertEchoes(kind, server);
+    await pause(20);
+    const begin = performance.now();
+    await server.shutdown();
+    await served;
+    const took = performance.now() - begin;
+    assert(took < 100, `It took ${took} ms`); // Python's: 450
+  },
+);
+
+testEach(
+  ALL,
+  "shutdown() twice, concurrently and after the end: all settle",
+  async (kind) => {
+    await using server = kind.open(EchoHandler);
+    const served = server.serveForever();
+    await assertEchoes(kind, server);
+    const calls = [server.shutdown(), server.shutdown(), server.shutdown()];
+    await within(1_000, "three shutdowns", Promise.all(calls));
+    await served;
+    await within(1_000, "a late shutdown", server.shutdown());
+    await server.serverClose();
+    await within(1_000, "shutdown() of a closed server", server.shutdown());
+  },
+);
+
+class Stopper extends RequestHandler {
+  override async handle(): Promise<void> {
+    await this.rfile.readLine();
+    await this.server.shutdown();
+    await this.wfile.write("stopped\n");
+  }
+}
+
+testEach(
+  ALL,
+  "shutdown() settles when awaited inside a handler",
+  async (kind) => {
+    await using server = kind.open(Stopper);
+    const served = server.serveForever();
+    using client = await kind.connect(server);
+    assertEquals(await exchange(client, "stop"), "stopped");
+    await within(1_000, "serveForever()", served);
+  },
+);
+
+for (const hook of ["verifyRequest", "closeRequest", "processRequest"]) {
+  test(`shutdown() settles when awaited in ${hook}()`, async () => {
+    await using server = new TCPServer({ port: 0 }, EchoHandler);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const original = server[hook as "verifyRequest"].bind(server);
+    Object.assign(server, {
+      async [hook](request: Deno.TcpConn, address: Deno.Addr) {
+        await server.shutdown();
+        resolve();
+        return await original(request, address);
+      },
+    });
+    const served = server.serveForever();
+    using client = await dial(server);
+    await client.closeWrite();
+    assertEquals(await readToEnd(client), "");
+    await within(1_000, "the hook", promise);
+    await within(1_000, "serveForever()", served);
+  });
+}
+
+test("shutdown() during an asynchronous bind ends the serving that waits for it", async () => {
+  const gate = Promise.withResolvers<void>();
+  class SlowServer extends TCPServer {
+    override async serverBind(): Promise<void> {
+      await gate.promise;
+      await super.serverBind();
+    }
+  }
+  await using server = new SlowServer({ port: 0 }, EchoHandler);
+  const served = server.serveForever();
+  const stopped = server.shutdown();
+  gate.resolve();
+  await within(1_000, "shutdown()", stopped);
+  await served;
+  const again = server.serveForever();
+  await assertEchoes(kinds.tcp, server as never);
+  await server.shutdown();
+  await again;
+});
+
+testEach(
+  ALL,
+  "serves again after shutdown(), first the client that waited",
+  async (kind) => {
+    await using server = kind.open(EchoHandler);
+    const first = server.serveForever();
+    await assertEchoes(kind, server);
+    await server.shutdown();
+    await first;
+    using waiting = await kind.connect(server);
+    using second = await kind.connect(server);
+    await waiting.send("waited\n");
+    await second.send("also\n");
+    await pause(20);
+    assertEquals((await server.stats()).accepted, 1);
+    const again = server.serveForever();
+    assertEquals((await waiting.receive())?.trimEnd(), "waited");
+    assertEquals((await second.receive())?.trimEnd(), "also");
+    await server.shutdown();
+    await again;
+  },
+);
+
+testEach(STREAMS, "shutdown() leaves open requests alone", async (kind) => {
+  await using server = kind.open(EchoHandler);
+  const served = server.serveForever();
+  using client = await kind.connect(server);
+  assertEquals(await exchange(client, "before"), "before");
+  await server.shutdown();
+  await served;
+  assertEquals(await exchange(client, "after"), "after");
+});
+
+testEach(ALL, "refuses to serve twice at a time", async (kind) => {
+  await using server = kind.open(EchoHandler);
+  const served = server.serveForever();
+  await assertRejects(() => server.serveForever(), TypeError, "already");
+  await assertRejects(() => server.handleRequest(), TypeError, "already");
+  await assertEchoes(kind, server);
+  await server.shutdown();
+  await served;
+});
+
+testEach(ALL, "serveForever({ signal }) ends with it", async (kind) => {
+  await using server = kind.open(EchoHandler);
+  const controller = new AbortController();
+  const served = server.serveForever({ signal: controller.signal });
+  await assertEchoes(kind, server);
+  controller.abort();
+  await within(1_000, "serveForever()", served);
+  await within(
+    1_000,
+    "serveForever() with an aborted signal",
+    server.serveForever({ signal: controller.signal }),
+  );
+  const again = server.serveForever();
+  await assertEchoes(kind, server);
+  await server.shutdown();
+  await again;
+});
+
+testEach(ALL, "closes when its option signal is aborted", async (kind) => {
+  const controller = new AbortController();
+  const server = kind.open(EchoHandler, { signal: controller.signal });
+  const served = server.serveForever();
+  await assertEchoes(kind, server);
+  controller.abort();
+  await within(1_000, "serveForever()", served);
+  await server.serverClose();
+  assertEquals(server.fileno(), -1);
+  await assertRejects(() => server.serveForever(), ServerClosedError);
+});
+
+test("serveForever({ signals }) refuses an unknown name and leaves no listener", async () => {
+  await using server = new TCPServer({ port: 0 }, EchoHandler);
+  const signals = ["SIGUSR1", "SIGNONE"] as Deno.Signal[];
+  await assertRejects(() => server.serveForever({ signals }), TypeError);
+  const served = server.serveForever();
+  await assertEchoes(kinds.tcp, server as never);
+  await server.shutdown();
+  await served;
+});
+
+test("serveForever({ signals }) drains on SIGTERM, and gives the signal back", async () => {
+  await using program = startDeno("./_signal_program.ts");
+  const [word, port] = (await program.readLine())!.split(" ");
+  assertEquals(word, "serving");
+  using client = await Deno.connect({ port: Number(port) });
+  await writeAll(client, "slow\ng");
+  assertEquals(await program.readLine(), "handling");
+  program.child.kill("SIGTERM");
+  assertEquals(await program.readLine(), "served");
+  await writeAll(client, "o\n");
+  assertEquals(await readToEnd(client), "slow go\n");
+  assertEquals(await program.readLine(), '{"completed":1,"aborted":[]}');
+  program.child.kill("SIGTERM");
+  const { signal } = await program.child.status;
+  assertEquals(signal, "SIGTERM");
+});
+
+test("ready settles when requests are served, rejects when they never will be", async () => {
+  await using server = new TCPServer({ port: 0 }, EchoHandler);
+  let settled = false;
+  server.ready.then(() => settled = true);
+  await pause(10);
+  assertEquals(settled, false);
+  const served = server.serveForever();
+  await within(1_000, "ready", server.ready);
+  await assertEchoes(kinds.tcp, server as never);
+  await server.serverClose();
+  await served;
+  await server.ready;
+
+  const unused = new TCPServer({ port: 0 }, EchoHandler);
+  await unused.serverClose();
+  await assertRejects(() => unused.ready, ServerClosedError);
+});
+
+testEach(ALL, "handleRequest() serves one request to its end", async (kind) => {
+  await using server = kind.open(EchoHandler);
+  let actions = 0;
+  server.serviceActions = () => void actions++;
+  using first = await kind.connect(server);
+  await first.send("first\n");
+  using second = await kind.connect(server);
+  await second.send("second\n");
+  const handled = server.handleRequest();
+  assertEquals((await first.receive())?.trimEnd(), "first");
+  first[Symbol.dispose]();
+  await within(1_000, "handleRequest()", handled);
+  const { accepted, open } = await server.stats();
+  assertEquals([accepted, open, actions], [1, 0, 0]);
+  const next = server.handleRequest();
+  assertEquals((await second.receive())?.trimEnd(), "second");
+  second[Symbol.dispose]();
+  await within(1_000, "the second handleRequest()", next);
+});
+
+testEach(
+  ALL,
+  "handleRequest() calls handleTimeout() when none came in time",
+  async (kind) => {
+    await using server = kind.open(EchoHandler, { timeout: 30 });
+    let timeouts = 0;
+    server.handleTimeout = () => void timeouts++;
+    const begin = performance.now();
+    await server.handleRequest();
+    assert(performance.now() - begin >= 25);
+    assertEquals(timeouts, 1);
+    server.timeout = null;
+    using client = await kind.connect(server);
+    const handled = server.handleRequest();
+    assertEquals(await exchange(client, "in time"), "in time");
+    client[Symbol.dispose]();
+    await handled;
+    assertEquals(timeouts, 1);
+  },
+);
+
+test("handleRequest() that timed out does not wait for older requests", async () => {
+  await using server = new TCPServer({ port: 0 }, EchoHandler, { timeout: 20 });
+  const served = server.serveForever();
+  using client = await kinds.tcp.connect(server as never);
+  assertEquals(await exchange(client, "open"), "open");
+  await server.shutdown();
+  await served;
+  await within(1_000, "handleRequest()", server.handleRequest());
+  assertEquals(await exchange(client, "still open"), "still open");
+});
+
+test("handleRequest() ends without a time-out at shutdown()", async () => {
+  await using server = new TCPServer({ port: 0 }, EchoHandler, {
+    timeout: 5_000,
+  });
+  let timeouts = 0;
+  server.handleTimeout = () => void timeouts++;
+  const handled = server.handleRequest();
+  await server.shutdown();
+  await within(1_000, "handleRequest()", handled);
+  assertEquals(timeouts, 0);
+});
+
+test("handleTimeout() that throws rejects handleRequest(), which can be called again", async () => {
+  await using server = new TCPServer({ port: 0 }, EchoHandler, { timeout: 5 });
+  server.handleTimeout = () => {
+    throw new RangeError("from the hook");
+  };
+  await assertRejects(() => server.handleRequest(), RangeError);
+  await assertRejects(() => server.handleRequest(), RangeError);
+});
+
+test("serviceActions() is called after each request of serveForever(), and may throw", async () => {
+  await using server = new TCPServer({ port: 0 }, EchoHandler);
+  const errors = collectErrors(server as never);
+  server.serviceActions = () => {
+    throw new RangeError("from the hook");
+  };
+  server.serveForever();
+  await assertEchoes(kinds.tcp, server as never);
+  await assertEchoes(kinds.tcp, server as never);
+  await until(() => errors.length === 2, "two errors");
+  assertEquals((await server.stats()).accepted, 2);
+});
