@@ -184,6 +184,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
   async handleRequest(): Promise<void> {
     await this.#occupy(async () => {
       this.#setReady();
+      this.#lastTaken = null;
       if (!await this.#loop.runOnce(this.timeout ?? Infinity)) {
         await this.handleTimeout();
       }
