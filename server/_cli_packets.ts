@@ -1,0 +1,152 @@
+/**
+ * The command line's client over datagrams.
+ *
+ * @module
+ */
+
+import { BufferedReader } from "../handlers/buffered_reader.ts";
+import { printNote } from "./_cli_output.ts";
+import type { Prompt } from "./_cli_prompt.ts";
+import { assertUnstableNet } from "./_listen.ts";
+import {
+  type DatagramConn,
+  type PacketSocket,
+  UdpSocket,
+} from "./_packet_socket.ts";
+import { UnixPacketSocket } from "./_unix_packet_socket.ts";
+import { formatAddress } from "./addresses.ts";
+
+const MAX_UDP_LENGTH = 65_507;
+const MAX_UNIX_LENGTH = 212_960;
+/** After the last answer: how long others may follow it. */
+const QUIET_MS = 50;
+const NEWLINE = Uint8Array.of(10);
+
+/** Where a datagram server listens. */
+export type PacketAddress =
+  | Deno.NetAddr & { transport: "udp" }
+  | Deno.UnixAddr & { transport: "unixpacket" };
+
+/** Sends each line as a packet and prints the packets that come. */
+export async function talkByPackets(
+  address: PacketAddress,
+  prompt: Prompt,
+  timeout: number,
+): Promise<number> {
+  assertUnstableNet("send packets");
+  const isUdp = address.transport === "udp";
+  if (isUdp) return await talk(openUdp(address), address, prompt, timeout);
+  const dir = await Deno.makeTempDir({ prefix: "socketserver-" });
+  const remove = () => Deno.removeSync(dir, { recursive: true });
+  const interrupt = () => {
+    remove();
+    Deno.exit(130);
+  };
+  Deno.addSignalListener("SIGINT", interrupt);
+  try {
+    const socket = new UnixPacketSocket({
+      transport: "unixpacket",
+      path: `${dir}/client`,
+    });
+    return await talk(socket, address, prompt, timeout);
+  } finally {
+    Deno.removeSignalListener("SIGINT", interrupt);
+    remove();
+  }
+}
+
+function openUdp(address: Deno.NetAddr): PacketSocket {
+  const hostname = address.hostname.includes(":") ? "::" : "0.0.0.0";
+  const options = { transport: "udp", hostname, port: 0 } as const;
+  return new UdpSocket(Deno.listenDatagram(options) as DatagramConn);
+}
+
+async function talk(
+  socket: PacketSocket,
+  address: PacketAddress,
+  prompt: Prompt,
+  timeout: number,
+): Promise<number> {
+  const at = formatAddress(address);
+  const length = "path" in address ? MAX_UNIX_LENGTH : MAX_UDP_LENGTH;
+  const input = new BufferedReader(Deno.stdin, { maxLineLength: length - 1 });
+  const answers = new Answers(socket, prompt, length);
+  let unanswered = 0;
+  try {
+    await prompt.show();
+    for (let line; (line = await input.readLineBytes()) !== null;) {
+      prompt.typed();
+      const answer = answers.next(timeout);
+      await send(socket, line, address);
+      if (await answer) continue;
+      unanswered++;
+      await prompt.end();
+      printNote(`No answer from "${at}" within ${timeout} ms`);
+      await prompt.show();
+    }
+    while (unanswered === 0 && await answers.next(QUIET_MS));
+  } finally {
+    socket.close();
+    await prompt.end();
+  }
+  return unanswered === 0 ? 0 : 1;
+}
+
+async function send(
+  socket: PacketSocket,
+  packet: Uint8Array,
+  address: PacketAddress,
+): Promise<void> {
+  try {
+    await socket.send(packet, address);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    const message = error instanceof Deno.errors.TimedOut
+      ? "the server reads no packets"
+      : error.message;
+    const option = "path" in address ? "--path" : "--hostname or --port";
+    throw new Error(
+      `Cannot send to "${
+        formatAddress(address)
+      }": ${message}; start a server there or give another ${option}`,
+      { cause: error },
+    );
+  }
+}
+
+/** Prints packets as they come, and tells whether any did. */
+class Answers {
+  #arrived: (() => void) | null = null;
+
+  constructor(socket: PacketSocket, prompt: Prompt, length: number) {
+    this.#printAll(socket, prompt, new Uint8Array(length));
+  }
+
+  /** Whether one comes within `timeout` ms. */
+  next(timeout: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), timeout);
+      this.#arrived = () => {
+        clearTimeout(timer);
+        resolve(true);
+      };
+    });
+  }
+
+  async #printAll(
+    socket: PacketSocket,
+    prompt: Prompt,
+    buffer: Uint8Array,
+  ): Promise<void> {
+    try {
+      for (;;) {
+        const [packet] = await socket.receive(buffer);
+        await prompt.print(packet);
+        if (packet.at(-1) !== NEWLINE[0]) await prompt.print(NEWLINE);
+        this.#arrived?.();
+      }
+    } catch (error) {
+      if (!(error instanceof Deno.errors.BadResource)) throw error;
+    }
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * The command `serve`.
+ *
+ * @module
+ */
+
+import { type ServeCommand, UsageError } from "./_cli_args.ts";
+import { findHandler } from "./_cli_handlers.ts";
+import { printLine } from "./_cli_output.ts";
+import { type CliServer, SERVERS } from "./_cli_servers.ts";
+import { StopSignals } from "./_cli_signals.ts";
+import {
+  formatAddress,
+  type TcpAddress,
+  type UnixAddress,
+} from "./addresses.ts";
+import type { DrainReport } from "./base_server.ts";
+
+/** Serves until a signal; returns the exit code. */
+export async function runServe(command: ServeCommand): Promise<number> {
+  const server = await makeServer(command);
+  const stop = new StopSignals();
+  const serving = server.serveForever({ signal: stop.signal });
+  await Promise.race([server.ready, serving]);
+  if (!stop.signal.aborted) printReady(server, command);
+  await serving;
+  const closing = server.serverClose();
+  await Promise.race([closing, stop.settled()]);
+  printLine(
+    `Stopping: open requests have ${server.shutdownTimeout} ms to finish; another signal ends them at once`,
+  );
+  printReport(await closing);
+  return 0;
+}
+
+async function makeServer(command: ServeCommand): Promise<CliServer> {
+  const { transport, mode, address, options } = command;
+  const pair = SERVERS[mode][transport];
+  if (pair === undefined) {
+    throw new UsageError(
+      `--mode ${mode} is not there yet for ${transport}: leave it out to serve on the event loop`,
+    );
+  }
+  const { Handler, module } = await findHandler(command.handler, transport);
+  const Server = command.quiet ? pair.Quiet : pair.Printing;
+  try {
+    return new Server(address as TcpAddress & UnixAddress, Handler, {
+      ...options,
+      module,
+    });
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof RangeError) {
+      throw new UsageError(error.message, { cause: error });
+    }
+    throw withCure(error, "port" in address);
+  }
+}
+
+function withCure(error: unknown, hasPort: boolean): unknown {
+  if (!(error instanceof Error)) return error;
+  const cure = findCure(error, hasPort);
+  return cure === null
+    ? error
+    : new Error(`${error.message}; ${cure}`, { cause: error });
+}
+
+function findCure(error: Error, hasPort: boolean): string | null {
+  const { errors } = Deno;
+  if (error instanceof errors.NotFound) return "make the path's folder first";
+  if (!hasPort) return null;
+  if (error instanceof errors.AddrInUse) {
+    return "end the other server or give another --port";
+  }
+  if (error instanceof errors.AddrNotAvailable) {
+    return "give a --hostname of this machine";
+  }
+  return error instanceof errors.PermissionDenied
+    ? "give a --port from 1024 on, or the right to use lower ones"
+    : null;
+}
+
+function printReady(server: CliServer, command: ServeCommand): void {
+  const { handler, transport, mode } = command;
+  const at = formatAddress(server.serverAddress);
+  printLine(
+    `Serving ${handler} on ${at} (${transport}, ${mode}); press Ctrl-C to stop`,
+  );
+}
+
+function printReport({ completed, aborted }: DrainReport): void {
+  const requests = completed === 1 ? "request" : "requests";
+  const { length } = aborted;
+  const clients = length === 0
+    ? ""
+    : ` (${aborted.map(formatAddress).join(", ")})`;
+  printLine(
+    `Stopped: ${completed} ${requests} finished, ${length} cut off${clients}`,
+  );
+}
