@@ -44,7 +44,7 @@ const seen = new Set<object>();
 
 let v8Module: V8 | undefined;
 
-/** An import would cost every thread and process 4 ms at its start. */
+/** An import would cost every thread and process 2 ms at its start. */
 function v8(): V8 {
   return v8Module ??= (globalThis as unknown as {
     process: { getBuiltinModule(id: string): unknown };
