@@ -17,15 +17,19 @@ export function indexOf(
   from: number,
   end: number,
 ): number {
-  const last = end - sought.length;
-  for (let at = from; at <= last; at++) {
-    at = bytes.indexOf(sought[0]!, at);
+  // The search of a view ends where the view does, that of an array at its end
+  const within = bytes.subarray(from, end);
+  const last = within.length - sought.length;
+  for (let at = 0; at <= last; at++) {
+    at = within.indexOf(sought[0]!, at);
     if (at < 0 || at > last) return -1;
     let matched = 1;
-    while (matched < sought.length && bytes[at + matched] === sought[matched]) {
+    while (
+      matched < sought.length && within[at + matched] === sought[matched]
+    ) {
       matched++;
     }
-    if (matched === sought.length) return at;
+    if (matched === sought.length) return from + at;
   }
   return -1;
 }

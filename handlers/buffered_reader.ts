@@ -184,7 +184,7 @@ export class BufferedReader {
    * @throws {RequestTimeoutError} If nothing came within the time-out.
    */
   async readLine(): Promise<string | null> {
-    const end = this.#findNewline() ?? await this.#until(NEWLINE);
+    const end = await this.#until(NEWLINE);
     if (end === this.#start) return null;
     let stop = end;
     if (this.#buffer[stop - 1] === NEWLINE[0]) {
@@ -206,7 +206,7 @@ export class BufferedReader {
    * @throws {RequestTimeoutError} If nothing came within the time-out.
    */
   async readLineBytes(): Promise<Uint8Array | null> {
-    const end = this.#findNewline() ?? await this.#until(NEWLINE);
+    const end = await this.#until(NEWLINE);
     return end === this.#start ? null : this.#takeTo(end);
   }
 
@@ -319,41 +319,39 @@ export class BufferedReader {
     clearTimeout(this.#grace);
   }
 
-  /** The index behind the next newline where one is in the buffer already. */
-  #findNewline(): number | null {
-    if (this.#skip !== null) return null;
-    const at = this.#buffer.indexOf(10, this.#start);
-    const found = at >= 0 && at < this.#end;
-    return found && at - this.#start <= this.#maxLineLength ? at + 1 : null;
-  }
-
   /** Buffers up to a delimiter; returns the index behind it, or of the end. */
   async #until(delimiter: Uint8Array): Promise<number> {
-    await this.#finishSkip();
-    let from = this.#start;
-    for (;;) {
+    if (this.#skip !== null) await this.#finishSkip();
+    for (let searched = 0;;) {
+      const from = this.#start + searched;
       const at = indexOf(this.#buffer, delimiter, from, this.#end);
-      const length = (at < 0 ? this.#end : at) - this.#start;
-      if (length > this.#longest(delimiter, at)) {
-        if (at < 0) this.#skip = delimiter;
-        else this.#start = at + delimiter.length;
-        throw new LineTooLongError(this.#maxLineLength);
-      }
+      const held = (at < 0 ? this.#end : at) - this.#start;
+      if (held > this.#maxLineLength) this.#checkLength(delimiter, at);
       if (at >= 0) return at + delimiter.length;
-      from = Math.max(this.#start, this.#end - delimiter.length + 1);
-      const searched = from - this.#start;
-      if (!await this.#fill(this.#start === this.#end)) return this.#end;
-      from = this.#start + searched;
+      searched = Math.max(0, held - delimiter.length + 1);
+      if (this.#source === null) return this.#end;
+      const count = await this.#receive(this.#space(), held === 0);
+      if (count === null) return this.#end;
+      this.#end += count;
     }
   }
 
-  /** A "\r" before the "\n", seen or still possible, is not of the line. */
-  #longest(delimiter: Uint8Array, at: number): number {
-    const last = at < 0 ? this.#end : at;
+  /**
+   * Throws if what is held is too long: a part of the delimiter that has come,
+   * and the "\r" of a line's end, don't count.
+   */
+  #checkLength(delimiter: Uint8Array, at: number): void {
+    const end = at < 0 ? this.#end : at;
     const slack = delimiter === NEWLINE &&
-      this.#buffer[last - 1] === CARRIAGE_RETURN;
-    return this.#maxLineLength + (slack ? 1 : 0) +
-      (at < 0 ? delimiter.length - 1 : 0);
+        this.#buffer[end - 1] === CARRIAGE_RETURN
+      ? 1
+      : at < 0
+      ? delimiter.length - 1
+      : 0;
+    if (end - this.#start <= this.#maxLineLength + slack) return;
+    if (at < 0) this.#skip = delimiter;
+    else this.#start = at + delimiter.length;
+    throw new LineTooLongError(this.#maxLineLength);
   }
 
   /** Throws away what is left of a line that was too long. */
@@ -400,12 +398,17 @@ export class BufferedReader {
   /** Reads more into the buffer; false at the end. */
   async #fill(idle: boolean): Promise<boolean> {
     if (this.#source === null) return false;
-    if (this.#start === this.#end) this.#start = this.#end = 0;
-    if (this.#end === this.#buffer.length) this.#makeRoom();
-    const count = await this.#receive(this.#buffer.subarray(this.#end), idle);
+    const count = await this.#receive(this.#space(), idle);
     if (count === null) return false;
     this.#end += count;
     return true;
+  }
+
+  /** The free end of the buffer. */
+  #space(): Uint8Array {
+    if (this.#start === this.#end) this.#start = this.#end = 0;
+    if (this.#end === this.#buffer.length) this.#makeRoom();
+    return this.#end === 0 ? this.#buffer : this.#buffer.subarray(this.#end);
   }
 
   #makeRoom(): void {

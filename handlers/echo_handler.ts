@@ -29,7 +29,7 @@ export class EchoHandler extends RequestHandler {
   override async handle(): Promise<void> {
     const { request, rfile, wfile } = this;
     if ("packet" in request) {
-      await wfile.write(request.packet);
+      await request.socket.send(request.packet, this.clientAddress);
       return;
     }
     const buffer = new Uint8Array(BUFFER_SIZE);

@@ -30,14 +30,28 @@ export interface AcceptLoopHost<R> {
   failed(error: unknown, first: boolean): void;
 }
 
-/** Takes requests from the host's `next()` and gives them to its `take()`. */
+interface Consumer {
+  /** How many requests it still wants. */
+  left: number;
+  afterTurn: (() => void | Promise<void>) | null;
+  resolve: () => void;
+  reject: (error: unknown) => void;
+}
+
+/**
+ * Gives what the host's `next()` brings to its `take()`, while there is a
+ * consumer and room. Driven by callbacks: a promise that could be woken early
+ * would cost one more on every request.
+ */
 export class AcceptLoop<R> {
   #host: AcceptLoopHost<R>;
-  #pending: Promise<void> | null = null;
+  #consumer: Consumer | null = null;
+  #pending = false;
   #arrived: Accepted<R> | null = null;
   #failure: { error: unknown } | null = null;
   #backoff = 0;
-  #wake: (() => void) | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #settled: (() => void) | null = null;
   #stopping = false;
 
   constructor(host: AcceptLoopHost<R>) {
@@ -50,60 +64,91 @@ export class AcceptLoop<R> {
   }
 
   /** Takes requests until `stop()`, calling `afterTurn` after each. */
-  async run(afterTurn: () => void | Promise<void>): Promise<void> {
-    while (!this.#stopping) {
-      if (await this.#step(Infinity)) await afterTurn();
-    }
+  run(afterTurn: () => void | Promise<void>): Promise<void> {
+    return this.#consume(Infinity, afterTurn);
   }
 
   /** Takes one request; false if none came within `timeout` ms. */
   async runOnce(timeout: number): Promise<boolean> {
-    const deadline = performance.now() + timeout;
-    for (let left = timeout; left >= 0; left = deadline - performance.now()) {
-      if (this.#stopping || await this.#step(left)) return true;
+    let timedOut = false;
+    const timer = timeout === Infinity ? undefined : setTimeout(() => {
+      timedOut = true;
+      this.stop();
+    }, timeout);
+    try {
+      await this.#consume(1, null);
+    } finally {
+      clearTimeout(timer);
     }
-    return this.#stopping;
+    return !timedOut;
   }
 
   /** Takes what the system has queued already, at most `limit` requests. */
   async runUntilQuiet(limit: number, deadline: number): Promise<void> {
-    for (let taken = 0; taken < limit;) {
-      const left = deadline - performance.now();
-      if (left <= 0) return;
-      const hadRoom = this.#host.hasRoom();
-      if (await this.#step(hadRoom ? Math.min(QUIET_MS, left) : left)) taken++;
-      else if (hadRoom) return;
+    let seen = -1;
+    let taken = 0;
+    const timer = setInterval(() => {
+      const quiet = taken === seen && this.#host.hasRoom();
+      if (quiet || performance.now() >= deadline) this.stop();
+      seen = taken;
+    }, QUIET_MS);
+    try {
+      await this.#consume(limit, () => void taken++);
+    } finally {
+      clearInterval(timer);
     }
   }
 
   /** Ends the consumer of this moment. */
   stop(): void {
     this.#stopping = true;
-    this.#wake?.();
+    const consumer = this.#release();
+    consumer?.resolve();
   }
 
   /** A request has ended: there may be room again. */
   wake(): void {
-    this.#wake?.();
+    if (!this.#pending && this.#timer === undefined) this.#advance();
   }
 
-  /** After the socket was closed: what its last accept brought all the same. */
+  /** After the socket was closed: waits for the last accept to end as well. */
   async settle(): Promise<void> {
-    await this.#pending;
+    if (this.#pending) {
+      await new Promise<void>((resolve) => this.#settled = resolve);
+    }
     if (this.#arrived !== null) this.#takeArrived(this.#arrived);
   }
 
-  /** Waits up to `timeout` ms for one event; true if a request was taken. */
-  async #step(timeout: number): Promise<boolean> {
-    if (this.#arrived === null && this.#failure === null) {
-      if (this.#host.hasRoom()) this.#arm();
-      await this.#sleep(timeout);
-    }
-    if (this.#stopping) return false;
-    if (this.#failure !== null) await this.#recover(this.#failure.error);
-    if (this.#arrived === null) return false;
+  #consume(
+    limit: number,
+    afterTurn: (() => void | Promise<void>) | null,
+  ): Promise<void> {
+    if (this.#stopping) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#consumer = { left: limit, afterTurn, resolve, reject };
+      this.#advance();
+    });
+  }
+
+  #release(): Consumer | null {
+    const consumer = this.#consumer;
+    this.#consumer = null;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    return consumer;
+  }
+
+  /** Does the next thing that can be done, if there is one. */
+  #advance(): void {
+    const consumer = this.#consumer;
+    if (consumer === null) return;
+    if (this.#failure !== null) return this.#recover(this.#failure.error);
+    if (this.#arrived === null) return this.#arm();
     this.#takeArrived(this.#arrived);
-    return true;
+    const turn = consumer.afterTurn?.();
+    if (--consumer.left === 0) return this.stop();
+    if (turn instanceof Promise) turn.then(() => this.#advance());
+    else this.#arm();
   }
 
   #takeArrived(accepted: Accepted<R>): void {
@@ -113,43 +158,47 @@ export class AcceptLoop<R> {
   }
 
   #arm(): void {
-    this.#pending ??= this.#host.next().then(this.#onArrival, this.#onFailure);
+    if (this.#pending || !this.#host.hasRoom()) return;
+    this.#pending = true;
+    try {
+      this.#host.next().then(this.#onArrival, this.#onFailure);
+    } catch (error) {
+      this.#onFailure(error);
+    }
   }
 
   #onArrival = (accepted: Accepted<R>): void => {
-    this.#pending = null;
+    this.#pending = false;
     this.#arrived = accepted;
-    this.#wake?.();
+    this.#settled?.();
+    this.#advance();
   };
 
   #onFailure = (error: unknown): void => {
-    this.#pending = null;
+    this.#pending = false;
     this.#failure = { error };
-    this.#wake?.();
+    this.#settled?.();
+    this.#advance();
   };
 
-  async #recover(error: unknown): Promise<void> {
+  #recover(error: unknown): void {
     this.#failure = null;
-    if (error instanceof Deno.errors.BadResource) throw error;
-    if (isDisconnect(error)) return this.#host.failed(error, false);
+    if (error instanceof Deno.errors.BadResource) {
+      this.#release()!.reject(error);
+      return;
+    }
+    if (isDisconnect(error)) {
+      this.#host.failed(error, false);
+      return this.#arm();
+    }
     this.#host.failed(error, this.#backoff === 0);
     this.#backoff = Math.min(
       Math.max(this.#backoff * 2, MIN_BACKOFF_MS),
       MAX_BACKOFF_MS,
     );
-    await this.#sleep(this.#backoff);
-  }
-
-  #sleep(timeout: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = timeout === Infinity
-        ? undefined
-        : setTimeout(() => this.#wake?.(), timeout);
-      this.#wake = () => {
-        this.#wake = null;
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#arm();
+    }, this.#backoff);
   }
 }

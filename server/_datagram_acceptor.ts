@@ -8,6 +8,9 @@ import type { DatagramRequest } from "../handlers/datagram_request.ts";
 import type { PacketSocket } from "./_packet_socket.ts";
 import type { Acceptor } from "./acceptor.ts";
 
+const SLAB_SIZE = 65_536;
+const LARGE_PACKET = 4_096;
+
 /**
  * Takes packets from a datagram socket, which it owns.
  *
@@ -18,22 +21,17 @@ export class DatagramAcceptor implements Acceptor<DatagramRequest> {
   #socket: PacketSocket;
   #maxPacketSize: () => number;
   #buffer: Uint8Array | null = null;
+  #slab: Uint8Array = new Uint8Array(0);
 
   constructor(socket: PacketSocket, maxPacketSize: () => number) {
     this.#socket = socket;
     this.#maxPacketSize = maxPacketSize;
   }
 
-  async accept(): Promise<
-    [request: DatagramRequest, clientAddress: Deno.Addr]
-  > {
-    const limit = this.#maxPacketSize();
+  accept(): Promise<[request: DatagramRequest, clientAddress: Deno.Addr]> {
     // One byte more than may come, to see that more came
-    this.#buffer ??= new Uint8Array(limit + 1);
-    const [data, from] = await this.#socket.receive(this.#buffer);
-    const truncated = data.length > limit;
-    const packet = truncated ? data.slice(0, limit) : data.slice();
-    return [{ packet, socket: this.#socket, truncated }, from];
+    this.#buffer ??= new Uint8Array(this.#maxPacketSize() + 1);
+    return this.#socket.receive(this.#buffer).then(this.#toRequest);
   }
 
   close(): void {
@@ -46,5 +44,27 @@ export class DatagramAcceptor implements Acceptor<DatagramRequest> {
 
   unref(): void {
     this.#socket.unref();
+  }
+
+  #toRequest = (
+    [data, from]: [Uint8Array, Deno.Addr],
+  ): [request: DatagramRequest, clientAddress: Deno.Addr] => {
+    const truncated = data.length === this.#buffer!.length;
+    const packet = this.#copy(truncated ? data.subarray(0, -1) : data);
+    return [{ packet, socket: this.#socket, truncated }, from];
+  };
+
+  /**
+   * Copies a packet to memory that no other packet will use. Small ones share a
+   * slab: an allocation for each takes a tenth of the time of an echo.
+   */
+  #copy(data: Uint8Array): Uint8Array {
+    const { length } = data;
+    if (length > LARGE_PACKET) return data.slice();
+    if (length > this.#slab.length) this.#slab = new Uint8Array(SLAB_SIZE);
+    const packet = this.#slab.subarray(0, length);
+    this.#slab = this.#slab.subarray(length);
+    packet.set(data);
+    return packet;
   }
 }

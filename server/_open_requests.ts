@@ -30,13 +30,12 @@ export class OpenRequests<R> {
     return open;
   }
 
-  /** Its handler has been made, or is done with. */
-  setHandler(request: R, handler: BaseRequestHandler | null): void {
+  /** Its handler has been made. */
+  setHandler(request: R, handler: BaseRequestHandler): void {
     const open = this.#open.get(request);
     if (open === undefined) return;
     open.handler = handler;
-    if (this.#draining) handler?.[drain]?.();
-    if (open.aborted) handler?.[abort]?.(null);
+    if (this.#draining) handler[drain]?.();
   }
 
   delete(request: R): void {

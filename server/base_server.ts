@@ -135,7 +135,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
     this.#setReady = resolve;
     this.#setUnready = reject;
     this.#loop = new AcceptLoop({
-      next: () => this.#next(),
+      next: () => this.getRequest(),
       hasRoom: () => this.#open.size < this.maxConnections,
       take: (accepted) => void this.#take(accepted),
       failed: (error, first) => void this.#acceptFailed(error, first),
@@ -280,7 +280,8 @@ export abstract class BaseServer<R = unknown, C = unknown>
    */
   async processRequest(request: R, clientAddress: Deno.Addr): Promise<void> {
     await this.finishRequest(request, clientAddress);
-    await this.shutdownRequest(request);
+    const shut = this.shutdownRequest(request);
+    if (shut !== undefined) await shut;
   }
 
   /**
@@ -294,10 +295,19 @@ export abstract class BaseServer<R = unknown, C = unknown>
     const handler = new RequestHandlerClass(request, clientAddress, this);
     this.#open.setHandler(request, handler);
     try {
-      await runHandler(handler);
+      // Only what is a promise is awaited: on a packet each await shows
+      const setUp = handler.setup();
+      if (setUp !== undefined) await setUp;
+      try {
+        await handler.handle();
+      } catch (error) {
+        await finishAfter(handler, error);
+        throw error;
+      }
+      const finished = handler.finish();
+      if (finished !== undefined) await finished;
     } finally {
       handler[release]?.();
-      this.#open.setHandler(request, null);
     }
   }
 
@@ -404,15 +414,12 @@ export abstract class BaseServer<R = unknown, C = unknown>
     );
   }
 
-  async #next(): Promise<Accepted<R>> {
-    return await this.getRequest();
-  }
-
-  async #afterTurn(): Promise<void> {
+  #afterTurn(): void | Promise<void> {
     try {
-      await this.serviceActions();
+      const actions = this.serviceActions();
+      return actions?.catch((error) => this.#report(error, null, null));
     } catch (error) {
-      await this.#report(error, null, null);
+      return this.#report(error, null, null);
     }
   }
 
@@ -424,7 +431,8 @@ export abstract class BaseServer<R = unknown, C = unknown>
   async #serve([request, clientAddress]: Accepted<R>): Promise<void> {
     const open = this.#open.add(request, clientAddress);
     try {
-      if (await this.verifyRequest(request, clientAddress)) {
+      const verdict = this.verifyRequest(request, clientAddress);
+      if (verdict === true || await verdict) {
         await this.processRequest(request, clientAddress);
       } else {
         this.#stats.rejected++;
@@ -504,17 +512,6 @@ export abstract class BaseServer<R = unknown, C = unknown>
     closeQuietly(this.acceptor);
     await this.#loop.settle();
   }
-}
-
-async function runHandler(handler: BaseRequestHandler): Promise<void> {
-  await handler.setup();
-  try {
-    await handler.handle();
-  } catch (error) {
-    await finishAfter(handler, error);
-    throw error;
-  }
-  await handler.finish();
 }
 
 /** Of two errors the later one is told, with the earlier as its cause. */
