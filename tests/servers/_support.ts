@@ -17,10 +17,13 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /** A handler class of any kind of server. */
-export type AnyHandlerClass = RequestHandlerClass<never>;
+export type AnyHandlerClass = RequestHandlerClass<never, never>;
 
 /** Any of the four servers. */
 export type AnyServer = BaseServer<Deno.Conn | DatagramRequest>;
+
+/** A server as clients see it. */
+export type Addressed = Pick<BaseServer, "serverAddress">;
 
 /** A constructor of a server, whatever its kind. */
 type Opener = (
@@ -33,7 +36,7 @@ export interface Kind {
   readonly name: string;
   readonly isStream: boolean;
   open(handler: AnyHandlerClass, options?: DatagramServerOptions): AnyServer;
-  connect(server: AnyServer): Promise<Client>;
+  connect(server: Addressed): Promise<Client>;
 }
 
 /** A client of a server of any kind. */
@@ -156,7 +159,7 @@ export async function exchange(client: Client, line: string): Promise<string> {
 /** Connects, lets one line be echoed, and leaves. */
 export async function assertEchoes(
   kind: Kind,
-  server: AnyServer,
+  server: Addressed,
   line = "still here",
 ): Promise<void> {
   using client = await kind.connect(server);
@@ -221,14 +224,14 @@ class PacketClient implements Client {
 
 /** Opens a connection to a server of connections. */
 export function dial(
-  server: Pick<AnyServer, "serverAddress">,
+  server: Addressed,
 ): Promise<Deno.Conn> {
   return Deno.connect(
     server.serverAddress as Deno.NetAddr & { transport: "tcp" },
   );
 }
 
-async function connectStream(server: AnyServer): Promise<Client> {
+async function connectStream(server: Addressed): Promise<Client> {
   return new StreamClient(await dial(server));
 }
 

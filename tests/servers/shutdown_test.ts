@@ -126,7 +126,7 @@ test("shutdown() during an asynchronous bind ends the serving that waits for it"
   await within(1_000, "shutdown()", stopped);
   await served;
   const again = server.serveForever();
-  await assertEchoes(kinds.tcp, server as never);
+  await assertEchoes(kinds.tcp, server);
   await server.shutdown();
   await again;
 });
@@ -209,7 +209,7 @@ test("serveForever({ signals }) refuses an unknown name and leaves no listener",
   const signals = ["SIGUSR1", "SIGNONE"] as Deno.Signal[];
   await assertRejects(() => server.serveForever({ signals }), TypeError);
   const served = server.serveForever();
-  await assertEchoes(kinds.tcp, server as never);
+  await assertEchoes(kinds.tcp, server);
   await server.shutdown();
   await served;
 });
@@ -239,7 +239,7 @@ test("ready settles when requests are served, rejects when they never will be", 
   assertEquals(settled, false);
   const served = server.serveForever();
   await within(1_000, "ready", server.ready);
-  await assertEchoes(kinds.tcp, server as never);
+  await assertEchoes(kinds.tcp, server);
   await server.serverClose();
   await served;
   await server.ready;
@@ -293,7 +293,7 @@ testEach(
 test("handleRequest() that timed out does not wait for older requests", async () => {
   await using server = new TCPServer({ port: 0 }, EchoHandler, { timeout: 20 });
   const served = server.serveForever();
-  using client = await kinds.tcp.connect(server as never);
+  using client = await kinds.tcp.connect(server);
   assertEquals(await exchange(client, "open"), "open");
   await server.shutdown();
   await served;
@@ -324,13 +324,13 @@ test("handleTimeout() that throws rejects handleRequest(), which can be called a
 
 test("serviceActions() is called after each request of serveForever(), and may throw", async () => {
   await using server = new TCPServer({ port: 0 }, EchoHandler);
-  const errors = collectErrors(server as never);
+  const errors = collectErrors(server);
   server.serviceActions = () => {
     throw new RangeError("from the hook");
   };
   server.serveForever();
-  await assertEchoes(kinds.tcp, server as never);
-  await assertEchoes(kinds.tcp, server as never);
+  await assertEchoes(kinds.tcp, server);
+  await assertEchoes(kinds.tcp, server);
   await until(() => errors.length === 2, "two errors");
   assertEquals((await server.stats()).accepted, 2);
 });

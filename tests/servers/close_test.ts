@@ -1,0 +1,362 @@
+/** Closing: what is finished, what is cut off, what is let go. */
+
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
+import {
+  type Acceptor,
+  BaseRequestHandler,
+  EchoHandler,
+  RequestHandler,
+  ServerClosedError,
+  StreamRequestHandler,
+  TCPServer,
+  UnixStreamServer,
+} from "../../mod.ts";
+import { hasPython, startPython } from "./_programs.ts";
+import {
+  ALL,
+  assertEchoes,
+  type Client,
+  collectErrors,
+  countSockets,
+  dial,
+  exchange,
+  freePath,
+  kinds,
+  messages,
+  pause,
+  readToEnd,
+  STREAMS,
+  test,
+  testEach,
+  within,
+  writeAll,
+} from "./_support.ts";
+
+testEach(
+  STREAMS,
+  "serverClose() is not held up by idle and never-spoke connections",
+  async (kind) => {
+    const server = kind.open(EchoHandler);
+    const served = server.serveForever();
+    using silent = await kind.connect(server);
+    using idle = await kind.connect(server);
+    assertEquals(await exchange(idle, "hello"), "hello");
+    const begin = performance.now();
+    const report = await server.serverClose();
+    const took = performance.now() - begin;
+    assert(took < 1_000, `It took ${took} ms`);
+    assertEquals(report, { completed: 2, aborted: [] });
+    assertEquals([await silent.receive(), await idle.receive()], [null, null]);
+    await served;
+  },
+);
+
+class Gated extends RequestHandler<Gates> {
+  override async handle(): Promise<void> {
+    const line = await this.rfile.readLine();
+    this.server.context.entered();
+    await this.server.context.gate;
+    await this.wfile.write(`${line}\n`);
+  }
+}
+
+class Gates {
+  readonly #gate = Promise.withResolvers<void>();
+  readonly #inside = Promise.withResolvers<void>();
+  readonly gate = this.#gate.promise;
+  readonly inside = this.#inside.promise;
+  readonly open = this.#gate.resolve;
+  readonly entered = this.#inside.resolve;
+}
+
+testEach(ALL, "serverClose() lets an open request finish", async (kind) => {
+  const gates = new Gates();
+  const server = kind.open(Gated, { context: gates });
+  server.serveForever();
+  using client = await kind.connect(server);
+  await client.send("finished\n");
+  await gates.inside;
+  let closed = false;
+  const closing = server.serverClose().then((report) => {
+    closed = true;
+    return report;
+  });
+  await pause(80);
+  assertEquals(closed, false);
+  gates.open();
+  assertEquals((await closing).completed, 1);
+  assertEquals((await client.receive())?.trimEnd(), "finished");
+});
+
+class Stubborn extends BaseRequestHandler<Deno.Conn, { reasons: unknown[] }> {
+  override async handle(): Promise<void> {
+    const { signal } = this;
+    await this.request.read(new Uint8Array(10));
+    const buffer = new Uint8Array(10);
+    signal.onabort = () => this.server.context.reasons.push(signal.reason);
+    while (await this.request.read(buffer) !== null);
+  }
+}
+
+testEach(
+  STREAMS,
+  "serverClose() cuts off at the deadline and names what it cut",
+  async (kind) => {
+    const context = { reasons: [] as unknown[] };
+    const server = kind.open(Stubborn, { context, shutdownTimeout: 40 });
+    const errors = collectErrors(server);
+    server.serveForever();
+    using client = await dial(server);
+    await writeAll(client, "x");
+    await pause(20);
+    const begin = performance.now();
+    const { completed, aborted } = await server.serverClose();
+    assert(performance.now() - begin >= 35);
+    assertEquals([completed, aborted.length], [0, 1]);
+    if (kind.name === "TCPServer") assertEquals(aborted, [client.localAddr]);
+    assertInstanceOf(context.reasons[0], ServerClosedError);
+    assertEquals(await readToEnd(client), "");
+    assertEquals(messages(errors), []);
+    assertEquals((await server.stats()).open, 0);
+  },
+);
+
+class Obedient extends BaseRequestHandler<Deno.Conn> {
+  override async handle(): Promise<void> {
+    await new Promise((_, reject) => {
+      this.signal.onabort = () => reject(this.signal.reason);
+    });
+  }
+}
+
+test("a handler that throws its signal's reason is no error", async () => {
+  const server = new TCPServer({ port: 0 }, Obedient, { shutdownTimeout: 0 });
+  const errors = collectErrors(server);
+  const served = server.serveForever();
+  using client = await dial(server);
+  await pause(20);
+  const report = await server.serverClose();
+  await served;
+  assertEquals(report, { completed: 0, aborted: [client.localAddr] });
+  assertEquals(errors, []);
+});
+
+testEach(ALL, "serverClose() serves what is queued already", async (kind) => {
+  const server = kind.open(EchoHandler);
+  const clients: Client[] = [];
+  const count = kind.name === "UnixDatagramServer" ? 9 : 50;
+  for (let i = 0; i < count; i++) {
+    const client = await kind.connect(server);
+    await client.send(`queued ${i}\n`);
+    clients.push(client);
+  }
+  const replies = clients.map((client) => client.receive());
+  const { completed, aborted } = await server.serverClose();
+  assertEquals([completed, aborted], [count, []]);
+  const texts = await within(2_000, "all the replies", Promise.all(replies));
+  assertEquals(
+    texts.map((text) => text?.trimEnd()),
+    clients.map((_, i) => `queued ${i}`),
+  );
+  for (const client of clients) client[Symbol.dispose]();
+});
+
+for (const kind of STREAMS) {
+  test(`${kind.name} serverClose() serves a backlog that is full`, async () => {
+    const full = kind.name === "TCPServer" ? 512 : 1_000;
+    const server = kind.open(EchoHandler);
+    const conns: Deno.Conn[] = [];
+    for (let i = 0; i < full; i++) {
+      const conn = await dial(server);
+      await writeAll(conn, "queued\n");
+      conns.push(conn);
+    }
+    const replies = conns.map((conn) => readToEnd(conn).catch(String));
+    const { completed, aborted } = await server.serverClose();
+    const lost = (await Promise.all(replies)).filter((text) =>
+      text !== "queued\n"
+    );
+    assertEquals([completed, aborted.length, lost], [full, 0, []]);
+    for (const conn of conns) conn.close();
+  });
+}
+
+test("serverClose() serves one by one what waits behind maxConnections", async () => {
+  const server = new TCPServer({ port: 0 }, EchoHandler, { maxConnections: 1 });
+  server.serveForever();
+  const conns = await Promise.all(
+    Array.from({ length: 5 }, () => dial(server)),
+  );
+  await Promise.all(conns.map((conn) => writeAll(conn, "waits")));
+  const replies = conns.map(readToEnd);
+  const { completed, aborted } = await server.serverClose();
+  assertEquals([completed, aborted], [5, []]);
+  assertEquals(await Promise.all(replies), Array(5).fill("waits"));
+  for (const conn of conns) conn.close();
+});
+
+const RESETTING = `
+import socket, struct, sys
+def connect():
+    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+    return s
+for i in range(20):
+    s = connect()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    s.close()
+    good = connect()
+    good.sendall(b"good")
+    globals()[f"good{i}"] = good
+print("ready")
+echoes = 0
+for i in range(20):
+    good = globals()[f"good{i}"]
+    good.shutdown(socket.SHUT_WR)
+    try: echoes += good.recv(10) == b"good"
+    except OSError: pass
+print(echoes)
+`;
+
+test(
+  "serverClose() serves what is queued behind clients that have reset",
+  async () => {
+    const server = new TCPServer({ port: 0 }, EchoHandler);
+    const { port } = server.serverAddress;
+    await using clients = startPython(RESETTING, port);
+    assertEquals(await clients.readLine(), "ready");
+    const { aborted } = await server.serverClose();
+    assertEquals(aborted, []);
+    assertEquals(await clients.readLine(), "20");
+  },
+  { ignore: !hasPython },
+);
+
+/** Gives a connection every few milliseconds, as a busy system may. */
+class SlowAcceptor implements Acceptor<Deno.TcpConn> {
+  #inner: Acceptor<Deno.TcpConn>;
+
+  constructor(inner: Acceptor<Deno.TcpConn>) {
+    this.#inner = inner;
+  }
+
+  async accept(): Promise<[Deno.TcpConn, Deno.Addr]> {
+    await pause(3);
+    return await this.#inner.accept();
+  }
+
+  close(): void {
+    this.#inner.close();
+  }
+}
+
+test("serverClose() goes on with the queue when requests end meanwhile", async () => {
+  class SlowServer extends TCPServer {
+    override serverActivate(): void {
+      super.serverActivate();
+      this.acceptor = new SlowAcceptor(this.acceptor!);
+    }
+  }
+  const server = new SlowServer({ port: 0 }, EchoHandler);
+  const conns = await Promise.all(
+    Array.from({ length: 30 }, () => dial(server)),
+  );
+  for (const conn of conns) {
+    await writeAll(conn, "queued");
+    await conn.closeWrite();
+  }
+  const replies = conns.map((conn) => readToEnd(conn).catch(String));
+  await server.serverClose();
+  assertEquals(await Promise.all(replies), Array(30).fill("queued"));
+  for (const conn of conns) conn.close();
+});
+
+testEach(
+  ALL,
+  "serverClose() is idempotent, ends serveForever() and frees everything",
+  async (kind) => {
+    const before = countSockets();
+    const server = kind.open(EchoHandler);
+    const served = server.serveForever();
+    await assertEchoes(kind, server);
+    const [first, second] = await Promise.all([
+      server.serverClose(),
+      server.serverClose(),
+    ]);
+    assertStrictEquals(first, second);
+    await within(1_000, "serveForever()", served);
+    assertStrictEquals(await server.serverClose(), first);
+    assertEquals(countSockets(), before);
+  },
+);
+
+test("serverClose() of a server that was never bound settles", async () => {
+  const server = new TCPServer({ port: 0 }, EchoHandler, {
+    bindAndActivate: false,
+  });
+  assertEquals(server.fileno(), -1);
+  await within(1_000, "the close", server.serverClose());
+  const bound = new TCPServer({ port: 0 }, EchoHandler, {
+    bindAndActivate: false,
+  });
+  bound.serverBind();
+  await within(1_000, "the close", bound.serverClose());
+});
+
+class Closer extends StreamRequestHandler<{ server: TCPServer | null }> {
+  override async handle(): Promise<void> {
+    await this.rfile.readLine();
+    this.server.context.server!.serverClose();
+    await this.wfile.write("closing\n");
+  }
+}
+
+test("serverClose() may be begun inside a handler", async () => {
+  const context = { server: null as TCPServer | null };
+  const server = new TCPServer<typeof context>({ port: 0 }, Closer, {
+    context,
+  });
+  context.server = server as TCPServer;
+  const served = server.serveForever();
+  using client = await dial(server);
+  await writeAll(client, "x\n");
+  assertEquals(await readToEnd(client), "closing\n");
+  await served;
+  assertEquals((await server.serverClose()).aborted, []);
+});
+
+test("after serverClose() the address is free and clients are refused", async () => {
+  const server = new TCPServer({ port: 0 }, EchoHandler);
+  const { serverAddress } = server;
+  server.serveForever();
+  await server.serverClose();
+  await assertRejects(
+    () => Deno.connect(serverAddress),
+    Deno.errors.ConnectionRefused,
+  );
+  await using next = new TCPServer(serverAddress, EchoHandler);
+  next.serveForever();
+  await assertEchoes(kinds.tcp, next);
+});
+
+test("a request that comes while a close waits is not taken for an open one", async () => {
+  const gates = new Gates();
+  const server = new UnixStreamServer({ path: freePath() }, Gated, {
+    context: gates,
+  });
+  server.serveForever();
+  using client = await dial(server);
+  await writeAll(client, "x\n");
+  await gates.inside;
+  const closing = server.serverClose();
+  await pause(60);
+  await assertRejects(() => dial(server));
+  gates.open();
+  assertEquals(await closing, { completed: 1, aborted: [] });
+  assertEquals(await readToEnd(client), "x\n");
+});
