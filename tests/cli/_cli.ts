@@ -1,0 +1,182 @@
+/** Runs the command line as users do: as a program of its own. */
+
+const CLI = new URL("../../server/cli.ts", import.meta.url).pathname;
+const encoder = new TextEncoder();
+
+/** What a program has printed on one stream so far. */
+export class Transcript {
+  text = "";
+  readonly ended: Promise<void>;
+  #reader: ReadableStreamDefaultReader<string>;
+  #changed: (() => void) | null = null;
+  #done = false;
+
+  constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
+    this.#reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+    this.ended = this.#collect();
+  }
+
+  /** Waits until what was printed matches. */
+  async until(expected: RegExp): Promise<RegExpMatchArray> {
+    for (;;) {
+      const match = this.text.match(expected);
+      if (match !== null) return match;
+      if (this.#done) throw new Error(`No ${expected} in: ${this.text}`);
+      await new Promise<void>((resolve) => this.#changed = resolve);
+    }
+  }
+
+  /** Closes our end of the pipe. */
+  async cancel(): Promise<void> {
+    await this.#reader.cancel();
+  }
+
+  async #collect(): Promise<void> {
+    for (let chunk; !(chunk = await this.#reader.read()).done;) {
+      this.text += chunk.value;
+      this.#changed?.();
+    }
+    this.#done = true;
+    this.#changed?.();
+  }
+}
+
+/** A running program; killed at the end of its block if it still runs. */
+export class Program implements AsyncDisposable {
+  readonly stdout: Transcript;
+  readonly stderr: Transcript;
+  readonly #child: Deno.ChildProcess;
+  readonly #stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
+  #ended = false;
+
+  constructor(command: string, args: string[], cwd?: string) {
+    this.#child = new Deno.Command(command, {
+      args,
+      ...(cwd !== undefined && { cwd }),
+      env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#stdin = this.#child.stdin.getWriter();
+    this.stdout = new Transcript(this.#child.stdout);
+    this.stderr = new Transcript(this.#child.stderr);
+  }
+
+  async type(text: string): Promise<void> {
+    await this.#stdin.write(encoder.encode(text));
+  }
+
+  async endInput(): Promise<void> {
+    await this.#stdin.close().catch(() => {}); // the program may have ended
+  }
+
+  kill(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
+  /** Waits for the end; returns the exit code. */
+  async code(): Promise<number> {
+    const { code } = await this.#child.status;
+    this.#ended = true;
+    await this.stdout.ended;
+    await this.stderr.ended;
+    return code;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#ended) this.#child.kill("SIGKILL");
+    await this.code();
+    await this.endInput();
+  }
+}
+
+/** Starts the command line. */
+export function cli(...args: string[]): Program {
+  return new Program(Deno.execPath(), ["run", "-A", CLI, ...args]);
+}
+
+/** A server that is ready, and where it serves. */
+export interface Served extends AsyncDisposable {
+  program: Program;
+  port: number;
+}
+
+/** Starts `serve` and waits until it is ready. */
+export async function serve(...args: string[]): Promise<Served> {
+  const program = cli("serve", ...args);
+  try {
+    const [, port] = await program.stdout.until(
+      /^Serving .* on \S*?:?(\d*) \(.*\n/,
+    );
+    return {
+      program,
+      port: Number(port),
+      [Symbol.asyncDispose]: () => program[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    await program[Symbol.asyncDispose]();
+    throw new Error(program.stderr.text, { cause: error });
+  }
+}
+
+/** Runs the command line to its end. */
+export async function runCli(
+  args: string[],
+  input = "",
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  await using program = cli(...args);
+  if (input !== "") await program.type(input);
+  await program.endInput();
+  const code = await program.code();
+  const { stdout, stderr } = program;
+  return { code, stdout: stdout.text, stderr: stderr.text };
+}
+
+/** A connection that talks in text. */
+export class Talker implements Disposable {
+  readonly #connection: Deno.Conn;
+  #buffer: Uint8Array = new Uint8Array(65_536);
+
+  constructor(connection: Deno.Conn) {
+    this.#connection = connection;
+  }
+
+  static async connect(port: number): Promise<Talker> {
+    return new Talker(await Deno.connect({ port }));
+  }
+
+  async say(text: string): Promise<void> {
+    await this.#connection.write(encoder.encode(text));
+  }
+
+  /** What comes next; "" at the end. */
+  async hear(): Promise<string> {
+    const n = await this.#connection.read(this.#buffer);
+    return new TextDecoder().decode(this.#buffer.subarray(0, n ?? 0));
+  }
+
+  get address(): Deno.Addr {
+    return this.#connection.localAddr;
+  }
+
+  [Symbol.dispose](): void {
+    this.#connection.close();
+  }
+}
+
+/** Whether a program is installed; prints a line where it isn't. */
+export async function has(command: string): Promise<boolean> {
+  try {
+    const args = ["--version"];
+    return (await new Deno.Command(command, {
+      args,
+      stdout: "null",
+      stderr: "null",
+    }).output()).success;
+  } catch {
+    // deno-lint-ignore no-console
+    console.warn(`Skipped: ${command} is not installed`);
+    return false;
+  }
+}

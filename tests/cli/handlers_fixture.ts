@@ -1,0 +1,13 @@
+/** Classes that the command line is told to serve, rightly or not. */
+
+import { DatagramRequestHandler, StreamRequestHandler } from "../../mod.ts";
+
+export class NotAHandler {}
+
+export class Packets extends DatagramRequestHandler {
+  override handle(): void {}
+}
+
+export class Stream extends StreamRequestHandler {
+  override handle(): void {}
+}

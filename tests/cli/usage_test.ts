@@ -1,0 +1,135 @@
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { runCli } from "./_cli.ts";
+
+const USAGE_ERRORS: [args: string, message: RegExp][] = [
+  ["", /No command given: expected "serve" or "client"/],
+  ["sreve", /Unknown command "sreve": expected "serve" or "client"/],
+  ["serve --prot 80", /Unknown option "--prot"; --help shows what there is/],
+  ["serve 8080", /Unexpected argument "8080"/],
+  ["serve --port", /Option ".*--port.*" needs a value/],
+  ["serve --port -1", /Option ".*--port.*" needs a value/],
+  ["serve --quiet=yes", /Option ".*--quiet" does not take an argument/],
+  ["serve --port http", /Cannot use "http" as --port: expected an integer/],
+  ["serve --port 65536", /Cannot use "65536" as --port: .* from 0 to 65535/],
+  ["serve --port=", /Cannot use "" as --port/],
+  ["serve --hostname=", /--hostname is empty: give a value/],
+  ["serve --hostname a/b", /Cannot listen on hostname "a\/b": expected a name/],
+  ["serve --transport tls", /Cannot use "tls" as --transport: expected tcp, /],
+  ["serve --transport unix", /--transport unix needs a --path/],
+  ["serve --path /tmp/x", /--path has no effect without --transport unix/],
+  [
+    "serve -t unix --path x --port 1",
+    /--port has no effect without --transport tcp or udp/,
+  ],
+  [
+    `serve -t unix --path ${"x".repeat(200)}`,
+    /Cannot listen on "x+": the path has 200 bytes, a socket's has at most \d+/,
+  ],
+  ["serve --handler eco", /Unknown handler "eco": expected echo, discard, day/],
+  ["serve --handler ./a.ts", /Unknown handler "\.\/a\.ts": .* file\.ts#Class/],
+  ["serve --handler ./a.ts#A", /Cannot find the file "\.\/a\.ts" in "\/.*"/],
+  [
+    "serve --handler tests/cli/handlers_fixture.ts#Nobody",
+    /exports no "Nobody"; it exports "NotAHandler", "Packets", "Stream"/,
+  ],
+  [
+    "serve --handler tests/cli/handlers_fixture.ts#NotAHandler",
+    /"NotAHandler" of ".*" is no handler: expected a class that extends/,
+  ],
+  [
+    "serve --handler tests/cli/handlers_fixture.ts#Packets",
+    /"Packets" answers packets: give --transport udp or unix-datagram/,
+  ],
+  [
+    "serve -t udp --handler tests/cli/handlers_fixture.ts#Stream",
+    /"Stream" answers connections: give --transport tcp or unix/,
+  ],
+  ["serve --mode fork", /Cannot use "fork" as --mode: expected event-loop, /],
+  ["serve --workers 2", /--workers has no effect without --mode threading/],
+  ["serve --dispatch relay", /--dispatch has no effect without --mode/],
+  ["serve -m forking --workers 0", /Cannot use "0" as --workers: .* 1 or more/],
+  ["serve -m forking --dispatch x", /Cannot use "x" as --dispatch: expected/],
+  ["serve --max-connections 0", /Cannot use "0" as --max-connections/],
+  ["serve --max-packet-size 9", /--max-packet-size has no effect without/],
+  ["serve --shutdown-timeout 1.5", /Cannot use "1.5" as --shutdown-timeout/],
+  ["client --port 0", /Cannot connect to port 0: give the server's --port/],
+  ["client --timeout 5", /--timeout has no effect without --transport udp/],
+  ["client --handler echo", /Unknown option "--handler"/],
+];
+
+Deno.test("every argument that can't work is told in one line, with exit code 2", async (t) => {
+  for (const [args, message] of USAGE_ERRORS) {
+    await t.step(args || "(no arguments)", async () => {
+      const { code, stdout, stderr } = await runCli(
+        args === "" ? [] : args.split(" "),
+      );
+      assertMatch(stderr, message);
+      assertMatch(stderr, /^error: [^\n]+\n$/);
+      assertEquals({ code, stdout }, { code: 2, stdout: "" });
+    });
+  }
+});
+
+Deno.test("a port that is taken is told in one line, with exit code 1", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const port = String(listener.addr.port);
+  const { code, stderr } = await runCli(["serve", "--port", port]);
+  assertEquals(code, 1);
+  assertMatch(
+    stderr,
+    /^error: Cannot listen on "127\.0\.0\.1:\d+": .*; end the other server or give another --port\n$/,
+  );
+});
+
+Deno.test("a path in a folder that is not there is told in one line, with exit code 1", async () => {
+  const path = "/nonexistent/folder/socket";
+  const args = ["serve", "--transport", "unix", "--path", path];
+  const { code, stderr } = await runCli(args);
+  assertEquals(code, 1);
+  assertMatch(stderr, /^error: .*; make the path's folder first\n$/);
+});
+
+Deno.test("a handler's file that fails is told in one line, with exit code 1", async () => {
+  const file = await Deno.makeTempFile({ suffix: ".ts" });
+  for (const text of ["throw new Error('no\\nluck');", "class {"]) {
+    await Deno.writeTextFile(file, text);
+    const { code, stderr } = await runCli(["serve", "--handler", `${file}#A`]);
+    assertEquals(code, 1);
+    assertMatch(stderr, /^error: Cannot import ".*\.ts": [^\n]+\n$/);
+  }
+  await Deno.remove(file);
+});
+
+Deno.test("--help tells of the commands and of each one's options", async () => {
+  const helps = [
+    { args: ["--help"], words: ["serve [options]", "client [options]"] },
+    {
+      args: ["serve", "--help"],
+      words: [
+        "--transport",
+        "--hostname",
+        "--port",
+        "--path",
+        "--handler",
+        "--mode",
+        "--workers",
+        "--dispatch",
+        "--max-connections",
+        "--max-packet-size",
+        "--shutdown-timeout",
+        "--quiet",
+      ],
+    },
+    {
+      args: ["client", "-h"],
+      words: ["--transport", "--hostname", "--port", "--path", "--timeout"],
+    },
+  ];
+  for (const { args, words } of helps) {
+    const { code, stdout, stderr } = await runCli(args);
+    assertEquals({ code, stderr }, { code: 0, stderr: "" });
+    for (const word of words) assertStringIncludes(stdout, word);
+    const longest = Math.max(...stdout.split("\n").map((line) => line.length));
+    assertEquals(longest <= 80, true, `a line has ${longest} characters`);
+  }
+});
