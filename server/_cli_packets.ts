@@ -76,9 +76,11 @@ async function talk(
     await prompt.show();
     for (let line; (line = await input.readLineBytes()) !== null;) {
       prompt.typed();
-      const answer = answers.next(timeout);
-      await send(socket, line, address);
-      if (await answer) continue;
+      const [answered] = await Promise.all([
+        answers.next(timeout),
+        send(socket, line, address),
+      ]);
+      if (answered) continue;
       unanswered++;
       await prompt.end();
       printNote(`No answer from "${at}" within ${timeout} ms`);
@@ -86,7 +88,7 @@ async function talk(
     }
     while (unanswered === 0 && await answers.next(QUIET_MS));
   } finally {
-    socket.close();
+    answers.close();
     await prompt.end();
   }
   return unanswered === 0 ? 0 : 1;
@@ -116,37 +118,42 @@ async function send(
 
 /** Prints packets as they come, and tells whether any did. */
 class Answers {
-  #arrived: (() => void) | null = null;
+  readonly #socket: PacketSocket;
+  #arrived: PromiseWithResolvers<boolean> | null = null;
+  #closed = false;
 
   constructor(socket: PacketSocket, prompt: Prompt, length: number) {
-    this.#printAll(socket, prompt, new Uint8Array(length));
+    this.#socket = socket;
+    void this.#printAll(prompt, new Uint8Array(length));
   }
 
   /** Whether one comes within `timeout` ms. */
-  next(timeout: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), timeout);
-      this.#arrived = () => {
-        clearTimeout(timer);
-        resolve(true);
-      };
-    });
+  async next(timeout: number): Promise<boolean> {
+    const arrived = this.#arrived = Promise.withResolvers<boolean>();
+    const timer = setTimeout(() => arrived.resolve(false), timeout);
+    try {
+      return await arrived.promise;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
-  async #printAll(
-    socket: PacketSocket,
-    prompt: Prompt,
-    buffer: Uint8Array,
-  ): Promise<void> {
+  /** Closes the socket. */
+  close(): void {
+    this.#closed = true;
+    this.#socket.close();
+  }
+
+  async #printAll(prompt: Prompt, buffer: Uint8Array): Promise<void> {
     try {
       for (;;) {
-        const [packet] = await socket.receive(buffer);
+        const [packet] = await this.#socket.receive(buffer);
         await prompt.print(packet);
         if (packet.at(-1) !== NEWLINE[0]) await prompt.print(NEWLINE);
-        this.#arrived?.();
+        this.#arrived?.resolve(true);
       }
     } catch (error) {
-      if (!(error instanceof Deno.errors.BadResource)) throw error;
+      if (!this.#closed) this.#arrived?.reject(error);
     }
   }
 }
