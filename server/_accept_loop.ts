@@ -116,7 +116,11 @@ export class AcceptLoop<R> {
     if (this.#pending) {
       await new Promise<void>((resolve) => this.#settled = resolve);
     }
-    if (this.#arrived !== null) this.#takeArrived(this.#arrived);
+  }
+
+  /** Takes what an accept has brought that no consumer waited for. */
+  takeArrived(): void {
+    if (this.#arrived !== null) this.#take(this.#arrived);
   }
 
   #consume(
@@ -144,14 +148,14 @@ export class AcceptLoop<R> {
     if (consumer === null) return;
     if (this.#failure !== null) return this.#recover(this.#failure.error);
     if (this.#arrived === null) return this.#arm();
-    this.#takeArrived(this.#arrived);
+    this.#take(this.#arrived);
     const turn = consumer.afterTurn?.();
     if (--consumer.left === 0) return this.stop();
     if (turn instanceof Promise) turn.then(() => this.#advance());
     else this.#arm();
   }
 
-  #takeArrived(accepted: Accepted<R>): void {
+  #take(accepted: Accepted<R>): void {
     this.#arrived = null;
     this.#backoff = 0;
     this.#host.take(accepted);

@@ -18,6 +18,7 @@ const LARGE_PACKET = 4_096;
  * request holds is its own copy, so that handlers may keep it.
  */
 export class DatagramAcceptor implements Acceptor<DatagramRequest> {
+  readonly carriesReplies = true;
   #socket: PacketSocket;
   #maxPacketSize: () => number;
   #buffer: Uint8Array | null = null;

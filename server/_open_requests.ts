@@ -61,7 +61,7 @@ export class OpenRequests<R> {
 
   /** Settles when none is open, or after `timeout` ms. */
   ended(timeout: number): Promise<void> {
-    if (this.#open.size === 0) return Promise.resolve();
+    if (this.#open.size === 0 || timeout <= 0) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = timeout === Infinity
         ? undefined

@@ -12,6 +12,13 @@
  */
 export interface Acceptor<R = unknown> {
   /**
+   * Whether handlers answer through the same socket, which then stays open
+   * until their requests have ended.
+   *
+   * @default {false}
+   */
+  readonly carriesReplies?: boolean;
+  /**
    * Waits for the next request. Not called again before it settles. A rejection
    * is taken for a passing fault, except a `Deno.errors.BadResource`.
    *

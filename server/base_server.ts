@@ -23,6 +23,8 @@ import { ServerClosedError } from "./errors.ts";
 import { checkOptions, type ServerOptions } from "./options.ts";
 
 const DEFAULT_QUEUE_SIZE = 511;
+/** What Deno has the system queue for a Unix socket, whatever is asked for. */
+const UNIX_QUEUE_SIZE = 1_024;
 const DEFAULT_SHUTDOWN_TIMEOUT_MS = 10_000;
 /** How long handlers that were aborted have to notice it. */
 const ABORT_GRACE_MS = 100;
@@ -484,14 +486,21 @@ export abstract class BaseServer<R = unknown, C = unknown>
     await this.shutdown();
     const before = this.#stats.accepted - this.#open.size;
     this.#open.drain();
-    await this.#closeAcceptor(deadline);
+    await this.#takeQueued(deadline);
+    const { acceptor } = this;
+    if (!acceptor?.carriesReplies) await this.#closeAcceptor();
     await this.#open.ended(deadline - performance.now());
+    if (acceptor?.carriesReplies) {
+      this.#loop.takeArrived();
+      await this.#open.ended(deadline - performance.now());
+    }
     const reason = new ServerClosedError(
       `The request was aborted: the server closed and waited ${this.shutdownTimeout} ms`,
     );
     const aborted = this.#open.abort(reason);
     const completed = this.#stats.accepted - before - aborted.length;
     for (const [request] of aborted) closeQuietly(request);
+    if (acceptor?.carriesReplies) await this.#closeAcceptor();
     await this.#open.ended(ABORT_GRACE_MS);
     return {
       completed,
@@ -499,18 +508,24 @@ export abstract class BaseServer<R = unknown, C = unknown>
     };
   }
 
-  async #closeAcceptor(deadline: number): Promise<void> {
+  async #takeQueued(deadline: number): Promise<void> {
     await this.#activation?.catch(() => {});
-    if (this.acceptor === null) return closeQuietly(this.socket);
+    if (this.acceptor === null) return;
     this.acceptor.ref?.();
     this.#loop.begin();
+    const limit = Math.max(this.requestQueueSize, UNIX_QUEUE_SIZE) + 1;
     try {
-      await this.#loop.runUntilQuiet(this.requestQueueSize + 1, deadline);
+      await this.#loop.runUntilQuiet(limit, deadline);
     } catch (error) {
       if (!(error instanceof Deno.errors.BadResource)) throw error;
     }
+  }
+
+  async #closeAcceptor(): Promise<void> {
+    if (this.acceptor === null) return closeQuietly(this.socket);
     closeQuietly(this.acceptor);
     await this.#loop.settle();
+    if (!this.acceptor.carriesReplies) this.#loop.takeArrived();
   }
 }
 
