@@ -21,9 +21,12 @@ const DEFAULT_MAX_LINE_LENGTH = 65_536;
 const EMPTY = new Uint8Array(0);
 /**
  * How long a read that begins or waits while the server closes may go on when
- * nothing of a request has come: enough for bytes that are under way.
+ * nothing of a request has come: enough for bytes that are under way. It is
+ * counted in steps, since timers come before the bytes of the same turn: one
+ * turn that takes long uses up a step, not all of the time.
  */
-const DRAIN_GRACE_MS = 50;
+const DRAIN_STEP_MS = 10;
+const DRAIN_STEPS = 5;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -473,12 +476,13 @@ export class BufferedReader {
     this.#settle()?.reject(this.#failure);
   }
 
-  #armGrace(): void {
+  #armGrace(steps: number = DRAIN_STEPS): void {
     clearTimeout(this.#grace);
     this.#grace = setTimeout(() => {
+      if (steps > 1) return this.#armGrace(steps - 1);
       this.#source = null;
       this.#settle()?.resolve(null);
-    }, DRAIN_GRACE_MS);
+    }, DRAIN_STEP_MS);
   }
 }
 
