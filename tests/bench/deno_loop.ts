@@ -1,0 +1,44 @@
+/**
+ * The loops that one writes by hand: `deno_loop.ts tcp|udp PORT`, or
+ * `unix PATH`.
+ *
+ * @module
+ */
+// deno-lint-ignore-file no-console
+
+const [transport, at] = Deno.args;
+const hostname = "127.0.0.1";
+
+async function echo(connection: Deno.Conn) {
+  const buffer = new Uint8Array(65_536);
+  try {
+    for (let n; (n = await connection.read(buffer)) !== null;) {
+      for (let sent = 0; sent < n;) {
+        sent += await connection.write(buffer.subarray(sent, n));
+      }
+    }
+  } catch {
+    // The client left
+  }
+  connection.close();
+}
+
+async function echoPackets(socket: Deno.DatagramConn) {
+  const buffer = new Uint8Array(65_536);
+  for (;;) {
+    const [packet, from] = await socket.receive(buffer);
+    await socket.send(packet, from);
+  }
+}
+
+if (transport === "udp") {
+  const options = { transport: "udp", hostname, port: Number(at) } as const;
+  echoPackets(Deno.listenDatagram(options));
+  console.log("ready");
+} else {
+  const listener = transport === "unix"
+    ? Deno.listen({ transport, path: at! })
+    : Deno.listen({ hostname, port: Number(at) });
+  console.log("ready");
+  for await (const connection of listener) echo(connection);
+}

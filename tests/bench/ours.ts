@@ -1,0 +1,61 @@
+/**
+ * The servers of this package: `ours.ts KIND PORT`, or `unix PATH`.
+ *
+ * @module
+ */
+// deno-lint-ignore-file no-console
+
+import {
+  BaseRequestHandler,
+  EchoHandler,
+  StreamRequestHandler,
+  TCPServer,
+  UDPServer,
+  UnixStreamServer,
+} from "../../mod.ts";
+
+class OwnLoop extends BaseRequestHandler<Deno.Conn> {
+  override async handle(): Promise<void> {
+    const buffer = new Uint8Array(65_536);
+    for (let n; (n = await this.request.read(buffer)) !== null;) {
+      for (let sent = 0; sent < n;) {
+        sent += await this.request.write(buffer.subarray(sent, n));
+      }
+    }
+  }
+}
+
+class Lines extends StreamRequestHandler {
+  override async handle(): Promise<void> {
+    for (let line; (line = await this.rfile.readLine()) !== null;) {
+      await this.wfile.write(`${line}\n`);
+    }
+  }
+}
+
+function makeServer(
+  kind: string,
+  at: string,
+): TCPServer | UDPServer | UnixStreamServer {
+  const address = { port: Number(at) };
+  switch (kind) {
+    case "echo":
+      return new TCPServer(address, EchoHandler);
+    case "own":
+      return new TCPServer(address, OwnLoop);
+    case "lines":
+      return new TCPServer(address, Lines);
+    case "udp":
+      return new UDPServer(address, EchoHandler);
+    case "unix":
+      return new UnixStreamServer({ path: at }, EchoHandler);
+    default:
+      throw new TypeError(`Unknown kind "${kind}"`);
+  }
+}
+
+const server = makeServer(Deno.args[0]!, Deno.args[1]!);
+const serving = server.serveForever();
+await server.ready;
+console.log("ready");
+await serving;

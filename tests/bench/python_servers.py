@@ -1,0 +1,61 @@
+"""Python's servers: python_servers.py threading|lines|asyncio-lines|udp PORT"""
+import asyncio
+import socketserver
+import sys
+
+
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self):
+        try:
+            while data := self.request.recv(65536):
+                self.request.sendall(data)
+        except ConnectionError:
+            pass
+
+
+class Lines(socketserver.StreamRequestHandler):
+    def handle(self):
+        try:
+            for line in self.rfile:
+                self.wfile.write(line)
+        except ConnectionError:
+            pass
+
+
+class Packets(socketserver.BaseRequestHandler):
+    def handle(self):
+        packet, socket = self.request
+        socket.sendto(packet, self.client_address)
+
+
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 512
+
+
+async def echo_lines(reader, writer):
+    try:
+        while line := await reader.readline():
+            writer.write(line)
+            await writer.drain()
+    except ConnectionError:
+        pass
+    writer.close()
+
+
+async def serve_lines(address):
+    server = await asyncio.start_server(echo_lines, *address, backlog=512)
+    print("ready", flush=True)
+    await server.serve_forever()
+
+
+kind, address = sys.argv[1], ("127.0.0.1", int(sys.argv[2]))
+if kind == "asyncio-lines":
+    asyncio.run(serve_lines(address))
+elif kind == "udp":
+    server = socketserver.UDPServer(address, Packets)
+else:
+    server = Server(address, Lines if kind == "lines" else Echo)
+print("ready", flush=True)
+server.serve_forever()
