@@ -5,7 +5,7 @@
  * its slot and notifies it, so that a slot never depends on its waiter to be
  * freed. Waking gives nothing away: the woken one tries again like anybody
  * else, and comes back with its old ticket if it was overtaken; from then on
- * newcomers queue up until it has had its turn. So no wake-up that gets lost
+ * nobody who came later gets anything until it has had its turn. So no wake-up that gets lost
  * (in a thread that ended, or that is busy) can do more than delay the others,
  * to the next tick, and none of them waits for ever.
  *
@@ -13,14 +13,16 @@
  */
 import { FOREVER, type Limit } from "./_limit.ts";
 import { type Bed, sleep, TICK } from "./_sleep.ts";
+import { Turn } from "./_turn.ts";
 
 const NEXT_TICKET = 0;
 const ENROLLED = 1;
 const HIGH_WATER = 2;
 const RESERVED = 3;
+const RESERVED_SLOT = 4;
 
 /** The first word that the owner of a list may use for itself. */
-export const OWN = 4;
+export const OWN = 5;
 
 // The lowest bit of a ticket tells a waiter that blocks its thread: it may be
 // between enrolling and sleeping when it is woken, and is alive nevertheless.
@@ -38,63 +40,9 @@ export interface WaitRecord {
   slots: SharedArrayBuffer;
 }
 
-/** One waiter's turn, from its first failure to its end. */
-class Turn {
-  readonly #list: WaitList;
-  readonly #attempt: () => boolean;
-  readonly #ticket: number;
-  #bed: Bed | null = null;
-  #overtaken = false;
-  #seen = 0;
-
-  constructor(list: WaitList, attempt: () => boolean, sync: boolean) {
-    this.#list = list;
-    this.#attempt = attempt;
-    this.#ticket = list.takeTicket(sync);
-  }
-
-  get bed(): Bed {
-    return this.#bed!;
-  }
-
-  /** Tries, as one that was just woken or comes anew; queues up if it fails. */
-  enter(): boolean {
-    if (this.#bed !== null) {
-      this.#bed = null;
-      if (this.#attempt()) return true;
-      this.#overtaken = true;
-      this.#list.reserve(this.#ticket);
-    }
-    this.#bed = this.#list.enrol(this.#ticket);
-    // What was given back before the slot was taken woke nobody.
-    return (this.#overtaken || !this.#list.reserved) && this.#attempt();
-  }
-
-  /** Tries out of turn, where a wake-up seems to have been lost. */
-  tick(): boolean {
-    const reserved = this.#list.reserved;
-    if (
-      reserved !== 0 && reserved !== this.#ticket && reserved !== this.#seen
-    ) {
-      this.#seen = reserved;
-      return false;
-    }
-    if (!this.#attempt()) return false;
-    this.#list.unreserve(reserved);
-    return true;
-  }
-
-  /** Tries a last time. */
-  expire(): boolean {
-    return this.#attempt();
-  }
-
-  /** Leaves nothing behind, and hands on a wake-up that was not needed. */
-  leave(success: boolean): void {
-    const surplus = this.#bed !== null && !this.#list.cancel(this.#bed);
-    const released = this.#overtaken && this.#list.unreserve(this.#ticket);
-    if (surplus || (released && !success)) this.#list.wake(1);
-  }
+/** A view that follows the buffer's growth would be 30 times slower to read. */
+function viewOf(slots: SharedArrayBuffer): Int32Array {
+  return new Int32Array(slots, 0, slots.byteLength / 4);
 }
 
 /** Waiters of any thread, oldest first. */
@@ -103,7 +51,7 @@ export class WaitList {
   readonly record: WaitRecord;
   /** The words of the list and, from `OWN` on, of its owner. */
   readonly words: Int32Array;
-  readonly #slots: Int32Array;
+  #view: Int32Array;
   readonly #fair: boolean;
 
   /**
@@ -122,7 +70,7 @@ export class WaitList {
       }),
     };
     this.words = new Int32Array(this.record.words);
-    this.#slots = new Int32Array(this.record.slots);
+    this.#view = viewOf(this.record.slots);
   }
 
   /** How many wait. */
@@ -144,13 +92,14 @@ export class WaitList {
   }
 
   enrol(ticket: number): Bed {
-    const slots = this.#slots;
     Atomics.add(this.words, ENROLLED, 1);
+    let words = this.#slots;
     for (let index = 0;; index++) {
-      if (index === slots.length) this.#grow(index);
-      if (Atomics.compareExchange(slots, index, 0, ticket) !== 0) continue;
+      if (index === words.length) words = this.#grow(index);
+      if (words[index] !== 0) continue;
+      if (Atomics.compareExchange(words, index, 0, ticket) !== 0) continue;
       this.#raiseHighWater(index + 1);
-      return { words: slots, index, value: ticket };
+      return { words, index, value: ticket };
     }
   }
 
@@ -189,20 +138,28 @@ export class WaitList {
     return woken;
   }
 
-  /** Keeps newcomers back until the holder of a ticket has had its turn. */
-  reserve(ticket: number): void {
+  /** Keeps those who came later back until a waiter has had its turn. */
+  reserve({ index, value }: Bed): void {
     if (!this.#fair) return;
     for (;;) {
-      const reserved = this.reserved;
-      if (reserved !== 0 && (reserved - ticket | 0) <= 0) return;
+      const { reserved } = this;
+      if (reserved !== 0 && (reserved - value | 0) < 0) return;
       const before = Atomics.compareExchange(
         this.words,
         RESERVED,
         reserved,
-        ticket,
+        value,
       );
-      if (before === reserved) return;
+      if (before !== reserved) continue;
+      Atomics.store(this.words, RESERVED_SLOT, index);
+      return;
     }
+  }
+
+  /** Whether the one who comes next is in its slot. */
+  get reservedWaits(): boolean {
+    const slot = Atomics.load(this.words, RESERVED_SLOT);
+    return Atomics.load(this.#slots, slot) === this.reserved;
   }
 
   unreserve(ticket: number): boolean {
@@ -270,19 +227,31 @@ export class WaitList {
     }
   }
 
+  /** The slots, of which other threads may have made more. */
+  get #slots(): Int32Array {
+    if (Atomics.load(this.words, HIGH_WATER) > this.#view.length) {
+      this.#view = viewOf(this.record.slots);
+    }
+    return this.#view;
+  }
+
   #free({ words, index, value }: Bed): boolean {
     if (Atomics.compareExchange(words, index, value, 0) !== value) return false;
     Atomics.sub(this.words, ENROLLED, 1);
     return true;
   }
 
+  // Plain reads will do from here on: an atomic one comes before them, and
+  // what they find is only believed by a compare-and-exchange.
+
   #all(): Bed[] {
     const beds: Bed[] = [];
     const enrolled = this.size;
+    const words = this.#slots;
     const high = Atomics.load(this.words, HIGH_WATER);
     for (let index = 0; index < high && beds.length < enrolled; index++) {
-      const value = Atomics.load(this.#slots, index);
-      if (value !== 0) beds.push({ words: this.#slots, index, value });
+      const value = words[index];
+      if (value) beds.push({ words, index, value });
     }
     return beds.sort((a, b) => a.value - b.value | 0);
   }
@@ -292,22 +261,21 @@ export class WaitList {
     let at = 0;
     let seen = 0;
     const enrolled = this.size;
+    const words = this.#slots;
     const high = Atomics.load(this.words, HIGH_WATER);
     for (let index = 0; index < high && seen < enrolled; index++) {
-      const value = Atomics.load(this.#slots, index);
-      if (value === 0) continue;
+      const value = words[index];
+      if (!value) continue;
       seen++;
       if (oldest !== 0 && (value - oldest | 0) > 0) continue;
       oldest = value;
       at = index;
     }
-    return oldest === 0
-      ? []
-      : [{ words: this.#slots, index: at, value: oldest }];
+    return oldest === 0 ? [] : [{ words, index: at, value: oldest }];
   }
 
-  #grow(slots: number): void {
-    if (slots === MOST_SLOTS) {
+  #grow(slots: number): Int32Array {
+    if (slots >= MOST_SLOTS) {
       throw new RangeError(
         `Cannot wait: ${MOST_SLOTS} others wait for the same already`,
       );
@@ -315,8 +283,9 @@ export class WaitList {
     try {
       this.record.slots.grow(8 * slots);
     } catch {
-      // Another thread has grown it further meanwhile.
+      // Another thread has made it larger still.
     }
+    return this.#view = viewOf(this.record.slots);
   }
 
   #raiseHighWater(to: number): void {

@@ -1,0 +1,152 @@
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import { pack, refuseShared, unpack } from "../../workers/_sync.ts";
+import { Barrier } from "../../workers/barrier.ts";
+import { BoundedSemaphore } from "../../workers/bounded_semaphore.ts";
+import { Condition } from "../../workers/condition.ts";
+import { Lock } from "../../workers/lock.ts";
+import { RLock } from "../../workers/rlock.ts";
+import { Semaphore } from "../../workers/semaphore.ts";
+import { SharedQueue } from "../../workers/shared_queue.ts";
+import { ThreadEvent } from "../../workers/thread_event.ts";
+
+/** What arrives on the other side of a message. */
+async function send<T>(value: T): Promise<T> {
+  const { port1, port2 } = new MessageChannel();
+  const received = new Promise((resolve) => {
+    port2.onmessage = (event) => resolve(event.data);
+  });
+  port1.postMessage(pack(value));
+  const arrived = unpack(await received);
+  port1.close();
+  port2.close();
+  return arrived as T;
+}
+
+Deno.test("pack(): every class arrives as itself, over the same memory", async () => {
+  const all = {
+    lock: new Lock(),
+    rlock: new RLock(),
+    condition: new Condition(),
+    semaphore: new Semaphore(3),
+    bounded: new BoundedSemaphore(3),
+    event: new ThreadEvent(),
+    barrier: new Barrier(3, { timeout: 20 }),
+    queue: new SharedQueue<string>(),
+  };
+  const arrived = await send(all);
+  for (const [name, instance] of Object.entries(all)) {
+    const there = arrived[name as keyof typeof all];
+    assertStrictEquals(there.constructor, instance.constructor);
+    assert(there !== instance);
+  }
+  arrived.lock.acquireSync();
+  assert(all.lock.locked());
+  arrived.rlock.acquireSync();
+  assert(all.rlock.owned());
+  arrived.condition.acquireSync();
+  all.condition.notify();
+  arrived.semaphore.acquireSync();
+  assertEquals(all.semaphore.value, 2);
+  assertThrows(() => arrived.bounded.release(), RangeError);
+  arrived.event.set();
+  assert(all.event.isSet());
+  assertEquals(arrived.barrier.parties, 3);
+  assertThrows(() => arrived.barrier.waitSync());
+  assert(all.barrier.broken);
+  arrived.queue.putSync("an item");
+  assertEquals(all.queue.getSync(), "an item");
+});
+
+Deno.test("pack(): a value without a lock stays the same object", () => {
+  const ring: Record<string, unknown> = { list: [1, { deep: new Map() }] };
+  ring.self = ring;
+  for (const value of [1, "text", null, undefined, ring, [ring], new Date()]) {
+    assertStrictEquals(pack(value), value);
+  }
+});
+
+Deno.test("pack(): it copies what leads to a lock, and nothing else", () => {
+  const untouched = { list: [1] };
+  const value = { untouched, inner: { lock: new Lock() } };
+  const packed = pack(value) as typeof value;
+  assert(packed !== value && packed.inner !== value.inner);
+  assertStrictEquals(packed.untouched, untouched);
+  assertInstanceOf(value.inner.lock, Lock);
+});
+
+Deno.test("pack(): locks are found in arrays, maps, sets, instances and rings", async () => {
+  class Holder {
+    lock = new Lock();
+  }
+  const lock = new Lock();
+  const ring: { lock: Lock; self?: unknown; sparse: unknown[] } = {
+    lock,
+    sparse: [, lock, ,],
+  };
+  ring.self = ring;
+  const value = {
+    ring,
+    map: new Map<unknown, unknown>([[lock, 1], ["value", lock]]),
+    set: new Set([1, lock, 2]),
+    holder: new Holder(),
+    again: lock,
+    ["__proto__x"]: lock,
+  };
+  const arrived = await send(value);
+  const there = arrived.again;
+  assertInstanceOf(there, Lock);
+  assertStrictEquals(arrived.ring.lock, there);
+  assertStrictEquals(arrived.ring.self, arrived.ring);
+  assertEquals(Object.keys(arrived.ring.sparse), ["1"]);
+  assertEquals(arrived.ring.sparse.length, 3);
+  assertStrictEquals(arrived.ring.sparse[1], there);
+  assertEquals([...arrived.map.keys()], [there, "value"]);
+  assertStrictEquals(arrived.map.get("value"), there);
+  assertEquals([...arrived.set], [1, there, 2]);
+  assertInstanceOf(arrived.holder.lock, Lock);
+  there.acquireSync();
+  assert(lock.locked());
+});
+
+Deno.test("pack(): a lock alone, and one in a list of 100,000 links", async () => {
+  assertInstanceOf(await send(new Lock()), Lock);
+  const many = Array.from({ length: 100_000 }, (_, index) => [index]);
+  const arrived = await send([many, new Lock()]);
+  assertInstanceOf(arrived[1], Lock);
+});
+
+Deno.test("pack(): a Barrier with an action is refused, with the cure", () => {
+  const barrier = new Barrier(1, { action: () => {} });
+  assertThrows(
+    () => pack([barrier]),
+    TypeError,
+    'give each wait() its "action"',
+  );
+});
+
+Deno.test("unpack(): data that only looks like a record stays data", () => {
+  const text = JSON.stringify(pack({ lock: new Lock() }));
+  const forged = JSON.parse(text);
+  assertStrictEquals(unpack(forged), forged);
+  assertEquals(JSON.stringify(forged), text);
+});
+
+Deno.test("refuseShared(): what a process can't have is named", () => {
+  const cases: [unknown, string][] = [
+    [new Lock(), "a Lock with a process"],
+    [[{ deep: new Map([[1, new BoundedSemaphore()]]) }], "a BoundedSemaphore"],
+    [{ queue: new SharedQueue() }, "a SharedQueue"],
+    [[new SharedArrayBuffer(4)], "a SharedArrayBuffer"],
+    [new Int32Array(new SharedArrayBuffer(4)), "a Int32Array over a Shared"],
+  ];
+  for (const [value, message] of cases) {
+    assertThrows(() => refuseShared(value), TypeError, message);
+  }
+  refuseShared([1, "text", { list: [new Date(), new Uint8Array(4), null] }]);
+});

@@ -1,0 +1,148 @@
+/** What becomes of waits when a thread ends, is busy, or gives up. */
+import { assert, assertEquals, assertFalse } from "@std/assert";
+import { pack } from "../../workers/_sync.ts";
+import { Condition } from "../../workers/condition.ts";
+import { Lock } from "../../workers/lock.ts";
+import { Semaphore } from "../../workers/semaphore.ts";
+import { SharedQueue } from "../../workers/shared_queue.ts";
+import { eventually, sharedWords, Threads, waiters } from "./_teams.ts";
+
+const PATIENCE = { timeout: 20_000 };
+
+Deno.test("Waiting keeps the program alive, and nothing does afterwards", async () => {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "-A",
+      "--no-check",
+      new URL("./keep_alive_fixture.ts", import.meta.url).href,
+    ],
+    stdin: "null",
+  }).output();
+  const text = new TextDecoder();
+  assertEquals(text.decode(stdout).trim().split("\n"), [
+    "Lock",
+    "ThreadEvent",
+    "Condition",
+    "Barrier",
+    "SharedQueue",
+  ], text.decode(stderr));
+  assertEquals(code, 0);
+});
+
+Deno.test("A thread that is terminated while it waits does not disturb the others", async () => {
+  using team = new Threads(2, false);
+  const lock = new Lock();
+  const semaphore = new Semaphore(0);
+  const queue = new SharedQueue<string>();
+  lock.acquireSync();
+  for (const member of [0, 1]) {
+    team.run(member, "acquire", lock);
+    team.run(member, "acquire", semaphore);
+    team.run(member, "get", queue);
+  }
+  await eventually(() =>
+    waiters(lock) === 2 && waiters(semaphore) === 2 &&
+    waiters(queue, "getters") === 2
+  );
+  const waits = Promise.all([
+    lock.acquire(PATIENCE),
+    semaphore.acquire(PATIENCE),
+    queue.get(PATIENCE),
+  ]);
+  team.terminate(0);
+  team.terminate(1);
+  await eventually(() => engineWaiters(lock) === 1);
+  lock.release();
+  semaphore.release();
+  queue.putSync("an item");
+  assertEquals(await waits, [true, true, "an item"]);
+  assertEquals(waiters(lock), 0);
+});
+
+Deno.test("A notification passes over a thread that was terminated", async () => {
+  using team = new Threads(2, false);
+  const condition = new Condition({ lock: new Lock() });
+  const log = sharedWords(1);
+  team.run(0, "waitForCondition", condition, log);
+  await eventually(() => waiters(condition) === 1);
+  const alive = team.run(1, "waitForCondition", condition, log);
+  await eventually(() => waiters(condition) === 2);
+  team.terminate(0);
+  await eventually(() => engineWaiters(condition, 0) === 1);
+  {
+    using _held = await condition.hold();
+    condition.notify();
+  }
+  assertEquals(await alive, [true, 0]);
+});
+
+Deno.test("A thread that is blocked when it is terminated leaves the lock usable", async () => {
+  using team = new Threads(1, true);
+  const lock = new Lock();
+  lock.acquireSync();
+  team.run(0, "pass", lock, sharedWords(1));
+  await eventually(() => waiters(lock) === 1);
+  team.terminate(0);
+  lock.release();
+  assert(await lock.acquire(PATIENCE));
+});
+
+Deno.test("Threads that are terminated while they contend leave the lock usable", async () => {
+  for (let round = 0; round < 5; round++) {
+    using team = new Threads(3, false);
+    const lock = new Lock();
+    const counter = sharedWords(1);
+    team.all("increment", lock, counter, 2 ** 30);
+    for (const member of [0, 1, 2]) {
+      const before = Atomics.load(counter, 0);
+      await eventually(() => Atomics.load(counter, 0) > before + 100);
+      team.terminate(member);
+      assert(await lock.acquire(PATIENCE));
+      lock.release();
+    }
+  }
+});
+
+Deno.test("A thread that is too busy to take its turn is passed over", async () => {
+  using team = new Threads(1, false);
+  const lock = new Lock();
+  const waiting = sharedWords(1);
+  const until = sharedWords(1);
+  lock.acquireSync();
+  const busy = team.run(0, "waitAndBeBusy", lock, waiting, until);
+  await eventually(() => Atomics.load(waiting, 0) === 1);
+  const next = lock.acquire(PATIENCE);
+  lock.release();
+  assert(await next);
+  lock.release();
+  Atomics.store(until, 0, 1);
+  await busy;
+  await eventually(() => waiters(lock) === 0 && !lock.locked());
+});
+
+Deno.test("A wait that gives up leaves no waiter in the engine", async () => {
+  const lock = new Lock();
+  lock.acquireSync();
+  for (let time = 0; time < 20; time++) {
+    assertFalse(await lock.acquire({ timeout: 1 }));
+    const controller = new AbortController();
+    const wait = lock.acquire({ signal: controller.signal });
+    controller.abort();
+    await wait.catch(() => {});
+  }
+  assertEquals(engineWaiters(lock), 0);
+});
+
+/** Counts, by waking them for nothing, those who sleep on a slot. */
+function engineWaiters(shared: object, only?: number): number {
+  const { record } = pack(shared) as {
+    record: { slots: SharedArrayBuffer; list?: { slots: SharedArrayBuffer } };
+  };
+  const slots = new Int32Array(record.slots ?? record.list!.slots);
+  let count = 0;
+  for (let index = 0; index < slots.length; index++) {
+    count += Atomics.notify(slots, index);
+  }
+  return only === undefined ? count : count - only;
+}
