@@ -27,10 +27,11 @@ export function printError(
   }
 }
 
-function describe(error: unknown): string {
+function describe(error: unknown, seen: unknown[] = []): string {
   if (!(error instanceof Error)) return String(error);
   const text = error.stack ?? `${error.name}: ${error.message}`;
-  return error.cause === undefined
+  const { cause } = error;
+  return cause === undefined || seen.includes(cause)
     ? text
-    : `${text}\nCaused by ${describe(error.cause)}`;
+    : `${text}\nCaused by ${describe(cause, [...seen, error])}`;
 }

@@ -537,7 +537,8 @@ async function finishAfter(
   try {
     await handler.finish();
   } catch (error) {
-    if (error instanceof Error && Object.isExtensible(error)) {
+    const extensible = error instanceof Error && Object.isExtensible(error);
+    if (extensible && error !== earlier) {
       error.cause ??= earlier;
     }
     throw error;

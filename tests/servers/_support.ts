@@ -42,6 +42,8 @@ export interface Kind {
 /** A client of a server of any kind. */
 export interface Client extends Disposable {
   send(text: string): Promise<void>;
+  /** Ends a connection in this direction; nothing for packets. */
+  end(): Promise<void>;
   /** A line of a connection without its end, or a packet; null at the end. */
   receive(): Promise<string | null>;
 }
@@ -178,6 +180,10 @@ class StreamClient implements Client {
     return writeAll(this.#conn, text);
   }
 
+  end(): Promise<void> {
+    return this.#conn.closeWrite();
+  }
+
   async receive(): Promise<string | null> {
     const buffer = new Uint8Array(4_096);
     while (!this.#text.includes("\n")) {
@@ -208,6 +214,10 @@ class PacketClient implements Client {
 
   async send(text: string): Promise<void> {
     await this.#socket.send(encoder.encode(text), this.#server);
+  }
+
+  end(): Promise<void> {
+    return Promise.resolve();
   }
 
   async receive(): Promise<string> {
