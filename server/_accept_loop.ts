@@ -12,6 +12,8 @@ import { isDisconnect } from "./_disconnect.ts";
 
 const MIN_BACKOFF_MS = 5;
 const MAX_BACKOFF_MS = 1_000;
+/** So many clients that left at once are passed over before others' turn. */
+const DISCONNECTS_A_TURN = 64;
 /** Without an arrival for so long, nothing waits in the system's queue. */
 const QUIET_MS = 5;
 
@@ -50,6 +52,7 @@ export class AcceptLoop<R> {
   #arrived: Accepted<R> | null = null;
   #failure: { error: unknown } | null = null;
   #backoff = 0;
+  #disconnects = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #settled: (() => void) | null = null;
   #stopping = false;
@@ -193,16 +196,22 @@ export class AcceptLoop<R> {
     }
     if (isDisconnect(error)) {
       this.#host.failed(error, false);
-      return this.#arm();
+      return ++this.#disconnects % DISCONNECTS_A_TURN === 0
+        ? this.#armAfter(0)
+        : this.#arm();
     }
     this.#host.failed(error, this.#backoff === 0);
     this.#backoff = Math.min(
       Math.max(this.#backoff * 2, MIN_BACKOFF_MS),
       MAX_BACKOFF_MS,
     );
+    this.#armAfter(this.#backoff);
+  }
+
+  #armAfter(delay: number): void {
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.#arm();
-    }, this.#backoff);
+    }, delay);
   }
 }
