@@ -12,6 +12,8 @@ export interface OpenRequest {
   readonly clientAddress: Deno.Addr;
   handler: BaseRequestHandler | null;
   aborted: boolean;
+  /** Whether `shutdownRequest()` was called. */
+  shut: boolean;
 }
 
 /** Knows the open requests, tells their handlers, waits for their end. */
@@ -25,7 +27,7 @@ export class OpenRequests<R> {
   }
 
   add(request: R, clientAddress: Deno.Addr): OpenRequest {
-    const open = { clientAddress, handler: null, aborted: false };
+    const open = { clientAddress, handler: null, aborted: false, shut: false };
     this.#open.set(request, open);
     return open;
   }
@@ -36,6 +38,12 @@ export class OpenRequests<R> {
     if (open === undefined) return;
     open.handler = handler;
     if (this.#draining) handler[drain]?.();
+  }
+
+  /** `shutdownRequest()` is about to be called. */
+  setShut(request: R): void {
+    const open = this.#open.get(request);
+    if (open !== undefined) open.shut = true;
   }
 
   delete(request: R): void {

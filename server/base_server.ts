@@ -282,6 +282,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
    */
   async processRequest(request: R, clientAddress: Deno.Addr): Promise<void> {
     await this.finishRequest(request, clientAddress);
+    this.#open.setShut(request);
     const shut = this.shutdownRequest(request);
     if (shut !== undefined) await shut;
   }
@@ -438,20 +439,27 @@ export abstract class BaseServer<R = unknown, C = unknown>
         await this.processRequest(request, clientAddress);
       } else {
         this.#stats.rejected++;
+        open.shut = true;
         await this.shutdownRequest(request);
       }
     } catch (error) {
       await this.#report(error, request, open);
-      try {
-        await this.shutdownRequest(request);
-      } catch (closeError) {
-        if (closeError !== error) await this.#report(closeError, request, open);
-        closeQuietly(request);
-      }
+      await this.#shutAfterError(request, open);
     } finally {
       this.#open.delete(request);
       this.#loop.wake();
     }
+  }
+
+  async #shutAfterError(request: R, open: OpenRequest): Promise<void> {
+    try {
+      // An error of shutdownRequest() itself would come again
+      if (!open.shut) await this.shutdownRequest(request);
+    } catch (error) {
+      await this.#report(error, request, open);
+      open.shut = true;
+    }
+    if (open.shut) closeQuietly(request);
   }
 
   async #acceptFailed(error: unknown, first: boolean): Promise<void> {
