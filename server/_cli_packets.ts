@@ -13,6 +13,7 @@ import {
   type PacketSocket,
   UdpSocket,
 } from "./_packet_socket.ts";
+import { StopSignals } from "./_cli_signals.ts";
 import { UnixPacketSocket } from "./_unix_packet_socket.ts";
 import { formatAddress } from "./addresses.ts";
 
@@ -38,19 +39,16 @@ export async function talkByPackets(
   if (isUdp) return await talk(openUdp(address), address, prompt, timeout);
   const dir = await Deno.makeTempDir({ prefix: "socketserver-" });
   const remove = () => Deno.removeSync(dir, { recursive: true });
-  const interrupt = () => {
+  using stop = new StopSignals();
+  stop.signal.addEventListener("abort", () => {
     remove();
-    Deno.exit(130);
-  };
-  Deno.addSignalListener("SIGINT", interrupt);
+    Deno.exit(stop.signal.reason);
+  });
   try {
-    const socket = new UnixPacketSocket({
-      transport: "unixpacket",
-      path: `${dir}/client`,
-    });
+    const path = `${dir}/client`;
+    const socket = new UnixPacketSocket({ transport: "unixpacket", path });
     return await talk(socket, address, prompt, timeout);
   } finally {
-    Deno.removeSignalListener("SIGINT", interrupt);
     remove();
   }
 }

@@ -19,7 +19,7 @@ import type { DrainReport } from "./base_server.ts";
 /** Serves until a signal; returns the exit code. */
 export async function runServe(command: ServeCommand): Promise<number> {
   const server = await makeServer(command);
-  const stop = new StopSignals();
+  using stop = new StopSignals();
   const serving = server.serveForever({ signal: stop.signal });
   await Promise.race([server.ready, serving]);
   if (!stop.signal.aborted) printReady(server, command);

@@ -4,30 +4,32 @@
  * @module
  */
 
-const SIGNALS: Deno.Signal[] = Deno.build.os === "windows"
-  ? ["SIGINT", "SIGBREAK"]
-  : ["SIGINT", "SIGTERM"];
+/** The signals that end a program, each with the exit code that tells of it. */
+const EXIT_CODES: Map<Deno.Signal, number> = Deno.build.os === "windows"
+  ? new Map([["SIGINT", 130], ["SIGBREAK", 149]])
+  : new Map([["SIGINT", 130], ["SIGTERM", 143]]);
 /**
  * A Ctrl-C under `deno task` arrives twice within a millisecond: from the
  * terminal and handed on by the task.
  */
 const ECHO_MS = 100;
-const EXIT_CODE_BASE = 128;
-const SIGINT_NUMBER = 2;
-const SIGTERM_NUMBER = 15;
 
 /**
- * Aborts `signal` at the first signal of the system; a second one ends the
- * program.
+ * Aborts `signal` at the first signal of the system, with the exit code for it
+ * as the reason; a second one ends the program.
  */
-export class StopSignals {
+export class StopSignals implements Disposable {
   #controller: AbortController = new AbortController();
   #settled: PromiseWithResolvers<void> = Promise.withResolvers();
+  #listeners: [Deno.Signal, () => void][] = [];
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #armed = false;
 
   constructor() {
-    for (const name of SIGNALS) {
-      Deno.addSignalListener(name, () => this.#received(name));
+    for (const [name, exitCode] of EXIT_CODES) {
+      const listener = () => this.#received(exitCode);
+      Deno.addSignalListener(name, listener);
+      this.#listeners.push([name, listener]);
     }
   }
 
@@ -41,14 +43,18 @@ export class StopSignals {
     return this.#settled.promise;
   }
 
-  #received(name: Deno.Signal): void {
-    if (!this.#controller.signal.aborted) {
-      this.#controller.abort();
-      setTimeout(() => this.#arm(), ECHO_MS);
-    } else if (this.#armed) {
-      const number = name === "SIGTERM" ? SIGTERM_NUMBER : SIGINT_NUMBER;
-      Deno.exit(EXIT_CODE_BASE + number);
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    for (const [name, listener] of this.#listeners) {
+      Deno.removeSignalListener(name, listener);
     }
+  }
+
+  #received(exitCode: number): void {
+    if (this.#armed) Deno.exit(exitCode);
+    if (this.signal.aborted) return;
+    this.#controller.abort(exitCode);
+    this.#timer = setTimeout(() => this.#arm(), ECHO_MS);
   }
 
   #arm(): void {

@@ -1,6 +1,7 @@
 /** Runs the command line as users do: as a program of its own. */
 
-const CLI = new URL("../../server/cli.ts", import.meta.url).pathname;
+/** The path of the command line's module. */
+export const CLI = new URL("../../server/cli.ts", import.meta.url).pathname;
 const encoder = new TextEncoder();
 
 /** What a program has printed on one stream so far. */
@@ -49,11 +50,15 @@ export class Program implements AsyncDisposable {
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
   #ended = false;
 
-  constructor(command: string, args: string[], cwd?: string) {
+  constructor(
+    command: string,
+    args: string[],
+    options: Pick<Deno.CommandOptions, "cwd" | "env"> = {},
+  ) {
     this.#child = new Deno.Command(command, {
       args,
-      ...(cwd !== undefined && { cwd }),
-      env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
+      ...options,
+      env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", ...options.env },
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",

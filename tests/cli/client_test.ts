@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { cli, has, Program, runCli, serve } from "./_cli.ts";
+import { CLI, cli, has, Program, runCli, serve } from "./_cli.ts";
 
 /** Types two lines and the end of the input on a terminal. */
 const PYTHON_TERMINAL = `
@@ -179,18 +179,22 @@ Deno.test("client prints each of several packets that answer one line", async ()
 });
 
 Deno.test("client over unix-datagram leaves no file behind", async () => {
-  const list = () =>
-    [...Deno.readDirSync(Deno.env.get("TMPDIR") ?? "/tmp")]
-      .map(({ name }) => name).filter((name) =>
-        name.startsWith("socketserver-")
-      )
-      .sort();
-  await withUnixPath("unix-datagram", async (address) => {
-    await using _server = await serve(...address);
-    const before = list();
-    await runCli(["client", ...address], "hello\n");
-    assertEquals(list(), before);
-  });
+  const dir = await Deno.makeTempDir();
+  const address = ["--transport", "unix-datagram", "--path", `${dir}/socket`];
+  await using _server = await serve(...address);
+  const before = await Array.fromAsync(Deno.readDir(dir));
+  const args = ["run", "-A", CLI, "client", ...address];
+  const env = { TMPDIR: dir };
+  for (const end of ["input", "SIGINT", "SIGTERM"] as const) {
+    await using client = new Program(Deno.execPath(), args, { env });
+    await client.type("hello\n");
+    await client.stdout.until(/hello\n/);
+    if (end === "input") await client.endInput();
+    else client.kill(end);
+    await client.code();
+    assertEquals(await Array.fromAsync(Deno.readDir(dir)), before, end);
+  }
+  await Deno.remove(dir, { recursive: true });
 });
 
 for (const transport of ["tcp", "udp"]) {
@@ -198,8 +202,7 @@ for (const transport of ["tcp", "udp"]) {
     if (!await has("python3")) return;
     const address = ["--transport", transport, "--port"];
     await using server = await serve(...address, "0", "--handler", "sum");
-    const cliPath = new URL("../../server/cli.ts", import.meta.url).pathname;
-    const client = [Deno.execPath(), "run", "-A", cliPath, "client"];
+    const client = [Deno.execPath(), "run", "-A", CLI, "client"];
     const port = String(server.port);
     await using terminal = new Program("python3", [
       "-c",

@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch, assertNotMatch } from "@std/assert";
-import { has, Program, runCli, serve, Talker } from "./_cli.ts";
+import { CLI, has, Program, runCli, serve, Talker } from "./_cli.ts";
 
 const PYTHON_LINES = `
 import socket, sys
@@ -176,12 +176,11 @@ Deno.test("serve serves a class that a file exports, over every transport", asyn
 Deno.test("serve finds a handler's file from the working directory", async () => {
   await using dir = await makeDir();
   await Deno.writeTextFile(`${dir.path}/upper.ts`, HANDLER);
-  const cliPath = new URL("../../server/cli.ts", import.meta.url).pathname;
   const args = ["serve", "--port", "0", "--handler", "upper.ts#Upper"];
   await using program = new Program(
     Deno.execPath(),
-    ["run", "-A", cliPath, ...args],
-    dir.path,
+    ["run", "-A", CLI, ...args],
+    { cwd: dir.path },
   );
   const ready =
     /^Serving upper\.ts#Upper on 127\.0\.0\.1:\d+ \(tcp, event-loop\); press Ctrl-C to stop\n/;
@@ -226,7 +225,7 @@ Deno.test("serve needs no registry: a copy of what is published serves", async (
     "serve",
     "--port",
     "0",
-  ], dir.path);
+  ], { cwd: dir.path });
   const [, port] = await program.stdout.until(/127\.0\.0\.1:(\d+)/);
   using client = await Talker.connect(Number(port));
   await client.say("ping");
