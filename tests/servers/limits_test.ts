@@ -1,0 +1,231 @@
+/** Limits, counts and what a server tells of itself. */
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { EchoHandler, StreamRequestHandler, TCPServer } from "../../mod.ts";
+import { hasPython, python } from "./_programs.ts";
+import {
+  ALL,
+  assertEchoes,
+  type Client,
+  dial,
+  exchange,
+  freePath,
+  kinds,
+  pause,
+  readToEnd,
+  STREAMS,
+  test,
+  testEach,
+  until,
+  within,
+  writeAll,
+} from "./_support.ts";
+
+for (const limit of [1, 3]) {
+  testEach(
+    STREAMS,
+    `at maxConnections ${limit} the next waits, and is served when one leaves`,
+    async (kind) => {
+      await using server = kind.open(EchoHandler, { maxConnections: limit });
+      server.serveForever();
+      const clients: Client[] = [];
+      for (let i = 0; i < limit; i++) {
+        const client = await kind.connect(server);
+        assertEquals(await exchange(client, `${i}`), `${i}`);
+        clients.push(client);
+      }
+      using next = await kind.connect(server);
+      await next.send("next\n");
+      const reply = next.receive();
+      await pause(40);
+      const { accepted, open } = await server.stats();
+      assertEquals([accepted, open], [limit, limit]);
+      assertEquals(await exchange(clients[0]!, "still"), "still");
+      clients.pop()![Symbol.dispose]();
+      assertEquals(await within(2_000, "the next", reply), "next");
+      for (const client of clients) client[Symbol.dispose]();
+    },
+  );
+}
+
+class Counter extends StreamRequestHandler<{ open: number; most: number }> {
+  override async handle(): Promise<void> {
+    const { context } = this.server;
+    context.most = Math.max(context.most, ++context.open);
+    await this.rfile.readLine();
+    await pause(1);
+    context.open--;
+  }
+}
+
+test("maxConnections is never exceeded, and may be changed", async () => {
+  const context = { open: 0, most: 0 };
+  await using server = new TCPServer({ port: 0 }, Counter, {
+    context,
+    maxConnections: 4,
+  });
+  server.serveForever();
+  const visit = async () => {
+    using conn = await dial(server);
+    await writeAll(conn, "x\n");
+    assertEquals(await readToEnd(conn), "");
+  };
+  await Promise.all(Array.from({ length: 60 }, visit));
+  assertEquals(context, { open: 0, most: 4 });
+  context.most = 0;
+  server.maxConnections = 2;
+  await Promise.all(Array.from({ length: 20 }, visit));
+  assertEquals(context, { open: 0, most: 2 });
+});
+
+testEach(
+  ALL,
+  "fileno() is the socket's descriptor, -1 after close",
+  async (kind) => {
+    const server = kind.open(EchoHandler);
+    const served = server.serveForever();
+    const link = Deno.readLinkSync(`/proc/self/fd/${server.fileno()}`);
+    const inode = /^socket:\[(\d+)\]$/.exec(link)?.[1];
+    const { serverAddress } = server;
+    const table = serverAddress.transport.replace("unixpacket", "unix");
+    const sought = "path" in serverAddress
+      ? ` ${serverAddress.path}`
+      : `:${(serverAddress as Deno.NetAddr).port.toString(16).toUpperCase()} `;
+    const rows = Deno.readTextFileSync(`/proc/self/net/${table}`).split("\n");
+    const row = rows.find((row) => row.includes(` ${inode} `))!;
+    assert(`${row} `.includes(sought), `${sought} is not of ${row}`);
+    await assertEchoes(kind, server);
+    assertEquals(Deno.readLinkSync(`/proc/self/fd/${server.fileno()}`), link);
+    await server.serverClose();
+    assertEquals(server.fileno(), -1);
+    await served;
+  },
+);
+
+test(
+  "fileno() tells servers on the same port of two addresses apart",
+  async () => {
+    await using first = new TCPServer({ port: 0 }, EchoHandler);
+    const { port } = first.serverAddress;
+    await using second = new TCPServer(
+      { hostname: "127.0.0.2", port },
+      EchoHandler,
+    );
+    assert(first.fileno() > 2);
+    assert(second.fileno() > 2);
+    assert(first.fileno() !== second.fileno());
+  },
+  { ignore: Deno.build.os !== "linux" },
+);
+
+test(
+  "fileno(): python3 finds the server's address on the descriptor",
+  async () => {
+    await using server = new TCPServer({ port: 0 }, EchoHandler);
+    const name = await python(
+      `import os, socket, sys
+pid, fd = int(sys.argv[1]), int(sys.argv[2])
+s = socket.socket(fileno=os.open if False else __import__("ctypes").CDLL(None, use_errno=True).syscall(438, __import__("ctypes").CDLL(None).syscall(434, pid, 0), fd, 0))
+print(s.getsockname()[1])`,
+      Deno.pid,
+      server.fileno(),
+    );
+    assertEquals(name, `${server.serverAddress.port}`);
+  },
+  { ignore: !hasPython || Deno.build.os !== "linux" },
+);
+
+testEach(
+  ALL,
+  "bindAndActivate false: opens nothing until told",
+  async (kind) => {
+    await using server = kind.open(EchoHandler, { bindAndActivate: false });
+    assertEquals([server.socket, server.acceptor, server.fileno()], [
+      null,
+      null,
+      -1,
+    ]);
+    await assertRejects(() => server.serveForever(), TypeError, "serverBind()");
+    await assertRejects(
+      () => server.handleRequest(),
+      TypeError,
+      "serverBind()",
+    );
+    await server.serverBind();
+    await server.serverActivate();
+    server.serveForever();
+    await assertEchoes(kind, server);
+  },
+);
+
+testEach(ALL, "stats() counts requests", async (kind) => {
+  await using server = kind.open(EchoHandler);
+  const zero = {
+    accepted: 0,
+    open: 0,
+    rejected: 0,
+    errors: 0,
+    disconnects: 0,
+    timeouts: 0,
+    acceptErrors: 0,
+    dropped: 0,
+  };
+  assertEquals(await server.stats(), zero);
+  server.serveForever();
+  for (let i = 0; i < 3; i++) await assertEchoes(kind, server);
+  await until(async () => (await server.stats()).open === 0, "the end");
+  assertEquals(await server.stats(), { ...zero, accepted: 3 });
+});
+
+test("serviceActions() that throws is counted", async () => {
+  await using server = new TCPServer({ port: 0 }, EchoHandler);
+  server.handleError = () => {};
+  server.serviceActions = () => {
+    throw new RangeError("from the hook");
+  };
+  server.serveForever();
+  await assertEchoes(kinds.tcp, server);
+  await until(async () => (await server.stats()).open === 0, "the end");
+  assertEquals((await server.stats()).errors, 1);
+});
+
+test("a backlog takes clients while nobody serves (Python's five time out)", async () => {
+  await using server = new TCPServer({ port: 0 }, EchoHandler);
+  const conns = await within(
+    2_000,
+    "100 clients",
+    Promise.all(Array.from({ length: 100 }, () => dial(server))),
+  );
+  for (const conn of conns) conn.close();
+});
+
+test("requestQueueSize and allowReusePort reach the socket", async () => {
+  await using first = new TCPServer({ port: 0 }, EchoHandler, {
+    allowReusePort: true,
+    requestQueueSize: 7,
+  });
+  const { port } = first.serverAddress;
+  const sockets = await new Deno.Command("cat", { args: ["/proc/net/tcp"] })
+    .output();
+  assert(sockets.success);
+  await using second = new TCPServer({ port }, EchoHandler, {
+    allowReusePort: true,
+  });
+  assertEquals(second.serverAddress.port, port);
+  assertEquals([first.requestQueueSize, second.requestQueueSize], [7, 511]);
+});
+
+test("context is what was given, for handlers too", async () => {
+  class Teller extends StreamRequestHandler<{ word: string }> {
+    override async handle(): Promise<void> {
+      await this.wfile.write(this.server.context.word);
+    }
+  }
+  const context = { word: "hello" };
+  await using server = kinds.unix.open(Teller, { context });
+  server.serveForever();
+  using conn = await dial(server);
+  assertEquals(await readToEnd(conn), "hello");
+  assert(server.context === context);
+  assert(freePath() !== freePath());
+});
