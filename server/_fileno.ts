@@ -42,11 +42,13 @@ function inodeOf(descriptor: string): string {
 function findInodes(address: Deno.Addr): Set<string> {
   const { transport } = address;
   if (transport === "tcp" || transport === "udp") {
-    const port = `:${address.port.toString(16).toUpperCase().padStart(4, "0")}`;
-    const rows = [...readTable(transport), ...readTable(`${transport}6`)];
+    const rows = address.hostname.includes(":")
+      ? readTable(`${transport}6`)
+      : readTable(transport);
+    const end = tableAddress(address);
     return new Set(
       rows.filter(([, local, , state]) =>
-        local?.endsWith(port) && (transport === "udp" || state === LISTENING)
+        local?.endsWith(end) && (transport === "udp" || state === LISTENING)
       ).map((row) => row[9]!),
     );
   }
@@ -56,6 +58,15 @@ function findInodes(address: Deno.Addr): Set<string> {
     readTable("unix").filter((row) => row[7] === path && row[3] === flags)
       .map((row) => row[6]!),
   );
+}
+
+/** How the tables write an address; of an IPv6 one, the port. */
+function tableAddress({ hostname, port }: Deno.NetAddr): string {
+  const hex = (n: number, width: number) =>
+    n.toString(16).toUpperCase().padStart(width, "0");
+  const bytes = hostname.includes(":") ? [] : hostname.split(".").reverse();
+  const host = bytes.map((byte) => hex(Number(byte), 2)).join("");
+  return `${host}:${hex(port, 4)}`;
 }
 
 function readTable(name: string): string[][] {
