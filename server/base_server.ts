@@ -420,10 +420,15 @@ export abstract class BaseServer<R = unknown, C = unknown>
   #afterTurn(): void | Promise<void> {
     try {
       const actions = this.serviceActions();
-      return actions?.catch((error) => this.#report(error, null, null));
+      return actions?.catch((error) => this.#actionsFailed(error));
     } catch (error) {
-      return this.#report(error, null, null);
+      return this.#actionsFailed(error);
     }
+  }
+
+  #actionsFailed(error: unknown): Promise<void> {
+    this.#stats.errors++;
+    return this.#report(error, null, null);
   }
 
   #take(accepted: Accepted<R>): void {
