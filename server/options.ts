@@ -10,6 +10,9 @@ import {
   quote,
 } from "../workers/_validate.ts";
 
+/** A timer of more would fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /**
  * Options of every server.
  *
@@ -87,7 +90,7 @@ export function checkOptions(options: DatagramServerOptions): void {
     assertPositiveInteger("requestQueueSize", options.requestQueueSize);
   }
   if (options.timeout !== undefined && options.timeout !== null) {
-    assertInteger("timeout", options.timeout, 0);
+    assertInteger("timeout", options.timeout, 0, MAX_TIMER_MS);
   }
   if (
     options.maxConnections !== undefined && options.maxConnections !== Infinity
@@ -98,7 +101,7 @@ export function checkOptions(options: DatagramServerOptions): void {
     options.shutdownTimeout !== undefined &&
     options.shutdownTimeout !== Infinity
   ) {
-    assertInteger("shutdownTimeout", options.shutdownTimeout, 0);
+    assertInteger("shutdownTimeout", options.shutdownTimeout, 0, MAX_TIMER_MS);
   }
   if (options.maxPacketSize !== undefined) {
     assertPositiveInteger("maxPacketSize", options.maxPacketSize);

@@ -75,7 +75,7 @@ testEach(
     const flood = writeAll(deaf, new Uint8Array(32 * MEBIBYTE)).catch(() => {});
     using _mute = await dial(server);
     for (let i = 0; i < 20; i++) await assertEchoes(kind, server);
-    assertEquals((await server.stats()).open, 2);
+    await until(async () => (await server.stats()).open === 2, "two left");
     const { aborted } = await server.serverClose();
     assertEquals(aborted.length, 1);
     await flood;
