@@ -7,6 +7,7 @@
 
 import {
   BaseRequestHandler,
+  DatagramRequestHandler,
   EchoHandler,
   StreamRequestHandler,
   TCPServer,
@@ -33,6 +34,12 @@ class Lines extends StreamRequestHandler {
   }
 }
 
+class OwnReply extends DatagramRequestHandler {
+  override async handle(): Promise<void> {
+    await this.socket.send(this.packet, this.clientAddress);
+  }
+}
+
 function makeServer(
   kind: string,
   at: string,
@@ -47,6 +54,8 @@ function makeServer(
       return new TCPServer(address, Lines);
     case "udp":
       return new UDPServer(address, EchoHandler);
+    case "udp-own":
+      return new UDPServer(address, OwnReply);
     case "unix":
       return new UnixStreamServer({ path: at }, EchoHandler);
     default:

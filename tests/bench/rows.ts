@@ -86,6 +86,7 @@ export const ROWS: Row[] = [
     contenders: [
       byHand("udp"),
       ours("UDPServer, EchoHandler", "udp"),
+      ours("UDPServer, own socket.send()", "udp-own"),
       python("UDPServer", "udp"),
     ],
   },
