@@ -109,6 +109,11 @@ export class AcceptLoop<R> {
     consumer?.resolve();
   }
 
+  /** Ends the consumer of this moment with an error. */
+  fail(error: Error): void {
+    this.#release()?.reject(error);
+  }
+
   /** A request has ended: there may be room again. */
   wake(): void {
     if (!this.#pending && this.#timer === undefined) this.#advance();

@@ -10,6 +10,8 @@ import type { BaseRequestHandler } from "../handlers/base_request_handler.ts";
 /** A request, from its acceptance to its end. */
 export interface OpenRequest {
   readonly clientAddress: Deno.Addr;
+  /** Whether another part of the server has accepted it, and counts it. */
+  readonly relayed: boolean;
   handler: BaseRequestHandler | null;
   aborted: boolean;
   /** Whether `shutdownRequest()` was called. */
@@ -26,8 +28,14 @@ export class OpenRequests<R> {
     return this.#open.size;
   }
 
-  add(request: R, clientAddress: Deno.Addr): OpenRequest {
-    const open = { clientAddress, handler: null, aborted: false, shut: false };
+  add(request: R, clientAddress: Deno.Addr, relayed: boolean): OpenRequest {
+    const open = {
+      clientAddress,
+      relayed,
+      handler: null,
+      aborted: false,
+      shut: false,
+    };
     this.#open.set(request, open);
     return open;
   }

@@ -14,6 +14,16 @@ import type { RequestServer, ServerStats } from "../handlers/request_server.ts";
 import { quote } from "../workers/_validate.ts";
 import { type Accepted, AcceptLoop } from "./_accept_loop.ts";
 import { isDisconnect } from "./_disconnect.ts";
+import {
+  type Crew,
+  crew,
+  endServing,
+  failServing,
+  observer,
+  prepare,
+  type RequestObserver,
+  serveRelayed,
+} from "./_internal.ts";
 import { findDescriptor } from "./_fileno.ts";
 import { type OpenRequest, OpenRequests } from "./_open_requests.ts";
 import { printError } from "./_report.ts";
@@ -88,6 +98,10 @@ export abstract class BaseServer<R = unknown, C = unknown>
   maxConnections: number;
   /** Value of the option `shutdownTimeout`; may be changed at any time. */
   shutdownTimeout: number;
+  /** @ignore */
+  [crew]: Crew | null = null;
+  /** @ignore */
+  [observer]: RequestObserver | null = null;
 
   #loop: AcceptLoop<R>;
   #open: OpenRequests<R> = new OpenRequests();
@@ -97,6 +111,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
   #serving: Promise<unknown> | null = null;
   #closing: Promise<DrainReport> | null = null;
   #signal: AbortSignal | undefined;
+  #completed = 0;
   #stats = {
     accepted: 0,
     rejected: 0,
@@ -138,10 +153,13 @@ export abstract class BaseServer<R = unknown, C = unknown>
     this.#setUnready = reject;
     this.#loop = new AcceptLoop({
       next: () => this.getRequest(),
-      hasRoom: () => this.#open.size < this.maxConnections,
+      hasRoom: () =>
+        this.#open.size <
+          Math.min(this.maxConnections, this[crew]?.limit ?? Infinity),
       take: (accepted) => void this.#take(accepted),
       failed: (error, first) => void this.#acceptFailed(error, first),
     });
+    this[prepare](options);
     if (options.bindAndActivate ?? true) this.#bindAndActivate();
     this.#signal = options.signal;
     this.#signal?.addEventListener("abort", this.#onAbort);
@@ -158,7 +176,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
   async serveForever(options: ServeOptions = {}): Promise<void> {
     const { signal, signals = [] } = options;
     const stop = () => void this.shutdown();
-    await this.#occupy(async () => {
+    await this.#occupy(true, async () => {
       if (signal?.aborted) return;
       const listening: Deno.Signal[] = [];
       try {
@@ -184,7 +202,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @throws {TypeError} If the server serves already or is not bound.
    */
   async handleRequest(): Promise<void> {
-    await this.#occupy(async () => {
+    await this.#occupy(false, async () => {
       this.#setReady();
       this.#lastTaken = null;
       if (!await this.#loop.runOnce(this.timeout ?? Infinity)) {
@@ -200,9 +218,8 @@ export abstract class BaseServer<R = unknown, C = unknown>
    *
    * @returns A promise that settles when no more requests are taken.
    */
-  async shutdown(): Promise<void> {
-    this.#loop.stop();
-    await this.#serving;
+  shutdown(): Promise<void> {
+    return this[endServing]();
   }
 
   /**
@@ -355,6 +372,25 @@ export abstract class BaseServer<R = unknown, C = unknown>
     printError(error, clientAddress);
   }
 
+  /** @ignore */
+  [prepare](_options: ServerOptions<C>): void {}
+
+  /** @ignore */
+  [failServing](error: Error): void {
+    this.#loop.fail(error);
+  }
+
+  /** @ignore */
+  async [endServing](): Promise<void> {
+    this.#loop.stop();
+    await this.#serving;
+  }
+
+  /** @ignore */
+  async [serveRelayed](request: R, clientAddress: Deno.Addr): Promise<void> {
+    await this.#serve([request, clientAddress], true);
+  }
+
   #lastTaken: Promise<void> | null = null;
 
   #onAbort = (): void => void this.serverClose();
@@ -376,7 +412,10 @@ export abstract class BaseServer<R = unknown, C = unknown>
   }
 
   /** Runs the one consumer of requests that there may be at a time. */
-  async #occupy(consume: () => Promise<void>): Promise<void> {
+  async #occupy(
+    forever: boolean,
+    consume: () => Promise<void>,
+  ): Promise<void> {
     if (this.#closing !== null) throw this.#closedError();
     if (this.#serving !== null) {
       throw new TypeError(
@@ -384,7 +423,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
       );
     }
     this.#loop.begin();
-    const serving = this.#consume(consume);
+    const serving = this.#consume(forever, consume);
     this.#serving = serving.catch(() => {});
     try {
       await serving;
@@ -393,7 +432,10 @@ export abstract class BaseServer<R = unknown, C = unknown>
     }
   }
 
-  async #consume(consume: () => Promise<void>): Promise<void> {
+  async #consume(
+    forever: boolean,
+    consume: () => Promise<void>,
+  ): Promise<void> {
     await this.#activation;
     const { acceptor } = this;
     if (acceptor === null) {
@@ -403,8 +445,10 @@ export abstract class BaseServer<R = unknown, C = unknown>
     }
     acceptor.ref?.();
     try {
+      await this[crew]?.start(forever);
       await consume();
     } finally {
+      await this[crew]?.pause();
       acceptor.unref?.();
     }
   }
@@ -433,12 +477,22 @@ export abstract class BaseServer<R = unknown, C = unknown>
 
   #take(accepted: Accepted<R>): void {
     this.#stats.accepted++;
-    this.#lastTaken = this.#serve(accepted);
+    this.#lastTaken = this.#serve(accepted, false);
   }
 
-  async #serve([request, clientAddress]: Accepted<R>): Promise<void> {
-    const open = this.#open.add(request, clientAddress);
+  async #serve(
+    [request, clientAddress]: Accepted<R>,
+    relayed: boolean,
+  ): Promise<void> {
+    const open = this.#open.add(request, clientAddress, relayed);
+    const observing = relayed ? null : this[observer];
+    observing?.opened(request, clientAddress);
     try {
+      if (relayed) {
+        await this.finishRequest(request, clientAddress);
+        await this.shutdownRequest(request);
+        return;
+      }
       const verdict = this.verifyRequest(request, clientAddress);
       if (verdict === true || await verdict) {
         await this.processRequest(request, clientAddress);
@@ -452,6 +506,8 @@ export abstract class BaseServer<R = unknown, C = unknown>
       await this.#shutAfterError(request, open);
     } finally {
       this.#open.delete(request);
+      if (!relayed && !open.aborted) this.#completed++;
+      observing?.closed(request);
       this.#loop.wake();
     }
   }
@@ -496,29 +552,39 @@ export abstract class BaseServer<R = unknown, C = unknown>
     this.#signal?.removeEventListener("abort", this.#onAbort);
     this.#setUnready(this.#closedError());
     await Promise.resolve(); // for #closing to be set
-    await this.shutdown();
-    const before = this.#stats.accepted - this.#open.size;
+    await this[endServing]();
+    const before = this.#completed;
     this.#open.drain();
+    await this[crew]?.takeQueued();
     await this.#takeQueued(deadline);
     const { acceptor } = this;
     if (!acceptor?.carriesReplies) await this.#closeAcceptor();
+    const crewEnded = this[crew]?.finish(deadline);
     await this.#open.ended(deadline - performance.now());
     if (acceptor?.carriesReplies) {
       this.#loop.takeArrived();
       await this.#open.ended(deadline - performance.now());
     }
+    const aborted = await this.#abort();
+    if (acceptor?.carriesReplies) await this.#closeAcceptor();
+    const completed = this.#completed - before;
+    const ofCrew = await crewEnded;
+    return {
+      completed: completed + (ofCrew?.completed ?? 0),
+      aborted: [...aborted, ...ofCrew?.aborted ?? []],
+    };
+  }
+
+  /** Cuts off what is still open; returns whose it was. */
+  async #abort(): Promise<Deno.Addr[]> {
     const reason = new ServerClosedError(
       `The request was aborted: the server closed and waited ${this.shutdownTimeout} ms`,
     );
     const aborted = this.#open.abort(reason);
-    const completed = this.#stats.accepted - before - aborted.length;
     for (const [request] of aborted) closeQuietly(request);
-    if (acceptor?.carriesReplies) await this.#closeAcceptor();
     await this.#open.ended(ABORT_GRACE_MS);
-    return {
-      completed,
-      aborted: aborted.map(([, { clientAddress }]) => clientAddress),
-    };
+    return aborted.filter(([, { relayed }]) => !relayed)
+      .map(([, { clientAddress }]) => clientAddress);
   }
 
   async #takeQueued(deadline: number): Promise<void> {

@@ -1,0 +1,138 @@
+/**
+ * Keeps a number of runners running.
+ *
+ * @module
+ */
+
+import { HandlerImportError, type RunnerExit } from "./errors.ts";
+import type { Runner } from "./_runner.ts";
+
+const MIN_BACKOFF_MS = 100;
+const MAX_BACKOFF_MS = 10_000;
+/** So many in a row that never became ready, and there is no point in more. */
+const MAX_FAILURES = 5;
+
+/** What a supervisor looks after: a runner and what its owner has of it. */
+export interface Member {
+  readonly runner: Runner;
+  /** Settles when it can work; rejects if it never will. */
+  readonly ready: Promise<void>;
+}
+
+/** What a supervisor needs of its owner. */
+export interface SupervisorHost<M extends Member> {
+  /** Starts a member. */
+  start(): M;
+  /** A member has ended, whether that was meant or not. */
+  ended(member: M, exit: RunnerExit, meant: boolean): void;
+  /** Members end before they are ready, again and again. */
+  gaveUp(cause: Error): void;
+}
+
+/**
+ * Keeps `target` members running: starts another for each that ends, at once
+ * or, after one that never became ready, after a pause that doubles.
+ */
+export class Supervisor<M extends Member> {
+  #host: SupervisorHost<M>;
+  #target = 0;
+  #members: Set<M> = new Set();
+  #ready: Set<M> = new Set();
+  #failures = 0;
+  #everReady = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #waiting: { resolve: () => void; reject: (cause: Error) => void }[] = [];
+
+  constructor(host: SupervisorHost<M>) {
+    this.#host = host;
+  }
+
+  /** The members that can work. */
+  get ready(): ReadonlySet<M> {
+    return this.#ready;
+  }
+
+  /** Asks for so many members; settles when they are ready. */
+  keep(target: number): Promise<void> {
+    this.#target = target;
+    this.#fill();
+    return this.allReady();
+  }
+
+  /** Settles when as many members as wanted are ready. */
+  allReady(): Promise<void> {
+    if (this.#ready.size >= this.#target) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+    });
+  }
+
+  /** A member is meant to end: another takes its place, now if `replaced`. */
+  release(member: M, replaced = true): void {
+    this.#ready.delete(member);
+    if (this.#members.delete(member) && replaced) this.#fill();
+  }
+
+  /** Starts no more; the members run on. */
+  stop(): void {
+    this.#target = 0;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (const { resolve } of this.#waiting.splice(0)) resolve();
+  }
+
+  #fill(): void {
+    if (this.#timer !== undefined) return;
+    while (this.#members.size < this.#target) {
+      let member: M;
+      try {
+        member = this.#host.start();
+      } catch (error) {
+        return this.#failed(error as Error);
+      }
+      this.#members.add(member);
+      void this.#follow(member);
+    }
+  }
+
+  async #follow(member: M): Promise<void> {
+    let cause: Error | null = null;
+    try {
+      await member.ready;
+      this.#failures = 0;
+      this.#everReady = true;
+      if (this.#members.has(member)) this.#ready.add(member);
+      if (this.#ready.size >= this.#target) {
+        for (const { resolve } of this.#waiting.splice(0)) resolve();
+      }
+    } catch (error) {
+      cause = error as Error;
+    }
+    const exit = await member.runner.exited;
+    const meant = !this.#members.delete(member) || this.#target === 0;
+    this.#ready.delete(member);
+    this.#host.ended(member, exit, meant);
+    if (meant) return;
+    if (cause !== null) this.#failed(cause);
+    else this.#pause(MIN_BACKOFF_MS);
+  }
+
+  #failed(cause: Error): void {
+    this.#failures++;
+    const hopeless = cause instanceof HandlerImportError && !this.#everReady;
+    if (hopeless || this.#failures >= MAX_FAILURES) {
+      for (const { reject } of this.#waiting.splice(0)) reject(cause);
+      this.stop();
+      return this.#host.gaveUp(cause);
+    }
+    this.#pause(MIN_BACKOFF_MS * 2 ** (this.#failures - 1));
+  }
+
+  #pause(duration: number): void {
+    if (this.#target === 0) return;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#fill();
+    }, Math.min(duration, MAX_BACKOFF_MS));
+  }
+}
