@@ -28,6 +28,15 @@ function tickAll(): void {
   for (const sleeper of sleepers) sleeper.tick();
 }
 
+function keepAlive(): void {
+  if (interval !== undefined) return;
+  const started = setInterval(tickAll, TICK);
+  // The first use of a timer in a thread loads them, and lets other tasks run
+  // meanwhile: one of them may have come here as well.
+  if (interval === undefined) interval = started;
+  else clearInterval(started);
+}
+
 class Sleep {
   readonly #bed: Bed;
   readonly #signal: AbortSignal | undefined;
@@ -47,7 +56,7 @@ class Sleep {
     }
     this.#signal?.addEventListener("abort", this.#onAbort);
     sleepers.add(this);
-    interval ??= setInterval(tickAll, TICK);
+    keepAlive();
     this.#listen();
     if (this.#signal?.aborted) this.#end();
   }

@@ -1,8 +1,8 @@
 import { type InnerLock, innerLockOf } from "./_inner_lock.ts";
 import { type Limit, limitOf } from "./_limit.ts";
-import type { Lock } from "./lock.ts";
+import { Lock } from "./lock.ts";
 import { pack, register, unpack } from "./_share.ts";
-import { RLock } from "./rlock.ts";
+import type { RLock } from "./rlock.ts";
 import { type Bed, sleep } from "./_sleep.ts";
 import { WaitList, type WaitRecord } from "./_wait_list.ts";
 import type {
@@ -15,10 +15,11 @@ import type {
 /** Options of a {@linkcode Condition}. */
 export interface ConditionOptions {
   /**
-   * The lock that guards what the condition is about. Tasks of one event loop
-   * that must keep each other out across an `await` need a `Lock`.
+   * The lock that guards what the condition is about. With an `RLock`, the
+   * default in Python, `wait()` releases what the thread holds: also what its
+   * other tasks hold. It is for threads that do not share their event loop.
    *
-   * @default {new RLock()}
+   * @default {new Lock()}
    */
   lock?: Lock | RLock;
 }
@@ -32,7 +33,8 @@ interface ConditionRecord {
  * Lets those who have a lock wait, without it, until somebody who has it tells
  * them that something has changed.
  *
- * `wait()` releases the lock at any depth and has it again when it returns.
+ * `wait()` releases the lock, an `RLock` at any depth, and has it again when it
+ * returns.
  * Waiters are notified in the order in which they came, each by one
  * notification, and keep the program alive. A notification never goes to one
  * whose time is over or whose thread has ended; who gets one while it is being
@@ -90,7 +92,7 @@ export class Condition {
    * @throws {TypeError} If `lock` is neither a `Lock` nor an `RLock`.
    */
   constructor(options: ConditionOptions = {}) {
-    this.#lock = options.lock ?? new RLock();
+    this.#lock = options.lock ?? new Lock();
     this.#inner = innerLockOf(this.#lock);
   }
 
@@ -350,14 +352,17 @@ export class Condition {
    * import { assertEquals } from "@std/assert";
    *
    * const condition = new Condition();
+   * let ready = false;
    * async function wait(): Promise<boolean> {
    *   using _held = await condition.hold();
-   *   return await condition.wait();
+   *   return await condition.waitFor(() => ready);
    * }
    * const waits = [wait(), wait()];
-   * await condition.acquire();
-   * condition.notifyAll();
-   * condition.release();
+   * {
+   *   using _held = await condition.hold();
+   *   ready = true;
+   *   condition.notifyAll();
+   * }
    * assertEquals(await Promise.all(waits), [true, true]);
    * ```
    */

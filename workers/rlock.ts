@@ -21,8 +21,9 @@ const DEPTH = OWN_WITH_PERMITS + 2;
  * often as it was acquired.
  *
  * The owner is a thread, as in Python. Tasks of one event loop are one thread,
- * so they do not keep each other out; a {@linkcode Lock} does. Otherwise it
- * waits, is shared and is left behind as a `Lock`.
+ * so they do not keep each other out, and each can release what another has
+ * acquired; use a {@linkcode Lock} between tasks. Otherwise it waits, is shared
+ * and is left behind as a `Lock`.
  *
  * @example Usage
  * ```ts

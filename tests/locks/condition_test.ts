@@ -63,7 +63,7 @@ testTeams(
   "Condition: notifyAll() wakes all who wait, and nobody who comes later",
   5,
   async (team) => {
-    const condition = new Condition({ lock: new Lock() });
+    const condition = new Condition();
     const log = sharedWords(1);
     const waits = await queueUp(team, condition, log);
     {
@@ -104,7 +104,7 @@ testThreads(
   "Condition: waitFor() returns what its predicate said last, at any depth",
   1,
   async (team) => {
-    const condition = new Condition();
+    const condition = new Condition({ lock: new RLock() });
     const word = sharedWords(1);
     const reached = team.run(0, "waitForValue", condition, word, 3);
     for (let value = 1; value <= 3; value++) {
@@ -141,7 +141,7 @@ testThreads(
 );
 
 Deno.test("Condition: every notification wakes one, under contention", async () => {
-  const condition = new Condition({ lock: new Lock() });
+  const condition = new Condition();
   let items = 0;
   let taken = 0;
   async function consume(): Promise<void> {

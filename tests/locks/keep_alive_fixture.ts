@@ -24,7 +24,7 @@ later(() => event.set());
 await event.wait();
 console.log("ThreadEvent");
 
-const condition = new Condition({ lock: new Lock() });
+const condition = new Condition();
 later(() => {
   using _held = condition.holdSync();
   condition.notify();

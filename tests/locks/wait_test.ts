@@ -62,7 +62,7 @@ Deno.test("A thread that is terminated while it waits does not disturb the other
 
 Deno.test("A notification passes over a thread that was terminated", async () => {
   using team = new Threads(2, false);
-  const condition = new Condition({ lock: new Lock() });
+  const condition = new Condition();
   const log = sharedWords(1);
   team.run(0, "waitForCondition", condition, log);
   await eventually(() => waiters(condition) === 1);
