@@ -37,7 +37,7 @@ export class UnixPacketSocket implements PacketSocket {
   readonly addr: Deno.UnixAddr;
   #socket: DatagramConn;
   #waker: Deno.DatagramConn;
-  #inode: number | null;
+  #file: string | null;
   #wakeWord: Uint8Array = crypto.getRandomValues(new Uint8Array(16));
   #dropped = 0;
   #receiving = false;
@@ -52,7 +52,7 @@ export class UnixPacketSocket implements PacketSocket {
     this.addr = address;
     this.#waker = bind("");
     try {
-      [this.#socket, this.#inode] = takeUnixPath(address.path, bind);
+      [this.#socket, this.#file] = takeUnixPath(address.path, bind);
     } catch (error) {
       this.#waker.close();
       throw error;
@@ -100,7 +100,7 @@ export class UnixPacketSocket implements PacketSocket {
     this.#stall.stop();
     this.#socket.close();
     this.#waker.close();
-    removeSocketFile(this.addr.path, this.#inode);
+    removeSocketFile(this.addr.path, this.#file);
     const error = new Deno.errors.BadResource("Cannot send: socket closed");
     this.#giveUp?.(error);
     for (const { reject } of this.#replies.splice(0)) reject(error);
@@ -152,9 +152,10 @@ export class UnixPacketSocket implements PacketSocket {
       `Cannot send a reply: the client read nothing for ${STALL_MS} ms`,
     );
     this.#socket.close();
-    removeSocketFile(this.addr.path, this.#inode);
+    this.#waking = false;
+    removeSocketFile(this.addr.path, this.#file);
     try {
-      [this.#socket, this.#inode] = takeUnixPath(this.addr.path, bind);
+      [this.#socket, this.#file] = takeUnixPath(this.addr.path, bind);
     } catch (cause) {
       // Somebody else has taken the path: the next receive() tells the server
       error.cause = cause;
@@ -163,7 +164,8 @@ export class UnixPacketSocket implements PacketSocket {
   }
 
   #isWakeWord(packet: Uint8Array): boolean {
-    return this.#waking && packet.length === this.#wakeWord.length &&
+    // Also when none is expected: one may wait behind a socket given up
+    return packet.length === this.#wakeWord.length &&
       packet.every((byte, index) => byte === this.#wakeWord[index]);
   }
 }

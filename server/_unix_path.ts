@@ -32,12 +32,12 @@ export function isAbstract(path: string): boolean {
 
 /**
  * Opens a socket at `path`, in place of a socket file that nobody listens on
- * any more; returns it and the file's inode.
+ * any more; returns it and the file's identity.
  */
 export function takeUnixPath<S>(
   path: string,
   open: (path: string) => S,
-): [socket: S, inode: number | null] {
+): [socket: S, file: string | null] {
   let socket: S;
   try {
     socket = open(path);
@@ -48,49 +48,75 @@ export function takeUnixPath<S>(
     removeStale(path);
     socket = open(path);
   }
-  return [socket, inodeOf(path)];
+  return [socket, identify(path)];
 }
 
-/** Removes the file at `path` if it is still the one with this inode. */
-export function removeSocketFile(path: string, inode: number | null): void {
-  if (inode !== null && inodeOf(path) === inode) removeQuietly(path);
+/** Removes the file at `path` if it is still this one. */
+export function removeSocketFile(path: string, file: string | null): void {
+  if (file !== null && identify(path) === file) removeQuietly(path);
 }
 
 /**
- * Runs `close`, which removes whatever lies at `path`, and keeps what is
- * somebody else's: the socket of a server that has taken our place.
+ * Changes a listener's `close()`, which removes whatever lies at its path, to
+ * keep what is somebody else's: the socket of a server that took our place.
  */
-export function closeKeepingSuccessor(
+export function keepSuccessor(
+  listener: Deno.UnixListener,
   path: string,
-  inode: number | null,
-  close: () => void,
+  file: string | null,
 ): void {
-  const successor = inodeOf(path);
-  if (inode === null || successor === null || successor === inode) {
-    return close();
-  }
+  const accept = listener.accept.bind(listener);
+  const close = listener.close.bind(listener);
+  let accepting: Promise<unknown> | null = null;
+  listener.accept = () => accepting = accept();
+  listener.close = () => {
+    const successor = identify(path);
+    const isOurs = successor === null || successor === file;
+    const aside = file === null || isOurs ? null : putAside(path);
+    try {
+      close();
+    } finally {
+      if (aside !== null) putBack(aside, path, accepting);
+    }
+  };
+}
+
+/** Links a file a second time; null where no link can be made. */
+function putAside(path: string): string | null {
   const aside = `${path}.${crypto.randomUUID().slice(0, 8)}`;
   try {
     Deno.linkSync(path, aside);
+    return aside;
   } catch {
-    // No link can be made here: the successor's file is lost, its socket lives
-    return close();
-  }
-  try {
-    close();
-  } finally {
-    Deno.renameSync(aside, path);
+    return null; // The successor's file is lost, its socket lives
   }
 }
 
+/** Deno removes the path once no accept is pending any more. */
+function putBack(
+  aside: string,
+  path: string,
+  accepting: Promise<unknown> | null,
+): void {
+  const rename = () => {
+    try {
+      Deno.renameSync(aside, path);
+    } catch {
+      // The folder is gone
+    }
+  };
+  if (accepting === null) rename();
+  else accepting.then(rename, rename);
+}
+
 function removeStale(path: string): void {
-  const info = Deno.lstatSync(path);
-  if (!info.isSocket) {
+  const file = identify(path);
+  if (!Deno.lstatSync(path).isSocket) {
     throw new Deno.errors.AddrInUse(
       `a file that is not a socket lies at "${path}"; remove it or choose another path`,
     );
   }
-  if (!isRefused(path) || inodeOf(path) !== info.ino) {
+  if (!isRefused(path) || identify(path) !== file) {
     throw new Deno.errors.AddrInUse(`another server listens on "${path}"`);
   }
   removeQuietly(path);
@@ -111,10 +137,15 @@ function isRefused(path: string): boolean {
   }
 }
 
-function inodeOf(path: string): number | null {
+/**
+ * Tells a file from others that had or will have its path: by the inode, which
+ * the next file may get again, and the time that it was made.
+ */
+function identify(path: string): string | null {
   if (isAbstract(path)) return null;
   try {
-    return Deno.lstatSync(path).ino;
+    const { ino, birthtime, mtime } = Deno.lstatSync(path);
+    return `${ino}-${(birthtime ?? mtime)?.getTime()}`;
   } catch {
     return null;
   }

@@ -6,11 +6,7 @@
 
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import { listenAt } from "./_listen.ts";
-import {
-  absoluteAddress,
-  closeKeepingSuccessor,
-  takeUnixPath,
-} from "./_unix_path.ts";
+import { absoluteAddress, keepSuccessor, takeUnixPath } from "./_unix_path.ts";
 import { checkUnixAddress, type UnixAddress } from "./addresses.ts";
 import { BaseServer } from "./base_server.ts";
 import { ListenerAcceptor } from "./listener_acceptor.ts";
@@ -72,13 +68,12 @@ export class UnixStreamServer<C = unknown>
   /** Opens the listener; the system queues clients from now on. */
   override serverBind(): void | Promise<void> {
     const { path } = absoluteAddress(this.serverAddress);
-    const [listener, inode] = listenAt(
+    const [listener, file] = listenAt(
       this.serverAddress,
       () =>
         takeUnixPath(path, (path) => Deno.listen({ transport: "unix", path })),
     );
-    const close = listener.close.bind(listener);
-    listener.close = () => closeKeepingSuccessor(path, inode, close);
+    keepSuccessor(listener, path, file);
     this.socket = listener;
   }
 
