@@ -249,7 +249,8 @@ export abstract class BaseServer<R = unknown, C = unknown>
    */
   fileno(): number {
     if (this.#closing !== null || this.socket === null) return -1;
-    return findDescriptor(this.serverAddress);
+    const { addr } = this.socket as { addr?: Deno.Addr };
+    return findDescriptor(addr ?? this.serverAddress);
   }
 
   /**

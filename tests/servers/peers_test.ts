@@ -68,7 +68,7 @@ testEach(
   STREAMS,
   "serves others beside clients that never read or never write",
   async (kind) => {
-    await using server = kind.open(EchoHandler, { shutdownTimeout: 50 });
+    await using server = kind.open(EchoHandler, { shutdownTimeout: 400 });
     collectErrors(server);
     server.serveForever();
     using deaf = await dial(server);

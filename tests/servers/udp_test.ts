@@ -1,0 +1,235 @@
+/** What is special about packets, and UDP. */
+
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import {
+  DatagramRequestHandler,
+  EchoHandler,
+  RequestHandler,
+  UDPServer,
+} from "../../mod.ts";
+import {
+  assertEchoes,
+  collectErrors,
+  DATAGRAMS,
+  exchange,
+  kinds,
+  messages,
+  pause,
+  test,
+  testEach,
+  udpSocket,
+  unixSocket,
+  until,
+} from "./_support.ts";
+
+/** Receives into a buffer that holds any packet. */
+async function receive(socket: Deno.DatagramConn): Promise<Uint8Array> {
+  return (await socket.receive(new Uint8Array(212_961)))[0];
+}
+
+test("UDPServer echoes packets of 0, 1 and 65,507 bytes", async () => {
+  await using server = new UDPServer({ port: 0 }, EchoHandler);
+  server.serveForever();
+  const client = udpSocket();
+  for (const length of [0, 1, 65_507]) {
+    const packet = new Uint8Array(length).fill(7);
+    await client.send(packet, server.serverAddress);
+    assertEquals(await receive(client), packet);
+  }
+  client.close();
+  assertEquals((await server.stats()).accepted, 3);
+});
+
+class TooLong extends DatagramRequestHandler {
+  override async handle(): Promise<void> {
+    await this.wfile.write(new Uint8Array(Number(await this.rfile.readLine())));
+  }
+}
+
+test("UDPServer: a reply of 65,508 bytes is a RangeError for the handler", async () => {
+  await using server = new UDPServer({ port: 0 }, TooLong);
+  const errors = collectErrors(server);
+  server.serveForever();
+  const client = udpSocket();
+  const send = (text: string) =>
+    client.send(new TextEncoder().encode(text), server.serverAddress);
+  await send("65508");
+  await until(() => errors.length === 1, "the error");
+  assertInstanceOf(errors[0], RangeError);
+  assert(messages(errors)[0]!.includes("65508"));
+  await send("65507");
+  assertEquals((await receive(client)).length, 65_507);
+  client.close();
+});
+
+class Truth extends DatagramRequestHandler {
+  override async handle(): Promise<void> {
+    await this.wfile.write(`${this.packet.length} ${this.truncated}`);
+  }
+}
+
+testEach(DATAGRAMS, "tells truncation by maxPacketSize", async (kind) => {
+  await using server = kind.open(Truth, { maxPacketSize: 100 });
+  server.serveForever();
+  using client = await kind.connect(server);
+  for (
+    const [length, told] of [
+      [99, "99 false"],
+      [100, "100 false"],
+      [101, "100 true"],
+      [5_000, "100 true"],
+    ] as const
+  ) {
+    await client.send("x".repeat(length));
+    assertEquals(await client.receive(), told);
+  }
+});
+
+testEach(DATAGRAMS, "an empty packet is a request", async (kind) => {
+  await using server = kind.open(Truth);
+  server.serveForever();
+  using client = await kind.connect(server);
+  await client.send("");
+  assertEquals(await client.receive(), "0 false");
+});
+
+class Selective extends DatagramRequestHandler {
+  override async handle(): Promise<void> {
+    const word = await this.rfile.readLine();
+    if (word === "empty") await this.wfile.write("");
+    if (word === "answer") await this.wfile.write("answered");
+    if (word === "twice") {
+      await this.wfile.write("one ");
+      await this.wfile.write("packet");
+    }
+    if (word === "touch") await this.wfile.flush();
+  }
+}
+
+testEach(
+  DATAGRAMS,
+  "sends nothing when nothing was written, one packet otherwise",
+  async (kind) => {
+    await using server = kind.open(Selective);
+    server.serveForever();
+    using client = await kind.connect(server);
+    for (const word of ["silent", "touch", "silent", "twice"]) {
+      await client.send(word);
+    }
+    assertEquals(await client.receive(), "one packet");
+    await client.send("silent");
+    await client.send("empty");
+    assertEquals(await client.receive(), "");
+    await client.send("answer");
+    assertEquals(await client.receive(), "answered");
+  },
+);
+
+testEach(DATAGRAMS, "a peer that is gone does no harm", async (kind) => {
+  await using server = kind.open(EchoHandler);
+  collectErrors(server);
+  server.serveForever();
+  for (let i = 0; i < 30; i++) {
+    const client = await kind.connect(server);
+    await client.send("the last words");
+    client[Symbol.dispose]();
+  }
+  await assertEchoes(kind, server);
+  await until(async () => (await server.stats()).open === 0, "the end");
+});
+
+class Late extends RequestHandler {
+  override async handle(): Promise<void> {
+    const line = await this.rfile.readLine();
+    await pause(Math.random() * 15);
+    await this.wfile.write(line ?? "");
+  }
+}
+
+testEach(DATAGRAMS, "late replies reach the right sender", async (kind) => {
+  await using server = kind.open(Late);
+  server.serveForever();
+  await Promise.all(Array.from({ length: 20 }, async (_, id) => {
+    using client = await kind.connect(server);
+    for (let i = 0; i < 20; i++) {
+      assertEquals(await exchange(client, `${id} ${i}`), `${id} ${i}`);
+    }
+  }));
+});
+
+class Keeper extends DatagramRequestHandler<Uint8Array[]> {
+  override handle(): void {
+    this.server.context.push(this.packet);
+  }
+}
+
+testEach(DATAGRAMS, "a handler may keep its packet", async (kind) => {
+  const context: Uint8Array[] = [];
+  await using server = kind.open(Keeper, { context });
+  server.serveForever();
+  using client = await kind.connect(server);
+  const sent = Array.from({ length: 50 }, (_, i) => "x".repeat(i * 200) + i);
+  for (const [i, text] of sent.entries()) {
+    await client.send(text);
+    await until(() => context.length > i, "the packet");
+  }
+  const kept = context.map((packet) => new TextDecoder().decode(packet));
+  assertEquals(kept, sent);
+});
+
+class Own extends DatagramRequestHandler {
+  override async handle(): Promise<void> {
+    this.packet.fill(33);
+    assertEquals(this.socket.addr, this.server.serverAddress);
+    await this.socket.send(this.packet, this.clientAddress);
+    await this.socket.send(this.packet, this.clientAddress);
+  }
+}
+
+testEach(
+  DATAGRAMS,
+  "a handler may send from the server's socket",
+  async (kind) => {
+    await using server = kind.open(Own);
+    server.serveForever();
+    using client = await kind.connect(server);
+    await client.send("abc");
+    assertEquals([await client.receive(), await client.receive()], [
+      "!!!",
+      "!!!",
+    ]);
+  },
+);
+
+testEach(
+  DATAGRAMS,
+  "waits at maxConnections, and loses nothing that the system queues",
+  async (kind) => {
+    await using server = kind.open(Late, { maxConnections: 1 });
+    server.serveForever();
+    using client = await kind.connect(server);
+    for (let i = 0; i < 8; i++) await client.send(`${i}`);
+    for (let i = 0; i < 8; i++) assertEquals(await client.receive(), `${i}`);
+  },
+);
+
+test("UDPServer: 65,507 bytes at a maxPacketSize of as many are whole", async () => {
+  await using server = new UDPServer({ port: 0 }, Truth, {
+    maxPacketSize: 65_507,
+  });
+  server.serveForever();
+  const client = udpSocket();
+  await client.send(new Uint8Array(65_507), server.serverAddress);
+  assertEquals(new TextDecoder().decode(await receive(client)), "65507 false");
+  client.close();
+});
+
+test("UnixDatagramServer echoes a packet of 200,000 bytes", async () => {
+  await using server = kinds.unixDatagram.open(EchoHandler);
+  server.serveForever();
+  const client = unixSocket();
+  const packet = new Uint8Array(200_000).fill(9);
+  await client.send(packet, server.serverAddress);
+  assertEquals((await receive(client)).length, 200_000);
+  client.close();
+});

@@ -1,0 +1,173 @@
+/** What is special about Unix datagrams: see server/_unix_packet_socket.ts. */
+
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { EchoHandler, RequestHandler, UnixDatagramServer } from "../../mod.ts";
+import { hasPython, python } from "./_programs.ts";
+import {
+  assertEchoes,
+  collectErrors,
+  freePath,
+  kinds,
+  pause,
+  test,
+  unixSocket,
+  until,
+  within,
+} from "./_support.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+class Late extends RequestHandler {
+  static wait = 0;
+
+  override async handle(): Promise<void> {
+    const text = await this.rfile.readLine() ?? "";
+    if (Late.wait > 0) await pause(Late.wait);
+    await this.wfile.write(text);
+  }
+}
+
+/** Sends bursts and takes the replies of each; checks that they are in order. */
+async function burst(
+  server: UnixDatagramServer,
+  id: number,
+  rounds: number,
+  size: number,
+): Promise<void> {
+  const socket = unixSocket();
+  for (let round = 0; round < rounds; round++) {
+    const texts = Array.from({ length: size }, (_, i) => `${id}:${round}:${i}`);
+    for (const text of texts) {
+      await socket.send(encoder.encode(text), server.serverAddress);
+    }
+    for (const text of texts) {
+      const [packet] = await socket.receive(new Uint8Array(100));
+      assertEquals(decoder.decode(packet), text);
+    }
+  }
+  socket.close();
+}
+
+for (const [wait, rounds] of [[0, 100], [4, 30]] as const) {
+  test(`UnixDatagramServer: 20 clients, ${20 * rounds * 8} messages, replies after ${wait} ms, all in order`, async () => {
+    Late.wait = wait;
+    await using server = new UnixDatagramServer({ path: freePath() }, Late);
+    const errors = collectErrors(server);
+    server.serveForever();
+    await Promise.all(
+      Array.from({ length: 20 }, (_, id) => burst(server, id, rounds, 8)),
+    );
+    assertEquals(errors, []);
+    assertEquals((await server.stats()).accepted, 20 * rounds * 8);
+  });
+}
+
+test("UnixDatagramServer: bursts of 100 outstanding, more than the system queues", async () => {
+  Late.wait = 2;
+  await using server = new UnixDatagramServer({ path: freePath() }, Late);
+  const errors = collectErrors(server);
+  server.serveForever();
+  const socket = unixSocket();
+  const count = 100;
+  const sending = (async () => {
+    const sender = unixSocket();
+    for (let i = 0; i < count; i++) {
+      await sender.send(encoder.encode(`${i}`), server.serverAddress);
+    }
+    // Read late: the server's replies have filled this client's queue by now
+    for (let i = 0; i < count; i++) {
+      const [packet] = await sender.receive(new Uint8Array(100));
+      assertEquals(decoder.decode(packet), `${i}`);
+    }
+    sender.close();
+  })();
+  await sending;
+  socket.close();
+  assertEquals(errors, []);
+});
+
+test("UnixDatagramServer: a lone late reply needs no further packet", async () => {
+  Late.wait = 30;
+  await using server = new UnixDatagramServer({ path: freePath() }, Late);
+  server.serveForever();
+  for (let i = 0; i < 5; i++) await assertEchoes(kinds.unixDatagram, server);
+});
+
+test(
+  "UnixDatagramServer drops and counts replies to a client without a path",
+  async () => {
+    await using server = new UnixDatagramServer(
+      { path: freePath() },
+      EchoHandler,
+    );
+    const errors = collectErrors(server);
+    server.serveForever();
+    const source = `import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+for i in range(3): s.sendto(b"who am I", sys.argv[1])`;
+    await python(source, server.serverAddress.path);
+    await until(async () => (await server.stats()).dropped === 3, "the drops");
+    await assertEchoes(kinds.unixDatagram, server);
+    assertEquals(errors, []);
+    assertEquals((await server.stats()).accepted, 4);
+  },
+  { ignore: !hasPython },
+);
+
+test("UnixDatagramServer: a client that never reads holds others up a second at most", async () => {
+  Late.wait = 0;
+  await using server = new UnixDatagramServer({ path: freePath() }, Late);
+  const errors = collectErrors(server);
+  server.serveForever();
+  const deaf = unixSocket();
+  const begin = performance.now();
+  let sent = 0;
+  const flood = (async () => {
+    for (; sent < 16; sent++) {
+      await deaf.send(encoder.encode("unread"), server.serverAddress);
+    }
+  })();
+  await until(() => sent >= 11, "a full queue");
+  let tries = 0;
+  for (let answered = false; !answered;) {
+    // What lay in the socket that was given up is lost, as packets may be
+    const socket = unixSocket();
+    await socket.send(encoder.encode("hello"), server.serverAddress)
+      .catch(() => {});
+    const reply = socket.receive(new Uint8Array(100)).then(() => true);
+    answered = await within(300, "a reply", reply).catch(() => false);
+    socket.close();
+    await reply.catch(() => {});
+    tries++;
+  }
+  const took = performance.now() - begin;
+  assertLess(took, 2_000, `${tries} tries took ${took} ms`);
+  await within(5_000, "the flood", flood).catch(() => {});
+  assert(errors.length > 0);
+  assert(errors.every((error) =>
+    error instanceof Deno.errors.TimedOut ||
+    error instanceof Deno.errors.ConnectionRefused
+  ));
+  // Late replies still wake the receive of the new socket
+  Late.wait = 30;
+  await assertEchoes(kinds.unixDatagram, server);
+  await assertEchoes(kinds.unixDatagram, server);
+  deaf.close();
+});
+
+test("UnixDatagramServer closes in spite of a client that never reads", async () => {
+  const server = new UnixDatagramServer({ path: freePath() }, EchoHandler, {
+    shutdownTimeout: 100,
+  });
+  collectErrors(server);
+  const served = server.serveForever();
+  const deaf = unixSocket();
+  for (let i = 0; i < 13; i++) {
+    await deaf.send(encoder.encode("unread"), server.serverAddress);
+  }
+  await until(async () => (await server.stats()).open > 0, "a full queue");
+  await within(1_500, "the close", server.serverClose());
+  await served;
+  deaf.close();
+});

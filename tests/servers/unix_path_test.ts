@@ -1,0 +1,167 @@
+/** Paths of Unix sockets: taken, left, respected. */
+
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { EchoHandler } from "../../mod.ts";
+import { UnixDatagramServer, UnixStreamServer } from "../../mod.ts";
+import {
+  type AnyServer,
+  assertEchoes,
+  freePath,
+  type Kind,
+  kinds,
+  pause,
+  test,
+} from "./_support.ts";
+
+const UNIX: readonly Kind[] = [kinds.unix, kinds.unixDatagram];
+
+function open(kind: Kind, path: string): AnyServer {
+  return kind.name === "UnixStreamServer"
+    ? new UnixStreamServer({ path }, EchoHandler) as AnyServer
+    : new UnixDatagramServer({ path }, EchoHandler) as AnyServer;
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Leaves a socket file behind that nobody listens on. */
+async function leaveStale(path: string, datagram: boolean): Promise<void> {
+  const options = datagram
+    ? `listenDatagram({ transport: "unixpacket", path: Deno.args[0] })`
+    : `listen({ transport: "unix", path: Deno.args[0] })`;
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--unstable-net", `Deno.${options}; Deno.exit(0)`, path],
+  }).output();
+  assert(success);
+  assert((await Deno.lstat(path)).isSocket);
+}
+
+for (const kind of UNIX) {
+  for (const datagram of [false, true]) {
+    test(`${kind.name} replaces a stale ${datagram ? "datagram" : "stream"} socket`, async () => {
+      const path = freePath();
+      await leaveStale(path, datagram);
+      await using server = open(kind, path);
+      server.serveForever();
+      await assertEchoes(kind, server);
+    });
+  }
+
+  for (const other of UNIX) {
+    test(`${kind.name} refuses the path of a live ${other.name}`, async () => {
+      const path = freePath();
+      await using live = open(other, path);
+      live.serveForever();
+      assertThrows(() => open(kind, path), Deno.errors.AddrInUse, path);
+      await assertEchoes(other, live);
+    });
+  }
+
+  test(`${kind.name} refuses a regular file, a folder and symbolic links`, async () => {
+    const file = freePath();
+    await Deno.writeTextFile(file, "precious");
+    const folder = freePath();
+    await Deno.mkdir(folder);
+    const stale = freePath();
+    await leaveStale(stale, false);
+    for (const target of [file, folder, stale, freePath()]) {
+      const link = freePath();
+      await Deno.symlink(target, link);
+      assertThrows(() => open(kind, link), Deno.errors.AddrInUse, link);
+      assertEquals(await Deno.readLink(link), target);
+    }
+    for (const path of [file, folder]) {
+      assertThrows(() => open(kind, path), Deno.errors.AddrInUse, path);
+    }
+    assertEquals(await Deno.readTextFile(file), "precious");
+  });
+
+  test(`${kind.name} removes its own path on close`, async () => {
+    const path = freePath();
+    const server = open(kind, path);
+    assert(await exists(path));
+    await server.serverClose();
+    assertEquals(await exists(path), false);
+  });
+
+  test(`${kind.name} leaves a successor's path alone`, async () => {
+    const path = freePath();
+    const first = open(kind, path);
+    await Deno.remove(path);
+    await pause(5); // the new file may get the same inode
+    await using successor = open(kind, path);
+    successor.serveForever();
+    await first.serverClose();
+    assert((await Deno.lstat(path)).isSocket);
+    await assertEchoes(kind, successor);
+  });
+
+  test(`${kind.name} leaves a file alone that took the place of its socket`, async () => {
+    const path = freePath();
+    const server = open(kind, path);
+    await Deno.remove(path);
+    await pause(5);
+    await Deno.writeTextFile(path, "precious");
+    await server.serverClose();
+    assertEquals(await Deno.readTextFile(path), "precious");
+  });
+
+  test(`${kind.name} closes when its path was removed already`, async () => {
+    const path = freePath();
+    const server = open(kind, path);
+    await Deno.remove(path);
+    await server.serverClose();
+  });
+
+  test(`${kind.name} finds a relative path again after a change of the working directory`, async () => {
+    const before = Deno.cwd();
+    const folder = freePath();
+    await Deno.mkdir(folder);
+    try {
+      Deno.chdir(folder);
+      const server = open(kind, "relative");
+      assert(await exists(`${folder}/relative`));
+      Deno.chdir("/");
+      assert(server.fileno() > 2);
+      await server.serverClose();
+      assertEquals(await exists(`${folder}/relative`), false);
+    } finally {
+      Deno.chdir(before);
+    }
+  });
+
+  test(`${kind.name} takes an abstract name`, async () => {
+    const path = `\0socketserver-${crypto.randomUUID()}`;
+    const server = open(kind, path);
+    const served = server.serveForever();
+    assertEquals(server.serverAddress.transport.startsWith("unix"), true);
+    assert(server.fileno() > 2);
+    assertThrows(() => open(kind, path), Deno.errors.AddrInUse);
+    await assertEchoes(kind, server);
+    await server.serverClose();
+    await served;
+    const again = open(kind, path);
+    await again.serverClose();
+  }, { ignore: Deno.build.os !== "linux" });
+
+  test(`${kind.name} takes the longest path, 107 bytes`, async () => {
+    const start = freePath();
+    const path = start + "x".repeat(107 - start.length);
+    await using server = open(kind, path);
+    server.serveForever();
+    await assertEchoes(kind, server);
+  }, { ignore: Deno.build.os !== "linux" });
+}
+
+test("UnixStreamServer refuses connections once it is closed", async () => {
+  const path = freePath();
+  const server = open(kinds.unix, path);
+  await server.serverClose();
+  await assertRejects(() => Deno.connect({ transport: "unix", path }));
+});
