@@ -6,6 +6,9 @@
  * @module
  */
 
+/** A timer of more would fire at once. */
+export const MAX_TIMEOUT_MS: number = 2 ** 31 - 1;
+
 /** Calls back once an operation has been pending for `timeout` ms. */
 export class IdleTimer {
   readonly timeout: number;

@@ -11,8 +11,8 @@ import {
 } from "./errors.ts";
 import { drain, release } from "./_internal.ts";
 import { endsWith, indexOf } from "./_bytes.ts";
-import { IdleTimer } from "./_idle_timer.ts";
-import { assertPositiveInteger } from "../workers/_validate.ts";
+import { IdleTimer, MAX_TIMEOUT_MS } from "./_idle_timer.ts";
+import { assertInteger, assertPositiveInteger } from "../workers/_validate.ts";
 
 const NEWLINE = Uint8Array.of(10);
 const CARRIAGE_RETURN = 13;
@@ -123,7 +123,7 @@ export class BufferedReader {
     this.#bufferSize = bufferSize;
     this.#maxLineLength = maxLineLength;
     if (timeout !== null) {
-      assertPositiveInteger("timeout", timeout);
+      assertInteger("timeout", timeout, 1, MAX_TIMEOUT_MS);
       this.#timer = new IdleTimer(timeout, () => this.#timeOut());
     }
   }

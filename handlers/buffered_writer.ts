@@ -4,9 +4,9 @@
  * @module
  */
 
-import { assertInteger, assertPositiveInteger } from "../workers/_validate.ts";
+import { assertInteger } from "../workers/_validate.ts";
 import { release } from "./_internal.ts";
-import { IdleTimer } from "./_idle_timer.ts";
+import { IdleTimer, MAX_TIMEOUT_MS } from "./_idle_timer.ts";
 import { RequestTimeoutError } from "./errors.ts";
 
 const EMPTY = new Uint8Array(0);
@@ -71,7 +71,7 @@ export class BufferedWriter {
   #queued = 0;
   #last: Promise<number> | null = null;
   #timer: IdleTimer | null = null;
-  #failure: Error | null = null;
+  #failure: { error: unknown } | null = null;
   #giveUp: ((error: Error) => void) | null = null;
 
   /**
@@ -87,13 +87,14 @@ export class BufferedWriter {
     this.#sink = sink;
     this.#bufferSize = bufferSize;
     if (timeout !== null) {
-      assertPositiveInteger("timeout", timeout);
+      assertInteger("timeout", timeout, 1, MAX_TIMEOUT_MS);
       this.#timer = new IdleTimer(timeout, () => this.#timeOut());
     }
   }
 
   /**
    * Writes all of `data`. Bytes must not be changed until the promise settles.
+   * Once a write has failed, all later ones fail with its error.
    *
    * @param data A text, sent as UTF-8, or bytes.
    * @returns The number of bytes, always all of them.
@@ -161,6 +162,8 @@ export class BufferedWriter {
 
   async #sendAll(bytes: Uint8Array): Promise<number> {
     try {
+      // What follows bytes that were lost would be taken for something else
+      if (this.#failure !== null) throw this.#failure.error;
       let sent = 0;
       while (sent < bytes.length) {
         const rest = sent === 0 ? bytes : bytes.subarray(sent);
@@ -169,6 +172,9 @@ export class BufferedWriter {
           : this.#writeInTime(rest));
       }
       return bytes.length;
+    } catch (error) {
+      this.#failure ??= { error };
+      throw error;
     } finally {
       if (--this.#queued === 0) this.#last = null;
     }
@@ -179,7 +185,6 @@ export class BufferedWriter {
    * cancelled: that is left pending until the connection is closed.
    */
   async #writeInTime(bytes: Uint8Array): Promise<number> {
-    if (this.#failure !== null) throw this.#failure;
     this.#timer!.begin();
     try {
       return await new Promise<number>((resolve, reject) => {
@@ -193,10 +198,11 @@ export class BufferedWriter {
 
   #timeOut(): void {
     const { timeout } = this.#timer!;
-    this.#failure = new RequestTimeoutError(
-      `Cannot write: the client took nothing for ${timeout} ms`,
-      timeout,
+    this.#giveUp?.(
+      new RequestTimeoutError(
+        `Cannot write: the client took nothing for ${timeout} ms`,
+        timeout,
+      ),
     );
-    this.#giveUp?.(this.#failure);
   }
 }

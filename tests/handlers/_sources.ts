@@ -1,0 +1,107 @@
+/** Sources, sinks and dice for the tests of readers and writers. */
+
+import type { ReaderSource, WriterSink } from "../../mod.ts";
+
+/** Numbers that are the same for the same seed (mulberry32). */
+export class Dice {
+  #state: number;
+
+  constructor(readonly seed: number) {
+    this.#state = seed;
+  }
+
+  /** An integer of 0 or more, below `limit`. */
+  below(limit: number): number {
+    this.#state = (this.#state + 0x6d2b79f5) | 0;
+    let t = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) % limit;
+  }
+
+  /** One of some values. */
+  pick<T>(values: readonly T[]): T {
+    return values[this.below(values.length)]!;
+  }
+}
+
+/** Runs `run` with dice of many seeds; a failure tells its seed. */
+export async function forSeeds(
+  count: number,
+  run: (dice: Dice) => Promise<void>,
+): Promise<void> {
+  const first = Number(Deno.env.get("FUZZ_SEED") ?? Date.now() % 1e9);
+  for (let seed = first; seed < first + count; seed++) {
+    try {
+      await run(new Dice(seed));
+    } catch (cause) {
+      throw new Error(`Failed with FUZZ_SEED=${seed}: ${cause}`, { cause });
+    }
+  }
+}
+
+/** Gives bytes in chunks of random sizes. */
+export class ChunkySource implements ReaderSource {
+  #rest: Uint8Array;
+  #dice: Dice;
+  #largest: number;
+
+  constructor(bytes: Uint8Array, dice: Dice, largest: number) {
+    this.#rest = bytes;
+    this.#dice = dice;
+    this.#largest = largest;
+  }
+
+  async read(into: Uint8Array): Promise<number | null> {
+    if (this.#dice.below(3) === 0) await null;
+    if (this.#rest.length === 0) return null;
+    const size = 1 + this.#dice.below(this.#largest);
+    const count = Math.min(into.length, size, this.#rest.length);
+    into.set(this.#rest.subarray(0, count));
+    this.#rest = this.#rest.subarray(count);
+    return count;
+  }
+}
+
+/** Gives what it is told to, when it is told to; like a connection. */
+export class ManualSource implements ReaderSource {
+  #queue: (Uint8Array | null)[] = [];
+  #waiting: (() => void) | null = null;
+  reads = 0;
+
+  push(text: string | null): void {
+    this.#queue.push(text === null ? null : new TextEncoder().encode(text));
+    this.#waiting?.();
+  }
+
+  async read(into: Uint8Array): Promise<number | null> {
+    this.reads++;
+    if (this.#queue.length === 0) {
+      await new Promise<void>((resolve) => this.#waiting = resolve);
+    }
+    const bytes = this.#queue.shift() ?? null;
+    if (bytes === null) return null;
+    into.set(bytes);
+    return bytes.length;
+  }
+}
+
+/** Takes random parts of what it gets. */
+export class ChunkySink implements WriterSink {
+  readonly taken: number[] = [];
+  #dice: Dice;
+  #busy = false;
+
+  constructor(dice: Dice) {
+    this.#dice = dice;
+  }
+
+  async write(bytes: Uint8Array): Promise<number> {
+    if (this.#busy) throw new Error("Two writes at a time");
+    this.#busy = true;
+    if (this.#dice.below(2) === 0) await null;
+    const count = 1 + this.#dice.below(bytes.length);
+    this.taken.push(...bytes.subarray(0, count));
+    this.#busy = false;
+    return count;
+  }
+}

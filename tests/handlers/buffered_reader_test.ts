@@ -1,0 +1,229 @@
+import {
+  assert,
+  assertEquals,
+  assertLessOrEqual,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import {
+  BufferedReader,
+  IncompleteReadError,
+  LineTooLongError,
+  RequestTimeoutError,
+} from "../../mod.ts";
+import { drain, release } from "../../handlers/_internal.ts";
+import { pause } from "../servers/_support.ts";
+import { ManualSource } from "./_sources.ts";
+
+const encoder = new TextEncoder();
+
+function over(text: string, maxLineLength = 100): BufferedReader {
+  return BufferedReader.from(encoder.encode(text), { maxLineLength });
+}
+
+Deno.test("BufferedReader iterates over lines of either end, the last without one too", async () => {
+  const lines = await Array.fromAsync(over("a\r\n\nb\rc\nlast"));
+  assertEquals(lines, ["a", "", "b\rc", "last"]);
+});
+
+Deno.test("BufferedReader.readLine() decodes UTF-8 across chunks and replaces what is none", async () => {
+  const source = new ManualSource();
+  const reader = new BufferedReader(source);
+  const line = reader.readLine();
+  const bytes = encoder.encode("\ufeffgrüße €\n");
+  for (const byte of bytes) {
+    source.push("");
+    void byte;
+  }
+  source.push("\ufeffgrüße €\n");
+  assertEquals(await line, "\ufeffgrüße €");
+  const odd = BufferedReader.from(new Uint8Array([0xff, 97, 10]));
+  assertEquals(await odd.readLine(), "\ufffda");
+});
+
+Deno.test("BufferedReader: a line of maxLineLength passes, one byte more does not", async () => {
+  for (const end of ["\n", "\r\n", ""]) {
+    assertEquals(await over(`12345${end}`, 5).readLine(), "12345");
+    const error = await assertRejects(
+      () => over(`123456${end}`, 5).readLine(),
+      LineTooLongError,
+    );
+    assertEquals(error.maxLineLength, 5);
+  }
+});
+
+Deno.test("BufferedReader goes on behind a line that was too long", async () => {
+  const reader = over("123456\nok\nmuch, much too long;next;", 5);
+  await assertRejects(() => reader.readLine(), LineTooLongError);
+  assertEquals(await reader.readLine(), "ok");
+  await assertRejects(() => reader.readUntil(";"), LineTooLongError);
+  assertEquals(await reader.readUntil(";"), encoder.encode("next;"));
+});
+
+Deno.test("BufferedReader holds little of an endless line", async () => {
+  let left = 512;
+  let largest = 0;
+  const reader = new BufferedReader({
+    read(into) {
+      largest = Math.max(largest, into.buffer.byteLength);
+      if (--left < 0) {
+        into.set(encoder.encode("\nok\n"));
+        return Promise.resolve(left < -1 ? null : 4);
+      }
+      into.fill(120);
+      return Promise.resolve(into.length);
+    },
+  }, { maxLineLength: 65_536 });
+  await assertRejects(() => reader.readLine(), LineTooLongError);
+  assertEquals(await reader.readLine(), "ok");
+  assertLessOrEqual(largest, 4 * 65_536);
+});
+
+Deno.test("BufferedReader tells what had come before the data ended", async () => {
+  const exact = await assertRejects(
+    () => over("abc").readExact(4),
+    IncompleteReadError,
+  );
+  assertEquals(exact.partial, encoder.encode("abc"));
+  const until = await assertRejects(
+    () => over("abc").readUntil(";"),
+    IncompleteReadError,
+  );
+  assertEquals(until.partial, encoder.encode("abc"));
+});
+
+Deno.test("BufferedReader refuses counts, delimiters and options that can't work", async () => {
+  for (const count of [-1, 1.5, NaN, Infinity]) {
+    await assertRejects(() => over("abc").readExact(count), RangeError);
+  }
+  await assertRejects(() => over("abc").readUntil(""), RangeError);
+  const source = new ManualSource();
+  for (
+    const options of [
+      { bufferSize: 0 },
+      { maxLineLength: 0 },
+      { timeout: 0 },
+      { timeout: -1 },
+      { timeout: 2 ** 31 },
+    ]
+  ) {
+    assertThrows(() => new BufferedReader(source, options), RangeError);
+  }
+});
+
+Deno.test("BufferedReader refuses a second read at a time, and the first goes on", async () => {
+  const source = new ManualSource();
+  const reader = new BufferedReader(source);
+  const line = reader.readLine();
+  await Promise.resolve();
+  await assertRejects(() => reader.readLine(), TypeError, "another read");
+  await assertRejects(() => reader.read(), TypeError, "another read");
+  source.push("first\n");
+  assertEquals(await line, "first");
+});
+
+Deno.test("BufferedReader.read(into) reads straight into it, and reads ahead never", async () => {
+  const source = new ManualSource();
+  const reader = new BufferedReader(source);
+  source.push("abc");
+  const into = new Uint8Array(10);
+  assertEquals(await reader.read(into), 3);
+  assertEquals(into.subarray(0, 3), encoder.encode("abc"));
+  assertEquals(source.reads, 1);
+});
+
+Deno.test("BufferedReader asks its source no more after the end", async () => {
+  const source = new ManualSource();
+  const reader = new BufferedReader(source);
+  source.push(null);
+  assertEquals(await reader.read(), null);
+  assertEquals(await reader.readLine(), null);
+  assertEquals(await reader.readAll(), new Uint8Array(0));
+  assertEquals(source.reads, 1);
+});
+
+Deno.test("BufferedReader passes errors of its source on", async () => {
+  const reader = new BufferedReader({
+    read: () => Promise.reject(new Deno.errors.ConnectionReset("gone")),
+  });
+  await assertRejects(() => reader.readLine(), Deno.errors.ConnectionReset);
+});
+
+Deno.test("BufferedReader times out, and later reads fail with the same error", async () => {
+  const source = new ManualSource();
+  const reader = new BufferedReader(source, { timeout: 20 });
+  source.push("part of a line");
+  const error = await assertRejects(
+    () => reader.readLine(),
+    RequestTimeoutError,
+  );
+  assertEquals(error.timeout, 20);
+  const again = await assertRejects(() => reader.readLine());
+  assertStrictEquals(again, error);
+  reader[release]();
+});
+
+Deno.test("BufferedReader counts its time-out from the last byte", async () => {
+  const source = new ManualSource();
+  const reader = new BufferedReader(source, { timeout: 80 });
+  const line = reader.readLine();
+  const begin = performance.now();
+  for (const character of "drip-fed\n") {
+    await pause(20);
+    source.push(character);
+  }
+  assertEquals(await line, "drip-fed");
+  assert(performance.now() - begin > 160);
+  await pause(120); // nobody waits for a byte: no time-out
+  source.push("next\n");
+  assertEquals(await reader.readLine(), "next");
+  reader[release]();
+});
+
+Deno.test("a drain ends a read that waits between requests", async () => {
+  const reader = new BufferedReader(new ManualSource());
+  const line = reader.readLine();
+  reader[drain]();
+  assertEquals(await line, null);
+  assertEquals(await reader.read(), null);
+  reader[release]();
+});
+
+Deno.test("a drain lets a request that has begun come to its end", async () => {
+  const source = new ManualSource();
+  const reader = new BufferedReader(source);
+  source.push("half ");
+  const line = reader.readLine();
+  await pause(5);
+  reader[drain]();
+  await pause(120);
+  source.push("and half\nnext");
+  assertEquals(await line, "half and half");
+  const next = reader.readLine();
+  await pause(120);
+  source.push(" too\n");
+  assertEquals(await next, "next too");
+  assertEquals(await reader.readLine(), null);
+  reader[release]();
+});
+
+Deno.test("a drain lets bytes in that are under way", async () => {
+  const source = new ManualSource();
+  const reader = new BufferedReader(source);
+  const line = reader.readLine();
+  reader[drain]();
+  await pause(5);
+  source.push("under way\n");
+  assertEquals(await line, "under way");
+  assertEquals(await reader.readLine(), null);
+  reader[release]();
+});
+
+Deno.test("a drain before the first read ends that in a moment", async () => {
+  const reader = new BufferedReader(new ManualSource(), { timeout: 5_000 });
+  reader[drain]();
+  assertEquals(await reader.readExact(0), new Uint8Array(0));
+  assertEquals(await reader.readLine(), null);
+  reader[release]();
+});

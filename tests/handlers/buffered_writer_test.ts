@@ -1,0 +1,152 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { BufferedWriter, RequestTimeoutError } from "../../mod.ts";
+import { release } from "../../handlers/_internal.ts";
+import { pause } from "../servers/_support.ts";
+import { ChunkySink, forSeeds } from "./_sources.ts";
+
+const encoder = new TextEncoder();
+const RUNS = 1_000;
+
+for (const timeout of [null, 10_000]) {
+  Deno.test(`BufferedWriter (timeout ${timeout}) keeps ${RUNS} runs of concurrent writes whole and in order`, async () => {
+    await forSeeds(RUNS, async (dice) => {
+      const sink = new ChunkySink(dice);
+      const bufferSize = dice.pick([0, 1, 7, 64, 1_000]);
+      const writer = new BufferedWriter(sink, { bufferSize, timeout });
+      const expected: number[] = [];
+      const pending: Promise<unknown>[] = [];
+      for (let i = 0; i < 20; i++) {
+        const length = dice.below(dice.pick([3, 20, 150]));
+        const bytes = new Uint8Array(length).map(() => dice.below(256));
+        expected.push(...bytes);
+        const counted = writer.write(bytes).then((n) =>
+          assertEquals(n, length)
+        );
+        pending.push(counted);
+        if (dice.below(5) === 0) pending.push(writer.flush());
+        if (dice.below(4) === 0) await counted;
+      }
+      await Promise.all(pending);
+      await writer.flush();
+      assertEquals(sink.taken, expected);
+      writer[release]();
+    });
+  });
+}
+
+/** Notes each write; takes all of it. */
+function notingWriter(bufferSize: number): [BufferedWriter, string[]] {
+  const writes: string[] = [];
+  const writer = new BufferedWriter({
+    write(bytes) {
+      writes.push(new TextDecoder().decode(bytes));
+      return Promise.resolve(bytes.length);
+    },
+  }, { bufferSize });
+  return [writer, writes];
+}
+
+Deno.test("BufferedWriter without a buffer sends every write at once", async () => {
+  const [writer, writes] = notingWriter(0);
+  assertEquals(await writer.write("one"), 3);
+  assertEquals(await writer.write("€"), 3);
+  assertEquals(await writer.write(encoder.encode("three")), 5);
+  assertEquals(writes, ["one", "€", "three"]);
+  assertEquals(await writer.write(""), 0);
+});
+
+Deno.test("BufferedWriter with a buffer gathers until it is full or flushed", async () => {
+  const [writer, writes] = notingWriter(8);
+  await writer.write("one");
+  await writer.write("two");
+  assertEquals(writes, []);
+  await writer.write("three");
+  assertEquals(writes, ["onetwo"]);
+  await writer.flush();
+  assertEquals(writes, ["onetwo", "three"]);
+  await writer.flush();
+  await writer.write("longer than the buffer");
+  assertEquals(writes, ["onetwo", "three", "longer than the buffer"]);
+});
+
+Deno.test("BufferedWriter with a buffer keeps a copy of what it holds", async () => {
+  const [writer, writes] = notingWriter(8);
+  const bytes = encoder.encode("abc");
+  await writer.write(bytes);
+  bytes.fill(120);
+  await writer.flush();
+  assertEquals(writes, ["abc"]);
+});
+
+Deno.test("BufferedWriter: flush() waits for writes that nobody awaited", async () => {
+  let sent = 0;
+  const writer = new BufferedWriter({
+    async write(bytes) {
+      await pause(5);
+      sent += bytes.length;
+      return bytes.length;
+    },
+  });
+  writer.write("one");
+  writer.write("two");
+  await writer.flush();
+  assertEquals(sent, 6);
+});
+
+Deno.test("BufferedWriter: after a failure every write fails, nothing follows the gap", async () => {
+  let calls = 0;
+  const writer = new BufferedWriter({
+    write(bytes) {
+      calls++;
+      return calls === 1
+        ? Promise.resolve(1)
+        : calls === 2
+        ? Promise.reject(new Deno.errors.BrokenPipe("gone"))
+        : Promise.resolve(bytes.length);
+    },
+  });
+  const results = await Promise.allSettled([
+    writer.write("first"),
+    writer.write("second"),
+    writer.write("third"),
+  ]);
+  assertEquals(results.map(({ status }) => status), Array(3).fill("rejected"));
+  await assertRejects(() => writer.write("later"), Deno.errors.BrokenPipe);
+  assertEquals(calls, 2);
+});
+
+Deno.test("BufferedWriter times out from the last byte taken, and later writes fail", async () => {
+  let taken = 0;
+  const stuck = Promise.withResolvers<number>();
+  const writer = new BufferedWriter({
+    async write() {
+      if (taken === 6) return await stuck.promise;
+      await pause(20);
+      taken++;
+      return 1;
+    },
+  }, { timeout: 60 });
+  const error = await assertRejects(
+    () => writer.write("longer than six"),
+    RequestTimeoutError,
+  );
+  assertEquals([taken, error.timeout], [6, 60]);
+  await assertRejects(() => writer.write("x"), RequestTimeoutError);
+  stuck.resolve(1);
+  writer[release]();
+});
+
+Deno.test("BufferedWriter refuses options that can't work", () => {
+  const sink = { write: () => Promise.resolve(1) };
+  for (
+    const options of [
+      { bufferSize: -1 },
+      { bufferSize: 1.5 },
+      { timeout: 0 },
+      { timeout: 2 ** 31 },
+    ]
+  ) {
+    assertThrows(() => new BufferedWriter(sink, options), RangeError);
+  }
+  assert(new BufferedWriter(sink) instanceof BufferedWriter);
+});
