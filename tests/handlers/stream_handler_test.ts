@@ -1,0 +1,201 @@
+/** Settings and time-outs of handlers on real connections. */
+
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import {
+  BaseRequestHandler,
+  RequestTimeoutError,
+  StreamRequestHandler,
+  TCPServer,
+} from "../../mod.ts";
+import {
+  collectErrors,
+  dial,
+  pause,
+  readToEnd,
+  STREAMS,
+  test,
+  testEach,
+  until,
+  within,
+  writeAll,
+} from "../servers/_support.ts";
+
+class Impatient extends StreamRequestHandler<unknown[]> {
+  override timeout = 60;
+
+  override async handle(): Promise<void> {
+    try {
+      for await (const line of this.rfile) this.server.context.push(line);
+    } catch (error) {
+      this.server.context.push(error);
+      this.server.context.push(
+        await this.rfile.read().catch((later) => later === error),
+      );
+      await this.wfile.write("too slow\n");
+      throw error;
+    }
+  }
+}
+
+testEach(
+  STREAMS,
+  "timeout: an idle client gets an answer and the end, later reads fail",
+  async (kind) => {
+    const context: unknown[] = [];
+    await using server = kind.open(Impatient, { context });
+    const errors = collectErrors(server);
+    server.serveForever();
+    using conn = await dial(server);
+    await writeAll(conn, "in time\n");
+    assertEquals(await within(2_000, "the end", readToEnd(conn)), "too slow\n");
+    assertEquals(context[0], "in time");
+    assertInstanceOf(context[1], RequestTimeoutError);
+    assertEquals(context[2], true);
+    assertEquals(errors, [context[1]]);
+    const { timeouts, errors: faults } = await server.stats();
+    assertEquals([timeouts, faults], [1, 0]);
+  },
+);
+
+testEach(STREAMS, "timeout counts from the last byte", async (kind) => {
+  const context: unknown[] = [];
+  await using server = kind.open(Impatient, { context });
+  server.serveForever();
+  using conn = await dial(server);
+  for (const character of "slow, but\n") {
+    await writeAll(conn, character);
+    await pause(15);
+  }
+  await conn.closeWrite();
+  assertEquals(await readToEnd(conn), "");
+  assertEquals(context, ["slow, but"]);
+});
+
+class ImpatientWriter extends StreamRequestHandler {
+  override timeout = 60;
+
+  override async handle(): Promise<void> {
+    for (;;) await this.wfile.write(new Uint8Array(1024 * 1024));
+  }
+}
+
+testEach(
+  STREAMS,
+  "timeout ends a write to a client that never reads",
+  async (kind) => {
+    await using server = kind.open(ImpatientWriter);
+    const errors = collectErrors(server);
+    server.serveForever();
+    using _deaf = await dial(server);
+    await until(() => errors.length > 0, "the time-out");
+    assertInstanceOf(errors[0], RequestTimeoutError);
+    assertEquals((await server.stats()).timeouts, 1);
+    await until(async () => (await server.stats()).open === 0, "the end");
+    assertEquals(errors.length, 1);
+  },
+);
+
+class Buffered extends StreamRequestHandler {
+  override wbufsize = -1;
+  override rbufsize = 0;
+  override disableNagleAlgorithm = true;
+  override maxLineLength = 10;
+
+  override async handle(): Promise<void> {
+    assertEquals(this.connection, this.request);
+    const line = await this.rfile.readLine();
+    await this.wfile.write(`${line} is held`);
+    const rest = new Uint8Array(100);
+    // Nothing was read ahead: the connection itself has what follows
+    const n = await this.connection.read(rest);
+    await this.wfile.write(`, then ${n} bytes`);
+  }
+}
+
+testEach(
+  STREAMS,
+  "rbufsize 0 reads nothing ahead, wbufsize holds until finish()",
+  async (kind) => {
+    await using server = kind.open(Buffered);
+    server.serveForever();
+    using conn = await dial(server);
+    await writeAll(conn, "line\nand six");
+    assertEquals(await readToEnd(conn), "line is held, then 7 bytes");
+  },
+);
+
+const calls: string[] = [];
+
+class Ordered extends BaseRequestHandler<Deno.Conn> {
+  override async setup(): Promise<void> {
+    await pause(2);
+    calls.push("setup");
+  }
+  override async handle(): Promise<void> {
+    await pause(2);
+    calls.push("handle");
+  }
+  override finish(): void {
+    calls.push("finish");
+  }
+}
+
+class OrderedServer extends TCPServer {
+  override verifyRequest(): boolean {
+    calls.push("verifyRequest");
+    return true;
+  }
+  override async processRequest(
+    ...args: Parameters<TCPServer["processRequest"]>
+  ): Promise<void> {
+    calls.push("processRequest");
+    await super.processRequest(...args);
+  }
+  override finishRequest(
+    ...args: Parameters<TCPServer["finishRequest"]>
+  ): Promise<void> {
+    calls.push("finishRequest");
+    return super.finishRequest(...args);
+  }
+  override shutdownRequest(request: Deno.TcpConn): void | Promise<void> {
+    calls.push("shutdownRequest");
+    return super.shutdownRequest(request);
+  }
+  override closeRequest(request: Deno.TcpConn): void | Promise<void> {
+    calls.push("closeRequest");
+    return super.closeRequest(request);
+  }
+}
+
+test("hooks and handler methods are called in Python's order", async () => {
+  await using server = new OrderedServer({ port: 0 }, Ordered);
+  server.serveForever();
+  using conn = await dial(server);
+  assertEquals(await readToEnd(conn), "");
+  assertEquals(calls, [
+    "verifyRequest",
+    "processRequest",
+    "finishRequest",
+    "setup",
+    "handle",
+    "finish",
+    "shutdownRequest",
+    "closeRequest",
+  ]);
+});
+
+class SignalUser extends BaseRequestHandler<Deno.Conn, AbortSignal[]> {
+  override handle(): void {
+    assert(this.signal === this.signal);
+    this.server.context.push(this.signal);
+  }
+}
+
+test("signal is not aborted by the end of a request", async () => {
+  const context: AbortSignal[] = [];
+  await using server = new TCPServer({ port: 0 }, SignalUser, { context });
+  server.serveForever();
+  using conn = await dial(server);
+  assertEquals(await readToEnd(conn), "");
+  assertEquals(context.map(({ aborted }) => aborted), [false]);
+});
