@@ -35,6 +35,28 @@ async function queueUp(
   return waits;
 }
 
+Deno.test("Condition: tasks of one event loop keep each other out", async () => {
+  const condition = new Condition();
+  let inside = 0;
+  let ready = false;
+  async function wait(): Promise<boolean> {
+    using _held = await condition.hold();
+    const value = await condition.waitFor(() => ready);
+    assertEquals(++inside, 1);
+    await Promise.resolve();
+    inside--;
+    return value;
+  }
+  const waits = [wait(), wait(), wait()];
+  {
+    using _held = await condition.hold();
+    await Promise.resolve();
+    ready = true;
+    condition.notifyAll();
+  }
+  assertEquals(await Promise.all(waits), [true, true, true]);
+});
+
 testTeams(
   "Condition: notify(3) then notify(5) wake exactly 3, then the other 2, in their order",
   5,
