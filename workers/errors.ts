@@ -103,6 +103,48 @@ export class RunnerExitError extends SocketServerError {
   }
 }
 
+/**
+ * Thrown for tasks that are given to a pool that was shut down, and for those
+ * that it could not do any more.
+ *
+ * @example Usage
+ * ```ts
+ * import { PoolClosedError, ThreadPool } from "@socketserver/socketserver";
+ * import { assertRejects } from "@std/assert";
+ *
+ * const pool = new ThreadPool({ module: "file:///tasks.ts" });
+ * await pool.shutdown();
+ * await assertRejects(() => pool.submit("add", 1, 2), PoolClosedError);
+ * ```
+ */
+export class PoolClosedError extends SocketServerError {
+  /** The name of the error's class. */
+  override name = "PoolClosedError";
+}
+
+/**
+ * Thrown for tasks that are given to a pool in which as many wait already as
+ * its `maxQueue` allows.
+ *
+ * @example Usage
+ * ```ts
+ * import { PoolFullError, ThreadPool } from "@socketserver/socketserver";
+ * import { assertRejects } from "@std/assert";
+ *
+ * await using pool = new ThreadPool({
+ *   module: "data:text/javascript,export function nothing() {}",
+ *   maxQueue: 1,
+ * });
+ * const first = pool.submit("nothing");
+ * await assertRejects(() => pool.submit("nothing"), PoolFullError);
+ * await first;
+ * ```
+ */
+export class PoolFullError extends SocketServerError {
+  /** The name of the error's class. */
+  override name = "PoolFullError";
+}
+
 /** The parts of an error that cross from one runner to another. */
 export interface RemoteErrorInit {
   /** The name of what was thrown, `"TypeError"` for one. */
