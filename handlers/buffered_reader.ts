@@ -411,7 +411,11 @@ export class BufferedReader {
   #space(): Uint8Array {
     if (this.#start === this.#end) this.#start = this.#end = 0;
     if (this.#end === this.#buffer.length) this.#makeRoom();
-    return this.#end === 0 ? this.#buffer : this.#buffer.subarray(this.#end);
+    // A buffer of one byte asks for no reading ahead, however long the line
+    const stop = this.#bufferSize === 1 ? this.#end + 1 : this.#buffer.length;
+    return this.#end === 0 && stop === this.#buffer.length
+      ? this.#buffer
+      : this.#buffer.subarray(this.#end, stop);
   }
 
   #makeRoom(): void {
