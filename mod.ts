@@ -48,10 +48,45 @@ export {
 } from "./server/addresses.ts";
 export * from "./server/base_server.ts";
 export * from "./server/errors.ts";
+export * from "./server/forking_mix_in.ts";
+export * from "./server/forking_tcp_server.ts";
+export * from "./server/forking_udp_server.ts";
+export * from "./server/forking_unix_datagram_server.ts";
+export * from "./server/forking_unix_stream_server.ts";
 export * from "./server/listener_acceptor.ts";
-export type { DatagramServerOptions, ServerOptions } from "./server/options.ts";
+export type {
+  DatagramServerOptions,
+  Dispatch,
+  ReplicaOptions,
+  ServerOptions,
+} from "./server/options.ts";
+export type {
+  ReplicaClass,
+  ReplicaServer,
+  ServerClass,
+} from "./server/replica_class.ts";
 export * from "./server/tcp_server.ts";
+export * from "./server/threading_mix_in.ts";
+export * from "./server/threading_tcp_server.ts";
+export * from "./server/threading_udp_server.ts";
+export * from "./server/threading_unix_datagram_server.ts";
+export * from "./server/threading_unix_stream_server.ts";
 export * from "./server/udp_server.ts";
 export * from "./server/unix_datagram_server.ts";
 export * from "./server/unix_stream_server.ts";
+export * from "./workers/activity.ts";
+export * from "./workers/barrier.ts";
+export * from "./workers/bounded_semaphore.ts";
+export * from "./workers/condition.ts";
+export * from "./workers/current_thread.ts";
 export * from "./workers/errors.ts";
+export * from "./workers/except_hook.ts";
+export * from "./workers/lock.ts";
+export * from "./workers/process.ts";
+export * from "./workers/rlock.ts";
+export * from "./workers/semaphore.ts";
+export * from "./workers/shared_queue.ts";
+export * from "./workers/thread.ts";
+export * from "./workers/thread_event.ts";
+export * from "./workers/timer.ts";
+export * from "./workers/wait_options.ts";

@@ -30,6 +30,9 @@ const PATTERN = makePattern();
  * ```
  */
 export class ChargenHandler extends RequestHandler {
+  /** Where replicas find this class. */
+  static readonly module: string = import.meta.url;
+
   /** Sends lines of 72 characters, each shifted by one. */
   override async handle(): Promise<void> {
     if ("packet" in this.request) {

@@ -22,6 +22,9 @@ import { RequestHandler } from "./request_handler.ts";
  * ```
  */
 export class DaytimeHandler extends RequestHandler {
+  /** Where replicas find this class. */
+  static readonly module: string = import.meta.url;
+
   /** Sends one line. */
   override async handle(): Promise<void> {
     await this.wfile.write(`${new Date().toISOString()}\r\n`);

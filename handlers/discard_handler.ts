@@ -25,6 +25,9 @@ const BUFFER_SIZE = 65_536;
  * ```
  */
 export class DiscardHandler extends RequestHandler {
+  /** Where replicas find this class. */
+  static readonly module: string = import.meta.url;
+
   /** Reads until the client ends. */
   override async handle(): Promise<void> {
     const buffer = new Uint8Array(BUFFER_SIZE);

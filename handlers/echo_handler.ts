@@ -25,6 +25,9 @@ const BUFFER_SIZE = 65_536;
  * ```
  */
 export class EchoHandler extends RequestHandler {
+  /** Where replicas find this class. */
+  static readonly module: string = import.meta.url;
+
   /** Sends back every byte until the client ends, or the packet. */
   override async handle(): Promise<void> {
     const { request, rfile, wfile } = this;

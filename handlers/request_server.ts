@@ -22,6 +22,12 @@ export interface ServerStats {
   acceptErrors: number;
   /** Replies dropped because the client has no address to send to. */
   dropped: number;
+  /** How the replicas get their requests, where there are replicas. */
+  dispatch?: "shard" | "relay" | "isolate";
+  /** How many replicas there are at this moment. */
+  workers?: number;
+  /** How many replicas were replaced because they ended or did not answer. */
+  restarts?: number;
 }
 
 /**

@@ -40,6 +40,9 @@ const INTEGER_REGEXP = /^[+-]?\d+$/;
  * ```
  */
 export class SumHandler extends RequestHandler {
+  /** Where replicas find this class. */
+  static readonly module: string = import.meta.url;
+
   /** Answers line by line. */
   override async handle(): Promise<void> {
     for (let answer; (answer = await this.#answerLine()) !== null;) {

@@ -1,47 +1,71 @@
 /**
- * What a server lets its replicas, and the mix-ins that make them, do to it;
- * not for users, who override other methods.
+ * What a server and its replicas let each other do; not for users, who override
+ * other methods.
  *
  * @module
  */
 
-import type { ServerOptions } from "./options.ts";
+import type { ServerStats } from "../handlers/request_server.ts";
 import type { DrainReport } from "./base_server.ts";
 
 /** Called by the constructor before the address is bound. */
 export const prepare: unique symbol = Symbol("prepare");
 /** The replicas of a server that has some. */
 export const crew: unique symbol = Symbol("crew");
+/** What a replica has of the server that it is a replica of. */
+export const home: unique symbol = Symbol("home");
 /** Serves a request that another part of the server has accepted. */
 export const serveRelayed: unique symbol = Symbol("serveRelayed");
 /** Ends the serving with an error. */
 export const failServing: unique symbol = Symbol("failServing");
-/** Ends the serving of this very object, in a replica as well. */
+/** Ends the serving of this very object. */
 export const endServing: unique symbol = Symbol("endServing");
-/** Is told of the requests that this very object accepts. */
-export const observer: unique symbol = Symbol("observer");
-/** Opens a TCP listener with further options. */
-export const listen: unique symbol = Symbol("listen");
+/** Gives an error to the hook. */
+export const report: unique symbol = Symbol("report");
+/** The counts of this very object. */
+export const ownStats: unique symbol = Symbol("ownStats");
 
-/** Is told of requests. */
-export interface RequestObserver {
-  opened(request: unknown, clientAddress: Deno.Addr): void;
-  closed(request: unknown): void;
+/** Opens a listener, with options that Deno's types don't know. */
+export type OpenListener = (
+  address: Deno.NetAddr,
+  sharing: { reusePort?: true; loadBalanced?: true },
+) => Deno.TcpListener;
+
+/** Opens the listener of a TCP port that several listen on. */
+export interface PortSharing {
+  open(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener;
 }
 
 /** The replicas of a server, as the server uses them. */
-export interface Crew {
+export interface Crew extends PortSharing {
   /** Most requests that they can have at once. */
   readonly limit: number;
   /** The server begins to serve: for ever, or one request. */
   start(forever: boolean): Promise<void>;
   /** The server takes no more requests for now. */
   pause(): Promise<void>;
-  /** The server closes: what is queued goes to the replicas. */
-  takeQueued(): Promise<void>;
+  /** Has a replica serve a request that the server has accepted. */
+  process(request: unknown, clientAddress: Deno.Addr): Promise<void>;
+  /** The server closes: what is queued is for itself to accept. */
+  takeQueued(): void;
   /** The server has closed its socket: the replicas end by `deadline`. */
   finish(deadline: number): Promise<DrainReport>;
+  /** Puts a new replica in the place of each, one after the other. */
+  recycle(): Promise<void>;
+  /** The counts of the server and its replicas together. */
+  stats(own: ServerStats): Promise<ServerStats>;
 }
 
-/** What {@linkcode prepare} is given. */
-export type PrepareOptions = ServerOptions<unknown>;
+/** What a replica has of the server that it is a replica of. */
+export interface Home extends PortSharing {
+  /** Whether the replica accepts requests by itself. */
+  readonly listens: boolean;
+  /** Ends the serving of the whole server. */
+  shutdown(): Promise<void>;
+  /** The counts of the whole server. */
+  stats(): Promise<ServerStats>;
+  /** The replica has accepted a request. */
+  opened(request: unknown, clientAddress: Deno.Addr): void;
+  /** A request that the replica has accepted has ended. */
+  closed(request: unknown): void;
+}

@@ -7,6 +7,8 @@
 import type { DatagramSocket } from "../handlers/datagram_request.ts";
 
 const MAX_UDP_PAYLOAD = 65_507;
+/** What the kernel delivers by default. */
+const MAX_UNIX_PAYLOAD = 212_960;
 
 /** A socket that packets are taken from and sent from. */
 export interface PacketSocket extends DatagramSocket {
@@ -54,6 +56,11 @@ export class UdpSocket implements PacketSocket {
   unref(): void {
     this.#socket.unref();
   }
+}
+
+/** The most that a packet to or from this address can carry. */
+export function maxPayload(address: Deno.Addr): number {
+  return address.transport === "udp" ? MAX_UDP_PAYLOAD : MAX_UNIX_PAYLOAD;
 }
 
 /** The error for a packet that no socket of its kind can carry. */

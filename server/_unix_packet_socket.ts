@@ -7,12 +7,12 @@
 import { IdleTimer } from "../handlers/_idle_timer.ts";
 import {
   type DatagramConn,
+  maxPayload,
   type PacketSocket,
   packetTooLong,
 } from "./_packet_socket.ts";
 import { removeSocketFile, takeUnixPath } from "./_unix_path.ts";
 
-const MAX_PAYLOAD = 212_960;
 /** How long one client may leave a reply unread before it is given up. */
 const STALL_MS = 1_000;
 
@@ -84,8 +84,9 @@ export class UnixPacketSocket implements PacketSocket {
       this.#dropped++;
       return Promise.resolve(0);
     }
-    if (packet.length > MAX_PAYLOAD) {
-      return Promise.reject(packetTooLong(packet.length, MAX_PAYLOAD));
+    const limit = maxPayload(this.addr);
+    if (packet.length > limit) {
+      return Promise.reject(packetTooLong(packet.length, limit));
     }
     return new Promise((resolve, reject) => {
       this.#replies.push({ packet, address, resolve, reject });

@@ -19,9 +19,11 @@ import {
   crew,
   endServing,
   failServing,
-  observer,
+  type Home,
+  home,
+  ownStats,
   prepare,
-  type RequestObserver,
+  report,
   serveRelayed,
 } from "./_internal.ts";
 import { findDescriptor } from "./_fileno.ts";
@@ -101,7 +103,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
   /** @ignore */
   [crew]: Crew | null = null;
   /** @ignore */
-  [observer]: RequestObserver | null = null;
+  [home]: Home | null = null;
 
   #loop: AcceptLoop<R>;
   #open: OpenRequests<R> = new OpenRequests();
@@ -160,7 +162,8 @@ export abstract class BaseServer<R = unknown, C = unknown>
       failed: (error, first) => void this.#acceptFailed(error, first),
     });
     this[prepare](options);
-    if (options.bindAndActivate ?? true) this.#bindAndActivate();
+    const binds = options.bindAndActivate ?? true;
+    if (this[home]?.listens ?? binds) this.#bindAndActivate();
     this.#signal = options.signal;
     this.#signal?.addEventListener("abort", this.#onAbort);
   }
@@ -219,7 +222,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @returns A promise that settles when no more requests are taken.
    */
   shutdown(): Promise<void> {
-    return this[endServing]();
+    return this[home] === null ? this[endServing]() : this[home].shutdown();
   }
 
   /**
@@ -259,8 +262,9 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @returns The counts.
    */
   stats(): ServerStats | Promise<ServerStats> {
-    const { dropped = 0 } = (this.socket ?? {}) as { dropped?: number };
-    return { ...this.#stats, open: this.#open.size, dropped };
+    if (this[home] !== null) return this[home].stats();
+    const own = this[ownStats]();
+    return this[crew]?.stats(own) ?? own;
   }
 
   /** Opens `socket` on `serverAddress`. */
@@ -299,6 +303,11 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @param clientAddress Its client's address.
    */
   async processRequest(request: R, clientAddress: Deno.Addr): Promise<void> {
+    const replicas = this[crew];
+    if (replicas !== null) {
+      await replicas.process(request, clientAddress);
+      return await this.closeRequest(request);
+    }
     await this.finishRequest(request, clientAddress);
     this.#open.setShut(request);
     const shut = this.shutdownRequest(request);
@@ -375,6 +384,12 @@ export abstract class BaseServer<R = unknown, C = unknown>
 
   /** @ignore */
   [prepare](_options: ServerOptions<C>): void {}
+
+  /** @ignore */
+  [ownStats](): ServerStats {
+    const { dropped = 0 } = (this.socket ?? {}) as { dropped?: number };
+    return { ...this.#stats, open: this.#open.size, dropped };
+  }
 
   /** @ignore */
   [failServing](error: Error): void {
@@ -473,7 +488,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
 
   #actionsFailed(error: unknown): Promise<void> {
     this.#stats.errors++;
-    return this.#report(error, null, null);
+    return this[report](error, null, null);
   }
 
   #take(accepted: Accepted<R>): void {
@@ -486,14 +501,10 @@ export abstract class BaseServer<R = unknown, C = unknown>
     relayed: boolean,
   ): Promise<void> {
     const open = this.#open.add(request, clientAddress, relayed);
-    const observing = relayed ? null : this[observer];
+    const observing = relayed ? null : this[home];
     observing?.opened(request, clientAddress);
     try {
-      if (relayed) {
-        await this.finishRequest(request, clientAddress);
-        await this.shutdownRequest(request);
-        return;
-      }
+      if (relayed) return await this.processRequest(request, clientAddress);
       const verdict = this.verifyRequest(request, clientAddress);
       if (verdict === true || await verdict) {
         await this.processRequest(request, clientAddress);
@@ -503,7 +514,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
         await this.shutdownRequest(request);
       }
     } catch (error) {
-      await this.#report(error, request, open);
+      await this.#reportOf(open, request, error);
       await this.#shutAfterError(request, open);
     } finally {
       this.#open.delete(request);
@@ -518,7 +529,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
       // An error of shutdownRequest() itself would come again
       if (!open.shut) await this.shutdownRequest(request);
     } catch (error) {
-      await this.#report(error, request, open);
+      await this.#reportOf(open, request, error);
       open.shut = true;
     }
     if (open.shut) closeQuietly(request);
@@ -527,25 +538,36 @@ export abstract class BaseServer<R = unknown, C = unknown>
   async #acceptFailed(error: unknown, first: boolean): Promise<void> {
     if (isDisconnect(error)) this.#stats.disconnects++;
     else this.#stats.acceptErrors++;
-    if (first) await this.#report(error, null, null);
+    if (first) await this[report](error, null, null);
   }
 
-  /** Counts an error and gives it to the hook, whatever the hook does. */
-  async #report(
+  /**
+   * Counts an error and gives it to the hook, whatever the hook does.
+   *
+   * @ignore
+   */
+  async [report](
     error: unknown,
     request: R | null,
-    open: OpenRequest | null,
+    clientAddress: Deno.Addr | null,
   ): Promise<void> {
-    if (open?.aborted && isOfAbort(error)) return;
     if (isDisconnect(error)) this.#stats.disconnects++;
     else if (error instanceof RequestTimeoutError) this.#stats.timeouts++;
-    else if (request !== null) this.#stats.errors++;
-    const clientAddress = open?.clientAddress ?? null;
+    else if (clientAddress !== null) this.#stats.errors++;
     try {
       await this.handleError(error, request, clientAddress);
     } catch (hookError) {
       printError(hookError, clientAddress);
     }
+  }
+
+  async #reportOf(
+    open: OpenRequest,
+    request: R,
+    error: unknown,
+  ): Promise<void> {
+    if (open.aborted && isOfAbort(error)) return;
+    await this[report](error, request, open.clientAddress);
   }
 
   async #close(): Promise<DrainReport> {
@@ -556,7 +578,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
     await this[endServing]();
     const before = this.#completed;
     this.#open.drain();
-    await this[crew]?.takeQueued();
+    this[crew]?.takeQueued();
     await this.#takeQueued(deadline);
     const { acceptor } = this;
     if (!acceptor?.carriesReplies) await this.#closeAcceptor();

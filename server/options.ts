@@ -83,8 +83,64 @@ export interface DatagramServerOptions<C = unknown> extends ServerOptions<C> {
   maxPacketSize?: number;
 }
 
+/** How the replicas of a server get their requests. */
+export type Dispatch = "shard" | "relay" | "isolate";
+
+/**
+ * Options of servers that handle their requests in threads or processes.
+ *
+ * @typeParam C The type of `context`.
+ */
+export interface ReplicaOptions<C = unknown> extends DatagramServerOptions<C> {
+  /**
+   * The module that exports the handler's class, and the server's where that
+   * is a class of yours: nearly always `import.meta.url`. A class may carry it
+   * instead: `static readonly module = import.meta.url`.
+   */
+  module?: string | URL;
+  /**
+   * How many threads or processes; with `"isolate"` the most at once.
+   *
+   * @default {navigator.hardwareConcurrency} 40 for `"isolate"`
+   */
+  workers?: number;
+  /**
+   * How the replicas get their requests.
+   *
+   * - `"shard"`: each accepts on the same TCP port;
+   * - `"relay"`: the server accepts, and carries the bytes to the replica with
+   *   the fewest open requests and back;
+   * - `"isolate"`: as `"relay"`, with a replica of its own for each request.
+   *
+   * `"shard"` falls back to `"relay"` where the port can't be shared: for Unix
+   * sockets and packets, for handlers with `permissions` of their own, and for
+   * processes without `--unstable-net`, off Linux, or with `maxConnections`.
+   *
+   * @default {"shard"}
+   */
+  dispatch?: Dispatch;
+  /**
+   * What the handlers may do. For threads, anything but `"inherit"` needs
+   * `--unstable-worker-options`.
+   *
+   * @default {"inherit"}
+   */
+  permissions?: Deno.PermissionOptions;
+  /**
+   * How long a replica may not answer, in milliseconds, before it counts as
+   * caught in an endless loop and is replaced: a process is killed, a thread,
+   * which nothing can stop, is set aside. The requests in it are lost.
+   * `Infinity` waits for ever.
+   *
+   * @default {5000}
+   */
+  stallTimeout?: number;
+}
+
+const DISPATCHES: Dispatch[] = ["shard", "relay", "isolate"];
+
 /** Throws for an option that can't work. */
-export function checkOptions(options: DatagramServerOptions): void {
+export function checkOptions(options: ReplicaOptions): void {
   const { signal } = options;
   if (options.requestQueueSize !== undefined) {
     assertPositiveInteger("requestQueueSize", options.requestQueueSize);
@@ -105,6 +161,21 @@ export function checkOptions(options: DatagramServerOptions): void {
   }
   if (options.maxPacketSize !== undefined) {
     assertPositiveInteger("maxPacketSize", options.maxPacketSize);
+  }
+  if (options.workers !== undefined) {
+    assertPositiveInteger("workers", options.workers);
+  }
+  if (options.stallTimeout !== undefined && options.stallTimeout !== Infinity) {
+    assertInteger("stallTimeout", options.stallTimeout, 1, MAX_TIMER_MS);
+  }
+  if (
+    options.dispatch !== undefined && !DISPATCHES.includes(options.dispatch)
+  ) {
+    throw new TypeError(
+      `Cannot use ${quote(options.dispatch)} as "dispatch": expected ${
+        DISPATCHES.map(quote).join(", ")
+      }`,
+    );
   }
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new TypeError(

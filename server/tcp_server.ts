@@ -5,6 +5,7 @@
  */
 
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
+import { crew, home, type OpenListener } from "./_internal.ts";
 import { assertUnstableNet, listenAt } from "./_listen.ts";
 import { checkTcpAddress, type TcpAddress } from "./addresses.ts";
 import { BaseServer } from "./base_server.ts";
@@ -65,15 +66,20 @@ export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
   /** Opens the listener; the system queues clients from now on. */
   override serverBind(): void | Promise<void> {
     const { serverAddress, allowReusePort, requestQueueSize } = this;
-    const { hostname, port } = serverAddress;
     if (allowReusePort) assertUnstableNet("share a TCP port");
-    this.socket = listenAt(serverAddress, () =>
+    const open: OpenListener = ({ hostname, port }, sharing) =>
       Deno.listen({
         hostname,
         port,
         tcpBacklog: requestQueueSize,
         ...(allowReusePort && { reusePort: true }),
-      }));
+        ...sharing,
+      });
+    const sharer = this[crew] ?? this[home];
+    this.socket = listenAt(
+      serverAddress,
+      () => sharer?.open(serverAddress, open) ?? open(serverAddress, {}),
+    );
     this.serverAddress = this.socket.addr as this["serverAddress"];
   }
 

@@ -1,0 +1,97 @@
+/**
+ * What runs in a replica: a whole server of the same class, that accepts on the
+ * shared port, serves what is relayed to it, or both.
+ *
+ * @module
+ */
+
+import type { ServerStats } from "../handlers/request_server.ts";
+import { RelayPort } from "../workers/_relay_port.ts";
+import { Rpc } from "../workers/_rpc.ts";
+import type { RunnerPort } from "../workers/_runner.ts";
+import { unpack } from "../workers/_share.ts";
+import { resolve } from "./_class_ref.ts";
+import { ReplicaHome, sitDown } from "./_home.ts";
+import { endServing, ownStats, serveRelayed } from "./_internal.ts";
+import { RelayedSocket } from "./_relayed_socket.ts";
+import type { ReplicaPlan } from "./_replica_plan.ts";
+import type { BaseServer, DrainReport } from "./base_server.ts";
+
+/** What a replica tells when it has closed. */
+export interface ReplicaReport {
+  report: DrainReport;
+  stats: ServerStats;
+}
+
+type ServerClass = new (
+  address: Deno.Addr,
+  RequestHandlerClass: unknown,
+  options: Record<string, unknown>,
+) => BaseServer;
+
+/** Runs a replica. */
+export function main(
+  port: RunnerPort,
+  modules: Record<string, unknown>[],
+  data: unknown,
+): void {
+  const plan = data as ReplicaPlan;
+  const rpc: Rpc = new Rpc((message) => port.post(message), {
+    ping: () => {},
+    resume: () => serve(server),
+    pause: () => server[endServing](),
+    stats: () => {
+      home.tellClosed();
+      return server[ownStats]();
+    },
+    close: (timeout) => close(timeout as number),
+    leave: () => port.close(),
+  });
+  const home = new ReplicaHome(rpc, plan.sharing);
+  const server = construct(plan, modules, home);
+  const relay = new RelayPort((message, transfer) => {
+    port.post(message, transfer);
+  }, {
+    connection: (conn) => server[serveRelayed](conn, conn.remoteAddr),
+    packet: (packet, from, truncated, reply) => {
+      const socket = new RelayedSocket(plan.address, reply);
+      return server[serveRelayed]({ packet, socket, truncated }, from);
+    },
+  });
+
+  async function close(timeout: number): Promise<ReplicaReport> {
+    server.shutdownTimeout = timeout;
+    const report = await server.serverClose();
+    relay.flush();
+    return { report, stats: server[ownStats]() };
+  }
+
+  port.onmessage = (message) => {
+    if (message instanceof Uint8Array) relay.receive(message);
+    else rpc.receive(message);
+  };
+}
+
+function construct(
+  plan: ReplicaPlan,
+  [serverModule, handlerModule]: Record<string, unknown>[],
+  home: ReplicaHome,
+): BaseServer {
+  const Server = resolve(plan.server, serverModule!) as ServerClass;
+  const Handler = resolve(plan.handler, handlerModule!);
+  const { address, options } = plan;
+  const context = unpack(plan.context);
+  return sitDown(
+    home,
+    () => new Server(address, Handler, { ...options, context }),
+  );
+}
+
+function serve(server: BaseServer): void {
+  server.serveForever().catch((error) => {
+    // A listener that broke ends the replica: another takes its place
+    queueMicrotask(() => {
+      throw error;
+    });
+  });
+}

@@ -1,0 +1,72 @@
+/**
+ * The TCP connections server that handles its requests in child processes.
+ *
+ * @module
+ */
+
+import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
+import { crew, prepare } from "./_internal.ts";
+import { prepareReplicas } from "./_replicas.ts";
+import type { TcpAddress } from "./addresses.ts";
+import type { ReplicaOptions } from "./options.ts";
+import { TCPServer } from "./tcp_server.ts";
+
+/**
+ * Serves TCP connections in child processes, each with an event loop of its own. Needs what
+ * {@linkcode TCPServer} needs, and `--allow-run`, and `--allow-read` and `--allow-write` for the temporary directory.
+ *
+ * By default the processes share the port and accept by themselves, with
+ * `--unstable-net` on Linux; elsewhere the server relays.
+ *
+ * @example Usage
+ * ```ts
+ * import { EchoHandler, ForkingTCPServer } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = new ForkingTCPServer({ port: 0 }, EchoHandler);
+ * server.serveForever();
+ * using client = await Deno.connect(server.serverAddress);
+ * await client.write(new TextEncoder().encode("ping"));
+ * await client.closeWrite();
+ * assertEquals(await new Response(client.readable).text(), "ping");
+ * ```
+ *
+ * @typeParam C The type of `context`.
+ */
+export class ForkingTCPServer<C = unknown> extends TCPServer<C> {
+  /** Where replicas find this class. */
+  static readonly module: string = import.meta.url;
+
+  /**
+   * Constructs a server and binds its address; the child processes start when it
+   * begins to serve.
+   *
+   * @param address The interface and the port.
+   * @param RequestHandlerClass The class of the handlers.
+   * @param options Where the classes lie, how many child processes, the limits.
+   * @throws {TypeError} If an argument is of the wrong shape.
+   * @throws {RangeError} If a number is out of its range.
+   * @throws {HandlerImportError} If a process could not import the classes.
+   * @throws {Deno.errors.AddrInUse} If somebody listens there already.
+   */
+  constructor(
+    address: TcpAddress,
+    RequestHandlerClass: RequestHandlerClass<Deno.TcpConn, C>,
+    options: ReplicaOptions<C> = {},
+  ) {
+    super(address, RequestHandlerClass, options);
+  }
+
+  /**
+   * Puts a new process in the place of each, one after the other, while the
+   * server goes on.
+   */
+  async recycle(): Promise<void> {
+    await this[crew]?.recycle();
+  }
+
+  /** @ignore */
+  override [prepare](options: ReplicaOptions<C>): void {
+    prepareReplicas(this, "process", options);
+  }
+}

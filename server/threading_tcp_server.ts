@@ -1,0 +1,71 @@
+/**
+ * The TCP connections server that handles its requests in threads.
+ *
+ * @module
+ */
+
+import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
+import { crew, prepare } from "./_internal.ts";
+import { prepareReplicas } from "./_replicas.ts";
+import type { TcpAddress } from "./addresses.ts";
+import type { ReplicaOptions } from "./options.ts";
+import { TCPServer } from "./tcp_server.ts";
+
+/**
+ * Serves TCP connections in threads, each with an event loop of its own. Needs what
+ * {@linkcode TCPServer} needs, and `--allow-read` for the modules.
+ *
+ * By default the threads share the port and accept by themselves.
+ *
+ * @example Usage
+ * ```ts
+ * import { EchoHandler, ThreadingTCPServer } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = new ThreadingTCPServer({ port: 0 }, EchoHandler);
+ * server.serveForever();
+ * using client = await Deno.connect(server.serverAddress);
+ * await client.write(new TextEncoder().encode("ping"));
+ * await client.closeWrite();
+ * assertEquals(await new Response(client.readable).text(), "ping");
+ * ```
+ *
+ * @typeParam C The type of `context`.
+ */
+export class ThreadingTCPServer<C = unknown> extends TCPServer<C> {
+  /** Where replicas find this class. */
+  static readonly module: string = import.meta.url;
+
+  /**
+   * Constructs a server and binds its address; the threads start when it
+   * begins to serve.
+   *
+   * @param address The interface and the port.
+   * @param RequestHandlerClass The class of the handlers.
+   * @param options Where the classes lie, how many threads, the limits.
+   * @throws {TypeError} If an argument is of the wrong shape.
+   * @throws {RangeError} If a number is out of its range.
+   * @throws {HandlerImportError} If a thread could not import the classes.
+   * @throws {Deno.errors.AddrInUse} If somebody listens there already.
+   */
+  constructor(
+    address: TcpAddress,
+    RequestHandlerClass: RequestHandlerClass<Deno.TcpConn, C>,
+    options: ReplicaOptions<C> = {},
+  ) {
+    super(address, RequestHandlerClass, options);
+  }
+
+  /**
+   * Puts a new thread in the place of each, one after the other, while the
+   * server goes on.
+   */
+  async recycle(): Promise<void> {
+    await this[crew]?.recycle();
+  }
+
+  /** @ignore */
+  override [prepare](options: ReplicaOptions<C>): void {
+    prepareReplicas(this, "thread", options);
+  }
+}
