@@ -29,6 +29,13 @@ export interface SupervisorHost<M extends Member> {
   gaveUp(cause: Error): void;
 }
 
+interface Waiter {
+  /** How many have to be ready. */
+  wanted: number;
+  resolve: () => void;
+  reject: (cause: Error) => void;
+}
+
 /**
  * Keeps `target` members running: starts another for each that ends, at once
  * or, after one that never became ready, after a pause that doubles.
@@ -41,7 +48,7 @@ export class Supervisor<M extends Member> {
   #failures = 0;
   #everReady = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #waiting: { resolve: () => void; reject: (cause: Error) => void }[] = [];
+  #waiting: Waiter[] = [];
 
   constructor(host: SupervisorHost<M>) {
     this.#host = host;
@@ -63,8 +70,17 @@ export class Supervisor<M extends Member> {
   allReady(): Promise<void> {
     if (this.#ready.size >= this.#target) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ resolve, reject });
+      this.#waiting.push({ wanted: this.#target, resolve, reject });
     });
+  }
+
+  /** Settles when a member is ready. */
+  async someReady(): Promise<void> {
+    while (this.#ready.size === 0) {
+      await new Promise<void>((resolve, reject) => {
+        this.#waiting.push({ wanted: 1, resolve, reject });
+      });
+    }
   }
 
   /** A member is meant to end: another takes its place, now if `replaced`. */
@@ -73,12 +89,12 @@ export class Supervisor<M extends Member> {
     if (this.#members.delete(member) && replaced) this.#fill();
   }
 
-  /** Starts no more; the members run on. */
-  stop(): void {
+  /** Starts no more, and lets nobody wait; the members run on. */
+  stop(reason: Error): void {
     this.#target = 0;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    for (const { resolve } of this.#waiting.splice(0)) resolve();
+    for (const { reject } of this.#waiting.splice(0)) reject(reason);
   }
 
   #fill(): void {
@@ -102,9 +118,7 @@ export class Supervisor<M extends Member> {
       this.#failures = 0;
       this.#everReady = true;
       if (this.#members.has(member)) this.#ready.add(member);
-      if (this.#ready.size >= this.#target) {
-        for (const { resolve } of this.#waiting.splice(0)) resolve();
-      }
+      this.#tellWaiting();
     } catch (error) {
       cause = error as Error;
     }
@@ -117,12 +131,18 @@ export class Supervisor<M extends Member> {
     else this.#pause(MIN_BACKOFF_MS);
   }
 
+  #tellWaiting(): void {
+    for (const waiter of this.#waiting.splice(0)) {
+      if (this.#ready.size >= waiter.wanted) waiter.resolve();
+      else this.#waiting.push(waiter);
+    }
+  }
+
   #failed(cause: Error): void {
     this.#failures++;
     const hopeless = cause instanceof HandlerImportError && !this.#everReady;
     if (hopeless || this.#failures >= MAX_FAILURES) {
-      for (const { reject } of this.#waiting.splice(0)) reject(cause);
-      this.stop();
+      this.stop(cause);
       return this.#host.gaveUp(cause);
     }
     this.#pause(MIN_BACKOFF_MS * 2 ** (this.#failures - 1));
