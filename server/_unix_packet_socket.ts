@@ -11,7 +11,7 @@ import {
   type PacketSocket,
   packetTooLong,
 } from "./_packet_socket.ts";
-import { removeSocketFile, takeUnixPath } from "./_unix_path.ts";
+import { isAbstract, removeSocketFile, takeUnixPath } from "./_unix_path.ts";
 
 /** How long one client may leave a reply unread before it is given up. */
 const STALL_MS = 1_000;
@@ -50,7 +50,7 @@ export class UnixPacketSocket implements PacketSocket {
 
   constructor(address: Deno.UnixAddr) {
     this.addr = address;
-    this.#waker = bind("");
+    this.#waker = bindWaker(address.path);
     try {
       [this.#socket, this.#file] = takeUnixPath(address.path, bind);
     } catch (error) {
@@ -171,7 +171,20 @@ export class UnixPacketSocket implements PacketSocket {
   }
 }
 
-/** Binds a path; `""` has the system choose a name. */
 function bind(path: string): DatagramConn {
   return Deno.listenDatagram({ transport: "unixpacket", path }) as DatagramConn;
+}
+
+/**
+ * Binds a socket to send from, beside the server's: only with all permissions
+ * does Deno let the system choose a name. The name can be left at once, since
+ * nobody sends there.
+ */
+function bindWaker(beside: string): DatagramConn {
+  const name = crypto.randomUUID().slice(0, 6);
+  if (isAbstract(beside)) return bind(`\0${name}`);
+  const path = `${beside.slice(0, beside.lastIndexOf("/") + 1)}.${name}`;
+  const waker = bind(path);
+  Deno.removeSync(path);
+  return waker;
 }
