@@ -13,7 +13,7 @@ const DEFAULT_PORT = 8080;
 const DEFAULT_ANSWER_TIMEOUT_MS = 1_000;
 
 const TRANSPORTS = ["tcp", "udp", "unix", "unix-datagram"] as const;
-const MODES = ["event-loop", "threading", "forking"] as const;
+const MODES = ["threading", "event-loop", "forking"] as const;
 const DISPATCHES = ["shard", "relay", "isolate"] as const;
 
 /** What carries the bytes. */

@@ -36,9 +36,12 @@ Handler:
       --handler FILE#CLASS   a class that a file exports: ./upper.ts#Upper
 
 Where handlers run:
-  -m, --mode MODE            event-loop, threading or forking (event-loop)
+  -m, --mode MODE            threading, forking or event-loop (threading)
       --workers N            threads or child processes (one a core)
-      --dispatch WAY         shard, relay or isolate (the best there is)
+      --dispatch WAY         how requests reach them (shard, else relay):
+                             shard    all accept on one TCP port
+                             relay    the parent accepts and hands on
+                             isolate  as relay, with one for each request
 
 Limits:
       --max-connections N    most requests open at once; others wait (no limit)

@@ -22,7 +22,7 @@ export async function runServe(command: ServeCommand): Promise<number> {
   using stop = new StopSignals();
   const serving = server.serveForever({ signal: stop.signal });
   await Promise.race([server.ready, serving]);
-  if (!stop.signal.aborted) printReady(server, command);
+  if (!stop.signal.aborted) await printReady(server, command);
   await serving;
   const closing = server.serverClose();
   await Promise.race([closing, stop.settled()]);
@@ -36,11 +36,6 @@ export async function runServe(command: ServeCommand): Promise<number> {
 async function makeServer(command: ServeCommand): Promise<CliServer> {
   const { transport, mode, address, options } = command;
   const pair = SERVERS[mode][transport];
-  if (pair === undefined) {
-    throw new UsageError(
-      `--mode ${mode} is not there yet for ${transport}: leave it out to serve on the event loop`,
-    );
-  }
   const { Handler, module } = await findHandler(command.handler, transport);
   const Server = command.quiet ? pair.Quiet : pair.Printing;
   try {
@@ -79,12 +74,15 @@ function findCure(error: Error, hasPort: boolean): string | null {
     : null;
 }
 
-function printReady(server: CliServer, command: ServeCommand): void {
+async function printReady(
+  server: CliServer,
+  command: ServeCommand,
+): Promise<void> {
   const { handler, transport, mode } = command;
   const at = formatAddress(server.serverAddress);
-  printLine(
-    `Serving ${handler} on ${at} (${transport}, ${mode}); press Ctrl-C to stop`,
-  );
+  const { dispatch } = await server.stats();
+  const how = [transport, mode, dispatch].filter(Boolean).join(", ");
+  printLine(`Serving ${handler} on ${at} (${how}); press Ctrl-C to stop`);
 }
 
 function printReport({ completed, aborted }: DrainReport): void {

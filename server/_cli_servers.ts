@@ -14,7 +14,15 @@ import {
   type UnixAddress,
 } from "./addresses.ts";
 import type { BaseServer } from "./base_server.ts";
+import { ForkingTCPServer } from "./forking_tcp_server.ts";
+import { ForkingUDPServer } from "./forking_udp_server.ts";
+import { ForkingUnixDatagramServer } from "./forking_unix_datagram_server.ts";
+import { ForkingUnixStreamServer } from "./forking_unix_stream_server.ts";
 import { TCPServer } from "./tcp_server.ts";
+import { ThreadingTCPServer } from "./threading_tcp_server.ts";
+import { ThreadingUDPServer } from "./threading_udp_server.ts";
+import { ThreadingUnixDatagramServer } from "./threading_unix_datagram_server.ts";
+import { ThreadingUnixStreamServer } from "./threading_unix_stream_server.ts";
 import { UDPServer } from "./udp_server.ts";
 import { UnixDatagramServer } from "./unix_datagram_server.ts";
 import { UnixStreamServer } from "./unix_stream_server.ts";
@@ -27,6 +35,7 @@ export type CliServer = Pick<
   | "shutdownTimeout"
   | "serveForever"
   | "serverClose"
+  | "stats"
 >;
 
 /** What all servers are made with; `module` is where the handler lies. */
@@ -62,8 +71,52 @@ export class PrintingUnixDatagramServer extends printing(UnixDatagramServer) {
   static readonly module: string = import.meta.url;
 }
 
-/** The classes there are; a mode without one is refused. */
-export const SERVERS: Record<Mode, Partial<Record<Transport, ServerPair>>> = {
+/** `ThreadingTCPServer` that prints its connections. */
+export class PrintingThreadingTCPServer extends printing(ThreadingTCPServer) {
+  static override readonly module: string = import.meta.url;
+}
+
+/** `ThreadingUDPServer` that prints its packets' senders. */
+export class PrintingThreadingUDPServer extends printing(ThreadingUDPServer) {
+  static override readonly module: string = import.meta.url;
+}
+
+/** `ThreadingUnixStreamServer` that prints its connections. */
+export class PrintingThreadingUnixStreamServer
+  extends printing(ThreadingUnixStreamServer) {
+  static override readonly module: string = import.meta.url;
+}
+
+/** `ThreadingUnixDatagramServer` that prints its packets' senders. */
+export class PrintingThreadingUnixDatagramServer
+  extends printing(ThreadingUnixDatagramServer) {
+  static override readonly module: string = import.meta.url;
+}
+
+/** `ForkingTCPServer` that prints its connections. */
+export class PrintingForkingTCPServer extends printing(ForkingTCPServer) {
+  static override readonly module: string = import.meta.url;
+}
+
+/** `ForkingUDPServer` that prints its packets' senders. */
+export class PrintingForkingUDPServer extends printing(ForkingUDPServer) {
+  static override readonly module: string = import.meta.url;
+}
+
+/** `ForkingUnixStreamServer` that prints its connections. */
+export class PrintingForkingUnixStreamServer
+  extends printing(ForkingUnixStreamServer) {
+  static override readonly module: string = import.meta.url;
+}
+
+/** `ForkingUnixDatagramServer` that prints its packets' senders. */
+export class PrintingForkingUnixDatagramServer
+  extends printing(ForkingUnixDatagramServer) {
+  static override readonly module: string = import.meta.url;
+}
+
+/** All twelve. */
+export const SERVERS: Record<Mode, Record<Transport, ServerPair>> = {
   "event-loop": {
     tcp: { Quiet: TCPServer, Printing: PrintingTCPServer },
     udp: { Quiet: UDPServer, Printing: PrintingUDPServer },
@@ -73,8 +126,42 @@ export const SERVERS: Record<Mode, Partial<Record<Transport, ServerPair>>> = {
       Printing: PrintingUnixDatagramServer,
     },
   },
-  threading: {},
-  forking: {},
+  threading: {
+    tcp: {
+      Quiet: ThreadingTCPServer,
+      Printing: PrintingThreadingTCPServer,
+    },
+    udp: {
+      Quiet: ThreadingUDPServer,
+      Printing: PrintingThreadingUDPServer,
+    },
+    unix: {
+      Quiet: ThreadingUnixStreamServer,
+      Printing: PrintingThreadingUnixStreamServer,
+    },
+    "unix-datagram": {
+      Quiet: ThreadingUnixDatagramServer,
+      Printing: PrintingThreadingUnixDatagramServer,
+    },
+  },
+  forking: {
+    tcp: {
+      Quiet: ForkingTCPServer,
+      Printing: PrintingForkingTCPServer,
+    },
+    udp: {
+      Quiet: ForkingUDPServer,
+      Printing: PrintingForkingUDPServer,
+    },
+    unix: {
+      Quiet: ForkingUnixStreamServer,
+      Printing: PrintingForkingUnixStreamServer,
+    },
+    "unix-datagram": {
+      Quiet: ForkingUnixDatagramServer,
+      Printing: PrintingForkingUnixDatagramServer,
+    },
+  },
 };
 
 function printing<S extends ServerClass>(Base: S): S {

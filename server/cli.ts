@@ -3,7 +3,8 @@
  * that talks to it line by line.
  *
  * ```text
- * deno task serve                                  echo on 127.0.0.1:8080
+ * deno task serve                        echo on 127.0.0.1:8080, in threads
+ * deno task serve --mode forking --handler sum --workers 2
  * deno task serve --handler ./upper.ts#Upper --transport unix --path ./socket
  * deno task client                                 talks to 127.0.0.1:8080
  * ```
