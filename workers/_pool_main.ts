@@ -26,7 +26,7 @@ import { unpack } from "./_share.ts";
 import { Thread } from "./thread.ts";
 
 /** How long a thread may go without its event loop, in milliseconds. */
-const MAX_STAY = 4;
+const MAX_STAY = 20;
 
 type Call = (...args: unknown[]) => unknown;
 
