@@ -1,0 +1,213 @@
+/** What the tests of servers with replicas share: the modes, and leak checks. */
+
+import { assertEquals } from "@std/assert";
+import {
+  type BaseServer,
+  type Dispatch,
+  ForkingTCPServer,
+  ForkingUDPServer,
+  ForkingUnixDatagramServer,
+  ForkingUnixStreamServer,
+  type ReplicaOptions,
+  type RequestHandlerClass,
+  type ServerStats,
+  ThreadingTCPServer,
+  ThreadingUDPServer,
+  ThreadingUnixDatagramServer,
+  ThreadingUnixStreamServer,
+} from "../../mod.ts";
+import { listDescendants } from "../runners/_children.ts";
+import {
+  type Addressed,
+  type AnyHandlerClass,
+  type Client,
+  countSockets,
+  freePath,
+  kinds,
+  until,
+  within,
+} from "../servers/_support.ts";
+
+const GUARD_MS = 20_000;
+
+/** A server with replicas, whatever its requests. */
+export type ReplicaServer = BaseServer<never> & {
+  recycle(): Promise<void>;
+};
+
+/** A class of servers with replicas, and how they get their requests. */
+export interface Mode {
+  readonly name: string;
+  readonly isStream: boolean;
+  readonly transport: keyof typeof kinds;
+  readonly runner: "thread" | "process";
+  readonly dispatch: Dispatch;
+  open(handler: AnyHandlerClass, options?: ReplicaOptions): ReplicaServer;
+  connect(server: Addressed): Promise<Client>;
+}
+
+type Opener = (
+  handler: RequestHandlerClass,
+  options: ReplicaOptions,
+) => unknown;
+
+const OPENERS: [Mode["transport"], Mode["runner"], string, Opener][] = [
+  [
+    "tcp",
+    "thread",
+    "ThreadingTCPServer",
+    (handler, options) => new ThreadingTCPServer({ port: 0 }, handler, options),
+  ],
+  [
+    "tcp",
+    "process",
+    "ForkingTCPServer",
+    (handler, options) => new ForkingTCPServer({ port: 0 }, handler, options),
+  ],
+  [
+    "udp",
+    "thread",
+    "ThreadingUDPServer",
+    (handler, options) => new ThreadingUDPServer({ port: 0 }, handler, options),
+  ],
+  [
+    "udp",
+    "process",
+    "ForkingUDPServer",
+    (handler, options) => new ForkingUDPServer({ port: 0 }, handler, options),
+  ],
+  [
+    "unix",
+    "thread",
+    "ThreadingUnixStreamServer",
+    (handler, options) =>
+      new ThreadingUnixStreamServer({ path: freePath() }, handler, options),
+  ],
+  [
+    "unix",
+    "process",
+    "ForkingUnixStreamServer",
+    (handler, options) =>
+      new ForkingUnixStreamServer({ path: freePath() }, handler, options),
+  ],
+  [
+    "unixDatagram",
+    "thread",
+    "ThreadingUnixDatagramServer",
+    (handler, options) =>
+      new ThreadingUnixDatagramServer({ path: freePath() }, handler, options),
+  ],
+  [
+    "unixDatagram",
+    "process",
+    "ForkingUnixDatagramServer",
+    (handler, options) =>
+      new ForkingUnixDatagramServer({ path: freePath() }, handler, options),
+  ],
+];
+
+function modesOf(
+  [transport, runner, className, open]: typeof OPENERS[number],
+): Mode[] {
+  const dispatches: Dispatch[] = transport === "tcp"
+    ? ["shard", "relay", "isolate"]
+    : ["relay", "isolate"];
+  return dispatches.map((dispatch) => ({
+    name: `${className} by ${dispatch}`,
+    isStream: kinds[transport].isStream,
+    transport,
+    runner,
+    dispatch,
+    open: (handler, options) =>
+      open(handler as RequestHandlerClass, {
+        dispatch,
+        workers: 2,
+        ...options,
+      }) as ReplicaServer,
+    connect: kinds[transport].connect,
+  }));
+}
+
+/** Every class with every dispatch. */
+export const MODES: readonly Mode[] = OPENERS.flatMap(modesOf);
+/** Those that serve connections. */
+export const STREAM_MODES: readonly Mode[] = MODES.filter((mode) =>
+  mode.isStream
+);
+/** Those that serve TCP. */
+export const TCP_MODES: readonly Mode[] = MODES.filter((mode) =>
+  mode.transport === "tcp"
+);
+/** TCP, without the dispatch that has a replica for each request. */
+export const LASTING_MODES: readonly Mode[] = TCP_MODES.filter((mode) =>
+  mode.dispatch !== "isolate"
+);
+
+/** The mode of a name, such as `"ThreadingTCPServer by relay"`. */
+export function modeOf(name: string): Mode {
+  return MODES.find((mode) => mode.name === name)!;
+}
+
+/** How many threads of this process are workers. */
+export function countThreads(): number {
+  let count = 0;
+  for (const { name } of Deno.readDirSync("/proc/self/task")) {
+    try {
+      const comm = Deno.readTextFileSync(`/proc/self/task/${name}/comm`);
+      if (comm.startsWith("worker-")) count++;
+    } catch {
+      // It ended while it was looked at
+    }
+  }
+  return count;
+}
+
+/** Runs a test that must leave no child, no thread and no socket behind. */
+export function test(
+  name: string,
+  run: () => void | Promise<void>,
+  options: { ignore?: boolean } = {},
+): void {
+  Deno.test({
+    name,
+    ...options,
+    fn: async () => {
+      const children = listDescendants().length;
+      const threads = countThreads();
+      const sockets = countSockets();
+      await within(GUARD_MS, "the test", run());
+      assertEquals(listDescendants().length, children, "children are left");
+      await until(() => countThreads() <= threads, "threads are left");
+      assertEquals(countSockets(), sockets, "sockets are left");
+    },
+  });
+}
+
+/** Runs a test for each of some modes. */
+export function testEach(
+  group: readonly Mode[],
+  what: string,
+  run: (mode: Mode) => Promise<void>,
+): void {
+  for (const mode of group) test(`${mode.name} ${what}`, () => run(mode));
+}
+
+/** The counts of a server, once they meet a condition. */
+export async function statsWhen(
+  server: Pick<BaseServer<never>, "stats">,
+  condition: (stats: ServerStats) => boolean,
+  what: string,
+): Promise<ServerStats> {
+  let stats = await server.stats();
+  await until(async () => condition(stats = await server.stats()), what)
+    .catch((error) => {
+      throw new Error(`${error.message}: ${JSON.stringify(stats)}`);
+    });
+  return stats;
+}
+
+/** The children that are replicas of this process's servers. */
+export function replicaPids(): number[] {
+  return listDescendants().filter(({ command }) => command.includes("deno"))
+    .map(({ pid }) => pid);
+}

@@ -1,0 +1,77 @@
+/** CPython's test_socketserver, for threading and forking, by its numbers. */
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { ServerClosedError } from "../../mod.ts";
+import { isRunning } from "../runners/_children.ts";
+import { ALL, exchange, within } from "../servers/_support.ts";
+import { LineEcho } from "./handlers_fixture.ts";
+import { MODES, statsWhen, test, testEach } from "./_support.ts";
+
+for (const kind of ALL) {
+  test(`${kind.name} serves three clients in turn with the handler of all modes (cases 1-4)`, async () => {
+    const server = kind.open(LineEcho);
+    const served = server.serveForever();
+    for (const line of ["one", "two", "three"]) {
+      using client = await kind.connect(server);
+      assertEquals(await exchange(client, line), line);
+    }
+    await server.shutdown();
+    await served;
+    await server.serverClose();
+    assertEquals(server.fileno(), -1);
+  });
+}
+
+testEach(
+  MODES,
+  "serves three clients in turn, then shuts down and closes (cases 5-12)",
+  async (mode) => {
+    const unrelated = new Deno.Command("sleep", { args: ["60"] }).spawn();
+    const server = mode.open(LineEcho);
+    const { serverAddress } = server;
+    const served = server.serveForever();
+    for (const line of ["one", "two", "three"]) {
+      using client = await mode.connect(server);
+      assertEquals(await exchange(client, line), line);
+    }
+    assertEquals((await server.stats()).dispatch, mode.dispatch);
+    assertEquals(server.serverAddress, serverAddress);
+    await server.shutdown();
+    await served;
+    assert(server.fileno() > 2);
+    const { aborted } = await server.serverClose();
+    assertEquals(aborted, []);
+    assertEquals(server.fileno(), -1);
+    await assertRejects(() => server.serveForever(), ServerClosedError);
+    assert(isRunning(unrelated.pid), "the unrelated child was reaped");
+    unrelated.kill();
+    await unrelated.status;
+  },
+);
+
+testEach(MODES, "closes with no request served (case 14)", async (mode) => {
+  const server = mode.open(LineEcho);
+  const served = server.serveForever();
+  const report = await within(3_000, "the close", server.serverClose());
+  await served;
+  assertEquals(report, { completed: 0, aborted: [] });
+});
+
+testEach(
+  MODES,
+  "keeps no more replicas than it was told, after ten requests (case 27)",
+  async (mode) => {
+    await using server = mode.open(LineEcho);
+    server.serveForever();
+    for (let i = 0; i < 10; i++) {
+      using client = await mode.connect(server);
+      assertEquals(await exchange(client, `${i}`), `${i}`);
+    }
+    const { accepted, workers } = await statsWhen(
+      server,
+      ({ open, workers }) => open === 0 && workers! <= 2,
+      "requests are open",
+    );
+    assertEquals([accepted, workers], [10, 2]);
+  },
+);

@@ -1,0 +1,27 @@
+/** Handlers that replicas import: one module for every mode. */
+
+import {
+  BaseRequestHandler,
+  RequestHandler,
+  type RequestServer,
+  StreamRequestHandler,
+} from "../../mod.ts";
+
+/** What this module exports is found here. */
+export const module = import.meta.url;
+
+/** Echoes lines of a connection, or a packet of one. */
+export class LineEcho extends RequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    for await (const line of this.rfile) await this.wfile.write(`${line}\n`);
+  }
+}
+
+/** Fails. */
+export class Failing extends RequestHandler {
+  static readonly module = module;
+  override handle(): void {
+    throw new RangeError("from the handler");
+  }
+}
