@@ -23,6 +23,7 @@ export class DatagramAcceptor implements Acceptor<DatagramRequest> {
   #maxPacketSize: () => number;
   #buffer: Uint8Array | null = null;
   #slab: Uint8Array = new Uint8Array(0);
+  #used = 0;
 
   constructor(socket: PacketSocket, maxPacketSize: () => number) {
     this.#socket = socket;
@@ -62,9 +63,11 @@ export class DatagramAcceptor implements Acceptor<DatagramRequest> {
   #copy(data: Uint8Array): Uint8Array {
     const { length } = data;
     if (length > LARGE_PACKET) return data.slice();
-    if (length > this.#slab.length) this.#slab = new Uint8Array(SLAB_SIZE);
-    const packet = this.#slab.subarray(0, length);
-    this.#slab = this.#slab.subarray(length);
+    if (this.#used + length > this.#slab.length) {
+      this.#slab = new Uint8Array(SLAB_SIZE);
+      this.#used = 0;
+    }
+    const packet = this.#slab.subarray(this.#used, this.#used += length);
     packet.set(data);
     return packet;
   }

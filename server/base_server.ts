@@ -29,6 +29,7 @@ import {
 import { findDescriptor } from "./_fileno.ts";
 import { type OpenRequest, OpenRequests } from "./_open_requests.ts";
 import { printError } from "./_report.ts";
+import { Signals } from "./_signals.ts";
 import type { Acceptor } from "./acceptor.ts";
 import { formatAddress } from "./addresses.ts";
 import { ServerClosedError } from "./errors.ts";
@@ -47,8 +48,10 @@ export interface ServeOptions {
   signal?: AbortSignal;
   /**
    * Signals of the operating system that end the serving, such as
-   * `["SIGINT", "SIGTERM"]`. Once it has ended they do again what they did
-   * before, so that a second one ends the program.
+   * `["SIGINT", "SIGTERM"]`. A second one within a tenth of a second counts as
+   * the first: under `deno task` a Ctrl-C arrives twice, from the terminal and
+   * from the task. So long `serveForever()` waits before it returns; then they
+   * do again what they did before, so that a second one ends the program.
    */
   signals?: Deno.Signal[];
 }
@@ -179,20 +182,15 @@ export abstract class BaseServer<R = unknown, C = unknown>
   async serveForever(options: ServeOptions = {}): Promise<void> {
     const { signal, signals = [] } = options;
     const stop = () => void this.shutdown();
+    await using _signals = new Signals(signals, stop);
     await this.#occupy(true, async () => {
       if (signal?.aborted) return;
-      const listening: Deno.Signal[] = [];
       try {
         signal?.addEventListener("abort", stop);
-        for (const name of signals) {
-          Deno.addSignalListener(name, stop);
-          listening.push(name);
-        }
         this.#setReady();
         await this.#loop.run(() => this.#afterTurn());
       } finally {
         signal?.removeEventListener("abort", stop);
-        for (const name of listening) Deno.removeSignalListener(name, stop);
       }
     });
   }
@@ -517,7 +515,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
       await this.#reportOf(open, request, error);
       await this.#shutAfterError(request, open);
     } finally {
-      this.#open.delete(request);
+      this.#open.delete(open);
       if (!relayed && !open.aborted) this.#completed++;
       observing?.closed(request);
       this.#loop.wake();
@@ -604,10 +602,10 @@ export abstract class BaseServer<R = unknown, C = unknown>
       `The request was aborted: the server closed and waited ${this.shutdownTimeout} ms`,
     );
     const aborted = this.#open.abort(reason);
-    for (const [request] of aborted) closeQuietly(request);
+    for (const { request } of aborted) closeQuietly(request);
     await this.#open.ended(ABORT_GRACE_MS);
-    return aborted.filter(([, { relayed }]) => !relayed)
-      .map(([, { clientAddress }]) => clientAddress);
+    return aborted.filter(({ relayed }) => !relayed)
+      .map(({ clientAddress }) => clientAddress);
   }
 
   async #takeQueued(deadline: number): Promise<void> {
