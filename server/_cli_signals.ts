@@ -4,15 +4,12 @@
  * @module
  */
 
+import { ECHO_MS } from "./_signals.ts";
+
 /** The signals that end a program, each with the exit code that tells of it. */
 const EXIT_CODES: Map<Deno.Signal, number> = Deno.build.os === "windows"
   ? new Map([["SIGINT", 130], ["SIGBREAK", 149]])
   : new Map([["SIGINT", 130], ["SIGTERM", 143]]);
-/**
- * A Ctrl-C under `deno task` arrives twice within a millisecond: from the
- * terminal and handed on by the task.
- */
-const ECHO_MS = 100;
 
 /**
  * Aborts `signal` at the first signal of the system, with the exit code for it

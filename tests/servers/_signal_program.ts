@@ -1,4 +1,7 @@
-/** A server that drains on SIGTERM and then stays, to be ended by a second. */
+/**
+ * A server that drains on SIGTERM and then stays, to be ended by a second. With
+ * "echo" a second comes by itself in a moment.
+ */
 // deno-lint-ignore-file no-console
 
 import { StreamRequestHandler, TCPServer } from "../../mod.ts";
@@ -13,6 +16,12 @@ class TwoLines extends StreamRequestHandler {
   }
 }
 
+function echo(): void {
+  Deno.removeSignalListener("SIGTERM", echo);
+  setTimeout(() => Deno.kill(Deno.pid, "SIGTERM"), 20);
+}
+
+if (Deno.args[0] === "echo") Deno.addSignalListener("SIGTERM", echo);
 const server = new TCPServer({ port: 0 }, TwoLines);
 console.log(`serving ${server.serverAddress.port}`);
 await server.serveForever({ signals: ["SIGTERM"] });

@@ -231,6 +231,16 @@ test("serveForever({ signals }) drains on SIGTERM, and gives the signal back", a
   assertEquals(signal, "SIGTERM");
 });
 
+test("serveForever({ signals }) takes signals of one moment for one", async () => {
+  await using program = startDeno("./_signal_program.ts", {
+    args: ["echo"],
+  });
+  await program.readLine();
+  program.child.kill("SIGTERM");
+  assertEquals(await program.readLine(), "served");
+  assertEquals(await program.readLine(), '{"completed":0,"aborted":[]}');
+});
+
 test("ready settles when requests are served, rejects when they never will be", async () => {
   await using server = new TCPServer({ port: 0 }, EchoHandler);
   let settled = false;

@@ -1,0 +1,51 @@
+/**
+ * Signals of the operating system that end the serving.
+ *
+ * @module
+ */
+
+/**
+ * A Ctrl-C under `deno task` arrives twice within a moment: from the terminal
+ * and handed on by the task.
+ */
+export const ECHO_MS = 100;
+
+/** Calls back at the first signal of the system, until it is disposed. */
+export class Signals implements AsyncDisposable {
+  #stop: () => void;
+  #listening: Deno.Signal[] = [];
+  #came = false;
+
+  constructor(names: Deno.Signal[], stop: () => void) {
+    this.#stop = stop;
+    try {
+      for (const name of names) {
+        Deno.addSignalListener(name, this.#onSignal);
+        this.#listening.push(name);
+      }
+    } catch (error) {
+      this.#remove();
+      throw error;
+    }
+  }
+
+  /** Gives the signals back, after one a moment later: it may have an echo. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#came) {
+      await new Promise((resolve) => setTimeout(resolve, ECHO_MS));
+    }
+    this.#remove();
+  }
+
+  #onSignal = (): void => {
+    if (this.#came) return;
+    this.#came = true;
+    this.#stop();
+  };
+
+  #remove(): void {
+    for (const name of this.#listening) {
+      Deno.removeSignalListener(name, this.#onSignal);
+    }
+  }
+}
