@@ -53,7 +53,7 @@ export class Program implements AsyncDisposable {
   constructor(
     command: string,
     args: string[],
-    options: Pick<Deno.CommandOptions, "cwd" | "env"> = {},
+    options: Pick<Deno.CommandOptions, "cwd" | "env" | "detached"> = {},
   ) {
     this.#child = new Deno.Command(command, {
       args,
@@ -74,6 +74,10 @@ export class Program implements AsyncDisposable {
 
   async endInput(): Promise<void> {
     await this.#stdin.close().catch(() => {}); // the program may have ended
+  }
+
+  get pid(): number {
+    return this.#child.pid;
   }
 
   kill(signal: Deno.Signal): void {
@@ -136,6 +140,31 @@ export async function runCli(
   const code = await program.code();
   const { stdout, stderr } = program;
   return { code, stdout: stdout.text, stderr: stderr.text };
+}
+
+/** The ids of a program's descendants that run (Linux). */
+export async function descendants(pid: number): Promise<number[]> {
+  const children: number[] = [];
+  for await (const { name } of Deno.readDir("/proc")) {
+    if (/^\d+$/.test(name) && await parentOf(name) === pid) {
+      children.push(Number(name));
+    }
+  }
+  const further = await Promise.all(children.map(descendants));
+  return [...children, ...further.flat()];
+}
+
+/** Whether a program runs (Linux). */
+export async function isRunning(pid: number): Promise<boolean> {
+  return await parentOf(String(pid)) !== null;
+}
+
+/** The parent's id; `null` if the program has ended. */
+async function parentOf(pid: string): Promise<number | null> {
+  const stat = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => "");
+  const [state = "Z", parent] = stat.slice(stat.lastIndexOf(")") + 2)
+    .split(" ");
+  return state === "Z" || state === "" ? null : Number(parent);
 }
 
 /** A connection that talks in text. */

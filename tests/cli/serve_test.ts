@@ -183,7 +183,7 @@ Deno.test("serve finds a handler's file from the working directory", async () =>
     { cwd: dir.path },
   );
   const ready =
-    /^Serving upper\.ts#Upper on 127\.0\.0\.1:\d+ \(tcp, event-loop\); press Ctrl-C to stop\n/;
+    /^Serving upper\.ts#Upper on 127\.0\.0\.1:\d+ \(tcp, threading, shard\); press Ctrl-C to stop\n/;
   await program.stdout.until(ready);
 });
 

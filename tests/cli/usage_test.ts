@@ -44,9 +44,15 @@ const USAGE_ERRORS: [args: string, message: RegExp][] = [
     "serve -t udp --handler tests/cli/handlers_fixture.ts#Stream",
     /"Stream" answers connections: give --transport tcp or unix/,
   ],
-  ["serve --mode fork", /Cannot use "fork" as --mode: expected event-loop, /],
-  ["serve --workers 2", /--workers has no effect without --mode threading/],
-  ["serve --dispatch relay", /--dispatch has no effect without --mode/],
+  ["serve --mode fork", /Cannot use "fork" as --mode: expected threading, /],
+  [
+    "serve -m event-loop --workers 2",
+    /--workers has no effect without --mode threading or forking/,
+  ],
+  [
+    "serve -m event-loop --dispatch relay",
+    /--dispatch has no effect without --mode threading or forking/,
+  ],
   ["serve -m forking --workers 0", /Cannot use "0" as --workers: .* 1 or more/],
   ["serve -m forking --dispatch x", /Cannot use "x" as --dispatch: expected/],
   ["serve --max-connections 0", /Cannot use "0" as --max-connections/],

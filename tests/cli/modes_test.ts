@@ -1,0 +1,232 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import {
+  CLI,
+  descendants,
+  has,
+  isRunning,
+  Program,
+  serve,
+  type Served,
+  Talker,
+} from "./_cli.ts";
+
+/** Sends a line, and prints the answer. */
+const PYTHON_CLIENT = `
+import os, socket, sys
+transport, at = sys.argv[1:]
+is_unix = transport.startswith("unix")
+is_packet = transport in ("udp", "unix-datagram")
+client = socket.socket(
+    socket.AF_UNIX if is_unix else socket.AF_INET,
+    socket.SOCK_DGRAM if is_packet else socket.SOCK_STREAM)
+client.settimeout(20)
+if transport == "unix-datagram":
+    client.bind(at + ".client")
+client.connect(at if is_unix else ("127.0.0.1", int(at)))
+client.sendall(b"hello\\n")
+print(client.recv(100).decode(), end="")
+`;
+
+/** Ends the lines with where they were handled. */
+const HANDLER = `
+import { RequestHandler } from "@socketserver/socketserver";
+const inThread = "WorkerGlobalScope" in globalThis;
+export class Where extends RequestHandler {
+  async handle() {
+    for await (const line of this.rfile) {
+      await this.wfile.write(\`\${line} \${inThread} \${Deno.pid}\\n\`);
+    }
+  }
+}
+`;
+
+const MODES = ["event-loop", "threading", "forking"] as const;
+const ROOT = new URL("../../", import.meta.url).pathname;
+const IS_LINUX = Deno.build.os === "linux";
+
+type Mode = typeof MODES[number];
+
+/** Which of the mode's places a handler has told of. */
+function placeOf(answer: string, pid: number): Mode | null {
+  const match = answer.match(/^hello (true|false) (\d+)\n$/);
+  if (match === null) return null;
+  if (match[1] === "true") return "threading";
+  return Number(match[2]) === pid ? "event-loop" : "forking";
+}
+
+async function askFromPython(transport: string, at: string): Promise<string> {
+  const args = ["-c", PYTHON_CLIENT, transport, at];
+  await using python = new Program("python3", args);
+  assertEquals(await python.code(), 0, python.stderr.text);
+  return python.stdout.text;
+}
+
+/** Has a request begun, and the rest of it missing. */
+async function beginRequest(server: Served): Promise<Talker> {
+  const client = await Talker.connect(server.port);
+  await client.say("1 1\n2 ");
+  assertEquals(await client.hear(), "2\n");
+  return client;
+}
+
+async function endRequest(client: Talker): Promise<void> {
+  await client.say("3\n");
+  assertEquals(await client.hear(), "5\n");
+  assertEquals(await client.hear(), "");
+}
+
+async function assertNoneRuns(pids: number[]): Promise<void> {
+  const running = await Promise.all(pids.map(isRunning));
+  assertEquals(pids.filter((_, index) => running[index]), []);
+}
+
+Deno.test("serve has one handler file answer a Python client by each of the twelve classes", async (t) => {
+  if (!await has("python3")) return;
+  const dir = await Deno.makeTempDir();
+  await Deno.writeTextFile(`${dir}/where.ts`, HANDLER);
+  const handler = ["--handler", `${dir}/where.ts#Where`];
+  for (const mode of MODES) {
+    for (const transport of ["tcp", "udp", "unix", "unix-datagram"]) {
+      await t.step(`${transport}, ${mode}`, async () => {
+        const path = `${dir}/${transport}-${mode}`;
+        const isUnix = transport.startsWith("unix");
+        const address = isUnix ? ["--path", path] : ["--port", "0"];
+        const args = ["--mode", mode, "--transport", transport, ...address];
+        await using server = await serve(...args, ...handler);
+        const { program, port } = server;
+        const answer = await askFromPython(
+          transport,
+          isUnix ? path : String(port),
+        );
+        assertEquals(placeOf(answer, program.pid), mode, answer);
+        await program.stdout.until(/\n(connection|packet) from .+\n/);
+        program.kill("SIGTERM");
+        assertEquals(await program.code(), 0);
+        assertMatch(program.stdout.text, /\nStopped: .*, 0 cut off\n$/);
+        assertEquals(program.stderr.text, "");
+      });
+    }
+  }
+  await Deno.remove(dir, { recursive: true });
+});
+
+for (const mode of ["threading", "forking"] as const) {
+  for (const dispatch of ["shard", "relay", "isolate"]) {
+    Deno.test(`serve --mode ${mode} --dispatch ${dispatch} prints connections, drains and leaves no child`, async () => {
+      await using server = await serve(
+        ...["--port", "0", "--handler", "sum", "--mode", mode],
+        ...["--workers", "2", "--dispatch", dispatch],
+      );
+      const { program } = server;
+      assertMatch(program.stdout.text, RegExp(`\\(tcp, ${mode}, ${dispatch}`));
+      using client = await beginRequest(server);
+      await program.stdout.until(/\nconnection from 127\.0\.0\.1:\d+\n/);
+      const children = IS_LINUX ? await descendants(program.pid) : [];
+      if (IS_LINUX) assertEquals(children.length > 0, mode === "forking");
+      program.kill("SIGINT");
+      await program.stdout.until(/\nStopping: .*\n/);
+      await endRequest(client);
+      assertEquals(await program.code(), 0);
+      assertMatch(
+        program.stdout.text,
+        /\nStopped: 1 request finished, 0 cut off\n$/,
+      );
+      assertEquals(program.stderr.text, "");
+      await assertNoneRuns(children);
+    });
+  }
+
+  Deno.test(`serve --mode ${mode} cuts off what outlasts --shutdown-timeout and names it`, async () => {
+    const limit = ["--shutdown-timeout", "200", "--mode", mode];
+    await using server = await serve(
+      "--port",
+      "0",
+      "--handler",
+      "sum",
+      ...limit,
+    );
+    using client = await beginRequest(server);
+    server.program.kill("SIGTERM");
+    assertEquals(await client.hear(), "");
+    assertEquals(await server.program.code(), 0);
+    const { port } = client.address as Deno.NetAddr;
+    assertMatch(
+      server.program.stdout.text,
+      RegExp(
+        `\nStopped: 0 requests finished, 1 cut off \\(127.0.0.1:${port}\\)\n$`,
+      ),
+    );
+  });
+
+  Deno.test(`serve --mode ${mode} ends at once at a second signal, with its children`, async () => {
+    const args = ["--port", "0", "--handler", "sum", "--mode", mode];
+    await using server = await serve(...args);
+    const { program } = server;
+    using _client = await beginRequest(server);
+    const children = IS_LINUX ? await descendants(program.pid) : [];
+    program.kill("SIGINT");
+    await program.stdout.until(/\nStopping: .*\n/);
+    program.kill("SIGINT");
+    assertEquals(await program.code(), 130);
+    while ((await Promise.all(children.map(isRunning))).includes(true)) {
+      // Children learn of it by the end of their channel
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  });
+}
+
+Deno.test("serve --dispatch shard serves by relay where there is no port to share", async () => {
+  const args = ["--transport", "udp", "--port", "0", "--dispatch", "shard"];
+  await using server = await serve(...args);
+  assertMatch(server.program.stdout.text, /\(udp, threading, relay\)/);
+});
+
+Deno.test("a handler file that a replica can't run is told in one line, with exit code 1", async () => {
+  const dir = await Deno.makeTempDir();
+  const file = `${dir}/where.ts`;
+  const text = `
+    if ("WorkerGlobalScope" in globalThis) throw new Error("no luck");
+    ${HANDLER}`;
+  await Deno.writeTextFile(file, text);
+  const args = ["serve", "--port", "0", "--handler", `${file}#Where`];
+  await using program = new Program(Deno.execPath(), [
+    "run",
+    "-A",
+    CLI,
+    ...args,
+  ]);
+  assertEquals(await program.code(), 1);
+  assertEquals(program.stdout.text, "");
+  assertMatch(program.stderr.text, /^error: [^\n]*no luck[^\n]*\n$/);
+  await Deno.remove(dir, { recursive: true });
+});
+
+for (const mode of MODES) {
+  Deno.test({
+    name:
+      `deno task serve --mode ${mode} drains at a Ctrl-C, which arrives twice`,
+    ignore: Deno.build.os === "windows",
+    fn: async () => {
+      const command = ["task", "--cwd", ROOT, "serve", "--port", "0"];
+      const args = [...command, "--handler", "sum", "--mode", mode];
+      // A group of its own, as a terminal gives to a command
+      await using program = new Program(Deno.execPath(), args, {
+        detached: true,
+      });
+      const ready = await program.stdout.until(/Serving sum on \S+:(\d+) /);
+      using client = await Talker.connect(Number(ready[1]));
+      await client.say("1 1\n2 ");
+      assertEquals(await client.hear(), "2\n");
+      const children = IS_LINUX ? await descendants(program.pid) : [];
+      Deno.kill(-program.pid, "SIGINT");
+      await program.stdout.until(/\nStopping: .*\n/);
+      await endRequest(client);
+      assertEquals(await program.code(), 0);
+      assertMatch(
+        program.stdout.text,
+        /\nStopped: 1 request finished, 0 cut off\n$/,
+      );
+      await assertNoneRuns(children);
+    },
+  });
+}
