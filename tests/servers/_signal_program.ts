@@ -18,7 +18,10 @@ class TwoLines extends StreamRequestHandler {
 
 function echo(): void {
   Deno.removeSignalListener("SIGTERM", echo);
-  setTimeout(() => Deno.kill(Deno.pid, "SIGTERM"), 20);
+  setTimeout(() => {
+    Deno.kill(Deno.pid, "SIGTERM");
+    setTimeout(() => console.log("survived"), 20);
+  }, 20);
 }
 
 if (Deno.args[0] === "echo") Deno.addSignalListener("SIGTERM", echo);
