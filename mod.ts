@@ -47,6 +47,7 @@ export {
   type UnixAddress,
 } from "./server/addresses.ts";
 export * from "./server/base_server.ts";
+export * from "./server/drain_report.ts";
 export * from "./server/errors.ts";
 export * from "./server/forking_mix_in.ts";
 export * from "./server/forking_tcp_server.ts";
@@ -58,6 +59,7 @@ export type {
   DatagramServerOptions,
   Dispatch,
   ReplicaOptions,
+  ServeOptions,
   ServerOptions,
 } from "./server/options.ts";
 export type {

@@ -14,7 +14,7 @@ import {
   type TcpAddress,
   type UnixAddress,
 } from "./addresses.ts";
-import type { DrainReport } from "./base_server.ts";
+import type { DrainReport } from "./drain_report.ts";
 
 /** Serves until a signal; returns the exit code. */
 export async function runServe(command: ServeCommand): Promise<number> {

@@ -6,7 +6,7 @@
  */
 
 import type { ServerStats } from "../handlers/request_server.ts";
-import type { DrainReport } from "./base_server.ts";
+import type { DrainReport } from "./drain_report.ts";
 
 /** Called by the constructor before the address is bound. */
 export const prepare: unique symbol = Symbol("prepare");

@@ -27,7 +27,8 @@ import {
   type Sharing,
 } from "./_replica_plan.ts";
 import { addStats } from "./_stats.ts";
-import type { BaseServer, DrainReport } from "./base_server.ts";
+import type { BaseServer } from "./base_server.ts";
+import type { DrainReport } from "./drain_report.ts";
 import { ServerClosedError } from "./errors.ts";
 import type { Dispatch, ReplicaOptions } from "./options.ts";
 
@@ -250,7 +251,7 @@ export class ReplicaCrew implements Crew {
     replica.relay.fail(error);
     if (this.#finishing) return;
     for (const address of replica.accepted.values()) {
-      void this.#server[report](error, null, address);
+      void this.#server[report](error, address);
     }
   }
 

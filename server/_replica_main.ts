@@ -15,7 +15,8 @@ import { ReplicaHome, sitDown } from "./_home.ts";
 import { endServing, ownStats, serveRelayed } from "./_internal.ts";
 import { RelayedSocket } from "./_relayed_socket.ts";
 import type { ReplicaPlan } from "./_replica_plan.ts";
-import type { BaseServer, DrainReport } from "./base_server.ts";
+import type { BaseServer } from "./base_server.ts";
+import type { DrainReport } from "./drain_report.ts";
 
 /** What a replica tells when it has closed. */
 export interface ReplicaReport {

@@ -1,10 +1,12 @@
 /**
- * Adding up counts.
+ * Counting what happens to requests.
  *
  * @module
  */
 
+import { RequestTimeoutError } from "../handlers/errors.ts";
 import type { ServerStats } from "../handlers/request_server.ts";
+import { isDisconnect } from "./_disconnect.ts";
 
 const COUNTS = [
   "accepted",
@@ -16,6 +18,29 @@ const COUNTS = [
   "acceptErrors",
   "dropped",
 ] as const;
+
+/** The counts of one server. */
+export class Counts {
+  accepted = 0;
+  rejected = 0;
+  errors = 0;
+  disconnects = 0;
+  timeouts = 0;
+  acceptErrors = 0;
+
+  /** Counts an error of a request, or of a hook. */
+  addError(error: unknown): void {
+    if (isDisconnect(error)) this.disconnects++;
+    else if (error instanceof RequestTimeoutError) this.timeouts++;
+    else this.errors++;
+  }
+
+  /** Counts a failure to accept. */
+  addAcceptError(error: unknown): void {
+    if (isDisconnect(error)) this.disconnects++;
+    else this.acceptErrors++;
+  }
+}
 
 /** Adds up the counts of several servers, as far as they are known. */
 export function addStats(all: (ServerStats | null)[]): ServerStats {

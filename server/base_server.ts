@@ -5,15 +5,11 @@
  */
 
 import { release } from "../handlers/_internal.ts";
-import type {
-  BaseRequestHandler,
-  RequestHandlerClass,
-} from "../handlers/base_request_handler.ts";
+import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import { RequestTimeoutError } from "../handlers/errors.ts";
 import type { RequestServer, ServerStats } from "../handlers/request_server.ts";
-import { quote } from "../workers/_validate.ts";
 import { type Accepted, AcceptLoop } from "./_accept_loop.ts";
-import { isDisconnect } from "./_disconnect.ts";
+import { closeQuietly, isDisconnect, isOfAbort } from "./_disconnect.ts";
 import {
   type Crew,
   crew,
@@ -28,12 +24,19 @@ import {
 } from "./_internal.ts";
 import { findDescriptor } from "./_fileno.ts";
 import { type OpenRequest, OpenRequests } from "./_open_requests.ts";
+import { Counts } from "./_stats.ts";
 import { printError } from "./_report.ts";
+import { checkHandler, runHandler } from "./_run_handler.ts";
 import { Signals } from "./_signals.ts";
 import type { Acceptor } from "./acceptor.ts";
 import { formatAddress } from "./addresses.ts";
 import { ServerClosedError } from "./errors.ts";
-import { checkOptions, type ServerOptions } from "./options.ts";
+import type { DrainReport } from "./drain_report.ts";
+import {
+  checkOptions,
+  type ServeOptions,
+  type ServerOptions,
+} from "./options.ts";
 
 const DEFAULT_QUEUE_SIZE = 511;
 /** What Deno has the system queue for a Unix socket, whatever is asked for. */
@@ -41,28 +44,6 @@ const UNIX_QUEUE_SIZE = 1_024;
 const DEFAULT_SHUTDOWN_TIMEOUT_MS = 10_000;
 /** How long handlers that were aborted have to notice it. */
 const ABORT_GRACE_MS = 100;
-
-/** Options of {@linkcode BaseServer.serveForever}. */
-export interface ServeOptions {
-  /** Ends the serving when it is aborted, as `shutdown()` does. */
-  signal?: AbortSignal;
-  /**
-   * Signals of the operating system that end the serving, such as
-   * `["SIGINT", "SIGTERM"]`. A second one within a tenth of a second counts as
-   * the first: under `deno task` a Ctrl-C arrives twice, from the terminal and
-   * from the task. So long `serveForever()` waits before it returns; then they
-   * do again what they did before, so that a second one ends the program.
-   */
-  signals?: Deno.Signal[];
-}
-
-/** What became of the requests that were open when a server was closed. */
-export interface DrainReport {
-  /** How many ended by themselves. */
-  completed: number;
-  /** The clients whose requests were cut off at the end of `shutdownTimeout`. */
-  aborted: Deno.Addr[];
-}
 
 /**
  * Takes requests from a socket and makes a handler for each: the base of all
@@ -117,14 +98,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
   #closing: Promise<DrainReport> | null = null;
   #signal: AbortSignal | undefined;
   #completed = 0;
-  #stats = {
-    accepted: 0,
-    rejected: 0,
-    errors: 0,
-    disconnects: 0,
-    timeouts: 0,
-    acceptErrors: 0,
-  };
+  #counts = new Counts();
 
   /**
    * Constructs a server and binds its address, unless told not to.
@@ -323,17 +297,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
     const handler = new RequestHandlerClass(request, clientAddress, this);
     this.#open.setHandler(request, handler);
     try {
-      // Only what is a promise is awaited: on a packet each await shows
-      const setUp = handler.setup();
-      if (setUp !== undefined) await setUp;
-      try {
-        await handler.handle();
-      } catch (error) {
-        await finishAfter(handler, error);
-        throw error;
-      }
-      const finished = handler.finish();
-      if (finished !== undefined) await finished;
+      await runHandler(handler);
     } finally {
       handler[release]?.();
     }
@@ -386,7 +350,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
   /** @ignore */
   [ownStats](): ServerStats {
     const { dropped = 0 } = (this.socket ?? {}) as { dropped?: number };
-    return { ...this.#stats, open: this.#open.size, dropped };
+    return { ...this.#counts, open: this.#open.size, dropped };
   }
 
   /** @ignore */
@@ -398,6 +362,12 @@ export abstract class BaseServer<R = unknown, C = unknown>
   async [endServing](): Promise<void> {
     this.#loop.stop();
     await this.#serving;
+  }
+
+  /** @ignore */
+  async [report](error: Error, clientAddress: Deno.Addr): Promise<void> {
+    this.#counts.addError(error);
+    await this.#tell(error, null, clientAddress);
   }
 
   /** @ignore */
@@ -485,12 +455,12 @@ export abstract class BaseServer<R = unknown, C = unknown>
   }
 
   #actionsFailed(error: unknown): Promise<void> {
-    this.#stats.errors++;
-    return this[report](error, null, null);
+    this.#counts.addError(error);
+    return this.#tell(error, null, null);
   }
 
   #take(accepted: Accepted<R>): void {
-    this.#stats.accepted++;
+    this.#counts.accepted++;
     this.#lastTaken = this.#serve(accepted, false);
   }
 
@@ -507,7 +477,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
       if (verdict === true || await verdict) {
         await this.processRequest(request, clientAddress);
       } else {
-        this.#stats.rejected++;
+        this.#counts.rejected++;
         open.shut = true;
         await this.shutdownRequest(request);
       }
@@ -534,24 +504,16 @@ export abstract class BaseServer<R = unknown, C = unknown>
   }
 
   async #acceptFailed(error: unknown, first: boolean): Promise<void> {
-    if (isDisconnect(error)) this.#stats.disconnects++;
-    else this.#stats.acceptErrors++;
-    if (first) await this[report](error, null, null);
+    this.#counts.addAcceptError(error);
+    if (first) await this.#tell(error, null, null);
   }
 
-  /**
-   * Counts an error and gives it to the hook, whatever the hook does.
-   *
-   * @ignore
-   */
-  async [report](
+  /** Gives an error to the hook, whatever the hook does. */
+  async #tell(
     error: unknown,
     request: R | null,
     clientAddress: Deno.Addr | null,
   ): Promise<void> {
-    if (isDisconnect(error)) this.#stats.disconnects++;
-    else if (error instanceof RequestTimeoutError) this.#stats.timeouts++;
-    else if (clientAddress !== null) this.#stats.errors++;
     try {
       await this.handleError(error, request, clientAddress);
     } catch (hookError) {
@@ -565,7 +527,8 @@ export abstract class BaseServer<R = unknown, C = unknown>
     error: unknown,
   ): Promise<void> {
     if (open.aborted && isOfAbort(error)) return;
-    await this[report](error, request, open.clientAddress);
+    this.#counts.addError(error);
+    await this.#tell(error, request, open.clientAddress);
   }
 
   async #close(): Promise<DrainReport> {
@@ -626,53 +589,5 @@ export abstract class BaseServer<R = unknown, C = unknown>
     closeQuietly(this.acceptor);
     await this.#loop.settle();
     if (!this.acceptor.carriesReplies) this.#loop.takeArrived();
-  }
-}
-
-/** Of two errors the later one is told, with the earlier as its cause. */
-async function finishAfter(
-  handler: BaseRequestHandler,
-  earlier: unknown,
-): Promise<void> {
-  try {
-    await handler.finish();
-  } catch (error) {
-    const extensible = error instanceof Error && Object.isExtensible(error);
-    if (extensible && error !== earlier) {
-      error.cause ??= earlier;
-    }
-    throw error;
-  }
-}
-
-function checkHandler(handler: unknown): void {
-  if (typeof handler !== "function" || handler.prototype === undefined) {
-    throw new TypeError(
-      `Cannot handle requests with ${
-        quote(handler)
-      }: expected a class that extends BaseRequestHandler`,
-    );
-  }
-  const { setup, finish, handle } = handler.prototype;
-  if ([setup, finish, handle].some((method) => typeof method !== "function")) {
-    throw new TypeError(
-      `Cannot handle requests with class "${handler.name}": it must extend BaseRequestHandler and have a method handle()`,
-    );
-  }
-}
-
-/** Whether an error only says that the server has closed the connection. */
-function isOfAbort(error: unknown): boolean {
-  return error instanceof Deno.errors.BadResource ||
-    error instanceof Deno.errors.Interrupted ||
-    error instanceof ServerClosedError || isDisconnect(error) ||
-    (error instanceof Error && error.name === "AbortError");
-}
-
-function closeQuietly(resource: unknown): void {
-  try {
-    (resource as { close?(): void } | null)?.close?.();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.BadResource)) throw error;
   }
 }

@@ -83,6 +83,20 @@ export interface DatagramServerOptions<C = unknown> extends ServerOptions<C> {
   maxPacketSize?: number;
 }
 
+/** Options of `serveForever()`. */
+export interface ServeOptions {
+  /** Ends the serving when it is aborted, as `shutdown()` does. */
+  signal?: AbortSignal;
+  /**
+   * Signals of the operating system that end the serving, such as
+   * `["SIGINT", "SIGTERM"]`. A second one within a tenth of a second counts as
+   * the first: under `deno task` a Ctrl-C arrives twice, from the terminal and
+   * from the task. So long `serveForever()` waits before it returns; then they
+   * do again what they did before, so that a second one ends the program.
+   */
+  signals?: Deno.Signal[];
+}
+
 /** How the replicas of a server get their requests. */
 export type Dispatch = "shard" | "relay" | "isolate";
 
