@@ -42,6 +42,8 @@ export interface Crew extends PortSharing {
   readonly limit: number;
   /** The server begins to serve: for ever, or one request. */
   start(forever: boolean): Promise<void>;
+  /** Ends the wait of `start()`. */
+  interrupt(): void;
   /** The server takes no more requests for now. */
   pause(): Promise<void>;
   /** Has a replica serve a request that the server has accepted. */

@@ -44,6 +44,8 @@ const CUT_OFF_AFTER_MS = 100;
 
 /** Runs a server's handlers in replicas. */
 export class ReplicaCrew implements Crew {
+  /** Ends the wait of `start()`: a module may never have done with loading. */
+  interrupt: () => void = () => {};
   #server: BaseServer;
   #kind: RunnerKind;
   #options: ReplicaOptions;
@@ -111,7 +113,11 @@ export class ReplicaCrew implements Crew {
     this.#sharingNow = forever && this.#sharing !== null;
     const running = [...this.#supervisor.ready];
     if (this.#sharing === "loadBalanced") this.#mute(forever);
-    await this.#keep();
+    const { promise: interrupted, resolve } = Promise.withResolvers<void>();
+    this.interrupt = resolve;
+    const started = this.#keep();
+    started.catch(() => {}); // nobody looks at it after an interrupt
+    await Promise.race([started, interrupted]);
     if (this.#sharingNow) await Promise.all(running.map((r) => r.resume()));
   }
 

@@ -361,6 +361,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
   /** @ignore */
   async [endServing](): Promise<void> {
     this.#loop.stop();
+    this[crew]?.interrupt();
     await this.#serving;
   }
 
