@@ -1,4 +1,7 @@
-"""Python's servers: python_servers.py threading|lines|asyncio-lines|udp PORT"""
+"""Python's servers: python_servers.py KIND PORT
+
+KIND is threading, forking, lines, asyncio-lines or udp.
+"""
 import asyncio
 import socketserver
 import sys
@@ -34,6 +37,12 @@ class Server(socketserver.ThreadingTCPServer):
     request_queue_size = 512
 
 
+class ForkingServer(socketserver.ForkingTCPServer):
+    allow_reuse_address = True
+    request_queue_size = 512
+    max_children = 1000
+
+
 async def echo_lines(reader, writer):
     try:
         while line := await reader.readline():
@@ -55,6 +64,8 @@ if kind == "asyncio-lines":
     asyncio.run(serve_lines(address))
 elif kind == "udp":
     server = socketserver.UDPServer(address, Packets)
+elif kind == "forking":
+    server = ForkingServer(address, Echo)
 else:
     server = Server(address, Lines if kind == "lines" else Echo)
 print("ready", flush=True)

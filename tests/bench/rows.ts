@@ -34,6 +34,22 @@ function ours(name: string, kind: string): Contender {
   return deno(name, "ours.ts", kind);
 }
 
+/** Ours with 1 or more replicas. */
+function replicas(
+  kind: "thread" | "process",
+  handler: "echo" | "work",
+  dispatch: "shard" | "relay",
+  workers: number,
+): Contender {
+  const name = kind === "thread" ? "ThreadingTCPServer" : "ForkingTCPServer";
+  const file = ["run", "-A", "replicas.ts"];
+  return {
+    name: `${name}, ${dispatch}, workers: ${workers}`,
+    command: "deno",
+    args: [...file, kind, handler, dispatch, String(workers), "AT"],
+  };
+}
+
 function python(name: string, kind: string): Contender {
   const args = ["python_servers.py", kind, "AT"];
   return { name: `Python ${name}`, command: "python3", args };
@@ -43,6 +59,11 @@ const NODE: Contender = {
   name: "Node net",
   command: "node",
   args: ["node_net.mjs", "AT"],
+};
+const NODE_CLUSTER: Contender = {
+  name: "Node net, cluster of 2",
+  command: "node",
+  args: ["node_net.mjs", "AT", "2"],
 };
 const PYTHON_THREADING = python("ThreadingTCPServer", "threading");
 
@@ -97,5 +118,39 @@ export const ROWS: Row[] = [
       byHand("unix"),
       ours("UnixStreamServer, EchoHandler", "unix"),
     ],
+  },
+  {
+    name: "shard",
+    transport: "tcp",
+    contenders: [
+      ours("TCPServer, EchoHandler", "echo"),
+      replicas("thread", "echo", "shard", 1),
+      replicas("thread", "echo", "shard", 2),
+      replicas("process", "echo", "shard", 1),
+      replicas("process", "echo", "shard", 2),
+      NODE_CLUSTER,
+      PYTHON_THREADING,
+      python("ForkingTCPServer", "forking"),
+    ],
+  },
+  {
+    name: "relay",
+    transport: "tcp",
+    contenders: [
+      ours("TCPServer, EchoHandler", "echo"),
+      replicas("thread", "echo", "relay", 1),
+      replicas("thread", "echo", "relay", 2),
+      replicas("process", "echo", "relay", 2),
+    ],
+  },
+  {
+    name: "work-threads",
+    transport: "tcp",
+    contenders: [1, 2].map((n) => replicas("thread", "work", "shard", n)),
+  },
+  {
+    name: "work-processes",
+    transport: "tcp",
+    contenders: [1, 2].map((n) => replicas("process", "work", "shard", n)),
   },
 ];

@@ -2,6 +2,10 @@
  * Measures the servers beside their peers: `deno task bench [--rounds N]
  * [--seconds N] [--connections N] [ROW...]`.
  *
+ * Beside rows of requests there are four on replicas: "shard" and "relay" are
+ * compared with the event loop; "work-threads" and "work-processes", whose
+ * handler computes, with one worker.
+ *
  * The servers of a row run side by side and are loaded in turns, so that what
  * else the machine does hits all of them; a rate is the median of the rounds.
  * Rates of two runs can't be compared, ratios within one can.
@@ -109,7 +113,7 @@ function report(servers: Started[]): void {
     const rate = median(rates);
     const failed = errors === 0 ? "" : `   ${errors} errors`;
     console.log(
-      `  ${name.padEnd(34)}${
+      `  ${name.padEnd(40)}${
         Math.round(rate).toLocaleString("en").padStart(9)
       }` +
         `${(rate / base).toFixed(2).padStart(7)}${failed}`,

@@ -1,0 +1,56 @@
+/**
+ * The servers with replicas: `replicas.ts thread|process echo|work
+ * shard|relay|isolate WORKERS PORT`.
+ *
+ * @module
+ */
+// deno-lint-ignore-file no-console
+
+import {
+  BaseRequestHandler,
+  type Dispatch,
+  EchoHandler,
+  ForkingTCPServer,
+  ThreadingTCPServer,
+} from "../../mod.ts";
+
+const ROUNDS = 500_000;
+
+function work(): number {
+  let x = 1;
+  for (let i = 0; i < ROUNDS; i++) {
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+  }
+  return x;
+}
+
+/** Computes for about a millisecond before it answers. */
+export class Work extends BaseRequestHandler<Deno.Conn> {
+  static readonly module = import.meta.url;
+
+  override async handle(): Promise<void> {
+    const buffer = new Uint8Array(65_536);
+    for (let n; (n = await this.request.read(buffer)) !== null;) {
+      buffer[0] = work() & 127;
+      await this.request.write(buffer.subarray(0, n));
+    }
+  }
+}
+
+if (import.meta.main) {
+  const [kind, handler, dispatch, workers, port] = Deno.args;
+  const Server = kind === "thread" ? ThreadingTCPServer : ForkingTCPServer;
+  const Handler = handler === "work" ? Work : EchoHandler;
+  const server = new Server({ port: Number(port) }, Handler, {
+    workers: Number(workers),
+    dispatch: dispatch as Dispatch,
+  });
+  const serving = server.serveForever();
+  await server.ready;
+  const { dispatch: used } = await server.stats();
+  if (used !== dispatch) throw new Error(`Serves by "${used}"`);
+  console.log("ready");
+  await serving;
+}
