@@ -124,6 +124,8 @@ export class AcceptLoop<R> {
     if (this.#pending) {
       await new Promise<void>((resolve) => this.#settled = resolve);
     }
+    // It only says that the socket was closed; there may be another one
+    this.#failure = null;
   }
 
   /** Takes what an accept has brought that no consumer waited for. */

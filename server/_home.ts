@@ -47,8 +47,8 @@ export class ReplicaHome implements Home {
     this.#sharing = sharing;
   }
 
-  get listens(): boolean {
-    return this.#sharing !== null;
+  get sharesQueue(): boolean {
+    return this.#sharing === "loadBalanced";
   }
 
   open(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {

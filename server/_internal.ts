@@ -20,6 +20,12 @@ export const serveRelayed: unique symbol = Symbol("serveRelayed");
 export const failServing: unique symbol = Symbol("failServing");
 /** Ends the serving of this very object. */
 export const endServing: unique symbol = Symbol("endServing");
+/** Has the handlers begin nothing new. */
+export const startDrain: unique symbol = Symbol("startDrain");
+/** Opens a replica's own listener, if it has none. */
+export const joinPort: unique symbol = Symbol("joinPort");
+/** Closes a replica's own listener; what it holds is served. */
+export const leavePort: unique symbol = Symbol("leavePort");
 /** Gives an error to the hook. */
 export const report: unique symbol = Symbol("report");
 /** The counts of this very object. */
@@ -48,7 +54,10 @@ export interface Crew extends PortSharing {
   pause(): Promise<void>;
   /** Has a replica serve a request that the server has accepted. */
   process(request: unknown, clientAddress: Deno.Addr): Promise<void>;
-  /** The server closes: what is queued is for itself to accept. */
+  /**
+   * The server closes: what is queued is for itself to accept, and handlers
+   * begin nothing new.
+   */
   takeQueued(): void;
   /** The server has closed its socket: the replicas end by `deadline`. */
   finish(deadline: number): Promise<DrainReport>;
@@ -60,8 +69,8 @@ export interface Crew extends PortSharing {
 
 /** What a replica has of the server that it is a replica of. */
 export interface Home extends PortSharing {
-  /** Whether the replica accepts requests by itself. */
-  readonly listens: boolean;
+  /** Whether what is queued when the replica leaves is left to others. */
+  readonly sharesQueue: boolean;
   /** Ends the serving of the whole server. */
   shutdown(): Promise<void>;
   /** The counts of the whole server. */

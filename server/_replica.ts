@@ -11,6 +11,7 @@ import { RelayHub } from "../workers/_relay_hub.ts";
 import { type Methods, Rpc } from "../workers/_rpc.ts";
 import type { Runner } from "../workers/_runner.ts";
 import type { Member } from "../workers/_supervisor.ts";
+import { inTime } from "./_in_time.ts";
 import type { ReplicaReport } from "./_replica_main.ts";
 
 const LEAVE_TIMEOUT_MS = 1_000;
@@ -38,6 +39,8 @@ export class Replica implements Member {
   isReady = false;
   /** How many times in a row it has not answered in time. */
   unanswered = 0;
+  /** What its requests are told if it was given up before it ended. */
+  givenUp: RunnerExitError | null = null;
   #rpc: Rpc;
   #pinged = false;
 
@@ -72,14 +75,19 @@ export class Replica implements Member {
     await this.#rpc.call("resume");
   }
 
-  /** Has it accept no more by itself. */
-  async pause(): Promise<void> {
-    await this.#inTime(this.#rpc.call("pause"), LEAVE_TIMEOUT_MS);
+  /** Has it accept no more by itself, and close its listener if it `leaves`. */
+  async pause(leaves: boolean): Promise<void> {
+    await inTime(this.#rpc.call("pause", leaves), LEAVE_TIMEOUT_MS);
+  }
+
+  /** Has its handlers begin nothing new. */
+  drain(): void {
+    this.#rpc.tell("drain");
   }
 
   /** Its counts; `null` if it does not answer. */
   async stats(): Promise<ServerStats | null> {
-    const stats = await this.#inTime(this.#rpc.call("stats"), LEAVE_TIMEOUT_MS);
+    const stats = await inTime(this.#rpc.call("stats"), LEAVE_TIMEOUT_MS);
     return stats as ServerStats | null;
   }
 
@@ -105,17 +113,17 @@ export class Replica implements Member {
   /** Lets its requests finish for `timeout` ms, and ends it. */
   async close(timeout: number): Promise<ReplicaReport | null> {
     const asked = this.#rpc.call("close", timeout);
-    const report = await this.#inTime(asked, timeout + LEAVE_TIMEOUT_MS);
+    const report = await inTime(asked, timeout + LEAVE_TIMEOUT_MS);
     if (report === null) this.runner.terminate();
     else this.#rpc.tell("leave");
-    await this.#inTime(this.runner.exited, LEAVE_TIMEOUT_MS);
+    await inTime(this.runner.exited, LEAVE_TIMEOUT_MS);
     await this.kill();
     return report as ReplicaReport | null;
   }
 
   /** What its requests are told when it is gone. */
   lostBy(exit: Awaited<Runner["exited"]>): RunnerExitError {
-    return new RunnerExitError(
+    return this.givenUp ?? new RunnerExitError(
       `The request was lost: the ${this.runner.kind} that handled it ${
         describeExit(exit)
       }`,
@@ -141,18 +149,5 @@ export class Replica implements Member {
         for (const id of ids as number[]) this.accepted.delete(id);
       },
     };
-  }
-
-  /** What `work` gives, or `null` if it gives nothing within `timeout` ms. */
-  async #inTime<T>(work: Promise<T>, timeout: number): Promise<T | null> {
-    const { promise, resolve } = Promise.withResolvers<null>();
-    const timer = timeout === Infinity
-      ? undefined
-      : setTimeout(resolve, timeout, null);
-    try {
-      return await Promise.race([work.catch(() => null), promise]);
-    } finally {
-      clearTimeout(timer);
-    }
   }
 }

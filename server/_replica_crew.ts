@@ -6,7 +6,7 @@
 
 import type { DatagramRequest } from "../handlers/datagram_request.ts";
 import type { ServerStats } from "../handlers/request_server.ts";
-import type { RunnerExit } from "../workers/errors.ts";
+import { type RunnerExit, RunnerExitError } from "../workers/errors.ts";
 import type { RunnerKind } from "../workers/_runner.ts";
 import { startRunner } from "../workers/_start_runner.ts";
 import { Supervisor } from "../workers/_supervisor.ts";
@@ -17,6 +17,7 @@ import {
   type OpenListener,
   report,
 } from "./_internal.ts";
+import { inTime } from "./_in_time.ts";
 import { MutableAcceptor } from "./_mutable_acceptor.ts";
 import { canShare, openShared } from "./_port_sharing.ts";
 import { Replica, type ReplicaOwner } from "./_replica.ts";
@@ -62,6 +63,8 @@ export class ReplicaCrew implements Crew {
   #pings: ReturnType<typeof setInterval> | undefined;
   #restarts = 0;
   #past: ServerStats[] = [];
+  #choosing: Set<Promise<Replica>> = new Set();
+  #draining = false;
   #finishing = false;
 
   constructor(server: BaseServer, kind: RunnerKind, options: ReplicaOptions) {
@@ -111,24 +114,33 @@ export class ReplicaCrew implements Crew {
 
   async start(forever: boolean): Promise<void> {
     this.#sharingNow = forever && this.#sharing !== null;
-    const running = [...this.#supervisor.ready];
     if (this.#sharing === "loadBalanced") this.#mute(forever);
+    // The one request must not come to a listener that nobody looks at
+    if (!forever && this.#sharing !== null) await this.#pauseAll(true);
     const { promise: interrupted, resolve } = Promise.withResolvers<void>();
     this.interrupt = resolve;
     const started = this.#keep();
     started.catch(() => {}); // nobody looks at it after an interrupt
     await Promise.race([started, interrupted]);
-    if (this.#sharingNow) await Promise.all(running.map((r) => r.resume()));
+    if (!this.#sharingNow) return;
+    const ready = [...this.#supervisor.ready];
+    // What ends meanwhile is replaced, and told of elsewhere
+    await Promise.all(ready.map((r) => r.resume().catch(() => {})));
   }
 
   async pause(): Promise<void> {
     if (!this.#sharingNow) return;
     this.#sharingNow = false;
-    await Promise.all([...this.#replicas].map((replica) => replica.pause()));
+    // An accept that is pending would keep a client; where each has a queue of
+    // its own, closing it may lose some
+    await this.#pauseAll(this.#sharing === "loadBalanced");
   }
 
   async process(request: unknown, clientAddress: Deno.Addr): Promise<void> {
-    const replica = await this.#choose();
+    const choosing = this.#choose();
+    this.#choosing.add(choosing);
+    const replica = await choosing
+      .finally(() => this.#choosing.delete(choosing));
     try {
       if ("packet" in (request as DatagramRequest)) {
         const { packet, truncated, socket } = request as DatagramRequest;
@@ -147,10 +159,14 @@ export class ReplicaCrew implements Crew {
   }
 
   takeQueued(): void {
+    this.#draining = true;
     if (this.#muted !== null) this.#muted.muted = false;
+    for (const replica of this.#replicas) replica.drain();
   }
 
   async finish(deadline: number): Promise<DrainReport> {
+    const chosen = Promise.allSettled(this.#choosing);
+    await inTime(chosen, deadline - performance.now());
     this.#finishing = true;
     this.#supervisor.stop(
       new ServerClosedError("The request was lost: the server was closed"),
@@ -184,11 +200,14 @@ export class ReplicaCrew implements Crew {
   async recycle(): Promise<void> {
     for (const replica of [...this.#supervisor.ready]) {
       if (this.#finishing) return;
-      await this.#supervisor.keep(this.#workers + 1);
+      if (!this.#isolates) await this.#supervisor.keep(this.#workers + 1);
+      // It may have ended, or have been taken for a request
+      if (!this.#supervisor.ready.has(replica)) continue;
       this.#supervisor.release(replica, false);
-      void this.#supervisor.keep(this.#workers).catch(() => {});
+      if (!this.#isolates) this.#keep().catch(() => {}); // told by gaveUp()
       await this.#retire(replica);
     }
+    if (!this.#isolates && !this.#finishing) await this.#keep();
   }
 
   get #isolates(): boolean {
@@ -231,6 +250,7 @@ export class ReplicaCrew implements Crew {
     });
     const replica = new Replica(runner, this.#owner, slot);
     this.#replicas.add(replica);
+    if (this.#draining) replica.drain();
     return replica;
   }
 
@@ -307,8 +327,21 @@ export class ReplicaCrew implements Crew {
     replica.unanswered = 0;
     this.#restarts++;
     this.#supervisor.release(replica);
-    replica.runner.terminate();
-    setTimeout(() => replica.runner.kill(), KILL_AFTER_MS);
+    const { runner } = replica;
+    const { stallTimeout = DEFAULT_STALL_TIMEOUT_MS } = this.#options;
+    const error = replica.givenUp = new RunnerExitError(
+      `The ${runner.kind} of a replica was given up, with the requests in it: it did not answer for ${stallTimeout} ms, as in an endless loop`,
+      { code: 1, reason: "terminated" },
+    );
+    if (replica.load === 0) void this.#server[report](error, null);
+    replica.relay.fail(error);
+    runner.terminate();
+    const timer = setTimeout(() => runner.kill(), KILL_AFTER_MS);
+    void runner.exited.then(() => clearTimeout(timer));
+  }
+
+  async #pauseAll(leaves: boolean): Promise<void> {
+    await Promise.all([...this.#replicas].map((r) => r.pause(leaves)));
   }
 
   async #choose(): Promise<Replica> {

@@ -12,7 +12,14 @@ import type { RunnerPort } from "../workers/_runner.ts";
 import { unpack } from "../workers/_share.ts";
 import { resolve } from "./_class_ref.ts";
 import { ReplicaHome, sitDown } from "./_home.ts";
-import { endServing, ownStats, serveRelayed } from "./_internal.ts";
+import {
+  endServing,
+  joinPort,
+  leavePort,
+  ownStats,
+  serveRelayed,
+  startDrain,
+} from "./_internal.ts";
 import { RelayedSocket } from "./_relayed_socket.ts";
 import type { ReplicaPlan } from "./_replica_plan.ts";
 import type { BaseServer } from "./base_server.ts";
@@ -39,8 +46,9 @@ export function main(
   const plan = data as ReplicaPlan;
   const rpc: Rpc = new Rpc((message) => port.post(message), {
     ping: () => {},
-    resume: () => serve(server),
-    pause: () => server[endServing](),
+    resume: () => resume(),
+    pause: (leaves) => pausing = pause(leaves as boolean),
+    drain: () => server[startDrain](),
     stats: () => {
       home.tellClosed();
       return server[ownStats]();
@@ -60,7 +68,25 @@ export function main(
     },
   });
 
+  let serving = false;
+  let pausing: Promise<void> | null = null;
+
+  async function resume(): Promise<void> {
+    await pausing;
+    if (serving) return;
+    serving = true;
+    server[joinPort]();
+    serve(server);
+  }
+
+  async function pause(leaves: boolean): Promise<void> {
+    await server[endServing]();
+    serving = false;
+    if (leaves) await server[leavePort]();
+  }
+
   async function close(timeout: number): Promise<ReplicaReport> {
+    await pausing;
     server.shutdownTimeout = timeout;
     const report = await server.serverClose();
     relay.flush();

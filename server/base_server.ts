@@ -17,10 +17,13 @@ import {
   failServing,
   type Home,
   home,
+  joinPort,
+  leavePort,
   ownStats,
   prepare,
   report,
   serveRelayed,
+  startDrain,
 } from "./_internal.ts";
 import { findDescriptor } from "./_fileno.ts";
 import { type OpenRequest, OpenRequests } from "./_open_requests.ts";
@@ -140,7 +143,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
     });
     this[prepare](options);
     const binds = options.bindAndActivate ?? true;
-    if (this[home]?.listens ?? binds) this.#bindAndActivate();
+    if (this[home] === null && binds) this.#bindAndActivate();
     this.#signal = options.signal;
     this.#signal?.addEventListener("abort", this.#onAbort);
   }
@@ -366,9 +369,28 @@ export abstract class BaseServer<R = unknown, C = unknown>
   }
 
   /** @ignore */
-  async [report](error: Error, clientAddress: Deno.Addr): Promise<void> {
+  async [report](error: Error, clientAddress: Deno.Addr | null): Promise<void> {
     this.#counts.addError(error);
     await this.#tell(error, null, clientAddress);
+  }
+
+  /** @ignore */
+  [startDrain](): void {
+    this.#open.drain();
+  }
+
+  /** @ignore */
+  [joinPort](): void {
+    if (this.acceptor === null) this.#bindAndActivate();
+  }
+
+  /** @ignore */
+  async [leavePort](): Promise<void> {
+    if (this.acceptor === null) return;
+    await this.#takeQueued(performance.now() + this.shutdownTimeout);
+    await this.#closeAcceptor();
+    this.acceptor = null;
+    this.socket = null;
   }
 
   /** @ignore */
@@ -430,7 +452,10 @@ export abstract class BaseServer<R = unknown, C = unknown>
     }
     acceptor.ref?.();
     try {
-      await this[crew]?.start(forever);
+      await this[crew]?.start(forever).catch((error) => {
+        this.#setUnready(error);
+        throw error;
+      });
       await consume();
     } finally {
       await this[crew]?.pause();
@@ -574,7 +599,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
 
   async #takeQueued(deadline: number): Promise<void> {
     await this.#activation?.catch(() => {});
-    if (this.acceptor === null) return;
+    if (this.acceptor === null || this[home]?.sharesQueue) return;
     this.acceptor.ref?.();
     this.#loop.begin();
     const limit = Math.max(this.requestQueueSize, UNIX_QUEUE_SIZE) + 1;
