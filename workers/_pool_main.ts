@@ -161,11 +161,12 @@ class PoolWorker {
     // Answers wait for others only as long as that is hardly noticed.
     if (target.mean > TINY || begun - this.#since > TINY) this.flush();
     let args = this.#tasks[at + 2] as unknown[];
+    const { call } = target;
     try {
       if ((flags & FLAGS.packed) !== 0) args = unpack(args) as unknown[];
       const value = (flags & FLAGS.chunk) !== 0
-        ? callEach(target.call, args)
-        : target.call(...args);
+        ? callEach(call, args)
+        : call(...args);
       if (isThenable(value)) return this.#settle(id, target, begun, value);
       this.#done(id, target, begun, value);
     } catch (error) {

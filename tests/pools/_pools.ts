@@ -1,0 +1,70 @@
+/** What the tests of pools share. */
+import { assertEquals } from "@std/assert";
+import type { Pool, PoolOptions } from "../../workers/pool.ts";
+import { ProcessPool } from "../../workers/process_pool.ts";
+import { ThreadPool } from "../../workers/thread_pool.ts";
+import { listDescendants, until } from "../runners/_children.ts";
+
+/** The module of the tasks. */
+export const module = new URL("./tasks.ts", import.meta.url);
+
+/** Makes a pool of two workers. */
+export type MakePool = (options?: Partial<PoolOptions>) => Pool;
+
+const POOLS: Record<string, MakePool> = {
+  ThreadPool: (options) => new ThreadPool({ module, workers: 2, ...options }),
+  ProcessPool: (options) => new ProcessPool({ module, workers: 2, ...options }),
+};
+
+/** Tests one kind of pool, and that nothing is left of it. */
+export function testPool(
+  className: "ThreadPool" | "ProcessPool",
+  name: string,
+  run: (make: MakePool) => Promise<void>,
+): void {
+  Deno.test(`${className} ${name}`, async () => {
+    await run(POOLS[className]!);
+    assertEquals(listDescendants(), [], "A child is left");
+    await until(() => countThreads() === 0, "the end of the threads");
+  });
+}
+
+/** Tests both kinds of pools. */
+export function testPools(
+  name: string,
+  run: (make: MakePool, kind: "thread" | "process") => Promise<void>,
+): void {
+  testPool("ThreadPool", name, (make) => run(make, "thread"));
+  testPool("ProcessPool", name, (make) => run(make, "process"));
+}
+
+/** Counts the threads of this process that workers run on. */
+export function countThreads(): number {
+  let count = 0;
+  for (const { name } of Deno.readDirSync("/proc/self/task")) {
+    try {
+      const comm = Deno.readTextFileSync(`/proc/self/task/${name}/comm`);
+      if (comm.startsWith("worker-")) count++;
+    } catch {
+      // It ended while it was looked at.
+    }
+  }
+  return count;
+}
+
+/** A gate for `block()`: counts who has come, and lets all go. */
+export class Gate {
+  readonly memory: Int32Array = new Int32Array(new SharedArrayBuffer(8));
+
+  async arrived(count: number): Promise<void> {
+    for (let seen; (seen = Atomics.load(this.memory, 0)) < count;) {
+      const wait = Atomics.waitAsync(this.memory, 0, seen, 10);
+      await wait.value;
+    }
+  }
+
+  open(): void {
+    Atomics.store(this.memory, 1, 1);
+    Atomics.notify(this.memory, 1);
+  }
+}

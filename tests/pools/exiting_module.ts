@@ -1,0 +1,4 @@
+Deno.exit(3);
+export function add(a: number, b: number): number {
+  return a + b;
+}

@@ -1,0 +1,109 @@
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { RunnerExitError } from "../../workers/errors.ts";
+import type { Pool } from "../../workers/pool.ts";
+import { listDescendants, until } from "../runners/_children.ts";
+import { testPool } from "./_pools.ts";
+import * as tasks from "./tasks.ts";
+
+const KILLS = 200;
+const SEED = 20_26;
+
+/** The same numbers at every run. */
+function random(seed: number): () => number {
+  return () => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
+    return seed / 2 ** 31;
+  };
+}
+
+/** Keeps a pool busy, and accounts for every task. */
+class Load {
+  settled = 0;
+  lost = 0;
+  #submitted = 0;
+  #stopped = false;
+
+  constructor(
+    readonly pool: Pool,
+    readonly next: (id: number) => Promise<unknown>,
+  ) {}
+
+  async run(lanes: number): Promise<void> {
+    await Promise.all(Array.from({ length: lanes }, () => this.#lane()));
+    assertEquals(this.settled, this.#submitted);
+    const { completed, failed, running, queued } = this.pool.stats();
+    assertEquals([running, queued], [0, 0]);
+    assertEquals([completed, failed], [this.settled - this.lost, this.lost]);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  async #lane(): Promise<void> {
+    while (!this.#stopped) {
+      const id = this.#submitted++;
+      try {
+        assertEquals(await this.next(id), id);
+      } catch (error) {
+        assertInstanceOf(error, RunnerExitError);
+        this.lost++;
+      }
+      this.settled++;
+    }
+  }
+}
+
+testPool(
+  "ProcessPool",
+  "accounts for every task once under 200 kills by SIGKILL",
+  async (make) => {
+    await using pool = make();
+    const draw = random(SEED);
+    const load = new Load(
+      pool,
+      (id) =>
+        draw() < 0.5
+          ? pool.submit(tasks.add, id, 0)
+          : pool.submit(tasks.addLater, id, 0),
+    );
+    const running = load.run(40);
+    for (let killed = 0; killed < KILLS;) {
+      await new Promise((resolve) => setTimeout(resolve, 1 + draw() * 10));
+      const children = listDescendants();
+      const victim = children[Math.floor(draw() * children.length)];
+      if (victim === undefined) continue;
+      Deno.kill(victim.pid, "SIGKILL");
+      killed++;
+    }
+    load.stop();
+    await running;
+    assert(pool.stats().restarts > KILLS / 4);
+  },
+);
+
+testPool(
+  "ThreadPool",
+  "accounts for every task once under 200 threads that end themselves",
+  async (make) => {
+    await using pool = make();
+    const draw = random(SEED);
+    let deadly = 0;
+    const load = new Load(pool, (id) => {
+      const number = draw();
+      if (number < 0.02 && deadly < KILLS) {
+        deadly++;
+        return number < 0.01
+          ? pool.submit<never>("closeSelf")
+          : pool.submit<never>("exit", 1);
+      }
+      if (deadly === KILLS) load.stop();
+      return number < 0.6
+        ? pool.submit(tasks.add, id, 0)
+        : pool.submit(tasks.addLater, id, 0);
+    });
+    await load.run(40);
+    assertEquals(load.lost, KILLS);
+    assert(pool.stats().restarts >= KILLS - 2);
+  },
+);

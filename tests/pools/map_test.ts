@@ -1,0 +1,249 @@
+import {
+  assert,
+  assertEquals,
+  assertLess,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
+import { RemoteError } from "../../workers/errors.ts";
+import { testPool, testPools } from "./_pools.ts";
+import * as tasks from "./tasks.ts";
+
+function numbers(length: number): number[] {
+  return Array.from({ length }, (_, index) => index);
+}
+
+const squares = (length: number) => numbers(length).map((x) => x * x);
+
+testPools(
+  "map() gives the results in order, awaited or one by one",
+  async (make) => {
+    await using pool = make();
+    const all: number[] = await pool.map(tasks.square, numbers(100));
+    assertEquals(all, squares(100));
+    const some: number[] = [];
+    for await (const result of pool.map(tasks.square, new Set(numbers(100)))) {
+      some.push(result);
+    }
+    assertEquals(some, squares(100));
+    assertEquals(await pool.map<number>("square", []), []);
+  },
+);
+
+testPools(
+  "map() keeps the order of tasks that take their time",
+  async (make) => {
+    await using pool = make();
+    const times = [30, 0, 10, 0, 5, 0];
+    const pids = await pool.map(tasks.napAndTellPid, times);
+    assertEquals(pids.length, times.length);
+  },
+);
+
+testPools("map() gives items to workers in chunks", async (make) => {
+  for (const chunkSize of [1, 2, 7, 100, 1_000]) {
+    await using pool = make();
+    assertEquals(
+      await pool.map(tasks.square, numbers(100), { chunkSize }),
+      squares(100),
+    );
+    assertEquals(pool.stats().completed, Math.ceil(100 / chunkSize));
+  }
+});
+
+testPools("map() reads no more items than are under way", async (make) => {
+  await using pool = make();
+  let read = 0;
+  let taken = 0;
+  let left = false;
+  async function* endless() {
+    try {
+      while (true) {
+        assert(read - taken <= 6 + 1, `${read} read, ${taken} taken`);
+        yield read++;
+        if (read % 3 === 0) await new Promise((resolve) => setTimeout(resolve));
+      }
+    } finally {
+      left = true;
+    }
+  }
+  const results = pool.map(tasks.square, endless(), {
+    chunkSize: 2,
+    concurrency: 3,
+  });
+  for await (const result of results) {
+    assertEquals(result, taken * taken);
+    if (++taken === 50) break;
+  }
+  assertLess(read, 50 + 8);
+  assert(left, "The source was not told");
+  assertEquals(await pool.submit(tasks.add, 1, 2), 3);
+});
+
+testPools(
+  "map() gives a result without waiting for the next item",
+  async (make) => {
+    await using pool = make();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    async function* slow() {
+      yield 2;
+      await promise;
+      yield 3;
+    }
+    const results = pool.map(tasks.square, slow())[Symbol.asyncIterator]();
+    assertEquals(await results.next(), { done: false, value: 4 });
+    resolve();
+    assertEquals(await results.next(), { done: false, value: 9 });
+    assertEquals((await results.next()).done, true);
+  },
+);
+
+testPools("map() waits where maxQueue would reject", async (make) => {
+  await using pool = make({ workers: 1, maxQueue: 3 });
+  assertEquals(
+    await pool.map(tasks.square, numbers(200), { concurrency: 50 }),
+    squares(200),
+  );
+});
+
+testPools(
+  "map() throws the first error once what runs has ended",
+  async (make) => {
+    await using pool = make();
+    const error = await assertRejects(
+      async () => await pool.map(tasks.failOdd, numbers(1_000)),
+      RemoteError,
+    );
+    assertEquals(error.message, "No 1");
+    const { running, queued, completed } = pool.stats();
+    assertEquals([running, queued], [0, 0]);
+    assertLess(completed, 100);
+    await assertRejects(
+      async () => await pool.map(tasks.failOdd, numbers(10), { chunkSize: 5 }),
+      RemoteError,
+      "No 1",
+    );
+    assertEquals(await pool.submit(tasks.add, 1, 2), 3);
+  },
+);
+
+testPools("map() throws what the items throw", async (make) => {
+  await using pool = make();
+  function* failing() {
+    yield 1;
+    throw new SyntaxError("No more items");
+  }
+  await assertRejects(
+    async () => await pool.map(tasks.square, failing()),
+    SyntaxError,
+    "No more items",
+  );
+});
+
+testPools("map() names an item that can't be cloned", async (make) => {
+  await using pool = make();
+  await assertRejects(
+    async () => await pool.map<unknown>("giveBack", [1, () => {}]),
+    TypeError,
+    'argument 0 of "giveBack"',
+  );
+});
+
+testPools(
+  "map() is ended by its signal, before it begins and under way",
+  async (make) => {
+    await using pool = make();
+    const reason = new Error("Enough");
+    const aborted = AbortSignal.abort(reason);
+    let error = await assertRejects(async () =>
+      await pool.map(tasks.square, numbers(5), { signal: aborted })
+    );
+    assertEquals(error, reason);
+    const controller = new AbortController();
+    const naps = pool.map(tasks.napAndTellPid, numbers(1_000).map(() => 5), {
+      signal: controller.signal,
+      concurrency: 100,
+    });
+    let count = 0;
+    error = await assertRejects(async () => {
+      for await (const _ of naps) {
+        if (++count === 3) controller.abort(reason);
+      }
+    });
+    assertEquals(error, reason);
+    assertLess(count, 20);
+    const { running, queued, cancelled } = pool.stats();
+    assertEquals([running, queued], [0, 0]);
+    assert(cancelled > 0);
+  },
+);
+
+testPools(
+  "map() is ended by its signal while the items keep it waiting",
+  async (make) => {
+    await using pool = make();
+    const controller = new AbortController();
+    async function* stuck() {
+      yield 2;
+      await new Promise(() => {});
+    }
+    await assertRejects(
+      async () => {
+        const options = { signal: controller.signal };
+        for await (const result of pool.map(tasks.square, stuck(), options)) {
+          assertEquals(result, 4);
+          controller.abort(new Error("Enough"));
+        }
+      },
+      Error,
+      "Enough",
+    );
+  },
+);
+
+testPool(
+  "ProcessPool",
+  "map() kills what runs when its signal says so, if asked",
+  async (make) => {
+    await using pool = make();
+    const controller = new AbortController();
+    const endless = pool.map<never>("forever", [1, 2, 3], {
+      signal: controller.signal,
+      kill: true,
+    });
+    const ended = assertRejects(async () => await endless, Error, "Enough");
+    while (pool.stats().running < 2) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    controller.abort(new Error("Enough"));
+    await ended;
+    assertEquals(await pool.submit(tasks.add, 1, 2), 3);
+  },
+);
+
+testPools("map() refuses what can't work at once", async (make, kind) => {
+  await using pool = make();
+  for (const bad of [0, -1, NaN, 1.5]) {
+    assertThrows(
+      () => pool.map(tasks.square, [], { chunkSize: bad }),
+      RangeError,
+      '"chunkSize"',
+    );
+    assertThrows(
+      () => pool.map(tasks.square, [], { concurrency: bad }),
+      RangeError,
+      '"concurrency"',
+    );
+  }
+  for (const items of [null, 5, {}]) {
+    assertThrows(() => pool.map(tasks.square, items as never), TypeError);
+  }
+  assertThrows(
+    () => pool.map(tasks.square, [], { signal: {} as AbortSignal }),
+    TypeError,
+    '"signal"',
+  );
+  if (kind === "thread") {
+    assertThrows(() => pool.map(tasks.square, [], { kill: true }), TypeError);
+  }
+});

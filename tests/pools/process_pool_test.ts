@@ -1,0 +1,86 @@
+import {
+  assert,
+  assertEquals,
+  assertNotEquals,
+  assertRejects,
+} from "@std/assert";
+import { RunnerExitError } from "../../workers/errors.ts";
+import { Lock } from "../../workers/lock.ts";
+import { listDescendants } from "../runners/_children.ts";
+import { testPool } from "./_pools.ts";
+import * as tasks from "./tasks.ts";
+
+testPool(
+  "ProcessPool",
+  "runs tasks in processes of their own",
+  async (make) => {
+    await using pool = make();
+    const [first, second] = await Promise.all([
+      pool.submit(tasks.napAndTellPid, 50),
+      pool.submit(tasks.napAndTellPid, 50),
+    ]);
+    assertNotEquals(first, second);
+    assertNotEquals(first, Deno.pid);
+    assertEquals(
+      listDescendants().map(({ pid }) => pid).sort(),
+      [first, second].sort(),
+    );
+  },
+);
+
+testPool(
+  "ProcessPool",
+  "refuses locks and shared memory, and says why",
+  async (make) => {
+    await using pool = make();
+    for (
+      const [value, name] of [
+        [new Lock(), "Lock"],
+        [{ deep: [new Lock()] }, "Lock"],
+        [new SharedArrayBuffer(1), "SharedArrayBuffer"],
+      ]
+    ) {
+      await assertRejects(
+        () => pool.submit(tasks.giveBack, 0, value),
+        TypeError,
+        `Cannot pass argument 1 of "giveBack": Cannot pass a ${name} to a process`,
+      );
+    }
+    assertEquals(pool.stats().workers, 0);
+  },
+);
+
+testPool(
+  "ProcessPool",
+  "tells the signal that ended a process",
+  async (make) => {
+    await using pool = make({ workers: 1 });
+    const pid = await pool.submit(tasks.pid);
+    const nap = pool.submit(tasks.napAndTellPid, 60_000);
+    await Promise.resolve();
+    Deno.kill(pid, "SIGKILL");
+    const error = await assertRejects(
+      () => nap,
+      RunnerExitError,
+      "killed by signal 9",
+    );
+    assertEquals(error.exit.code, -9);
+    assertNotEquals(await pool.submit(tasks.pid), pid);
+  },
+);
+
+testPool(
+  "ProcessPool",
+  "ends a process in an endless loop at termination",
+  async (make) => {
+    const pool = make({ workers: 1 });
+    const endless = pool.submit(tasks.forever);
+    while (pool.stats().running === 0) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    const rejected = assertRejects(() => endless);
+    await pool.terminate();
+    await rejected;
+    assert(pool.stats().workers === 0);
+  },
+);

@@ -1,0 +1,148 @@
+/** What the pools of the tests run. */
+import { currentThread } from "../../workers/current_thread.ts";
+import type { Lock } from "../../workers/lock.ts";
+import type { SharedQueue } from "../../workers/shared_queue.ts";
+import { Thread } from "../../workers/thread.ts";
+
+type Scope = typeof globalThis & { close(): void };
+
+export const notFunction = 5;
+let calls = 0;
+
+export function add(a: number, b: number): number {
+  return a + b;
+}
+
+export async function addLater(a: number, b: number): Promise<number> {
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  return a + b;
+}
+
+export function square(x: number): number {
+  return x * x;
+}
+
+export function giveBack(...args: unknown[]): unknown[] {
+  return args;
+}
+
+export function countCalls(): number {
+  return ++calls;
+}
+
+export function fail(message: string): never {
+  throw new RangeError(message, { cause: new TypeError("the cause") });
+}
+
+export function failAt(item: number, at: number): number {
+  if (item === at) throw new RangeError(`No ${item}`);
+  return item;
+}
+
+export function failOdd(item: number): number {
+  if (item % 2 === 1) throw new RangeError(`No ${item}`);
+  return item;
+}
+
+export function giveFunction(): unknown {
+  return () => {};
+}
+
+export function exit(code: number): void {
+  Deno.exit(code);
+}
+
+export function closeSelf(): void {
+  (globalThis as Scope).close();
+}
+
+/** Exits if told to; a tiny task otherwise. */
+export function addOrExit(a: number, b: number, exits: boolean): number {
+  if (exits) Deno.exit(1);
+  return a + b;
+}
+
+/** Says in shared memory that it has begun, and blocks until let go. */
+export function block(gate: Int32Array): string {
+  Atomics.add(gate, 0, 1);
+  Atomics.notify(gate, 0);
+  Atomics.wait(gate, 1, 0);
+  return "let go";
+}
+
+/** Blocks only if told to. */
+export function blockIf(gate: Int32Array | null): string {
+  return gate === null ? "passed" : block(gate);
+}
+
+export function forever(): never {
+  while (true);
+}
+
+/** Leaves a line in a file and waits for ever. */
+export async function hang(path: string): Promise<never> {
+  await Deno.writeTextFile(path, `${Deno.pid}\n`, { append: true });
+  setInterval(() => {}, 1_000);
+  return await new Promise(() => {});
+}
+
+/** Leaves a line in a file and takes its time. */
+export async function noteAndNap(path: string, time: number): Promise<void> {
+  await Deno.writeTextFile(path, "begun\n");
+  await new Promise((resolve) => setTimeout(resolve, time));
+}
+
+/** Dies at its first run, which a file tells it. */
+export function dieOnce(path: string): string {
+  Deno.writeTextFileSync(path, "ran\n", { append: true });
+  const runs = Deno.readTextFileSync(path).split("\n").length - 1;
+  if (runs === 1) Deno.exit(1);
+  return `run ${runs}`;
+}
+
+export async function increment(
+  { lock, counter }: { lock: Lock; counter: Int32Array },
+  times: number,
+): Promise<void> {
+  for (let index = 0; index < times; index++) {
+    using _guard = await lock.hold();
+    const value = counter[0]!;
+    if (index % 10 === 0) await undefined;
+    counter[0] = value + 1;
+  }
+}
+
+export async function putAll(
+  queue: SharedQueue<number>,
+  numbers: number[],
+): Promise<SharedQueue<number>> {
+  for (const number of numbers) await queue.put(number);
+  return queue;
+}
+
+export function tellName(): unknown {
+  const thread = currentThread();
+  return [thread.name, thread instanceof Thread, thread.isAlive()];
+}
+
+/** A timer that a task leaves behind. */
+export function startTimer(flag: Int32Array): void {
+  setTimeout(() => {
+    Atomics.store(flag, 0, 1);
+    Atomics.notify(flag, 0);
+  }, 1);
+}
+
+export function rejectLater(): string {
+  Promise.reject(new TypeError("Left behind"));
+  return "returned";
+}
+
+export function pid(): number {
+  return Deno.pid;
+}
+
+export async function napAndTellPid(time: number): Promise<number> {
+  await new Promise((resolve) => setTimeout(resolve, time));
+  return Deno.pid;
+}
