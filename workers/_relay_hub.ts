@@ -31,6 +31,7 @@ export class RelayHub {
   #link: RelayLink;
   #carried: Map<number, Carried> = new Map();
   #lastId = 0;
+  #failure: Error | null = null;
 
   constructor(post: (message: Uint8Array, transfer: Transferable[]) => void) {
     this.#link = new RelayLink(post);
@@ -73,6 +74,7 @@ export class RelayHub {
 
   /** The runner has ended: so has all that it had. */
   fail(error: Error): void {
+    this.#failure = error;
     for (const carried of [...this.#carried.values()]) carried.fail(error);
   }
 
@@ -81,6 +83,7 @@ export class RelayHub {
   };
 
   #carry(begin: (id: number, settle: Settle) => Carried): Promise<void> {
+    if (this.#failure !== null) return Promise.reject(this.#failure);
     const id = this.#lastId = (this.#lastId + 1) >>> 0;
     return new Promise((resolve, reject) => {
       const carried = begin(id, (error) => {
@@ -231,6 +234,8 @@ class CarriedConnection implements Carried {
     if (this.#gone) return;
     this.#gone = true;
     this.#room?.();
+    // The server has cut it off, and tells the runner so by itself
+    if (error instanceof Deno.errors.Interrupted) return;
     const { name, message } = error as Error;
     this.#link.sendJson(Op.reset, this.#id, { name, message });
   }

@@ -26,6 +26,7 @@ export class Rpc {
   #methods: Methods;
   #calls: Map<number, Call> = new Map();
   #lastId = 0;
+  #failure: Error | null = null;
 
   constructor(post: (message: unknown) => void, methods: Methods) {
     this.#post = post;
@@ -34,6 +35,7 @@ export class Rpc {
 
   /** Calls a method of the other end and waits for what it returns. */
   call(method: string, argument?: unknown): Promise<unknown> {
+    if (this.#failure !== null) return Promise.reject(this.#failure);
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
       this.#calls.set(id, { resolve, reject });
@@ -65,6 +67,7 @@ export class Rpc {
 
   /** The other end is gone: what was asked of it will not be answered. */
   fail(error: Error): void {
+    this.#failure = error;
     for (const { reject } of this.#calls.values()) reject(error);
     this.#calls.clear();
   }

@@ -49,6 +49,7 @@ export class Supervisor<M extends Member> {
   #everReady = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #waiting: Waiter[] = [];
+  #stopped: Error | null = null;
 
   constructor(host: SupervisorHost<M>) {
     this.#host = host;
@@ -62,6 +63,7 @@ export class Supervisor<M extends Member> {
   /** Asks for so many members; settles when they are ready. */
   keep(target: number): Promise<void> {
     this.#target = target;
+    this.#stopped = null;
     this.#fill();
     return this.allReady();
   }
@@ -77,6 +79,7 @@ export class Supervisor<M extends Member> {
   /** Settles when a member is ready. */
   async someReady(): Promise<void> {
     while (this.#ready.size === 0) {
+      if (this.#stopped !== null) throw this.#stopped;
       await new Promise<void>((resolve, reject) => {
         this.#waiting.push({ wanted: 1, resolve, reject });
       });
@@ -92,6 +95,7 @@ export class Supervisor<M extends Member> {
   /** Starts no more, and lets nobody wait; the members run on. */
   stop(reason: Error): void {
     this.#target = 0;
+    this.#stopped = reason;
     clearTimeout(this.#timer);
     this.#timer = undefined;
     for (const { reject } of this.#waiting.splice(0)) reject(reason);

@@ -25,3 +25,23 @@ export class Failing extends RequestHandler {
     throw new RangeError("from the handler");
   }
 }
+
+/** Says "begun", then waits for the line "go" however long, and says "done". */
+export class Patient extends StreamRequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    await this.wfile.write("begun\n");
+    // Not by rfile, which ends when the server drains
+    const buffer = new Uint8Array(10);
+    while (await this.request.read(buffer) === null);
+    await this.wfile.write("done\n");
+  }
+}
+
+/** Greets at once, as a server that speaks first. */
+export class Greeter extends StreamRequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    await this.wfile.write("hello\n");
+  }
+}

@@ -1,0 +1,206 @@
+/** Shutting down, serving again and closing, in every mode. */
+
+import { assert, assertEquals } from "@std/assert";
+import { type Client, exchange, pause, within } from "../servers/_support.ts";
+import { Greeter, LineEcho, Patient } from "./handlers_fixture.ts";
+import { type Mode, MODES, STREAM_MODES, testEach } from "./_support.ts";
+
+async function connectAll(
+  mode: Mode,
+  server: Parameters<Mode["connect"]>[0],
+  count: number,
+): Promise<Client[]> {
+  const clients: Client[] = [];
+  for (let i = 0; i < count; i++) {
+    const client = await mode.connect(server);
+    await client.send(`queued ${i}\n`);
+    clients.push(client);
+  }
+  return clients;
+}
+
+async function assertAllEchoed(clients: Client[]): Promise<void> {
+  for (const [i, client] of clients.entries()) {
+    const line = await within(3_000, `reply ${i}`, client.receive());
+    assertEquals(line?.trimEnd(), `queued ${i}`);
+    client[Symbol.dispose]();
+  }
+}
+
+testEach(
+  MODES,
+  "serverClose() of a server that never served serves what is queued",
+  async (mode) => {
+    const server = mode.open(LineEcho);
+    const clients = await connectAll(mode, server, 5);
+    const { aborted } = await within(4_000, "the close", server.serverClose());
+    assertEquals(aborted, []);
+    await assertAllEchoed(clients);
+  },
+);
+
+testEach(
+  MODES,
+  "serverClose() serves what has queued since shutdown()",
+  async (mode) => {
+    const server = mode.open(LineEcho);
+    const served = server.serveForever();
+    await server.ready;
+    await server.shutdown();
+    await served;
+    const clients = await connectAll(mode, server, 8);
+    const { aborted } = await within(4_000, "the close", server.serverClose());
+    assertEquals(aborted, []);
+    await assertAllEchoed(clients);
+  },
+);
+
+testEach(
+  MODES,
+  "serverClose() while clients connect loses none that was connected",
+  async (mode) => {
+    const server = mode.open(LineEcho);
+    server.serveForever();
+    await server.ready;
+    const clients = await connectAll(mode, server, 8);
+    const { aborted } = await within(4_000, "the close", server.serverClose());
+    assertEquals(aborted, []);
+    await assertAllEchoed(clients);
+  },
+);
+
+testEach(
+  MODES,
+  "serves again after shutdown(), what has queued meanwhile too",
+  async (mode) => {
+    await using server = mode.open(LineEcho);
+    for (const _ of [1, 2, 3]) {
+      const clients = await connectAll(mode, server, 3);
+      const served = server.serveForever();
+      await assertAllEchoed(clients);
+      await server.shutdown();
+      await served;
+    }
+  },
+);
+
+testEach(
+  MODES,
+  "shutdown() at once after serveForever() and before it settle",
+  async (mode) => {
+    await using server = mode.open(LineEcho);
+    await within(1_000, "an early shutdown()", server.shutdown());
+    const served = server.serveForever();
+    await Promise.all([server.shutdown(), server.shutdown()]);
+    await within(1_000, "serveForever()", served);
+  },
+);
+
+testEach(
+  MODES,
+  "handleRequest() serves one request, before and after serveForever()",
+  async (mode) => {
+    await using server = mode.open(LineEcho);
+    for (const line of ["first", "second"]) {
+      using client = await mode.connect(server);
+      const handled = server.handleRequest();
+      assertEquals(await exchange(client, line), line);
+      client[Symbol.dispose]();
+      await within(3_000, "handleRequest()", handled);
+    }
+    const served = server.serveForever();
+    await server.ready;
+    using other = await mode.connect(server);
+    assertEquals(await exchange(other, "meanwhile"), "meanwhile");
+    await server.shutdown();
+    await served;
+    for (const line of ["third", "fourth", "fifth"]) {
+      const handled = server.handleRequest();
+      await pause(30);
+      using client = await mode.connect(server);
+      assertEquals(
+        await within(2_000, `an answer to the ${line}`, exchange(client, line)),
+        line,
+      );
+      client[Symbol.dispose]();
+      await within(3_000, "handleRequest()", handled);
+    }
+  },
+);
+
+testEach(MODES, "handleRequest() without a client times out", async (mode) => {
+  await using server = mode.open(LineEcho, { timeout: 20 });
+  let timeouts = 0;
+  server.handleTimeout = () => void timeouts++;
+  await within(3_000, "handleRequest()", server.handleRequest());
+  assertEquals(timeouts, 1);
+});
+
+testEach(
+  STREAM_MODES,
+  "serverClose() lets an open request finish",
+  async (mode) => {
+    const server = mode.open(Patient);
+    server.serveForever();
+    using client = await mode.connect(server);
+    assertEquals(await client.receive(), "begun");
+    let closed = false;
+    const closing = server.serverClose().finally(() => closed = true);
+    await pause(150);
+    assertEquals(closed, false);
+    await client.send("go");
+    assertEquals(await client.receive(), "done");
+    assertEquals(await closing, { completed: 1, aborted: [] });
+  },
+);
+
+testEach(
+  STREAM_MODES,
+  "serverClose() is not held up by idle and never-spoke connections",
+  async (mode) => {
+    const server = mode.open(LineEcho);
+    server.serveForever();
+    using idle = await mode.connect(server);
+    assertEquals(await exchange(idle, "hello"), "hello");
+    using silent = await mode.connect(server);
+    await pause(50);
+    const begin = performance.now();
+    const { aborted } = await server.serverClose();
+    const took = performance.now() - begin;
+    assert(took < 2_000, `It took ${took} ms`);
+    assertEquals(aborted, []);
+    assertEquals([await silent.receive(), await idle.receive()], [null, null]);
+  },
+);
+
+testEach(
+  STREAM_MODES,
+  "serverClose() cuts off at the deadline and names what it cut",
+  async (mode) => {
+    const server = mode.open(Patient, { shutdownTimeout: 100 });
+    server.serveForever();
+    using client = await mode.connect(server);
+    assertEquals(await client.receive(), "begun");
+    const begin = performance.now();
+    const { aborted } = await server.serverClose();
+    const took = performance.now() - begin;
+    assertEquals(aborted.length, 1);
+    assert(took >= 95 && took < 2_500, `It took ${took} ms`);
+    assertEquals(await client.receive().catch(() => null), null);
+  },
+);
+
+testEach(
+  STREAM_MODES,
+  "serverClose() counts requests that end before its deadline",
+  async (mode) => {
+    const server = mode.open(Greeter);
+    const served = server.serveForever();
+    using client = await mode.connect(server);
+    assertEquals(await client.receive(), "hello");
+    assertEquals(await client.receive(), null);
+    const { aborted } = await server.serverClose();
+    assertEquals(aborted, []);
+    await served;
+  },
+);
