@@ -22,7 +22,7 @@ Deno.test("the README's programs with threads run, and find what they expect", a
   const [map, file] = [`${dir}/import_map.json`, `${dir}/program.ts`];
   await Deno.writeTextFile(map, JSON.stringify({ imports }));
   const config = new URL("deno.json", ROOT_URL).pathname;
-  const flags = ["-A", "--check", `--config=${config}`, `--import-map=${map}`];
+  const flags = ["-A", `--config=${config}`, `--import-map=${map}`];
   for (const text of programs) {
     await Deno.writeTextFile(file, text);
     const args = ["run", ...flags, file];
