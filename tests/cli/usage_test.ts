@@ -1,4 +1,5 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { parseServe } from "../../server/_cli_args.ts";
 import { runCli } from "./_cli.ts";
 
 const USAGE_ERRORS: [args: string, message: RegExp][] = [
@@ -138,4 +139,15 @@ Deno.test("--help tells of the commands and of each one's options", async () => 
     const longest = Math.max(...stdout.split("\n").map((line) => line.length));
     assertEquals(longest <= 80, true, `a line has ${longest} characters`);
   }
+});
+
+Deno.test("serve with no arguments is the tutorial's server: an echo in threads on 127.0.0.1:8080 that prints connections", () => {
+  assertEquals(parseServe([]), {
+    transport: "tcp",
+    mode: "threading",
+    address: { hostname: "127.0.0.1", port: 8080 },
+    handler: "echo",
+    quiet: false,
+    options: {},
+  });
 });
