@@ -112,6 +112,7 @@ export class Replica implements Member {
 
   /** Lets its requests finish for `timeout` ms, and ends it. */
   async close(timeout: number): Promise<ReplicaReport | null> {
+    this.relay.flush(); // what it is to serve comes before
     const asked = this.#rpc.call("close", timeout);
     const report = await inTime(asked, timeout + LEAVE_TIMEOUT_MS);
     if (report === null) this.runner.terminate();

@@ -63,7 +63,8 @@ export class ReplicaCrew implements Crew {
   #pings: ReturnType<typeof setInterval> | undefined;
   #restarts = 0;
   #past: ServerStats[] = [];
-  #choosing: Set<Promise<Replica>> = new Set();
+  /** The requests that no replica has yet. */
+  #waiting: Set<Promise<void>> = new Set();
   #draining = false;
   #finishing = false;
 
@@ -137,25 +138,38 @@ export class ReplicaCrew implements Crew {
   }
 
   async process(request: unknown, clientAddress: Deno.Addr): Promise<void> {
-    const choosing = this.#choose();
-    this.#choosing.add(choosing);
-    const replica = await choosing
-      .finally(() => this.#choosing.delete(choosing));
+    const { promise: handedOn, resolve } = Promise.withResolvers<void>();
+    this.#waiting.add(handedOn);
+    let replica: Replica | null = null;
     try {
-      if ("packet" in (request as DatagramRequest)) {
-        const { packet, truncated, socket } = request as DatagramRequest;
-        await replica.relay.relayPacket(
-          packet,
-          clientAddress,
-          truncated,
-          (reply, to) => socket.send(reply, to),
-        );
-      } else {
-        await replica.relay.relay(request as Deno.Conn);
-      }
+      replica = await this.#choose();
+      const served = this.#relay(replica, request, clientAddress);
+      resolve();
+      await served;
     } finally {
-      if (this.#isolated.delete(replica)) void this.#retire(replica);
+      resolve();
+      this.#waiting.delete(handedOn);
+      if (replica !== null && this.#isolated.delete(replica)) {
+        void this.#retire(replica);
+      }
     }
+  }
+
+  #relay(
+    replica: Replica,
+    request: unknown,
+    clientAddress: Deno.Addr,
+  ): Promise<void> {
+    if ("packet" in (request as DatagramRequest)) {
+      const { packet, truncated, socket } = request as DatagramRequest;
+      return replica.relay.relayPacket(
+        packet,
+        clientAddress,
+        truncated,
+        (reply, to) => socket.send(reply, to),
+      );
+    }
+    return replica.relay.relay(request as Deno.Conn);
   }
 
   takeQueued(): void {
@@ -165,7 +179,7 @@ export class ReplicaCrew implements Crew {
   }
 
   async finish(deadline: number): Promise<DrainReport> {
-    const chosen = Promise.allSettled(this.#choosing);
+    const chosen = Promise.allSettled(this.#waiting);
     await inTime(chosen, deadline - performance.now());
     this.#finishing = true;
     this.#supervisor.stop(

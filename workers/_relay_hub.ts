@@ -72,6 +72,11 @@ export class RelayHub {
     readFrames(message, this.#onFrame);
   }
 
+  /** Sends what waits for the end of the turn: something else follows it. */
+  flush(): void {
+    this.#link.flush();
+  }
+
   /** The runner has ended: so has all that it had. */
   fail(error: Error): void {
     this.#failure = error;
