@@ -45,3 +45,26 @@ export class Greeter extends StreamRequestHandler {
     await this.wfile.write("hello\n");
   }
 }
+
+/** Ends its replica in the way that the client names. */
+export class Deadly extends StreamRequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    await this.wfile.write(`${Deno.pid}\n`);
+    const how = await this.rfile.readLine();
+    if (how === "exit") Deno.exit(3);
+    if (how === "close") self.close();
+    if (how === "throw") {
+      setTimeout(() => {
+        throw new Error("from a timer");
+      }, 0);
+    }
+    if (how === "kill") Deno.kill(Deno.pid, "SIGKILL");
+    if (how === "loop") { for (;;); }
+    if (how === "echo") {
+      return await this.wfile.write("alive\n").then(() => {});
+    }
+    // Not by rfile, which ends when the server drains
+    while (await this.request.read(new Uint8Array(10)) !== null);
+  }
+}

@@ -1,0 +1,165 @@
+/** Replicas that die: who learns of it, and what goes on. */
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  HandlerImportError,
+  RequestHandler,
+  RunnerExitError,
+} from "../../mod.ts";
+import {
+  type Client,
+  collectErrors,
+  exchange,
+  until,
+  within,
+} from "../servers/_support.ts";
+import { Deadly, LineEcho } from "./handlers_fixture.ts";
+import {
+  LASTING_MODES,
+  type Mode,
+  modeOf,
+  type ReplicaServer,
+  statsWhen,
+  STREAM_MODES,
+  test,
+  testEach,
+} from "./_support.ts";
+
+const WAYS: Record<Mode["runner"], string[]> = {
+  thread: ["exit", "close", "throw"],
+  process: ["exit", "throw", "kill"],
+};
+
+async function assertServes(
+  mode: Mode,
+  server: ReplicaServer,
+): Promise<void> {
+  using client = await mode.connect(server);
+  await within(5_000, "a greeting", client.receive());
+  assertEquals(await exchange(client, "echo"), "alive");
+  // Asking for the counts has a replica tell which requests have ended
+  await statsWhen(server, ({ open }) => open === 0, "a request is open");
+}
+
+testEach(
+  STREAM_MODES,
+  "gives the requests of a replica that died to handleError() and goes on",
+  async (mode) => {
+    await using server = mode.open(Deadly);
+    const errors = collectErrors(server);
+    server.serveForever();
+    for (const [i, how] of WAYS[mode.runner].entries()) {
+      using client = await mode.connect(server);
+      await client.receive();
+      const begin = performance.now();
+      await client.send(`${how}\n`);
+      const end = await within(3_000, "the end", client.receive())
+        .catch((error) => {
+          if (error instanceof Deno.errors.ConnectionReset) return null;
+          throw error;
+        });
+      assertEquals(end, null);
+      const took = performance.now() - begin;
+      assert(took < 1_500, `The client was closed after ${took} ms`);
+      await until(() => errors.length > i, `an error of ${how}`);
+      assert(errors[i] instanceof RunnerExitError, String(errors[i]));
+      await assertServes(mode, server);
+    }
+    assertEquals(errors.length, 3, String(errors));
+    if (mode.dispatch !== "isolate") {
+      const { restarts } = await server.stats();
+      assertEquals(restarts, 3);
+    }
+  },
+);
+
+for (const name of ["ForkingTCPServer by shard", "ForkingTCPServer by relay"]) {
+  test(`${name} tells of every request in a process that was killed, and of no other`, async () => {
+    const mode = modeOf(name);
+    await using server = mode.open(Deadly);
+    const errors = collectErrors(server);
+    server.serveForever();
+    const clients = new Map<string, Client[]>();
+    for (let i = 0; i < 12; i++) {
+      const client = await mode.connect(server);
+      const pid = (await client.receive())!;
+      clients.set(pid, [...clients.get(pid) ?? [], client]);
+    }
+    const [[pid, lost], ...others] = clients.entries();
+    Deno.kill(Number(pid), "SIGKILL");
+    for (const client of lost!) {
+      assertEquals(await client.receive().catch(() => null), null);
+    }
+    await until(() => errors.length >= lost!.length, "the errors");
+    assertEquals(errors.length, lost!.length);
+    for (const client of others.flatMap(([, alive]) => alive)) {
+      assertEquals(await exchange(client, "echo"), "alive");
+    }
+    for (const client of [...clients.values()].flat()) client[Symbol.dispose]();
+  });
+}
+
+testEach(
+  LASTING_MODES,
+  "relays or shares among replicas that are ready before it serves",
+  async (mode) => {
+    await using server = mode.open(LineEcho, { workers: 3 });
+    server.serveForever();
+    await server.ready;
+    assertEquals((await server.stats()).workers, 3);
+    await statsWhen(server, ({ workers }) => workers === 3, "workers");
+  },
+);
+
+class NotExported extends RequestHandler {
+  static readonly module = import.meta.url;
+  override handle(): void {}
+}
+
+testEach(
+  STREAM_MODES,
+  "refuses a handler that its module does not export, with the cure",
+  async (mode) => {
+    await using server = mode.open(NotExported);
+    const error = await assertRejects(
+      () => within(8_000, "serveForever()", server.serveForever()),
+      HandlerImportError,
+      'write "export class NotExported"',
+    );
+    assertEquals(error.module, import.meta.url);
+    await assertRejects(() => server.ready, HandlerImportError);
+  },
+);
+
+testEach(
+  LASTING_MODES,
+  "gives up on replicas that die before they are ready, with the cause",
+  async (mode) => {
+    Object.assign(globalThis, { servesTests: true });
+    const { Exiting } = await import("./exiting_fixture.ts");
+    await using server = mode.open(Exiting, { workers: 1 });
+    const begin = performance.now();
+    const error = await assertRejects(
+      () => within(8_000, "serveForever()", server.serveForever()),
+      RunnerExitError,
+      "before it was ready",
+    );
+    assertEquals(error.exit.code, 7);
+    // 100, 200, 400, 800 ms between five attempts
+    assert(performance.now() - begin > 1_400, "It did not back off");
+  },
+);
+
+test("serveForever() gives up on a module that does not load, at once", async () => {
+  const mode = modeOf("ThreadingTCPServer by shard");
+  class Lost extends RequestHandler {
+    static readonly module = new URL("./no_such_file.ts", import.meta.url).href;
+    override handle(): void {}
+  }
+  await using server = mode.open(Lost);
+  await assertRejects(
+    () => within(1_400, "serveForever()", server.serveForever()),
+    HandlerImportError,
+    "no_such_file.ts",
+  );
+});
