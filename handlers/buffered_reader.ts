@@ -4,29 +4,18 @@
  * @module
  */
 
-import {
-  IncompleteReadError,
-  LineTooLongError,
-  RequestTimeoutError,
-} from "./errors.ts";
+import { IncompleteReadError, LineTooLongError } from "./errors.ts";
 import { drain, release } from "./_internal.ts";
 import { endsWith, indexOf } from "./_bytes.ts";
-import { IdleTimer, MAX_TIMEOUT_MS } from "./_idle_timer.ts";
-import { assertInteger, assertPositiveInteger } from "../workers/_validate.ts";
+import { Receiver } from "./_receiver.ts";
+import { assertPositiveInteger } from "../workers/_validate.ts";
 
 const NEWLINE = Uint8Array.of(10);
 const CARRIAGE_RETURN = 13;
 const DEFAULT_BUFFER_SIZE = 16_384;
 const DEFAULT_MAX_LINE_LENGTH = 65_536;
 const EMPTY = new Uint8Array(0);
-/**
- * How long a read that begins or waits while the server closes may go on when
- * nothing of a request has come: enough for bytes that are under way. It is
- * counted in steps, since timers come before the bytes of the same turn: one
- * turn that takes long uses up a step, not all of the time.
- */
-const DRAIN_STEP_MS = 10;
-const DRAIN_STEPS = 5;
+const NO_SOURCE: ReaderSource = { read: () => Promise.resolve(null) };
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -67,13 +56,6 @@ export interface BufferedReaderOptions {
   timeout?: number | null;
 }
 
-interface Waiter {
-  resolve: (count: number | null) => void;
-  reject: (error: unknown) => void;
-  /** Whether nothing of a request has come yet. */
-  idle: boolean;
-}
-
 /**
  * Reads from a connection by lines, by counts and by delimiters. One read at a
  * time; memory is bounded by `maxLineLength`, except in `readAll()` and
@@ -91,18 +73,13 @@ interface Waiter {
  * ```
  */
 export class BufferedReader {
-  #source: ReaderSource | null;
+  #receiver: Receiver;
   #bufferSize: number;
   #maxLineLength: number;
-  #timer: IdleTimer | null = null;
   #buffer: Uint8Array = EMPTY;
   #start = 0;
   #end = 0;
-  #waiter: Waiter | null = null;
-  #failure: Error | null = null;
   #skip: Uint8Array | null = null;
-  #draining = false;
-  #grace: ReturnType<typeof setTimeout> | undefined;
 
   /**
    * Constructs a reader.
@@ -119,13 +96,9 @@ export class BufferedReader {
     } = options;
     assertPositiveInteger("bufferSize", bufferSize);
     assertPositiveInteger("maxLineLength", maxLineLength);
-    this.#source = source;
+    this.#receiver = new Receiver(source, timeout);
     this.#bufferSize = bufferSize;
     this.#maxLineLength = maxLineLength;
-    if (timeout !== null) {
-      assertInteger("timeout", timeout, 1, MAX_TIMEOUT_MS);
-      this.#timer = new IdleTimer(timeout, () => this.#timeOut());
-    }
   }
 
   /**
@@ -148,10 +121,10 @@ export class BufferedReader {
     bytes: Uint8Array,
     options: BufferedReaderOptions = {},
   ): BufferedReader {
-    const reader = new BufferedReader({ read: endOfFile }, options);
+    const reader = new BufferedReader(NO_SOURCE, options);
     reader.#buffer = bytes;
     reader.#end = bytes.length;
-    reader.#source = null;
+    reader.#receiver.end();
     return reader;
   }
 
@@ -175,7 +148,7 @@ export class BufferedReader {
     if (into === undefined) return this.#readChunk();
     if (this.#skip !== null) return this.#skipThenRead(into);
     if (this.#start < this.#end) return Promise.resolve(this.#take(into));
-    return this.#receive(into, true);
+    return this.#receiver.receive(into, true);
   }
 
   /**
@@ -261,7 +234,10 @@ export class BufferedReader {
     while (filled < count) {
       const rest = count - filled;
       if (rest >= this.#bufferSize) {
-        const n = await this.#receive(bytes.subarray(filled), filled === 0);
+        const n = await this.#receiver.receive(
+          bytes.subarray(filled),
+          filled === 0,
+        );
         if (n === null) break;
         filled += n;
       } else {
@@ -312,14 +288,12 @@ export class BufferedReader {
 
   /** @ignore */
   [drain](): void {
-    this.#draining = true;
-    if (this.#waiter?.idle) this.#armGrace();
+    this.#receiver.drain();
   }
 
   /** @ignore */
   [release](): void {
-    this.#timer?.stop();
-    clearTimeout(this.#grace);
+    this.#receiver.release();
   }
 
   /** Buffers up to a delimiter; returns the index behind it, or of the end. */
@@ -332,8 +306,8 @@ export class BufferedReader {
       if (held > this.#maxLineLength) this.#checkLength(delimiter, at);
       if (at >= 0) return at + delimiter.length;
       searched = Math.max(0, held - delimiter.length + 1);
-      if (this.#source === null) return this.#end;
-      const count = await this.#receive(this.#space(), held === 0);
+      if (this.#receiver.ended) return this.#end;
+      const count = await this.#receiver.receive(this.#space(), held === 0);
       if (count === null) return this.#end;
       this.#end += count;
     }
@@ -400,8 +374,8 @@ export class BufferedReader {
 
   /** Reads more into the buffer; false at the end. */
   async #fill(idle: boolean): Promise<boolean> {
-    if (this.#source === null) return false;
-    const count = await this.#receive(this.#space(), idle);
+    if (this.#receiver.ended) return false;
+    const count = await this.#receiver.receive(this.#space(), idle);
     if (count === null) return false;
     this.#end += count;
     return true;
@@ -431,65 +405,4 @@ export class BufferedReader {
     this.#start = 0;
     this.#end = held;
   }
-
-  /**
-   * One read of the source that a time-out or a drain can end, though the
-   * source's own read can't be cancelled: that is left pending until the
-   * connection is closed, and no other is begun.
-   */
-  #receive(into: Uint8Array, idle: boolean): Promise<number | null> {
-    if (this.#failure !== null) return Promise.reject(this.#failure);
-    if (this.#source === null) return Promise.resolve(null);
-    if (this.#waiter !== null) {
-      return Promise.reject(
-        new TypeError("Cannot read: another read of this reader is pending"),
-      );
-    }
-    if (this.#draining && idle) this.#armGrace();
-    this.#timer?.begin();
-    return new Promise((resolve, reject) => {
-      this.#waiter = { resolve, reject, idle };
-      this.#source!.read(into).then(this.#onRead, this.#onError);
-    });
-  }
-
-  #onRead = (count: number | null): void => {
-    const waiter = this.#settle();
-    if (count === null) this.#source = null;
-    waiter?.resolve(count);
-  };
-
-  #onError = (error: unknown): void => {
-    this.#settle()?.reject(error);
-  };
-
-  #settle(): Waiter | null {
-    const waiter = this.#waiter;
-    this.#waiter = null;
-    this.#timer?.end();
-    if (this.#draining) clearTimeout(this.#grace);
-    return waiter;
-  }
-
-  #timeOut(): void {
-    const { timeout } = this.#timer!;
-    this.#failure = new RequestTimeoutError(
-      `Cannot read: nothing came from the client for ${timeout} ms`,
-      timeout,
-    );
-    this.#settle()?.reject(this.#failure);
-  }
-
-  #armGrace(steps: number = DRAIN_STEPS): void {
-    clearTimeout(this.#grace);
-    this.#grace = setTimeout(() => {
-      if (steps > 1) return this.#armGrace(steps - 1);
-      this.#source = null;
-      this.#settle()?.resolve(null);
-    }, DRAIN_STEP_MS);
-  }
-}
-
-function endOfFile(): Promise<null> {
-  return Promise.resolve(null);
 }
