@@ -85,13 +85,14 @@ for (const name of ["ForkingTCPServer by shard", "ForkingTCPServer by relay"]) {
       const pid = (await client.receive())!;
       clients.set(pid, [...clients.get(pid) ?? [], client]);
     }
-    const [[pid, lost], ...others] = clients.entries();
+    const [first, ...others] = clients.entries();
+    const [pid, lost] = first!;
     Deno.kill(Number(pid), "SIGKILL");
-    for (const client of lost!) {
+    for (const client of lost) {
       assertEquals(await client.receive().catch(() => null), null);
     }
-    await until(() => errors.length >= lost!.length, "the errors");
-    assertEquals(errors.length, lost!.length);
+    await until(() => errors.length >= lost.length, "the errors");
+    assertEquals(errors.length, lost.length);
     for (const client of others.flatMap(([, alive]) => alive)) {
       assertEquals(await exchange(client, "echo"), "alive");
     }

@@ -1,11 +1,6 @@
 /** Handlers that replicas import: one module for every mode. */
 
-import {
-  BaseRequestHandler,
-  RequestHandler,
-  type RequestServer,
-  StreamRequestHandler,
-} from "../../mod.ts";
+import { type Lock, RequestHandler, StreamRequestHandler } from "../../mod.ts";
 
 /** What this module exports is found here. */
 export const module = import.meta.url;
@@ -66,5 +61,67 @@ export class Deadly extends StreamRequestHandler {
     }
     // Not by rfile, which ends when the server drains
     while (await this.request.read(new Uint8Array(10)) !== null);
+  }
+}
+
+/** What its tests share with it. */
+export interface Shared {
+  lock: Lock;
+  counter: Int32Array<SharedArrayBuffer>;
+}
+
+/** Counts a hundred times per client, in a way that loses without the lock. */
+export class Counting extends StreamRequestHandler<Shared> {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    const { lock, counter } = this.server.context;
+    for (let i = 0; i < 100; i++) {
+      await lock.acquire();
+      const before = counter[0]!;
+      if (i % 10 === 0) await Promise.resolve();
+      counter[0] = before + 1;
+      lock.release();
+    }
+    await this.wfile.write("counted\n");
+  }
+}
+
+/** Tells what a handler sees of its server. */
+export class Facade extends StreamRequestHandler<{ word: string }> {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    const { serverAddress, context } = this.server;
+    for await (const line of this.rfile) {
+      if (line === "shutdown") {
+        await this.server.shutdown();
+        await this.wfile.write("down\n");
+      } else {
+        const { open, workers } = await this.server.stats();
+        const seen = { serverAddress, word: context.word, open, workers };
+        await this.wfile.write(`${JSON.stringify(seen)}\n`);
+      }
+    }
+  }
+}
+
+/** Tries what it has no permission for. */
+export class Confined extends RequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    const word = await this.rfile.readLine();
+    const read = await outcome(() => Deno.readTextFile("/etc/hostname"));
+    const net = await outcome(() => Promise.resolve(Deno.listen({ port: 0 })));
+    const env = await outcome(() => Promise.resolve(Deno.env.get("HOME")));
+    const run = await outcome(() => new Deno.Command("true").output());
+    await this.wfile.write(`${word} ${read} ${net} ${env} ${run}\n`);
+  }
+}
+
+async function outcome(attempt: () => Promise<unknown>): Promise<string> {
+  try {
+    await attempt();
+    return "allowed";
+  } catch (error) {
+    return (error as Error).name;
   }
 }

@@ -1,0 +1,118 @@
+/** Server classes of a user's own, for every mode. */
+
+import {
+  type DatagramRequest,
+  EchoHandler,
+  ForkingMixIn,
+  ForkingTCPServer,
+  TCPServer,
+  ThreadingMixIn,
+  ThreadingTCPServer,
+  UDPServer,
+} from "../../mod.ts";
+
+const module = import.meta.url;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** A line before what the handler says, and a mark of where it ran. */
+async function prefix(request: Deno.Conn, hook: string): Promise<void> {
+  await request.write(encoder.encode(`${hook} `));
+}
+
+/** Overrides two hooks. */
+export class HookedThreading extends ThreadingTCPServer {
+  static override readonly module = module;
+  override async verifyRequest(request: Deno.TcpConn): Promise<boolean> {
+    await prefix(request, "verified");
+    return true;
+  }
+  override async finishRequest(
+    request: Deno.TcpConn,
+    clientAddress: Deno.Addr,
+  ): Promise<void> {
+    await prefix(request, "finishing");
+    await super.finishRequest(request, clientAddress);
+  }
+}
+
+/** Overrides two hooks. */
+export class HookedForking extends ForkingTCPServer {
+  static override readonly module = module;
+  override async verifyRequest(request: Deno.TcpConn): Promise<boolean> {
+    await prefix(request, "verified");
+    return true;
+  }
+  override async finishRequest(
+    request: Deno.TcpConn,
+    clientAddress: Deno.Addr,
+  ): Promise<void> {
+    await prefix(request, "finishing");
+    await super.finishRequest(request, clientAddress);
+  }
+}
+
+/** A plain server with a hook, and a field that its constructor sets. */
+class Hooked extends TCPServer {
+  readonly word: string = "finishing";
+  override async verifyRequest(request: Deno.TcpConn): Promise<boolean> {
+    await prefix(request, "verified");
+    return true;
+  }
+  override async finishRequest(
+    request: Deno.TcpConn,
+    clientAddress: Deno.Addr,
+  ): Promise<void> {
+    await prefix(request, this.word);
+    await super.finishRequest(request, clientAddress);
+  }
+}
+
+/** The plain server, in threads. */
+export class MixedThreading extends ThreadingMixIn(Hooked) {
+  static readonly module = module;
+}
+
+/** The plain server, in processes. */
+export class MixedForking extends ForkingMixIn(Hooked) {
+  static readonly module = module;
+}
+
+class Picky extends UDPServer {
+  override verifyRequest({ packet }: DatagramRequest): boolean {
+    return decoder.decode(packet) !== "no";
+  }
+}
+
+/** Turns packets away, in threads. */
+export class PickyThreading extends ThreadingMixIn(Picky) {
+  static readonly module = module;
+}
+
+/** Turns packets away, in processes. */
+export class PickyForking extends ForkingMixIn(Picky) {
+  static readonly module = module;
+}
+
+/** Turns everybody away, and says how often it has shut one down. */
+class Refusing extends TCPServer {
+  override verifyRequest(): boolean {
+    return false;
+  }
+  override async shutdownRequest(request: Deno.TcpConn): Promise<void> {
+    await request.write(encoder.encode("shut\n"));
+    this.closeRequest(request);
+  }
+}
+
+/** Turns everybody away, in threads. */
+export class RefusingThreading extends ThreadingMixIn(Refusing) {
+  static readonly module = module;
+}
+
+/** Turns everybody away, in processes. */
+export class RefusingForking extends ForkingMixIn(Refusing) {
+  static readonly module = module;
+}
+
+export { EchoHandler };
