@@ -325,7 +325,7 @@ export class ReplicaCrew implements Crew {
     const interval = Math.min(PING_INTERVAL_MS, Math.ceil(stallTimeout / 2));
     const timer = setInterval(() => {
       for (const replica of this.#replicas) {
-        if (!replica.isReady) continue;
+        if (!replica.isReady || replica.givenUp !== null) continue;
         replica.ping();
         if (replica.unanswered * interval >= stallTimeout) {
           this.#setAside(replica);

@@ -4,6 +4,7 @@ import { assertEquals } from "@std/assert";
 import {
   type BaseServer,
   type Dispatch,
+  EchoHandler,
   ForkingTCPServer,
   ForkingUDPServer,
   ForkingUnixDatagramServer,
@@ -43,6 +44,8 @@ export interface Mode {
   readonly runner: "thread" | "process";
   readonly dispatch: Dispatch;
   open(handler: AnyHandlerClass, options?: ReplicaOptions): ReplicaServer;
+  /** Opens a TCP server of this mode on a port. */
+  openAt(port: number, hostname?: string): ReplicaServer;
   connect(server: Addressed): Promise<Client>;
 }
 
@@ -124,6 +127,17 @@ function modesOf(
         workers: 2,
         ...options,
       }) as ReplicaServer,
+    openAt: (port, hostname = "127.0.0.1") => {
+      const Server = runner === "thread"
+        ? ThreadingTCPServer
+        : ForkingTCPServer;
+      const options = { dispatch, workers: 2 };
+      return new Server(
+        { hostname, port },
+        EchoHandler,
+        options,
+      ) as unknown as ReplicaServer;
+    },
     connect: kinds[transport].connect,
   }));
 }

@@ -1,0 +1,167 @@
+/** What can only be seen from outside of the program that serves. */
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { isRunning, listDescendants } from "../runners/_children.ts";
+import { type Client, exchange, until, within } from "../servers/_support.ts";
+import { type Mode, modeOf, test } from "./_support.ts";
+import { type ServerProgram, startServer } from "./_programs.ts";
+
+const NAMES = [
+  "ThreadingTCPServer by shard",
+  "ThreadingTCPServer by relay",
+  "ForkingTCPServer by shard",
+  "ForkingTCPServer by relay",
+  "ForkingUnixStreamServer by isolate",
+  "ThreadingUnixStreamServer by isolate",
+];
+
+async function connect(mode: Mode, program: ServerProgram): Promise<Client> {
+  const client = await mode.connect(program);
+  await within(4_000, "a greeting", client.receive());
+  return client;
+}
+
+async function assertServes(mode: Mode, program: ServerProgram): Promise<void> {
+  using client = await connect(mode, program);
+  assertEquals(
+    await within(4_000, "an echo", exchange(client, "echo")),
+    "alive",
+  );
+}
+
+for (const name of NAMES) {
+  test(`${name}: an endless loop in one replica is ended or set aside, replaced and told; the others serve on`, async () => {
+    const mode = modeOf(name);
+    await using program = await startServer(name, {
+      workers: 2,
+      stallTimeout: 300,
+      shutdownTimeout: 500,
+    });
+    const children = listDescendants(program.child.pid).length;
+    using other = await connect(mode, program);
+    using looping = await connect(mode, program);
+    await looping.send("loop\n");
+    const line = await within(5_000, "the report", program.readLine());
+    assertStringIncludes(line!, "error RunnerExitError: The ");
+    assertStringIncludes(line!, "did not answer for 300 ms");
+    for (const _ of Array(6)) await assertServes(mode, program);
+    if (mode.runner === "process") {
+      await until(
+        () => listDescendants(program.child.pid).length <= children,
+        "the child that loops is there",
+      );
+    }
+    if (mode.dispatch !== "shard") {
+      assertEquals(await exchange(other, "echo"), "alive");
+    }
+    program.child.kill("SIGTERM");
+    // With a shared socket the other client may have been in that replica
+    const end = await within(3_000, "the end", program.readLine());
+    if (mode.dispatch !== "shard" || !end!.startsWith("error")) {
+      assertEquals(end, "served");
+    } else assertEquals(await program.readLine(), "served");
+    await program.readLine();
+    const stats = JSON.parse((await program.readLine())!);
+    assertEquals([stats.restarts, stats.workers], [1, 0]);
+    assertEquals((await program.child.status).code, 0);
+  });
+}
+
+for (const name of NAMES) {
+  test(`${name}: SIGTERM drains, and the program ends`, async () => {
+    const mode = modeOf(name);
+    await using program = await startServer(name, { workers: 2 });
+    using client = await connect(mode, program);
+    await client.send("wait\n");
+    program.child.kill("SIGTERM");
+    assertEquals(await within(3_000, "served", program.readLine()), "served");
+    await client.send("x");
+    await client.end();
+    const report = JSON.parse(
+      (await within(5_000, "a report", program.readLine()))!,
+    );
+    // Completed it may have been before the close began
+    assertEquals(report.aborted, []);
+    assertEquals((await program.child.status).code, 0);
+  });
+}
+
+for (const name of NAMES) {
+  test(`${name}: a second SIGTERM ends a program that drains, and its children`, async () => {
+    const mode = modeOf(name);
+    await using program = await startServer(name, { workers: 2 });
+    const children = listDescendants(program.child.pid);
+    using client = await connect(mode, program);
+    await client.send("wait\n");
+    program.child.kill("SIGTERM");
+    assertEquals(await within(3_000, "served", program.readLine()), "served");
+    program.child.kill("SIGTERM");
+    const { signal } = await within(3_000, "the end", program.child.status);
+    assertEquals(signal, "SIGTERM");
+    await until(
+      () => !children.some(({ pid }) => isRunning(pid)),
+      "children are left",
+    );
+  });
+}
+
+for (const name of NAMES.filter((name) => name.startsWith("Forking"))) {
+  test(`${name}: SIGKILL of the parent leaves no child, not even one in an endless loop`, async () => {
+    const mode = modeOf(name);
+    await using program = await startServer(name, { workers: 2 });
+    using looping = await connect(mode, program);
+    await looping.send("loop\n");
+    using waiting = await connect(mode, program);
+    await waiting.send("wait\n");
+    const children = listDescendants(program.child.pid);
+    assert(children.length >= 2);
+    program.child.kill("SIGKILL");
+    await until(
+      () => !children.some(({ pid }) => isRunning(pid)),
+      "children are left",
+    );
+  });
+}
+
+for (
+  const [flagged, expected] of [[true, "shard"], [false, "relay"]] as const
+) {
+  test(`a forking server shares its port or relays, as Deno's flags allow: by ${expected}`, async () => {
+    const name = "ForkingTCPServer by shard";
+    await using program = await startServer(
+      name,
+      { workers: 2 },
+      flagged ? undefined : "",
+    );
+    assertEquals(program.stats.dispatch, expected);
+    for (const _ of Array(4)) await assertServes(modeOf(name), program);
+  });
+}
+
+test("a threading server shares its port without flags", async () => {
+  const name = "ThreadingTCPServer by shard";
+  await using program = await startServer(name, { workers: 2 }, "");
+  assertEquals(program.stats.dispatch, "shard");
+  await assertServes(modeOf(name), program);
+});
+
+for (const name of NAMES.filter((name) => name.includes("TCP"))) {
+  for (const other of ["ThreadingTCPServer", "ForkingTCPServer"]) {
+    test(`${other} is refused the port of a ${name} of another program`, async () => {
+      await using program = await startServer(name, { workers: 2 });
+      const { port } = program.serverAddress as Deno.NetAddr;
+      assertRefused(modeOf(`${other} by shard`), port);
+    });
+  }
+}
+
+function assertRefused(mode: Mode, port: number): void {
+  try {
+    mode.openAt(port).serverClose();
+  } catch (error) {
+    assert(error instanceof Deno.errors.AddrInUse, String(error));
+    assertStringIncludes(error.message, `${port}`);
+    return;
+  }
+  throw new Error("Two programs listen on one port");
+}
