@@ -125,3 +125,14 @@ async function outcome(attempt: () => Promise<unknown>): Promise<string> {
     return (error as Error).name;
   }
 }
+
+const replica = crypto.randomUUID();
+
+/** Says which replica it is in, and waits for the client's end. */
+export class WhoAmI extends StreamRequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    await this.wfile.write(`${replica}\n`);
+    await this.rfile.readAll();
+  }
+}

@@ -1,0 +1,167 @@
+/** The port of a server and its replicas: one, its own, and whoever's turn. */
+
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { TCPServer } from "../../mod.ts";
+import { listDescendants } from "../runners/_children.ts";
+import {
+  assertEchoes,
+  type Client,
+  exchange,
+  kinds,
+  pause,
+  until,
+  within,
+} from "../servers/_support.ts";
+import { EchoHandler } from "./servers_fixture.ts";
+import { LineEcho, Patient, WhoAmI } from "./handlers_fixture.ts";
+import {
+  LASTING_MODES,
+  type Mode,
+  STREAM_MODES,
+  TCP_MODES,
+  testEach,
+} from "./_support.ts";
+
+testEach(
+  TCP_MODES,
+  "on port 0 serves at the port it tells, from the constructor on",
+  async (mode) => {
+    await using server = mode.open(LineEcho, { workers: 4 });
+    const { port } = server.serverAddress as Deno.NetAddr;
+    assert(port > 0);
+    using early = await mode.connect(server);
+    server.serveForever();
+    assertEquals(await exchange(early, "early"), "early");
+    await server.ready;
+    for (let i = 0; i < 20; i++) await assertEchoes(kinds.tcp, server);
+    assertEquals((server.serverAddress as Deno.NetAddr).port, port);
+  },
+);
+
+testEach(
+  TCP_MODES,
+  "is refused the port of any other server of this program, and refuses it",
+  async (mode) => {
+    await using server = mode.open(LineEcho);
+    const { port } = server.serverAddress as Deno.NetAddr;
+    const refuse = () => {
+      for (const other of TCP_MODES) {
+        assertThrows(() => other.openAt(port), Deno.errors.AddrInUse);
+      }
+      assertThrows(
+        () => new TCPServer({ port }, EchoHandler),
+        Deno.errors.AddrInUse,
+      );
+    };
+    refuse();
+    server.serveForever();
+    await server.ready;
+    refuse();
+    await assertEchoes(kinds.tcp, server);
+    await using plain = new TCPServer({ port: 0 }, EchoHandler);
+    assertThrows(
+      () => mode.openAt(plain.serverAddress.port),
+      Deno.errors.AddrInUse,
+    );
+  },
+);
+
+for (const hostname of ["localhost", "::1", "::", "0.0.0.0"]) {
+  testEach(LASTING_MODES, `serves on "${hostname}"`, async (mode) => {
+    await using server = mode.openAt(0, hostname);
+    server.serveForever();
+    await server.ready;
+    assertEquals((await server.stats()).dispatch, mode.dispatch);
+    for (let i = 0; i < 4; i++) await assertEchoes(kinds.tcp, server);
+  });
+}
+
+testEach(TCP_MODES, "its port is free again after a close", async (mode) => {
+  const server = mode.open(LineEcho);
+  const { port } = server.serverAddress as Deno.NetAddr;
+  server.serveForever();
+  await assertEchoes(kinds.tcp, server);
+  await server.serverClose();
+  await using next = mode.openAt(port);
+  next.serveForever();
+  await assertEchoes(kinds.tcp, next);
+});
+
+async function connectAll(
+  mode: Mode,
+  server: Parameters<Mode["connect"]>[0],
+  count: number,
+): Promise<Client[]> {
+  const clients: Client[] = [];
+  for (let i = 0; i < count; i++) clients.push(await mode.connect(server));
+  return clients;
+}
+
+testEach(
+  STREAM_MODES.filter(({ dispatch }) => dispatch === "relay"),
+  "gives a client to the replica with the fewest open requests",
+  async (mode) => {
+    await using server = mode.open(WhoAmI, { workers: 3 });
+    server.serveForever();
+    await server.ready;
+    const clients = await connectAll(mode, server, 9);
+    const counts = new Map<string, number>();
+    for (const client of clients) {
+      const who = (await client.receive())!;
+      counts.set(who, (counts.get(who) ?? 0) + 1);
+    }
+    assertEquals([...counts.values()], [3, 3, 3]);
+    for (const client of clients) client[Symbol.dispose]();
+  },
+);
+
+testEach(
+  STREAM_MODES.filter(({ dispatch }) => dispatch === "isolate"),
+  "has a runner of its own for each request, at most so many at once; the others wait",
+  async (mode) => {
+    await using server = mode.open(WhoAmI, { workers: 3 });
+    server.serveForever();
+    const clients = await connectAll(mode, server, 5);
+    const first = clients.slice(0, 3);
+    const names = await Promise.all(first.map((client) => client.receive()));
+    assertEquals(new Set(names).size, 3);
+    let served = false;
+    const waiting = clients[3]!.receive().finally(() => served = true);
+    await pause(150);
+    assertEquals(served, false);
+    if (mode.runner === "process") {
+      assert(listDescendants().length <= 4, "too many children");
+    }
+    const begin = performance.now();
+    await within(1_000, "shutdown()", server.shutdown());
+    assert(performance.now() - begin < 500);
+    server.serveForever();
+    first[0]![Symbol.dispose]();
+    const next = (await within(3_000, "the fourth", waiting))!;
+    assert(!names.includes(next), "a runner was used again");
+    for (const client of clients) client[Symbol.dispose]();
+  },
+);
+
+testEach(
+  LASTING_MODES,
+  "has at most maxConnections requests open in all replicas together",
+  async (mode) => {
+    await using server = mode.open(Patient, { workers: 2, maxConnections: 3 });
+    server.serveForever();
+    const clients = await connectAll(mode, server, 6);
+    let begun = 0;
+    const greetings = clients.map((client) =>
+      client.receive().then((line) => line === "begun" && begun++)
+    );
+    await until(() => begun >= 2, "requests to begin");
+    await pause(100);
+    assert(begun <= 3, `${begun} are open`);
+    for (const [i, client] of clients.entries()) {
+      await client.send("go");
+      if (i > 2) await greetings[i];
+    }
+    await Promise.all(greetings);
+    for (const client of clients) client[Symbol.dispose]();
+  },
+);
