@@ -12,11 +12,15 @@ import { RequestTimeoutError } from "./errors.ts";
 /**
  * How long a read that begins or waits while the server closes may go on when
  * nothing of a request has come: enough for bytes that are under way. It is
- * counted in steps, since timers come before the bytes of the same turn: one
- * turn that takes long uses up a step, not all of the time.
+ * counted in steps, since timers come before the bytes of the same turn, and
+ * begins anew, for a second or so, while other reads begin or end: Deno looks
+ * for bytes only when the connections that wait to be accepted are through.
  */
 const DRAIN_STEP_MS = 10;
 const DRAIN_STEPS = 5;
+const DRAIN_RENEWALS = 100;
+/** Counts the reads that begin and end while servers close, of all readers. */
+let progress = 0;
 
 interface Waiter {
   resolve: (count: number | null) => void;
@@ -76,7 +80,10 @@ export class Receiver {
         new TypeError("Cannot read: another read of this reader is pending"),
       );
     }
-    if (this.#draining && idle) this.#armGrace();
+    if (this.#draining && idle) {
+      progress++;
+      this.#armGrace();
+    }
     this.#timer?.begin();
     return new Promise((resolve, reject) => {
       this.#waiter = { resolve, reject, idle };
@@ -85,6 +92,7 @@ export class Receiver {
   }
 
   #onRead = (count: number | null): void => {
+    if (this.#draining) progress++;
     const waiter = this.#settle();
     if (count === null) this.#source = null;
     waiter?.resolve(count);
@@ -111,10 +119,13 @@ export class Receiver {
     this.#settle()?.reject(this.#failure);
   }
 
-  #armGrace(steps: number = DRAIN_STEPS): void {
+  #armGrace(steps = DRAIN_STEPS, seen = progress, left = DRAIN_RENEWALS): void {
     clearTimeout(this.#grace);
     this.#grace = setTimeout(() => {
-      if (steps > 1) return this.#armGrace(steps - 1);
+      if (seen !== progress && left > 0) {
+        return this.#armGrace(DRAIN_STEPS, progress, left - 1);
+      }
+      if (steps > 1) return this.#armGrace(steps - 1, seen, left);
       this.#source = null;
       this.#settle()?.resolve(null);
     }, DRAIN_STEP_MS);

@@ -57,6 +57,25 @@ testEach(
   },
 );
 
+testEach(
+  STREAMS,
+  "serverClose() lets idle clients go soon beside one that keeps talking",
+  async (kind) => {
+    const server = kind.open(EchoHandler, { shutdownTimeout: 2_500 });
+    server.serveForever();
+    using idle = await kind.connect(server);
+    using talker = await kind.connect(server);
+    assertEquals(await exchange(idle, "hello"), "hello");
+    assertEquals(await exchange(talker, "hello"), "hello");
+    const closing = server.serverClose();
+    let ended = false;
+    const end = idle.receive().then(() => ended = true);
+    while (!ended) assertEquals(await exchange(talker, "more"), "more");
+    await end;
+    assertEquals(await closing, { completed: 2, aborted: [] });
+  },
+);
+
 class Gated extends RequestHandler<Gates> {
   override async handle(): Promise<void> {
     const line = await this.rfile.readLine();
