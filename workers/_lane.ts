@@ -1,6 +1,5 @@
 import { ByteWriter } from "./_byte_writer.ts";
 import { decode, encodeInto } from "./_codec.ts";
-import type { SharedDesk } from "./_pool_protocol.ts";
 
 const SIZE = 16 * 1024;
 /** A buffer that a rush made larger than this is given back. */
@@ -11,6 +10,14 @@ const MAX_KEPT = 4 * SIZE;
  * apart, which takes 4 µs a round trip.
  */
 const MAX_WAIT = 5;
+
+/** The memory of a {@linkcode Lane}. */
+export interface LaneMemory {
+  /** Numbers. */
+  control: Int32Array;
+  /** A message. */
+  bytes: Uint8Array;
+}
 
 /** Where the numbers are in the control memory. */
 const AT = { state: 0, length: 1, posted: 2 } as const;
@@ -41,15 +48,15 @@ export class Lane {
   /**
    * Constructs one end.
    *
-   * @param desk The memory, the same at both ends.
+   * @param memory The memory, the same at both ends.
    */
-  constructor(desk: SharedDesk) {
-    this.#control = desk.control;
-    this.#bytes = desk.bytes;
+  constructor(memory: LaneMemory) {
+    this.#control = memory.control;
+    this.#bytes = memory.bytes;
   }
 
   /** Makes the memory of a lane. */
-  static memory(): Pick<SharedDesk, "control" | "bytes"> {
+  static memory(): LaneMemory {
     return {
       control: new Int32Array(new SharedArrayBuffer(12)),
       bytes: new Uint8Array(new SharedArrayBuffer(SIZE)),

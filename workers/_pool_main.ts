@@ -6,19 +6,18 @@
 import { adopt } from "./_activity.ts";
 import { packFor } from "./_cargo.ts";
 import { context } from "./_context.ts";
+import { Desk } from "./_desk.ts";
 import { Lane } from "./_lane.ts";
 import {
   FLAGS,
   isPlain,
-  MEAN_WEIGHT,
+  LOOK,
   type PoolStart,
   reasonOf,
-  SLOT,
   SLOTS,
   STATUS,
   type Status,
   STRIDE,
-  TINY,
 } from "./_pool_protocol.ts";
 import { toErrorRecord } from "./_remote.ts";
 import type { RunnerPort } from "./_runner.ts";
@@ -29,13 +28,6 @@ import { Thread } from "./thread.ts";
 const MAX_STAY = 20;
 
 type Call = (...args: unknown[]) => unknown;
-
-/** A function that tasks call. */
-interface Target {
-  call: Call;
-  /** How long it runs, on an average of the last calls. */
-  mean: number;
-}
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null &&
@@ -56,13 +48,13 @@ class PoolWorker {
   #port: RunnerPort;
   #module: Record<string, unknown>;
   #url: string;
-  #slots: Int32Array | null;
+  #desk: Desk | null;
   #lane: Lane | null;
-  #targets = new Map<string, Target>();
+  #targets = new Map<string, Call>();
   #tasks: unknown[] = [];
   #next = 0;
-  #answers: unknown[] = [];
-  #since = 0;
+  /** Whether there are answers on the desk that the pool was not told of. */
+  #left = false;
   #working = false;
   #ending = false;
 
@@ -74,8 +66,9 @@ class PoolWorker {
     this.#port = port;
     this.#module = module;
     this.#url = start.module;
-    this.#slots = start.desk?.slots ?? null;
-    this.#lane = start.desk === null ? null : new Lane(start.desk);
+    const { shared } = start;
+    this.#desk = shared === null ? null : new Desk(shared.desk);
+    this.#lane = shared === null ? null : new Lane(shared.lane);
   }
 
   /** Takes what the pool has posted. */
@@ -83,20 +76,6 @@ class PoolWorker {
     this.#lane?.received();
     this.#take(message);
     if (!this.#working) this.#work();
-  }
-
-  /** Posts the answers that were gathered. */
-  flush(): void {
-    const answers = this.#answers;
-    if (answers.length === 0) return;
-    this.#answers = [];
-    try {
-      this.#port.post(answers);
-    } catch {
-      for (let at = 0; at < answers.length; at += STRIDE) {
-        this.#postAlone(answers.slice(at, at + STRIDE));
-      }
-    }
   }
 
   #take(message: unknown): void {
@@ -121,15 +100,15 @@ class PoolWorker {
       const stays = this.#lane !== null && !this.#ending &&
         performance.now() - begun < MAX_STAY;
       if (!stays) break;
-      this.#lane!.open();
-      this.flush();
       // What the tasks left behind gets its turn before the thread sleeps.
       await undefined;
+      this.#lane!.open();
+      this.#call();
       const message = this.#lane!.wait();
       if (message === undefined) break;
       this.#take(message);
     }
-    this.flush();
+    this.#call();
     this.#working = false;
     if (this.#ending) this.#port.close();
   }
@@ -141,95 +120,83 @@ class PoolWorker {
     const id = this.#tasks[at] as number;
     const name = this.#tasks[at + 1] as string;
     const flags = this.#tasks[at + 3] as number;
-    const slots = this.#slots;
-    if (
-      slots !== null &&
-      Atomics.compareExchange(
-          slots,
-          id & SLOTS - 1,
-          SLOT.waiting,
-          SLOT.begun,
-        ) !== SLOT.waiting
-    ) {
+    if (this.#desk !== null && !this.#desk.begin(id & SLOTS - 1)) {
       return this.#answer(id, STATUS.skipped, undefined, 0);
     }
-    const target = this.#find(name);
-    if (target === null) {
+    const call = this.#find(name);
+    if (call === null) {
       return this.#answer(id, STATUS.missing, this.#explain(name), 0);
     }
     const begun = performance.now();
-    // Answers wait for others only as long as that is hardly noticed.
-    if (target.mean > TINY || begun - this.#since > TINY) this.flush();
     let args = this.#tasks[at + 2] as unknown[];
-    const { call } = target;
     try {
       if ((flags & FLAGS.packed) !== 0) args = unpack(args) as unknown[];
       const value = (flags & FLAGS.chunk) !== 0
         ? callEach(call, args)
         : call(...args);
-      if (isThenable(value)) return this.#settle(id, target, begun, value);
-      this.#done(id, target, begun, value);
+      if (isThenable(value)) return this.#settle(id, begun, value);
+      this.#done(id, begun, value);
     } catch (error) {
-      this.#failed(id, target, begun, error);
+      this.#failed(id, begun, error);
     }
   }
 
   async #settle(
     id: number,
-    target: Target,
     begun: number,
     value: PromiseLike<unknown>,
   ): Promise<void> {
-    this.flush();
     try {
-      this.#done(id, target, begun, await value);
+      this.#done(id, begun, await value);
     } catch (error) {
-      this.#failed(id, target, begun, error);
+      this.#failed(id, begun, error);
     }
   }
 
-  #done(id: number, target: Target, begun: number, value: unknown): void {
+  #done(id: number, begun: number, value: unknown): void {
     const packed = isPlain(value) ? value : packFor(this.#port.kind, value);
     const status = packed === value ? STATUS.done : STATUS.donePacked;
-    this.#answer(id, status, packed, measure(target, begun));
+    this.#answer(id, status, packed, performance.now() - begun);
   }
 
-  #failed(id: number, target: Target, begun: number, error: unknown): void {
-    const time = measure(target, begun);
+  #failed(id: number, begun: number, error: unknown): void {
+    const time = performance.now() - begun;
     this.#answer(id, STATUS.thrown, toErrorRecord(error), time);
   }
 
   #answer(id: number, status: Status, value: unknown, time: number): undefined {
-    if (this.#answers.length === 0) this.#since = performance.now();
-    this.#answers.push(id, status, value, time);
-  }
-
-  #postAlone(answer: unknown[]): void {
+    if (this.#desk?.answer(id & SLOTS - 1, status, value, time)) {
+      this.#left = true;
+      // The last one is told of once the thread is ready for the next.
+      if (this.#next < this.#tasks.length) this.#call();
+      return;
+    }
     try {
-      this.#port.post(answer);
+      this.#port.post([id, status, value, time]);
     } catch (error) {
-      const [id, , , time] = answer;
-      const record = toErrorRecord(
-        new TypeError(
-          `Cannot return the result from the ${this.#port.kind}: ` +
-            reasonOf(error),
-        ),
+      const { kind } = this.#port;
+      const why = new TypeError(
+        `Cannot return the result from the ${kind}: ${reasonOf(error)}`,
       );
-      this.#port.post([id, STATUS.thrown, record, time]);
+      this.#port.post([id, STATUS.thrown, toErrorRecord(why), time]);
     }
   }
 
-  #find(name: string): Target | null {
+  /** Tells the pool of the answers that were left on the desk. */
+  #call(): void {
+    if (this.#left && this.#desk!.call()) this.#port.post(LOOK);
+    this.#left = false;
+  }
+
+  #find(name: string): Call | null {
     const known = this.#targets.get(name);
     if (known !== undefined) return known;
     const call = Object.hasOwn(this.#module, name)
       ? this.#module[name]
       : undefined;
     if (typeof call !== "function") return null;
-    // Not known to be tiny until it has run.
-    const target = { call: call as Call, mean: Infinity };
-    this.#targets.set(name, target);
-    return target;
+    this.#targets.set(name, call as Call);
+    return call as Call;
   }
 
   #explain(name: string): string {
@@ -239,29 +206,6 @@ class PoolWorker {
         : `"${this.#url}" does not export it; add \`export\` to it, under ` +
           "this name");
   }
-}
-
-function measure(target: Target, begun: number): number {
-  const time = performance.now() - begun;
-  target.mean = target.mean === Infinity
-    ? time
-    : target.mean + (time - target.mean) * MEAN_WEIGHT;
-  return time;
-}
-
-/** What a thread has answered goes out before it ends itself. */
-function flushBeforeExit(worker: PoolWorker): void {
-  const scope = globalThis as unknown as { close(): void };
-  const { close } = scope;
-  const { exit } = Deno;
-  scope.close = () => {
-    worker.flush();
-    close();
-  };
-  Deno.exit = (code) => {
-    worker.flush();
-    return exit(code);
-  };
 }
 
 /**
@@ -288,7 +232,6 @@ export function main(
       target: null,
       args: [],
     });
-    flushBeforeExit(worker);
   }
   port.onmessage = (message) => worker.receive(message);
 }

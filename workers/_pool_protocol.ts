@@ -2,16 +2,18 @@
  * What a pool and its workers say to each other.
  *
  * To a worker goes a flat list of four items a task: its number, the name of
- * the export, the arguments, and {@linkcode FLAGS}. Back comes, in the same
- * order, a flat list of four items an answer: the task's number, one of
- * {@linkcode STATUS}, the value, and how long it ran in milliseconds. `null`
- * ends a worker that has nothing to do.
+ * the export, the arguments, and {@linkcode FLAGS}. `null` ends a worker that
+ * has nothing to do. Back comes a list for each answer: the task's number, one
+ * of {@linkcode STATUS}, the value, and how long it ran in milliseconds; or
+ * {@linkcode LOOK} for "look at the desk".
  *
  * @module
  */
+import type { DeskMemory } from "./_desk.ts";
+import type { LaneMemory } from "./_lane.ts";
 import type { RunnerKind } from "./_runner.ts";
 
-/** How many items make a task or an answer. */
+/** How many items make a task. */
 export const STRIDE = 4;
 /** How many tasks a worker may have at once; a power of two. */
 export const SLOTS = 64;
@@ -19,6 +21,9 @@ export const SLOTS = 64;
 export const TINY = 0.25;
 /** How much of a mean run time the newest one is. */
 export const MEAN_WEIGHT = 1 / 128;
+
+/** What a thread posts for answers that lie on the desk. */
+export const LOOK = 0;
 
 /** What is particular to a task; they add up. */
 export const FLAGS = {
@@ -45,24 +50,12 @@ export const STATUS = {
 /** One of {@linkcode STATUS}. */
 export type Status = typeof STATUS[keyof typeof STATUS];
 
-/** How far a thread has come with a task, in memory that both sides see. */
-export const SLOT = {
-  /** It waits. */
-  waiting: 0,
-  /** The thread has begun with it. */
-  begun: 1,
-  /** The pool has taken it back. */
-  recalled: 2,
-} as const;
-
 /** The memory that a pool and a thread of it have in common. */
-export interface SharedDesk {
-  /** One of {@linkcode SLOT} for each task. */
-  slots: Int32Array;
+export interface SharedMemory {
+  /** The memory of a `Desk`. */
+  desk: DeskMemory;
   /** The memory of a `Lane`. */
-  control: Int32Array;
-  /** The memory of a `Lane`. */
-  bytes: Uint8Array;
+  lane: LaneMemory;
 }
 
 /** What a worker of a pool is told first. */
@@ -76,7 +69,7 @@ export interface PoolStart {
   /** The last number given to a thread, where that can be shared. */
   lastIdent: Int32Array | null;
   /** `null` in a process. */
-  desk: SharedDesk | null;
+  shared: SharedMemory | null;
 }
 
 const MAX_TEXT = 256;

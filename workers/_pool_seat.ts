@@ -1,11 +1,12 @@
 import { context, nextIdent } from "./_context.ts";
 import type { RunnerExit } from "./errors.ts";
+import { type Answer, Desk } from "./_desk.ts";
 import { Lane } from "./_lane.ts";
 import type { PoolSettings } from "./_pool_options.ts";
 import {
+  LOOK,
   type PoolStart,
-  type SharedDesk,
-  SLOT,
+  type SharedMemory,
   SLOTS,
   type Status,
   STRIDE,
@@ -40,6 +41,8 @@ export interface SeatOwner {
   seatLeft(seat: PoolSeat, exit: RunnerExit): void;
 }
 
+type PostedAnswer = [id: number, status: Status, value: unknown, time: number];
+
 /** What a worker had when it died. */
 export interface LostTasks {
   /** What it has, or may have, begun with. */
@@ -63,9 +66,11 @@ export class PoolSeat {
   #owner: SeatOwner;
   #settings: PoolSettings;
   #runner: Runner;
-  #desk: SharedDesk | null;
+  #desk: Desk | null;
   #lane: Lane | null;
   #tasks: (PoolTask | null)[] = new Array(SLOTS).fill(null);
+  /** Whether a task was not answered, one that was taken back included. */
+  #open = new Uint8Array(SLOTS);
   /** The number of the oldest task that was not answered. */
   #oldest = 0;
   #next = 0;
@@ -87,20 +92,18 @@ export class PoolSeat {
     const thread = kind === "thread";
     this.#owner = owner;
     this.#settings = settings;
-    this.#desk = thread
-      ? {
-        slots: new Int32Array(new SharedArrayBuffer(4 * SLOTS)),
-        ...Lane.memory(),
-      }
+    const shared: SharedMemory | null = thread
+      ? { desk: Desk.memory(), lane: Lane.memory() }
       : null;
-    this.#lane = this.#desk === null ? null : new Lane(this.#desk);
+    this.#desk = shared === null ? null : new Desk(shared.desk);
+    this.#lane = shared === null ? null : new Lane(shared.lane);
     const name = `${settings.name}_${number}`;
     const data: PoolStart = {
       module,
       name,
       ident: thread ? nextIdent() : 0,
       lastIdent: thread ? context.lastIdent : null,
-      desk: this.#desk,
+      shared,
     };
     this.#runner = startRunner(kind, {
       main: MAIN_URL,
@@ -109,7 +112,7 @@ export class PoolSeat {
       name,
       permissions,
     });
-    this.#runner.onmessage = (message) => this.#receive(message as unknown[]);
+    this.#runner.onmessage = (message) => this.#receive(message);
     this.#runner.ready.then(() => {
       this.ready = true;
       owner.seatReady(this);
@@ -159,9 +162,8 @@ export class PoolSeat {
     const id = this.#next++;
     const slot = id & SLOTS - 1;
     this.#tasks[slot] = task;
-    if (this.#desk !== null) {
-      Atomics.store(this.#desk.slots, slot, SLOT.waiting);
-    }
+    this.#open[slot] = 1;
+    this.#desk?.reset(slot);
     if (!task.plain) this.#plain = false;
     this.#outbox.push(id, task.target.name, task.args, task.flags);
   }
@@ -195,18 +197,11 @@ export class PoolSeat {
   recall(matches: (task: PoolTask) => boolean): PoolTask[] {
     const recalled: PoolTask[] = [];
     if (this.#desk === null) return recalled;
-    const { slots } = this.#desk;
     for (let id = this.#oldest; id < this.#next; id++) {
       const slot = id & SLOTS - 1;
       const task = this.#tasks[slot];
       if (task === null || task === undefined || !matches(task)) continue;
-      const was = Atomics.compareExchange(
-        slots,
-        slot,
-        SLOT.waiting,
-        SLOT.recalled,
-      );
-      if (was !== SLOT.waiting) continue;
+      if (!this.#desk.recall(slot)) continue;
       this.#tasks[slot] = null;
       this.load--;
       recalled.push(task);
@@ -225,18 +220,18 @@ export class PoolSeat {
   }
 
   /**
-   * Takes the tasks of a dead worker.
+   * Takes the tasks of a dead worker, but for those whose answers it left.
    *
    * @returns The tasks, in order.
    */
   abandon(): LostTasks {
     const lost: LostTasks = { begun: [], waiting: [] };
+    this.#look();
     for (let id = this.#oldest; id < this.#next; id++) {
       const slot = id & SLOTS - 1;
       const task = this.#tasks[slot];
       if (task === null || task === undefined) continue;
-      const waiting = this.#desk !== null &&
-        Atomics.load(this.#desk.slots, slot) === SLOT.waiting;
+      const waiting = this.#desk?.isWaiting(slot) ?? false;
       (waiting ? lost.waiting : lost.begun).push(task);
     }
     this.#tasks.fill(null);
@@ -294,32 +289,54 @@ export class PoolSeat {
     try {
       this.#post(item);
     } catch (error) {
-      const slot = (item[0] as number) & SLOTS - 1;
-      const task = this.#tasks[slot]!;
-      this.#tasks[slot] = null;
-      this.load--;
-      // Its number must be answered all the same.
-      this.#post([item[0], "", [], 0]);
+      const id = item[0] as number;
+      const task = this.#close(id)!;
       this.#owner.taskRefused(task, task.explain(this.#settings.kind, error));
     }
   }
 
-  #receive(answers: unknown[]): void {
+  #receive(message: unknown): void {
     this.#heard = performance.now();
-    for (let at = 0; at < answers.length; at += STRIDE) {
-      const id = answers[at] as number;
-      const status = answers[at + 1] as Status;
-      const slot = id & SLOTS - 1;
-      const task = this.#tasks[slot];
-      this.#oldest = id + 1;
-      if (task === null || task === undefined) continue;
-      this.#tasks[slot] = null;
-      this.load--;
-      this.answered++;
-      const value = answers[at + 2];
-      const time = answers[at + 3] as number;
-      this.#owner.taskAnswered(task, status, value, time);
+    if (message === LOOK) {
+      this.#look();
+    } else {
+      const [id, status, value, time] = message as PostedAnswer;
+      this.#answered(id, { status, value, time });
     }
     this.#owner.seatHeard(this);
+  }
+
+  /** Takes the answers that lie on the desk. */
+  #look(): void {
+    const desk = this.#desk;
+    if (desk === null) return;
+    desk.look();
+    const end = this.#next;
+    for (let id = this.#oldest; id < end; id++) {
+      const slot = id & SLOTS - 1;
+      if (this.#open[slot] === 0) continue;
+      const answer = desk.take(slot);
+      if (answer !== null) this.#answered(id, answer);
+    }
+  }
+
+  #answered(id: number, { status, value, time }: Answer): void {
+    const task = this.#close(id);
+    if (task === null) return;
+    this.answered++;
+    this.#owner.taskAnswered(task, status, value, time);
+  }
+
+  /** Clears a task's place, and gives the task unless it was taken back. */
+  #close(id: number): PoolTask | null {
+    const slot = id & SLOTS - 1;
+    const task = this.#tasks[slot] ?? null;
+    this.#tasks[slot] = null;
+    this.#open[slot] = 0;
+    while (
+      this.#oldest < this.#next && this.#open[this.#oldest & SLOTS - 1] === 0
+    ) this.#oldest++;
+    if (task !== null) this.load--;
+    return task;
   }
 }
