@@ -192,7 +192,8 @@ export function test(
       await within(GUARD_MS, "the test", run());
       assertEquals(listDescendants().length, children, "children are left");
       await until(() => countThreads() <= threads, "threads are left");
-      assertEquals(countSockets(), sockets, "sockets are left");
+      // One that was closed during a read is let go a turn later
+      await until(() => countSockets() <= sockets, "sockets are left");
     },
   });
 }

@@ -136,3 +136,57 @@ export class WhoAmI extends StreamRequestHandler {
     await this.rfile.readAll();
   }
 }
+
+/** Echoes, by reads and writes or by streams as the first line says. */
+export class Streams extends StreamRequestHandler {
+  static readonly module = module;
+  override rbufsize = 0;
+  override async handle(): Promise<void> {
+    const { connection } = this;
+    if (await this.rfile.readLine() === "streams") {
+      return await connection.readable.pipeTo(connection.writable);
+    }
+    const buffer = new Uint8Array(65_536);
+    for (let n; (n = await connection.read(buffer)) !== null;) {
+      await this.wfile.write(buffer.subarray(0, n));
+    }
+  }
+}
+
+/** Ends its own direction first; then reads what comes. */
+export class HalfCloser extends StreamRequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    await this.wfile.write("only this");
+    await this.connection.closeWrite();
+    const bytes = await this.rfile.readAll();
+    if (bytes.length !== 8) throw new Error(`Read ${bytes.length} bytes`);
+  }
+}
+
+/** Lets its client go away, and fails as a read then does. */
+export class Loss extends StreamRequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    await this.wfile.write("begun\n");
+    if (await this.rfile.readLine() !== null) await this.rfile.readAll();
+  }
+}
+
+/** Does what the first line says. */
+export class SlowStart extends StreamRequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    const word = await this.rfile.readLine();
+    if (word === "echo") await this.wfile.write("echo\n");
+    if (word === "write") {
+      const chunk = new Uint8Array(65_536);
+      while (!this.signal.aborted) await this.wfile.write(chunk);
+    }
+    if (word === "sleep") {
+      await new Promise((resolve) => {
+        this.signal.addEventListener("abort", resolve);
+      });
+    }
+  }
+}

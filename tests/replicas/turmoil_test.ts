@@ -1,0 +1,53 @@
+/** Full service after turmoil, and none lost where none need be. */
+
+import { assert, assertEquals } from "@std/assert";
+import { modeOf, test } from "./_support.ts";
+import { roll } from "./_rolling.ts";
+import { stampede } from "./_stampede.ts";
+
+const STAMPEDE_MS = 1_000;
+/** Of a thousand connections, where each replica has a queue of its own. */
+const MOST_LOST = 100;
+
+for (
+  const name of [
+    "ThreadingTCPServer by shard",
+    "ForkingTCPServer by shard",
+    "ForkingTCPServer by relay",
+  ]
+) {
+  test(`${name} is in full service after replicas were killed at random`, async () => {
+    const { kills, echoes, told } = await stampede(modeOf(name), STAMPEDE_MS);
+    assert(kills >= 5, `Only ${kills} kills`);
+    assert(echoes > 100, `Only ${echoes} echoes`);
+    assert(told >= 1, "No request was told to be lost");
+  });
+}
+
+for (
+  const name of [
+    "ThreadingTCPServer by shard",
+    "ThreadingTCPServer by relay",
+    "ForkingTCPServer by relay",
+    "ThreadingUnixStreamServer by relay",
+    "ForkingUnixStreamServer by relay",
+  ]
+) {
+  test(`${name} loses none of 1,000 connections while all replicas are replaced`, async () => {
+    const { served, lost, rounds } = await roll(modeOf(name), 1_000);
+    assertEquals(lost, []);
+    assert(served >= 1_000);
+    assert(rounds >= 1);
+  });
+}
+
+test("ForkingTCPServer by shard loses few of 1,000 connections while all replicas are replaced", async () => {
+  const { lost, rounds } = await roll(
+    modeOf("ForkingTCPServer by shard"),
+    1_000,
+  );
+  // deno-lint-ignore no-console
+  console.log(`SO_REUSEPORT: ${lost.length} lost in ${rounds} rounds`);
+  assert(rounds >= 1);
+  assert(lost.length <= MOST_LOST, `${lost.length} were lost`);
+});
