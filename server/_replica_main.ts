@@ -89,6 +89,7 @@ export function main(
     await pausing;
     server.shutdownTimeout = timeout;
     const report = await server.serverClose();
+    home.tellClosed();
     relay.flush();
     return { report, stats: server[ownStats]() };
   }

@@ -106,6 +106,8 @@ type Settle = (error: Error | null) => void;
 class CarriedPacket implements Carried {
   #send: SendPacket;
   #settle: Settle;
+  #sending = 0;
+  #done = false;
 
   constructor(send: SendPacket, settle: Settle) {
     this.#send = send;
@@ -113,11 +115,22 @@ class CarriedPacket implements Carried {
   }
 
   receive(op: Opcode, bytes: Uint8Array): void {
-    if (op === Op.done) return this.#settle(null);
+    if (op === Op.done) {
+      this.#done = true;
+      return this.#settleIfSent();
+    }
     const [to, packet] = readPacket(bytes);
-    this.#send(packet, to).catch(() => {
-      // As on a wire: the handler learned of no more than a full packet
+    this.#sending++;
+    // As on a wire: the handler learned of no more than a full packet
+    this.#send(packet, to).catch(() => {}).then(() => {
+      this.#sending--;
+      this.#settleIfSent();
     });
+  }
+
+  /** The socket may be closed when the request has ended. */
+  #settleIfSent(): void {
+    if (this.#done && this.#sending === 0) this.#settle(null);
   }
 
   fail(error: Error): void {
