@@ -195,6 +195,7 @@ export class PoolCore implements SeatOwner {
   taskRefused(task: PoolTask, error: unknown): void {
     this.#running--;
     this.#fail(task, error);
+    this.#schedule();
   }
 
   seatHeard(): void {
@@ -454,6 +455,7 @@ export class PoolCore implements SeatOwner {
     this.#busy = false;
     this.#restTimer = setTimeout(() => {
       this.#restTimer = undefined;
+      if (this.#state !== "open") return;
       if (this.#queue.length > 0 || this.#running > 0) return;
       if (this.#busy) return this.#watchRest();
       this.#resting = true;

@@ -263,12 +263,20 @@ export class PoolSeat {
 
   /** Makes it keep the program alive. */
   ref(): void {
-    this.#runner.ref();
+    try {
+      this.#runner.ref();
+    } catch {
+      // A process that has just ended; its exit is about to be told.
+    }
   }
 
   /** Lets the program end while it lives. */
   unref(): void {
-    this.#runner.unref();
+    try {
+      this.#runner.unref();
+    } catch {
+      // A process that has just ended; its exit is about to be told.
+    }
   }
 
   #killLater(): void {

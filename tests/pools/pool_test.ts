@@ -19,6 +19,7 @@ import {
 import type { PoolOptions } from "../../workers/pool.ts";
 import { ProcessPool } from "../../workers/process_pool.ts";
 import { ThreadPool } from "../../workers/thread_pool.ts";
+import { until } from "../runners/_children.ts";
 import { module, testPools } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
 
@@ -352,20 +353,25 @@ testPools(
 
 testPools("cancels at shutdown what has not begun, if asked", async (make) => {
   const pool = make({ workers: 1 });
-  await pool.submit(tasks.add, 1, 2);
-  const begun = pool.submit(tasks.napAndTellPid, 20);
-  await Promise.resolve();
-  const waiting = Array.from(
-    { length: 5 },
-    () => pool.submit(tasks.napAndTellPid, 20),
-  );
-  const ended = pool.shutdown({ cancel: true });
-  for (const result of await Promise.allSettled(waiting)) {
-    assertInstanceOf((result as PromiseRejectedResult).reason, PoolClosedError);
+  const file = await Deno.makeTempFile();
+  try {
+    const begun = pool.submit(tasks.noteAndNap, file, 20);
+    const waiting = Array.from(
+      { length: 5 },
+      () => pool.submit(tasks.noteAndNap, file, 20),
+    );
+    await until(() => Deno.readTextFileSync(file) !== "", "the first task");
+    const ended = pool.shutdown({ cancel: true });
+    for (const result of await Promise.allSettled(waiting)) {
+      assert(result.status === "rejected");
+      assertInstanceOf(result.reason, PoolClosedError);
+    }
+    await begun;
+    await ended;
+    assertEquals(pool.stats().cancelled, 5);
+  } finally {
+    await Deno.remove(file);
   }
-  assertGreater(await begun, 0);
-  await ended;
-  assertEquals(pool.stats().cancelled, 5);
 });
 
 testPools(
@@ -381,9 +387,7 @@ testPools(
         );
       }
       for (const result of results) result.catch(() => {});
-      while ((await Deno.readTextFile(file)) === "") {
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      }
+      await until(() => Deno.readTextFileSync(file) !== "", "the first task");
     } finally {
       await Deno.remove(file);
     }

@@ -34,11 +34,6 @@ export function fail(message: string): never {
   throw new RangeError(message, { cause: new TypeError("the cause") });
 }
 
-export function failAt(item: number, at: number): number {
-  if (item === at) throw new RangeError(`No ${item}`);
-  return item;
-}
-
 export function failOdd(item: number): number {
   if (item % 2 === 1) throw new RangeError(`No ${item}`);
   return item;
@@ -136,6 +131,16 @@ export function startTimer(flag: Int32Array): void {
 export function rejectLater(): string {
   Promise.reject(new TypeError("Left behind"));
   return "returned";
+}
+
+/** Gives a number back, with the process that did. */
+export function sign(id: number): [number, number] {
+  return [id, Deno.pid];
+}
+
+export async function signLater(id: number): Promise<[number, number]> {
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  return [id, Deno.pid];
 }
 
 export function pid(): number {
