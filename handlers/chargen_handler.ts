@@ -4,6 +4,7 @@
  * @module
  */
 
+import { setHome } from "../workers/_class_home.ts";
 import { RequestHandler } from "./request_handler.ts";
 
 const FIRST_CHARACTER = 32;
@@ -30,8 +31,9 @@ const PATTERN = makePattern();
  * ```
  */
 export class ChargenHandler extends RequestHandler {
-  /** Where replicas find this class. */
-  static readonly module: string = import.meta.url;
+  static {
+    setHome(this, import.meta.url);
+  }
 
   /** Sends lines of 72 characters, each shifted by one. */
   override async handle(): Promise<void> {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { setHome } from "../workers/_class_home.ts";
 import { RequestHandler } from "./request_handler.ts";
 
 /**
@@ -22,8 +23,9 @@ import { RequestHandler } from "./request_handler.ts";
  * ```
  */
 export class DaytimeHandler extends RequestHandler {
-  /** Where replicas find this class. */
-  static readonly module: string = import.meta.url;
+  static {
+    setHome(this, import.meta.url);
+  }
 
   /** Sends one line. */
   override async handle(): Promise<void> {

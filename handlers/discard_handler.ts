@@ -4,6 +4,7 @@
  * @module
  */
 
+import { setHome } from "../workers/_class_home.ts";
 import { RequestHandler } from "./request_handler.ts";
 
 const BUFFER_SIZE = 65_536;
@@ -25,8 +26,9 @@ const BUFFER_SIZE = 65_536;
  * ```
  */
 export class DiscardHandler extends RequestHandler {
-  /** Where replicas find this class. */
-  static readonly module: string = import.meta.url;
+  static {
+    setHome(this, import.meta.url);
+  }
 
   /** Reads until the client ends. */
   override async handle(): Promise<void> {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { setHome } from "../workers/_class_home.ts";
 import { LineTooLongError } from "./errors.ts";
 import { RequestHandler } from "./request_handler.ts";
 
@@ -40,8 +41,9 @@ const INTEGER_REGEXP = /^[+-]?\d+$/;
  * ```
  */
 export class SumHandler extends RequestHandler {
-  /** Where replicas find this class. */
-  static readonly module: string = import.meta.url;
+  static {
+    setHome(this, import.meta.url);
+  }
 
   /** Answers line by line. */
   override async handle(): Promise<void> {

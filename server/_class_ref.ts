@@ -4,6 +4,7 @@
  * @module
  */
 
+import { homeOf } from "../workers/_class_home.ts";
 import { HandlerImportError } from "../workers/errors.ts";
 
 /** A class by its module and its name there. */
@@ -28,7 +29,8 @@ export function refer(
 ): ClassRef {
   const { name } = subject;
   // What a class inherits is where its parent lies
-  const own = Object.hasOwn(subject, "module") ? subject.module : module;
+  const own = homeOf(subject) ??
+    (Object.hasOwn(subject, "module") ? subject.module : module);
   if (name === "") {
     throw new HandlerImportError(
       "Cannot run a class without a name in a replica: give it a name and export it from its module",

@@ -73,46 +73,46 @@ export class PrintingUnixDatagramServer extends printing(UnixDatagramServer) {
 
 /** `ThreadingTCPServer` that prints its connections. */
 export class PrintingThreadingTCPServer extends printing(ThreadingTCPServer) {
-  static override readonly module: string = import.meta.url;
+  static readonly module: string = import.meta.url;
 }
 
 /** `ThreadingUDPServer` that prints its packets' senders. */
 export class PrintingThreadingUDPServer extends printing(ThreadingUDPServer) {
-  static override readonly module: string = import.meta.url;
+  static readonly module: string = import.meta.url;
 }
 
 /** `ThreadingUnixStreamServer` that prints its connections. */
 export class PrintingThreadingUnixStreamServer
   extends printing(ThreadingUnixStreamServer) {
-  static override readonly module: string = import.meta.url;
+  static readonly module: string = import.meta.url;
 }
 
 /** `ThreadingUnixDatagramServer` that prints its packets' senders. */
 export class PrintingThreadingUnixDatagramServer
   extends printing(ThreadingUnixDatagramServer) {
-  static override readonly module: string = import.meta.url;
+  static readonly module: string = import.meta.url;
 }
 
 /** `ForkingTCPServer` that prints its connections. */
 export class PrintingForkingTCPServer extends printing(ForkingTCPServer) {
-  static override readonly module: string = import.meta.url;
+  static readonly module: string = import.meta.url;
 }
 
 /** `ForkingUDPServer` that prints its packets' senders. */
 export class PrintingForkingUDPServer extends printing(ForkingUDPServer) {
-  static override readonly module: string = import.meta.url;
+  static readonly module: string = import.meta.url;
 }
 
 /** `ForkingUnixStreamServer` that prints its connections. */
 export class PrintingForkingUnixStreamServer
   extends printing(ForkingUnixStreamServer) {
-  static override readonly module: string = import.meta.url;
+  static readonly module: string = import.meta.url;
 }
 
 /** `ForkingUnixDatagramServer` that prints its packets' senders. */
 export class PrintingForkingUnixDatagramServer
   extends printing(ForkingUnixDatagramServer) {
-  static override readonly module: string = import.meta.url;
+  static readonly module: string = import.meta.url;
 }
 
 /** All twelve. */

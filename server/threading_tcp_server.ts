@@ -5,6 +5,7 @@
  */
 
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
+import { setHome } from "../workers/_class_home.ts";
 import { crew, prepare } from "./_internal.ts";
 import { prepareReplicas } from "./_replicas.ts";
 import type { TcpAddress } from "./addresses.ts";
@@ -33,8 +34,9 @@ import { TCPServer } from "./tcp_server.ts";
  * @typeParam C The type of `context`.
  */
 export class ThreadingTCPServer<C = unknown> extends TCPServer<C> {
-  /** Where replicas find this class. */
-  static readonly module: string = import.meta.url;
+  static {
+    setHome(this, import.meta.url);
+  }
 
   /**
    * Constructs a server and binds its address; the threads start when it

@@ -6,6 +6,7 @@
 
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import type { DatagramRequest } from "../handlers/datagram_request.ts";
+import { setHome } from "../workers/_class_home.ts";
 import { crew, prepare } from "./_internal.ts";
 import { prepareReplicas } from "./_replicas.ts";
 import type { TcpAddress } from "./addresses.ts";
@@ -39,8 +40,9 @@ import { UDPServer } from "./udp_server.ts";
  * @typeParam C The type of `context`.
  */
 export class ThreadingUDPServer<C = unknown> extends UDPServer<C> {
-  /** Where replicas find this class. */
-  static readonly module: string = import.meta.url;
+  static {
+    setHome(this, import.meta.url);
+  }
 
   /**
    * Constructs a server and binds its address; the threads start when it

@@ -6,6 +6,7 @@
 
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import type { DatagramRequest } from "../handlers/datagram_request.ts";
+import { setHome } from "../workers/_class_home.ts";
 import { crew, prepare } from "./_internal.ts";
 import { prepareReplicas } from "./_replicas.ts";
 import type { UnixAddress } from "./addresses.ts";
@@ -43,8 +44,9 @@ import { UnixDatagramServer } from "./unix_datagram_server.ts";
  */
 export class ThreadingUnixDatagramServer<C = unknown>
   extends UnixDatagramServer<C> {
-  /** Where replicas find this class. */
-  static readonly module: string = import.meta.url;
+  static {
+    setHome(this, import.meta.url);
+  }
 
   /**
    * Constructs a server and binds its address; the threads start when it

@@ -5,6 +5,7 @@
  */
 
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
+import { setHome } from "../workers/_class_home.ts";
 import { crew, prepare } from "./_internal.ts";
 import { prepareReplicas } from "./_replicas.ts";
 import type { UnixAddress } from "./addresses.ts";
@@ -38,8 +39,9 @@ import { UnixStreamServer } from "./unix_stream_server.ts";
  */
 export class ThreadingUnixStreamServer<C = unknown>
   extends UnixStreamServer<C> {
-  /** Where replicas find this class. */
-  static readonly module: string = import.meta.url;
+  static {
+    setHome(this, import.meta.url);
+  }
 
   /**
    * Constructs a server and binds its address; the threads start when it
