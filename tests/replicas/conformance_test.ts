@@ -58,7 +58,9 @@ testEach(MODES, "closes with no request served (case 14)", async (mode) => {
 });
 
 testEach(
-  MODES,
+  MODES.filter(({ transport, dispatch }) =>
+    transport === "tcp" || dispatch === "relay"
+  ),
   "keeps no more replicas than it was told, after ten requests (case 27)",
   async (mode) => {
     await using server = mode.open(LineEcho);

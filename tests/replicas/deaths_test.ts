@@ -133,7 +133,7 @@ testEach(
 );
 
 testEach(
-  LASTING_MODES,
+  [modeOf("ThreadingTCPServer by shard"), modeOf("ForkingTCPServer by relay")],
   "gives up on replicas that die before they are ready, with the cause",
   async (mode) => {
     Object.assign(globalThis, { servesTests: true });

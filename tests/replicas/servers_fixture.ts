@@ -22,7 +22,7 @@ async function prefix(request: Deno.Conn, hook: string): Promise<void> {
 
 /** Overrides two hooks. */
 export class HookedThreading extends ThreadingTCPServer {
-  static override readonly module = module;
+  static readonly module = module;
   override async verifyRequest(request: Deno.TcpConn): Promise<boolean> {
     await prefix(request, "verified");
     return true;
@@ -38,7 +38,7 @@ export class HookedThreading extends ThreadingTCPServer {
 
 /** Overrides two hooks. */
 export class HookedForking extends ForkingTCPServer {
-  static override readonly module = module;
+  static readonly module = module;
   override async verifyRequest(request: Deno.TcpConn): Promise<boolean> {
     await prefix(request, "verified");
     return true;
