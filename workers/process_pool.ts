@@ -9,10 +9,13 @@ export type ProcessPoolOptions = PoolOptions;
  * `ProcessPoolExecutor`, which goes on when a process dies.
  *
  * Processes are started when there is work for them, and replaced when they
- * die; a task is then rejected, or run again if `retries` allows. So are tiny
- * ones, of a quarter of a millisecond or less, that the same process had been
- * given ahead. A pool keeps the program alive while it has tasks; one that has
- * had nothing to do for a tenth of a second does not.
+ * die; the task is then rejected, or run again if `retries` allows. A pool
+ * keeps the program alive while it has tasks; one that has had nothing to do
+ * for a tenth of a second does not.
+ *
+ * Functions that so far took a quarter of a millisecond or less are given to a
+ * process ahead, many at once: they are lost with it, too, and wait for a call
+ * among them that takes long against all expectation.
  *
  * Nothing is shared: locks and `SharedArrayBuffer`s are refused.
  *

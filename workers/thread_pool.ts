@@ -13,6 +13,11 @@ export type ThreadPoolOptions = PoolOptions;
  * has no way to let go of a `Worker`. A pool whose module can't be imported
  * rejects all tasks.
  *
+ * After a task a thread waits for the next one for up to 5 ms before timers
+ * and the like that tasks left behind get their turn. Of a thread that dies,
+ * only the task that it ran is lost: it is rejected, or run again if `retries`
+ * allows.
+ *
  * Locks, queues and `SharedArrayBuffer`s in arguments and results are shared.
  * A task that has begun can't be stopped.
  *
