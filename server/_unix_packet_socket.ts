@@ -130,9 +130,20 @@ export class UnixPacketSocket implements PacketSocket {
         resolve(await this.#sendOne(packet, address));
       } catch (error) {
         reject(error);
+        if (error instanceof Deno.errors.TimedOut) this.#drop(address, error);
       }
     }
     this.#sending = null;
+  }
+
+  /** Gives up what else waits for the same client: each would take as long. */
+  #drop(address: Deno.Addr, error: Error): void {
+    const { path } = address as Deno.UnixAddr;
+    this.#replies = this.#replies.filter((reply) => {
+      if ((reply.address as Deno.UnixAddr).path !== path) return true;
+      reply.reject(error);
+      return false;
+    });
   }
 
   async #sendOne(packet: Uint8Array, address: Deno.Addr): Promise<number> {

@@ -63,28 +63,54 @@ for (const [wait, rounds] of [[0, 100], [4, 30]] as const) {
   });
 }
 
+class Gated extends RequestHandler<Promise<void>> {
+  override async handle(): Promise<void> {
+    await this.server.context;
+    await this.wfile.write(await this.rfile.readLine() ?? "");
+  }
+}
+
 test("UnixDatagramServer: bursts of 100 outstanding, more than the system queues", async () => {
-  Late.wait = 2;
-  await using server = new UnixDatagramServer({ path: freePath() }, Late);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  await using server = new UnixDatagramServer({ path: freePath() }, Gated, {
+    context: promise,
+  });
   const errors = collectErrors(server);
   server.serveForever();
   const socket = unixSocket();
-  const count = 100;
-  const sending = (async () => {
-    const sender = unixSocket();
-    for (let i = 0; i < count; i++) {
-      await sender.send(encoder.encode(`${i}`), server.serverAddress);
-    }
-    // Read late: the server's replies have filled this client's queue by now
-    for (let i = 0; i < count; i++) {
-      const [packet] = await sender.receive(new Uint8Array(100));
-      assertEquals(decoder.decode(packet), `${i}`);
-    }
-    sender.close();
-  })();
-  await sending;
+  for (let i = 0; i < 100; i++) {
+    await socket.send(encoder.encode(`${i}`), server.serverAddress);
+  }
+  resolve();
+  for (let i = 0; i < 100; i++) {
+    const [packet] = await socket.receive(new Uint8Array(100));
+    assertEquals(decoder.decode(packet), `${i}`);
+  }
   socket.close();
   assertEquals(errors, []);
+});
+
+test("UnixDatagramServer: 30 replies to a client that never reads cost a second, not 30", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  await using server = new UnixDatagramServer({ path: freePath() }, Gated, {
+    context: promise,
+  });
+  const errors = collectErrors(server);
+  server.serveForever();
+  const deaf = unixSocket();
+  const begin = performance.now();
+  for (let i = 0; i < 30; i++) {
+    await deaf.send(encoder.encode("unread"), server.serverAddress);
+  }
+  await until(async () => (await server.stats()).open === 30, "30 requests");
+  resolve();
+  await until(async () => (await server.stats()).open === 0, "their end");
+  const took = performance.now() - begin;
+  assertLess(took, 2_500, `It took ${took} ms`);
+  assert(errors.length > 10);
+  assert(errors.every((error) => error instanceof Deno.errors.TimedOut));
+  await assertEchoes(kinds.unixDatagram, server);
+  deaf.close();
 });
 
 test("UnixDatagramServer: a lone late reply needs no further packet", async () => {
