@@ -91,9 +91,11 @@ export class AcceptLoop<R> {
     let seen = -1;
     let taken = 0;
     const timer = setInterval(() => {
-      const quiet = taken === seen && this.#host.hasRoom();
+      const hasRoom = this.#host.hasRoom();
+      const quiet = taken === seen && hasRoom;
       if (quiet || performance.now() >= deadline) this.stop();
-      seen = taken;
+      // While there is no room nothing can be taken: that is not quiet
+      seen = hasRoom ? taken : -1;
     }, QUIET_MS);
     try {
       await this.#consume(limit, () => void taken++);
