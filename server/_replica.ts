@@ -24,6 +24,8 @@ export interface ReplicaOwner {
   shutdown(): Promise<void>;
   /** The counts of the whole server. */
   stats(): Promise<ServerStats>;
+  /** The replica was told to end. */
+  leaving(replica: Replica): void;
 }
 
 /** A runner, the requests in it, and what can be asked of it. */
@@ -142,6 +144,7 @@ export class Replica implements Member {
     return {
       shutdown: () => owner.shutdown(),
       stats: () => owner.stats(),
+      leaving: () => owner.leaving(this),
       opened: (argument) => {
         const [id, address] = argument as [number, Deno.Addr];
         this.accepted.set(id, address);

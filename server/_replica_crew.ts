@@ -76,6 +76,7 @@ export class ReplicaCrew implements Crew {
       isSharing: () => this.#sharingNow,
       shutdown: () => server[endServing](),
       stats: async () => await server.stats(),
+      leaving: (replica) => this.#letGo(replica),
     };
     this.#workers = Math.min(
       options.workers ?? (this.#isolates ? MAX_ISOLATED : cores()),
@@ -302,6 +303,13 @@ export class ReplicaCrew implements Crew {
     if (this.#isolates && !this.#finishing) {
       void this.#keep().catch(() => {}); // told by gaveUp()
     }
+  }
+
+  /** Replaces a replica that was told to end, once its requests have ended. */
+  #letGo(replica: Replica): void {
+    if (this.#finishing || !this.#supervisor.ready.has(replica)) return;
+    this.#supervisor.release(replica);
+    void this.#retire(replica);
   }
 
   /** Closes a replica together with the server. */

@@ -56,6 +56,11 @@ export function main(
     close: (timeout) => close(timeout as number),
     leave: () => port.close(),
   });
+  // To stop a service, systemd and others signal all its processes at once:
+  // what is open here is to end first
+  if (port.kind === "process" && Deno.build.os !== "windows") {
+    Deno.addSignalListener("SIGTERM", () => rpc.tell("leaving"));
+  }
   const home = new ReplicaHome(rpc, plan.sharing);
   const server = construct(plan, modules, home);
   const relay = new RelayPort((message, transfer) => {
