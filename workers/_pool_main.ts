@@ -102,6 +102,8 @@ class PoolWorker {
       if (!stays) break;
       // What the tasks left behind gets its turn before the thread sleeps.
       await undefined;
+      // A message may have come in that turn.
+      if (this.#ending || this.#next < this.#tasks.length) continue;
       this.#lane!.open();
       this.#call();
       const message = this.#lane!.wait();

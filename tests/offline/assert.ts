@@ -4,6 +4,5 @@
  *
  * @module
  */
-// deno-lint-ignore no-import-prefix
 // @ts-types="./assert.d.ts"
 export * from "npm:deno-std@1.4.0/assert/mod.js";
