@@ -103,7 +103,10 @@ class PoolWorker {
       // What the tasks left behind gets its turn before the thread sleeps.
       await undefined;
       // A message may have come in that turn.
-      if (this.#ending || this.#next < this.#tasks.length) continue;
+      if (this.#ending || this.#next < this.#tasks.length) {
+        this.#call();
+        continue;
+      }
       this.#lane!.open();
       this.#call();
       const message = this.#lane!.wait();

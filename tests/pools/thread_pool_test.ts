@@ -154,3 +154,22 @@ testPool(
     assertGreater(pool.stats().cancelled, 29);
   },
 );
+
+testPool(
+  "ThreadPool",
+  "loses no message that comes between two tasks",
+  async (make) => {
+    await using pool = make();
+    async function* drip() {
+      for (let number = 0; number < 2_000; number++) {
+        yield number;
+        if (number % 3 === 0) {
+          await new Promise((resolve) => setTimeout(resolve));
+        }
+      }
+    }
+    const options = { chunkSize: 2, concurrency: 3 };
+    const results = await pool.map(tasks.square, drip(), options);
+    assertEquals(results.length, 2_000);
+  },
+);
