@@ -128,9 +128,9 @@ export function startTimer(flag: Int32Array): void {
   }, 1);
 }
 
-export function rejectLater(): string {
+export function rejectAndHang(): Promise<never> {
   Promise.reject(new TypeError("Left behind"));
-  return "returned";
+  return new Promise(() => {});
 }
 
 /** Gives a number back, with the process that did. */
