@@ -13,17 +13,14 @@ function loader(url: string): string {
  *
  * @param entry The URL of the module that exports `enter`.
  * @param options Which modules to import.
- * @param args Further arguments for `enter`.
  * @returns JavaScript.
  */
 export function entrySource(
   entry: string,
   options: Pick<RunnerOptions, "main" | "modules">,
-  ...args: string[]
 ): string {
   const modules = (options.modules ?? []).map(loader).join(", ");
-  const rest = args.map((arg) => `, ${JSON.stringify(arg)}`).join("");
   return `import { enter } from ${JSON.stringify(entry)};
-enter([${modules}], ${loader(options.main)}${rest});
+enter([${modules}], ${loader(options.main)});
 `;
 }

@@ -22,6 +22,8 @@ export interface WorkerStart {
 interface WorkerScope {
   postMessage(message: unknown, transfer?: Transferable[]): void;
   close(): void;
+  /** The thread's name, and behind it the runner's tag. */
+  readonly name: string;
 }
 
 class WorkerPort implements RunnerPort {
@@ -54,15 +56,15 @@ class WorkerPort implements RunnerPort {
  *
  * @param modules The user's modules.
  * @param main The module of this package that exports `main`.
- * @param tag What marks the messages that are the runner's own, and names the
- * lock that the thread holds while it lives.
  */
 export function enter(
   modules: ModuleLoader[],
   main: ModuleLoader,
-  tag: string,
 ): void {
   const scope = globalThis as unknown as WorkerScope;
+  // Marks the messages that are the runner's own, and names the lock that the
+  // thread holds while it lives
+  const tag = scope.name.split(" ").at(-1)!;
   const post = scope.postMessage.bind(globalThis);
   const close = scope.close.bind(globalThis);
   const exit = Deno.exit;

@@ -60,7 +60,7 @@ function assertReadable(urls: string[], name: string): void {
   }
 }
 
-function createWorker(options: RunnerOptions, tag: string): [Worker, string] {
+function createWorker(options: RunnerOptions, tag: string): Worker {
   const { name = "", permissions = "inherit" } = options;
   assertReadable([ENTRY_URL, options.main, ...options.modules ?? []], name);
   if (permissions !== "inherit" && !project().workerOptions) {
@@ -71,21 +71,15 @@ function createWorker(options: RunnerOptions, tag: string): [Worker, string] {
         "its deno.json, or has all permissions)",
     );
   }
-  const source = entrySource(ENTRY_URL, options, tag);
-  const url = URL.createObjectURL(
-    new Blob([source], { type: "application/javascript" }),
-  );
-  try {
-    const worker = new Worker(url, {
-      type: "module",
-      name,
-      ...(permissions === "inherit" ? {} : { deno: { permissions } }),
-    });
-    return [worker, url];
-  } catch (error) {
-    URL.revokeObjectURL(url);
-    throw error;
-  }
+  // The same modules give the same URL: what Deno has found out about it, such
+  // as its types under "deno test", serves the next thread as well
+  const source = entrySource(ENTRY_URL, options);
+  const url = `data:application/javascript,${encodeURIComponent(source)}`;
+  return new Worker(url, {
+    type: "module",
+    name: `${name} ${tag}`,
+    ...(permissions === "inherit" ? {} : { deno: { permissions } }),
+  });
 }
 
 /** A runner in a `Worker`. */
@@ -97,7 +91,6 @@ export class WorkerRunner implements Runner {
   #inbox = new Inbox();
   #tag = `socketserver:${crypto.randomUUID()}`;
   #worker: Worker;
-  #url: string;
   #received = 0;
   #exit: RunnerExit | null = null;
   #gone = false;
@@ -113,9 +106,8 @@ export class WorkerRunner implements Runner {
    * @param options What runs there.
    */
   constructor(options: RunnerOptions) {
-    const [worker, url] = createWorker(options, this.#tag);
+    const worker = createWorker(options, this.#tag);
     this.#worker = worker;
-    this.#url = url;
     worker.onmessage = (event) => this.#receive(event.data);
     worker.onerror = (event) => this.#fail(event);
     worker.onmessageerror = () => this.#received++;
@@ -124,7 +116,6 @@ export class WorkerRunner implements Runner {
       worker.postMessage(start, options.transfer ?? []);
     } catch (error) {
       worker.terminate();
-      URL.revokeObjectURL(url);
       throw error;
     }
   }
@@ -278,7 +269,6 @@ export class WorkerRunner implements Runner {
     clearTimeout(this.#pollTimer);
     this.#waiting?.abort();
     this.#worker.terminate();
-    URL.revokeObjectURL(this.#url);
     this.#lifecycle.end(exit);
   }
 }
