@@ -258,7 +258,7 @@ testPools(
     ];
     await Promise.all(naps);
     assertEquals(pool.stats().workers, 2);
-    assertEquals(pool.stats().idle, 2);
+    await until(() => pool.stats().idle === 2, "the second worker");
   },
 );
 
