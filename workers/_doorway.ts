@@ -128,7 +128,9 @@ class Doorway {
       length = 0;
     }
     this.#strangers.delete(conn);
-    if (!this.#settle(new TextDecoder().decode(secret), conn)) conn.close();
+    // When the last child that was expected has ended, it is closed already
+    const known = this.#settle(new TextDecoder().decode(secret), conn);
+    if (!known) conn[Symbol.dispose]();
     else if ("setNoDelay" in conn) conn.setNoDelay();
   }
 
