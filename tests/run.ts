@@ -9,14 +9,15 @@
 
 const ROOT_URL = new URL("..", import.meta.url);
 const DOCUMENTED = ["mod.ts", "server", "handlers", "workers", "README.md"];
-/** Two programs side by side: most tests wait more than they compute. */
-const HALVES = [
+/** Programs side by side, since most tests wait more than they compute. */
+const PARTS = [
   ["tests/replicas", "tests/handlers"],
   [
-    ...["cli", "locks", "pools", "runners", "servers"].map((f) => `tests/${f}`),
+    ...["cli", "runners", "servers"].map((folder) => `tests/${folder}`),
     "--doc",
     ...DOCUMENTED,
   ],
+  ["tests/pools", "tests/locks"],
 ];
 const SUMMARY_REGEXP = /(\d+) passed.*\| (\d+) failed/;
 
@@ -64,12 +65,12 @@ async function runTests(args: string[]): Promise<[number, number, number]> {
 }
 
 async function runAllTests(options: string[]): Promise<void> {
-  const halves = await Promise.all(
-    HALVES.map((half) => runTests(["test", "-A", ...options, ...half])),
+  const results = await Promise.all(
+    PARTS.map((part) => runTests(["test", "-A", ...options, ...part])),
   );
-  const passed = halves.reduce((sum, [, count]) => sum + count, 0);
-  const failed = halves.reduce((sum, [, , count]) => sum + count, 0);
-  const code = Math.max(...halves.map(([code]) => code));
+  const passed = results.reduce((sum, [, count]) => sum + count, 0);
+  const failed = results.reduce((sum, [, , count]) => sum + count, 0);
+  const code = Math.max(...results.map(([code]) => code));
   console.log(
     `${code === 0 ? "ok" : "FAILED"} | ${passed} passed | ${failed} failed`,
   );

@@ -134,17 +134,23 @@ export class ChildRunner implements Runner {
   }
 
   ref(): void {
-    if (this.#lifecycle.ended) return;
-    this.#child.ref();
-    this.#channel.ref();
+    this.#refer("ref");
   }
 
   unref(): boolean {
-    if (!this.#lifecycle.ended) {
-      this.#child.unref();
-      this.#channel.unref();
-    }
+    this.#refer("unref");
     return true;
+  }
+
+  #refer(method: "ref" | "unref"): void {
+    if (this.#lifecycle.ended) return;
+    try {
+      this.#child[method]();
+      this.#channel[method]();
+    } catch (error) {
+      // It has ended, and its status is on the way
+      if (!(error instanceof Deno.errors.BadResource)) throw error;
+    }
   }
 
   #signal(signal: Deno.Signal): void {
