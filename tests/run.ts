@@ -17,7 +17,8 @@ const PARTS = [
     "--doc",
     ...DOCUMENTED,
   ],
-  ["tests/pools", "tests/locks"],
+  ["tests/pools"],
+  ["tests/locks"],
 ];
 const SUMMARY_REGEXP = /(\d+) passed.*\| (\d+) failed/;
 
