@@ -16,6 +16,8 @@ const MAX_BACKOFF_MS = 1_000;
 const DISCONNECTS_A_TURN = 64;
 /** Without an arrival for so long, nothing waits in the system's queue. */
 const QUIET_MS = 5;
+/** So many times in a row: on a busy machine timers come before arrivals. */
+const QUIET_TURNS = 3;
 
 /** A request and its client's address. */
 export type Accepted<R> = [request: R, clientAddress: Deno.Addr];
@@ -90,10 +92,12 @@ export class AcceptLoop<R> {
   async runUntilQuiet(limit: number, deadline: number): Promise<void> {
     let seen = -1;
     let taken = 0;
+    let quiet = 0;
     const timer = setInterval(() => {
       const hasRoom = this.#host.hasRoom();
-      const quiet = taken === seen && hasRoom;
-      if (quiet || performance.now() >= deadline) this.stop();
+      quiet = taken === seen && hasRoom ? quiet + 1 : 0;
+      const ended = quiet >= QUIET_TURNS || performance.now() >= deadline;
+      if (ended) this.stop();
       // While there is no room nothing can be taken: that is not quiet
       seen = hasRoom ? taken : -1;
     }, QUIET_MS);

@@ -569,6 +569,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
     await this.#takeQueued(deadline);
     const { acceptor } = this;
     if (!acceptor?.carriesReplies) await this.#closeAcceptor();
+    this.#loop.takeArrived();
     const crewEnded = this[crew]?.finish(deadline);
     await this.#open.ended(deadline - performance.now());
     if (acceptor?.carriesReplies) {
