@@ -27,19 +27,19 @@
  */
 
 export * from "./handlers/base_request_handler.ts";
-export * from "./handlers/buffered_reader.ts";
-export * from "./handlers/buffered_writer.ts";
-export * from "./handlers/chargen_handler.ts";
+export * from "./handlers/io/buffered_reader.ts";
+export * from "./handlers/io/buffered_writer.ts";
+export * from "./handlers/services/chargen_handler.ts";
 export * from "./handlers/datagram_request.ts";
 export * from "./handlers/datagram_request_handler.ts";
-export * from "./handlers/daytime_handler.ts";
-export * from "./handlers/discard_handler.ts";
-export * from "./handlers/echo_handler.ts";
+export * from "./handlers/services/daytime_handler.ts";
+export * from "./handlers/services/discard_handler.ts";
+export * from "./handlers/services/echo_handler.ts";
 export * from "./handlers/errors.ts";
 export * from "./handlers/request_handler.ts";
 export * from "./handlers/request_server.ts";
 export * from "./handlers/stream_request_handler.ts";
-export * from "./handlers/sum_handler.ts";
+export * from "./handlers/services/sum_handler.ts";
 export * from "./server/acceptor.ts";
 export {
   formatAddress,
@@ -66,7 +66,7 @@ export type {
   ReplicaClass,
   ReplicaServer,
   ServerClass,
-} from "./server/replica_class.ts";
+} from "./server/replicas/replica_class.ts";
 export * from "./server/tcp_server.ts";
 export * from "./server/threading_mix_in.ts";
 export * from "./server/threading_tcp_server.ts";
@@ -76,23 +76,23 @@ export * from "./server/threading_unix_stream_server.ts";
 export * from "./server/udp_server.ts";
 export * from "./server/unix_datagram_server.ts";
 export * from "./server/unix_stream_server.ts";
-export * from "./workers/activity.ts";
-export * from "./workers/barrier.ts";
-export * from "./workers/bounded_semaphore.ts";
-export * from "./workers/condition.ts";
-export * from "./workers/current_thread.ts";
+export * from "./workers/threads/activity.ts";
+export * from "./workers/locks/barrier.ts";
+export * from "./workers/locks/bounded_semaphore.ts";
+export * from "./workers/locks/condition.ts";
+export * from "./workers/threads/current_thread.ts";
 export * from "./workers/errors.ts";
-export * from "./workers/except_hook.ts";
-export * from "./workers/lock.ts";
-export * from "./workers/pool.ts";
-export * from "./workers/pool_map.ts";
-export * from "./workers/process.ts";
-export * from "./workers/process_pool.ts";
-export * from "./workers/rlock.ts";
-export * from "./workers/semaphore.ts";
-export * from "./workers/shared_queue.ts";
-export * from "./workers/thread.ts";
-export * from "./workers/thread_event.ts";
-export * from "./workers/thread_pool.ts";
-export * from "./workers/timer.ts";
-export * from "./workers/wait_options.ts";
+export * from "./workers/threads/except_hook.ts";
+export * from "./workers/locks/lock.ts";
+export * from "./workers/pool/pool.ts";
+export * from "./workers/pool/pool_map.ts";
+export * from "./workers/threads/process.ts";
+export * from "./workers/pool/process_pool.ts";
+export * from "./workers/locks/rlock.ts";
+export * from "./workers/locks/semaphore.ts";
+export * from "./workers/queue/shared_queue.ts";
+export * from "./workers/threads/thread.ts";
+export * from "./workers/locks/thread_event.ts";
+export * from "./workers/pool/thread_pool.ts";
+export * from "./workers/locks/timer.ts";
+export * from "./workers/locks/wait_options.ts";

@@ -5,10 +5,10 @@
  */
 
 import { drain, release } from "./_internal.ts";
-import { PacketWriter } from "./_packet_writer.ts";
+import { PacketWriter } from "./io/_packet_writer.ts";
 import { BaseRequestHandler } from "./base_request_handler.ts";
-import { BufferedReader } from "./buffered_reader.ts";
-import { BufferedWriter } from "./buffered_writer.ts";
+import { BufferedReader } from "./io/buffered_reader.ts";
+import { BufferedWriter } from "./io/buffered_writer.ts";
 import type { DatagramRequest } from "./datagram_request.ts";
 
 const DEFAULT_BUFFER_SIZE = 16_384;

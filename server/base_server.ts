@@ -8,8 +8,8 @@ import { release } from "../handlers/_internal.ts";
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import { RequestTimeoutError } from "../handlers/errors.ts";
 import type { RequestServer, ServerStats } from "../handlers/request_server.ts";
-import { type Accepted, AcceptLoop } from "./_accept_loop.ts";
-import { closeQuietly, isDisconnect, isOfAbort } from "./_disconnect.ts";
+import { type Accepted, AcceptLoop } from "./core/accept_loop.ts";
+import { closeQuietly, isDisconnect, isOfAbort } from "./core/disconnect.ts";
 import {
   type Crew,
   crew,
@@ -25,12 +25,12 @@ import {
   serveRelayed,
   startDrain,
 } from "./_internal.ts";
-import { findDescriptor } from "./_fileno.ts";
-import { type OpenRequest, OpenRequests } from "./_open_requests.ts";
-import { Counts } from "./_stats.ts";
-import { printError } from "./_report.ts";
-import { checkHandler, runHandler } from "./_run_handler.ts";
-import { Signals } from "./_signals.ts";
+import { findDescriptor } from "./sockets/fileno.ts";
+import { type OpenRequest, OpenRequests } from "./core/open_requests.ts";
+import { Counts } from "./core/counts.ts";
+import { printError } from "./core/error_report.ts";
+import { checkHandler, runHandler } from "./core/run_handler.ts";
+import { Signals } from "./core/signals.ts";
 import type { Acceptor } from "./acceptor.ts";
 import { formatAddress } from "./addresses.ts";
 import { ServerClosedError } from "./errors.ts";

@@ -12,11 +12,11 @@
  * @module
  */
 
-import { parseClient, parseServe, UsageError } from "./_cli_args.ts";
-import { runClient } from "./_cli_client.ts";
-import { CLIENT_HELP, HELP, SERVE_HELP } from "./_cli_help.ts";
-import { printLine, printProblem } from "./_cli_output.ts";
-import { runServe } from "./_cli_serve.ts";
+import { parseClient, parseServe, UsageError } from "./cli/args.ts";
+import { runClient } from "./cli/client.ts";
+import { CLIENT_HELP, HELP, SERVE_HELP } from "./cli/help.ts";
+import { printLine, printProblem } from "./cli/output.ts";
+import { runServe } from "./cli/serve.ts";
 
 /**
  * Runs the command line. Problems are told in one line on stderr.

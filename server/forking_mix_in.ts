@@ -8,7 +8,7 @@ import {
   type ReplicaClass,
   type ServerClass,
   withReplicas,
-} from "./replica_class.ts";
+} from "./replicas/replica_class.ts";
 
 /**
  * Makes a server class handle its requests in child processes.

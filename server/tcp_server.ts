@@ -6,7 +6,7 @@
 
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import { crew, home, type OpenListener } from "./_internal.ts";
-import { assertUnstableNet, listenAt } from "./_listen.ts";
+import { assertUnstableNet, listenAt } from "./sockets/listen.ts";
 import { checkTcpAddress, type TcpAddress } from "./addresses.ts";
 import { BaseServer } from "./base_server.ts";
 import { ListenerAcceptor } from "./listener_acceptor.ts";

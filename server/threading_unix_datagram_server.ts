@@ -6,9 +6,9 @@
 
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import type { DatagramRequest } from "../handlers/datagram_request.ts";
-import { setHome } from "../workers/_class_home.ts";
+import { setHome } from "../workers/threads/_class_registry.ts";
 import { crew, prepare } from "./_internal.ts";
-import { prepareReplicas } from "./_replicas.ts";
+import { prepareReplicas } from "./replicas/replicas.ts";
 import type { UnixAddress } from "./addresses.ts";
 import type { ReplicaOptions } from "./options.ts";
 import { UnixDatagramServer } from "./unix_datagram_server.ts";

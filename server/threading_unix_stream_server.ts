@@ -5,9 +5,9 @@
  */
 
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
-import { setHome } from "../workers/_class_home.ts";
+import { setHome } from "../workers/threads/_class_registry.ts";
 import { crew, prepare } from "./_internal.ts";
-import { prepareReplicas } from "./_replicas.ts";
+import { prepareReplicas } from "./replicas/replicas.ts";
 import type { UnixAddress } from "./addresses.ts";
 import type { ReplicaOptions } from "./options.ts";
 import { UnixStreamServer } from "./unix_stream_server.ts";

@@ -9,13 +9,13 @@ import type {
   DatagramRequest,
   DatagramSocket,
 } from "../handlers/datagram_request.ts";
-import { DatagramAcceptor } from "./_datagram_acceptor.ts";
-import { assertUnstableNet, listenAt } from "./_listen.ts";
+import { DatagramAcceptor } from "./sockets/datagram_acceptor.ts";
+import { assertUnstableNet, listenAt } from "./sockets/listen.ts";
 import {
   type DatagramConn,
   type PacketSocket,
   UdpSocket,
-} from "./_packet_socket.ts";
+} from "./sockets/packet_socket.ts";
 import { checkTcpAddress, type TcpAddress } from "./addresses.ts";
 import { BaseServer } from "./base_server.ts";
 import type { DatagramServerOptions } from "./options.ts";

@@ -9,11 +9,11 @@ import type {
   DatagramRequest,
   DatagramSocket,
 } from "../handlers/datagram_request.ts";
-import { DatagramAcceptor } from "./_datagram_acceptor.ts";
-import { assertUnstableNet, listenAt } from "./_listen.ts";
-import type { PacketSocket } from "./_packet_socket.ts";
-import { absoluteAddress } from "./_unix_path.ts";
-import { UnixPacketSocket } from "./_unix_packet_socket.ts";
+import { DatagramAcceptor } from "./sockets/datagram_acceptor.ts";
+import { assertUnstableNet, listenAt } from "./sockets/listen.ts";
+import type { PacketSocket } from "./sockets/packet_socket.ts";
+import { absoluteAddress } from "./sockets/unix_path.ts";
+import { UnixPacketSocket } from "./sockets/unix_packet_socket.ts";
 import { checkUnixAddress, type UnixAddress } from "./addresses.ts";
 import { BaseServer } from "./base_server.ts";
 import type { DatagramServerOptions } from "./options.ts";

@@ -5,8 +5,12 @@
  */
 
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
-import { listenAt } from "./_listen.ts";
-import { absoluteAddress, keepSuccessor, takeUnixPath } from "./_unix_path.ts";
+import { listenAt } from "./sockets/listen.ts";
+import {
+  absoluteAddress,
+  keepSuccessor,
+  takeUnixPath,
+} from "./sockets/unix_path.ts";
 import { checkUnixAddress, type UnixAddress } from "./addresses.ts";
 import { BaseServer } from "./base_server.ts";
 import { ListenerAcceptor } from "./listener_acceptor.ts";

@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { parseServe } from "../../server/_cli_args.ts";
+import { parseServe } from "../../server/cli/args.ts";
 import { runCli } from "./_cli.ts";
 
 const USAGE_ERRORS: [args: string, message: RegExp][] = [

@@ -4,13 +4,13 @@
  *
  * @module
  */
-import type { Barrier } from "../../workers/barrier.ts";
-import type { Condition } from "../../workers/condition.ts";
-import type { Lock } from "../../workers/lock.ts";
-import type { RLock } from "../../workers/rlock.ts";
-import type { Semaphore } from "../../workers/semaphore.ts";
-import type { SharedQueue } from "../../workers/shared_queue.ts";
-import type { ThreadEvent } from "../../workers/thread_event.ts";
+import type { Barrier } from "../../workers/locks/barrier.ts";
+import type { Condition } from "../../workers/locks/condition.ts";
+import type { Lock } from "../../workers/locks/lock.ts";
+import type { RLock } from "../../workers/locks/rlock.ts";
+import type { Semaphore } from "../../workers/locks/semaphore.ts";
+import type { SharedQueue } from "../../workers/queue/shared_queue.ts";
+import type { ThreadEvent } from "../../workers/locks/thread_event.ts";
 
 export interface Limits {
   timeout?: number;

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { pack } from "../../workers/_sync.ts";
-import type { WaitRecord } from "../../workers/_wait_list.ts";
-import { WaitList } from "../../workers/_wait_list.ts";
+import { pack } from "../../workers/queue/_sync.ts";
+import type { WaitRecord } from "../../workers/locks/_wait_queue.ts";
+import { WaitList } from "../../workers/locks/_wait_queue.ts";
 import * as jobs from "./_jobs.ts";
 
 type Jobs = typeof jobs;

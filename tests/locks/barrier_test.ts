@@ -6,7 +6,7 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import { Barrier, BrokenBarrierError } from "../../workers/barrier.ts";
+import { Barrier, BrokenBarrierError } from "../../workers/locks/barrier.ts";
 import { SocketServerError } from "../../workers/errors.ts";
 import { eventually, sharedWords, type Team, testTeams } from "./_teams.ts";
 

@@ -5,9 +5,9 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import { Condition } from "../../workers/condition.ts";
-import { Lock } from "../../workers/lock.ts";
-import { RLock } from "../../workers/rlock.ts";
+import { Condition } from "../../workers/locks/condition.ts";
+import { Lock } from "../../workers/locks/lock.ts";
+import { RLock } from "../../workers/locks/rlock.ts";
 import {
   eventually,
   sharedWords,

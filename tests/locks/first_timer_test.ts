@@ -1,6 +1,6 @@
 /** Alone in its file: it must be the first to use a timer in its thread. */
 import { assertEquals } from "@std/assert";
-import { Condition } from "../../workers/condition.ts";
+import { Condition } from "../../workers/locks/condition.ts";
 
 Deno.test("Two who wait first in a thread, at the same time, leave no timer", async () => {
   // Timers are loaded at their first use, and other tasks run meanwhile.

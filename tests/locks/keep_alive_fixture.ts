@@ -3,11 +3,11 @@
  * timer that does not keep it alive.
  */
 // deno-lint-ignore-file no-console
-import { Barrier } from "../../workers/barrier.ts";
-import { Condition } from "../../workers/condition.ts";
-import { Lock } from "../../workers/lock.ts";
-import { SharedQueue } from "../../workers/shared_queue.ts";
-import { ThreadEvent } from "../../workers/thread_event.ts";
+import { Barrier } from "../../workers/locks/barrier.ts";
+import { Condition } from "../../workers/locks/condition.ts";
+import { Lock } from "../../workers/locks/lock.ts";
+import { SharedQueue } from "../../workers/queue/shared_queue.ts";
+import { ThreadEvent } from "../../workers/locks/thread_event.ts";
 
 function later(act: () => void): void {
   Deno.unrefTimer(setTimeout(act, 100));

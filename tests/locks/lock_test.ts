@@ -9,8 +9,8 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
-import { Barrier } from "../../workers/barrier.ts";
-import { Lock } from "../../workers/lock.ts";
+import { Barrier } from "../../workers/locks/barrier.ts";
+import { Lock } from "../../workers/locks/lock.ts";
 import {
   eventually,
   sharedWords,

@@ -5,7 +5,7 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import { RLock } from "../../workers/rlock.ts";
+import { RLock } from "../../workers/locks/rlock.ts";
 import { eventually, sharedWords, testThreads, waiters } from "./_teams.ts";
 
 testThreads(

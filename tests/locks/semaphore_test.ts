@@ -5,9 +5,9 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import { Barrier } from "../../workers/barrier.ts";
-import { BoundedSemaphore } from "../../workers/bounded_semaphore.ts";
-import { Semaphore } from "../../workers/semaphore.ts";
+import { Barrier } from "../../workers/locks/barrier.ts";
+import { BoundedSemaphore } from "../../workers/locks/bounded_semaphore.ts";
+import { Semaphore } from "../../workers/locks/semaphore.ts";
 import { eventually, sharedWords, testTeams, waiters } from "./_teams.ts";
 
 testTeams(

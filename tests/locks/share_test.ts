@@ -5,15 +5,15 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
-import { pack, refuseShared, unpack } from "../../workers/_sync.ts";
-import { Barrier } from "../../workers/barrier.ts";
-import { BoundedSemaphore } from "../../workers/bounded_semaphore.ts";
-import { Condition } from "../../workers/condition.ts";
-import { Lock } from "../../workers/lock.ts";
-import { RLock } from "../../workers/rlock.ts";
-import { Semaphore } from "../../workers/semaphore.ts";
-import { SharedQueue } from "../../workers/shared_queue.ts";
-import { ThreadEvent } from "../../workers/thread_event.ts";
+import { pack, refuseShared, unpack } from "../../workers/queue/_sync.ts";
+import { Barrier } from "../../workers/locks/barrier.ts";
+import { BoundedSemaphore } from "../../workers/locks/bounded_semaphore.ts";
+import { Condition } from "../../workers/locks/condition.ts";
+import { Lock } from "../../workers/locks/lock.ts";
+import { RLock } from "../../workers/locks/rlock.ts";
+import { Semaphore } from "../../workers/locks/semaphore.ts";
+import { SharedQueue } from "../../workers/queue/shared_queue.ts";
+import { ThreadEvent } from "../../workers/locks/thread_event.ts";
 
 /** What arrives on the other side of a message. */
 async function send<T>(value: T): Promise<T> {

@@ -8,13 +8,13 @@ import {
   assertThrows,
 } from "@std/assert";
 import { SocketServerError } from "../../workers/errors.ts";
-import { Lock } from "../../workers/lock.ts";
+import { Lock } from "../../workers/locks/lock.ts";
 import {
   QueueClosedError,
   QueueEmptyError,
   QueueFullError,
   SharedQueue,
-} from "../../workers/shared_queue.ts";
+} from "../../workers/queue/shared_queue.ts";
 import { eventually, testTeams, waiters } from "./_teams.ts";
 
 testTeams(

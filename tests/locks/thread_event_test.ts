@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
-import { ThreadEvent } from "../../workers/thread_event.ts";
+import { ThreadEvent } from "../../workers/locks/thread_event.ts";
 import { eventually, testTeams, waiters } from "./_teams.ts";
 
 testTeams(

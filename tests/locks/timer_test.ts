@@ -6,7 +6,7 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import { Timer } from "../../workers/timer.ts";
+import { Timer } from "../../workers/locks/timer.ts";
 
 Deno.test("Timer: it calls its function once its time is over", async () => {
   let calls = 0;

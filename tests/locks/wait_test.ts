@@ -1,10 +1,10 @@
 /** What becomes of waits when a thread ends, is busy, or gives up. */
 import { assert, assertEquals, assertFalse } from "@std/assert";
-import { pack } from "../../workers/_sync.ts";
-import { Condition } from "../../workers/condition.ts";
-import { Lock } from "../../workers/lock.ts";
-import { Semaphore } from "../../workers/semaphore.ts";
-import { SharedQueue } from "../../workers/shared_queue.ts";
+import { pack } from "../../workers/queue/_sync.ts";
+import { Condition } from "../../workers/locks/condition.ts";
+import { Lock } from "../../workers/locks/lock.ts";
+import { Semaphore } from "../../workers/locks/semaphore.ts";
+import { SharedQueue } from "../../workers/queue/shared_queue.ts";
 import { eventually, sharedWords, Threads, waiters } from "./_teams.ts";
 
 const PATIENCE = { timeout: 20_000 };

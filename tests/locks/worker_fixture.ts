@@ -1,5 +1,5 @@
 /** A thread that does the jobs of `_jobs.ts`, one after the other's start. */
-import { pack, unpack } from "../../workers/_sync.ts";
+import { pack, unpack } from "../../workers/queue/_sync.ts";
 import * as jobs from "./_jobs.ts";
 
 interface Order {

@@ -1,8 +1,8 @@
 /** What the tests of pools share. */
 import { assertEquals } from "@std/assert";
-import type { Pool, PoolOptions } from "../../workers/pool.ts";
-import { ProcessPool } from "../../workers/process_pool.ts";
-import { ThreadPool } from "../../workers/thread_pool.ts";
+import type { Pool, PoolOptions } from "../../workers/pool/pool.ts";
+import { ProcessPool } from "../../workers/pool/process_pool.ts";
+import { ThreadPool } from "../../workers/pool/thread_pool.ts";
 import { listDescendants, until } from "../runners/_children.ts";
 
 /** The module of the tasks. */

@@ -5,7 +5,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { RunnerExitError } from "../../workers/errors.ts";
-import type { Pool } from "../../workers/pool.ts";
+import type { Pool } from "../../workers/pool/pool.ts";
 import { testPool } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
 

@@ -16,9 +16,9 @@ import {
   RemoteError,
   RunnerExitError,
 } from "../../workers/errors.ts";
-import type { PoolOptions } from "../../workers/pool.ts";
-import { ProcessPool } from "../../workers/process_pool.ts";
-import { ThreadPool } from "../../workers/thread_pool.ts";
+import type { PoolOptions } from "../../workers/pool/pool.ts";
+import { ProcessPool } from "../../workers/pool/process_pool.ts";
+import { ThreadPool } from "../../workers/pool/thread_pool.ts";
 import { until } from "../runners/_children.ts";
 import { module, testPools } from "./_pools.ts";
 import * as tasks from "./tasks.ts";

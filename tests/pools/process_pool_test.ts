@@ -5,7 +5,7 @@ import {
   assertRejects,
 } from "@std/assert";
 import { RunnerExitError } from "../../workers/errors.ts";
-import { Lock } from "../../workers/lock.ts";
+import { Lock } from "../../workers/locks/lock.ts";
 import { listDescendants } from "../runners/_children.ts";
 import { testPool } from "./_pools.ts";
 import * as tasks from "./tasks.ts";

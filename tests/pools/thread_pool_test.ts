@@ -6,8 +6,8 @@ import {
   assertRejects,
 } from "@std/assert";
 import { PoolClosedError, RunnerExitError } from "../../workers/errors.ts";
-import { Lock } from "../../workers/lock.ts";
-import { SharedQueue } from "../../workers/shared_queue.ts";
+import { Lock } from "../../workers/locks/lock.ts";
+import { SharedQueue } from "../../workers/queue/shared_queue.ts";
 import { Gate, testPool } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
 

@@ -2,9 +2,9 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { hasPython, startPython } from "../servers/_programs.ts";
-import { RelayHub } from "../../workers/_relay_hub.ts";
-import { RelayPort } from "../../workers/_relay_port.ts";
-import type { RelayedConn } from "../../workers/_relayed_conn.ts";
+import { RelayHub } from "../../workers/relay/relay_hub.ts";
+import { RelayPort } from "../../workers/relay/relay_port.ts";
+import type { RelayedConn } from "../../workers/relay/relayed_conn.ts";
 import {
   dial,
   pause,

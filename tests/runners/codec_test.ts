@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { ByteWriter } from "../../workers/_byte_writer.ts";
-import { decode, encode, encodeInto } from "../../workers/_codec.ts";
+import { ByteWriter } from "../../workers/codec/byte_writer.ts";
+import { decode, encode, encodeInto } from "../../workers/codec/codec.ts";
 
 const V8_TAG = 10;
 

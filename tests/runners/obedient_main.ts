@@ -1,5 +1,5 @@
 /** What runs in the runners under test: does as it is told. */
-import type { RunnerPort } from "../../workers/_runner.ts";
+import type { RunnerPort } from "../../workers/runner/runner.ts";
 
 type Scope = typeof globalThis & { close(): void };
 type Command = [command: string, argument?: unknown];

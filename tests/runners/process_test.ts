@@ -6,15 +6,15 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import { enumerate } from "../../workers/current_thread.ts";
+import { enumerate } from "../../workers/threads/current_thread.ts";
 import {
   HandlerImportError,
   RemoteError,
   RunnerExitError,
 } from "../../workers/errors.ts";
-import { setExceptHook } from "../../workers/except_hook.ts";
-import { Lock } from "../../workers/lock.ts";
-import { Process, type ProcessOptions } from "../../workers/process.ts";
+import { setExceptHook } from "../../workers/threads/except_hook.ts";
+import { Lock } from "../../workers/locks/lock.ts";
+import { Process, type ProcessOptions } from "../../workers/threads/process.ts";
 import { isRunning, listDescendants } from "./_children.ts";
 import * as targets from "./targets.ts";
 

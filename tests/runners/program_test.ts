@@ -190,8 +190,8 @@ Deno.test("a process connects over loopback where it may not use Unix sockets", 
 });
 
 const BARE_MAIN = `
-import { Process } from "PACKAGE/workers/process.ts";
-import { Thread } from "PACKAGE/workers/thread.ts";
+import { Process } from "PACKAGE/workers/threads/process.ts";
+import { Thread } from "PACKAGE/workers/threads/thread.ts";
 export function add(a: number, b: number): number {
   return a + b;
 }
@@ -254,8 +254,8 @@ export function greet(): string {
 }
 `,
     "main.ts": `
-import { Process } from "PACKAGE/workers/process.ts";
-import { Thread } from "PACKAGE/workers/thread.ts";
+import { Process } from "PACKAGE/workers/threads/process.ts";
+import { Thread } from "PACKAGE/workers/threads/thread.ts";
 const module = new URL("./src/work.ts", import.meta.url);
 for (const Class of [Thread, Process]) {
   const greeter = new Class({ target: "greet", module });
@@ -286,7 +286,7 @@ export function tell(): string {
 }
 `,
         "main.ts": `
-import { Process } from "PACKAGE/workers/process.ts";
+import { Process } from "PACKAGE/workers/threads/process.ts";
 const process = new Process({
   target: "tell",
   module: new URL("./work.ts", import.meta.url),

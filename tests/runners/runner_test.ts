@@ -15,8 +15,8 @@ import type {
   Runner,
   RunnerKind,
   RunnerOptions,
-} from "../../workers/_runner.ts";
-import { startRunner } from "../../workers/_start_runner.ts";
+} from "../../workers/runner/runner.ts";
+import { startRunner } from "../../workers/runner/start_runner.ts";
 import { listDescendants } from "./_children.ts";
 
 const KINDS: RunnerKind[] = ["thread", "process"];

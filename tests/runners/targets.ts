@@ -4,10 +4,10 @@ import {
   currentThread,
   enumerate,
   mainThread,
-} from "../../workers/current_thread.ts";
-import type { Lock } from "../../workers/lock.ts";
-import { Process } from "../../workers/process.ts";
-import { Thread } from "../../workers/thread.ts";
+} from "../../workers/threads/current_thread.ts";
+import type { Lock } from "../../workers/locks/lock.ts";
+import { Process } from "../../workers/threads/process.ts";
+import { Thread } from "../../workers/threads/thread.ts";
 
 const MODULE = import.meta.url;
 

@@ -13,7 +13,7 @@ import {
   currentThread,
   enumerate,
   mainThread,
-} from "../../workers/current_thread.ts";
+} from "../../workers/threads/current_thread.ts";
 import {
   HandlerImportError,
   RemoteError,
@@ -23,9 +23,9 @@ import {
   type ExceptHook,
   type ExceptHookArgs,
   setExceptHook,
-} from "../../workers/except_hook.ts";
-import { Lock } from "../../workers/lock.ts";
-import { Thread, type ThreadOptions } from "../../workers/thread.ts";
+} from "../../workers/threads/except_hook.ts";
+import { Lock } from "../../workers/locks/lock.ts";
+import { Thread, type ThreadOptions } from "../../workers/threads/thread.ts";
 import { listDescendants } from "./_children.ts";
 import * as targets from "./targets.ts";
 

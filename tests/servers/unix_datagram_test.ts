@@ -1,4 +1,4 @@
-/** What is special about Unix datagrams: see server/_unix_packet_socket.ts. */
+/** What is special about Unix datagrams: see server/sockets/unix_packet_socket.ts. */
 
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { EchoHandler, RequestHandler, UnixDatagramServer } from "../../mod.ts";

@@ -3,8 +3,8 @@
  * `deno run -A play.ts SCENE`.
  */
 // deno-lint-ignore-file no-console
-import { Process } from "../../../workers/process.ts";
-import { Thread } from "../../../workers/thread.ts";
+import { Process } from "../../../workers/threads/process.ts";
+import { Thread } from "../../../workers/threads/thread.ts";
 
 const module = import.meta.url;
 

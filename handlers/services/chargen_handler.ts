@@ -1,0 +1,60 @@
+/**
+ * The character generator service.
+ *
+ * @module
+ */
+
+import { setHome } from "../../workers/threads/_class_registry.ts";
+import { RequestHandler } from "../request_handler.ts";
+
+const FIRST_CHARACTER = 32;
+const CHARACTER_COUNT = 95;
+const LINE_LENGTH = 72;
+const MAX_REPLY_LENGTH = 512;
+const PATTERN = makePattern();
+
+/**
+ * Sends characters until the client leaves; in answer to a packet, one packet
+ * of 0 to 512 of them (RFC 864).
+ *
+ * @example Usage
+ * ```ts
+ * import { ChargenHandler, TCPServer } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = new TCPServer({ port: 0 }, ChargenHandler);
+ * server.serveForever();
+ * using client = await Deno.connect(server.serverAddress);
+ * const line = new Uint8Array(8);
+ * await client.read(line);
+ * assertEquals(new TextDecoder().decode(line), " !\"#$%&'");
+ * ```
+ */
+export class ChargenHandler extends RequestHandler {
+  static {
+    setHome(this, import.meta.url);
+  }
+
+  /** Sends lines of 72 characters, each shifted by one. */
+  override async handle(): Promise<void> {
+    if ("packet" in this.request) {
+      const length = Math.floor(Math.random() * (MAX_REPLY_LENGTH + 1));
+      await this.wfile.write(PATTERN.subarray(0, length));
+      return;
+    }
+    while (!this.signal.aborted) await this.wfile.write(PATTERN);
+  }
+}
+
+/** The 95 lines after which the pattern repeats. */
+function makePattern(): Uint8Array {
+  let text = "";
+  for (let first = 0; first < CHARACTER_COUNT; first++) {
+    for (let column = 0; column < LINE_LENGTH; column++) {
+      const character = (first + column) % CHARACTER_COUNT;
+      text += String.fromCharCode(FIRST_CHARACTER + character);
+    }
+    text += "\r\n";
+  }
+  return new TextEncoder().encode(text);
+}

@@ -1,0 +1,34 @@
+/**
+ * The daytime service.
+ *
+ * @module
+ */
+
+import { setHome } from "../../workers/threads/_class_registry.ts";
+import { RequestHandler } from "../request_handler.ts";
+
+/**
+ * Tells the date and the time, in UTC as ISO 8601 writes it, and ends
+ * (RFC 867).
+ *
+ * @example Usage
+ * ```ts
+ * import { DaytimeHandler, TCPServer } from "@socketserver/socketserver";
+ * import { assertMatch } from "@std/assert";
+ *
+ * await using server = new TCPServer({ port: 0 }, DaytimeHandler);
+ * server.serveForever();
+ * using client = await Deno.connect(server.serverAddress);
+ * assertMatch(await new Response(client.readable).text(), /^\d{4}-.*Z\r\n$/);
+ * ```
+ */
+export class DaytimeHandler extends RequestHandler {
+  static {
+    setHome(this, import.meta.url);
+  }
+
+  /** Sends one line. */
+  override async handle(): Promise<void> {
+    await this.wfile.write(`${new Date().toISOString()}\r\n`);
+  }
+}

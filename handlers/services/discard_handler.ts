@@ -1,0 +1,38 @@
+/**
+ * The discard service.
+ *
+ * @module
+ */
+
+import { setHome } from "../../workers/threads/_class_registry.ts";
+import { RequestHandler } from "../request_handler.ts";
+
+const BUFFER_SIZE = 65_536;
+
+/**
+ * Throws away what it gets and never answers (RFC 863).
+ *
+ * @example Usage
+ * ```ts
+ * import { DiscardHandler, TCPServer } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = new TCPServer({ port: 0 }, DiscardHandler);
+ * server.serveForever();
+ * using client = await Deno.connect(server.serverAddress);
+ * await client.write(new TextEncoder().encode("gone"));
+ * await client.closeWrite();
+ * assertEquals(await new Response(client.readable).text(), "");
+ * ```
+ */
+export class DiscardHandler extends RequestHandler {
+  static {
+    setHome(this, import.meta.url);
+  }
+
+  /** Reads until the client ends. */
+  override async handle(): Promise<void> {
+    const buffer = new Uint8Array(BUFFER_SIZE);
+    while (await this.rfile.read(buffer) !== null);
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * The echo service.
+ *
+ * @module
+ */
+
+import { setHome } from "../../workers/threads/_class_registry.ts";
+import { RequestHandler } from "../request_handler.ts";
+
+const BUFFER_SIZE = 65_536;
+
+/**
+ * Sends back what it gets (RFC 862).
+ *
+ * @example Usage
+ * ```ts
+ * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = new TCPServer({ port: 0 }, EchoHandler);
+ * server.serveForever();
+ * using client = await Deno.connect(server.serverAddress);
+ * await client.write(new TextEncoder().encode("ping"));
+ * await client.closeWrite();
+ * assertEquals(await new Response(client.readable).text(), "ping");
+ * ```
+ */
+export class EchoHandler extends RequestHandler {
+  static {
+    setHome(this, import.meta.url);
+  }
+
+  /** Sends back every byte until the client ends, or the packet. */
+  override async handle(): Promise<void> {
+    const { request, rfile, wfile } = this;
+    if ("packet" in request) {
+      await request.socket.send(request.packet, this.clientAddress);
+      return;
+    }
+    const buffer = new Uint8Array(BUFFER_SIZE);
+    for (let n; (n = await rfile.read(buffer)) !== null;) {
+      await wfile.write(buffer.subarray(0, n));
+    }
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * The command line's client over datagrams.
+ *
+ * @module
+ */
+
+import { BufferedReader } from "../../handlers/io/buffered_reader.ts";
+import { printNote } from "./output.ts";
+import type { Prompt } from "./prompt.ts";
+import { assertUnstableNet } from "../sockets/listen.ts";
+import {
+  type DatagramConn,
+  type PacketSocket,
+  UdpSocket,
+} from "../sockets/packet_socket.ts";
+import { StopSignals } from "./signals.ts";
+import { UnixPacketSocket } from "../sockets/unix_packet_socket.ts";
+import { formatAddress } from "../addresses.ts";
+
+const MAX_UDP_LENGTH = 65_507;
+const MAX_UNIX_LENGTH = 212_960;
+/** After the last answer: how long others may follow it. */
+const QUIET_MS = 50;
+const NEWLINE = Uint8Array.of(10);
+
+/** Where a datagram server listens. */
+export type PacketAddress =
+  | Deno.NetAddr & { transport: "udp" }
+  | Deno.UnixAddr & { transport: "unixpacket" };
+
+/** Sends each line as a packet and prints the packets that come. */
+export async function talkByPackets(
+  address: PacketAddress,
+  prompt: Prompt,
+  timeout: number,
+): Promise<number> {
+  assertUnstableNet("send packets");
+  const isUdp = address.transport === "udp";
+  if (isUdp) return await talk(openUdp(address), address, prompt, timeout);
+  const dir = await Deno.makeTempDir({ prefix: "socketserver-" });
+  const remove = () => Deno.removeSync(dir, { recursive: true });
+  using stop = new StopSignals();
+  stop.signal.addEventListener("abort", () => {
+    remove();
+    Deno.exit(stop.signal.reason);
+  });
+  try {
+    const path = `${dir}/client`;
+    const socket = new UnixPacketSocket({ transport: "unixpacket", path });
+    return await talk(socket, address, prompt, timeout);
+  } finally {
+    remove();
+  }
+}
+
+function openUdp(address: Deno.NetAddr): PacketSocket {
+  const hostname = address.hostname.includes(":") ? "::" : "0.0.0.0";
+  const options = { transport: "udp", hostname, port: 0 } as const;
+  return new UdpSocket(Deno.listenDatagram(options) as DatagramConn);
+}
+
+async function talk(
+  socket: PacketSocket,
+  address: PacketAddress,
+  prompt: Prompt,
+  timeout: number,
+): Promise<number> {
+  const at = formatAddress(address);
+  const length = "path" in address ? MAX_UNIX_LENGTH : MAX_UDP_LENGTH;
+  const input = new BufferedReader(Deno.stdin, { maxLineLength: length - 1 });
+  const answers = new Answers(socket, prompt, length);
+  let unanswered = 0;
+  try {
+    await prompt.show();
+    for (let line; (line = await input.readLineBytes()) !== null;) {
+      prompt.typed();
+      const [answered] = await Promise.all([
+        answers.next(timeout),
+        send(socket, line, address),
+      ]);
+      if (answered) continue;
+      unanswered++;
+      await prompt.end();
+      printNote(`No answer from "${at}" within ${timeout} ms`);
+      await prompt.show();
+    }
+    while (unanswered === 0 && await answers.next(QUIET_MS));
+  } finally {
+    answers.close();
+    await prompt.end();
+  }
+  return unanswered === 0 ? 0 : 1;
+}
+
+async function send(
+  socket: PacketSocket,
+  packet: Uint8Array,
+  address: PacketAddress,
+): Promise<void> {
+  try {
+    await socket.send(packet, address);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    const message = error instanceof Deno.errors.TimedOut
+      ? "the server reads no packets"
+      : error.message;
+    const option = "path" in address ? "--path" : "--hostname or --port";
+    throw new Error(
+      `Cannot send to "${
+        formatAddress(address)
+      }": ${message}; start a server there or give another ${option}`,
+      { cause: error },
+    );
+  }
+}
+
+/** Prints packets as they come, and tells whether any did. */
+class Answers {
+  readonly #socket: PacketSocket;
+  #arrived: PromiseWithResolvers<boolean> | null = null;
+  #closed = false;
+
+  constructor(socket: PacketSocket, prompt: Prompt, length: number) {
+    this.#socket = socket;
+    void this.#printAll(prompt, new Uint8Array(length));
+  }
+
+  /** Whether one comes within `timeout` ms. */
+  async next(timeout: number): Promise<boolean> {
+    const arrived = this.#arrived = Promise.withResolvers<boolean>();
+    const timer = setTimeout(() => arrived.resolve(false), timeout);
+    try {
+      return await arrived.promise;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Closes the socket. */
+  close(): void {
+    this.#closed = true;
+    this.#socket.close();
+  }
+
+  async #printAll(prompt: Prompt, buffer: Uint8Array): Promise<void> {
+    try {
+      for (;;) {
+        const [packet] = await this.#socket.receive(buffer);
+        await prompt.print(packet);
+        if (packet.at(-1) !== NEWLINE[0]) await prompt.print(NEWLINE);
+        this.#arrived?.resolve(true);
+      }
+    } catch (error) {
+      if (!this.#closed) this.#arrived?.reject(error);
+    }
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * Counting what happens to requests.
+ *
+ * @module
+ */
+
+import { RequestTimeoutError } from "../../handlers/errors.ts";
+import type { ServerStats } from "../../handlers/request_server.ts";
+import { isDisconnect } from "./disconnect.ts";
+
+const COUNTS = [
+  "accepted",
+  "open",
+  "rejected",
+  "errors",
+  "disconnects",
+  "timeouts",
+  "acceptErrors",
+  "dropped",
+] as const;
+
+/** The counts of one server. */
+export class Counts {
+  accepted = 0;
+  rejected = 0;
+  errors = 0;
+  disconnects = 0;
+  timeouts = 0;
+  acceptErrors = 0;
+
+  /** Counts an error of a request, or of a hook. */
+  addError(error: unknown): void {
+    if (isDisconnect(error)) this.disconnects++;
+    else if (error instanceof RequestTimeoutError) this.timeouts++;
+    else this.errors++;
+  }
+
+  /** Counts a failure to accept. */
+  addAcceptError(error: unknown): void {
+    if (isDisconnect(error)) this.disconnects++;
+    else this.acceptErrors++;
+  }
+}
+
+/** Adds up the counts of several servers, as far as they are known. */
+export function addStats(all: (ServerStats | null)[]): ServerStats {
+  const sum = {} as ServerStats;
+  for (const count of COUNTS) {
+    sum[count] = all.reduce((total, stats) => total + (stats?.[count] ?? 0), 0);
+  }
+  return sum;
+}

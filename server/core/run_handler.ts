@@ -1,0 +1,56 @@
+/**
+ * A handler's life.
+ *
+ * @module
+ */
+
+import type { BaseRequestHandler } from "../../handlers/base_request_handler.ts";
+import { quote } from "../../workers/_validate.ts";
+
+/** Throws for what is not the class of a handler. */
+export function checkHandler(handler: unknown): void {
+  if (typeof handler !== "function" || handler.prototype === undefined) {
+    throw new TypeError(
+      `Cannot handle requests with ${
+        quote(handler)
+      }: expected a class that extends BaseRequestHandler`,
+    );
+  }
+  const { setup, finish, handle } = handler.prototype;
+  if ([setup, finish, handle].some((method) => typeof method !== "function")) {
+    throw new TypeError(
+      `Cannot handle requests with class "${handler.name}": it must extend BaseRequestHandler and have a method handle()`,
+    );
+  }
+}
+
+/** Calls a handler's methods. */
+export async function runHandler(handler: BaseRequestHandler): Promise<void> {
+  // Only what is a promise is awaited: on a packet each await shows
+  const setUp = handler.setup();
+  if (setUp !== undefined) await setUp;
+  try {
+    await handler.handle();
+  } catch (error) {
+    await finishAfter(handler, error);
+    throw error;
+  }
+  const finished = handler.finish();
+  if (finished !== undefined) await finished;
+}
+
+/** Of two errors the later one is told, with the earlier as its cause. */
+async function finishAfter(
+  handler: BaseRequestHandler,
+  earlier: unknown,
+): Promise<void> {
+  try {
+    await handler.finish();
+  } catch (error) {
+    const extensible = error instanceof Error && Object.isExtensible(error);
+    if (extensible && error !== earlier) {
+      error.cause ??= earlier;
+    }
+    throw error;
+  }
+}

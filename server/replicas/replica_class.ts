@@ -1,0 +1,53 @@
+/**
+ * The classes that the mix-ins take and give.
+ *
+ * @module
+ */
+
+import type { RunnerKind } from "../../workers/runner/runner.ts";
+import { crew, prepare } from "../_internal.ts";
+import { prepareReplicas } from "./replicas.ts";
+import type { BaseServer } from "../base_server.ts";
+import type { ReplicaOptions } from "../options.ts";
+
+/** The class of a server, whatever its constructor takes. */
+// deno-lint-ignore no-explicit-any -- TypeScript wants it so of a mix-in's base
+export type ServerClass = new (...args: any[]) => BaseServer<any, any>;
+
+/** What a server with replicas has besides what others have. */
+export interface ReplicaServer {
+  /**
+   * Puts a new replica in the place of each, one after the other, while the
+   * server goes on.
+   */
+  recycle(): Promise<void>;
+}
+
+/**
+ * The class that a mix-in gives: it takes what its base takes, with the options
+ * of replicas besides the base's.
+ *
+ * @typeParam T The base.
+ */
+export type ReplicaClass<T extends ServerClass> = new (
+  address: ConstructorParameters<T>[0],
+  RequestHandlerClass: ConstructorParameters<T>[1],
+  options?: ConstructorParameters<T>[2] & ReplicaOptions,
+) => InstanceType<T> & ReplicaServer;
+
+/** Makes a server class one with replicas. */
+export function withReplicas<T extends ServerClass>(
+  Base: T,
+  kind: RunnerKind,
+): ReplicaClass<T> {
+  abstract class WithReplicas extends Base implements ReplicaServer {
+    async recycle(): Promise<void> {
+      await this[crew]?.recycle();
+    }
+
+    override [prepare](options: ReplicaOptions): void {
+      prepareReplicas(this, kind, options);
+    }
+  }
+  return WithReplicas as unknown as ReplicaClass<T>;
+}

@@ -1,0 +1,26 @@
+/**
+ * Makes a server one with replicas, or a replica.
+ *
+ * @module
+ */
+
+import type { RunnerKind } from "../../workers/runner/runner.ts";
+import { takeSeat } from "./parent_link.ts";
+import { crew, home } from "../_internal.ts";
+import { ReplicaCrew } from "./replica_set.ts";
+import type { BaseServer } from "../base_server.ts";
+import type { ReplicaOptions } from "../options.ts";
+
+/** Called by a server's constructor before the address is bound. */
+export function prepareReplicas<R, C>(
+  server: BaseServer<R, C>,
+  kind: RunnerKind,
+  options: ReplicaOptions,
+): void {
+  server[home] = takeSeat();
+  if (server[home] === null) {
+    // Replicas don't care what the requests are
+    const any = server as unknown as BaseServer;
+    server[crew] = new ReplicaCrew(any, kind, options);
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * The socket under a Unix datagram server.
+ *
+ * @module
+ */
+
+import { IdleTimer } from "../../handlers/io/_idle_timer.ts";
+import {
+  type DatagramConn,
+  maxPayload,
+  type PacketSocket,
+  packetTooLong,
+} from "./packet_socket.ts";
+import { isAbstract, removeSocketFile, takeUnixPath } from "./unix_path.ts";
+
+/** How long one client may leave a reply unread before it is given up. */
+const STALL_MS = 1_000;
+
+interface Reply {
+  packet: Uint8Array;
+  address: Deno.Addr;
+  resolve: (count: number) => void;
+  reject: (error: unknown) => void;
+}
+
+/**
+ * A Unix datagram socket on which replies can be sent while a packet is waited
+ * for.
+ *
+ * Deno refuses either while the other is pending, so they take turns: a reply
+ * that finds a receive pending wakes it with a packet that only this object can
+ * have sent, all replies of that moment leave, and the receive is renewed. A
+ * send to a client that never reads neither ends nor can be cancelled; after
+ * `STALL_MS` the socket is left to it and a new one is bound to the path.
+ */
+export class UnixPacketSocket implements PacketSocket {
+  readonly addr: Deno.UnixAddr;
+  #socket: DatagramConn;
+  #waker: Deno.DatagramConn;
+  #file: string | null;
+  #wakeWord: Uint8Array = crypto.getRandomValues(new Uint8Array(16));
+  #dropped = 0;
+  #receiving = false;
+  #waking = false;
+  #closed = false;
+  #replies: Reply[] = [];
+  #sending: Promise<void> | null = null;
+  #stall: IdleTimer = new IdleTimer(STALL_MS, () => this.#stalled());
+  #giveUp: ((error: Error) => void) | null = null;
+
+  constructor(address: Deno.UnixAddr) {
+    this.addr = address;
+    this.#waker = bindWaker(address.path);
+    try {
+      [this.#socket, this.#file] = takeUnixPath(address.path, bind);
+    } catch (error) {
+      this.#waker.close();
+      throw error;
+    }
+  }
+
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  async receive(buffer: Uint8Array): Promise<[Uint8Array, Deno.Addr]> {
+    for (;;) {
+      while (this.#sending !== null) await this.#sending;
+      if (this.#closed) throw new Deno.errors.BadResource("Socket closed");
+      this.#receiving = true;
+      try {
+        const received = await this.#socket.receive(buffer);
+        if (!this.#isWakeWord(received[0])) return received;
+        this.#waking = false;
+      } finally {
+        this.#receiving = false;
+        if (this.#replies.length > 0) this.#sending ??= this.#sendReplies();
+      }
+    }
+  }
+
+  send(packet: Uint8Array, address: Deno.Addr): Promise<number> {
+    if (!("path" in address) || !address.path) {
+      this.#dropped++;
+      return Promise.resolve(0);
+    }
+    const limit = maxPayload(this.addr);
+    if (packet.length > limit) {
+      return Promise.reject(packetTooLong(packet.length, limit));
+    }
+    return new Promise((resolve, reject) => {
+      this.#replies.push({ packet, address, resolve, reject });
+      if (!this.#receiving) this.#sending ??= this.#sendReplies();
+      else if (!this.#waking) this.#wake();
+    });
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#stall.stop();
+    this.#socket.close();
+    this.#waker.close();
+    removeSocketFile(this.addr.path, this.#file);
+    const error = new Deno.errors.BadResource("Cannot send: socket closed");
+    this.#giveUp?.(error);
+    for (const { reject } of this.#replies.splice(0)) reject(error);
+  }
+
+  ref(): void {
+    this.#socket.ref();
+  }
+
+  unref(): void {
+    this.#socket.unref();
+  }
+
+  #wake(): void {
+    this.#waking = true;
+    this.#waker.send(this.#wakeWord, this.addr).catch(() => {
+      // The pending receive has ended, by a packet or by close()
+      this.#waking = false;
+    });
+  }
+
+  async #sendReplies(): Promise<void> {
+    for (let reply; (reply = this.#replies.shift()) !== undefined;) {
+      const { packet, address, resolve, reject } = reply;
+      try {
+        resolve(await this.#sendOne(packet, address));
+      } catch (error) {
+        reject(error);
+        if (error instanceof Deno.errors.TimedOut) this.#drop(address, error);
+      }
+    }
+    this.#sending = null;
+  }
+
+  /** Gives up what else waits for the same client: each would take as long. */
+  #drop(address: Deno.Addr, error: Error): void {
+    const { path } = address as Deno.UnixAddr;
+    this.#replies = this.#replies.filter((reply) => {
+      if ((reply.address as Deno.UnixAddr).path !== path) return true;
+      reply.reject(error);
+      return false;
+    });
+  }
+
+  async #sendOne(packet: Uint8Array, address: Deno.Addr): Promise<number> {
+    this.#stall.begin();
+    try {
+      return await new Promise<number>((resolve, reject) => {
+        this.#giveUp = reject;
+        this.#socket.send(packet, address).then(resolve, reject);
+      });
+    } finally {
+      this.#giveUp = null;
+      this.#stall.end();
+    }
+  }
+
+  #stalled(): void {
+    const error = new Deno.errors.TimedOut(
+      `Cannot send a reply: the client read nothing for ${STALL_MS} ms`,
+    );
+    this.#socket.close();
+    this.#waking = false;
+    removeSocketFile(this.addr.path, this.#file);
+    try {
+      [this.#socket, this.#file] = takeUnixPath(this.addr.path, bind);
+    } catch (cause) {
+      // Somebody else has taken the path: the next receive() tells the server
+      error.cause = cause;
+    }
+    this.#giveUp?.(error);
+  }
+
+  #isWakeWord(packet: Uint8Array): boolean {
+    // Also when none is expected: one may wait behind a socket given up
+    return packet.length === this.#wakeWord.length &&
+      packet.every((byte, index) => byte === this.#wakeWord[index]);
+  }
+}
+
+function bind(path: string): DatagramConn {
+  return Deno.listenDatagram({ transport: "unixpacket", path }) as DatagramConn;
+}
+
+/**
+ * Binds a socket to send from, beside the server's: only with all permissions
+ * does Deno let the system choose a name. The name can be left at once, since
+ * nobody sends there.
+ */
+function bindWaker(beside: string): DatagramConn {
+  const name = crypto.randomUUID().slice(0, 6);
+  if (isAbstract(beside)) return bind(`\0${name}`);
+  const path = `${beside.slice(0, beside.lastIndexOf("/") + 1)}.${name}`;
+  const waker = bind(path);
+  Deno.removeSync(path);
+  return waker;
+}

@@ -1,0 +1,175 @@
+/**
+ * Taking and leaving the path of a Unix socket.
+ *
+ * @module
+ */
+
+import { checkUnixAddress } from "../addresses.ts";
+
+const PROBE_TIMEOUT_MS = 2_000;
+const ANSWERED = 1;
+const REFUSED = 2;
+/**
+ * Connects to a path and tells whether it was refused. A worker does it, since
+ * a constructor can't wait for a promise but can for `Atomics`.
+ */
+const PROBE_SOURCE = `onmessage = async ({ data: [state, path] }) => {
+  let outcome = ${ANSWERED};
+  try {
+    (await Deno.connect({ transport: "unix", path })).close();
+  } catch (error) {
+    if (error instanceof Deno.errors.ConnectionRefused) outcome = ${REFUSED};
+  }
+  Atomics.store(state, 0, outcome);
+  Atomics.notify(state, 0);
+  self.close();
+};`;
+
+/** Whether a path names a socket without a file (Linux). */
+export function isAbstract(path: string): boolean {
+  return path.startsWith("\0");
+}
+
+/**
+ * Opens a socket at `path`, in place of a socket file that nobody listens on
+ * any more; returns it and the file's identity.
+ */
+export function takeUnixPath<S>(
+  path: string,
+  open: (path: string) => S,
+): [socket: S, file: string | null] {
+  let socket: S;
+  try {
+    socket = open(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AddrInUse) || isAbstract(path)) {
+      throw error;
+    }
+    removeStale(path);
+    socket = open(path);
+  }
+  return [socket, identify(path)];
+}
+
+/** Removes the file at `path` if it is still this one. */
+export function removeSocketFile(path: string, file: string | null): void {
+  if (file !== null && identify(path) === file) removeQuietly(path);
+}
+
+/**
+ * Changes a listener's `close()`, which removes whatever lies at its path, to
+ * keep what is somebody else's: the socket of a server that took our place.
+ */
+export function keepSuccessor(
+  listener: Deno.UnixListener,
+  path: string,
+  file: string | null,
+): void {
+  const accept = listener.accept.bind(listener);
+  const close = listener.close.bind(listener);
+  let accepting: Promise<unknown> | null = null;
+  listener.accept = () => accepting = accept();
+  listener.close = () => {
+    const successor = identify(path);
+    const isOurs = successor === null || successor === file;
+    const aside = file === null || isOurs ? null : putAside(path);
+    try {
+      close();
+    } finally {
+      if (aside !== null) putBack(aside, path, accepting);
+    }
+  };
+}
+
+/** Links a file a second time; null where no link can be made. */
+function putAside(path: string): string | null {
+  const aside = `${path}.${crypto.randomUUID().slice(0, 8)}`;
+  try {
+    Deno.linkSync(path, aside);
+    return aside;
+  } catch {
+    return null; // The successor's file is lost, its socket lives
+  }
+}
+
+/** Deno removes the path once no accept is pending any more. */
+function putBack(
+  aside: string,
+  path: string,
+  accepting: Promise<unknown> | null,
+): void {
+  const rename = () => {
+    try {
+      Deno.renameSync(aside, path);
+    } catch {
+      // The folder is gone
+    }
+  };
+  if (accepting === null) rename();
+  else accepting.then(rename, rename);
+}
+
+function removeStale(path: string): void {
+  const file = identify(path);
+  if (!Deno.lstatSync(path).isSocket) {
+    throw new Deno.errors.AddrInUse(
+      `a file that is not a socket lies at "${path}"; remove it or choose another path`,
+    );
+  }
+  if (!isRefused(path) || identify(path) !== file) {
+    throw new Deno.errors.AddrInUse(`another server listens on "${path}"`);
+  }
+  removeQuietly(path);
+}
+
+function isRefused(path: string): boolean {
+  const state = new Int32Array(new SharedArrayBuffer(4));
+  const source = `data:application/javascript,${
+    encodeURIComponent(PROBE_SOURCE)
+  }`;
+  const worker = new Worker(source, { type: "module" });
+  try {
+    worker.postMessage([state, path]);
+    Atomics.wait(state, 0, 0, PROBE_TIMEOUT_MS);
+    return state[0] === REFUSED;
+  } finally {
+    worker.terminate();
+  }
+}
+
+/**
+ * Tells a file from others that had or will have its path: by the inode, which
+ * the next file may get again, and the time that it was made.
+ */
+function identify(path: string): string | null {
+  if (isAbstract(path)) return null;
+  try {
+    const { ino, birthtime, mtime } = Deno.lstatSync(path);
+    return `${ino}-${(birthtime ?? mtime)?.getTime()}`;
+  } catch {
+    return null;
+  }
+}
+
+function removeQuietly(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/**
+ * The address with an absolute path where that fits a socket, so that its file
+ * is found again after a change of the working directory.
+ */
+export function absoluteAddress(address: Deno.UnixAddr): Deno.UnixAddr {
+  const { path, transport } = address;
+  if (isAbstract(path) || path.startsWith("/")) return address;
+  try {
+    return checkUnixAddress({ path: `${Deno.cwd()}/${path}` }, transport);
+  } catch {
+    // Too long, or the working directory may not be read
+    return address;
+  }
+}

@@ -1,2 +1,0 @@
-export { Activity } from "./_activity.ts";
-export type { ActivityOptions } from "./_activity_options.ts";

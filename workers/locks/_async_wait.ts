@@ -1,0 +1,115 @@
+import type { Limit } from "./_deadline.ts";
+
+/**
+ * How often a waiter looks for itself, in milliseconds. Nothing depends on it
+ * but the cure of a wake-up that went to a thread that is busy or gone.
+ */
+export const TICK = 50;
+
+/** Longer delays fire at once. */
+const MAX_DELAY = 2 ** 31 - 1;
+
+/** Why a sleep ended. */
+export type Outcome = "woken" | "ticked" | "timed-out";
+
+/** The word that a sleeper watches, and the value that it sleeps on. */
+export interface Bed {
+  words: Int32Array;
+  index: number;
+  value: number;
+}
+
+// `Atomics.waitAsync()` alone does not keep the event loop alive; one interval
+// for all who sleep in this thread does, and is their tick as well.
+const sleepers = new Set<Sleep>();
+let interval: ReturnType<typeof setInterval> | undefined;
+
+function tickAll(): void {
+  for (const sleeper of sleepers) sleeper.tick();
+}
+
+function keepAlive(): void {
+  if (interval !== undefined) return;
+  const started = setInterval(tickAll, TICK);
+  // The first use of a timer in a thread loads them, and lets other tasks run
+  // meanwhile: one of them may have come here as well.
+  if (interval === undefined) interval = started;
+  else clearInterval(started);
+}
+
+class Sleep {
+  readonly #bed: Bed;
+  readonly #signal: AbortSignal | undefined;
+  readonly #onTick: (() => boolean) | undefined;
+  readonly #settled = Promise.withResolvers<Outcome>();
+  readonly #onAbort = (): void => this.#end();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #over = false;
+
+  constructor(bed: Bed, limit: Limit, onTick?: () => boolean) {
+    this.#bed = bed;
+    this.#signal = limit.signal;
+    this.#onTick = onTick;
+    const left = limit.deadline - performance.now();
+    if (left <= MAX_DELAY) {
+      this.#timer = setTimeout(() => this.#end("timed-out"), left);
+    }
+    this.#signal?.addEventListener("abort", this.#onAbort);
+    sleepers.add(this);
+    keepAlive();
+    this.#listen();
+    if (this.#signal?.aborted) this.#end();
+  }
+
+  get outcome(): Promise<Outcome> {
+    return this.#settled.promise;
+  }
+
+  tick(): void {
+    try {
+      if (this.#onTick?.()) this.#end("ticked");
+    } catch (error) {
+      this.#end(undefined, error);
+    }
+  }
+
+  #listen(): void {
+    const { words, index, value } = this.#bed;
+    const result = Atomics.waitAsync(words, index, value);
+    if (!result.async) return this.#end("woken");
+    result.value.then(() => {
+      if (!this.#over) this.#listen();
+    });
+  }
+
+  #end(outcome?: Outcome, error: unknown = this.#signal?.reason): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+    sleepers.delete(this);
+    if (sleepers.size === 0) {
+      clearInterval(interval);
+      interval = undefined;
+    }
+    if (outcome === undefined) this.#settled.reject(error);
+    else this.#settled.resolve(outcome);
+  }
+}
+
+/**
+ * Sleeps on the event loop, and keeps the program alive meanwhile. Who is not
+ * woken must change the word and notify it, or the engine's own waiter stays.
+ *
+ * @param bed The word and the value: another value ends the sleep.
+ * @param limit When it ends at the latest; an abort rejects.
+ * @param onTick Called now and then; `true` ends the sleep.
+ * @returns Why it ended.
+ */
+export function sleep(
+  bed: Bed,
+  limit: Limit,
+  onTick?: () => boolean,
+): Promise<Outcome> {
+  return new Sleep(bed, limit, onTick).outcome;
+}

@@ -1,0 +1,298 @@
+/**
+ * Who waits, in the order in which they came, across threads.
+ *
+ * Each waiter owns a slot that holds its ticket. Who wakes a waiter empties
+ * its slot and notifies it, so that a slot never depends on its waiter to be
+ * freed. Waking gives nothing away: the woken one tries again like anybody
+ * else, and comes back with its old ticket if it was overtaken; from then on
+ * nobody who came later gets anything until it has had its turn. So no wake-up that gets lost
+ * (in a thread that ended, or that is busy) can do more than delay the others,
+ * to the next tick, and none of them waits for ever.
+ *
+ * @module
+ */
+import { FOREVER, type Limit } from "./_deadline.ts";
+import { type Bed, sleep, TICK } from "./_async_wait.ts";
+import { Turn } from "./_waiter.ts";
+
+const NEXT_TICKET = 0;
+const ENROLLED = 1;
+const HIGH_WATER = 2;
+const RESERVED = 3;
+const RESERVED_SLOT = 4;
+
+/** The first word that the owner of a list may use for itself. */
+export const OWN = 5;
+
+// The lowest bit of a ticket tells a waiter that blocks its thread: it may be
+// between enrolling and sleeping when it is woken, and is alive nevertheless.
+const SYNC = 1;
+const TICKET_STEP = 2;
+
+const FIRST_SLOTS = 64;
+const MOST_SLOTS = 2 ** 18;
+
+/** The memory of a list, as it crosses to other threads. */
+export interface WaitRecord {
+  /** The list's counters and its owner's words. */
+  words: SharedArrayBuffer;
+  /** The slots; grows. */
+  slots: SharedArrayBuffer;
+}
+
+/** A view that follows the buffer's growth would be 30 times slower to read. */
+function viewOf(slots: SharedArrayBuffer): Int32Array {
+  return new Int32Array(slots, 0, slots.byteLength / 4);
+}
+
+/** Waiters of any thread, oldest first. */
+export class WaitList {
+  /** The list's memory. */
+  readonly record: WaitRecord;
+  /** The words of the list and, from `OWN` on, of its owner. */
+  readonly words: Int32Array;
+  #view: Int32Array;
+  readonly #fair: boolean;
+
+  /**
+   * Makes a list, or joins one.
+   *
+   * @param from How many words the owner wants, or the memory of a list.
+   * @param fair Whether one waiter's success is another's failure, so that
+   * newcomers must not overtake for ever.
+   */
+  constructor(from: number | WaitRecord, fair = true) {
+    this.#fair = fair;
+    this.record = typeof from !== "number" ? from : {
+      words: new SharedArrayBuffer(4 * (OWN + from)),
+      slots: new SharedArrayBuffer(4 * FIRST_SLOTS, {
+        maxByteLength: 4 * MOST_SLOTS,
+      }),
+    };
+    this.words = new Int32Array(this.record.words);
+    this.#view = viewOf(this.record.slots);
+  }
+
+  /** How many wait. */
+  get size(): number {
+    return Atomics.load(this.words, ENROLLED);
+  }
+
+  /** The ticket of the one who was overtaken and comes next, or `0`. */
+  get reserved(): number {
+    return Atomics.load(this.words, RESERVED);
+  }
+
+  takeTicket(sync: boolean): number {
+    for (;;) {
+      const ticket = Atomics.add(this.words, NEXT_TICKET, TICKET_STEP) +
+          TICKET_STEP | 0;
+      if (ticket !== 0) return sync ? ticket | SYNC : ticket;
+    }
+  }
+
+  enrol(ticket: number): Bed {
+    Atomics.add(this.words, ENROLLED, 1);
+    let words = this.#slots;
+    for (let index = 0;; index++) {
+      if (index === words.length) words = this.#grow(index);
+      if (words[index] !== 0) continue;
+      if (Atomics.compareExchange(words, index, 0, ticket) !== 0) continue;
+      this.#raiseHighWater(index + 1);
+      return { words, index, value: ticket };
+    }
+  }
+
+  /**
+   * Gives a slot back.
+   *
+   * @param bed The slot.
+   * @returns Whether the waiter was still in it; if not, it was woken.
+   */
+  cancel(bed: Bed): boolean {
+    if (!this.#free(bed)) return false;
+    // Ends the engine's own waiter, which would otherwise stay.
+    Atomics.notify(bed.words, bed.index);
+    return true;
+  }
+
+  /**
+   * Wakes the oldest waiters; those of threads that ended don't count.
+   *
+   * @param count How many.
+   * @returns How many were woken.
+   */
+  wake(count: number): number {
+    let woken = 0;
+    while (woken < count && this.size > 0) {
+      const beds = count - woken === 1 ? this.#oldest() : this.#all();
+      if (beds.length === 0) break;
+      for (const bed of beds) {
+        if (woken === count) break;
+        if (!this.#free(bed)) continue;
+        const alive = Atomics.notify(bed.words, bed.index) > 0 ||
+          (bed.value & SYNC) !== 0;
+        if (alive) woken++;
+      }
+    }
+    return woken;
+  }
+
+  /** Keeps those who came later back until a waiter has had its turn. */
+  reserve({ index, value }: Bed): void {
+    if (!this.#fair) return;
+    for (;;) {
+      const { reserved } = this;
+      if (reserved !== 0 && (reserved - value | 0) < 0) return;
+      const before = Atomics.compareExchange(
+        this.words,
+        RESERVED,
+        reserved,
+        value,
+      );
+      if (before !== reserved) continue;
+      Atomics.store(this.words, RESERVED_SLOT, index);
+      return;
+    }
+  }
+
+  /** Whether the one who comes next is in its slot. */
+  get reservedWaits(): boolean {
+    const slot = Atomics.load(this.words, RESERVED_SLOT);
+    return Atomics.load(this.#slots, slot) === this.reserved;
+  }
+
+  unreserve(ticket: number): boolean {
+    return ticket !== 0 &&
+      Atomics.compareExchange(this.words, RESERVED, ticket, 0) === ticket;
+  }
+
+  /**
+   * Waits on the event loop until an attempt succeeds.
+   *
+   * @param attempt Takes what is waited for, or returns `false`.
+   * @param limit When to give up.
+   * @returns Whether an attempt succeeded.
+   */
+  async until(
+    attempt: () => boolean,
+    limit: Limit = FOREVER,
+  ): Promise<boolean> {
+    limit.signal?.throwIfAborted();
+    const tryOnly = limit.deadline === -Infinity;
+    if ((tryOnly || this.reserved === 0) && attempt()) return true;
+    if (tryOnly) return false;
+    const turn = new Turn(this, attempt, false);
+    let success = false;
+    try {
+      success = turn.enter();
+      while (!success) {
+        const outcome = await sleep(turn.bed, limit, () => turn.tick());
+        if (outcome === "timed-out") return success = turn.expire();
+        success = outcome === "ticked" || turn.enter();
+      }
+      return success;
+    } finally {
+      turn.leave(success);
+    }
+  }
+
+  /**
+   * Waits until an attempt succeeds, and blocks the thread meanwhile.
+   *
+   * @param attempt Takes what is waited for, or returns `false`.
+   * @param deadline When to give up.
+   * @returns Whether an attempt succeeded.
+   */
+  untilSync(attempt: () => boolean, deadline: number = Infinity): boolean {
+    const tryOnly = deadline === -Infinity;
+    if ((tryOnly || this.reserved === 0) && attempt()) return true;
+    if (tryOnly) return false;
+    const turn = new Turn(this, attempt, true);
+    let success = false;
+    try {
+      success = turn.enter();
+      while (!success) {
+        const left = deadline - performance.now();
+        if (left <= 0) return success = turn.expire();
+        const { words, index, value } = turn.bed;
+        Atomics.wait(words, index, value, Math.min(left, TICK));
+        success = Atomics.load(words, index) === value
+          ? turn.tick()
+          : turn.enter();
+      }
+      return success;
+    } finally {
+      turn.leave(success);
+    }
+  }
+
+  /** The slots, of which other threads may have made more. */
+  get #slots(): Int32Array {
+    if (Atomics.load(this.words, HIGH_WATER) > this.#view.length) {
+      this.#view = viewOf(this.record.slots);
+    }
+    return this.#view;
+  }
+
+  #free({ words, index, value }: Bed): boolean {
+    if (Atomics.compareExchange(words, index, value, 0) !== value) return false;
+    Atomics.sub(this.words, ENROLLED, 1);
+    return true;
+  }
+
+  // Plain reads will do from here on: an atomic one comes before them, and
+  // what they find is only believed by a compare-and-exchange.
+
+  #all(): Bed[] {
+    const beds: Bed[] = [];
+    const enrolled = this.size;
+    const words = this.#slots;
+    const high = Atomics.load(this.words, HIGH_WATER);
+    for (let index = 0; index < high && beds.length < enrolled; index++) {
+      const value = words[index];
+      if (value) beds.push({ words, index, value });
+    }
+    return beds.sort((a, b) => a.value - b.value | 0);
+  }
+
+  #oldest(): Bed[] {
+    let oldest = 0;
+    let at = 0;
+    let seen = 0;
+    const enrolled = this.size;
+    const words = this.#slots;
+    const high = Atomics.load(this.words, HIGH_WATER);
+    for (let index = 0; index < high && seen < enrolled; index++) {
+      const value = words[index];
+      if (!value) continue;
+      seen++;
+      if (oldest !== 0 && (value - oldest | 0) > 0) continue;
+      oldest = value;
+      at = index;
+    }
+    return oldest === 0 ? [] : [{ words, index: at, value: oldest }];
+  }
+
+  #grow(slots: number): Int32Array {
+    if (slots >= MOST_SLOTS) {
+      throw new RangeError(
+        `Cannot wait: ${MOST_SLOTS} others wait for the same already`,
+      );
+    }
+    try {
+      this.record.slots.grow(8 * slots);
+    } catch {
+      // Another thread has made it larger still.
+    }
+    return this.#view = viewOf(this.record.slots);
+  }
+
+  #raiseHighWater(to: number): void {
+    for (;;) {
+      const high = Atomics.load(this.words, HIGH_WATER);
+      if (high >= to) return;
+      Atomics.compareExchange(this.words, HIGH_WATER, high, to);
+    }
+  }
+}

@@ -1,0 +1,194 @@
+import { holdOf, holdTimedOut } from "./_guard.ts";
+import { registerInnerLock } from "./_inner_lock.ts";
+import { limitOf } from "./_deadline.ts";
+import { Permits } from "./_permits.ts";
+import { register } from "../codec/share.ts";
+import type { WaitRecord } from "./_wait_queue.ts";
+import type {
+  AcquireOptions,
+  AcquireSyncOptions,
+  WaitOptions,
+  WaitSyncOptions,
+} from "./wait_options.ts";
+
+/**
+ * Lets one at a time have something: threads, and tasks of one event loop.
+ *
+ * A lock that is passed to a thread is the same lock there. Whoever can reach
+ * it may release it. It is not reentrant: see {@linkcode RLock}.
+ *
+ * Those who wait are served in the order in which they came, but for this: a
+ * newcomer may overtake the one who is just being woken. It can do so once;
+ * then newcomers queue up until that one has had its turn, so nobody starves.
+ *
+ * Waiting with `acquire()` keeps the program alive. A thread that ends while
+ * it waits does not disturb the others; a lock that it holds stays locked.
+ * `acquireSync()` blocks the thread and with it everything on its event loop,
+ * also the task that would release the lock. `Worker.terminate()` does not end
+ * a thread that is blocked: it goes on when it gets the lock.
+ *
+ * @example Usage
+ * ```ts
+ * import { Lock } from "@socketserver/socketserver";
+ * import { assert, assertFalse } from "@std/assert";
+ *
+ * const lock = new Lock();
+ * {
+ *   using _held = await lock.hold();
+ *   assert(lock.locked());
+ * }
+ * assertFalse(lock.locked());
+ * ```
+ */
+export class Lock {
+  #permits = new Permits(1, 1);
+
+  static {
+    register<Lock>({
+      tag: "Lock",
+      type: Lock,
+      blank: () => new Lock(),
+      record: (lock) => lock.#permits.list.record,
+      fill: (lock, record: WaitRecord) => {
+        lock.#permits = new Permits(record);
+      },
+    });
+    registerInnerLock(Lock, (lock) => ({
+      owned: () => lock.locked(),
+      releaseAll: () => (lock.release(), 1),
+      restore: async () => void await lock.acquire(),
+      restoreSync: () => void lock.acquireSync(),
+    }));
+  }
+
+  /**
+   * Takes the lock, waiting for it if need be.
+   *
+   * @param options Whether to wait, and for how long.
+   * @returns `true`, or `false` if it could not be had in time.
+   * @throws {TypeError} If `timeout` is given with `blocking: false`.
+   * @throws {RangeError} If `timeout` is negative.
+   *
+   * @example Usage
+   * ```ts
+   * import { Lock } from "@socketserver/socketserver";
+   * import { assert, assertFalse } from "@std/assert";
+   *
+   * const lock = new Lock();
+   * assert(await lock.acquire());
+   * assertFalse(await lock.acquire({ timeout: 10 }));
+   * ```
+   */
+  async acquire(options?: AcquireOptions): Promise<boolean> {
+    const limit = limitOf("acquire the lock", options);
+    return await this.#permits.list.until(this.#permits.take, limit);
+  }
+
+  /**
+   * Takes the lock, blocking the thread if need be.
+   *
+   * @param options Whether to wait, and for how long.
+   * @returns `true`, or `false` if it could not be had in time.
+   * @throws {TypeError} If `timeout` is given with `blocking: false`.
+   * @throws {RangeError} If `timeout` is negative.
+   *
+   * @example Usage
+   * ```ts
+   * import { Lock } from "@socketserver/socketserver";
+   * import { assert, assertFalse } from "@std/assert";
+   *
+   * const lock = new Lock();
+   * assert(lock.acquireSync());
+   * assertFalse(lock.acquireSync({ blocking: false }));
+   * ```
+   */
+  acquireSync(options?: AcquireSyncOptions): boolean {
+    const { deadline } = limitOf("acquire the lock", options);
+    return this.#permits.list.untilSync(this.#permits.take, deadline);
+  }
+
+  /**
+   * Gives the lock back.
+   *
+   * @throws {Error} If it is not locked.
+   *
+   * @example Usage
+   * ```ts
+   * import { Lock } from "@socketserver/socketserver";
+   * import { assertFalse } from "@std/assert";
+   *
+   * const lock = new Lock();
+   * await lock.acquire();
+   * lock.release();
+   * assertFalse(lock.locked());
+   * ```
+   */
+  release(): void {
+    if (!this.#permits.give(1)) {
+      throw new Error("Cannot release the lock: it is not locked");
+    }
+  }
+
+  /**
+   * Tells whether somebody has the lock.
+   *
+   * @returns `true` if so.
+   *
+   * @example Usage
+   * ```ts
+   * import { Lock } from "@socketserver/socketserver";
+   * import { assertFalse } from "@std/assert";
+   *
+   * assertFalse(new Lock().locked());
+   * ```
+   */
+  locked(): boolean {
+    return this.#permits.available === 0;
+  }
+
+  /**
+   * Takes the lock for the rest of a block.
+   *
+   * @param options How long to wait for it.
+   * @returns A guard that releases the lock when it goes out of scope.
+   * @throws {DOMException} A `TimeoutError` if it could not be had in time.
+   * @throws {RangeError} If `timeout` is negative.
+   *
+   * @example Usage
+   * ```ts
+   * import { Lock } from "@socketserver/socketserver";
+   * import { assert } from "@std/assert";
+   *
+   * const lock = new Lock();
+   * using _held = await lock.hold();
+   * assert(lock.locked());
+   * ```
+   */
+  async hold(options?: WaitOptions): Promise<Disposable> {
+    if (!await this.acquire(options)) throw holdTimedOut("lock");
+    return holdOf(() => this.release());
+  }
+
+  /**
+   * Takes the lock for the rest of a block, blocking the thread if need be.
+   *
+   * @param options How long to wait for it.
+   * @returns A guard that releases the lock when it goes out of scope.
+   * @throws {DOMException} A `TimeoutError` if it could not be had in time.
+   * @throws {RangeError} If `timeout` is negative.
+   *
+   * @example Usage
+   * ```ts
+   * import { Lock } from "@socketserver/socketserver";
+   * import { assert } from "@std/assert";
+   *
+   * const lock = new Lock();
+   * using _held = lock.holdSync();
+   * assert(lock.locked());
+   * ```
+   */
+  holdSync(options?: WaitSyncOptions): Disposable {
+    if (!this.acquireSync(options)) throw holdTimedOut("lock");
+    return holdOf(() => this.release());
+  }
+}

@@ -1,0 +1,248 @@
+import { holdOf, holdTimedOut } from "./_guard.ts";
+import { registerInnerLock } from "./_inner_lock.ts";
+import { type Limit, limitOf } from "./_deadline.ts";
+import { OWN_WITH_PERMITS, Permits } from "./_permits.ts";
+import { register } from "../codec/share.ts";
+import { THREAD_ID } from "./_thread_id.ts";
+import type { WaitRecord } from "./_wait_queue.ts";
+import type {
+  AcquireOptions,
+  AcquireSyncOptions,
+  WaitOptions,
+  WaitSyncOptions,
+} from "./wait_options.ts";
+
+const OWNER = OWN_WITH_PERMITS;
+const OWNER_2 = OWN_WITH_PERMITS + 1;
+const DEPTH = OWN_WITH_PERMITS + 2;
+
+/**
+ * A lock that its owner can take again: it is free when it was released as
+ * often as it was acquired.
+ *
+ * The owner is a thread, as in Python. Tasks of one event loop are one thread,
+ * so they do not keep each other out, and each can release what another has
+ * acquired; use a {@linkcode Lock} between tasks. Otherwise it waits, is shared
+ * and is left behind as a `Lock`.
+ *
+ * @example Usage
+ * ```ts
+ * import { RLock } from "@socketserver/socketserver";
+ * import { assert, assertFalse } from "@std/assert";
+ *
+ * const lock = new RLock();
+ * {
+ *   using _outer = await lock.hold();
+ *   using _inner = await lock.hold();
+ *   assert(lock.locked());
+ * }
+ * assertFalse(lock.locked());
+ * ```
+ */
+export class RLock {
+  #permits = new Permits(1, 1, 3);
+
+  static {
+    register<RLock>({
+      tag: "RLock",
+      type: RLock,
+      blank: () => new RLock(),
+      record: (lock) => lock.#permits.list.record,
+      fill: (lock, record: WaitRecord) => {
+        lock.#permits = new Permits(record);
+      },
+    });
+    registerInnerLock(RLock, (lock) => ({
+      owned: () => lock.owned(),
+      releaseAll: () => {
+        const depth = Atomics.exchange(lock.#words, DEPTH, 0);
+        lock.#free();
+        return depth;
+      },
+      restore: async (depth) => void await lock.#until(depth),
+      restoreSync: (depth) => void lock.#untilSync(depth),
+    }));
+  }
+
+  /**
+   * Takes the lock, waiting for it if another thread has it.
+   *
+   * @param options Whether to wait, and for how long.
+   * @returns `true`, or `false` if it could not be had in time.
+   * @throws {TypeError} If `timeout` is given with `blocking: false`.
+   * @throws {RangeError} If `timeout` is negative.
+   *
+   * @example Usage
+   * ```ts
+   * import { RLock } from "@socketserver/socketserver";
+   * import { assert } from "@std/assert";
+   *
+   * const lock = new RLock();
+   * assert(await lock.acquire());
+   * assert(await lock.acquire());
+   * ```
+   */
+  async acquire(options?: AcquireOptions): Promise<boolean> {
+    return await this.#until(1, limitOf("acquire the lock", options));
+  }
+
+  /**
+   * Takes the lock, blocking the thread while another one has it.
+   *
+   * @param options Whether to wait, and for how long.
+   * @returns `true`, or `false` if it could not be had in time.
+   * @throws {TypeError} If `timeout` is given with `blocking: false`.
+   * @throws {RangeError} If `timeout` is negative.
+   *
+   * @example Usage
+   * ```ts
+   * import { RLock } from "@socketserver/socketserver";
+   * import { assert } from "@std/assert";
+   *
+   * const lock = new RLock();
+   * assert(lock.acquireSync());
+   * assert(lock.acquireSync());
+   * ```
+   */
+  acquireSync(options?: AcquireSyncOptions): boolean {
+    const { deadline } = limitOf("acquire the lock", options);
+    return this.#untilSync(1, deadline);
+  }
+
+  /**
+   * Undoes one `acquire()`.
+   *
+   * @throws {Error} If this thread does not own the lock.
+   *
+   * @example Usage
+   * ```ts
+   * import { RLock } from "@socketserver/socketserver";
+   * import { assertFalse } from "@std/assert";
+   *
+   * const lock = new RLock();
+   * await lock.acquire();
+   * lock.release();
+   * assertFalse(lock.locked());
+   * ```
+   */
+  release(): void {
+    if (!this.owned()) {
+      throw new Error(
+        this.locked()
+          ? "Cannot release the lock: another thread owns it"
+          : "Cannot release the lock: it is not locked",
+      );
+    }
+    if (Atomics.sub(this.#words, DEPTH, 1) === 1) this.#free();
+  }
+
+  /**
+   * Tells whether some thread has the lock.
+   *
+   * @returns `true` if so.
+   *
+   * @example Usage
+   * ```ts
+   * import { RLock } from "@socketserver/socketserver";
+   * import { assertFalse } from "@std/assert";
+   *
+   * assertFalse(new RLock().locked());
+   * ```
+   */
+  locked(): boolean {
+    return this.#permits.available === 0;
+  }
+
+  /**
+   * Tells whether this thread has the lock.
+   *
+   * @returns `true` if so.
+   *
+   * @example Usage
+   * ```ts
+   * import { RLock } from "@socketserver/socketserver";
+   * import { assert } from "@std/assert";
+   *
+   * const lock = new RLock();
+   * using _held = await lock.hold();
+   * assert(lock.owned());
+   * ```
+   */
+  owned(): boolean {
+    return Atomics.load(this.#words, OWNER) === THREAD_ID[0] &&
+      Atomics.load(this.#words, OWNER_2) === THREAD_ID[1];
+  }
+
+  /**
+   * Takes the lock for the rest of a block.
+   *
+   * @param options How long to wait for it.
+   * @returns A guard that releases the lock when it goes out of scope.
+   * @throws {DOMException} A `TimeoutError` if it could not be had in time.
+   * @throws {RangeError} If `timeout` is negative.
+   *
+   * @example Usage
+   * ```ts
+   * import { RLock } from "@socketserver/socketserver";
+   * import { assert } from "@std/assert";
+   *
+   * const lock = new RLock();
+   * using _held = await lock.hold();
+   * assert(lock.owned());
+   * ```
+   */
+  async hold(options?: WaitOptions): Promise<Disposable> {
+    if (!await this.acquire(options)) throw holdTimedOut("lock");
+    return holdOf(() => this.release());
+  }
+
+  /**
+   * Takes the lock for the rest of a block, blocking the thread if need be.
+   *
+   * @param options How long to wait for it.
+   * @returns A guard that releases the lock when it goes out of scope.
+   * @throws {DOMException} A `TimeoutError` if it could not be had in time.
+   * @throws {RangeError} If `timeout` is negative.
+   *
+   * @example Usage
+   * ```ts
+   * import { RLock } from "@socketserver/socketserver";
+   * import { assert } from "@std/assert";
+   *
+   * const lock = new RLock();
+   * using _held = lock.holdSync();
+   * assert(lock.owned());
+   * ```
+   */
+  holdSync(options?: WaitSyncOptions): Disposable {
+    if (!this.acquireSync(options)) throw holdTimedOut("lock");
+    return holdOf(() => this.release());
+  }
+
+  get #words(): Int32Array {
+    return this.#permits.list.words;
+  }
+
+  #until(depth: number, limit?: Limit): Promise<boolean> {
+    return this.#permits.list.until(() => this.#take(depth), limit);
+  }
+
+  #untilSync(depth: number, deadline?: number): boolean {
+    return this.#permits.list.untilSync(() => this.#take(depth), deadline);
+  }
+
+  #take(depth: number): boolean {
+    if (!this.owned()) {
+      if (!this.#permits.take()) return false;
+      Atomics.store(this.#words, OWNER_2, THREAD_ID[1]);
+      Atomics.store(this.#words, OWNER, THREAD_ID[0]);
+    }
+    Atomics.add(this.#words, DEPTH, depth);
+    return true;
+  }
+
+  #free(): void {
+    Atomics.store(this.#words, OWNER, 0);
+    this.#permits.give(1);
+  }
+}

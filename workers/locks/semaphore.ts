@@ -1,0 +1,216 @@
+import { holdOf, holdTimedOut } from "./_guard.ts";
+import { limitOf } from "./_deadline.ts";
+import { MOST_PERMITS, Permits } from "./_permits.ts";
+import { register } from "../codec/share.ts";
+import type { WaitRecord } from "./_wait_queue.ts";
+import type {
+  AcquireOptions,
+  AcquireSyncOptions,
+  WaitOptions,
+  WaitSyncOptions,
+} from "./wait_options.ts";
+
+/** Options of a {@linkcode Semaphore}. */
+export interface SemaphoreOptions {
+  /**
+   * The most permits that there may be; a `release()` beyond is refused.
+   *
+   * @default {2147483647}
+   */
+  max?: number;
+}
+
+function refusePermits(
+  doing: string,
+  count: number,
+  least: number,
+  most: number,
+): void {
+  if (Number.isInteger(count) && count >= least && count <= most) return;
+  throw new RangeError(
+    `Cannot ${doing}: the number of permits must be a whole number ` +
+      `from ${least} to ${most}, received ${count}`,
+  );
+}
+
+/**
+ * A number of permits: `acquire()` takes one, or waits for one; `release()`
+ * gives back.
+ *
+ * It waits, is shared and is left behind as a {@linkcode Lock}.
+ *
+ * @example Usage
+ * ```ts
+ * import { Semaphore } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const semaphore = new Semaphore(3);
+ * {
+ *   using _held = await semaphore.hold();
+ *   assertEquals(semaphore.value, 2);
+ * }
+ * assertEquals(semaphore.value, 3);
+ * ```
+ */
+export class Semaphore {
+  #permits: Permits;
+
+  static {
+    register<Semaphore>({
+      tag: "Semaphore",
+      type: Semaphore,
+      blank: () => new Semaphore(),
+      record: (semaphore) => semaphore.#permits.list.record,
+      fill: (semaphore, record: WaitRecord) => {
+        semaphore.#permits = new Permits(record);
+      },
+    });
+  }
+
+  /**
+   * Makes a semaphore.
+   *
+   * @param value How many permits there are at first.
+   * @param options How many there may be.
+   * @throws {RangeError} If `value` is not a whole number from 0 to `max`.
+   */
+  constructor(value = 1, options: SemaphoreOptions = {}) {
+    const { max = MOST_PERMITS } = options;
+    refusePermits("make a semaphore", max, 0, MOST_PERMITS);
+    refusePermits("make a semaphore", value, 0, max);
+    this.#permits = new Permits(value, max);
+  }
+
+  /**
+   * The number of permits that can be taken now.
+   *
+   * @returns 0 or more.
+   *
+   * @example Usage
+   * ```ts
+   * import { Semaphore } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * assertEquals(new Semaphore(2).value, 2);
+   * ```
+   */
+  get value(): number {
+    return this.#permits.available;
+  }
+
+  /**
+   * Takes a permit, waiting for one if need be.
+   *
+   * @param options Whether to wait, and for how long.
+   * @returns `true`, or `false` if there was none in time.
+   * @throws {TypeError} If `timeout` is given with `blocking: false`.
+   * @throws {RangeError} If `timeout` is negative.
+   *
+   * @example Usage
+   * ```ts
+   * import { Semaphore } from "@socketserver/socketserver";
+   * import { assert, assertFalse } from "@std/assert";
+   *
+   * const semaphore = new Semaphore(1);
+   * assert(await semaphore.acquire());
+   * assertFalse(await semaphore.acquire({ blocking: false }));
+   * ```
+   */
+  async acquire(options?: AcquireOptions): Promise<boolean> {
+    const limit = limitOf("acquire the semaphore", options);
+    return await this.#permits.list.until(this.#permits.take, limit);
+  }
+
+  /**
+   * Takes a permit, blocking the thread if need be.
+   *
+   * @param options Whether to wait, and for how long.
+   * @returns `true`, or `false` if there was none in time.
+   * @throws {TypeError} If `timeout` is given with `blocking: false`.
+   * @throws {RangeError} If `timeout` is negative.
+   *
+   * @example Usage
+   * ```ts
+   * import { Semaphore } from "@socketserver/socketserver";
+   * import { assert } from "@std/assert";
+   *
+   * assert(new Semaphore(1).acquireSync());
+   * ```
+   */
+  acquireSync(options?: AcquireSyncOptions): boolean {
+    const { deadline } = limitOf("acquire the semaphore", options);
+    return this.#permits.list.untilSync(this.#permits.take, deadline);
+  }
+
+  /**
+   * Gives permits back, which wakes as many of those who wait.
+   *
+   * @param count How many.
+   * @throws {RangeError} If `count` is not a whole number of 1 or more, or
+   * there would be more permits than `max`; then nothing has changed.
+   *
+   * @example Usage
+   * ```ts
+   * import { Semaphore } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const semaphore = new Semaphore(0);
+   * semaphore.release(2);
+   * assertEquals(semaphore.value, 2);
+   * ```
+   */
+  release(count = 1): void {
+    refusePermits("release the semaphore", count, 1, MOST_PERMITS);
+    if (this.#permits.give(count)) return;
+    throw new RangeError(
+      `Cannot release the semaphore: with "${count}" more it would have ` +
+        "more permits than it may have",
+    );
+  }
+
+  /**
+   * Takes a permit for the rest of a block.
+   *
+   * @param options How long to wait for it.
+   * @returns A guard that gives it back when it goes out of scope.
+   * @throws {DOMException} A `TimeoutError` if there was none in time.
+   * @throws {RangeError} If `timeout` is negative.
+   *
+   * @example Usage
+   * ```ts
+   * import { Semaphore } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const semaphore = new Semaphore(2);
+   * using _held = await semaphore.hold();
+   * assertEquals(semaphore.value, 1);
+   * ```
+   */
+  async hold(options?: WaitOptions): Promise<Disposable> {
+    if (!await this.acquire(options)) throw holdTimedOut("semaphore");
+    return holdOf(() => this.release());
+  }
+
+  /**
+   * Takes a permit for the rest of a block, blocking the thread if need be.
+   *
+   * @param options How long to wait for it.
+   * @returns A guard that gives it back when it goes out of scope.
+   * @throws {DOMException} A `TimeoutError` if there was none in time.
+   * @throws {RangeError} If `timeout` is negative.
+   *
+   * @example Usage
+   * ```ts
+   * import { Semaphore } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const semaphore = new Semaphore(2);
+   * using _held = semaphore.holdSync();
+   * assertEquals(semaphore.value, 1);
+   * ```
+   */
+  holdSync(options?: WaitSyncOptions): Disposable {
+    if (!this.acquireSync(options)) throw holdTimedOut("semaphore");
+    return holdOf(() => this.release());
+  }
+}

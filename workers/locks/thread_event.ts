@@ -1,0 +1,151 @@
+import { limitOf } from "./_deadline.ts";
+import { register } from "../codec/share.ts";
+import { OWN, WaitList, type WaitRecord } from "./_wait_queue.ts";
+import type { WaitOptions, WaitSyncOptions } from "./wait_options.ts";
+
+// How often the event changed: odd while it is set.
+const STATE = OWN;
+
+/**
+ * A flag that threads wait for: Python's `threading.Event`, under a name that
+ * the web's `Event` leaves free.
+ *
+ * Who waits when it is set goes on, even if it is cleared at once. Waiting
+ * with `wait()` keeps the program alive.
+ *
+ * @example Usage
+ * ```ts
+ * import { ThreadEvent } from "@socketserver/socketserver";
+ * import { assert } from "@std/assert";
+ *
+ * const ready = new ThreadEvent();
+ * const waited = ready.wait();
+ * ready.set();
+ * assert(await waited);
+ * ```
+ */
+export class ThreadEvent {
+  #list = new WaitList(1, false);
+
+  static {
+    register<ThreadEvent>({
+      tag: "ThreadEvent",
+      type: ThreadEvent,
+      blank: () => new ThreadEvent(),
+      record: (event) => event.#list.record,
+      fill: (event, record: WaitRecord) => {
+        event.#list = new WaitList(record, false);
+      },
+    });
+  }
+
+  /**
+   * Tells whether the event is set.
+   *
+   * @returns `true` if so.
+   *
+   * @example Usage
+   * ```ts
+   * import { ThreadEvent } from "@socketserver/socketserver";
+   * import { assertFalse } from "@std/assert";
+   *
+   * assertFalse(new ThreadEvent().isSet());
+   * ```
+   */
+  isSet(): boolean {
+    return (this.#state & 1) === 1;
+  }
+
+  /**
+   * Sets the event, and wakes everybody who waits for it.
+   *
+   * @example Usage
+   * ```ts
+   * import { ThreadEvent } from "@socketserver/socketserver";
+   * import { assert } from "@std/assert";
+   *
+   * const event = new ThreadEvent();
+   * event.set();
+   * assert(event.isSet());
+   * ```
+   */
+  set(): void {
+    this.#change(0);
+    this.#list.wake(Infinity);
+  }
+
+  /**
+   * Clears the event.
+   *
+   * @example Usage
+   * ```ts
+   * import { ThreadEvent } from "@socketserver/socketserver";
+   * import { assertFalse } from "@std/assert";
+   *
+   * const event = new ThreadEvent();
+   * event.set();
+   * event.clear();
+   * assertFalse(event.isSet());
+   * ```
+   */
+  clear(): void {
+    this.#change(1);
+  }
+
+  /**
+   * Waits until the event is set.
+   *
+   * @param options How long to wait.
+   * @returns `true`, or `false` if the time was over first.
+   * @throws {RangeError} If `timeout` is negative.
+   *
+   * @example Usage
+   * ```ts
+   * import { ThreadEvent } from "@socketserver/socketserver";
+   * import { assertFalse } from "@std/assert";
+   *
+   * assertFalse(await new ThreadEvent().wait({ timeout: 10 }));
+   * ```
+   */
+  async wait(options?: WaitOptions): Promise<boolean> {
+    const limit = limitOf("wait for the event", options);
+    return await this.#list.until(this.#hasBeenSet(), limit);
+  }
+
+  /**
+   * Waits until the event is set, and blocks the thread.
+   *
+   * @param options How long to wait.
+   * @returns `true`, or `false` if the time was over first.
+   * @throws {RangeError} If `timeout` is negative.
+   *
+   * @example Usage
+   * ```ts
+   * import { ThreadEvent } from "@socketserver/socketserver";
+   * import { assertFalse } from "@std/assert";
+   *
+   * assertFalse(new ThreadEvent().waitSync({ timeout: 10 }));
+   * ```
+   */
+  waitSync(options?: WaitSyncOptions): boolean {
+    const { deadline } = limitOf("wait for the event", options);
+    return this.#list.untilSync(this.#hasBeenSet(), deadline);
+  }
+
+  get #state(): number {
+    return Atomics.load(this.#list.words, STATE);
+  }
+
+  #change(from: 0 | 1): void {
+    const state = this.#state;
+    if ((state & 1) !== from) return;
+    // If another thread was faster, it did the same.
+    Atomics.compareExchange(this.#list.words, STATE, state, state + 1 | 0);
+  }
+
+  #hasBeenSet(): () => boolean {
+    const before = this.#state;
+    if ((before & 1) === 1) return () => true;
+    return () => this.#state !== before;
+  }
+}

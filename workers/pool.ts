@@ -1,8 +1,0 @@
-export { Pool } from "./_pool.ts";
-export type {
-  PoolMapOptions,
-  PoolOptions,
-  PoolShutdownOptions,
-  PoolStats,
-  TimeSummary,
-} from "./_pool_options.ts";

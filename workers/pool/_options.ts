@@ -1,0 +1,251 @@
+/**
+ * The options of pools, and the checks of what is given.
+ *
+ * @module
+ */
+import { checkModule, checkName } from "../threads/_options.ts";
+import { poolClassName } from "./_protocol.ts";
+import type { RunnerKind } from "../runner/runner.ts";
+import { assertInteger, assertPositiveInteger, quote } from "../_validate.ts";
+
+/** Options of a {@linkcode ThreadPool} or {@linkcode ProcessPool}. */
+export interface PoolOptions {
+  /**
+   * The module that exports the functions to run, nearly always
+   * `import.meta.url`.
+   */
+  module: string | URL;
+  /**
+   * How many workers there are at most. They are started when there is work
+   * that no other has time for.
+   *
+   * @default {navigator.hardwareConcurrency}
+   */
+  workers?: number;
+  /**
+   * How many tasks may wait for a worker; what is submitted beyond that is
+   * rejected with a {@linkcode PoolFullError}.
+   *
+   * @default {Infinity}
+   */
+  maxQueue?: number;
+  /**
+   * How often a task is run again whose worker died. A task may then run more
+   * than once, from its beginning.
+   *
+   * @default {0}
+   */
+  retries?: number;
+  /**
+   * What the functions may do. In a thread, anything but `"inherit"` needs
+   * `--unstable-worker-options`.
+   *
+   * @default {"inherit"}
+   */
+  permissions?: Deno.PermissionOptions;
+  /** The name, `"ThreadPool-N"` or `"ProcessPool-N"` if left out. */
+  name?: string;
+}
+
+/** Options of a pool's `map()`. */
+export interface PoolMapOptions {
+  /**
+   * How many items make a task. Tiny functions are the faster for larger
+   * chunks; the items of a chunk are worked on one after the other.
+   *
+   * @default {1}
+   */
+  chunkSize?: number;
+  /**
+   * How many tasks may be under way, those included whose results have not
+   * been taken yet: no more items are read ahead.
+   *
+   * @default {8 * workers}
+   */
+  concurrency?: number;
+  /**
+   * Ends it early: no more is read, what waits for a worker is cancelled, and
+   * the reason is thrown once what runs has ended. A function that runs in a
+   * thread can't be stopped.
+   */
+  signal?: AbortSignal;
+  /**
+   * Whether `signal`, an error and leaving a loop early also end the
+   * processes that run it, which are replaced. Not for threads.
+   *
+   * @default {false}
+   */
+  kill?: boolean;
+}
+
+/** Options of a pool's `shutdown()`. */
+export interface PoolShutdownOptions {
+  /**
+   * Whether the promise waits for the tasks and workers to end, which they do
+   * anyway.
+   *
+   * @default {true}
+   */
+  wait?: boolean;
+  /**
+   * Whether the tasks that have not begun are rejected, with a
+   * {@linkcode PoolClosedError}, instead of being done first.
+   *
+   * @default {false}
+   */
+  cancel?: boolean;
+}
+
+/** Times in milliseconds; percentiles are right within a tenth. */
+export interface TimeSummary {
+  /** The mean. */
+  mean: number;
+  /** The shortest. */
+  min: number;
+  /** The longest. */
+  max: number;
+  /** Half of them were no longer than this. */
+  p50: number;
+  /** 99 of 100 were no longer than this. */
+  p99: number;
+}
+
+/** How a pool is doing. */
+export interface PoolStats {
+  /** How many workers there are, those included that are starting. */
+  workers: number;
+  /** How many of them have nothing to do. */
+  idle: number;
+  /** How many tasks wait for a worker. */
+  queued: number;
+  /** How many tasks a worker has: it runs one, and tiny ones wait there. */
+  running: number;
+  /** How many tasks gave a result. */
+  completed: number;
+  /** How many tasks threw, were lost, or could not be run. */
+  failed: number;
+  /** How many tasks were cancelled. */
+  cancelled: number;
+  /** How many workers were started in place of one that died. */
+  restarts: number;
+  /** How long tasks ran. */
+  runTime: TimeSummary;
+  /** How long tasks took from `submit()` to the result, but for running. */
+  waitTime: TimeSummary;
+  /**
+   * How much of the time that the workers had so far they ran tasks, from 0
+   * to 1.
+   */
+  utilization: number;
+  /** As the pool's `needsDrain`. */
+  needsDrain: boolean;
+}
+
+/** Options that have been checked. */
+export interface PoolSettings {
+  /** The kind of workers. */
+  kind: RunnerKind;
+  /** A URL. */
+  module: string;
+  /** As in {@linkcode PoolOptions}. */
+  workers: number;
+  /** As in {@linkcode PoolOptions}. */
+  maxQueue: number;
+  /** As in {@linkcode PoolOptions}. */
+  retries: number;
+  /** As in {@linkcode PoolOptions}. */
+  permissions: Deno.PermissionOptions;
+  /** As in {@linkcode PoolOptions}. */
+  name: string;
+}
+
+const numbers = { thread: 0, process: 0 };
+
+function checkObject(options: unknown, what: string): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(
+      `Cannot use ${quote(options)} as the options of ${what}: expected an ` +
+        "object",
+    );
+  }
+}
+
+/** Checks a pool's options. */
+export function checkPoolOptions(
+  kind: RunnerKind,
+  options: PoolOptions,
+): PoolSettings {
+  const className = poolClassName(kind);
+  checkObject(options, `a ${className}`);
+  const {
+    workers = navigator.hardwareConcurrency,
+    maxQueue = Infinity,
+    retries = 0,
+    permissions = "inherit",
+  } = options;
+  assertPositiveInteger("workers", workers);
+  if (maxQueue !== Infinity) assertPositiveInteger("maxQueue", maxQueue);
+  assertInteger("retries", retries, 0);
+  const module = checkModule(options.module, "the tasks of a pool", kind);
+  const name = options.name === undefined
+    ? `${className}-${++numbers[kind]}`
+    : checkName(options.name);
+  return { kind, module, workers, maxQueue, retries, permissions, name };
+}
+
+/** Options of a `map()` that have been checked. */
+export interface MapSettings {
+  /** As in {@linkcode PoolMapOptions}. */
+  chunkSize: number;
+  /** As in {@linkcode PoolMapOptions}. */
+  concurrency: number;
+  /** As in {@linkcode PoolMapOptions}. */
+  signal: AbortSignal | null;
+  /** As in {@linkcode PoolMapOptions}. */
+  kill: boolean;
+}
+
+/** Checks the options of a `map()`, and fills in what was left out. */
+export function checkMapOptions(
+  { kind, workers }: PoolSettings,
+  options: PoolMapOptions,
+): MapSettings {
+  checkObject(options, "map()");
+  const { chunkSize = 1, concurrency = 8 * workers, kill = false } = options;
+  const { signal = null } = options;
+  assertPositiveInteger("chunkSize", chunkSize);
+  assertPositiveInteger("concurrency", concurrency);
+  if (signal !== null && !(signal instanceof AbortSignal)) {
+    throw new TypeError(
+      `Cannot use ${quote(signal)} as "signal": expected an AbortSignal`,
+    );
+  }
+  if (typeof kill !== "boolean") {
+    throw new TypeError(
+      `Cannot use ${quote(kill)} as "kill": expected a boolean`,
+    );
+  }
+  if (kill && kind === "thread") {
+    throw new TypeError(
+      'Cannot use "kill" with a ThreadPool: a function that runs in a thread ' +
+        "can't be stopped; use a ProcessPool",
+    );
+  }
+  return { chunkSize, concurrency, signal, kill };
+}
+
+/** Checks what a `map()` is to go over. */
+export function checkItems(items: unknown): void {
+  const iterable = items as Partial<
+    & AsyncIterable<unknown>
+    & Iterable<unknown>
+  >;
+  if (
+    items !== null && items !== undefined &&
+    (typeof iterable[Symbol.asyncIterator] === "function" ||
+      typeof iterable[Symbol.iterator] === "function")
+  ) return;
+  throw new TypeError(
+    `Cannot map over ${quote(items)}: expected an Iterable or AsyncIterable`,
+  );
+}

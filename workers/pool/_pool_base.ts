@@ -1,0 +1,173 @@
+import { targetName } from "../threads/_options.ts";
+import { MapRun } from "./_map_run.ts";
+import { PoolCore } from "./_scheduler.ts";
+import {
+  checkItems,
+  checkMapOptions,
+  checkPoolOptions,
+  type PoolMapOptions,
+  type PoolOptions,
+  type PoolShutdownOptions,
+  type PoolStats,
+} from "./_options.ts";
+import { PoolMap } from "./pool_map.ts";
+import type { RunnerKind } from "../runner/runner.ts";
+
+/**
+ * What a {@linkcode ThreadPool} and a {@linkcode ProcessPool} have in common:
+ * workers that run the functions of a module.
+ */
+export abstract class Pool implements AsyncDisposable {
+  #core: PoolCore;
+
+  /**
+   * Constructs a pool, which starts no worker yet.
+   *
+   * @param kind The kind of workers.
+   * @param options What they run, and how.
+   */
+  constructor(kind: RunnerKind, options: PoolOptions) {
+    this.#core = new PoolCore(checkPoolOptions(kind, options));
+  }
+
+  /** The name. */
+  get name(): string {
+    return this.#core.settings.name;
+  }
+
+  /**
+   * Whether so many tasks wait that no more should be submitted for now: from
+   * 32 for each worker on, or `maxQueue`, until there are half as many.
+   */
+  get needsDrain(): boolean {
+    return this.#core.needsDrain;
+  }
+
+  /**
+   * Waits until more tasks may be submitted.
+   *
+   * @returns A promise that settles when `needsDrain` is false.
+   */
+  drained(): Promise<void> {
+    return this.#core.drained();
+  }
+
+  /**
+   * Runs a function in a worker.
+   *
+   * A worker runs one function at a time, an asynchronous one to its end.
+   * Arguments are copied when a worker takes the task: don't change them
+   * meanwhile.
+   *
+   * @param target The function, which `module` must export under its name.
+   * @param args Its arguments.
+   * @returns What it returns. Rejects with a {@linkcode RemoteError} for what
+   * it throws, a {@linkcode RunnerExitError} if its worker died, a
+   * {@linkcode HandlerImportError} if it can't be imported, a `TypeError` for
+   * an argument that can't be cloned, a {@linkcode PoolFullError} and a
+   * {@linkcode PoolClosedError}.
+   */
+  submit<A extends unknown[], R>(
+    target: (...args: A) => R,
+    ...args: A
+  ): Promise<Awaited<R>>;
+  /**
+   * Runs a function in a worker.
+   *
+   * @typeParam T What it returns.
+   * @param target The name of the export.
+   * @param args Its arguments.
+   * @returns What it returns.
+   */
+  submit<T = unknown>(target: string, ...args: unknown[]): Promise<T>;
+  submit(
+    target: string | ((...args: never[]) => unknown),
+    ...args: unknown[]
+  ): Promise<unknown> {
+    try {
+      return this.#core.submit(targetName(target), args);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Runs a function once for each item.
+   *
+   * @param target The function, which `module` must export under its name.
+   * @param items The items; they are read as results are taken.
+   * @param options How many at once, and when to end early.
+   * @returns The results, in the order of the items, as an array to `await` or
+   * one by one.
+   * @throws {TypeError} If an argument has the wrong shape.
+   * @throws {RangeError} If a number is not positive.
+   */
+  map<I, R>(
+    target: (item: I) => R,
+    items: Iterable<I> | AsyncIterable<I>,
+    options?: PoolMapOptions,
+  ): PoolMap<Awaited<R>>;
+  /**
+   * Runs a function once for each item.
+   *
+   * @typeParam T What it returns.
+   * @param target The name of the export.
+   * @param items The items; they are read as results are taken.
+   * @param options How many at once, and when to end early.
+   * @returns The results.
+   */
+  map<T = unknown>(
+    target: string,
+    items: Iterable<unknown> | AsyncIterable<unknown>,
+    options?: PoolMapOptions,
+  ): PoolMap<T>;
+  map(
+    target: string | ((item: never) => unknown),
+    items: Iterable<unknown> | AsyncIterable<unknown>,
+    options: PoolMapOptions = {},
+  ): PoolMap<unknown> {
+    const name = targetName(target);
+    checkItems(items);
+    const settings = checkMapOptions(this.#core.settings, options);
+    return new PoolMap(() =>
+      new MapRun(this.#core, name, items, settings).results()
+    );
+  }
+
+  /**
+   * Takes no more tasks, and ends the workers when those there are are done.
+   *
+   * @param options Whether to wait, and whether to do what has not begun.
+   * @returns A promise that settles when nothing of the workers is left.
+   */
+  shutdown(options: PoolShutdownOptions = {}): Promise<void> {
+    const { wait = true, cancel = false } = options;
+    const ended = this.#core.close(cancel);
+    return wait ? ended : Promise.resolve();
+  }
+
+  /**
+   * Ends the workers at once; what was not done is rejected with a
+   * {@linkcode PoolClosedError}. A thread in an endless loop can't be stopped,
+   * and is given up after half a second.
+   *
+   * @returns A promise that settles when nothing of the workers is left.
+   */
+  terminate(): Promise<void> {
+    return this.#core.terminate();
+  }
+
+  /**
+   * Tells how the pool is doing.
+   *
+   * @returns Counts and times since it was constructed.
+   */
+  stats(): PoolStats {
+    return this.#core.stats();
+  }
+
+  /** As `terminate()`, which is what Python's `with Pool()` does. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#core.terminate();
+  }
+}

@@ -1,0 +1,8 @@
+export { Pool } from "./_pool_base.ts";
+export type {
+  PoolMapOptions,
+  PoolOptions,
+  PoolShutdownOptions,
+  PoolStats,
+  TimeSummary,
+} from "./_options.ts";

@@ -1,0 +1,61 @@
+import { Pool } from "./_pool_base.ts";
+import type { PoolOptions } from "./_options.ts";
+
+/** Options of a {@linkcode ProcessPool}. */
+export type ProcessPoolOptions = PoolOptions;
+
+/**
+ * Processes that run the functions of a module: Python's
+ * `ProcessPoolExecutor`, which goes on when a process dies.
+ *
+ * Processes are started when there is work for them, and replaced when they
+ * die; the task is then rejected, or run again if `retries` allows. A pool
+ * keeps the program alive while it has tasks; one that has had nothing to do
+ * for a tenth of a second does not.
+ *
+ * Functions that so far took a quarter of a millisecond or less are given to a
+ * process ahead, many at once: they are lost with it, too, and wait for a call
+ * among them that takes long against all expectation.
+ *
+ * Nothing is shared: locks and `SharedArrayBuffer`s are refused.
+ *
+ * @example A crash that costs one result
+ * ```ts ignore
+ * import { ProcessPool, RunnerExitError } from "@socketserver/socketserver";
+ * import { assertRejects } from "@std/assert";
+ *
+ * export function crash(): void {
+ *   Deno.exit(1);
+ * }
+ *
+ * if (import.meta.main) {
+ *   await using pool = new ProcessPool({ module: import.meta.url });
+ *   await assertRejects(() => pool.submit(crash), RunnerExitError);
+ * }
+ * ```
+ *
+ * @example By name
+ * ```ts
+ * import { ProcessPool } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using pool = new ProcessPool({
+ *   module: "data:text/javascript,export function add(a, b) { return a + b; }",
+ *   workers: 1,
+ * });
+ * assertEquals(await pool.submit<number>("add", 1, 2), 3);
+ * ```
+ */
+export class ProcessPool extends Pool {
+  /**
+   * Constructs a pool, which starts no process yet.
+   *
+   * @param options What the processes run, and how.
+   * @throws {TypeError} If an option has the wrong shape.
+   * @throws {RangeError} If a number is out of range.
+   * @throws {HandlerImportError} If no module was given.
+   */
+  constructor(options: ProcessPoolOptions) {
+    super("process", options);
+  }
+}

@@ -1,0 +1,16 @@
+/**
+ * Registers every class that threads can share. A thread imports this before
+ * it unpacks what it receives.
+ *
+ * @module
+ */
+import "../locks/barrier.ts";
+import "../locks/bounded_semaphore.ts";
+import "../locks/condition.ts";
+import "../locks/lock.ts";
+import "../locks/rlock.ts";
+import "../locks/semaphore.ts";
+import "./shared_queue.ts";
+import "../locks/thread_event.ts";
+
+export { pack, refuseShared, unpack } from "../codec/share.ts";

@@ -1,0 +1,92 @@
+/**
+ * What the entry modules of threads and of processes share.
+ *
+ * @module
+ */
+import { HandlerImportError } from "../errors.ts";
+import type { RunnerMain, RunnerPort } from "./runner.ts";
+import { type ExitRecord, toExitRecord } from "./error_record.ts";
+
+/** A module and the literal `import()` of it. */
+export type ModuleLoader = [
+  url: string,
+  load: () => Promise<Record<string, unknown>>,
+];
+
+/** What {@linkcode runMain} needs. */
+export interface EntryOptions {
+  /** The user's modules. */
+  modules: ModuleLoader[];
+  /** The module of this package that exports `main`. */
+  main: ModuleLoader;
+  /** The runner's end of the channel. */
+  port: RunnerPort;
+  /** What was given for `main`. */
+  data: unknown;
+  /** Called when `main` has been called. */
+  ready: () => void;
+  /** Ends the runner. */
+  end: (exit: ExitRecord) => void;
+}
+
+async function load([url, importIt]: ModuleLoader): Promise<
+  Record<string, unknown>
+> {
+  try {
+    return await importIt();
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new HandlerImportError(`Cannot import "${url}": ${why}`, url, {
+      cause: error,
+    });
+  }
+}
+
+/**
+ * Imports everything and calls `main`.
+ *
+ * @param options What to import, and whom to tell.
+ */
+export async function runMain(options: EntryOptions): Promise<void> {
+  const { port, data, ready, end } = options;
+  try {
+    const modules: Record<string, unknown>[] = [];
+    for (const loader of options.modules) modules.push(await load(loader));
+    const { main } = await load(options.main) as { main: RunnerMain };
+    const done = main(port, modules, data);
+    ready();
+    await done;
+  } catch (error) {
+    end(toExitRecord(error));
+  }
+}
+
+/**
+ * Ends the runner for what nobody caught, as Deno would, but with the error
+ * told to the parent instead of printed here.
+ *
+ * @param end Ends the runner.
+ */
+export function watchUncaught(end: (exit: ExitRecord) => void): void {
+  function watch(event: Event, thrown: unknown): void {
+    event.preventDefault();
+    let handled = false;
+    // The user's own handler may yet claim the error, after this one.
+    Object.defineProperty(event, "preventDefault", {
+      value: () => {
+        handled = true;
+      },
+    });
+    queueMicrotask(() => {
+      if (!handled) end(toExitRecord(thrown));
+    });
+  }
+  globalThis.addEventListener(
+    "error",
+    (event) => watch(event, event.error ?? new Error(event.message)),
+  );
+  globalThis.addEventListener(
+    "unhandledrejection",
+    (event) => watch(event, event.reason),
+  );
+}

@@ -1,0 +1,90 @@
+import {
+  HandlerImportError,
+  type RunnerExit,
+  RunnerExitError,
+} from "../errors.ts";
+import type { RunnerKind } from "./runner.ts";
+
+/**
+ * Says in words how a runner ended.
+ *
+ * @param exit How it ended.
+ * @returns The words, to stand after "the thread" or "the process".
+ */
+export function describeExit(exit: RunnerExit): string {
+  switch (exit.reason) {
+    case "returned":
+      return "had ended";
+    case "terminated":
+      return "was terminated";
+    case "exit":
+      return exit.code < 0
+        ? `was killed by signal ${-exit.code}`
+        : `exited with code ${exit.code}`;
+    case "import":
+    case "error":
+      return `ended by an error: ${exit.error?.message ?? "unknown"}`;
+  }
+}
+
+/** The two moments of a runner that others wait for. */
+export class Lifecycle {
+  /** Settles when `main` has been called. */
+  readonly ready: Promise<void>;
+  /** Settles when nothing of the runner is left. */
+  readonly exited: Promise<RunnerExit>;
+  #kind: RunnerKind;
+  #setReady: () => void;
+  #setUnready: (error: Error) => void;
+  #setExited: (exit: RunnerExit) => void;
+  #ended = false;
+
+  /**
+   * Constructs the moments of one runner.
+   *
+   * @param kind What the errors call it.
+   */
+  constructor(kind: RunnerKind) {
+    this.#kind = kind;
+    const ready = Promise.withResolvers<void>();
+    const exited = Promise.withResolvers<RunnerExit>();
+    // Who does not look at `ready` learns the same from `exited`.
+    ready.promise.catch(() => {});
+    this.ready = ready.promise;
+    this.exited = exited.promise;
+    this.#setReady = ready.resolve;
+    this.#setUnready = ready.reject;
+    this.#setExited = exited.resolve;
+  }
+
+  /** Whether the runner has ended. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Tells that `main` has been called. */
+  becomeReady(): void {
+    this.#setReady();
+  }
+
+  /**
+   * Tells that the runner has ended.
+   *
+   * @param exit How.
+   */
+  end(exit: RunnerExit): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#setUnready(
+      exit.error instanceof HandlerImportError
+        ? exit.error
+        : new RunnerExitError(
+          `Cannot use the ${this.#kind}: it ${
+            describeExit(exit)
+          } before it was ready`,
+          exit,
+        ),
+    );
+    this.#setExited(exit);
+  }
+}

@@ -1,0 +1,201 @@
+import { Channel, type ChannelConn } from "./channel.ts";
+import type { ChildStart } from "./child_entry.ts";
+import {
+  type ChildLink,
+  expectChild,
+  type ExpectedChild,
+  LINK_VARIABLE,
+} from "./rendezvous.ts";
+import { entrySource } from "../entry_source.ts";
+import type { RunnerExit } from "../../errors.ts";
+import { Inbox } from "../inbox.ts";
+import { Lifecycle } from "../lifecycle.ts";
+import { childPermissions } from "./permissions.ts";
+import { project } from "./launch_flags.ts";
+import { forgetChild, watchChild } from "./orphan_guard.ts";
+import { type ExitRecord, fromExitRecord } from "../error_record.ts";
+import {
+  type MessageHandler,
+  nextRunnerId,
+  type Runner,
+  type RunnerOptions,
+} from "../runner.ts";
+
+const ENTRY_URL = new URL("./child_entry.ts", import.meta.url).href;
+/** How long a child may live on without its channel, or the reverse. */
+const LINGER = 2_000;
+
+function spawn(options: RunnerOptions, expected: ExpectedChild) {
+  const { permissions = "inherit", ignoreInterrupt = true } = options;
+  const { flags, revoke } = childPermissions(permissions, expected.needs);
+  const link: ChildLink = {
+    connect: expected.connect,
+    secret: expected.secret,
+    revoke,
+    ignoreInterrupt,
+  };
+  const source = entrySource(ENTRY_URL, options);
+  return new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--no-prompt",
+      "--quiet",
+      ...project().flags,
+      ...flags,
+      `data:application/javascript,${encodeURIComponent(source)}`,
+    ],
+    env: { [LINK_VARIABLE]: JSON.stringify(link) },
+    stdin: "inherit",
+    stdout: "inherit",
+    stderr: "inherit",
+  }).spawn();
+}
+
+/** A runner in a child process. */
+export class ChildRunner implements Runner {
+  readonly kind = "process";
+  readonly id: number = nextRunnerId();
+  #lifecycle = new Lifecycle("process");
+  #inbox = new Inbox();
+  #channel: Channel;
+  #child: Deno.ChildProcess;
+  #exit: RunnerExit | null = null;
+  #terminated = false;
+  #lingerTimer: ReturnType<typeof setTimeout> | undefined;
+
+  /**
+   * Starts a child process.
+   *
+   * @param options What runs there.
+   */
+  constructor(options: RunnerOptions) {
+    if (Deno.build.standalone) {
+      throw new Deno.errors.NotSupported(
+        "Cannot start a process: a compiled program has no Deno to run it " +
+          "with; use threads",
+      );
+    }
+    const start: ChildStart = { data: options.data, project: project() };
+    this.#channel = new Channel({
+      message: (message) => this.#inbox.deliver(message),
+      control: (message) => this.#control(message as unknown[]),
+      end: () => this.#linger(),
+    });
+    this.#channel.control(start);
+    const expected = expectChild();
+    try {
+      this.#child = spawn(options, expected);
+    } catch (error) {
+      expected.cancel();
+      throw error;
+    }
+    watchChild(this.#child.pid);
+    this.#follow(expected);
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  get ready(): Promise<void> {
+    return this.#lifecycle.ready;
+  }
+
+  get exited(): Promise<RunnerExit> {
+    return this.#lifecycle.exited;
+  }
+
+  get backlog(): number {
+    return this.#channel.backlog;
+  }
+
+  get onmessage(): MessageHandler | null {
+    return this.#inbox.handler;
+  }
+
+  set onmessage(handler: MessageHandler | null) {
+    this.#inbox.handler = handler;
+  }
+
+  post(message: unknown): void {
+    this.#channel.post(message);
+  }
+
+  flushed(): Promise<void> {
+    return this.#channel.flushed();
+  }
+
+  terminate(): void {
+    this.#signal("SIGTERM");
+  }
+
+  kill(): void {
+    this.#signal("SIGKILL");
+  }
+
+  ref(): void {
+    this.#refer("ref");
+  }
+
+  unref(): boolean {
+    this.#refer("unref");
+    return true;
+  }
+
+  #refer(method: "ref" | "unref"): void {
+    if (this.#lifecycle.ended) return;
+    try {
+      this.#child[method]();
+      this.#channel[method]();
+    } catch (error) {
+      // It has ended, and its status is on the way
+      if (!(error instanceof Deno.errors.BadResource)) throw error;
+    }
+  }
+
+  #signal(signal: Deno.Signal): void {
+    if (this.#lifecycle.ended) return;
+    try {
+      this.#child.kill(signal);
+      this.#terminated = true;
+    } catch {
+      // It has ended, and its status is on the way.
+    }
+  }
+
+  #control([what, record]: unknown[]): void {
+    if (what === "ready") this.#lifecycle.becomeReady();
+    else this.#exit = fromExitRecord(record as ExitRecord);
+  }
+
+  async #follow(expected: ExpectedChild): Promise<void> {
+    const read = this.#read(expected.conn);
+    const status = await this.#child.status;
+    clearTimeout(this.#lingerTimer);
+    expected.cancel();
+    // What it sent is still to be read, unless a child of its own holds it.
+    this.#lingerTimer = setTimeout(() => this.#channel.close(), LINGER);
+    await read;
+    clearTimeout(this.#lingerTimer);
+    await forgetChild(this.#child.pid);
+    this.#lifecycle.end(this.#exitOf(status));
+  }
+
+  async #read(connecting: Promise<ChannelConn | null>): Promise<void> {
+    const conn = await connecting;
+    if (conn !== null) await this.#channel.run(conn);
+    this.#channel.close();
+  }
+
+  /** The channel has ended: the child must, too. */
+  #linger(): void {
+    clearTimeout(this.#lingerTimer);
+    this.#lingerTimer = setTimeout(() => this.kill(), LINGER);
+  }
+
+  #exitOf(status: Deno.CommandStatus): RunnerExit {
+    const code = status.signal === null ? status.code : 128 - status.code;
+    if (this.#exit !== null) return { ...this.#exit, code };
+    return { code, reason: this.#terminated ? "terminated" : "exit" };
+  }
+}

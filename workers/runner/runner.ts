@@ -1,0 +1,117 @@
+/**
+ * What a thread and a process have in common for everything that stands on
+ * them: one interface over a `Worker` and a child process.
+ *
+ * @module
+ */
+import type { RunnerExit } from "../errors.ts";
+
+/** The kinds of runner. */
+export type RunnerKind = "thread" | "process";
+
+/** What is called with each message that arrives. */
+export type MessageHandler = (message: unknown) => void;
+
+/** Options of {@linkcode startRunner}. */
+export interface RunnerOptions {
+  /** The URL of the module of this package whose `main` runs there. */
+  main: string;
+  /** The URLs of the user's modules, imported before `main` is called. */
+  modules?: string[];
+  /** A cloneable value for `main`. */
+  data?: unknown;
+  /**
+   * What of `data` moves instead of being copied. A process has no part in
+   * the parent's memory: there everything is copied.
+   */
+  transfer?: Transferable[];
+  /** The name that a thread's tools show. */
+  name?: string;
+  /**
+   * What the code there may do.
+   *
+   * @default {"inherit"}
+   */
+  permissions?: Deno.PermissionOptions;
+  /**
+   * Whether a process lives through the interrupt that a terminal sends to
+   * everything in its foreground, and ends with its parent instead.
+   *
+   * @default {true}
+   */
+  ignoreInterrupt?: boolean;
+}
+
+/** A thread or process that runs a module of this package. */
+export interface Runner {
+  /** Which of the two it is. */
+  readonly kind: RunnerKind;
+  /** A number of its own among all runners of this program's process. */
+  readonly id: number;
+  /** The process id of a process. */
+  readonly pid?: number;
+  /**
+   * Settles when the modules are imported and `main` has been called; rejects
+   * with a `HandlerImportError` or a `RunnerExitError` otherwise.
+   */
+  readonly ready: Promise<void>;
+  /** How it ended, once nothing of it is left. Never rejects. */
+  readonly exited: Promise<RunnerExit>;
+  /** How many bytes wait to be sent; always 0 for a thread. */
+  readonly backlog: number;
+  /** Called with each message; what came before it was set waits for it. */
+  onmessage: MessageHandler | null;
+  /**
+   * Sends a message, in order; does nothing once the runner has ended. Throws
+   * a `DataCloneError` for what can't be cloned.
+   */
+  post(message: unknown, transfer?: Transferable[]): void;
+  /** Settles when everything posted has been handed to the system. */
+  flushed(): Promise<void>;
+  /** Ends it: a thread at once, a process by SIGTERM. */
+  terminate(): void;
+  /** Ends it: a thread as `terminate()` does, a process by SIGKILL. */
+  kill(): void;
+  /** Makes it keep this program alive, as it does from the start. */
+  ref(): void;
+  /**
+   * Lets this program end while it runs.
+   *
+   * @returns Whether that can be had here.
+   */
+  unref(): boolean;
+}
+
+/** The runner's own end, given to `main`. */
+export interface RunnerPort {
+  /** The kind of runner that this is. */
+  readonly kind: RunnerKind;
+  /** How many bytes wait to be sent; always 0 in a thread. */
+  readonly backlog: number;
+  /** Called with each message; what came before it was set waits for it. */
+  onmessage: MessageHandler | null;
+  /** Sends a message to the owner, in order. */
+  post(message: unknown, transfer?: Transferable[]): void;
+  /** Settles when everything posted has been handed to the system. */
+  flushed(): Promise<void>;
+  /** Ends the runner as having returned, after what was posted is sent. */
+  close(): void;
+}
+
+/** What a module named in {@linkcode RunnerOptions.main} exports. */
+export type RunnerMain = (
+  port: RunnerPort,
+  modules: Record<string, unknown>[],
+  data: unknown,
+) => Promise<void> | void;
+
+let lastId = 0;
+
+/**
+ * Numbers the runners.
+ *
+ * @returns The next number.
+ */
+export function nextRunnerId(): number {
+  return ++lastId;
+}

@@ -1,0 +1,16 @@
+import { ChildRunner } from "./process/child_runner.ts";
+import type { Runner, RunnerKind, RunnerOptions } from "./runner.ts";
+import { WorkerRunner } from "./thread/worker_runner.ts";
+
+/**
+ * Starts a runner: the one place that knows the two kinds.
+ *
+ * @param kind Which kind.
+ * @param options What runs there.
+ * @returns The runner, which is starting.
+ */
+export function startRunner(kind: RunnerKind, options: RunnerOptions): Runner {
+  return kind === "thread"
+    ? new WorkerRunner(options)
+    : new ChildRunner(options);
+}

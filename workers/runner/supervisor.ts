@@ -1,0 +1,162 @@
+/**
+ * Keeps a number of runners running.
+ *
+ * @module
+ */
+
+import { HandlerImportError, type RunnerExit } from "../errors.ts";
+import type { Runner } from "./runner.ts";
+
+const MIN_BACKOFF_MS = 100;
+const MAX_BACKOFF_MS = 10_000;
+/** So many in a row that never became ready, and there is no point in more. */
+const MAX_FAILURES = 5;
+
+/** What a supervisor looks after: a runner and what its owner has of it. */
+export interface Member {
+  readonly runner: Runner;
+  /** Settles when it can work; rejects if it never will. */
+  readonly ready: Promise<void>;
+}
+
+/** What a supervisor needs of its owner. */
+export interface SupervisorHost<M extends Member> {
+  /** Starts a member. */
+  start(): M;
+  /** A member has ended, whether that was meant or not. */
+  ended(member: M, exit: RunnerExit, meant: boolean): void;
+  /** Members end before they are ready, again and again. */
+  gaveUp(cause: Error): void;
+}
+
+interface Waiter {
+  /** How many have to be ready. */
+  wanted: number;
+  resolve: () => void;
+  reject: (cause: Error) => void;
+}
+
+/**
+ * Keeps `target` members running: starts another for each that ends, at once
+ * or, after one that never became ready, after a pause that doubles.
+ */
+export class Supervisor<M extends Member> {
+  #host: SupervisorHost<M>;
+  #target = 0;
+  #members: Set<M> = new Set();
+  #ready: Set<M> = new Set();
+  #failures = 0;
+  #everReady = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #waiting: Waiter[] = [];
+  #stopped: Error | null = null;
+
+  constructor(host: SupervisorHost<M>) {
+    this.#host = host;
+  }
+
+  /** The members that can work. */
+  get ready(): ReadonlySet<M> {
+    return this.#ready;
+  }
+
+  /** Asks for so many members; settles when they are ready. */
+  keep(target: number): Promise<void> {
+    this.#target = target;
+    this.#stopped = null;
+    this.#fill();
+    return this.allReady();
+  }
+
+  /** Settles when as many members as wanted are ready. */
+  allReady(): Promise<void> {
+    if (this.#ready.size >= this.#target) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ wanted: this.#target, resolve, reject });
+    });
+  }
+
+  /** Settles when a member is ready. */
+  async someReady(): Promise<void> {
+    while (this.#ready.size === 0) {
+      if (this.#stopped !== null) throw this.#stopped;
+      await new Promise<void>((resolve, reject) => {
+        this.#waiting.push({ wanted: 1, resolve, reject });
+      });
+    }
+  }
+
+  /** A member is meant to end: another takes its place, now if `replaced`. */
+  release(member: M, replaced = true): void {
+    this.#ready.delete(member);
+    if (this.#members.delete(member) && replaced) this.#fill();
+  }
+
+  /** Starts no more, and lets nobody wait; the members run on. */
+  stop(reason: Error): void {
+    this.#target = 0;
+    this.#stopped = reason;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (const { reject } of this.#waiting.splice(0)) reject(reason);
+  }
+
+  #fill(): void {
+    if (this.#timer !== undefined) return;
+    while (this.#members.size < this.#target) {
+      let member: M;
+      try {
+        member = this.#host.start();
+      } catch (error) {
+        return this.#failed(error as Error);
+      }
+      this.#members.add(member);
+      void this.#follow(member);
+    }
+  }
+
+  async #follow(member: M): Promise<void> {
+    let cause: Error | null = null;
+    try {
+      await member.ready;
+      this.#failures = 0;
+      this.#everReady = true;
+      if (this.#members.has(member)) this.#ready.add(member);
+      this.#tellWaiting();
+    } catch (error) {
+      cause = error as Error;
+    }
+    const exit = await member.runner.exited;
+    const meant = !this.#members.delete(member) || this.#target === 0;
+    this.#ready.delete(member);
+    this.#host.ended(member, exit, meant);
+    if (meant) return;
+    if (cause !== null) this.#failed(cause);
+    else this.#pause(MIN_BACKOFF_MS);
+  }
+
+  #tellWaiting(): void {
+    for (const waiter of this.#waiting.splice(0)) {
+      if (this.#ready.size >= waiter.wanted) waiter.resolve();
+      else this.#waiting.push(waiter);
+    }
+  }
+
+  #failed(cause: Error): void {
+    this.#failures++;
+    const hopeless = cause instanceof HandlerImportError && !this.#everReady;
+    if (hopeless || this.#failures >= MAX_FAILURES) {
+      this.stop(cause);
+      return this.#host.gaveUp(cause);
+    }
+    this.#pause(MIN_BACKOFF_MS * 2 ** (this.#failures - 1));
+  }
+
+  #pause(duration: number): void {
+    if (this.#target === 0) return;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#fill();
+    }, Math.min(duration, MAX_BACKOFF_MS));
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * The options of threads and processes, and the checks of what is given.
+ *
+ * @module
+ */
+import { HandlerImportError } from "../errors.ts";
+import type { RunnerKind } from "../runner/runner.ts";
+import { quote } from "../_validate.ts";
+
+/** The longest that a timer can wait. */
+export const MAX_TIMEOUT = 2 ** 31 - 1;
+
+const NAMED_TARGET_REGEXP = /^(?:async\s+)?function\s*\*?\s*target\b/;
+
+/** Options of a thread or process. */
+export interface ActivityOptions<T = unknown> {
+  /**
+   * What to run there: a function that `module` exports, or its export's name.
+   * Left out by classes that override `run()`.
+   */
+  target?: ((...args: never[]) => T | Promise<T>) | string;
+  /**
+   * The arguments of `target`, copied by structured clone.
+   *
+   * @default {[]}
+   */
+  args?: readonly unknown[];
+  /**
+   * The name, `"Thread-N (target)"` or `"Process-N (target)"` if left out.
+   */
+  name?: string;
+  /**
+   * Whether the program may end while this runs. Left out, it is that of the
+   * thread or process that starts it. Where a version of Deno has no way to let
+   * go of a `Worker`, the program waits for daemon threads, too.
+   */
+  daemon?: boolean;
+  /**
+   * The module that exports `target` or the class, nearly always
+   * `import.meta.url`. Left out, the class's `static module`.
+   */
+  module?: string | URL;
+  /**
+   * What the code may do. For a thread, anything but `"inherit"` needs
+   * `--unstable-worker-options`.
+   *
+   * @default {"inherit"}
+   */
+  permissions?: Deno.PermissionOptions;
+}
+
+/** Checks a name. */
+export function checkName(name: unknown): string {
+  if (typeof name === "string") return name;
+  throw new TypeError(`Cannot use ${quote(name)} as "name": expected a string`);
+}
+
+/** Checks whether something is to be a daemon. */
+export function checkDaemon(daemon: unknown): boolean {
+  if (typeof daemon === "boolean") return daemon;
+  throw new TypeError(
+    `Cannot use ${quote(daemon)} as "daemon": expected a boolean`,
+  );
+}
+
+/** Checks the arguments as far as that costs nothing, and copies the array. */
+export function checkArgs(args: unknown): readonly unknown[] {
+  if (!Array.isArray(args)) {
+    throw new TypeError(
+      `Cannot use ${quote(args)} as "args": expected an array`,
+    );
+  }
+  args.forEach((arg, index) => {
+    if (typeof arg === "function" || typeof arg === "symbol") {
+      throw new TypeError(
+        `Cannot pass argument ${index} of "args": a ${typeof arg} ` +
+          "cannot be cloned",
+      );
+    }
+  });
+  return [...args];
+}
+
+/** Checks a module, and gives its URL. */
+export function checkModule(
+  module: unknown,
+  what: string,
+  kind: RunnerKind,
+): string {
+  if (module === undefined) {
+    throw new HandlerImportError(
+      `Cannot run ${what} in a ${kind}: no module was given; add ` +
+        "`module: import.meta.url`, or `static readonly module = " +
+        "import.meta.url` to the class",
+      null,
+    );
+  }
+  if (typeof module !== "string" && !(module instanceof URL)) {
+    throw new TypeError(
+      `Cannot use ${quote(module)} as "module": expected a URL`,
+    );
+  }
+  if (!URL.canParse(module)) {
+    throw new TypeError(
+      `Cannot use "${module}" as "module": expected an absolute URL, such as ` +
+        "import.meta.url",
+    );
+  }
+  return new URL(module).href;
+}
+
+/** A function written as the option's value gets the option's name. */
+function isInline(target: { name: string }): boolean {
+  return target.name === "target" &&
+    !NAMED_TARGET_REGEXP.test(Function.prototype.toString.call(target));
+}
+
+/** Gives the name of the export that is the target. */
+export function targetName(target: unknown): string {
+  const name = typeof target === "function" ? target.name : target;
+  if (typeof name !== "string") {
+    throw new TypeError(
+      `Cannot use ${
+        quote(target)
+      } as "target": expected an exported function ` +
+        "or its name",
+    );
+  }
+  if (name === "" || (typeof target === "function" && isInline(target))) {
+    throw new TypeError(
+      'Cannot use an anonymous function as "target": it must be exported ' +
+        "from its module under its own name (one that is really named " +
+        '"target" can be given as that string)',
+    );
+  }
+  return name;
+}
+
+/** Throws unless it is a time-out or left out. */
+export function checkTimeout(timeout: unknown): void {
+  if (timeout === undefined) return;
+  if (typeof timeout !== "number" || Number.isNaN(timeout)) {
+    throw new TypeError(
+      `Cannot use ${quote(timeout)} as "timeout": expected milliseconds`,
+    );
+  }
+  if (timeout < 0) {
+    throw new RangeError(
+      `Cannot use ${timeout} as "timeout": expected 0 or more`,
+    );
+  }
+}

@@ -1,0 +1,92 @@
+import { type Activity, adopt } from "./_activity_base.ts";
+import { context, MAIN_IDENT } from "./_context.ts";
+import { Thread } from "./thread.ts";
+
+function adoptMain(): Thread {
+  return adopt(() => new Thread(), {
+    ident: MAIN_IDENT,
+    name: "MainThread",
+    daemon: false,
+    target: null,
+    args: [],
+  });
+}
+
+/**
+ * Gives the main thread of this process.
+ *
+ * In a thread, it is an object that has the main thread's name and number; it
+ * can't be joined from there.
+ *
+ * @returns The main thread.
+ *
+ * @example Usage
+ * ```ts
+ * import { mainThread } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(mainThread().name, "MainThread");
+ * ```
+ */
+export function mainThread(): Thread {
+  return (context.main ??= adoptMain()) as Thread;
+}
+
+/**
+ * Gives the thread that this code runs in.
+ *
+ * In a thread that was started, it is the object whose `run()` was called
+ * there: it has the name, number and arguments of the one that was started.
+ *
+ * @returns The current thread.
+ *
+ * @example Usage
+ * ```ts
+ * import { currentThread, mainThread } from "@socketserver/socketserver";
+ * import { assertStrictEquals } from "@std/assert";
+ *
+ * assertStrictEquals(currentThread(), mainThread());
+ * ```
+ */
+export function currentThread(): Thread {
+  return (context.isMain ? mainThread() : context.current) as Thread;
+}
+
+function isThread(activity: Activity): activity is Thread {
+  return activity.kind === "thread";
+}
+
+/**
+ * Lists the threads that are alive as far as this one knows: itself, and those
+ * that it started.
+ *
+ * @returns The threads, the current one first.
+ *
+ * @example Usage
+ * ```ts
+ * import { currentThread, enumerate } from "@socketserver/socketserver";
+ * import { assertStrictEquals } from "@std/assert";
+ *
+ * assertStrictEquals(enumerate()[0], currentThread());
+ * ```
+ */
+export function enumerate(): Thread[] {
+  return [currentThread(), ...[...context.started].filter(isThread)];
+}
+
+/**
+ * Counts the threads that {@linkcode enumerate} lists.
+ *
+ * @returns How many there are.
+ *
+ * @example Usage
+ * ```ts
+ * import { activeCount } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(activeCount(), 1);
+ * ```
+ */
+export function activeCount(): number {
+  return enumerate().length;
+}
