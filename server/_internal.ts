@@ -11,9 +11,9 @@ import type { DrainReport } from "./drain_report.ts";
 /** Called by the constructor before the address is bound. */
 export const prepare: unique symbol = Symbol("prepare");
 /** The replicas of a server that has some. */
-export const crew: unique symbol = Symbol("crew");
+export const replicas: unique symbol = Symbol("replicas");
 /** What a replica has of the server that it is a replica of. */
-export const home: unique symbol = Symbol("home");
+export const parentLink: unique symbol = Symbol("parentLink");
 /** Serves a request that another part of the server has accepted. */
 export const serveRelayed: unique symbol = Symbol("serveRelayed");
 /** Ends the serving with an error. */
@@ -43,7 +43,7 @@ export interface PortSharing {
 }
 
 /** The replicas of a server, as the server uses them. */
-export interface Crew extends PortSharing {
+export interface Replicas extends PortSharing {
   /** Most requests that they can have at once. */
   readonly limit: number;
   /** The server begins to serve: for ever, or one request. */
@@ -68,7 +68,7 @@ export interface Crew extends PortSharing {
 }
 
 /** What a replica has of the server that it is a replica of. */
-export interface Home extends PortSharing {
+export interface ParentLink extends PortSharing {
   /** Whether what is queued when the replica leaves is left to others. */
   readonly sharesQueue: boolean;
   /** Ends the serving of the whole server. */

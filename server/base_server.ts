@@ -11,16 +11,16 @@ import type { RequestServer, ServerStats } from "../handlers/request_server.ts";
 import { type Accepted, AcceptLoop } from "./core/accept_loop.ts";
 import { closeQuietly, isDisconnect, isOfAbort } from "./core/disconnect.ts";
 import {
-  type Crew,
-  crew,
   endServing,
   failServing,
-  type Home,
-  home,
   joinPort,
   leavePort,
   ownStats,
+  type ParentLink,
+  parentLink,
   prepare,
+  type Replicas,
+  replicas,
   report,
   serveRelayed,
   startDrain,
@@ -88,9 +88,9 @@ export abstract class BaseServer<R = unknown, C = unknown>
   /** Value of the option `shutdownTimeout`; may be changed at any time. */
   shutdownTimeout: number;
   /** @ignore */
-  [crew]: Crew | null = null;
+  [replicas]: Replicas | null = null;
   /** @ignore */
-  [home]: Home | null = null;
+  [parentLink]: ParentLink | null = null;
 
   #loop: AcceptLoop<R>;
   #open: OpenRequests<R> = new OpenRequests();
@@ -137,13 +137,13 @@ export abstract class BaseServer<R = unknown, C = unknown>
       next: () => this.getRequest(),
       hasRoom: () =>
         this.#open.size <
-          Math.min(this.maxConnections, this[crew]?.limit ?? Infinity),
+          Math.min(this.maxConnections, this[replicas]?.limit ?? Infinity),
       take: (accepted) => void this.#take(accepted),
       failed: (error, first) => void this.#acceptFailed(error, first),
     });
     this[prepare](options);
     const binds = options.bindAndActivate ?? true;
-    if (this[home] === null && binds) this.#bindAndActivate();
+    if (this[parentLink] === null && binds) this.#bindAndActivate();
     this.#signal = options.signal;
     this.#signal?.addEventListener("abort", this.#onAbort);
   }
@@ -197,7 +197,9 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @returns A promise that settles when no more requests are taken.
    */
   shutdown(): Promise<void> {
-    return this[home] === null ? this[endServing]() : this[home].shutdown();
+    return this[parentLink] === null
+      ? this[endServing]()
+      : this[parentLink].shutdown();
   }
 
   /**
@@ -237,9 +239,9 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @returns The counts.
    */
   stats(): ServerStats | Promise<ServerStats> {
-    if (this[home] !== null) return this[home].stats();
+    if (this[parentLink] !== null) return this[parentLink].stats();
     const own = this[ownStats]();
-    return this[crew]?.stats(own) ?? own;
+    return this[replicas]?.stats(own) ?? own;
   }
 
   /** Opens `socket` on `serverAddress`. */
@@ -278,9 +280,9 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @param clientAddress Its client's address.
    */
   async processRequest(request: R, clientAddress: Deno.Addr): Promise<void> {
-    const replicas = this[crew];
-    if (replicas !== null) {
-      await replicas.process(request, clientAddress);
+    const set = this[replicas];
+    if (set !== null) {
+      await set.process(request, clientAddress);
       return await this.closeRequest(request);
     }
     await this.finishRequest(request, clientAddress);
@@ -364,7 +366,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
   /** @ignore */
   async [endServing](): Promise<void> {
     this.#loop.stop();
-    this[crew]?.interrupt();
+    this[replicas]?.interrupt();
     await this.#serving;
   }
 
@@ -452,13 +454,13 @@ export abstract class BaseServer<R = unknown, C = unknown>
     }
     acceptor.ref?.();
     try {
-      await this[crew]?.start(forever).catch((error) => {
+      await this[replicas]?.start(forever).catch((error) => {
         this.#setUnready(error);
         throw error;
       });
       await consume();
     } finally {
-      await this[crew]?.pause();
+      await this[replicas]?.pause();
       acceptor.unref?.();
     }
   }
@@ -495,7 +497,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
     relayed: boolean,
   ): Promise<void> {
     const open = this.#open.add(request, clientAddress, relayed);
-    const observing = relayed ? null : this[home];
+    const observing = relayed ? null : this[parentLink];
     observing?.opened(request, clientAddress);
     try {
       if (relayed) return await this.processRequest(request, clientAddress);
@@ -565,12 +567,12 @@ export abstract class BaseServer<R = unknown, C = unknown>
     await this[endServing]();
     const before = this.#completed;
     this.#open.drain();
-    this[crew]?.takeQueued();
+    this[replicas]?.takeQueued();
     await this.#takeQueued(deadline);
     const { acceptor } = this;
     if (!acceptor?.carriesReplies) await this.#closeAcceptor();
     this.#loop.takeArrived();
-    const crewEnded = this[crew]?.finish(deadline);
+    const replicasEnded = this[replicas]?.finish(deadline);
     await this.#open.ended(deadline - performance.now());
     if (acceptor?.carriesReplies) {
       this.#loop.takeArrived();
@@ -579,7 +581,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
     const aborted = await this.#abort();
     if (acceptor?.carriesReplies) await this.#closeAcceptor();
     const completed = this.#completed - before;
-    const ofCrew = await crewEnded;
+    const ofCrew = await replicasEnded;
     return {
       completed: completed + (ofCrew?.completed ?? 0),
       aborted: [...aborted, ...ofCrew?.aborted ?? []],
@@ -600,7 +602,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
 
   async #takeQueued(deadline: number): Promise<void> {
     await this.#activation?.catch(() => {});
-    if (this.acceptor === null || this[home]?.sharesQueue) return;
+    if (this.acceptor === null || this[parentLink]?.sharesQueue) return;
     this.acceptor.ref?.();
     this.#loop.begin();
     const limit = Math.max(this.requestQueueSize, UNIX_QUEUE_SIZE) + 1;

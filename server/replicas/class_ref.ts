@@ -4,7 +4,7 @@
  * @module
  */
 
-import { homeOf } from "../../workers/threads/_class_registry.ts";
+import { moduleOf } from "../../workers/threads/_class_registry.ts";
 import { HandlerImportError } from "../../workers/errors.ts";
 
 /** A class by its module and its name there. */
@@ -29,7 +29,7 @@ export function refer(
 ): ClassRef {
   const { name } = subject;
   // What a class inherits is where its parent lies
-  const own = homeOf(subject) ??
+  const own = moduleOf(subject) ??
     (Object.hasOwn(subject, "module") ? subject.module : module);
   if (name === "") {
     throw new HandlerImportError(

@@ -11,7 +11,7 @@ import { Rpc } from "../../workers/runner/rpc.ts";
 import type { RunnerPort } from "../../workers/runner/runner.ts";
 import { unpack } from "../../workers/codec/share.ts";
 import { resolve } from "./class_ref.ts";
-import { ReplicaHome, sitDown } from "./parent_link.ts";
+import { ReplicaParentLink, withParentLink } from "./parent_link.ts";
 import {
   endServing,
   joinPort,
@@ -50,7 +50,7 @@ export function main(
     pause: (leaves) => pausing = pause(leaves as boolean),
     drain: () => server[startDrain](),
     stats: () => {
-      home.tellClosed();
+      parentLink.tellClosed();
       return server[ownStats]();
     },
     close: (timeout) => close(timeout as number),
@@ -61,8 +61,8 @@ export function main(
   if (port.kind === "process" && Deno.build.os !== "windows") {
     Deno.addSignalListener("SIGTERM", () => rpc.tell("leaving"));
   }
-  const home = new ReplicaHome(rpc, plan.sharing);
-  const server = construct(plan, modules, home);
+  const parentLink = new ReplicaParentLink(rpc, plan.sharing);
+  const server = construct(plan, modules, parentLink);
   const relay = new RelayPort((message, transfer) => {
     port.post(message, transfer);
   }, {
@@ -94,7 +94,7 @@ export function main(
     await pausing;
     server.shutdownTimeout = timeout;
     const report = await server.serverClose();
-    home.tellClosed();
+    parentLink.tellClosed();
     relay.flush();
     return { report, stats: server[ownStats]() };
   }
@@ -108,14 +108,14 @@ export function main(
 function construct(
   plan: ReplicaPlan,
   [serverModule, handlerModule]: Record<string, unknown>[],
-  home: ReplicaHome,
+  parentLink: ReplicaParentLink,
 ): BaseServer {
   const Server = resolve(plan.server, serverModule!) as ServerClass;
   const Handler = resolve(plan.handler, handlerModule!);
   const { address, options } = plan;
   const context = unpack(plan.context);
-  return sitDown(
-    home,
+  return withParentLink(
+    parentLink,
     () => new Server(address, Handler, { ...options, context }),
   );
 }

@@ -6,36 +6,39 @@
 
 import type { ServerStats } from "../../handlers/request_server.ts";
 import type { Rpc } from "../../workers/runner/rpc.ts";
-import type { Home, OpenListener } from "../_internal.ts";
+import type { OpenListener, ParentLink } from "../_internal.ts";
 import type { Sharing } from "./plan.ts";
 
 /** How long the end of a request may stay untold, to be told with others. */
 const CLOSED_AFTER_MS = 10;
 
-let seat: Home | null = null;
+let waitingLink: ParentLink | null = null;
 
 /**
  * Constructs a server as a replica. Its class may be the user's, with a
  * constructor that knows of no such thing, so it is told behind their back.
  */
-export function sitDown<S>(home: Home, construct: () => S): S {
-  seat = home;
+export function withParentLink<S>(
+  parentLink: ParentLink,
+  construct: () => S,
+): S {
+  waitingLink = parentLink;
   try {
     return construct();
   } finally {
-    seat = null;
+    waitingLink = null;
   }
 }
 
-/** The home of the server that is being constructed, if it is a replica. */
-export function takeSeat(): Home | null {
-  const home = seat;
-  seat = null;
-  return home;
+/** The parentLink of the server that is being constructed, if it is a replica. */
+export function takeParentLink(): ParentLink | null {
+  const parentLink = waitingLink;
+  waitingLink = null;
+  return parentLink;
 }
 
 /** A replica's tie to its server, over the runner's messages. */
-export class ReplicaHome implements Home {
+export class ReplicaParentLink implements ParentLink {
   #rpc: Rpc;
   #sharing: Sharing | null;
   #ids: Map<unknown, number> = new Map();

@@ -11,10 +11,10 @@ import type { RunnerKind } from "../../workers/runner/runner.ts";
 import { startRunner } from "../../workers/runner/start_runner.ts";
 import { Supervisor } from "../../workers/runner/supervisor.ts";
 import {
-  type Crew,
   endServing,
   failServing,
   type OpenListener,
+  type Replicas,
   report,
 } from "../_internal.ts";
 import { inTime } from "../core/in_time.ts";
@@ -44,7 +44,7 @@ const PACKETS_PER_REPLICA = 1_024;
 const CUT_OFF_AFTER_MS = 100;
 
 /** Runs a server's handlers in replicas. */
-export class ReplicaCrew implements Crew {
+export class ReplicaSet implements Replicas {
   /** Ends the wait of `start()`: a module may never have done with loading. */
   interrupt: () => void = () => {};
   #server: BaseServer;

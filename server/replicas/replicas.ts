@@ -5,9 +5,9 @@
  */
 
 import type { RunnerKind } from "../../workers/runner/runner.ts";
-import { takeSeat } from "./parent_link.ts";
-import { crew, home } from "../_internal.ts";
-import { ReplicaCrew } from "./replica_set.ts";
+import { takeParentLink } from "./parent_link.ts";
+import { parentLink, replicas } from "../_internal.ts";
+import { ReplicaSet } from "./replica_set.ts";
 import type { BaseServer } from "../base_server.ts";
 import type { ReplicaOptions } from "../options.ts";
 
@@ -17,10 +17,10 @@ export function prepareReplicas<R, C>(
   kind: RunnerKind,
   options: ReplicaOptions,
 ): void {
-  server[home] = takeSeat();
-  if (server[home] === null) {
+  server[parentLink] = takeParentLink();
+  if (server[parentLink] === null) {
     // Replicas don't care what the requests are
     const any = server as unknown as BaseServer;
-    server[crew] = new ReplicaCrew(any, kind, options);
+    server[replicas] = new ReplicaSet(any, kind, options);
   }
 }

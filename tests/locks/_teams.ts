@@ -5,7 +5,7 @@
  */
 import { pack } from "../../workers/queue/_sync.ts";
 import type { WaitRecord } from "../../workers/locks/_wait_queue.ts";
-import { WaitList } from "../../workers/locks/_wait_queue.ts";
+import { WaitQueue } from "../../workers/locks/_wait_queue.ts";
 import * as jobs from "./_jobs.ts";
 
 type Jobs = typeof jobs;
@@ -168,7 +168,7 @@ export function waiters(shared: object, list?: string): number {
     : Array.isArray(record)
     ? record[0]
     : lists.list ?? record;
-  return new WaitList(found).size;
+  return new WaitQueue(found).size;
 }
 
 /** A promise and whether it has settled. */

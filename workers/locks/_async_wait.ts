@@ -1,4 +1,4 @@
-import type { Limit } from "./_deadline.ts";
+import type { Deadline } from "./_deadline.ts";
 
 /**
  * How often a waiter looks for itself, in milliseconds. Nothing depends on it
@@ -13,7 +13,7 @@ const MAX_DELAY = 2 ** 31 - 1;
 export type Outcome = "woken" | "ticked" | "timed-out";
 
 /** The word that a sleeper watches, and the value that it sleeps on. */
-export interface Bed {
+export interface WaitSlot {
   words: Int32Array;
   index: number;
   value: number;
@@ -38,7 +38,7 @@ function keepAlive(): void {
 }
 
 class Sleep {
-  readonly #bed: Bed;
+  readonly #slot: WaitSlot;
   readonly #signal: AbortSignal | undefined;
   readonly #onTick: (() => boolean) | undefined;
   readonly #settled = Promise.withResolvers<Outcome>();
@@ -46,8 +46,8 @@ class Sleep {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #over = false;
 
-  constructor(bed: Bed, limit: Limit, onTick?: () => boolean) {
-    this.#bed = bed;
+  constructor(slot: WaitSlot, limit: Deadline, onTick?: () => boolean) {
+    this.#slot = slot;
     this.#signal = limit.signal;
     this.#onTick = onTick;
     const left = limit.deadline - performance.now();
@@ -74,7 +74,7 @@ class Sleep {
   }
 
   #listen(): void {
-    const { words, index, value } = this.#bed;
+    const { words, index, value } = this.#slot;
     const result = Atomics.waitAsync(words, index, value);
     if (!result.async) return this.#end("woken");
     result.value.then(() => {
@@ -101,15 +101,15 @@ class Sleep {
  * Sleeps on the event loop, and keeps the program alive meanwhile. Who is not
  * woken must change the word and notify it, or the engine's own waiter stays.
  *
- * @param bed The word and the value: another value ends the sleep.
+ * @param slot The word and the value: another value ends the sleep.
  * @param limit When it ends at the latest; an abort rejects.
  * @param onTick Called now and then; `true` ends the sleep.
  * @returns Why it ended.
  */
 export function sleep(
-  bed: Bed,
-  limit: Limit,
+  slot: WaitSlot,
+  limit: Deadline,
   onTick?: () => boolean,
 ): Promise<Outcome> {
-  return new Sleep(bed, limit, onTick).outcome;
+  return new Sleep(slot, limit, onTick).outcome;
 }

@@ -1,14 +1,14 @@
 import type { AcquireOptions } from "./wait_options.ts";
 
 /** When a wait ends without success. */
-export interface Limit {
+export interface Deadline {
   /** On the clock of `performance.now()`; `-Infinity` is "try only". */
   deadline: number;
   signal?: AbortSignal | undefined;
 }
 
 /** No limit. */
-export const FOREVER: Limit = { deadline: Infinity };
+export const FOREVER: Deadline = { deadline: Infinity };
 
 /**
  * Checks the options of a wait.
@@ -17,7 +17,7 @@ export const FOREVER: Limit = { deadline: Infinity };
  * @param options What the caller gave.
  * @returns When the wait is to end.
  */
-export function limitOf(doing: string, options?: AcquireOptions): Limit {
+export function deadlineOf(doing: string, options?: AcquireOptions): Deadline {
   if (options === undefined) return FOREVER;
   const { blocking = true, timeout, signal } = options;
   if (!blocking) {
@@ -28,7 +28,7 @@ export function limitOf(doing: string, options?: AcquireOptions): Limit {
     }
     return { deadline: -Infinity, signal };
   }
-  return { deadline: deadlineOf(doing, timeout), signal };
+  return { deadline: moment(doing, timeout), signal };
 }
 
 /**
@@ -38,7 +38,7 @@ export function limitOf(doing: string, options?: AcquireOptions): Limit {
  * @param timeout Milliseconds, or nothing for no limit.
  * @returns The moment it is over.
  */
-function deadlineOf(doing: string, timeout?: number): number {
+function moment(doing: string, timeout?: number): number {
   if (timeout === undefined) return Infinity;
   if (typeof timeout !== "number") {
     throw new TypeError(

@@ -1,4 +1,4 @@
-import { OWN, WaitList, type WaitRecord } from "./_wait_queue.ts";
+import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 
 const AVAILABLE = OWN;
 const MOST = OWN + 1;
@@ -12,7 +12,7 @@ export const MOST_PERMITS = 2 ** 31 - 1;
 /** A number of permits that threads take and give back. */
 export class Permits {
   /** Who waits for a permit. */
-  readonly list: WaitList;
+  readonly list: WaitQueue;
   /** Takes a permit if there is one. */
   readonly take = (): boolean => this.#take();
 
@@ -24,7 +24,7 @@ export class Permits {
    * @param more How many words the owner wants besides.
    */
   constructor(from: number | WaitRecord, most = MOST_PERMITS, more = 0) {
-    this.list = new WaitList(typeof from === "number" ? 2 + more : from);
+    this.list = new WaitQueue(typeof from === "number" ? 2 + more : from);
     if (typeof from === "number") {
       Atomics.store(this.list.words, AVAILABLE, from);
       Atomics.store(this.list.words, MOST, most);

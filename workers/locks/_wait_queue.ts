@@ -5,15 +5,15 @@
  * its slot and notifies it, so that a slot never depends on its waiter to be
  * freed. Waking gives nothing away: the woken one tries again like anybody
  * else, and comes back with its old ticket if it was overtaken; from then on
- * nobody who came later gets anything until it has had its turn. So no wake-up that gets lost
+ * nobody who came later gets anything until it has had its waiter. So no wake-up that gets lost
  * (in a thread that ended, or that is busy) can do more than delay the others,
  * to the next tick, and none of them waits for ever.
  *
  * @module
  */
-import { FOREVER, type Limit } from "./_deadline.ts";
-import { type Bed, sleep, TICK } from "./_async_wait.ts";
-import { Turn } from "./_waiter.ts";
+import { type Deadline, FOREVER } from "./_deadline.ts";
+import { sleep, TICK, type WaitSlot } from "./_async_wait.ts";
+import { Waiter } from "./_waiter.ts";
 
 const NEXT_TICKET = 0;
 const ENROLLED = 1;
@@ -46,7 +46,7 @@ function viewOf(slots: SharedArrayBuffer): Int32Array {
 }
 
 /** Waiters of any thread, oldest first. */
-export class WaitList {
+export class WaitQueue {
   /** The list's memory. */
   readonly record: WaitRecord;
   /** The words of the list and, from `OWN` on, of its owner. */
@@ -91,7 +91,7 @@ export class WaitList {
     }
   }
 
-  enrol(ticket: number): Bed {
+  enrol(ticket: number): WaitSlot {
     Atomics.add(this.words, ENROLLED, 1);
     let words = this.#slots;
     for (let index = 0;; index++) {
@@ -106,13 +106,13 @@ export class WaitList {
   /**
    * Gives a slot back.
    *
-   * @param bed The slot.
+   * @param slot The slot.
    * @returns Whether the waiter was still in it; if not, it was woken.
    */
-  cancel(bed: Bed): boolean {
-    if (!this.#free(bed)) return false;
+  cancel(slot: WaitSlot): boolean {
+    if (!this.#free(slot)) return false;
     // Ends the engine's own waiter, which would otherwise stay.
-    Atomics.notify(bed.words, bed.index);
+    Atomics.notify(slot.words, slot.index);
     return true;
   }
 
@@ -125,21 +125,21 @@ export class WaitList {
   wake(count: number): number {
     let woken = 0;
     while (woken < count && this.size > 0) {
-      const beds = count - woken === 1 ? this.#oldest() : this.#all();
-      if (beds.length === 0) break;
-      for (const bed of beds) {
+      const slots = count - woken === 1 ? this.#oldest() : this.#all();
+      if (slots.length === 0) break;
+      for (const slot of slots) {
         if (woken === count) break;
-        if (!this.#free(bed)) continue;
-        const alive = Atomics.notify(bed.words, bed.index) > 0 ||
-          (bed.value & SYNC) !== 0;
+        if (!this.#free(slot)) continue;
+        const alive = Atomics.notify(slot.words, slot.index) > 0 ||
+          (slot.value & SYNC) !== 0;
         if (alive) woken++;
       }
     }
     return woken;
   }
 
-  /** Keeps those who came later back until a waiter has had its turn. */
-  reserve({ index, value }: Bed): void {
+  /** Keeps those who came later back until a waiter has had its waiter. */
+  reserve({ index, value }: WaitSlot): void {
     if (!this.#fair) return;
     for (;;) {
       const { reserved } = this;
@@ -176,24 +176,24 @@ export class WaitList {
    */
   async until(
     attempt: () => boolean,
-    limit: Limit = FOREVER,
+    limit: Deadline = FOREVER,
   ): Promise<boolean> {
     limit.signal?.throwIfAborted();
     const tryOnly = limit.deadline === -Infinity;
     if ((tryOnly || this.reserved === 0) && attempt()) return true;
     if (tryOnly) return false;
-    const turn = new Turn(this, attempt, false);
+    const waiter = new Waiter(this, attempt, false);
     let success = false;
     try {
-      success = turn.enter();
+      success = waiter.enter();
       while (!success) {
-        const outcome = await sleep(turn.bed, limit, () => turn.tick());
-        if (outcome === "timed-out") return success = turn.expire();
-        success = outcome === "ticked" || turn.enter();
+        const outcome = await sleep(waiter.slot, limit, () => waiter.tick());
+        if (outcome === "timed-out") return success = waiter.expire();
+        success = outcome === "ticked" || waiter.enter();
       }
       return success;
     } finally {
-      turn.leave(success);
+      waiter.leave(success);
     }
   }
 
@@ -208,22 +208,22 @@ export class WaitList {
     const tryOnly = deadline === -Infinity;
     if ((tryOnly || this.reserved === 0) && attempt()) return true;
     if (tryOnly) return false;
-    const turn = new Turn(this, attempt, true);
+    const waiter = new Waiter(this, attempt, true);
     let success = false;
     try {
-      success = turn.enter();
+      success = waiter.enter();
       while (!success) {
         const left = deadline - performance.now();
-        if (left <= 0) return success = turn.expire();
-        const { words, index, value } = turn.bed;
+        if (left <= 0) return success = waiter.expire();
+        const { words, index, value } = waiter.slot;
         Atomics.wait(words, index, value, Math.min(left, TICK));
         success = Atomics.load(words, index) === value
-          ? turn.tick()
-          : turn.enter();
+          ? waiter.tick()
+          : waiter.enter();
       }
       return success;
     } finally {
-      turn.leave(success);
+      waiter.leave(success);
     }
   }
 
@@ -235,7 +235,7 @@ export class WaitList {
     return this.#view;
   }
 
-  #free({ words, index, value }: Bed): boolean {
+  #free({ words, index, value }: WaitSlot): boolean {
     if (Atomics.compareExchange(words, index, value, 0) !== value) return false;
     Atomics.sub(this.words, ENROLLED, 1);
     return true;
@@ -244,19 +244,19 @@ export class WaitList {
   // Plain reads will do from here on: an atomic one comes before them, and
   // what they find is only believed by a compare-and-exchange.
 
-  #all(): Bed[] {
-    const beds: Bed[] = [];
+  #all(): WaitSlot[] {
+    const slots: WaitSlot[] = [];
     const enrolled = this.size;
     const words = this.#slots;
     const high = Atomics.load(this.words, HIGH_WATER);
-    for (let index = 0; index < high && beds.length < enrolled; index++) {
+    for (let index = 0; index < high && slots.length < enrolled; index++) {
       const value = words[index];
-      if (value) beds.push({ words, index, value });
+      if (value) slots.push({ words, index, value });
     }
-    return beds.sort((a, b) => a.value - b.value | 0);
+    return slots.sort((a, b) => a.value - b.value | 0);
   }
 
-  #oldest(): Bed[] {
+  #oldest(): WaitSlot[] {
     let oldest = 0;
     let at = 0;
     let seen = 0;

@@ -1,34 +1,34 @@
-import type { Bed } from "./_async_wait.ts";
-import type { WaitList } from "./_wait_queue.ts";
+import type { WaitSlot } from "./_async_wait.ts";
+import type { WaitQueue } from "./_wait_queue.ts";
 
-/** One waiter's turn, from its first failure to its end. */
-export class Turn {
-  readonly #list: WaitList;
+/** One waiter's waiter, from its first failure to its end. */
+export class Waiter {
+  readonly #list: WaitQueue;
   readonly #attempt: () => boolean;
   readonly #ticket: number;
-  #bed: Bed | null = null;
+  #slot: WaitSlot | null = null;
   #overtaken = false;
   #seen = 0;
 
-  constructor(list: WaitList, attempt: () => boolean, sync: boolean) {
+  constructor(list: WaitQueue, attempt: () => boolean, sync: boolean) {
     this.#list = list;
     this.#attempt = attempt;
     this.#ticket = list.takeTicket(sync);
   }
 
-  get bed(): Bed {
-    return this.#bed!;
+  get slot(): WaitSlot {
+    return this.#slot!;
   }
 
   /** Tries, as one that was just woken or comes anew; queues up if it fails. */
   enter(): boolean {
-    if (this.#bed !== null) {
-      this.#bed = null;
+    if (this.#slot !== null) {
+      this.#slot = null;
       if (this.#inTurn() && this.#attempt()) return true;
       this.#overtaken = true;
     }
-    this.#bed = this.#list.enrol(this.#ticket);
-    if (this.#overtaken) this.#list.reserve(this.#bed);
+    this.#slot = this.#list.enrol(this.#ticket);
+    if (this.#overtaken) this.#list.reserve(this.#slot);
     // What was given back before the slot was taken woke nobody.
     return this.#inTurn() && this.#attempt();
   }
@@ -58,7 +58,7 @@ export class Turn {
 
   /** Leaves nothing behind, and hands on a wake-up that was not needed. */
   leave(success: boolean): void {
-    const surplus = this.#bed !== null && !this.#list.cancel(this.#bed);
+    const surplus = this.#slot !== null && !this.#list.cancel(this.#slot);
     const released = this.#overtaken && this.#list.unreserve(this.#ticket);
     if (surplus || (released && !success)) this.#list.wake(1);
   }

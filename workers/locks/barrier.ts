@@ -1,7 +1,7 @@
 import { SocketServerError } from "../errors.ts";
-import { type Limit, limitOf } from "./_deadline.ts";
+import { type Deadline, deadlineOf } from "./_deadline.ts";
 import { register } from "../codec/share.ts";
-import { OWN, WaitList, type WaitRecord } from "./_wait_queue.ts";
+import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 import type { WaitOptions, WaitSyncOptions } from "./wait_options.ts";
 
 /** Options of a {@linkcode Barrier}. */
@@ -96,7 +96,7 @@ function roundOf(state: number): number {
  * ```
  */
 export class Barrier {
-  #list = new WaitList(3, false);
+  #list = new WaitQueue(3, false);
   readonly #action: (() => void | Promise<void>) | undefined;
   #timeout: number | undefined;
 
@@ -115,7 +115,7 @@ export class Barrier {
         );
       },
       fill: (barrier, [list, timeout]: [WaitRecord, number | undefined]) => {
-        barrier.#list = new WaitList(list, false);
+        barrier.#list = new WaitQueue(list, false);
         barrier.#timeout = timeout;
       },
     });
@@ -138,7 +138,7 @@ export class Barrier {
           `expected a whole number from 1 to ${MOST_PARTIES}`,
       );
     }
-    limitOf("make a barrier", options);
+    deadlineOf("make a barrier", options);
     this.#action = options.action;
     this.#timeout = options.timeout;
     Atomics.store(this.#list.words, PARTIES, parties);
@@ -218,7 +218,7 @@ export class Barrier {
    * ```
    */
   async wait(options: BarrierWaitOptions = {}): Promise<number> {
-    const limit = this.#limitOf(options);
+    const limit = this.#deadlineOf(options);
     let place: Place | null = null;
     try {
       await this.#list.until(() => (place = this.#arrive()) !== null, limit);
@@ -254,7 +254,7 @@ export class Barrier {
    * ```
    */
   waitSync(options: BarrierWaitSyncOptions = {}): number {
-    const { deadline } = this.#limitOf(options);
+    const { deadline } = this.#deadlineOf(options);
     let place: Place | null = null;
     try {
       this.#list.untilSync(() => (place = this.#arrive()) !== null, deadline);
@@ -332,9 +332,9 @@ export class Barrier {
     return Atomics.compareExchange(this.#list.words, STATE, from, to) === from;
   }
 
-  #limitOf(options: WaitOptions): Limit {
+  #deadlineOf(options: WaitOptions): Deadline {
     const { timeout = this.#timeout, signal } = options;
-    return limitOf("wait for the barrier", {
+    return deadlineOf("wait for the barrier", {
       ...timeout !== undefined ? { timeout } : {},
       ...signal !== undefined ? { signal } : {},
     });

@@ -1,10 +1,10 @@
 import { type InnerLock, innerLockOf } from "./_inner_lock.ts";
-import { type Limit, limitOf } from "./_deadline.ts";
+import { type Deadline, deadlineOf } from "./_deadline.ts";
 import { Lock } from "./lock.ts";
 import { pack, register, unpack } from "../codec/share.ts";
 import type { RLock } from "./rlock.ts";
-import { type Bed, sleep } from "./_async_wait.ts";
-import { WaitList, type WaitRecord } from "./_wait_queue.ts";
+import { sleep, type WaitSlot } from "./_async_wait.ts";
+import { WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 import type {
   AcquireOptions,
   AcquireSyncOptions,
@@ -64,7 +64,7 @@ interface ConditionRecord {
  * ```
  */
 export class Condition {
-  #list = new WaitList(0);
+  #list = new WaitQueue(0);
   #lock: Lock | RLock;
   #inner: InnerLock;
 
@@ -78,7 +78,7 @@ export class Condition {
         lock: pack(condition.#lock),
       }),
       fill: (condition, record: ConditionRecord) => {
-        condition.#list = new WaitList(record.list);
+        condition.#list = new WaitQueue(record.list);
         condition.#lock = unpack(record.lock) as Lock | RLock;
         condition.#inner = innerLockOf(condition.#lock);
       },
@@ -221,7 +221,7 @@ export class Condition {
    * ```
    */
   async wait(options?: WaitOptions): Promise<boolean> {
-    return await this.#wait(limitOf("wait for the condition", options));
+    return await this.#wait(deadlineOf("wait for the condition", options));
   }
 
   /**
@@ -243,7 +243,7 @@ export class Condition {
    * ```
    */
   waitSync(options?: WaitSyncOptions): boolean {
-    return this.#waitSync(limitOf("wait for the condition", options));
+    return this.#waitSync(deadlineOf("wait for the condition", options));
   }
 
   /**
@@ -267,7 +267,7 @@ export class Condition {
    * ```
    */
   async waitFor<T>(predicate: () => T, options?: WaitOptions): Promise<T> {
-    const limit = limitOf("wait for the condition", options);
+    const limit = deadlineOf("wait for the condition", options);
     this.#refuse("wait for");
     let value = predicate();
     while (!value) {
@@ -299,7 +299,7 @@ export class Condition {
    * ```
    */
   waitForSync<T>(predicate: () => T, options?: WaitSyncOptions): T {
-    const limit = limitOf("wait for the condition", options);
+    const limit = deadlineOf("wait for the condition", options);
     this.#refuse("wait for");
     let value = predicate();
     while (!value) {
@@ -378,41 +378,41 @@ export class Condition {
     );
   }
 
-  async #wait(limit: Limit): Promise<boolean> {
+  async #wait(limit: Deadline): Promise<boolean> {
     this.#refuse("wait for");
     limit.signal?.throwIfAborted();
-    const bed = this.#list.enrol(this.#list.takeTicket(false));
+    const slot = this.#list.enrol(this.#list.takeTicket(false));
     // Asleep before the lock is free, so that a notification can tell this
     // waiter from one whose thread has ended.
-    const asleep = sleep(bed, limit);
+    const asleep = sleep(slot, limit);
     const depth = this.#inner.releaseAll();
     try {
       await asleep;
     } catch (reason) {
-      await this.#getUp(bed, depth) && this.#list.wake(1);
+      await this.#getUp(slot, depth) && this.#list.wake(1);
       throw reason;
     }
-    return await this.#getUp(bed, depth);
+    return await this.#getUp(slot, depth);
   }
 
   /** Takes the lock again, and tells whether a notification has come. */
-  async #getUp(bed: Bed, depth: number): Promise<boolean> {
-    const notified = !this.#list.cancel(bed);
+  async #getUp(slot: WaitSlot, depth: number): Promise<boolean> {
+    const notified = !this.#list.cancel(slot);
     await this.#inner.restore(depth);
     return notified;
   }
 
-  #waitSync({ deadline }: Limit): boolean {
+  #waitSync({ deadline }: Deadline): boolean {
     this.#refuse("wait for");
-    const bed = this.#list.enrol(this.#list.takeTicket(true));
-    const { words, index, value } = bed;
+    const slot = this.#list.enrol(this.#list.takeTicket(true));
+    const { words, index, value } = slot;
     const depth = this.#inner.releaseAll();
     while (Atomics.load(words, index) === value) {
       const left = deadline - performance.now();
       if (left <= 0) break;
       Atomics.wait(words, index, value, left);
     }
-    const notified = !this.#list.cancel(bed);
+    const notified = !this.#list.cancel(slot);
     this.#inner.restoreSync(depth);
     return notified;
   }

@@ -1,6 +1,6 @@
 import { holdOf, holdTimedOut } from "./_guard.ts";
 import { registerInnerLock } from "./_inner_lock.ts";
-import { limitOf } from "./_deadline.ts";
+import { deadlineOf } from "./_deadline.ts";
 import { Permits } from "./_permits.ts";
 import { register } from "../codec/share.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
@@ -80,7 +80,7 @@ export class Lock {
    * ```
    */
   async acquire(options?: AcquireOptions): Promise<boolean> {
-    const limit = limitOf("acquire the lock", options);
+    const limit = deadlineOf("acquire the lock", options);
     return await this.#permits.list.until(this.#permits.take, limit);
   }
 
@@ -103,7 +103,7 @@ export class Lock {
    * ```
    */
   acquireSync(options?: AcquireSyncOptions): boolean {
-    const { deadline } = limitOf("acquire the lock", options);
+    const { deadline } = deadlineOf("acquire the lock", options);
     return this.#permits.list.untilSync(this.#permits.take, deadline);
   }
 

@@ -1,6 +1,6 @@
 import { holdOf, holdTimedOut } from "./_guard.ts";
 import { registerInnerLock } from "./_inner_lock.ts";
-import { type Limit, limitOf } from "./_deadline.ts";
+import { type Deadline, deadlineOf } from "./_deadline.ts";
 import { OWN_WITH_PERMITS, Permits } from "./_permits.ts";
 import { register } from "../codec/share.ts";
 import { THREAD_ID } from "./_thread_id.ts";
@@ -83,7 +83,7 @@ export class RLock {
    * ```
    */
   async acquire(options?: AcquireOptions): Promise<boolean> {
-    return await this.#until(1, limitOf("acquire the lock", options));
+    return await this.#until(1, deadlineOf("acquire the lock", options));
   }
 
   /**
@@ -105,7 +105,7 @@ export class RLock {
    * ```
    */
   acquireSync(options?: AcquireSyncOptions): boolean {
-    const { deadline } = limitOf("acquire the lock", options);
+    const { deadline } = deadlineOf("acquire the lock", options);
     return this.#untilSync(1, deadline);
   }
 
@@ -223,7 +223,7 @@ export class RLock {
     return this.#permits.list.words;
   }
 
-  #until(depth: number, limit?: Limit): Promise<boolean> {
+  #until(depth: number, limit?: Deadline): Promise<boolean> {
     return this.#permits.list.until(() => this.#take(depth), limit);
   }
 

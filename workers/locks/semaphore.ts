@@ -1,5 +1,5 @@
 import { holdOf, holdTimedOut } from "./_guard.ts";
-import { limitOf } from "./_deadline.ts";
+import { deadlineOf } from "./_deadline.ts";
 import { MOST_PERMITS, Permits } from "./_permits.ts";
 import { register } from "../codec/share.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
@@ -117,7 +117,7 @@ export class Semaphore {
    * ```
    */
   async acquire(options?: AcquireOptions): Promise<boolean> {
-    const limit = limitOf("acquire the semaphore", options);
+    const limit = deadlineOf("acquire the semaphore", options);
     return await this.#permits.list.until(this.#permits.take, limit);
   }
 
@@ -138,7 +138,7 @@ export class Semaphore {
    * ```
    */
   acquireSync(options?: AcquireSyncOptions): boolean {
-    const { deadline } = limitOf("acquire the semaphore", options);
+    const { deadline } = deadlineOf("acquire the semaphore", options);
     return this.#permits.list.untilSync(this.#permits.take, deadline);
   }
 

@@ -1,6 +1,6 @@
-import { limitOf } from "./_deadline.ts";
+import { deadlineOf } from "./_deadline.ts";
 import { register } from "../codec/share.ts";
-import { OWN, WaitList, type WaitRecord } from "./_wait_queue.ts";
+import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 import type { WaitOptions, WaitSyncOptions } from "./wait_options.ts";
 
 // How often the event changed: odd while it is set.
@@ -25,7 +25,7 @@ const STATE = OWN;
  * ```
  */
 export class ThreadEvent {
-  #list = new WaitList(1, false);
+  #list = new WaitQueue(1, false);
 
   static {
     register<ThreadEvent>({
@@ -34,7 +34,7 @@ export class ThreadEvent {
       blank: () => new ThreadEvent(),
       record: (event) => event.#list.record,
       fill: (event, record: WaitRecord) => {
-        event.#list = new WaitList(record, false);
+        event.#list = new WaitQueue(record, false);
       },
     });
   }
@@ -108,7 +108,7 @@ export class ThreadEvent {
    * ```
    */
   async wait(options?: WaitOptions): Promise<boolean> {
-    const limit = limitOf("wait for the event", options);
+    const limit = deadlineOf("wait for the event", options);
     return await this.#list.until(this.#hasBeenSet(), limit);
   }
 
@@ -128,7 +128,7 @@ export class ThreadEvent {
    * ```
    */
   waitSync(options?: WaitSyncOptions): boolean {
-    const { deadline } = limitOf("wait for the event", options);
+    const { deadline } = deadlineOf("wait for the event", options);
     return this.#list.untilSync(this.#hasBeenSet(), deadline);
   }
 

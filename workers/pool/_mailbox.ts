@@ -5,14 +5,14 @@ const SIZE = 16 * 1024;
 /** A buffer that a rush made larger than this is given back. */
 const MAX_KEPT = 4 * SIZE;
 /**
- * How long a thread that has nothing to do stays at its lane, in milliseconds.
+ * How long a thread that has nothing to do stays at its mailbox, in milliseconds.
  * Less is dearer: a timer that ends before the system's next tick must be set
  * apart, which takes 4 µs a round trip.
  */
 const MAX_WAIT = 5;
 
-/** The memory of a {@linkcode Lane}. */
-export interface LaneMemory {
+/** The memory of a {@linkcode Mailbox}. */
+export interface MailboxMemory {
   /** Numbers. */
   control: Int32Array;
   /** A message. */
@@ -38,7 +38,7 @@ const STATE = {
  * All other messages go by post; each is announced here, so that the thread
  * doesn't wait while there is post for it.
  */
-export class Lane {
+export class Mailbox {
   #control: Int32Array;
   #bytes: Uint8Array;
   #writer = new ByteWriter(0);
@@ -50,13 +50,13 @@ export class Lane {
    *
    * @param memory The memory, the same at both ends.
    */
-  constructor(memory: LaneMemory) {
+  constructor(memory: MailboxMemory) {
     this.#control = memory.control;
     this.#bytes = memory.bytes;
   }
 
-  /** Makes the memory of a lane. */
-  static memory(): LaneMemory {
+  /** Makes the memory of a mailbox. */
+  static memory(): MailboxMemory {
     return {
       control: new Int32Array(new SharedArrayBuffer(12)),
       bytes: new Uint8Array(new SharedArrayBuffer(SIZE)),

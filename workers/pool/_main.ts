@@ -6,8 +6,8 @@
 import { adopt } from "../threads/_activity_base.ts";
 import { packFor } from "../codec/payload.ts";
 import { context } from "../threads/_context.ts";
-import { Desk } from "./_task_slots.ts";
-import { Lane } from "./_mailbox.ts";
+import { TaskSlots } from "./_task_slots.ts";
+import { Mailbox } from "./_mailbox.ts";
 import {
   FLAGS,
   isPlain,
@@ -48,12 +48,12 @@ class PoolWorker {
   #port: RunnerPort;
   #module: Record<string, unknown>;
   #url: string;
-  #desk: Desk | null;
-  #lane: Lane | null;
+  #taskSlots: TaskSlots | null;
+  #mailbox: Mailbox | null;
   #targets = new Map<string, Call>();
   #tasks: unknown[] = [];
   #next = 0;
-  /** Whether there are answers on the desk that the pool was not told of. */
+  /** Whether there are answers on the taskSlots that the pool was not told of. */
   #left = false;
   #working = false;
   #ending = false;
@@ -67,13 +67,13 @@ class PoolWorker {
     this.#module = module;
     this.#url = start.module;
     const { shared } = start;
-    this.#desk = shared === null ? null : new Desk(shared.desk);
-    this.#lane = shared === null ? null : new Lane(shared.lane);
+    this.#taskSlots = shared === null ? null : new TaskSlots(shared.taskSlots);
+    this.#mailbox = shared === null ? null : new Mailbox(shared.mailbox);
   }
 
   /** Takes what the pool has posted. */
   receive(message: unknown): void {
-    this.#lane?.received();
+    this.#mailbox?.received();
     this.#take(message);
     if (!this.#working) this.#work();
   }
@@ -97,7 +97,7 @@ class PoolWorker {
         const running = this.#runNext();
         if (running !== undefined) await running;
       }
-      const stays = this.#lane !== null && !this.#ending &&
+      const stays = this.#mailbox !== null && !this.#ending &&
         performance.now() - begun < MAX_STAY;
       if (!stays) break;
       // What the tasks left behind gets its turn before the thread sleeps.
@@ -107,9 +107,9 @@ class PoolWorker {
         this.#call();
         continue;
       }
-      this.#lane!.open();
+      this.#mailbox!.open();
       this.#call();
-      const message = this.#lane!.wait();
+      const message = this.#mailbox!.wait();
       if (message === undefined) break;
       this.#take(message);
     }
@@ -125,7 +125,7 @@ class PoolWorker {
     const id = this.#tasks[at] as number;
     const name = this.#tasks[at + 1] as string;
     const flags = this.#tasks[at + 3] as number;
-    if (this.#desk !== null && !this.#desk.begin(id & SLOTS - 1)) {
+    if (this.#taskSlots !== null && !this.#taskSlots.begin(id & SLOTS - 1)) {
       return this.#answer(id, STATUS.skipped, undefined, 0);
     }
     const call = this.#find(name);
@@ -170,7 +170,7 @@ class PoolWorker {
   }
 
   #answer(id: number, status: Status, value: unknown, time: number): undefined {
-    if (this.#desk?.answer(id & SLOTS - 1, status, value, time)) {
+    if (this.#taskSlots?.answer(id & SLOTS - 1, status, value, time)) {
       this.#left = true;
       // The last one is told of once the thread is ready for the next.
       if (this.#next < this.#tasks.length) this.#call();
@@ -187,9 +187,9 @@ class PoolWorker {
     }
   }
 
-  /** Tells the pool of the answers that were left on the desk. */
+  /** Tells the pool of the answers that were left on the taskSlots. */
   #call(): void {
-    if (this.#left && this.#desk!.call()) this.#port.post(LOOK);
+    if (this.#left && this.#taskSlots!.call()) this.#port.post(LOOK);
     this.#left = false;
   }
 

@@ -1,4 +1,4 @@
-import type { PoolCore } from "./_scheduler.ts";
+import type { Scheduler } from "./_scheduler.ts";
 import type { MapSettings } from "./_options.ts";
 import type { TaskGroup } from "./_task.ts";
 
@@ -11,7 +11,7 @@ type Step = IteratorResult<unknown>;
 export class MapRun implements TaskGroup {
   readonly kill: boolean;
   cancelled = false;
-  #core: PoolCore;
+  #core: Scheduler;
   #name: string;
   #items: Iterator<unknown> | AsyncIterator<unknown>;
   #settings: MapSettings;
@@ -30,7 +30,7 @@ export class MapRun implements TaskGroup {
    * @param settings The options.
    */
   constructor(
-    core: PoolCore,
+    core: Scheduler,
     name: string,
     items: MapItems<unknown>,
     settings: MapSettings,

@@ -1,6 +1,6 @@
 import { targetName } from "../threads/_options.ts";
 import { MapRun } from "./_map_run.ts";
-import { PoolCore } from "./_scheduler.ts";
+import { Scheduler } from "./_scheduler.ts";
 import {
   checkItems,
   checkMapOptions,
@@ -18,7 +18,7 @@ import type { RunnerKind } from "../runner/runner.ts";
  * workers that run the functions of a module.
  */
 export abstract class Pool implements AsyncDisposable {
-  #core: PoolCore;
+  #core: Scheduler;
 
   /**
    * Constructs a pool, which starts no worker yet.
@@ -27,7 +27,7 @@ export abstract class Pool implements AsyncDisposable {
    * @param options What they run, and how.
    */
   constructor(kind: RunnerKind, options: PoolOptions) {
-    this.#core = new PoolCore(checkPoolOptions(kind, options));
+    this.#core = new Scheduler(checkPoolOptions(kind, options));
   }
 
   /** The name. */

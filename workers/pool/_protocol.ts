@@ -5,12 +5,12 @@
  * the export, the arguments, and {@linkcode FLAGS}. `null` ends a worker that
  * has nothing to do. Back comes a list for each answer: the task's number, one
  * of {@linkcode STATUS}, the value, and how long it ran in milliseconds; or
- * {@linkcode LOOK} for "look at the desk".
+ * {@linkcode LOOK} for "look at the taskSlots".
  *
  * @module
  */
-import type { DeskMemory } from "./_task_slots.ts";
-import type { LaneMemory } from "./_mailbox.ts";
+import type { TaskSlotsMemory } from "./_task_slots.ts";
+import type { MailboxMemory } from "./_mailbox.ts";
 import type { RunnerKind } from "../runner/runner.ts";
 
 /** How many items make a task. */
@@ -22,7 +22,7 @@ export const TINY = 0.25;
 /** How much of a mean run time the newest one is. */
 export const MEAN_WEIGHT = 1 / 128;
 
-/** What a thread posts for answers that lie on the desk. */
+/** What a thread posts for answers that lie on the taskSlots. */
 export const LOOK = 0;
 
 /** What is particular to a task; they add up. */
@@ -52,10 +52,10 @@ export type Status = typeof STATUS[keyof typeof STATUS];
 
 /** The memory that a pool and a thread of it have in common. */
 export interface SharedMemory {
-  /** The memory of a `Desk`. */
-  desk: DeskMemory;
-  /** The memory of a `Lane`. */
-  lane: LaneMemory;
+  /** The memory of a `TaskSlots`. */
+  taskSlots: TaskSlotsMemory;
+  /** The memory of a `Mailbox`. */
+  mailbox: MailboxMemory;
 }
 
 /** What a worker of a pool is told first. */

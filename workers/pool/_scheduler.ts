@@ -9,7 +9,11 @@ import {
 import type { PoolSettings, PoolStats } from "./_options.ts";
 import { PoolMeter } from "./_meter.ts";
 import { STATUS, type Status } from "./_protocol.ts";
-import { PoolSeat, type SeatOwner, STALLED_AFTER } from "./_worker_handle.ts";
+import {
+  STALLED_AFTER,
+  WorkerHandle,
+  type WorkerHandleOwner,
+} from "./_worker_handle.ts";
 import { PoolTarget } from "./_target.ts";
 import { PoolTask, type TaskGroup } from "./_task.ts";
 import { type ErrorRecord, fromErrorRecord } from "../runner/error_record.ts";
@@ -26,11 +30,11 @@ const REST_AFTER = 100;
 const HIGH_WATER = 32;
 
 /** Gives the tasks of a pool to its workers, and watches over both. */
-export class PoolCore implements SeatOwner {
+export class Scheduler implements WorkerHandleOwner {
   /** The pool's options. */
   readonly settings: PoolSettings;
   #queue = new TaskQueue();
-  #seats: PoolSeat[] = [];
+  #handles: WorkerHandle[] = [];
   #targets = new Map<string, PoolTarget>();
   #meter = new PoolMeter();
   /** How many tasks the workers have. */
@@ -110,8 +114,8 @@ export class PoolCore implements SeatOwner {
   cancel(group: TaskGroup, reason: unknown): void {
     this.#cancel((task) => task.group === group, reason);
     if (!group.kill) return;
-    for (const seat of this.#seats) {
-      if (seat.has((task) => task.group === group)) seat.kill();
+    for (const handle of this.#handles) {
+      if (handle.has((task) => task.group === group)) handle.kill();
     }
   }
 
@@ -141,7 +145,7 @@ export class PoolCore implements SeatOwner {
       this.#state = "terminated";
       this.#wake();
       this.#cancel(() => true, this.#closedError("was cancelled"));
-      for (const seat of [...this.#seats]) seat.terminate();
+      for (const handle of [...this.#handles]) handle.terminate();
     }
     this.#schedule();
     return this.#ended.promise;
@@ -150,16 +154,17 @@ export class PoolCore implements SeatOwner {
   /** Tells how the pool is doing. */
   stats(): PoolStats {
     return {
-      workers: this.#seats.length,
-      idle: this.#seats.filter(({ ready, load }) => ready && load === 0).length,
+      workers: this.#handles.length,
+      idle:
+        this.#handles.filter(({ ready, load }) => ready && load === 0).length,
       queued: this.#queue.length,
       running: this.#running,
-      ...this.#meter.summary(this.#seats),
+      ...this.#meter.summary(this.#handles),
       needsDrain: this.#needsDrain,
     };
   }
 
-  seatReady(): void {
+  workerReady(): void {
     this.#schedule();
     this.#watchRest();
   }
@@ -199,7 +204,7 @@ export class PoolCore implements SeatOwner {
     this.#schedule();
   }
 
-  seatHeard(): void {
+  workerHeard(): void {
     if (
       this.#queue.length > 0 || this.#running > 0 || this.#state !== "open" ||
       this.#broken !== null
@@ -210,15 +215,15 @@ export class PoolCore implements SeatOwner {
     }
   }
 
-  seatLeft(seat: PoolSeat, exit: RunnerExit): void {
-    this.#seats.splice(this.#seats.indexOf(seat), 1);
-    this.#meter.retire(seat);
-    const { begun, waiting } = seat.abandon();
+  workerExited(handle: WorkerHandle, exit: RunnerExit): void {
+    this.#handles.splice(this.#handles.indexOf(handle), 1);
+    this.#meter.retire(handle);
+    const { begun, waiting } = handle.abandon();
     this.#running -= begun.length + waiting.length;
     const asked = exit.reason === "returned" && begun.length === 0;
     if (!asked && this.#state !== "terminated") {
       this.#died++;
-      this.#judge(seat, exit, begun.length > 0);
+      this.#judge(handle, exit, begun.length > 0);
     }
     const again: PoolTask[] = [];
     for (const task of begun) {
@@ -251,11 +256,11 @@ export class PoolCore implements SeatOwner {
   }
 
   /** Decides after a death whether, and when, another is started. */
-  #judge(seat: PoolSeat, exit: RunnerExit, hadWork: boolean): void {
+  #judge(handle: WorkerHandle, exit: RunnerExit, hadWork: boolean): void {
     if (exit.error instanceof HandlerImportError) {
       return this.#break(exit.error);
     }
-    if (seat.ready && (hadWork || seat.answered > 0)) return;
+    if (handle.ready && (hadWork || handle.answered > 0)) return;
     if (++this.#failures >= MAX_FAILURES) {
       return this.#break(
         new RunnerExitError(
@@ -292,8 +297,8 @@ export class PoolCore implements SeatOwner {
 
   #cancel(matches: (task: PoolTask) => boolean, reason: unknown): void {
     const tasks = this.#queue.remove(matches);
-    for (const seat of this.#seats) {
-      const recalled = seat.recall(matches);
+    for (const handle of this.#handles) {
+      const recalled = handle.recall(matches);
       this.#running -= recalled.length;
       tasks.push(...recalled);
     }
@@ -369,19 +374,19 @@ export class PoolCore implements SeatOwner {
   #assign(): void {
     const now = performance.now();
     for (let task; (task = this.#queue.first) !== null;) {
-      let best: PoolSeat | null = null;
-      for (const seat of this.#seats) {
-        if (best !== null && best.load <= seat.load) continue;
-        if (!seat.accepts(task, now)) continue;
-        best = seat;
-        if (seat.load === 0) break;
+      let best: WorkerHandle | null = null;
+      for (const handle of this.#handles) {
+        if (best !== null && best.load <= handle.load) continue;
+        if (!handle.accepts(task, now)) continue;
+        best = handle;
+        if (handle.load === 0) break;
       }
       if (best === null) break;
       this.#queue.shift();
       best.hand(task, now);
       this.#running++;
     }
-    for (const seat of this.#seats) seat.flush();
+    for (const handle of this.#handles) handle.flush();
   }
 
   /** Starts workers for what the others have no time for. */
@@ -393,12 +398,12 @@ export class PoolCore implements SeatOwner {
       : 0;
     const wanted = Math.min(
       this.settings.workers,
-      Math.max(tasks, this.#seats.length + replacing),
+      Math.max(tasks, this.#handles.length + replacing),
     );
-    while (this.#seats.length < wanted) {
+    while (this.#handles.length < wanted) {
       try {
         const number = ++this.#lastNumber;
-        this.#seats.push(new PoolSeat(this, this.settings, number));
+        this.#handles.push(new WorkerHandle(this, this.settings, number));
       } catch (error) {
         return this.#break(
           error instanceof Error ? error : new Error(String(error)),
@@ -419,9 +424,9 @@ export class PoolCore implements SeatOwner {
       this.#recallTimer = undefined;
       if (!this.#isUneven()) return;
       const now = performance.now();
-      for (const seat of this.#seats) {
-        if (seat.load < 2 || !seat.isStalled(now)) continue;
-        const recalled = seat.recall(() => true);
+      for (const handle of this.#handles) {
+        if (handle.load < 2 || !handle.isStalled(now)) continue;
+        const recalled = handle.recall(() => true);
         this.#running -= recalled.length;
         this.#queue.putBack(recalled);
       }
@@ -431,8 +436,8 @@ export class PoolCore implements SeatOwner {
 
   #isUneven(): boolean {
     return this.settings.kind === "thread" &&
-      this.#seats.some(({ ready, load }) => ready && load === 0) &&
-      this.#seats.some(({ load }) => load > 1);
+      this.#handles.some(({ ready, load }) => ready && load === 0) &&
+      this.#handles.some(({ load }) => load > 1);
   }
 
   /** Ends the workers that have nothing left to do. */
@@ -441,10 +446,10 @@ export class PoolCore implements SeatOwner {
       this.#grow();
       return;
     }
-    for (const seat of [...this.#seats]) {
-      if (seat.load === 0) seat.end();
+    for (const handle of [...this.#handles]) {
+      if (handle.load === 0) handle.end();
     }
-    if (this.#seats.length > 0 || this.#state === "open") return;
+    if (this.#handles.length > 0 || this.#state === "open") return;
     clearTimeout(this.#backoffTimer);
     clearTimeout(this.#recallTimer);
     clearTimeout(this.#restTimer);
@@ -460,13 +465,13 @@ export class PoolCore implements SeatOwner {
       if (this.#queue.length > 0 || this.#running > 0) return;
       if (this.#busy) return this.#watchRest();
       this.#resting = true;
-      for (const seat of this.#seats) seat.unref();
+      for (const handle of this.#handles) handle.unref();
     }, REST_AFTER);
     Deno.unrefTimer(this.#restTimer);
   }
 
   #wake(): void {
     this.#resting = false;
-    for (const seat of this.#seats) seat.ref();
+    for (const handle of this.#handles) handle.ref();
   }
 }

@@ -17,8 +17,8 @@ const STATE = {
   answered: 3,
 } as const;
 
-/** The memory of a {@linkcode Desk}. */
-export interface DeskMemory {
+/** The memory of a {@linkcode TaskSlots}. */
+export interface TaskSlotsMemory {
   /** One of `STATE` for each task, and whether the pool was called. */
   states: Int32Array;
   /** The status and length of each answer. */
@@ -45,8 +45,8 @@ export interface Answer {
  * with, and gets small answers while the thread is already busy with the next
  * task. Many answers take one call.
  */
-export class Desk {
-  #memory: DeskMemory;
+export class TaskSlots {
+  #memory: TaskSlotsMemory;
   #writer = new ByteWriter(AREA);
   #local = new Uint8Array(AREA);
 
@@ -55,12 +55,12 @@ export class Desk {
    *
    * @param memory The memory, the same at both ends.
    */
-  constructor(memory: DeskMemory) {
+  constructor(memory: TaskSlotsMemory) {
     this.#memory = memory;
   }
 
-  /** Makes the memory of a desk. */
-  static memory(): DeskMemory {
+  /** Makes the memory of a taskSlots. */
+  static memory(): TaskSlotsMemory {
     return {
       states: new Int32Array(new SharedArrayBuffer(4 * (SLOTS + 1))),
       heads: new Int32Array(new SharedArrayBuffer(8 * SLOTS)),

@@ -1,7 +1,7 @@
 import { context, nextIdent } from "../threads/_context.ts";
 import type { RunnerExit } from "../errors.ts";
-import { type Answer, Desk } from "./_task_slots.ts";
-import { Lane } from "./_mailbox.ts";
+import { type Answer, TaskSlots } from "./_task_slots.ts";
+import { Mailbox } from "./_mailbox.ts";
 import type { PoolSettings } from "./_options.ts";
 import {
   LOOK,
@@ -22,10 +22,10 @@ const KILL_AFTER = 2_000;
 /** A worker that was silent for longer than this gets no further tasks. */
 export const STALLED_AFTER = 2;
 
-/** Whom a {@linkcode PoolSeat} tells. */
-export interface SeatOwner {
+/** Whom a {@linkcode WorkerHandle} tells. */
+export interface WorkerHandleOwner {
   /** The worker can be given tasks. */
-  seatReady(seat: PoolSeat): void;
+  workerReady(handle: WorkerHandle): void;
   /** A task has been answered. */
   taskAnswered(
     task: PoolTask,
@@ -36,9 +36,9 @@ export interface SeatOwner {
   /** A task could not be posted. */
   taskRefused(task: PoolTask, error: unknown): void;
   /** All answers that came together have been told. */
-  seatHeard(seat: PoolSeat): void;
+  workerHeard(handle: WorkerHandle): void;
   /** Nothing of the worker is left. */
-  seatLeft(seat: PoolSeat, exit: RunnerExit): void;
+  workerExited(handle: WorkerHandle, exit: RunnerExit): void;
 }
 
 type PostedAnswer = [id: number, status: Status, value: unknown, time: number];
@@ -52,7 +52,7 @@ export interface LostTasks {
 }
 
 /** A worker of a pool, as the pool sees it. */
-export class PoolSeat {
+export class WorkerHandle {
   /** Whether it can be given tasks. */
   ready = false;
   /** Whether it was told to end. */
@@ -63,11 +63,11 @@ export class PoolSeat {
   answered = 0;
   /** When it was started. */
   readonly started: number = performance.now();
-  #owner: SeatOwner;
+  #owner: WorkerHandleOwner;
   #settings: PoolSettings;
   #runner: Runner;
-  #desk: Desk | null;
-  #lane: Lane | null;
+  #taskSlots: TaskSlots | null;
+  #mailbox: Mailbox | null;
   #tasks: (PoolTask | null)[] = new Array(SLOTS).fill(null);
   /** Whether a task was not answered, one that was taken back included. */
   #open = new Uint8Array(SLOTS);
@@ -87,16 +87,20 @@ export class PoolSeat {
    * @param settings The pool's.
    * @param number Its number in the pool.
    */
-  constructor(owner: SeatOwner, settings: PoolSettings, number: number) {
+  constructor(
+    owner: WorkerHandleOwner,
+    settings: PoolSettings,
+    number: number,
+  ) {
     const { kind, module, permissions } = settings;
     const thread = kind === "thread";
     this.#owner = owner;
     this.#settings = settings;
     const shared: SharedMemory | null = thread
-      ? { desk: Desk.memory(), lane: Lane.memory() }
+      ? { taskSlots: TaskSlots.memory(), mailbox: Mailbox.memory() }
       : null;
-    this.#desk = shared === null ? null : new Desk(shared.desk);
-    this.#lane = shared === null ? null : new Lane(shared.lane);
+    this.#taskSlots = shared === null ? null : new TaskSlots(shared.taskSlots);
+    this.#mailbox = shared === null ? null : new Mailbox(shared.mailbox);
     const name = `${settings.name}_${number}`;
     const data: PoolStart = {
       module,
@@ -115,12 +119,12 @@ export class PoolSeat {
     this.#runner.onmessage = (message) => this.#receive(message);
     this.#runner.ready.then(() => {
       this.ready = true;
-      owner.seatReady(this);
+      owner.workerReady(this);
     }, () => {});
     this.#runner.exited.then((exit) => {
       clearTimeout(this.#killTimer);
       this.leaving = true;
-      owner.seatLeft(this, exit);
+      owner.workerExited(this, exit);
     });
   }
 
@@ -163,7 +167,7 @@ export class PoolSeat {
     const slot = id & SLOTS - 1;
     this.#tasks[slot] = task;
     this.#open[slot] = 1;
-    this.#desk?.reset(slot);
+    this.#taskSlots?.reset(slot);
     if (!task.plain) this.#plain = false;
     this.#outbox.push(id, task.target.name, task.args, task.flags);
   }
@@ -176,7 +180,7 @@ export class PoolSeat {
     this.#outbox = [];
     this.#plain = true;
     // What went by post before must be read first.
-    if (plain && outbox[0] === this.#oldest && this.#lane?.offer(outbox)) {
+    if (plain && outbox[0] === this.#oldest && this.#mailbox?.offer(outbox)) {
       return;
     }
     try {
@@ -196,12 +200,12 @@ export class PoolSeat {
    */
   recall(matches: (task: PoolTask) => boolean): PoolTask[] {
     const recalled: PoolTask[] = [];
-    if (this.#desk === null) return recalled;
+    if (this.#taskSlots === null) return recalled;
     for (let id = this.#oldest; id < this.#next; id++) {
       const slot = id & SLOTS - 1;
       const task = this.#tasks[slot];
       if (task === null || task === undefined || !matches(task)) continue;
-      if (!this.#desk.recall(slot)) continue;
+      if (!this.#taskSlots.recall(slot)) continue;
       this.#tasks[slot] = null;
       this.load--;
       recalled.push(task);
@@ -231,7 +235,7 @@ export class PoolSeat {
       const slot = id & SLOTS - 1;
       const task = this.#tasks[slot];
       if (task === null || task === undefined) continue;
-      const waiting = this.#desk?.isWaiting(slot) ?? false;
+      const waiting = this.#taskSlots?.isWaiting(slot) ?? false;
       (waiting ? lost.waiting : lost.begun).push(task);
     }
     this.#tasks.fill(null);
@@ -284,11 +288,11 @@ export class PoolSeat {
   }
 
   #post(message: unknown): void {
-    this.#lane?.announce();
+    this.#mailbox?.announce();
     try {
       this.#runner.post(message);
     } catch (error) {
-      this.#lane?.withdraw();
+      this.#mailbox?.withdraw();
       throw error;
     }
   }
@@ -311,19 +315,19 @@ export class PoolSeat {
       const [id, status, value, time] = message as PostedAnswer;
       this.#answered(id, { status, value, time });
     }
-    this.#owner.seatHeard(this);
+    this.#owner.workerHeard(this);
   }
 
-  /** Takes the answers that lie on the desk. */
+  /** Takes the answers that lie on the taskSlots. */
   #look(): void {
-    const desk = this.#desk;
-    if (desk === null) return;
-    desk.look();
+    const taskSlots = this.#taskSlots;
+    if (taskSlots === null) return;
+    taskSlots.look();
     const end = this.#next;
     for (let id = this.#oldest; id < end; id++) {
       const slot = id & SLOTS - 1;
       if (this.#open[slot] === 0) continue;
-      const answer = desk.take(slot);
+      const answer = taskSlots.take(slot);
       if (answer !== null) this.#answered(id, answer);
     }
   }

@@ -12,7 +12,7 @@ export const ITEM_OVERHEAD = 4;
  * Items of bytes in a ring of shared memory, first in, first out. It is for
  * its owner to let in one at a time.
  */
-export class ByteRing {
+export class RingBuffer {
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
 

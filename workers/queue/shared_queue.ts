@@ -1,11 +1,11 @@
-import { ByteRing, ITEM_OVERHEAD, RING_WORDS } from "./_ring_buffer.ts";
+import { ITEM_OVERHEAD, RING_WORDS, RingBuffer } from "./_ring_buffer.ts";
 import { ByteWriter } from "../codec/byte_writer.ts";
 import { decode, encodeInto } from "../codec/codec.ts";
 import { SocketServerError } from "../errors.ts";
-import { limitOf } from "../locks/_deadline.ts";
+import { deadlineOf } from "../locks/_deadline.ts";
 import { MOST_PERMITS, OWN_WITH_PERMITS, Permits } from "../locks/_permits.ts";
 import { refuseShared, register } from "../codec/share.ts";
-import { WaitList, type WaitRecord } from "../locks/_wait_queue.ts";
+import { WaitQueue, type WaitRecord } from "../locks/_wait_queue.ts";
 import type {
   AcquireOptions,
   AcquireSyncOptions,
@@ -122,9 +122,9 @@ interface QueueRecord {
 export class SharedQueue<T = unknown> {
   #bytes!: SharedArrayBuffer;
   #mutex!: Permits;
-  #getters!: WaitList;
-  #putters!: WaitList;
-  #ring!: ByteRing;
+  #getters!: WaitQueue;
+  #putters!: WaitQueue;
+  #ring!: RingBuffer;
 
   static {
     register<SharedQueue>({
@@ -141,8 +141,8 @@ export class SharedQueue<T = unknown> {
         queue.#fill(
           bytes,
           new Permits(mutex),
-          new WaitList(getters),
-          new WaitList(putters),
+          new WaitQueue(getters),
+          new WaitQueue(putters),
         ),
     });
   }
@@ -176,8 +176,8 @@ export class SharedQueue<T = unknown> {
     this.#fill(
       new SharedArrayBuffer(capacity),
       new Permits(1, 1, RING_WORDS + 2),
-      new WaitList(0),
-      new WaitList(0),
+      new WaitQueue(0),
+      new WaitQueue(0),
     );
     const most = Math.min(maxSize, MOST_PERMITS);
     Atomics.store(this.#mutex.list.words, MAX_SIZE, most);
@@ -239,7 +239,7 @@ export class SharedQueue<T = unknown> {
    * ```
    */
   async put(value: T, options?: AcquireOptions): Promise<void> {
-    const limit = limitOf("put an item in the queue", options);
+    const limit = deadlineOf("put an item in the queue", options);
     const item = this.#write(value);
     if (await this.#putters.until(() => this.#push(item), limit)) return;
     throw this.#fullError();
@@ -267,7 +267,7 @@ export class SharedQueue<T = unknown> {
    * ```
    */
   putSync(value: T, options?: AcquireSyncOptions): void {
-    const { deadline } = limitOf("put an item in the queue", options);
+    const { deadline } = deadlineOf("put an item in the queue", options);
     const item = this.#write(value);
     if (this.#putters.untilSync(() => this.#push(item), deadline)) return;
     throw this.#fullError();
@@ -293,7 +293,7 @@ export class SharedQueue<T = unknown> {
    * ```
    */
   async get(options?: AcquireOptions): Promise<T> {
-    const limit = limitOf("get an item of the queue", options);
+    const limit = deadlineOf("get an item of the queue", options);
     let item: Uint8Array<ArrayBuffer> | null = null;
     await this.#getters.until(() => (item = this.#shift()) !== null, limit);
     return this.#read(item);
@@ -318,7 +318,7 @@ export class SharedQueue<T = unknown> {
    * ```
    */
   getSync(options?: AcquireSyncOptions): T {
-    const { deadline } = limitOf("get an item of the queue", options);
+    const { deadline } = deadlineOf("get an item of the queue", options);
     let item: Uint8Array<ArrayBuffer> | null = null;
     this.#getters.untilSync(() => (item = this.#shift()) !== null, deadline);
     return this.#read(item);
@@ -376,14 +376,14 @@ export class SharedQueue<T = unknown> {
   #fill(
     bytes: SharedArrayBuffer,
     mutex: Permits,
-    getters: WaitList,
-    putters: WaitList,
+    getters: WaitQueue,
+    putters: WaitQueue,
   ): void {
     this.#bytes = bytes;
     this.#mutex = mutex;
     this.#getters = getters;
     this.#putters = putters;
-    this.#ring = new ByteRing(mutex.list.words.subarray(RING), bytes);
+    this.#ring = new RingBuffer(mutex.list.words.subarray(RING), bytes);
   }
 
   #fullError(): QueueFullError {

@@ -8,7 +8,7 @@ import {
   MAX_TIMEOUT,
   targetName,
 } from "./_options.ts";
-import type { ActivityStart, Cargo } from "./_start.ts";
+import type { ActivityStart, Payload } from "./_start.ts";
 import { packFor } from "../codec/payload.ts";
 import { encode } from "../codec/codec.ts";
 import { context, nextIdent } from "./_context.ts";
@@ -311,34 +311,34 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
   }
 
   #launch(ident: number): Runner {
-    const cargo: Cargo = {
+    const payload: Payload = {
       args: this.#args,
       fields: Object.fromEntries(Object.entries(this)),
     };
     try {
-      const packed = packFor(this.kind, cargo);
+      const packed = packFor(this.kind, payload);
       return startRunner(this.kind, {
         main: MAIN_URL,
         // The classes of locks take time to load: only where there are some.
-        modules: packed === cargo ? [this.#module] : [this.#module, SYNC_URL],
+        modules: packed === payload ? [this.#module] : [this.#module, SYNC_URL],
         data: this.#describeStart(ident, packed),
         name: this.#name,
         permissions: this.#permissions,
       });
     } catch (error) {
-      this.#blame(cargo);
+      this.#blame(payload);
       throw error;
     }
   }
 
-  #describeStart(ident: number, cargo: unknown): ActivityStart {
+  #describeStart(ident: number, payload: unknown): ActivityStart {
     const overridden = this.run !== Activity.prototype.run;
     const { kind } = this;
     return {
       module: this.#module,
       className: overridden ? this.constructor.name : null,
       target: this.#target === null ? null : targetName(this.#target),
-      cargo,
+      payload,
       name: this.#name,
       daemon: this.#daemon,
       ident,
@@ -349,7 +349,7 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
   }
 
   /** Throws for the first argument or field that can't be cloned. */
-  #blame({ args, fields }: Cargo): void {
+  #blame({ args, fields }: Payload): void {
     const parts = [
       ...args.map((arg, index) => [`argument ${index}`, arg] as const),
       ...Object.entries(fields).map(([key, value]) =>

@@ -6,14 +6,14 @@
  * @module
  */
 
-const homes: WeakMap<object, string> = new WeakMap();
+const registry: WeakMap<object, string> = new WeakMap();
 
 /** Says which module exports a class. */
 export function setHome(subject: object, url: string): void {
-  homes.set(subject, url);
+  registry.set(subject, url);
 }
 
 /** The module that exports a class of this package. */
-export function homeOf(subject: object): string | undefined {
-  return homes.get(subject);
+export function moduleOf(subject: object): string | undefined {
+  return registry.get(subject);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { type Activity, adopt } from "./_activity_base.ts";
-import type { ActivityStart, Cargo } from "./_start.ts";
+import type { ActivityStart, Payload } from "./_start.ts";
 import { packFor } from "../codec/payload.ts";
 import { context } from "./_context.ts";
 import { HandlerImportError } from "../errors.ts";
@@ -49,7 +49,7 @@ function revive(
       );
     }
   }
-  const { args, fields } = unpack(start.cargo) as Cargo;
+  const { args, fields } = unpack(start.payload) as Payload;
   const activity: Activity = adopt<Activity>(() => new Base(), {
     ident: kind === "thread" ? start.ident : Deno.pid,
     name: start.name,

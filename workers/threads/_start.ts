@@ -6,8 +6,8 @@ export interface ActivityStart {
   className: string | null;
   /** The export that is the target, or `null`. */
   target: string | null;
-  /** A {@linkcode Cargo}, packed. */
-  cargo: unknown;
+  /** A {@linkcode Payload}, packed. */
+  payload: unknown;
   /** The name. */
   name: string;
   /** Whether it is a daemon. */
@@ -21,7 +21,7 @@ export interface ActivityStart {
 }
 
 /** What is the caller's own in a start. */
-export interface Cargo {
+export interface Payload {
   /** The arguments. */
   args: readonly unknown[];
   /** The public fields. */

@@ -7,7 +7,7 @@ import { Channel } from "./channel.ts";
 import { type ChildLink, LINK_VARIABLE } from "./rendezvous.ts";
 import { type ModuleLoader, runMain, watchUncaught } from "../entry.ts";
 import { Inbox } from "../inbox.ts";
-import { adoptProject, type Project } from "./launch_flags.ts";
+import { adoptLaunchFlags, type LaunchFlags } from "./launch_flags.ts";
 import type { ExitRecord } from "../error_record.ts";
 import type { MessageHandler, RunnerPort } from "../runner.ts";
 
@@ -16,7 +16,7 @@ export interface ChildStart {
   /** What was given for `main`. */
   data: unknown;
   /** What the parent knows of the program. */
-  project: Project;
+  launchFlags: LaunchFlags;
 }
 
 class ChildPort implements RunnerPort {
@@ -90,8 +90,8 @@ export async function enter(
   const channel = new Channel({
     message: (message) => port.inbox.deliver(message),
     control: (message) => {
-      const { data, project } = message as ChildStart;
-      adoptProject(project);
+      const { data, launchFlags } = message as ChildStart;
+      adoptLaunchFlags(launchFlags);
       runMain({
         modules,
         main,

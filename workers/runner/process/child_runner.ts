@@ -11,7 +11,7 @@ import type { RunnerExit } from "../../errors.ts";
 import { Inbox } from "../inbox.ts";
 import { Lifecycle } from "../lifecycle.ts";
 import { childPermissions } from "./permissions.ts";
-import { project } from "./launch_flags.ts";
+import { launchFlags } from "./launch_flags.ts";
 import { forgetChild, watchChild } from "./orphan_guard.ts";
 import { type ExitRecord, fromExitRecord } from "../error_record.ts";
 import {
@@ -40,7 +40,7 @@ function spawn(options: RunnerOptions, expected: ExpectedChild) {
       "run",
       "--no-prompt",
       "--quiet",
-      ...project().flags,
+      ...launchFlags().flags,
       ...flags,
       `data:application/javascript,${encodeURIComponent(source)}`,
     ],
@@ -75,7 +75,10 @@ export class ChildRunner implements Runner {
           "with; use threads",
       );
     }
-    const start: ChildStart = { data: options.data, project: project() };
+    const start: ChildStart = {
+      data: options.data,
+      launchFlags: launchFlags(),
+    };
     this.#channel = new Channel({
       message: (message) => this.#inbox.deliver(message),
       control: (message) => this.#control(message as unknown[]),

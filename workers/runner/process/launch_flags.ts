@@ -6,7 +6,7 @@
  */
 
 /** What is known of the program. */
-export interface Project {
+export interface LaunchFlags {
   /** The flags of its Deno that a child needs too. */
   flags: string[];
   /** Whether `--unstable-worker-options` is surely on. */
@@ -23,7 +23,7 @@ const PATH_REGEXP = /^--(import-map|config|cert)=(?![a-z]{2,}:)(.*)$/s;
 const UNSTABLE_REGEXP = /"unstable"\s*:\s*\[([^\]]*)\]/;
 const CONFIG_NAMES = ["deno.json", "deno.jsonc"];
 
-let known: Project | undefined;
+let known: LaunchFlags | undefined;
 
 /** The command line of this process, or none where it can't be read. */
 function commandLine(): string[] {
@@ -98,7 +98,7 @@ function readConfig(flags: string[]): [path: string, text: string] | undefined {
   }
 }
 
-function look(): Project {
+function look(): LaunchFlags {
   const flags = flagsOf(commandLine());
   const config = readConfig(flags);
   if (config !== undefined && !hasFlag(flags, "--config")) {
@@ -123,7 +123,7 @@ function look(): Project {
  *
  * @returns What was found at the first call, or told by the parent.
  */
-export function project(): Project {
+export function launchFlags(): LaunchFlags {
   return known ??= look();
 }
 
@@ -132,6 +132,6 @@ export function project(): Project {
  *
  * @param told What the parent's {@linkcode project} returned.
  */
-export function adoptProject(told: Project): void {
+export function adoptLaunchFlags(told: LaunchFlags): void {
   known = told;
 }

@@ -48,7 +48,7 @@ function hasAll(...names: ("read" | "write" | "net")[]): boolean {
   });
 }
 
-class Doorway {
+class Rendezvous {
   readonly connect: ChildLink["connect"];
   readonly needs: ChannelNeeds;
   #listener: Deno.Listener<PrivateConn>;
@@ -156,7 +156,7 @@ class Doorway {
   }
 }
 
-let doorway: Doorway | undefined;
+let rendezvous: Rendezvous | undefined;
 
 /**
  * Expects a child, at a socket that is there only while children come in.
@@ -164,6 +164,8 @@ let doorway: Doorway | undefined;
  * @returns The child to be.
  */
 export function expectChild(): ExpectedChild {
-  if (doorway === undefined || doorway.closed) doorway = new Doorway();
-  return doorway.expect();
+  if (rendezvous === undefined || rendezvous.closed) {
+    rendezvous = new Rendezvous();
+  }
+  return rendezvous.expect();
 }

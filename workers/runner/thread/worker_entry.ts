@@ -6,7 +6,7 @@
 import { type ModuleLoader, runMain, watchUncaught } from "../entry.ts";
 import { Inbox } from "../inbox.ts";
 import { webLocks } from "./web_locks.ts";
-import { adoptProject, type Project } from "../process/launch_flags.ts";
+import { adoptLaunchFlags, type LaunchFlags } from "../process/launch_flags.ts";
 import type { ExitRecord } from "../error_record.ts";
 import type { MessageHandler, RunnerPort } from "../runner.ts";
 
@@ -15,7 +15,7 @@ export interface WorkerStart {
   /** What was given for `main`. */
   data: unknown;
   /** What the parent knows of the program. */
-  project: Project;
+  launchFlags: LaunchFlags;
 }
 
 /** The part of a worker's global scope that is used here. */
@@ -91,7 +91,7 @@ export function enter(
     if (started) return port.inbox.deliver(data);
     started = true;
     const start = data as WorkerStart;
-    adoptProject(start.project);
+    adoptLaunchFlags(start.launchFlags);
     runMain({
       modules,
       main,

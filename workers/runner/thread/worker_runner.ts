@@ -3,7 +3,7 @@ import type { RunnerExit } from "../../errors.ts";
 import { Inbox } from "../inbox.ts";
 import { Lifecycle } from "../lifecycle.ts";
 import { webLocks } from "./web_locks.ts";
-import { project } from "../process/launch_flags.ts";
+import { launchFlags } from "../process/launch_flags.ts";
 import { type ExitRecord, fromExitRecord } from "../error_record.ts";
 import {
   type MessageHandler,
@@ -63,7 +63,7 @@ function assertReadable(urls: string[], name: string): void {
 function createWorker(options: RunnerOptions, tag: string): Worker {
   const { name = "", permissions = "inherit" } = options;
   assertReadable([ENTRY_URL, options.main, ...options.modules ?? []], name);
-  if (permissions !== "inherit" && !project().workerOptions) {
+  if (permissions !== "inherit" && !launchFlags().workerOptions) {
     throw new Deno.errors.NotSupported(
       `Cannot start thread "${name}" with permissions of its own: add ` +
         `"worker-options" to "unstable" in deno.json, or run Deno with ` +
@@ -111,7 +111,10 @@ export class WorkerRunner implements Runner {
     worker.onmessage = (event) => this.#receive(event.data);
     worker.onerror = (event) => this.#fail(event);
     worker.onmessageerror = () => this.#received++;
-    const start: WorkerStart = { data: options.data, project: project() };
+    const start: WorkerStart = {
+      data: options.data,
+      launchFlags: launchFlags(),
+    };
     try {
       worker.postMessage(start, options.transfer ?? []);
     } catch (error) {
