@@ -20,6 +20,8 @@ const PARTS = [
   ["tests/pools"],
   ["tests/locks"],
 ];
+/** A test is stuck when its program has printed nothing for this long. */
+const SILENCE_MS = 60_000;
 const SUMMARY_REGEXP = /(\d+) passed.*\| (\d+) failed/;
 
 async function jsrAnswers(): Promise<boolean> {
@@ -49,20 +51,64 @@ async function deno(...args: string[]): Promise<void> {
   }
 }
 
-/** Runs tests and prints their output when they are over. */
+/** Ends a program of tests that prints nothing for `SILENCE_MS`. */
+class Watchdog {
+  #underWay = "(no test yet)";
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #program: Deno.ChildProcess;
+
+  constructor(program: Deno.ChildProcess) {
+    this.#program = program;
+    this.heard("");
+  }
+
+  /** Notes output; its unfinished last line names the test under way. */
+  heard(unfinished: string): void {
+    if (unfinished.trim() !== "") this.#underWay = unfinished.trim();
+    this.stop();
+    this.#timer = setTimeout(() => this.#bite(), SILENCE_MS);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #bite(): void {
+    console.error(
+      `HUNG: no output for ${SILENCE_MS / 1_000} s in: ${this.#underWay}`,
+    );
+    this.#program.kill("SIGKILL");
+  }
+}
+
+/** Runs one program of tests; prints each line as it comes. */
 async function runTests(args: string[]): Promise<[number, number, number]> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+  console.log(`$ deno ${args.join(" ")}`);
+  await using program = new Deno.Command(Deno.execPath(), {
     args,
     cwd: ROOT_URL,
     stdin: "null",
-  }).output();
-  const text = new TextDecoder().decode(stdout);
-  console.log(`$ deno ${args.join(" ")}\n${text}`);
-  console.error(new TextDecoder().decode(stderr));
-  const [, passed, failed] = text.split("\n").toReversed()
-    .map((line) => SUMMARY_REGEXP.exec(line)).find((match) => match !== null) ??
-    [];
-  return [code, Number(passed ?? 0), Number(failed ?? 0)];
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const watchdog = new Watchdog(program);
+  let [unfinished, passed, failed] = ["", 0, 0];
+  for await (
+    const text of program.stdout.pipeThrough(new TextDecoderStream())
+  ) {
+    const lines = (unfinished + text).split("\n");
+    unfinished = lines.pop()!;
+    if (lines.length > 0) console.log(lines.join("\n"));
+    watchdog.heard(unfinished);
+    for (const line of lines) {
+      const summary = SUMMARY_REGEXP.exec(line);
+      if (summary === null) continue;
+      [passed, failed] = [Number(summary[1]), Number(summary[2])];
+    }
+  }
+  const { code } = await program.status;
+  watchdog.stop();
+  return [code, passed, failed];
 }
 
 async function runAllTests(options: string[]): Promise<void> {
@@ -96,7 +142,9 @@ if (gate === "ok") {
   await deno("publish", "--dry-run", "--allow-dirty");
 }
 // Once for all: unlike "deno test" this does not check each thread's program
-await deno("check", "--doc", ...offline, ...DOCUMENTED, "tests");
+await deno("check", "--quiet", "--doc", ...offline, ...DOCUMENTED, "tests");
 const options = ["--no-check", "--no-prompt", ...offline];
-if (rest.length > 0) await deno("test", "-A", ...options, ...rest);
-else await runAllTests(options);
+if (rest.length > 0) {
+  Deno.exit((await runTests(["test", "-A", ...options, ...rest]))[0]);
+}
+await runAllTests(options);
