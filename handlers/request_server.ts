@@ -42,7 +42,7 @@ export interface RequestServer<C = unknown> {
   /** The value given to the server's options for its handlers. */
   readonly context: C;
   /** Returns the server's counts. */
-  stats(): ServerStats | Promise<ServerStats>;
+  stats(): Promise<ServerStats>;
   /** Ends `serveForever()`; open requests go on. */
   shutdown(): Promise<void>;
 }

@@ -8,29 +8,21 @@ import { release } from "../handlers/_internal.ts";
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import { RequestTimeoutError } from "../handlers/errors.ts";
 import type { RequestServer, ServerStats } from "../handlers/request_server.ts";
-import { type Accepted, AcceptLoop } from "./core/accept_loop.ts";
-import { closeQuietly, isDisconnect, isOfAbort } from "./core/disconnect.ts";
 import {
-  endServing,
-  failServing,
-  joinPort,
-  leavePort,
-  ownStats,
-  type ParentLink,
-  parentLink,
+  core,
   prepare,
-  type Replicas,
-  replicas,
-  report,
-  serveRelayed,
-  startDrain,
+  role,
+  type ServerCore,
+  type ServerRole,
 } from "./_internal.ts";
-import { findDescriptor } from "./sockets/fileno.ts";
-import { type OpenRequest, OpenRequests } from "./core/open_requests.ts";
-import { Counts } from "./core/counts.ts";
+import { AcceptLoop } from "./core/accept_loop.ts";
+import { closeQuietly, isDisconnect } from "./core/disconnect.ts";
+import { Drain } from "./core/drain.ts";
 import { printError } from "./core/error_report.ts";
+import { RequestCycle } from "./core/request_cycle.ts";
 import { checkHandler, runHandler } from "./core/run_handler.ts";
 import { Signals } from "./core/signals.ts";
+import { findDescriptor } from "./sockets/fileno.ts";
 import type { Acceptor } from "./acceptor.ts";
 import { formatAddress } from "./addresses.ts";
 import { ServerClosedError } from "./errors.ts";
@@ -42,11 +34,7 @@ import {
 } from "./options.ts";
 
 const DEFAULT_QUEUE_SIZE = 511;
-/** What Deno has the system queue for a Unix socket, whatever is asked for. */
-const UNIX_QUEUE_SIZE = 1_024;
 const DEFAULT_SHUTDOWN_TIMEOUT_MS = 10_000;
-/** How long handlers that were aborted have to notice it. */
-const ABORT_GRACE_MS = 100;
 
 /**
  * Takes requests from a socket and makes a handler for each: the base of all
@@ -88,20 +76,19 @@ export abstract class BaseServer<R = unknown, C = unknown>
   /** Value of the option `shutdownTimeout`; may be changed at any time. */
   shutdownTimeout: number;
   /** @ignore */
-  [replicas]: Replicas | null = null;
+  [role]: ServerRole | null = null;
   /** @ignore */
-  [parentLink]: ParentLink | null = null;
+  readonly [core]: ServerCore;
 
+  #cycle: RequestCycle<R>;
   #loop: AcceptLoop<R>;
-  #open: OpenRequests<R> = new OpenRequests();
-  #setReady: () => void;
-  #setUnready: (error: Error) => void;
+  #drain: Drain<R>;
+  #readiness: PromiseWithResolvers<void> = Promise.withResolvers();
   #activation: Promise<void> | null = null;
   #serving: Promise<unknown> | null = null;
   #closing: Promise<DrainReport> | null = null;
+  #lastTaken: Promise<void> | null = null;
   #signal: AbortSignal | undefined;
-  #completed = 0;
-  #counts = new Counts();
 
   /**
    * Constructs a server and binds its address, unless told not to.
@@ -128,22 +115,23 @@ export abstract class BaseServer<R = unknown, C = unknown>
     this.maxConnections = options.maxConnections ?? Infinity;
     this.shutdownTimeout = options.shutdownTimeout ??
       DEFAULT_SHUTDOWN_TIMEOUT_MS;
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    promise.catch(() => {}); // nobody has to look
-    this.ready = promise;
-    this.#setReady = resolve;
-    this.#setUnready = reject;
+    this.ready = this.#readiness.promise;
+    this.ready.catch(() => {}); // nobody has to look
+    this.#cycle = new RequestCycle(this, () => this.#loop.wake());
     this.#loop = new AcceptLoop({
       next: () => this.getRequest(),
       hasRoom: () =>
-        this.#open.size <
-          Math.min(this.maxConnections, this[replicas]?.limit ?? Infinity),
-      take: (accepted) => void this.#take(accepted),
-      failed: (error, first) => void this.#acceptFailed(error, first),
+        this.#cycle.open.size <
+          Math.min(this.maxConnections, this[role]?.limit ?? Infinity),
+      take: (accepted) => void (this.#lastTaken = this.#cycle.serve(accepted)),
+      failed: (error, first) => void this.#cycle.acceptFailed(error, first),
     });
+    this.#drain = new Drain(this, this.#loop, this.#cycle);
+    this[core] = this.#makeCore();
     this[prepare](options);
+    this.#cycle.observer = this[role];
     const binds = options.bindAndActivate ?? true;
-    if (this[parentLink] === null && binds) this.#bindAndActivate();
+    if (binds && !this[role]?.bindsLater) this.#bindAndActivate();
     this.#signal = options.signal;
     this.#signal?.addEventListener("abort", this.#onAbort);
   }
@@ -164,8 +152,8 @@ export abstract class BaseServer<R = unknown, C = unknown>
       if (signal?.aborted) return;
       try {
         signal?.addEventListener("abort", stop);
-        this.#setReady();
-        await this.#loop.run(() => this.#afterTurn());
+        this.#readiness.resolve();
+        await this.#loop.run(() => this.#cycle.afterTurn());
       } finally {
         signal?.removeEventListener("abort", stop);
       }
@@ -181,7 +169,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
    */
   async handleRequest(): Promise<void> {
     await this.#occupy(false, async () => {
-      this.#setReady();
+      this.#readiness.resolve();
       this.#lastTaken = null;
       if (!await this.#loop.runOnce(this.timeout ?? Infinity)) {
         await this.handleTimeout();
@@ -197,9 +185,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @returns A promise that settles when no more requests are taken.
    */
   shutdown(): Promise<void> {
-    return this[parentLink] === null
-      ? this[endServing]()
-      : this[parentLink].shutdown();
+    return this[role]?.shutdown?.() ?? this[core].endServing();
   }
 
   /**
@@ -238,10 +224,9 @@ export abstract class BaseServer<R = unknown, C = unknown>
    *
    * @returns The counts.
    */
-  stats(): ServerStats | Promise<ServerStats> {
-    if (this[parentLink] !== null) return this[parentLink].stats();
-    const own = this[ownStats]();
-    return this[replicas]?.stats(own) ?? own;
+  async stats(): Promise<ServerStats> {
+    const own = this[core].stats();
+    return await this[role]?.stats?.(own) ?? own;
   }
 
   /** Opens `socket` on `serverAddress`. */
@@ -280,13 +265,13 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @param clientAddress Its client's address.
    */
   async processRequest(request: R, clientAddress: Deno.Addr): Promise<void> {
-    const set = this[replicas];
-    if (set !== null) {
-      await set.process(request, clientAddress);
+    const elsewhere = this[role]?.process?.(request, clientAddress);
+    if (elsewhere !== undefined) {
+      await elsewhere;
       return await this.closeRequest(request);
     }
     await this.finishRequest(request, clientAddress);
-    this.#open.setShut(request);
+    this.#cycle.open.setShut(request);
     const shut = this.shutdownRequest(request);
     if (shut !== undefined) await shut;
   }
@@ -300,7 +285,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
   async finishRequest(request: R, clientAddress: Deno.Addr): Promise<void> {
     const { RequestHandlerClass } = this;
     const handler = new RequestHandlerClass(request, clientAddress, this);
-    this.#open.setHandler(request, handler);
+    this.#cycle.open.setHandler(request, handler);
     try {
       await runHandler(handler);
     } finally {
@@ -352,57 +337,42 @@ export abstract class BaseServer<R = unknown, C = unknown>
   /** @ignore */
   [prepare](_options: ServerOptions<C>): void {}
 
-  /** @ignore */
-  [ownStats](): ServerStats {
-    const { dropped = 0 } = (this.socket ?? {}) as { dropped?: number };
-    return { ...this.#counts, open: this.#open.size, dropped };
-  }
-
-  /** @ignore */
-  [failServing](error: Error): void {
-    this.#loop.fail(error);
-  }
-
-  /** @ignore */
-  async [endServing](): Promise<void> {
-    this.#loop.stop();
-    this[replicas]?.interrupt();
-    await this.#serving;
-  }
-
-  /** @ignore */
-  async [report](error: Error, clientAddress: Deno.Addr | null): Promise<void> {
-    this.#counts.addError(error);
-    await this.#tell(error, null, clientAddress);
-  }
-
-  /** @ignore */
-  [startDrain](): void {
-    this.#open.drain();
-  }
-
-  /** @ignore */
-  [joinPort](): void {
-    if (this.acceptor === null) this.#bindAndActivate();
-  }
-
-  /** @ignore */
-  async [leavePort](): Promise<void> {
-    if (this.acceptor === null) return;
-    await this.#takeQueued(performance.now() + this.shutdownTimeout);
-    await this.#closeAcceptor();
-    this.acceptor = null;
-    this.socket = null;
-  }
-
-  /** @ignore */
-  async [serveRelayed](request: R, clientAddress: Deno.Addr): Promise<void> {
-    await this.#serve([request, clientAddress], true);
-  }
-
-  #lastTaken: Promise<void> | null = null;
-
   #onAbort = (): void => void this.serverClose();
+
+  #makeCore(): ServerCore {
+    const cycle = this.#cycle;
+    return {
+      serve: (request, clientAddress) =>
+        cycle.serveAccepted(request as R, clientAddress),
+      report: (error, clientAddress) =>
+        cycle.report(error, null, clientAddress),
+      stats: () => {
+        const { dropped = 0 } = (this.socket ?? {}) as { dropped?: number };
+        return { ...cycle.counts, open: cycle.open.size, dropped };
+      },
+      endServing: async () => {
+        this.#loop.stop();
+        this[role]?.interrupt?.();
+        await this.#serving;
+      },
+      failServing: (error) => this.#loop.fail(error),
+      drain: () => cycle.open.drain(),
+      join: () => {
+        if (this.acceptor === null) this.#bindAndActivate();
+      },
+      leave: async () => {
+        if (this.acceptor === null) return;
+        await this.#activation?.catch(() => {});
+        if (!this[role]?.sharesQueue) {
+          const deadline = performance.now() + this.shutdownTimeout;
+          await this.#drain.acceptBacklog(deadline);
+        }
+        await this.#drain.closeAcceptor();
+        this.acceptor = null;
+        this.socket = null;
+      },
+    };
+  }
 
   #bindAndActivate(): void {
     try {
@@ -454,13 +424,13 @@ export abstract class BaseServer<R = unknown, C = unknown>
     }
     acceptor.ref?.();
     try {
-      await this[replicas]?.start(forever).catch((error) => {
-        this.#setUnready(error);
+      await this[role]?.start?.(forever).catch((error) => {
+        this.#readiness.reject(error);
         throw error;
       });
       await consume();
     } finally {
-      await this[replicas]?.pause();
+      await this[role]?.pause?.();
       acceptor.unref?.();
     }
   }
@@ -473,150 +443,14 @@ export abstract class BaseServer<R = unknown, C = unknown>
     );
   }
 
-  #afterTurn(): void | Promise<void> {
-    try {
-      const actions = this.serviceActions();
-      return actions?.catch((error) => this.#actionsFailed(error));
-    } catch (error) {
-      return this.#actionsFailed(error);
-    }
-  }
-
-  #actionsFailed(error: unknown): Promise<void> {
-    this.#counts.addError(error);
-    return this.#tell(error, null, null);
-  }
-
-  #take(accepted: Accepted<R>): void {
-    this.#counts.accepted++;
-    this.#lastTaken = this.#serve(accepted, false);
-  }
-
-  async #serve(
-    [request, clientAddress]: Accepted<R>,
-    relayed: boolean,
-  ): Promise<void> {
-    const open = this.#open.add(request, clientAddress, relayed);
-    const observing = relayed ? null : this[parentLink];
-    observing?.opened(request, clientAddress);
-    try {
-      if (relayed) return await this.processRequest(request, clientAddress);
-      const verdict = this.verifyRequest(request, clientAddress);
-      if (verdict === true || await verdict) {
-        await this.processRequest(request, clientAddress);
-      } else {
-        this.#counts.rejected++;
-        open.shut = true;
-        await this.shutdownRequest(request);
-      }
-    } catch (error) {
-      await this.#reportOf(open, request, error);
-      await this.#shutAfterError(request, open);
-    } finally {
-      this.#open.delete(open);
-      if (!relayed && !open.aborted) this.#completed++;
-      observing?.closed(request);
-      this.#loop.wake();
-    }
-  }
-
-  async #shutAfterError(request: R, open: OpenRequest): Promise<void> {
-    try {
-      // An error of shutdownRequest() itself would come again
-      if (!open.shut) await this.shutdownRequest(request);
-    } catch (error) {
-      await this.#reportOf(open, request, error);
-      open.shut = true;
-    }
-    if (open.shut) closeQuietly(request);
-  }
-
-  async #acceptFailed(error: unknown, first: boolean): Promise<void> {
-    this.#counts.addAcceptError(error);
-    if (first) await this.#tell(error, null, null);
-  }
-
-  /** Gives an error to the hook, whatever the hook does. */
-  async #tell(
-    error: unknown,
-    request: R | null,
-    clientAddress: Deno.Addr | null,
-  ): Promise<void> {
-    try {
-      await this.handleError(error, request, clientAddress);
-    } catch (hookError) {
-      printError(hookError, clientAddress);
-    }
-  }
-
-  async #reportOf(
-    open: OpenRequest,
-    request: R,
-    error: unknown,
-  ): Promise<void> {
-    if (open.aborted && isOfAbort(error)) return;
-    this.#counts.addError(error);
-    await this.#tell(error, request, open.clientAddress);
-  }
-
   async #close(): Promise<DrainReport> {
     const deadline = performance.now() + this.shutdownTimeout;
     this.#signal?.removeEventListener("abort", this.#onAbort);
-    this.#setUnready(this.#closedError());
+    this.#readiness.reject(this.#closedError());
     await Promise.resolve(); // for #closing to be set
-    await this[endServing]();
-    const before = this.#completed;
-    this.#open.drain();
-    this[replicas]?.takeQueued();
-    await this.#takeQueued(deadline);
-    const { acceptor } = this;
-    if (!acceptor?.carriesReplies) await this.#closeAcceptor();
-    this.#loop.takeArrived();
-    const replicasEnded = this[replicas]?.finish(deadline);
-    await this.#open.ended(deadline - performance.now());
-    if (acceptor?.carriesReplies) {
-      this.#loop.takeArrived();
-      await this.#open.ended(deadline - performance.now());
-    }
-    const aborted = await this.#abort();
-    if (acceptor?.carriesReplies) await this.#closeAcceptor();
-    const completed = this.#completed - before;
-    const ofCrew = await replicasEnded;
-    return {
-      completed: completed + (ofCrew?.completed ?? 0),
-      aborted: [...aborted, ...ofCrew?.aborted ?? []],
-    };
-  }
-
-  /** Cuts off what is still open; returns whose it was. */
-  async #abort(): Promise<Deno.Addr[]> {
-    const reason = new ServerClosedError(
-      `The request was aborted: the server closed and waited ${this.shutdownTimeout} ms`,
-    );
-    const aborted = this.#open.abort(reason);
-    for (const { request } of aborted) closeQuietly(request);
-    await this.#open.ended(ABORT_GRACE_MS);
-    return aborted.filter(({ relayed }) => !relayed)
-      .map(({ clientAddress }) => clientAddress);
-  }
-
-  async #takeQueued(deadline: number): Promise<void> {
+    await this[core].endServing();
     await this.#activation?.catch(() => {});
-    if (this.acceptor === null || this[parentLink]?.sharesQueue) return;
-    this.acceptor.ref?.();
-    this.#loop.begin();
-    const limit = Math.max(this.requestQueueSize, UNIX_QUEUE_SIZE) + 1;
-    try {
-      await this.#loop.runUntilQuiet(limit, deadline);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.BadResource)) throw error;
-    }
-  }
-
-  async #closeAcceptor(): Promise<void> {
-    if (this.acceptor === null) return closeQuietly(this.socket);
-    closeQuietly(this.acceptor);
-    await this.#loop.settle();
-    if (!this.acceptor.carriesReplies) this.#loop.takeArrived();
+    const { sharesQueue = false } = this[role] ?? {};
+    return await this.#drain.run(deadline, this[role], sharesQueue);
   }
 }

@@ -6,7 +6,7 @@
 
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import { setHome } from "../workers/threads/_class_registry.ts";
-import { prepare, replicas } from "./_internal.ts";
+import { prepare, role } from "./_internal.ts";
 import { prepareReplicas } from "./replicas/replicas.ts";
 import type { UnixAddress } from "./addresses.ts";
 import type { ReplicaOptions } from "./options.ts";
@@ -67,7 +67,7 @@ export class ForkingUnixStreamServer<C = unknown> extends UnixStreamServer<C> {
    * server goes on.
    */
   async recycle(): Promise<void> {
-    await this[replicas]?.recycle();
+    await this[role]?.recycle?.();
   }
 
   /** @ignore */

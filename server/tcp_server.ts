@@ -5,7 +5,7 @@
  */
 
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
-import { type OpenListener, parentLink, replicas } from "./_internal.ts";
+import { type OpenListener, role } from "./_internal.ts";
 import { assertUnstableNet, listenAt } from "./sockets/listen.ts";
 import { checkTcpAddress, type TcpAddress } from "./addresses.ts";
 import { BaseServer } from "./base_server.ts";
@@ -75,10 +75,9 @@ export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
         ...(allowReusePort && { reusePort: true }),
         ...sharing,
       });
-    const sharer = this[replicas] ?? this[parentLink];
     this.socket = listenAt(
       serverAddress,
-      () => sharer?.open(serverAddress, open) ?? open(serverAddress, {}),
+      () => this[role]?.open?.(serverAddress, open) ?? open(serverAddress, {}),
     );
     this.serverAddress = this.socket.addr as this["serverAddress"];
   }

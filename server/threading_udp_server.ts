@@ -7,7 +7,7 @@
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import type { DatagramRequest } from "../handlers/datagram_request.ts";
 import { setHome } from "../workers/threads/_class_registry.ts";
-import { prepare, replicas } from "./_internal.ts";
+import { prepare, role } from "./_internal.ts";
 import { prepareReplicas } from "./replicas/replicas.ts";
 import type { TcpAddress } from "./addresses.ts";
 import type { ReplicaOptions } from "./options.ts";
@@ -69,7 +69,7 @@ export class ThreadingUDPServer<C = unknown> extends UDPServer<C> {
    * server goes on.
    */
   async recycle(): Promise<void> {
-    await this[replicas]?.recycle();
+    await this[role]?.recycle?.();
   }
 
   /** @ignore */

@@ -12,14 +12,7 @@ import type { RunnerPort } from "../../workers/runner/runner.ts";
 import { unpack } from "../../workers/codec/share.ts";
 import { resolve } from "./class_ref.ts";
 import { ReplicaParentLink, withParentLink } from "./parent_link.ts";
-import {
-  endServing,
-  joinPort,
-  leavePort,
-  ownStats,
-  serveRelayed,
-  startDrain,
-} from "../_internal.ts";
+import { core } from "../_internal.ts";
 import { RelayedSocket } from "./relayed_socket.ts";
 import type { ReplicaPlan } from "./plan.ts";
 import type { BaseServer } from "../base_server.ts";
@@ -48,10 +41,10 @@ export function main(
     ping: () => {},
     resume: () => resume(),
     pause: (leaves) => pausing = pause(leaves as boolean),
-    drain: () => server[startDrain](),
+    drain: () => server[core].drain(),
     stats: () => {
       parentLink.tellClosed();
-      return server[ownStats]();
+      return server[core].stats();
     },
     close: (timeout) => close(timeout as number),
     leave: () => port.close(),
@@ -66,10 +59,10 @@ export function main(
   const relay = new RelayPort((message, transfer) => {
     port.post(message, transfer);
   }, {
-    connection: (conn) => server[serveRelayed](conn, conn.remoteAddr),
+    connection: (conn) => server[core].serve(conn, conn.remoteAddr),
     packet: (packet, from, truncated, reply) => {
       const socket = new RelayedSocket(plan.address, reply);
-      return server[serveRelayed]({ packet, socket, truncated }, from);
+      return server[core].serve({ packet, socket, truncated }, from);
     },
   });
 
@@ -80,14 +73,14 @@ export function main(
     await pausing;
     if (serving) return;
     serving = true;
-    server[joinPort]();
+    server[core].join();
     serve(server);
   }
 
   async function pause(leaves: boolean): Promise<void> {
-    await server[endServing]();
+    await server[core].endServing();
     serving = false;
-    if (leaves) await server[leavePort]();
+    if (leaves) await server[core].leave();
   }
 
   async function close(timeout: number): Promise<ReplicaReport> {
@@ -96,7 +89,7 @@ export function main(
     const report = await server.serverClose();
     parentLink.tellClosed();
     relay.flush();
-    return { report, stats: server[ownStats]() };
+    return { report, stats: server[core].stats() };
   }
 
   port.onmessage = (message) => {

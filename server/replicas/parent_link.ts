@@ -6,20 +6,20 @@
 
 import type { ServerStats } from "../../handlers/request_server.ts";
 import type { Rpc } from "../../workers/runner/rpc.ts";
-import type { OpenListener, ParentLink } from "../_internal.ts";
+import type { OpenListener, ServerRole } from "../_internal.ts";
 import type { Sharing } from "./plan.ts";
 
 /** How long the end of a request may stay untold, to be told with others. */
 const CLOSED_AFTER_MS = 10;
 
-let waitingLink: ParentLink | null = null;
+let waitingLink: ReplicaParentLink | null = null;
 
 /**
  * Constructs a server as a replica. Its class may be the user's, with a
  * constructor that knows of no such thing, so it is told behind their back.
  */
 export function withParentLink<S>(
-  parentLink: ParentLink,
+  parentLink: ReplicaParentLink,
   construct: () => S,
 ): S {
   waitingLink = parentLink;
@@ -31,14 +31,15 @@ export function withParentLink<S>(
 }
 
 /** The parentLink of the server that is being constructed, if it is a replica. */
-export function takeParentLink(): ParentLink | null {
+export function takeParentLink(): ReplicaParentLink | null {
   const parentLink = waitingLink;
   waitingLink = null;
   return parentLink;
 }
 
 /** A replica's tie to its server, over the runner's messages. */
-export class ReplicaParentLink implements ParentLink {
+export class ReplicaParentLink implements ServerRole {
+  readonly bindsLater = true;
   #rpc: Rpc;
   #sharing: Sharing | null;
   #ids: Map<unknown, number> = new Map();

@@ -5,7 +5,7 @@
  */
 
 import type { RunnerKind } from "../../workers/runner/runner.ts";
-import { prepare, replicas } from "../_internal.ts";
+import { prepare, role } from "../_internal.ts";
 import { prepareReplicas } from "./replicas.ts";
 import type { BaseServer } from "../base_server.ts";
 import type { ReplicaOptions } from "../options.ts";
@@ -42,7 +42,7 @@ export function withReplicas<T extends ServerClass>(
 ): ReplicaClass<T> {
   abstract class WithReplicas extends Base implements ReplicaServer {
     async recycle(): Promise<void> {
-      await this[replicas]?.recycle();
+      await this[role]?.recycle?.();
     }
 
     override [prepare](options: ReplicaOptions): void {

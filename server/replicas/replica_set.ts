@@ -10,13 +10,7 @@ import { type RunnerExit, RunnerExitError } from "../../workers/errors.ts";
 import type { RunnerKind } from "../../workers/runner/runner.ts";
 import { startRunner } from "../../workers/runner/start_runner.ts";
 import { Supervisor } from "../../workers/runner/supervisor.ts";
-import {
-  endServing,
-  failServing,
-  type OpenListener,
-  type Replicas,
-  report,
-} from "../_internal.ts";
+import { core, type OpenListener, type ServerRole } from "../_internal.ts";
 import { inTime } from "../core/in_time.ts";
 import { MutableAcceptor } from "../sockets/mutable_acceptor.ts";
 import { canShare, openShared } from "./port_sharing.ts";
@@ -44,7 +38,7 @@ const PACKETS_PER_REPLICA = 1_024;
 const CUT_OFF_AFTER_MS = 100;
 
 /** Runs a server's handlers in replicas. */
-export class ReplicaSet implements Replicas {
+export class ReplicaSet implements ServerRole {
   /** Ends the wait of `start()`: a module may never have done with loading. */
   interrupt: () => void = () => {};
   #server: BaseServer;
@@ -74,7 +68,7 @@ export class ReplicaSet implements Replicas {
     this.#options = options;
     this.#owner = {
       isSharing: () => this.#sharingNow,
-      shutdown: () => server[endServing](),
+      shutdown: () => server[core].endServing(),
       stats: async () => await server.stats(),
       leaving: (replica) => this.#letGo(replica),
     };
@@ -86,7 +80,7 @@ export class ReplicaSet implements Replicas {
     this.#supervisor = new Supervisor({
       start: () => this.#startReplica(),
       ended: (replica, exit, meant) => this.#ended(replica, exit, meant),
-      gaveUp: (cause) => server[failServing](cause),
+      gaveUp: (cause) => server[core].failServing(cause),
     });
   }
 
@@ -173,7 +167,7 @@ export class ReplicaSet implements Replicas {
     return replica.relay.relay(request as Deno.Conn);
   }
 
-  takeQueued(): void {
+  drain(): void {
     this.#draining = true;
     if (this.#muted !== null) this.#muted.muted = false;
     for (const replica of this.#replicas) replica.drain();
@@ -292,7 +286,7 @@ export class ReplicaSet implements Replicas {
     replica.relay.fail(error);
     if (this.#finishing) return;
     for (const address of replica.accepted.values()) {
-      void this.#server[report](error, address);
+      void this.#server[core].report(error, address);
     }
   }
 
@@ -355,7 +349,7 @@ export class ReplicaSet implements Replicas {
       `The ${runner.kind} of a replica was given up, with the requests in it: it did not answer for ${stallTimeout} ms, as in an endless loop`,
       { code: 1, reason: "terminated" },
     );
-    if (replica.load === 0) void this.#server[report](error, null);
+    if (replica.load === 0) void this.#server[core].report(error, null);
     replica.relay.fail(error);
     runner.terminate();
     const timer = setTimeout(() => runner.kill(), KILL_AFTER_MS);

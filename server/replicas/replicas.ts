@@ -6,7 +6,7 @@
 
 import type { RunnerKind } from "../../workers/runner/runner.ts";
 import { takeParentLink } from "./parent_link.ts";
-import { parentLink, replicas } from "../_internal.ts";
+import { role } from "../_internal.ts";
 import { ReplicaSet } from "./replica_set.ts";
 import type { BaseServer } from "../base_server.ts";
 import type { ReplicaOptions } from "../options.ts";
@@ -17,10 +17,7 @@ export function prepareReplicas<R, C>(
   kind: RunnerKind,
   options: ReplicaOptions,
 ): void {
-  server[parentLink] = takeParentLink();
-  if (server[parentLink] === null) {
-    // Replicas don't care what the requests are
-    const any = server as unknown as BaseServer;
-    server[replicas] = new ReplicaSet(any, kind, options);
-  }
+  // Replicas don't care what the requests are
+  const any = server as unknown as BaseServer;
+  server[role] = takeParentLink() ?? new ReplicaSet(any, kind, options);
 }

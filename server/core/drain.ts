@@ -1,0 +1,115 @@
+/**
+ * Closing a server: nothing that has come is lost, nothing outlasts the time.
+ *
+ * @module
+ */
+
+import type { Acceptor } from "../acceptor.ts";
+import type { DrainReport } from "../drain_report.ts";
+import { ServerClosedError } from "../errors.ts";
+import type { AcceptLoop } from "./accept_loop.ts";
+import { closeQuietly } from "./disconnect.ts";
+import type { RequestCycle } from "./request_cycle.ts";
+
+/** What Deno has the system queue for a Unix socket, whatever is asked for. */
+const UNIX_QUEUE_SIZE = 1_024;
+/** How long handlers that were aborted have to notice it. */
+const ABORT_GRACE_MS = 100;
+
+/** What a drain needs to know of its server. */
+export interface Drainable<R> {
+  readonly acceptor: Acceptor<R> | null;
+  readonly socket: unknown;
+  readonly requestQueueSize: number;
+  readonly shutdownTimeout: number;
+}
+
+/** Others that serve requests of the same server, and end with it. */
+export interface DrainPartner {
+  /** What is queued is left to the server; handlers begin nothing new. */
+  drain?(): void;
+  /** The server has closed its socket: everything ends by `deadline`. */
+  finish?(deadline: number): Promise<DrainReport>;
+}
+
+/** Ends what a server has begun. */
+export class Drain<R> {
+  #server: Drainable<R>;
+  #loop: AcceptLoop<R>;
+  #cycle: RequestCycle<R>;
+
+  constructor(
+    server: Drainable<R>,
+    loop: AcceptLoop<R>,
+    cycle: RequestCycle<R>,
+  ) {
+    this.#server = server;
+    this.#loop = loop;
+    this.#cycle = cycle;
+  }
+
+  /** Takes the backlog, unless `leavesBacklog`; closes; waits; cuts off. */
+  async run(
+    deadline: number,
+    partner: DrainPartner | null,
+    leavesBacklog: boolean,
+  ): Promise<DrainReport> {
+    const { open, completed: before } = this.#cycle;
+    open.drain();
+    partner?.drain?.();
+    if (!leavesBacklog) await this.acceptBacklog(deadline);
+    const carriesReplies = this.#server.acceptor?.carriesReplies === true;
+    if (!carriesReplies) await this.closeAcceptor();
+    this.#loop.takeArrived();
+    const partnerEnded = partner?.finish?.(deadline);
+    await open.ended(deadline - performance.now());
+    if (carriesReplies) {
+      this.#loop.takeArrived();
+      await open.ended(deadline - performance.now());
+    }
+    const aborted = await this.#abort();
+    if (carriesReplies) await this.closeAcceptor();
+    const completed = this.#cycle.completed - before;
+    const others = await partnerEnded;
+    return {
+      completed: completed + (others?.completed ?? 0),
+      aborted: [...aborted, ...others?.aborted ?? []],
+    };
+  }
+
+  /** Takes what the system has queued for the socket already. */
+  async acceptBacklog(deadline: number): Promise<void> {
+    const { acceptor, requestQueueSize } = this.#server;
+    if (acceptor === null) return;
+    acceptor.ref?.();
+    this.#loop.begin();
+    const limit = Math.max(requestQueueSize, UNIX_QUEUE_SIZE) + 1;
+    try {
+      await this.#loop.runUntilQuiet(limit, deadline);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.BadResource)) throw error;
+    }
+  }
+
+  /** Closes the socket and serves what its last accept has brought. */
+  async closeAcceptor(): Promise<void> {
+    const { acceptor, socket } = this.#server;
+    if (acceptor === null) return closeQuietly(socket);
+    closeQuietly(acceptor);
+    await this.#loop.settle();
+    if (!acceptor.carriesReplies) this.#loop.takeArrived();
+  }
+
+  /** Cuts off what is still open; returns whose it was. */
+  async #abort(): Promise<Deno.Addr[]> {
+    const { open } = this.#cycle;
+    const reason = new ServerClosedError(
+      `The request was aborted: the server closed and waited ${this.#server.shutdownTimeout} ms`,
+    );
+    const aborted = open.abort(reason);
+    for (const { request } of aborted) closeQuietly(request);
+    await open.ended(ABORT_GRACE_MS);
+    return aborted.filter(({ relayed }) => !relayed)
+      .map(({ clientAddress }) => clientAddress);
+  }
+}

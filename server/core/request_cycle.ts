@@ -1,0 +1,146 @@
+/**
+ * A request from its acceptance to its end.
+ *
+ * @module
+ */
+
+import type { Accepted } from "./accept_loop.ts";
+import { Counts } from "./counts.ts";
+import { closeQuietly, isOfAbort } from "./disconnect.ts";
+import { printError } from "./error_report.ts";
+import { type OpenRequest, OpenRequests } from "./open_requests.ts";
+
+/** The hooks that a request goes through. */
+export interface CycleHooks<R> {
+  verifyRequest(
+    request: R,
+    clientAddress: Deno.Addr,
+  ): boolean | Promise<boolean>;
+  processRequest(request: R, clientAddress: Deno.Addr): Promise<void>;
+  shutdownRequest(request: R): void | Promise<void>;
+  serviceActions(): void | Promise<void>;
+  handleError(
+    error: unknown,
+    request: R | null,
+    clientAddress: Deno.Addr | null,
+  ): void | Promise<void>;
+}
+
+/** Who is told of the requests that are accepted here. */
+export interface CycleObserver {
+  opened?(request: unknown, clientAddress: Deno.Addr): void;
+  closed?(request: unknown): void;
+}
+
+/** Leads requests through the hooks; whatever a hook throws ends nothing else. */
+export class RequestCycle<R> {
+  readonly open: OpenRequests<R> = new OpenRequests();
+  readonly counts: Counts = new Counts();
+  /** How many requests ended that were accepted here and not aborted. */
+  completed = 0;
+  observer: CycleObserver | null = null;
+  #hooks: CycleHooks<R>;
+  #ended: () => void;
+
+  /** `ended` is called after each request: there may be room for another. */
+  constructor(hooks: CycleHooks<R>, ended: () => void) {
+    this.#hooks = hooks;
+    this.#ended = ended;
+  }
+
+  /** Serves a request that was accepted here. */
+  async serve([request, clientAddress]: Accepted<R>): Promise<void> {
+    this.counts.accepted++;
+    const open = this.open.add(request, clientAddress, false);
+    const { observer } = this;
+    observer?.opened?.(request, clientAddress);
+    try {
+      const verdict = this.#hooks.verifyRequest(request, clientAddress);
+      if (verdict === true || await verdict) {
+        await this.#hooks.processRequest(request, clientAddress);
+      } else {
+        this.counts.rejected++;
+        open.shut = true;
+        await this.#hooks.shutdownRequest(request);
+      }
+    } catch (error) {
+      await this.#failed(open, error);
+    } finally {
+      if (!open.aborted) this.completed++;
+      observer?.closed?.(request);
+      this.#end(open);
+    }
+  }
+
+  /** Serves a request that was accepted, verified and counted elsewhere. */
+  async serveAccepted(request: R, clientAddress: Deno.Addr): Promise<void> {
+    const open = this.open.add(request, clientAddress, true);
+    try {
+      await this.#hooks.processRequest(request, clientAddress);
+    } catch (error) {
+      await this.#failed(open, error);
+    } finally {
+      this.#end(open);
+    }
+  }
+
+  /** Counts an error and gives it to the hook, whatever the hook does. */
+  async report(
+    error: unknown,
+    request: R | null,
+    clientAddress: Deno.Addr | null,
+  ): Promise<void> {
+    this.counts.addError(error);
+    await this.#tell(error, request, clientAddress);
+  }
+
+  /** Counts a failure to accept; the hook gets the first of a spell. */
+  async acceptFailed(error: unknown, first: boolean): Promise<void> {
+    this.counts.addAcceptError(error);
+    if (first) await this.#tell(error, null, null);
+  }
+
+  /** Calls `serviceActions()`; a promise only where there is one to wait for. */
+  afterTurn(): void | Promise<void> {
+    try {
+      const actions = this.#hooks.serviceActions();
+      return actions?.catch((error) => this.report(error, null, null));
+    } catch (error) {
+      return this.report(error, null, null);
+    }
+  }
+
+  #end(open: OpenRequest<R>): void {
+    this.open.delete(open);
+    this.#ended();
+  }
+
+  async #failed(open: OpenRequest<R>, error: unknown): Promise<void> {
+    await this.#reportOf(open, error);
+    try {
+      // An error of shutdownRequest() itself would come again
+      if (!open.shut) await this.#hooks.shutdownRequest(open.request);
+    } catch (error) {
+      await this.#reportOf(open, error);
+      open.shut = true;
+    }
+    if (open.shut) closeQuietly(open.request);
+  }
+
+  async #reportOf(open: OpenRequest<R>, error: unknown): Promise<void> {
+    if (open.aborted && isOfAbort(error)) return;
+    await this.report(error, open.request, open.clientAddress);
+  }
+
+  async #tell(
+    error: unknown,
+    request: R | null,
+    clientAddress: Deno.Addr | null,
+  ): Promise<void> {
+    try {
+      await this.#hooks.handleError(error, request, clientAddress);
+    } catch (hookError) {
+      printError(hookError, clientAddress);
+    }
+  }
+}
