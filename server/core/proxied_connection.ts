@@ -1,0 +1,170 @@
+/**
+ * Connections that come through a proxy.
+ *
+ * @module
+ */
+
+import { RequestTimeoutError } from "../../handlers/errors.ts";
+import { formatAddress } from "../addresses.ts";
+import type { AddressList } from "./address_list.ts";
+import {
+  beginsHeader,
+  MAX_HEADER_BYTES,
+  parseProxyHeader,
+  type ProxyEnds,
+  type ProxyHeader,
+  ProxyHeaderError,
+} from "./proxy_protocol.ts";
+
+/** Any header fits, but for values that are longer than usual. */
+const USUAL_HEADER_BYTES = 536;
+const CHUNK_SIZE = 16_384;
+
+/** Whether each connection has a header, or only some have. */
+export type ProxyProtocol = "require" | "accept";
+
+/** Reads the headers of a server's connections. */
+export class ProxyHeaders {
+  #protocol: ProxyProtocol;
+  #trusted: AddressList | null;
+  #timeout: number;
+
+  /**
+   * @param protocol Whether each connection has a header.
+   * @param trusted Whose headers are believed, `null` for everybody's.
+   * @param timeout How long a header may take, in milliseconds.
+   */
+  constructor(
+    protocol: ProxyProtocol,
+    trusted: AddressList | null,
+    timeout: number,
+  ) {
+    this.#protocol = protocol;
+    this.#trusted = trusted;
+    this.#timeout = timeout;
+  }
+
+  /**
+   * Reads the header of a connection, which then has the client's addresses and
+   * gives the client's bytes.
+   *
+   * @throws {ProxyHeaderError} If the header is missing, malformed, or not from
+   * a trusted proxy.
+   * @throws {RequestTimeoutError} If it took too long; the connection is closed.
+   */
+  async read(conn: Deno.Conn): Promise<void> {
+    const { remoteAddr } = conn;
+    const trusts = this.#trusted === null || !("hostname" in remoteAddr) ||
+      this.#trusted.has(remoteAddr);
+    if (!trusts && this.#protocol === "require") throw untrusted(remoteAddr);
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      conn[Symbol.dispose]();
+    }, this.#timeout);
+    try {
+      const [bytes, header] = await this.#receive(conn);
+      if (header !== null && !trusts) throw untrusted(remoteAddr);
+      if (header?.ends) setEnds(conn, header.ends);
+      const rest = bytes.subarray(header?.length ?? 0);
+      if (rest.length > 0) unread(conn, rest);
+    } catch (error) {
+      throw late ? tooSlow(this.#timeout) : error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Reads until there is a header, or there can't be one. */
+  async #receive(
+    conn: Deno.Conn,
+  ): Promise<[bytes: Uint8Array, header: ProxyHeader | null]> {
+    let buffer = new Uint8Array(USUAL_HEADER_BYTES);
+    for (let filled = 0;;) {
+      const count = await conn.read(buffer.subarray(filled));
+      filled += count ?? 0;
+      const bytes = buffer.subarray(0, filled);
+      const without = filled === 0 || !beginsHeader(bytes);
+      if (without && this.#protocol === "accept") return [bytes, null];
+      if (count === null) throw ended(filled);
+      const header = parseProxyHeader(bytes);
+      if (header !== null) return [bytes, header];
+      if (filled < buffer.length) continue;
+      buffer = new Uint8Array(MAX_HEADER_BYTES);
+      buffer.set(bytes);
+    }
+  }
+}
+
+/** Has a connection tell the ends that its header told. */
+function setEnds(conn: Deno.Conn, { source, destination }: ProxyEnds): void {
+  Object.defineProperties(conn, {
+    remoteAddr: { value: source },
+    localAddr: { value: destination },
+  });
+}
+
+/**
+ * Has a connection give bytes again before others. Then nothing is left of it:
+ * the connection reads as fast as before.
+ */
+function unread(conn: Deno.Conn, bytes: Uint8Array): void {
+  let rest = bytes;
+  let stream: Deno.Conn["readable"] | null = null;
+  const over: Partial<Record<keyof Deno.Conn, unknown>> = conn;
+  Object.defineProperties(conn, {
+    read: {
+      configurable: true,
+      value: (into: Uint8Array): Promise<number | null> => {
+        const count = Math.min(rest.length, into.length);
+        into.set(rest.subarray(0, count));
+        rest = rest.subarray(count);
+        if (rest.length === 0) delete over.read;
+        return Promise.resolve(count);
+      },
+    },
+    readable: {
+      configurable: true,
+      get: () => stream ??= streamOf(conn),
+    },
+  });
+}
+
+function streamOf(conn: Deno.Conn): Deno.Conn["readable"] {
+  return new ReadableStream({
+    type: "bytes",
+    async pull(controller) {
+      const chunk = new Uint8Array(CHUNK_SIZE);
+      const count = await conn.read(chunk);
+      if (count !== null) return controller.enqueue(chunk.subarray(0, count));
+      controller.close();
+      controller.byobRequest?.respond(0);
+    },
+    cancel: () => conn[Symbol.dispose](),
+  });
+}
+
+function untrusted(address: Deno.Addr): ProxyHeaderError {
+  return new ProxyHeaderError(
+    `Cannot believe a PROXY header: "${
+      formatAddress(address)
+    }" is none of "trustedProxies"`,
+  );
+}
+
+function ended(filled: number): Error {
+  // As a balancer does that only looks whether somebody listens
+  if (filled === 0) {
+    return new Deno.errors.ConnectionAborted("The client sent nothing");
+  }
+  return new ProxyHeaderError(
+    "Cannot read a PROXY header: the connection ended within it",
+  );
+}
+
+function tooSlow(timeout: number): RequestTimeoutError {
+  return new RequestTimeoutError(
+    `Cannot read a PROXY header: it did not arrive within ${timeout} ms`,
+    timeout,
+  );
+}
