@@ -49,11 +49,7 @@ export {
 export * from "./server/base_server.ts";
 export * from "./server/drain_report.ts";
 export * from "./server/errors.ts";
-export * from "./server/forking_mix_in.ts";
-export * from "./server/forking_tcp_server.ts";
-export * from "./server/forking_udp_server.ts";
-export * from "./server/forking_unix_datagram_server.ts";
-export * from "./server/forking_unix_stream_server.ts";
+export * from "./server/forking_servers.ts";
 export * from "./server/listener_acceptor.ts";
 export type {
   DatagramServerOptions,
@@ -68,11 +64,7 @@ export type {
   ServerClass,
 } from "./server/replicas/replica_class.ts";
 export * from "./server/tcp_server.ts";
-export * from "./server/threading_mix_in.ts";
-export * from "./server/threading_tcp_server.ts";
-export * from "./server/threading_udp_server.ts";
-export * from "./server/threading_unix_datagram_server.ts";
-export * from "./server/threading_unix_stream_server.ts";
+export * from "./server/threading_servers.ts";
 export * from "./server/udp_server.ts";
 export * from "./server/unix_datagram_server.ts";
 export * from "./server/unix_stream_server.ts";

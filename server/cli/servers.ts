@@ -14,15 +14,19 @@ import {
   type UnixAddress,
 } from "../addresses.ts";
 import type { BaseServer } from "../base_server.ts";
-import { ForkingTCPServer } from "../forking_tcp_server.ts";
-import { ForkingUDPServer } from "../forking_udp_server.ts";
-import { ForkingUnixDatagramServer } from "../forking_unix_datagram_server.ts";
-import { ForkingUnixStreamServer } from "../forking_unix_stream_server.ts";
+import {
+  ForkingTCPServer,
+  ForkingUDPServer,
+  ForkingUnixDatagramServer,
+  ForkingUnixStreamServer,
+} from "../forking_servers.ts";
 import { TCPServer } from "../tcp_server.ts";
-import { ThreadingTCPServer } from "../threading_tcp_server.ts";
-import { ThreadingUDPServer } from "../threading_udp_server.ts";
-import { ThreadingUnixDatagramServer } from "../threading_unix_datagram_server.ts";
-import { ThreadingUnixStreamServer } from "../threading_unix_stream_server.ts";
+import {
+  ThreadingTCPServer,
+  ThreadingUDPServer,
+  ThreadingUnixDatagramServer,
+  ThreadingUnixStreamServer,
+} from "../threading_servers.ts";
 import { UDPServer } from "../udp_server.ts";
 import { UnixDatagramServer } from "../unix_datagram_server.ts";
 import { UnixStreamServer } from "../unix_stream_server.ts";

@@ -5,7 +5,8 @@
  */
 
 import type { RunnerKind } from "../../workers/runner/runner.ts";
-import { prepare, role } from "../_internal.ts";
+import { setHome } from "../../workers/threads/_class_registry.ts";
+import { prepare, role, type ServerRole } from "../_internal.ts";
 import { prepareReplicas } from "./replicas.ts";
 import type { BaseServer } from "../base_server.ts";
 import type { ReplicaOptions } from "../options.ts";
@@ -35,19 +36,38 @@ export type ReplicaClass<T extends ServerClass> = new (
   options?: ConstructorParameters<T>[2] & ReplicaOptions,
 ) => InstanceType<T> & ReplicaServer;
 
-/** Makes a server class one with replicas. */
-export function withReplicas<T extends ServerClass>(
+/** Has a class of this package serve by replicas. */
+export function addReplicas(
+  Server: ServerClass,
+  kind: RunnerKind,
+  module: string,
+): void {
+  setHome(Server, module);
+  implement(Server, kind);
+}
+
+/** Makes a class that serves by replicas. */
+export function extendWithReplicas<T extends ServerClass>(
   Base: T,
   kind: RunnerKind,
 ): ReplicaClass<T> {
-  abstract class WithReplicas extends Base implements ReplicaServer {
+  abstract class WithReplicas extends Base {}
+  implement(WithReplicas as unknown as ServerClass, kind);
+  return WithReplicas as unknown as ReplicaClass<T>;
+}
+
+function implement(Server: ServerClass, kind: RunnerKind): void {
+  const { prototype } = class {
+    declare [role]: ServerRole | null;
     async recycle(): Promise<void> {
       await this[role]?.recycle?.();
     }
-
-    override [prepare](options: ReplicaOptions): void {
-      prepareReplicas(this, kind, options);
+    [prepare](options: ReplicaOptions): void {
+      prepareReplicas(this as unknown as BaseServer, kind, options);
     }
-  }
-  return WithReplicas as unknown as ReplicaClass<T>;
+  };
+  const { constructor: _, ...methods } = Object.getOwnPropertyDescriptors(
+    prototype,
+  );
+  Object.defineProperties(Server.prototype, methods);
 }

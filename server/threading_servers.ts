@@ -1,0 +1,272 @@
+/**
+ * The servers that handle their requests in threads.
+ *
+ * @module
+ */
+
+import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
+import type { DatagramRequest } from "../handlers/datagram_request.ts";
+import type { TcpAddress, UnixAddress } from "./addresses.ts";
+import type { ReplicaOptions } from "./options.ts";
+import {
+  addReplicas,
+  extendWithReplicas,
+  type ReplicaClass,
+  type ReplicaServer,
+  type ServerClass,
+} from "./replicas/replica_class.ts";
+import { TCPServer } from "./tcp_server.ts";
+import { UDPServer } from "./udp_server.ts";
+import { UnixDatagramServer } from "./unix_datagram_server.ts";
+import { UnixStreamServer } from "./unix_stream_server.ts";
+
+/**
+ * Makes a server class handle its requests in threads.
+ *
+ * What it gives is to be extended by a class with a name that its module
+ * exports, for the threads to import; hooks that are overridden there run
+ * where a request is accepted.
+ *
+ * @example Usage
+ * ```ts ignore
+ * import { EchoHandler, TCPServer, ThreadingMixIn } from "@socketserver/socketserver";
+ *
+ * export class MyServer extends ThreadingMixIn(TCPServer) {
+ *   static readonly module = import.meta.url;
+ * }
+ *
+ * if (import.meta.main) {
+ *   await using server = new MyServer({ port: 8080 }, EchoHandler);
+ *   await server.serveForever();
+ * }
+ * ```
+ *
+ * @typeParam T The server's class.
+ * @param Base The server's class.
+ * @returns A class to extend.
+ */
+export function ThreadingMixIn<T extends ServerClass>(
+  Base: T,
+): ReplicaClass<T> {
+  return extendWithReplicas(Base, "thread");
+}
+
+/**
+ * Serves TCP connections in threads, each with an event loop of its own. Needs what
+ * {@linkcode TCPServer} needs, and `--allow-read` for the modules.
+ *
+ * By default the threads share the port and accept by themselves.
+ *
+ * @example Usage
+ * ```ts
+ * import { EchoHandler, ThreadingTCPServer } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = new ThreadingTCPServer({ port: 0 }, EchoHandler);
+ * server.serveForever();
+ * using client = await Deno.connect(server.serverAddress);
+ * await client.write(new TextEncoder().encode("ping"));
+ * await client.closeWrite();
+ * assertEquals(await new Response(client.readable).text(), "ping");
+ * ```
+ *
+ * @typeParam C The type of `context`.
+ */
+export class ThreadingTCPServer<C = unknown> extends TCPServer<C> {
+  static {
+    addReplicas(this, "thread", import.meta.url);
+  }
+
+  /**
+   * Constructs a server and binds its address; the threads start when it
+   * begins to serve.
+   *
+   * @param address The interface and the port.
+   * @param RequestHandlerClass The class of the handlers.
+   * @param options Where the classes lie, how many threads, the limits.
+   * @throws {TypeError} If an argument is of the wrong shape.
+   * @throws {RangeError} If a number is out of its range.
+   * @throws {HandlerImportError} If a thread could not import the classes.
+   * @throws {Deno.errors.AddrInUse} If somebody listens there already.
+   */
+  constructor(
+    address: TcpAddress,
+    RequestHandlerClass: RequestHandlerClass<Deno.TcpConn, C>,
+    options: ReplicaOptions<C> = {},
+  ) {
+    super(address, RequestHandlerClass, options);
+  }
+}
+
+/** Replaces its threads while it serves. */
+export interface ThreadingTCPServer<C = unknown> extends ReplicaServer {}
+
+/**
+ * Serves UDP packets in threads, each with an event loop of its own. Needs what
+ * {@linkcode UDPServer} needs, and `--allow-read` for the modules.
+ *
+ * The server receives, and relays to the thread with the fewest open requests.
+ *
+ * @example Usage
+ * ```ts
+ * import { EchoHandler, ThreadingUDPServer } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = new ThreadingUDPServer({ port: 0 }, EchoHandler);
+ * server.serveForever();
+ * const client = Deno.listenDatagram({
+ *   transport: "udp",
+ *   hostname: "127.0.0.1",
+ *   port: 0,
+ * });
+ * await client.send(new Uint8Array([1, 2]), server.serverAddress);
+ * const [reply] = await client.receive();
+ * assertEquals(reply, new Uint8Array([1, 2]));
+ * client.close();
+ * ```
+ *
+ * @typeParam C The type of `context`.
+ */
+export class ThreadingUDPServer<C = unknown> extends UDPServer<C> {
+  static {
+    addReplicas(this, "thread", import.meta.url);
+  }
+
+  /**
+   * Constructs a server and binds its address; the threads start when it
+   * begins to serve.
+   *
+   * @param address The interface and the port.
+   * @param RequestHandlerClass The class of the handlers.
+   * @param options Where the classes lie, how many threads, the limits.
+   * @throws {TypeError} If an argument is of the wrong shape.
+   * @throws {RangeError} If a number is out of its range.
+   * @throws {HandlerImportError} If a thread could not import the classes.
+   * @throws {Deno.errors.AddrInUse} If somebody listens there already.
+   */
+  constructor(
+    address: TcpAddress,
+    RequestHandlerClass: RequestHandlerClass<DatagramRequest, C>,
+    options: ReplicaOptions<C> = {},
+  ) {
+    super(address, RequestHandlerClass, options);
+  }
+}
+
+/** Replaces its threads while it serves. */
+export interface ThreadingUDPServer<C = unknown> extends ReplicaServer {}
+
+/**
+ * Serves connections on a Unix socket in threads, each with an event loop of its own. Needs what
+ * {@linkcode UnixStreamServer} needs, and `--allow-read` for the modules.
+ *
+ * The server receives, and relays to the thread with the fewest open requests.
+ *
+ * @example Usage
+ * ```ts
+ * import { EchoHandler, ThreadingUnixStreamServer } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const dir = await Deno.makeTempDir();
+ * const server = new ThreadingUnixStreamServer({ path: `${dir}/s` }, EchoHandler);
+ * server.serveForever();
+ * const client = await Deno.connect(server.serverAddress);
+ * await client.write(new TextEncoder().encode("ping"));
+ * await client.closeWrite();
+ * assertEquals(await new Response(client.readable).text(), "ping");
+ *
+ * await server.serverClose();
+ * await Deno.remove(dir);
+ * ```
+ *
+ * @typeParam C The type of `context`.
+ */
+export class ThreadingUnixStreamServer<C = unknown>
+  extends UnixStreamServer<C> {
+  static {
+    addReplicas(this, "thread", import.meta.url);
+  }
+
+  /**
+   * Constructs a server and binds its address; the threads start when it
+   * begins to serve.
+   *
+   * @param address The path.
+   * @param RequestHandlerClass The class of the handlers.
+   * @param options Where the classes lie, how many threads, the limits.
+   * @throws {TypeError} If an argument is of the wrong shape.
+   * @throws {RangeError} If a number is out of its range.
+   * @throws {HandlerImportError} If a thread could not import the classes.
+   * @throws {Deno.errors.AddrInUse} If somebody listens there already.
+   */
+  constructor(
+    address: UnixAddress,
+    RequestHandlerClass: RequestHandlerClass<Deno.UnixConn, C>,
+    options: ReplicaOptions<C> = {},
+  ) {
+    super(address, RequestHandlerClass, options);
+  }
+}
+
+/** Replaces its threads while it serves. */
+export interface ThreadingUnixStreamServer<C = unknown> extends ReplicaServer {}
+
+/**
+ * Serves packets on a Unix socket in threads, each with an event loop of its own. Needs what
+ * {@linkcode UnixDatagramServer} needs, and `--allow-read` for the modules.
+ *
+ * The server receives, and relays to the thread with the fewest open requests.
+ *
+ * @example Usage
+ * ```ts
+ * import { EchoHandler, ThreadingUnixDatagramServer } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const dir = await Deno.makeTempDir();
+ * const server = new ThreadingUnixDatagramServer({ path: `${dir}/s` }, EchoHandler);
+ * server.serveForever();
+ * const client = Deno.listenDatagram({
+ *   transport: "unixpacket",
+ *   path: `${dir}/c`,
+ * });
+ * await client.send(new Uint8Array([1, 2]), server.serverAddress);
+ * const [reply] = await client.receive();
+ * assertEquals(reply, new Uint8Array([1, 2]));
+ *
+ * client.close();
+ * await server.serverClose();
+ * await Deno.remove(dir, { recursive: true });
+ * ```
+ *
+ * @typeParam C The type of `context`.
+ */
+export class ThreadingUnixDatagramServer<C = unknown>
+  extends UnixDatagramServer<C> {
+  static {
+    addReplicas(this, "thread", import.meta.url);
+  }
+
+  /**
+   * Constructs a server and binds its address; the threads start when it
+   * begins to serve.
+   *
+   * @param address The path.
+   * @param RequestHandlerClass The class of the handlers.
+   * @param options Where the classes lie, how many threads, the limits.
+   * @throws {TypeError} If an argument is of the wrong shape.
+   * @throws {RangeError} If a number is out of its range.
+   * @throws {HandlerImportError} If a thread could not import the classes.
+   * @throws {Deno.errors.AddrInUse} If somebody listens there already.
+   */
+  constructor(
+    address: UnixAddress,
+    RequestHandlerClass: RequestHandlerClass<DatagramRequest, C>,
+    options: ReplicaOptions<C> = {},
+  ) {
+    super(address, RequestHandlerClass, options);
+  }
+}
+
+/** Replaces its threads while it serves. */
+export interface ThreadingUnixDatagramServer<C = unknown>
+  extends ReplicaServer {}
