@@ -27,6 +27,7 @@
  */
 
 export * from "./handlers/base_request_handler.ts";
+export * from "./handlers/command_request_handler.ts";
 export * from "./handlers/io/buffered_reader.ts";
 export * from "./handlers/io/buffered_writer.ts";
 export * from "./handlers/services/chargen_handler.ts";
