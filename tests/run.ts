@@ -11,7 +11,7 @@ const ROOT_URL = new URL("..", import.meta.url);
 const DOCUMENTED = ["mod.ts", "server", "handlers", "workers", "README.md"];
 /** Programs side by side, since most tests wait more than they compute. */
 const PARTS = [
-  ["tests/replicas", "tests/handlers"],
+  ["tests/replicas", "tests/handlers", "tests/examples"],
   [
     ...["cli", "runners", "servers"].map((folder) => `tests/${folder}`),
     "--doc",

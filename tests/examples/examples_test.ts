@@ -1,0 +1,203 @@
+/** The examples, tried with clients that nobody here wrote. */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import {
+  ForkingTCPServer,
+  TCPServer,
+  ThreadingTCPServer,
+  UDPServer,
+} from "@socketserver/socketserver";
+import { ask, run, testWith } from "./_clients.ts";
+import { ChatHandler } from "./chat_room.ts";
+import { DnsHandler } from "./dns.ts";
+import { HttpHandler } from "./http.ts";
+import { PrimeHandler } from "./prime_service.ts";
+import { RedisHandler } from "./redis_store.ts";
+import { CalculatorHandler } from "./sandboxed_calculator.ts";
+import { type Message, SmtpHandler } from "./smtp_sink.ts";
+import { SocksHandler } from "./socks5.ts";
+import { supervise } from "./supervised_worker.ts";
+
+const PORT_0 = { port: 0 };
+
+function url(name: string): string {
+  return new URL(`./${name}`, import.meta.url).href;
+}
+
+class LineClient implements Disposable {
+  #conn: Deno.Conn;
+  #lines: AsyncIterator<string>;
+
+  constructor(conn: Deno.Conn) {
+    this.#conn = conn;
+    this.#lines = readLines(conn);
+  }
+
+  async say(line: string): Promise<void> {
+    await this.#conn.write(new TextEncoder().encode(`${line}\n`));
+  }
+
+  async hear(): Promise<string | undefined> {
+    return (await this.#lines.next()).value;
+  }
+
+  [Symbol.dispose](): void {
+    this.#conn[Symbol.dispose]();
+  }
+}
+
+async function* readLines(conn: Deno.Conn): AsyncGenerator<string> {
+  const buffer = new Uint8Array(1_024);
+  let text = "";
+  for (let n; (n = await conn.read(buffer)) !== null;) {
+    const lines = (text + new TextDecoder().decode(buffer.subarray(0, n)))
+      .split("\n");
+    text = lines.pop()!;
+    yield* lines;
+  }
+}
+
+Deno.test("chat_room.ts: all others read what one client says", async () => {
+  await using server = new TCPServer(PORT_0, ChatHandler);
+  server.serveForever();
+  async function enter(name: string): Promise<LineClient> {
+    const client = new LineClient(await Deno.connect(server.serverAddress));
+    assertEquals(await client.hear(), "Your name?");
+    await client.say(name);
+    return client;
+  }
+  using ann = await enter("ann");
+  using bob = await enter("bob");
+  assertEquals(await ann.hear(), "* bob came");
+  using eve = await enter("eve");
+  assertEquals(await ann.hear(), "* eve came");
+  assertEquals(await bob.hear(), "* eve came");
+  await bob.say("hello");
+  assertEquals(await ann.hear(), "bob: hello");
+  assertEquals(await eve.hear(), "bob: hello");
+  bob[Symbol.dispose]();
+  assertEquals(await ann.hear(), "* bob left");
+});
+
+testWith("redis-cli", "redis_store.ts: redis-cli sets and gets", async () => {
+  await using server = new TCPServer(PORT_0, RedisHandler);
+  server.serveForever();
+  const { port } = server.serverAddress;
+  const input =
+    'PING\nSET greeting "hello \\n world"\nGET greeting\nGET none\n';
+  assertEquals(
+    await run("redis-cli", ["-p", port], input),
+    "PONG\nOK\nhello \n world\n\n",
+  );
+});
+
+testWith(
+  "redis-benchmark",
+  "redis_store.ts: redis-benchmark, 16 commands at once from 20 clients",
+  async () => {
+    await using server = new TCPServer(PORT_0, RedisHandler);
+    server.serveForever();
+    const { port } = server.serverAddress;
+    const load = ["-n", 4_000, "-c", 20, "-P", 16, "-t", "set,get", "--csv"];
+    const rows = await run("redis-benchmark", ["-p", port, ...load]);
+    assertMatch(rows, /"SET","\d+.*\n"GET","\d+/);
+  },
+);
+
+testWith("python3", "smtp_sink.ts: Python's smtplib delivers", async () => {
+  const context: Message[] = [];
+  await using server = new TCPServer(PORT_0, SmtpHandler, { context });
+  server.serveForever();
+  const { port } = server.serverAddress;
+  const program = `
+import smtplib, sys
+with smtplib.SMTP("127.0.0.1", int(sys.argv[1]), timeout=10) as smtp:
+    smtp.sendmail("a@x.example", ["b@y.example", "c@y.example"], "Subject: s\\n\\n.dot\\nend")
+`;
+  await run("python3", ["-c", program, port]);
+  assertEquals(context, [{
+    from: "a@x.example",
+    to: ["b@y.example", "c@y.example"],
+    text: "Subject: s\n\n.dot\nend",
+  }]);
+});
+
+testWith("dig", "dns.ts: dig asks one class by UDP and by TCP", async () => {
+  await using udp = new UDPServer(PORT_0, DnsHandler);
+  await using tcp = new TCPServer(PORT_0, DnsHandler);
+  for (const [server, option] of [[udp, "+notcp"], [tcp, "+tcp"]] as const) {
+    server.serveForever();
+    const { port } = server.serverAddress as Deno.NetAddr;
+    const at = ["@127.0.0.1", "-p", port, option, "+tries=1"];
+    assertEquals(
+      await run("dig", [...at, "+short", "deno.example"]),
+      "192.0.2.1\n",
+    );
+    assertMatch(await run("dig", [...at, "nobody.example"]), /NXDOMAIN/);
+  }
+});
+
+testWith("curl", "http.ts: curl keeps its connection and posts", async () => {
+  await using server = new TCPServer(PORT_0, HttpHandler);
+  server.serveForever();
+  const site = `http://127.0.0.1:${server.serverAddress.port}`;
+  const args = ["-sS", `${site}/a`, `${site}/b`, "-d", "x=1"];
+  assertEquals(await run("curl", args), "POST /a x=1\nPOST /b x=1\n");
+  assertEquals((await server.stats()).accepted, 1);
+});
+
+testWith("ab", "http.ts: ab, 500 requests over 10 connections", async () => {
+  await using server = new TCPServer(PORT_0, HttpHandler);
+  server.serveForever();
+  const site = `http://127.0.0.1:${server.serverAddress.port}/`;
+  for (const keepAlive of [[], ["-k"]]) {
+    const report = await run("ab", [...keepAlive, "-n", 500, "-c", 10, site]);
+    assertMatch(report, /Complete requests: +500\nFailed requests: +0/);
+  }
+});
+
+testWith("curl", "socks5.ts: curl goes through the proxy", async () => {
+  await using site = new TCPServer(PORT_0, HttpHandler);
+  await using proxy = new TCPServer(PORT_0, SocksHandler);
+  site.serveForever();
+  proxy.serveForever();
+  const via = `127.0.0.1:${proxy.serverAddress.port}`;
+  const to = `http://127.0.0.1:${site.serverAddress.port}/name`;
+  const args = ["-sS", "--socks5-hostname", via, to];
+  assertEquals(await run("curl", args), "GET /name \n");
+});
+
+Deno.test("prime_service.ts: computes in threads", async () => {
+  const options = { module: url("prime_service.ts"), workers: 2 };
+  await using server = new ThreadingTCPServer(PORT_0, PrimeHandler, options);
+  server.serveForever();
+  const asked = [1, 2, 3, 4].map(() => {
+    return ask(server.serverAddress, "1000003", "999997");
+  });
+  for (const answer of asked) assertEquals(await answer, ["1000003", "757"]);
+});
+
+Deno.test("sandboxed_calculator.ts: what clients send can do nothing", async () => {
+  await using server = new ForkingTCPServer(PORT_0, CalculatorHandler, {
+    module: url("sandboxed_calculator.ts"),
+    permissions: "none",
+    workers: 1,
+  });
+  server.serveForever();
+  const [sum, file, net, exit] = await ask(
+    server.serverAddress,
+    "6 * 7",
+    'Deno.readTextFile("/etc/passwd")',
+    "Deno.connect({ port: 80 })",
+    'Deno.env.get("HOME")',
+  );
+  assertEquals(sum, "42");
+  for (const refusal of [file, net, exit]) {
+    assertMatch(refusal!, /^NotCapable: /);
+  }
+});
+
+Deno.test("supervised_worker.ts: a process that ended is replaced", async () => {
+  assertEquals(await supervise(3), "done at attempt 2");
+  assert(await supervise(1).then(() => false, () => true));
+});
