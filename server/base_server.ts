@@ -4,7 +4,6 @@
  * @module
  */
 
-import { release } from "../handlers/_internal.ts";
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import { RequestTimeoutError } from "../handlers/errors.ts";
 import type { RequestServer, ServerStats } from "../handlers/request_server.ts";
@@ -286,11 +285,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
     const { RequestHandlerClass } = this;
     const handler = new RequestHandlerClass(request, clientAddress, this);
     this.#cycle.open.setHandler(request, handler);
-    try {
-      await runHandler(handler);
-    } finally {
-      handler[release]?.();
-    }
+    await runHandler(handler);
   }
 
   /**
@@ -319,18 +314,22 @@ export abstract class BaseServer<R = unknown, C = unknown>
 
   /**
    * Called with every error of a request, once. Unless overridden it prints the
-   * error, except for a client that went away or was too slow.
+   * error, except for a client that went away, left in the middle of a message
+   * or was too slow. While no file descriptor is free it prints the message
+   * without the stack, which would end the program.
    *
    * @param error What was thrown.
-   * @param _request The request; `null` when accepting one failed.
+   * @param request The request; `null` when accepting one failed.
    * @param clientAddress Its client's address; `null` likewise.
    */
   handleError(
     error: unknown,
-    _request: R | null,
+    request: R | null,
     clientAddress: Deno.Addr | null,
   ): void | Promise<void> {
-    if (isDisconnect(error) || error instanceof RequestTimeoutError) return;
+    if (isDisconnect(error, request) || error instanceof RequestTimeoutError) {
+      return;
+    }
     printError(error, clientAddress);
   }
 

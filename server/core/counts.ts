@@ -29,8 +29,8 @@ export class Counts {
   acceptErrors = 0;
 
   /** Counts an error of a request, or of a hook. */
-  addError(error: unknown): void {
-    if (isDisconnect(error)) this.disconnects++;
+  addError(error: unknown, request: unknown): void {
+    if (isDisconnect(error, request)) this.disconnects++;
     else if (error instanceof RequestTimeoutError) this.timeouts++;
     else this.errors++;
   }

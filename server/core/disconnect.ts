@@ -4,18 +4,37 @@
  * @module
  */
 
+import { IncompleteReadError } from "../../handlers/errors.ts";
 import { ServerClosedError } from "../errors.ts";
 
 const { errors } = Deno;
-const CODES = ["ECONNRESET", "ECONNABORTED", "EPIPE", "ENOTCONN"];
+const CODES = [
+  "ECONNRESET",
+  "ECONNABORTED",
+  "EPIPE",
+  "ENOTCONN",
+  "ETIMEDOUT",
+  "EHOSTUNREACH",
+  "EHOSTDOWN",
+  "ENETUNREACH",
+  "ENETDOWN",
+  "ENETRESET",
+];
 
-/** Whether an error only says that the other side went away. */
-export function isDisconnect(error: unknown): boolean {
+/**
+ * Whether an error only says that the other side went away: at once, or in the
+ * middle of a message. A packet that is too short has not gone away.
+ */
+export function isDisconnect(error: unknown, request?: unknown): boolean {
   if (!(error instanceof Error)) return false;
+  if (error instanceof IncompleteReadError) {
+    return !(request instanceof Object && "packet" in request);
+  }
   return error instanceof errors.ConnectionReset ||
     error instanceof errors.BrokenPipe ||
     error instanceof errors.ConnectionAborted ||
     error instanceof errors.NotConnected ||
+    error instanceof errors.UnexpectedEof ||
     CODES.includes((error as Error & { code?: string }).code ?? "");
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { lacksDescriptors } from "./descriptors.ts";
 import { formatAddress } from "../addresses.ts";
 
 const RULE = "-".repeat(40);
@@ -17,8 +18,11 @@ export function printError(
   const doing = clientAddress === null
     ? "accepting a request"
     : `processing of request from ${formatAddress(clientAddress)}`;
+  // With none free, Deno ends the program when it looks up where in a
+  // TypeScript file a stack's lines are
+  const bare = lacksDescriptors(error);
   const text = `${RULE}\nException occurred during ${doing}\n${
-    describe(error)
+    describe(error, bare)
   }\n${RULE}\n`;
   try {
     Deno.stderr.writeSync(encoder.encode(text));
@@ -27,11 +31,17 @@ export function printError(
   }
 }
 
-function describe(error: unknown, seen: unknown[] = []): string {
+function describe(
+  error: unknown,
+  bare: boolean,
+  seen: unknown[] = [],
+): string {
   if (!(error instanceof Error)) return String(error);
-  const text = error.stack ?? `${error.name}: ${error.message}`;
-  const { cause } = error;
+  const { name, message, cause } = error;
+  const text = bare
+    ? `${name}: ${message} (no file descriptor is free: no stack)`
+    : error.stack ?? `${name}: ${message}`;
   return cause === undefined || seen.includes(cause)
     ? text
-    : `${text}\nCaused by ${describe(cause, [...seen, error])}`;
+    : `${text}\nCaused by ${describe(cause, bare, [...seen, error])}`;
 }

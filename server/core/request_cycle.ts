@@ -6,6 +6,7 @@
 
 import type { Accepted } from "./accept_loop.ts";
 import { Counts } from "./counts.ts";
+import { noteAcceptError } from "./descriptors.ts";
 import { closeQuietly, isOfAbort } from "./disconnect.ts";
 import { printError } from "./error_report.ts";
 import { type OpenRequest, OpenRequests } from "./open_requests.ts";
@@ -90,12 +91,13 @@ export class RequestCycle<R> {
     request: R | null,
     clientAddress: Deno.Addr | null,
   ): Promise<void> {
-    this.counts.addError(error);
+    this.counts.addError(error, request);
     await this.#tell(error, request, clientAddress);
   }
 
   /** Counts a failure to accept; the hook gets the first of a spell. */
   async acceptFailed(error: unknown, first: boolean): Promise<void> {
+    noteAcceptError(error);
     this.counts.addAcceptError(error);
     if (first) await this.#tell(error, null, null);
   }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { release } from "../../handlers/_internal.ts";
 import type { BaseRequestHandler } from "../../handlers/base_request_handler.ts";
 import { quote } from "../../workers/_validate.ts";
 
@@ -24,19 +25,24 @@ export function checkHandler(handler: unknown): void {
   }
 }
 
-/** Calls a handler's methods. */
+/** Calls a handler's methods, and has it let go of what it holds. */
 export async function runHandler(handler: BaseRequestHandler): Promise<void> {
   // Only what is a promise is awaited: on a packet each await shows
-  const setUp = handler.setup();
-  if (setUp !== undefined) await setUp;
   try {
-    await handler.handle();
-  } catch (error) {
-    await finishAfter(handler, error);
-    throw error;
+    const setUp = handler.setup();
+    if (setUp !== undefined) await setUp;
+    try {
+      const handled = handler.handle();
+      if (handled !== undefined) await handled;
+    } catch (error) {
+      await finishAfter(handler, error);
+      throw error;
+    }
+    const finished = handler.finish();
+    if (finished !== undefined) await finished;
+  } finally {
+    handler[release]?.();
   }
-  const finished = handler.finish();
-  if (finished !== undefined) await finished;
 }
 
 /** Of two errors the later one is told, with the earlier as its cause. */

@@ -71,21 +71,28 @@ export class Program implements AsyncDisposable {
 /** A Deno of its own for a program of this folder, under a descriptor limit. */
 export function startDeno(
   file: string,
-  options: { descriptors?: number; args?: string[] } = {},
+  options: {
+    descriptors?: number;
+    args?: string[];
+    permissions?: string[];
+    /** Where its errors go, instead of to the test's. */
+    stderr?: string;
+  } = {},
 ): Program {
-  const { descriptors, args = [] } = options;
+  const { descriptors, args = [], permissions = ["-A"], stderr } = options;
   const limit = descriptors === undefined ? "" : `ulimit -n ${descriptors};`;
   const path = new URL(file, import.meta.url).pathname;
   return new Program(
     new Deno.Command("sh", {
       args: [
         "-c",
-        `${limit} exec "$@"`,
+        `${limit} exec "$@"${stderr === undefined ? "" : ` 2>${stderr}`}`,
         "sh",
         Deno.execPath(),
         "run",
-        "-A",
+        ...permissions,
         "--quiet",
+        "--no-prompt",
         "--no-check",
         path,
         ...args,

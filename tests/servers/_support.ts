@@ -333,3 +333,20 @@ export function countSockets(): number {
   }
   return count;
 }
+
+/** Collects what this program prints to stderr, instead of printing it. */
+export function captureStderr(): Disposable & { readonly text: string } {
+  const { stderr } = Deno;
+  const original = stderr.writeSync;
+  let text = "";
+  stderr.writeSync = (bytes) => {
+    text += decoder.decode(bytes);
+    return bytes.length;
+  };
+  return {
+    get text() {
+      return text;
+    },
+    [Symbol.dispose]: () => void (stderr.writeSync = original),
+  };
+}

@@ -1,6 +1,11 @@
 /** Faults of the system and of clients: survived, and told once. */
 
-import { assert, assertEquals, assertLess } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertLess,
+  assertStringIncludes,
+} from "@std/assert";
 import { type Acceptor, EchoHandler, TCPServer } from "../../mod.ts";
 import { hasPython, python, startDeno } from "./_programs.ts";
 import {
@@ -9,6 +14,7 @@ import {
   collectErrors,
   dial,
   exchange,
+  freePath,
   kinds,
   messages,
   readToEnd,
@@ -77,35 +83,69 @@ function isUnexpected(error: unknown): boolean {
     error instanceof Deno.errors.BrokenPipe);
 }
 
-test("TCPServer out of descriptors: open requests live on, the others are served later", async () => {
-  await using program = startDeno("./_crowded_program.ts", { descriptors: 40 });
+for (const permissions of [["-A"], ["--allow-net"]]) {
+  test(`TCPServer out of descriptors, with ${permissions}: the default handleError() prints and the server goes on`, async () => {
+    const stderr = freePath();
+    await using program = startDeno("./_crowded_program.ts", {
+      descriptors: 40,
+      permissions,
+      stderr,
+    });
+    const port = Number(await program.readLine());
+    const server = {
+      serverAddress: { transport: "tcp", hostname: "127.0.0.1", port },
+    } as const;
+    const printed = async (text: string) =>
+      (await Deno.readTextFile(stderr)).includes(text);
+    const [first, failing] = [
+      await kinds.tcp.connect(server),
+      await kinds.tcp.connect(server),
+    ];
+    assertEquals(await exchange(first, "early"), "early");
+    const clients: Client[] = [];
+    for (let i = 0; i < 60; i++) {
+      const client = await kinds.tcp.connect(server);
+      await client.send(`line ${i}\n`);
+      clients.push(client);
+    }
+    await until(() => printed("Too many open files"), "the accept error");
+    await failing.send("fail\n");
+    await until(() => printed("RangeError: from the handler"), "the report");
+    assert(await printed("no file descriptor is free: no stack"));
+    assertEquals(await exchange(first, "during"), "during");
+    for (const [i, client] of clients.entries()) {
+      const line = within(5_000, `reply ${i}`, client.receive());
+      assertEquals(await line, `line ${i}`);
+      client[Symbol.dispose]();
+    }
+    assertEquals(await exchange(first, "after"), "after");
+    first[Symbol.dispose]();
+    failing[Symbol.dispose]();
+    program.child.kill("SIGTERM");
+    const { accepted, acceptErrors, errors } = JSON.parse(
+      (await program.readLine())!,
+    );
+    assertEquals([accepted, errors], [62, 1]);
+    assertLess(acceptErrors, 200);
+  });
+}
+
+test("TCPServer whose handlers hold every descriptor prints their errors", async () => {
+  const stderr = freePath();
+  await using program = startDeno("./_hoarding_program.ts", {
+    descriptors: 40,
+    stderr,
+  });
   const port = Number(await program.readLine());
-  const clients: Client[] = [];
-  const server = {
-    serverAddress: { transport: "tcp", hostname: "127.0.0.1", port },
-  } as const;
-  const first = await kinds.tcp.connect(server);
-  assertEquals(await exchange(first, "early"), "early");
-  for (let i = 0; i < 60; i++) {
-    const client = await kinds.tcp.connect(server);
-    await client.send(`line ${i}\n`);
-    clients.push(client);
-  }
-  assertEquals(await program.readLine(), "error EMFILE");
-  assertEquals(await exchange(first, "during"), "during");
-  for (const [i, client] of clients.entries()) {
-    const line = within(5_000, `reply ${i}`, client.receive());
-    assertEquals(await line, `line ${i}`);
-    client[Symbol.dispose]();
-  }
-  assertEquals(await exchange(first, "after"), "after");
-  first[Symbol.dispose]();
+  using client = await Deno.connect({ port });
+  await writeAll(client, "x");
+  assertEquals(await readToEnd(client), "");
   program.child.kill("SIGTERM");
-  let line = await program.readLine();
-  while (line === "error EMFILE") line = await program.readLine();
-  const { accepted, acceptErrors } = JSON.parse(line!);
-  assertEquals(accepted, 61);
-  assertLess(acceptErrors, 200);
+  assertEquals(await program.readLine(), "errors 1");
+  assertStringIncludes(
+    await Deno.readTextFile(stderr),
+    "RangeError: none left (no file descriptor is free: no stack)",
+  );
 });
 
 /** Accepts, but for the failures that it is told of. */

@@ -1,15 +1,23 @@
 /** Peers that half-close, stall, or leave in the middle. */
 
 import { assert, assertEquals } from "@std/assert";
-import { EchoHandler, StreamRequestHandler } from "../../mod.ts";
+import {
+  DatagramRequestHandler,
+  EchoHandler,
+  StreamRequestHandler,
+  TCPServer,
+} from "../../mod.ts";
 import {
   assertEchoes,
+  captureStderr,
   collectErrors,
+  DATAGRAMS,
   dial,
   pause,
   readExactly,
   readToEnd,
   STREAMS,
+  test,
   testEach,
   until,
   within,
@@ -141,3 +149,65 @@ testEach(
     assertEquals(await within(1_000, "the end", readToEnd(client)), "");
   },
 );
+
+class Messages extends StreamRequestHandler {
+  override async handle(): Promise<void> {
+    await this.rfile.readExact(10);
+  }
+}
+
+testEach(
+  STREAMS,
+  "counts a client that leaves in the middle of a message as a disconnect",
+  async (kind) => {
+    await using server = kind.open(Messages);
+    server.serveForever();
+    using printed = captureStderr();
+    const client = await dial(server);
+    await writeAll(client, "half");
+    await client.closeWrite();
+    assertEquals(await readToEnd(client), "");
+    client.close();
+    const { disconnects, errors } = await server.stats();
+    assertEquals([disconnects, errors, printed.text], [1, 0, ""]);
+  },
+);
+
+class ShortPacket extends DatagramRequestHandler {
+  override async handle(): Promise<void> {
+    await this.rfile.readExact(10);
+  }
+}
+
+testEach(
+  DATAGRAMS,
+  "counts a packet that is too short for its handler as an error",
+  async (kind) => {
+    await using server = kind.open(ShortPacket);
+    collectErrors(server);
+    server.serveForever();
+    using client = await kind.connect(server);
+    await client.send("half");
+    await until(async () => (await server.stats()).errors === 1, "the error");
+    assertEquals((await server.stats()).disconnects, 0);
+  },
+);
+
+for (const code of ["ETIMEDOUT", "EHOSTUNREACH"]) {
+  test(`TCPServer counts a connection that ends with ${code} as a disconnect`, async () => {
+    await using server = new TCPServer({ port: 0 }, EchoHandler);
+    const accept = server.getRequest.bind(server);
+    server.getRequest = async () => {
+      const [conn, address] = await accept();
+      const error = Object.assign(new Error(code), { code });
+      conn.read = () => Promise.reject(error);
+      return [conn, address];
+    };
+    server.serveForever();
+    using printed = captureStderr();
+    using client = await dial(server);
+    assertEquals(await readToEnd(client), "");
+    const { disconnects, errors } = await server.stats();
+    assertEquals([disconnects, errors, printed.text], [1, 0, ""]);
+  });
+}

@@ -163,19 +163,29 @@ class Keeper extends DatagramRequestHandler<Uint8Array[]> {
   }
 }
 
-testEach(DATAGRAMS, "a handler may keep its packet", async (kind) => {
-  const context: Uint8Array[] = [];
-  await using server = kind.open(Keeper, { context });
-  server.serveForever();
-  using client = await kind.connect(server);
-  const sent = Array.from({ length: 50 }, (_, i) => "x".repeat(i * 200) + i);
-  for (const [i, text] of sent.entries()) {
-    await client.send(text);
-    await until(() => context.length > i, "the packet");
-  }
-  const kept = context.map((packet) => new TextDecoder().decode(packet));
-  assertEquals(kept, sent);
-});
+testEach(
+  DATAGRAMS,
+  "a handler may keep or transfer its packet",
+  async (kind) => {
+    const context: Uint8Array[] = [];
+    await using server = kind.open(Keeper, { context });
+    server.serveForever();
+    using client = await kind.connect(server);
+    const sent = Array.from({ length: 50 }, (_, i) => "x".repeat(i * 200) + i);
+    for (const [i, text] of sent.entries()) {
+      await client.send(text);
+      await until(() => context.length > i, "the packet");
+    }
+    for (const { buffer, length } of context) {
+      assertEquals(buffer.byteLength, length);
+    }
+    const [first, ...others] = context;
+    structuredClone(first, { transfer: [first!.buffer as ArrayBuffer] });
+    assertEquals(first!.length, 0);
+    const kept = others.map((packet) => new TextDecoder().decode(packet));
+    assertEquals(kept, sent.slice(1));
+  },
+);
 
 class Own extends DatagramRequestHandler {
   override async handle(): Promise<void> {
