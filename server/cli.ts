@@ -12,11 +12,12 @@
  * @module
  */
 
-import { parseClient, parseServe, UsageError } from "./cli/args.ts";
+import { parseClient, parseServe } from "./cli/args.ts";
 import { runClient } from "./cli/client.ts";
 import { CLIENT_HELP, HELP, SERVE_HELP } from "./cli/help.ts";
 import { printLine, printProblem } from "./cli/output.ts";
 import { runServe } from "./cli/serve.ts";
+import { UsageError } from "./cli/usage_error.ts";
 
 /**
  * Runs the command line. Problems are told in one line on stderr.

@@ -6,6 +6,8 @@
 
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import type { TcpAddress, UnixAddress } from "../addresses.ts";
+import { UsageError } from "./usage_error.ts";
+import { splitCommand } from "./words.ts";
 
 const DIGITS_REGEXP = /^\d+$/;
 const DEFAULT_HOSTNAME = "127.0.0.1";
@@ -23,17 +25,14 @@ export type Mode = typeof MODES[number];
 /** How replicas get their requests. */
 export type Dispatch = typeof DISPATCHES[number];
 
-/** Arguments that can't work; ends the program with exit code 2. */
-export class UsageError extends Error {
-  override name = "UsageError";
-}
-
 /** What `serve` was told. */
 export interface ServeCommand {
   transport: Transport;
   mode: Mode;
   address: TcpAddress | UnixAddress;
   handler: string;
+  /** The command to run for each connection, in the place of a handler. */
+  exec: string[] | null;
   quiet: boolean;
   /** The options of the server's class; those not given are left out. */
   options: {
@@ -64,6 +63,7 @@ const ADDRESS_OPTIONS = {
 const SERVE_OPTIONS = {
   ...ADDRESS_OPTIONS,
   handler: { type: "string" },
+  exec: { type: "string" },
   mode: { type: "string", short: "m" },
   workers: { type: "string" },
   dispatch: { type: "string" },
@@ -102,11 +102,19 @@ export function parseServe(args: string[]): ServeCommand | "help" {
   if (!isDatagram(transport)) {
     refuse(values, ["max-packet-size"], "--transport udp or unix-datagram");
   }
+  if (isDatagram(transport)) {
+    refuse(values, ["exec"], "--transport tcp or unix");
+  }
+  const exec = text(values, "exec");
+  if (exec !== undefined && values.handler !== undefined) {
+    throw new UsageError("Cannot use both --handler and --exec: give one");
+  }
   return {
     transport,
     mode,
     address: parseAddress(values, transport),
     handler: text(values, "handler") ?? "echo",
+    exec: exec === undefined ? null : splitCommand(exec),
     quiet: values.quiet === true,
     options: {
       ...given("maxConnections", integer(values, "max-connections", 1)),

@@ -14,7 +14,8 @@ import { DiscardHandler } from "../../handlers/services/discard_handler.ts";
 import { EchoHandler } from "../../handlers/services/echo_handler.ts";
 import { StreamRequestHandler } from "../../handlers/stream_request_handler.ts";
 import { SumHandler } from "../../handlers/services/sum_handler.ts";
-import { isDatagram, type Transport, UsageError } from "./args.ts";
+import { isDatagram, type Transport } from "./args.ts";
+import { UsageError } from "./usage_error.ts";
 
 /** A handler, and the module that replicas import it from. */
 export interface NamedHandler {

@@ -34,6 +34,9 @@ ${ADDRESS_HELP}
 Handler:
       --handler NAME         echo, discard, daytime, chargen or sum (echo)
       --handler FILE#CLASS   a class that a file exports: ./upper.ts#Upper
+      --exec "COMMAND ARGS"  a command for each connection, which is its stdin
+                             and stdout; quotes and backslashes as in a shell,
+                             but no shell; needs --allow-run (tcp and unix)
 
 Where handlers run:
   -m, --mode MODE            threading, forking or event-loop (threading)

@@ -4,11 +4,13 @@
  * @module
  */
 
-import { type ServeCommand, UsageError } from "./args.ts";
+import type { ServeCommand } from "./args.ts";
+import { findExecHandler } from "./exec.ts";
 import { findHandler } from "./handlers.ts";
 import { printLine } from "./output.ts";
 import { type CliServer, SERVERS } from "./servers.ts";
 import { StopSignals } from "./signals.ts";
+import { UsageError } from "./usage_error.ts";
 import {
   formatAddress,
   type TcpAddress,
@@ -34,14 +36,17 @@ export async function runServe(command: ServeCommand): Promise<number> {
 }
 
 async function makeServer(command: ServeCommand): Promise<CliServer> {
-  const { transport, mode, address, options } = command;
+  const { transport, mode, address, exec, options } = command;
   const pair = SERVERS[mode][transport];
-  const { Handler, module } = await findHandler(command.handler, transport);
+  const { Handler, module } = exec === null
+    ? await findHandler(command.handler, transport)
+    : await findExecHandler(exec);
   const Server = command.quiet ? pair.Quiet : pair.Printing;
   try {
     return new Server(address as TcpAddress & UnixAddress, Handler, {
       ...options,
       module,
+      ...(exec !== null && { context: exec }),
     });
   } catch (error) {
     if (error instanceof TypeError || error instanceof RangeError) {
@@ -78,11 +83,15 @@ async function printReady(
   server: CliServer,
   command: ServeCommand,
 ): Promise<void> {
-  const { handler, transport, mode } = command;
+  const { handler, exec, transport, mode } = command;
   const at = formatAddress(server.serverAddress);
   const { dispatch } = await server.stats();
   const how = [transport, mode, dispatch].filter(Boolean).join(", ");
-  printLine(`Serving ${handler} on ${at} (${how}); press Ctrl-C to stop`);
+  printLine(
+    `Serving ${
+      exec?.join(" ") ?? handler
+    } on ${at} (${how}); press Ctrl-C to stop`,
+  );
 }
 
 function printReport({ completed, aborted }: DrainReport): void {

@@ -46,7 +46,7 @@ export type CliServer = Pick<
 export type ServerClass = new (
   address: TcpAddress & UnixAddress,
   RequestHandlerClass: RequestHandlerClass,
-  options: ServeCommand["options"] & { module?: string },
+  options: ServeCommand["options"] & { module?: string; context?: unknown },
 ) => CliServer;
 
 /** A server, and the same that prints each request. */

@@ -45,6 +45,18 @@ const USAGE_ERRORS: [args: string, message: RegExp][] = [
     "serve -t udp --handler tests/cli/handlers_fixture.ts#Stream",
     /"Stream" answers connections: give --transport tcp or unix/,
   ],
+  ["serve --exec=", /--exec is empty: give a value/],
+  ["serve --exec '", /Cannot split "'" into words: ' has no end/],
+  ["serve --exec no-such", /Cannot find the command "no-such"; give its path/],
+  ["serve --exec /etc", /Cannot find the command "\/etc"/],
+  [
+    "serve -t udp --exec cat",
+    /--exec has no effect without --transport tcp or unix/,
+  ],
+  [
+    "serve --handler echo --exec cat",
+    /Cannot use both --handler and --exec: give one/,
+  ],
   ["serve --mode fork", /Cannot use "fork" as --mode: expected threading, /],
   [
     "serve -m event-loop --workers 2",
@@ -118,6 +130,7 @@ Deno.test("--help tells of the commands and of each one's options", async () => 
         "--port",
         "--path",
         "--handler",
+        "--exec",
         "--mode",
         "--workers",
         "--dispatch",
@@ -147,6 +160,7 @@ Deno.test("serve with no arguments is the tutorial's server: an echo in threads 
     mode: "threading",
     address: { hostname: "127.0.0.1", port: 8080 },
     handler: "echo",
+    exec: null,
     quiet: false,
     options: {},
   });

@@ -1,0 +1,10 @@
+/**
+ * Telling a wrong use of the command line from a failure.
+ *
+ * @module
+ */
+
+/** Arguments that can't work; ends the program with exit code 2. */
+export class UsageError extends Error {
+  override name = "UsageError";
+}
