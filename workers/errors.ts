@@ -65,10 +65,18 @@ export interface RunnerExit {
    * - `"error"`: an uncaught error or an unhandled rejection;
    * - `"exit"`: it ended itself (`self.close()`, `Deno.exit()`) or vanished;
    * - `"terminated"`: its owner ended it;
-   * - `"import"`: its modules could not be imported.
+   * - `"import"`: its modules could not be imported;
+   * - `"protocol"`: it sent something malformed, unknown or out of order, and
+   *   was ended for that.
    */
-  reason: "returned" | "error" | "exit" | "terminated" | "import";
-  /** What was thrown, where something was. */
+  reason:
+    | "returned"
+    | "error"
+    | "exit"
+    | "terminated"
+    | "import"
+    | "protocol";
+  /** What was thrown, where something was; for `"protocol"`, what is wrong. */
   error?: Error;
 }
 

@@ -219,7 +219,11 @@ export function encode(value: unknown): Uint8Array<ArrayBuffer> {
   return writer.bytes.subarray(0, writer.length);
 }
 
-/** Reads what {@linkcode encodeInto} wrote. */
+function refuse(): never {
+  throw new TypeError("Cannot read a message: its bytes make no sense");
+}
+
+/** Reads what {@linkcode encodeInto} wrote, or refuses what anybody else did. */
 class Reader {
   #bytes: Uint8Array<ArrayBuffer>;
   #offset: number;
@@ -231,8 +235,8 @@ class Reader {
     this.#end = end;
   }
 
-  value(): unknown {
-    switch (this.#bytes[this.#offset++]) {
+  value(depth = 0): unknown {
+    switch (this.#bytes[this.#advance(1)]) {
       case TAGS.undefined:
         return undefined;
       case TAGS.null:
@@ -251,57 +255,70 @@ class Reader {
       case TAGS.bytes:
         return this.#take(this.#int32() >>> 0).slice();
       case TAGS.array:
-        return this.#array();
+        return this.#array(depth);
       case TAGS.object:
-        return this.#object();
+        return this.#object(depth);
       case TAGS.v8:
         // A copy: views in the value are views of what it is read from.
         return v8().deserialize(this.#bytes.slice(this.#offset, this.#end));
       default:
-        throw new TypeError("Cannot read a message: its bytes make no sense");
+        return refuse();
     }
   }
 
   #int32(): number {
     const bytes = this.#bytes;
-    const offset = this.#offset;
-    this.#offset = offset + 4;
+    const offset = this.#advance(4);
     return bytes[offset]! | bytes[offset + 1]! << 8 |
       bytes[offset + 2]! << 16 | bytes[offset + 3]! << 24;
   }
 
-  #take(count: number): Uint8Array<ArrayBuffer> {
+  /** Goes on, and tells where it was. */
+  #advance(count: number): number {
     const start = this.#offset;
+    if (count > this.#end - start) refuse();
     this.#offset = start + count;
+    return start;
+  }
+
+  #take(count: number): Uint8Array<ArrayBuffer> {
+    const start = this.#advance(count);
     return this.#bytes.subarray(start, this.#offset);
   }
 
   #string(): string {
     const length = this.#int32() >>> 0;
-    const start = this.#offset;
     if (length > SHORT_STRING) return decoder.decode(this.#take(length));
+    const start = this.#advance(length);
     let text = "";
     for (let offset = start; offset < start + length; offset++) {
       const code = this.#bytes[offset]!;
-      if (code > 0x7f) return decoder.decode(this.#take(length));
+      if (code > 0x7f) {
+        return decoder.decode(this.#bytes.subarray(start, this.#offset));
+      }
       text += String.fromCharCode(code);
     }
-    this.#offset = start + length;
     return text;
   }
 
-  #array(): unknown[] {
+  #array(depth: number): unknown[] {
+    if (depth >= MAX_DEPTH) refuse();
     const length = this.#int32() >>> 0;
     const array: unknown[] = [];
-    for (let index = 0; index < length; index++) array.push(this.value());
+    for (let index = 0; index < length; index++) {
+      array.push(this.value(depth + 1));
+    }
     return array;
   }
 
-  #object(): Record<string, unknown> {
+  #object(depth: number): Record<string, unknown> {
+    if (depth >= MAX_DEPTH) refuse();
     const count = this.#int32() >>> 0;
     const object: Record<string, unknown> = {};
     for (let index = 0; index < count; index++) {
-      object[this.#string()] = this.value();
+      const key = this.#string();
+      if (key === "__proto__") refuse();
+      object[key] = this.value(depth + 1);
     }
     return object;
   }
@@ -314,6 +331,7 @@ class Reader {
  * @param start Where the value begins.
  * @param end Where it ends.
  * @returns The value.
+ * @throws {TypeError} If the bytes make no sense.
  */
 export function decode(
   bytes: Uint8Array<ArrayBuffer>,

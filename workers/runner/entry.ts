@@ -4,8 +4,10 @@
  * @module
  */
 import { HandlerImportError } from "../errors.ts";
-import type { RunnerMain, RunnerPort } from "./runner.ts";
 import { type ExitRecord, toExitRecord } from "./error_record.ts";
+import { adoptLaunchFlags } from "./process/launch_flags.ts";
+import { decodeStart } from "./protocol.ts";
+import type { RunnerMain, RunnerPort } from "./runner.ts";
 
 /** A module and the literal `import()` of it. */
 export type ModuleLoader = [
@@ -21,8 +23,10 @@ export interface EntryOptions {
   main: ModuleLoader;
   /** The runner's end of the channel. */
   port: RunnerPort;
-  /** What was given for `main`. */
-  data: unknown;
+  /** The first frame's kind. */
+  kind: unknown;
+  /** The first frame's value. */
+  value: unknown;
   /** Called when `main` has been called. */
   ready: () => void;
   /** Ends the runner. */
@@ -48,8 +52,10 @@ async function load([url, importIt]: ModuleLoader): Promise<
  * @param options What to import, and whom to tell.
  */
 export async function runMain(options: EntryOptions): Promise<void> {
-  const { port, data, ready, end } = options;
+  const { port, ready, end } = options;
   try {
+    const { data, launchFlags } = decodeStart(options.kind, options.value);
+    adoptLaunchFlags(launchFlags);
     const modules: Record<string, unknown>[] = [];
     for (const loader of options.modules) modules.push(await load(loader));
     const { main } = await load(options.main) as { main: RunnerMain };
@@ -58,6 +64,25 @@ export async function runMain(options: EntryOptions): Promise<void> {
     await done;
   } catch (error) {
     end(toExitRecord(error));
+  }
+}
+
+/**
+ * Tells the owner how the runner ends, also where a cause of its error can't
+ * cross.
+ *
+ * @param send Sends the record.
+ * @param exit The record.
+ */
+export function tellExit(
+  send: (exit: ExitRecord) => void,
+  exit: ExitRecord,
+): void {
+  try {
+    send(exit);
+  } catch {
+    const { cause: _, ...error } = exit.error!;
+    send({ ...exit, error });
   }
 }
 

@@ -4,9 +4,12 @@
  * @module
  */
 import { HandlerImportError, RemoteError, type RunnerExit } from "../errors.ts";
+import { ProtocolError } from "./protocol_error.ts";
 
 /** Causes beyond this depth are left out: a chain may be a ring. */
 const MAX_CAUSES = 8;
+/** How a runner may say that it ends; of the rest its owner knows. */
+const OWN_REASONS: readonly string[] = ["returned", "error", "exit", "import"];
 
 // deno-lint-ignore no-control-regex
 const COLOR_REGEXP = /\x1b\[[0-9;]*m/g;
@@ -76,20 +79,34 @@ export function toErrorRecord(thrown: unknown, depth = 0): ErrorRecord {
   return record;
 }
 
+function isText(value: unknown): value is string {
+  return typeof value === "string";
+}
+
 /**
- * Turns a record back into an error.
+ * Turns a record back into an error. The record may come from hostile code.
  *
  * @param record What {@linkcode toErrorRecord} made.
+ * @param depth How many causes led here.
  * @returns The error.
+ * @throws {ProtocolError} If it is no such record.
  */
-export function fromErrorRecord(record: ErrorRecord): RemoteError {
-  const { name, message, stack, cause } = record;
+export function fromErrorRecord(record: ErrorRecord, depth = 0): RemoteError {
+  const { name, message, stack, cause } = Object(record) as ErrorRecord;
+  if (
+    !isText(name) || !isText(message) ||
+    !(stack === undefined || isText(stack)) || depth > MAX_CAUSES
+  ) {
+    throw new ProtocolError("An error's record makes no sense");
+  }
   return new RemoteError({
     name,
     message,
     ...(stack === undefined ? {} : { stack }),
     ...(cause === undefined ? {} : {
-      cause: "error" in cause ? fromErrorRecord(cause.error) : cause.value,
+      cause: "error" in Object(cause)
+        ? fromErrorRecord((cause as { error: ErrorRecord }).error, depth + 1)
+        : (Object(cause) as { value: unknown }).value,
     }),
   });
 }
@@ -113,21 +130,27 @@ export function toExitRecord(thrown: unknown): ExitRecord {
 }
 
 /**
- * Turns a record back into an exit.
+ * Turns a record back into an exit. The record may come from hostile code.
  *
  * @param record What crossed.
  * @returns The exit.
+ * @throws {ProtocolError} If it is no such record.
  */
 export function fromExitRecord(record: ExitRecord): RunnerExit {
-  const { code, reason } = record;
-  if (record.error === undefined) return { code, reason };
-  const error = fromErrorRecord(record.error);
-  if (reason !== "import") return { code, reason, error };
+  const { code, reason, error, module } = Object(record) as ExitRecord;
+  if (!Number.isInteger(code) || !OWN_REASONS.includes(reason)) {
+    throw new ProtocolError("An exit's record makes no sense");
+  }
+  if (error === undefined) return { code, reason };
+  const thrown = fromErrorRecord(error);
+  if (reason !== "import") return { code, reason, error: thrown };
   return {
     code,
     reason,
-    error: new HandlerImportError(error.message, record.module ?? null, {
-      cause: error.cause ?? error,
-    }),
+    error: new HandlerImportError(
+      thrown.message,
+      isText(module) ? module : null,
+      { cause: thrown.cause ?? thrown },
+    ),
   };
 }

@@ -2,8 +2,18 @@ import type { MessageHandler } from "./runner.ts";
 
 /** Keeps messages in order until somebody handles them. */
 export class Inbox {
+  #fault: (thrown: unknown) => void;
   #handler: MessageHandler | null = null;
   #waiting: unknown[] = [];
+
+  /**
+   * Constructs an empty inbox.
+   *
+   * @param fault Called with what the handler throws.
+   */
+  constructor(fault: (thrown: unknown) => void) {
+    this.#fault = fault;
+  }
 
   /** Who handles the messages. */
   get handler(): MessageHandler | null {
@@ -23,24 +33,26 @@ export class Inbox {
    */
   deliver(message: unknown): void {
     if (this.#handler !== null && this.#waiting.length === 0) {
-      this.#handler(message);
+      this.#handle(this.#handler, message);
     } else {
       this.#waiting.push(message);
+    }
+  }
+
+  #handle(handler: MessageHandler, message: unknown): void {
+    try {
+      handler(message);
+    } catch (error) {
+      this.#fault(error);
     }
   }
 
   #flush(): void {
     const waiting = this.#waiting;
     let handled = 0;
-    try {
-      while (handled < waiting.length && this.#handler !== null) {
-        this.#handler(waiting[handled++]);
-      }
-    } finally {
-      this.#waiting = waiting.slice(handled);
-      if (this.#waiting.length > 0 && this.#handler !== null) {
-        queueMicrotask(() => this.#flush());
-      }
+    while (handled < waiting.length && this.#handler !== null) {
+      this.#handle(this.#handler, waiting[handled++]);
     }
+    this.#waiting = waiting.slice(handled);
   }
 }

@@ -21,6 +21,10 @@ export function describeExit(exit: RunnerExit): string {
       return exit.code < 0
         ? `was killed by signal ${-exit.code}`
         : `exited with code ${exit.code}`;
+    case "protocol":
+      return `was ended for a protocol error: ${
+        exit.error?.message ?? "unknown"
+      }`;
     case "import":
     case "error":
       return `ended by an error: ${exit.error?.message ?? "unknown"}`;

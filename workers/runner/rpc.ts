@@ -9,6 +9,7 @@ import {
   fromErrorRecord,
   toErrorRecord,
 } from "./error_record.ts";
+import { ProtocolError } from "./protocol_error.ts";
 
 type Message =
   | ["call", id: number, method: string, argument: unknown]
@@ -28,13 +29,26 @@ interface Call {
 export class Rpc {
   #post: (message: unknown) => void;
   #methods: Methods;
+  #fault: (thrown: unknown) => void;
   #calls: Map<number, Call> = new Map();
   #lastId = 0;
   #failure: Error | null = null;
 
-  constructor(post: (message: unknown) => void, methods: Methods) {
+  /**
+   * Constructs one end.
+   *
+   * @param post Sends a message to the other end.
+   * @param methods What the other end may call.
+   * @param fault Called with what a method threw that was only told.
+   */
+  constructor(
+    post: (message: unknown) => void,
+    methods: Methods,
+    fault: (thrown: unknown) => void = reportError,
+  ) {
     this.#post = post;
     this.#methods = methods;
+    this.#fault = fault;
   }
 
   /** Calls a method of the other end and waits for what it returns. */
@@ -52,20 +66,23 @@ export class Rpc {
     this.#post(["tell", method, argument]);
   }
 
-  /** Takes a message from the other end. */
+  /**
+   * Takes a message from the other end.
+   *
+   * @throws {ProtocolError} If it makes no sense here and now.
+   */
   receive(message: unknown): void {
+    if (!Array.isArray(message)) throw new ProtocolError("It is no call");
     const [kind, ...rest] = message as Message;
     if (kind === "tell") {
-      this.#methods[rest[0] as string]!(rest[1]);
+      const [method, argument] = rest as [string, unknown];
+      void this.#told(this.#method(method), argument);
     } else if (kind === "call") {
       const [id, method, argument] = rest as [number, string, unknown];
-      void this.#answer(id, method, argument);
-    } else {
+      void this.#answer(id, this.#method(method), argument);
+    } else if (this.#failure === null) {
       const [id, value] = rest as [number, unknown];
-      const call = this.#calls.get(id);
-      this.#calls.delete(id);
-      if (kind === "result") call?.resolve(value);
-      else call?.reject(fromErrorRecord(value as ErrorRecord));
+      this.#settle(kind, id, value);
     }
   }
 
@@ -76,12 +93,48 @@ export class Rpc {
     this.#calls.clear();
   }
 
-  async #answer(id: number, method: string, argument: unknown): Promise<void> {
+  #method(name: string): Methods[string] {
+    if (Object.hasOwn(this.#methods, name)) return this.#methods[name]!;
+    throw new ProtocolError(`There is no method "${name}"`);
+  }
+
+  #settle(kind: "result" | "error", id: number, value: unknown): void {
+    const call = this.#calls.get(id);
+    if (call === undefined || (kind !== "result" && kind !== "error")) {
+      throw new ProtocolError("It answers nothing that was asked");
+    }
+    this.#calls.delete(id);
+    if (kind === "result") return call.resolve(value);
     try {
-      const value = await this.#methods[method]!(argument);
-      this.#post(["result", id, value]);
+      call.reject(fromErrorRecord(value as ErrorRecord));
     } catch (error) {
-      this.#post(["error", id, toErrorRecord(error)]);
+      call.reject(error as Error);
+      throw error;
+    }
+  }
+
+  /** As `#answer()`, for what nobody waits for. */
+  async #told(method: Methods[string], argument: unknown): Promise<void> {
+    try {
+      await method(argument);
+    } catch (error) {
+      this.#fault(error);
+    }
+  }
+
+  async #answer(
+    id: number,
+    method: Methods[string],
+    argument: unknown,
+  ): Promise<void> {
+    try {
+      this.#post(["result", id, await method(argument)]);
+    } catch (error) {
+      try {
+        this.#post(["error", id, toErrorRecord(error)]);
+      } catch (error) {
+        this.#fault(error);
+      }
     }
   }
 }

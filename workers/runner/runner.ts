@@ -59,7 +59,10 @@ export interface Runner {
   readonly exited: Promise<RunnerExit>;
   /** How many bytes wait to be sent; always 0 for a thread. */
   readonly backlog: number;
-  /** Called with each message; what came before it was set waits for it. */
+  /**
+   * Called with each message; what came before it was set waits for it. What
+   * it throws ends the runner as `fail()` does.
+   */
   onmessage: MessageHandler | null;
   /**
    * Sends a message, in order; does nothing once the runner has ended. Throws
@@ -72,6 +75,8 @@ export interface Runner {
   terminate(): void;
   /** Ends it: a thread as `terminate()` does, a process by SIGKILL. */
   kill(): void;
+  /** Ends it at once for what it said, with the reason `"protocol"`. */
+  fail(error: unknown): void;
   /** Makes it keep this program alive, as it does from the start. */
   ref(): void;
   /**

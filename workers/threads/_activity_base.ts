@@ -15,6 +15,7 @@ import { context, nextIdent } from "./_context.ts";
 import { type RunnerExit, RunnerExitError } from "../errors.ts";
 import { callExceptHook } from "./_call_except_hook.ts";
 import { describeExit } from "../runner/lifecycle.ts";
+import { ProtocolError } from "../runner/protocol_error.ts";
 import type { Runner, RunnerKind } from "../runner/runner.ts";
 import { unpack } from "../codec/share.ts";
 import { startRunner } from "../runner/start_runner.ts";
@@ -366,6 +367,7 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
   }
 
   #resolve(message: unknown): void {
+    if (this.#settled) throw new ProtocolError("A second result came");
     this.#settled = true;
     this.#result.resolve(unpack(message));
   }

@@ -1,5 +1,6 @@
 import { ByteWriter } from "../../codec/byte_writer.ts";
 import { decode, encodeInto } from "../../codec/codec.ts";
+import { ProtocolError } from "../protocol_error.ts";
 
 /** Room for what is read at once, and what is gathered for one write. */
 const BUFFER_SIZE = 128 * 1024;
@@ -8,17 +9,15 @@ const MAX_KEPT = 4 * BUFFER_SIZE;
 /** Before each frame: its kind, one byte, and its length, four. */
 const HEADER_SIZE = 5;
 
-/** The kind of a frame with a message. */
-const MESSAGE = 0;
-/** The kind of a frame with a message of the runner itself. */
-const CONTROL = 1;
+/** The longest frame: what comes is held in memory until it is whole. */
+const MAX_FRAME = 2 ** 30;
 
 /** Whom a {@linkcode Channel} tells. */
 export interface ChannelListener {
-  /** Called with each message, in order. */
-  message(message: unknown): void;
-  /** Called with each message of the runner itself, in order. */
-  control(message: unknown): void;
+  /** Called with each frame, in order. */
+  receive(kind: number, value: unknown): void;
+  /** Called once, if what came is no frame; no more is read. */
+  fail(error: ProtocolError): void;
   /** Called once, when the other end has closed or is gone. */
   end(): void;
 }
@@ -67,21 +66,14 @@ export class Channel {
   }
 
   /**
-   * Sends a message.
+   * Sends a frame.
    *
-   * @param message What is to cross, copied before this returns.
+   * @param kind Its kind.
+   * @param value What is to cross, copied before this returns.
+   * @throws {RangeError} If it is too large.
    */
-  post(message: unknown): void {
-    if (!this.#closed) this.#append(MESSAGE, message);
-  }
-
-  /**
-   * Sends a message of the runner itself.
-   *
-   * @param message What is to cross, copied before this returns.
-   */
-  control(message: unknown): void {
-    if (!this.#closed) this.#append(CONTROL, message);
+  send(kind: number, value?: unknown): void {
+    if (!this.#closed) this.#append(kind, value);
   }
 
   /** Settles when everything sent has been handed to the system. */
@@ -126,41 +118,35 @@ export class Channel {
     if (this.#closed) conn.close();
     else if (this.#gathered.length > 0) this.#writing = this.#write(conn);
     this.#attached.resolve();
-    let buffer = new Uint8Array(BUFFER_SIZE);
-    let length = 0;
-    while (!this.#closed) {
-      let count: number | null;
-      try {
-        count = await conn.read(buffer.subarray(length));
-      } catch {
-        break;
-      }
-      if (count === null) break;
-      length += count;
-      const used = this.#deliver(buffer, length);
-      const needed = this.#needed(buffer, used, length);
-      length -= used;
-      if (needed > buffer.length) {
-        const larger = new Uint8Array(needed);
-        larger.set(buffer.subarray(used, used + length));
-        buffer = larger;
-      } else if (buffer.length > BUFFER_SIZE && needed <= BUFFER_SIZE) {
-        const smaller = new Uint8Array(Math.max(BUFFER_SIZE, length));
-        smaller.set(buffer.subarray(used, used + length));
-        buffer = smaller;
-      } else if (used > 0) {
-        buffer.copyWithin(0, used, used + length);
-      }
+    try {
+      await this.#read(conn);
+    } catch (error) {
+      this.#listener.fail(
+        new ProtocolError("A frame makes no sense", { cause: error }),
+      );
     }
     this.close();
     this.#listener.end();
   }
 
-  /** How long the frame that begins at `start` is, or might be. */
-  #needed(buffer: Uint8Array, start: number, end: number): number {
-    return end - start < HEADER_SIZE
-      ? HEADER_SIZE
-      : HEADER_SIZE + readLength(buffer, start);
+  async #read(conn: ChannelConn): Promise<void> {
+    let buffer = new Uint8Array(BUFFER_SIZE);
+    let length = 0;
+    while (!this.#closed) {
+      const count = await conn.read(buffer.subarray(length)).catch(() => null);
+      if (count === null) break;
+      length += count;
+      const used = this.#deliver(buffer, length);
+      length -= used;
+      const size = bufferSize(buffer, used, length);
+      if (size === buffer.length) {
+        if (used > 0) buffer.copyWithin(0, used, used + length);
+      } else {
+        const other = new Uint8Array(size);
+        other.set(buffer.subarray(used, used + length));
+        buffer = other;
+      }
+    }
   }
 
   /** Delivers the whole frames of a buffer, and tells where they end. */
@@ -170,14 +156,7 @@ export class Channel {
       const from = start + HEADER_SIZE;
       const to = from + readLength(buffer, start);
       if (to > length) break;
-      try {
-        const message = decode(buffer, from, to);
-        if (buffer[start] === MESSAGE) this.#listener.message(message);
-        else this.#listener.control(message);
-      } catch (error) {
-        // As if an event's listener had thrown it: the next one is called.
-        reportError(error);
-      }
+      this.#listener.receive(buffer[start]!, decode(buffer, from, to));
       start = to;
     }
     return start;
@@ -195,7 +174,15 @@ export class Channel {
       writer.length = start;
       throw error;
     }
-    writer.setInt32(start + 1, writer.length - start - HEADER_SIZE);
+    const size = writer.length - start - HEADER_SIZE;
+    if (size > MAX_FRAME) {
+      writer.length = start;
+      throw new RangeError(
+        `Cannot send a message of ${size} bytes to or from a process: at ` +
+          `most ${MAX_FRAME} can cross at once; send it in parts`,
+      );
+    }
+    writer.setInt32(start + 1, size);
     if (this.#conn !== null) this.#writing ??= this.#write(this.#conn);
   }
 
@@ -229,7 +216,27 @@ export class Channel {
   }
 }
 
+/**
+ * How much room the frame that has begun to come in takes. What its header
+ * claims is believed as far as bytes have come.
+ */
+function bufferSize(
+  buffer: Uint8Array,
+  start: number,
+  length: number,
+): number {
+  if (length < HEADER_SIZE) return BUFFER_SIZE;
+  const needed = HEADER_SIZE + readLength(buffer, start);
+  if (needed <= BUFFER_SIZE) return BUFFER_SIZE;
+  if (length < buffer.length && needed >= buffer.length) return buffer.length;
+  return Math.min(needed, Math.max(MAX_KEPT, length * 2));
+}
+
 function readLength(buffer: Uint8Array, start: number): number {
-  return buffer[start + 1]! + buffer[start + 2]! * 0x100 +
+  const length = buffer[start + 1]! + buffer[start + 2]! * 0x100 +
     buffer[start + 3]! * 0x10000 + buffer[start + 4]! * 0x1000000;
+  if (length > MAX_FRAME) {
+    throw new ProtocolError(`A frame of ${length} bytes is too long`);
+  }
+  return length;
 }

@@ -5,51 +5,16 @@
  */
 import { Channel } from "./channel.ts";
 import { type ChildLink, LINK_VARIABLE } from "./rendezvous.ts";
-import { type ModuleLoader, runMain, watchUncaught } from "../entry.ts";
-import { Inbox } from "../inbox.ts";
-import { adoptLaunchFlags, type LaunchFlags } from "./launch_flags.ts";
-import type { ExitRecord } from "../error_record.ts";
-import type { MessageHandler, RunnerPort } from "../runner.ts";
-
-/** What every child is told first. */
-export interface ChildStart {
-  /** What was given for `main`. */
-  data: unknown;
-  /** What the parent knows of the program. */
-  launchFlags: LaunchFlags;
-}
-
-class ChildPort implements RunnerPort {
-  readonly kind = "process";
-  readonly inbox = new Inbox();
-  readonly close: () => void;
-  #channel: Channel;
-
-  constructor(channel: Channel, close: () => void) {
-    this.#channel = channel;
-    this.close = close;
-  }
-
-  get backlog(): number {
-    return this.#channel.backlog;
-  }
-
-  get onmessage(): MessageHandler | null {
-    return this.inbox.handler;
-  }
-
-  set onmessage(handler: MessageHandler | null) {
-    this.inbox.handler = handler;
-  }
-
-  post(message: unknown): void {
-    this.#channel.post(message);
-  }
-
-  flushed(): Promise<void> {
-    return this.#channel.flushed();
-  }
-}
+import {
+  type ModuleLoader,
+  runMain,
+  tellExit,
+  watchUncaught,
+} from "../entry.ts";
+import { type ExitRecord, toExitRecord } from "../error_record.ts";
+import { Port } from "../port.ts";
+import { FRAME } from "../protocol.ts";
+import { ProtocolError } from "../protocol_error.ts";
 
 async function connect(
   link: ChildLink,
@@ -83,33 +48,41 @@ export async function enter(
   async function end(record: ExitRecord): Promise<void> {
     if (ended) return;
     ended = true;
-    channel.control(["exit", record]);
+    tellExit((exit) => channel.send(FRAME.exit, exit), record);
     await channel.flushed();
     exit(record.code);
   }
+  let started = false;
   const channel = new Channel({
-    message: (message) => port.inbox.deliver(message),
-    control: (message) => {
-      const { data, launchFlags } = message as ChildStart;
-      adoptLaunchFlags(launchFlags);
+    receive: (kind, value) => {
+      if (started) {
+        if (kind === FRAME.message) return port.inbox.deliver(value);
+        throw new ProtocolError("A frame is unknown or out of order");
+      }
+      started = true;
       runMain({
         modules,
         main,
         port,
-        data,
-        ready: () => channel.control(["ready"]),
+        kind,
+        value,
+        ready: () => ended || channel.send(FRAME.ready),
         end,
       });
     },
+    fail: (error) => end(toExitRecord(error)),
     // The parent is gone, or wants no more of this child.
     end: () => {
       if (!ended) exit(1);
     },
   });
-  const port = new ChildPort(
-    channel,
-    () => end({ code: Deno.exitCode, reason: "returned" }),
-  );
+  const port = new Port({
+    kind: "process",
+    backlog: () => channel.backlog,
+    post: (message) => ended || channel.send(FRAME.message, message),
+    flushed: () => channel.flushed(),
+    end,
+  });
   watchUncaught(end);
   const conn = await connect(link);
   for (const descriptor of link.revoke) {

@@ -1,5 +1,4 @@
 import { Channel, type ChannelConn } from "./channel.ts";
-import type { ChildStart } from "./child_entry.ts";
 import {
   type ChildLink,
   expectChild,
@@ -13,7 +12,7 @@ import { Lifecycle } from "../lifecycle.ts";
 import { childPermissions } from "./permissions.ts";
 import { launchFlags } from "./launch_flags.ts";
 import { forgetChild, watchChild } from "./orphan_guard.ts";
-import { type ExitRecord, fromExitRecord } from "../error_record.ts";
+import { FRAME, RunnerDecoder, type Start } from "../protocol.ts";
 import {
   type MessageHandler,
   nextRunnerId,
@@ -56,8 +55,17 @@ export class ChildRunner implements Runner {
   readonly kind = "process";
   readonly id: number = nextRunnerId();
   #lifecycle = new Lifecycle("process");
-  #inbox = new Inbox();
-  #channel: Channel;
+  #decoder = new RunnerDecoder({
+    message: (message) => this.#inbox.deliver(message),
+    ready: () => this.#lifecycle.becomeReady(),
+    leave: (exit) => this.#leave(exit),
+  });
+  #inbox = new Inbox((error) => this.#decoder.fail(error));
+  #channel = new Channel({
+    receive: (kind, value) => this.#decoder.receive(kind, value),
+    fail: (error) => this.#decoder.fail(error),
+    end: () => this.#linger(),
+  });
   #child: Deno.ChildProcess;
   #exit: RunnerExit | null = null;
   #terminated = false;
@@ -75,16 +83,8 @@ export class ChildRunner implements Runner {
           "with; use threads",
       );
     }
-    const start: ChildStart = {
-      data: options.data,
-      launchFlags: launchFlags(),
-    };
-    this.#channel = new Channel({
-      message: (message) => this.#inbox.deliver(message),
-      control: (message) => this.#control(message as unknown[]),
-      end: () => this.#linger(),
-    });
-    this.#channel.control(start);
+    const start: Start = { data: options.data, launchFlags: launchFlags() };
+    this.#channel.send(FRAME.start, start);
     const expected = expectChild();
     try {
       this.#child = spawn(options, expected);
@@ -121,7 +121,7 @@ export class ChildRunner implements Runner {
   }
 
   post(message: unknown): void {
-    this.#channel.post(message);
+    this.#channel.send(FRAME.message, message);
   }
 
   flushed(): Promise<void> {
@@ -134,6 +134,10 @@ export class ChildRunner implements Runner {
 
   kill(): void {
     this.#signal("SIGKILL");
+  }
+
+  fail(error: unknown): void {
+    this.#decoder.fail(error);
   }
 
   ref(): void {
@@ -166,9 +170,11 @@ export class ChildRunner implements Runner {
     }
   }
 
-  #control([what, record]: unknown[]): void {
-    if (what === "ready") this.#lifecycle.becomeReady();
-    else this.#exit = fromExitRecord(record as ExitRecord);
+  #leave(exit: RunnerExit): void {
+    this.#exit = exit;
+    if (exit.reason !== "protocol") return;
+    this.#channel.close();
+    this.#signal("SIGKILL");
   }
 
   async #follow(expected: ExpectedChild): Promise<void> {

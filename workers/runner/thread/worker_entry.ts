@@ -3,52 +3,87 @@
  *
  * @module
  */
-import { type ModuleLoader, runMain, watchUncaught } from "../entry.ts";
-import { Inbox } from "../inbox.ts";
-import { webLocks } from "./web_locks.ts";
-import { adoptLaunchFlags, type LaunchFlags } from "../process/launch_flags.ts";
+import {
+  type ModuleLoader,
+  runMain,
+  tellExit,
+  watchUncaught,
+} from "../entry.ts";
 import type { ExitRecord } from "../error_record.ts";
-import type { MessageHandler, RunnerPort } from "../runner.ts";
+import { Port } from "../port.ts";
+import { FRAME, type Frame, type Start } from "../protocol.ts";
+import { ProtocolError } from "../protocol_error.ts";
+import { webLocks } from "./web_locks.ts";
 
-/** What every thread is told first. */
-export interface WorkerStart {
-  /** What was given for `main`. */
-  data: unknown;
-  /** What the parent knows of the program. */
-  launchFlags: LaunchFlags;
+/** What every thread is told first, by the only message on its own scope. */
+export interface WorkerStart extends Start {
+  /** The thread's end of the private line. */
+  line: MessagePort;
+  /** The lock that the thread holds while it lives. */
+  lock: string;
 }
 
-/** The part of a worker's global scope that is used here. */
 interface WorkerScope {
-  postMessage(message: unknown, transfer?: Transferable[]): void;
   close(): void;
-  /** The thread's name, and behind it the runner's tag. */
-  readonly name: string;
 }
 
-class WorkerPort implements RunnerPort {
-  readonly kind = "thread";
-  readonly backlog = 0;
-  readonly inbox = new Inbox();
-  readonly post: RunnerPort["post"];
-  readonly close: () => void;
-
-  constructor(post: RunnerPort["post"], close: () => void) {
-    this.post = post;
-    this.close = close;
+function run(
+  start: WorkerStart,
+  modules: ModuleLoader[],
+  main: ModuleLoader,
+): void {
+  const scope = globalThis as unknown as WorkerScope;
+  const { line, lock } = start;
+  // Bound before the user's code is loaded, which may change what it can reach
+  const send = line.postMessage.bind(line) as (
+    frame: Frame,
+    transfer?: Transferable[],
+  ) => void;
+  const close = scope.close.bind(globalThis);
+  const exit = Deno.exit;
+  let ended = false;
+  function end(record: ExitRecord): void {
+    if (!ended) tellExit((exit) => send([FRAME.exit, exit]), record);
+    ended = true;
+    close();
   }
-
-  get onmessage(): MessageHandler | null {
-    return this.inbox.handler;
-  }
-
-  set onmessage(handler: MessageHandler | null) {
-    this.inbox.handler = handler;
-  }
-
-  flushed(): Promise<void> {
-    return Promise.resolve();
-  }
+  // Both end a thread without a word otherwise.
+  scope.close = () => end({ code: 0, reason: "exit" });
+  Deno.exit = (code) => {
+    end({ code: code ?? Deno.exitCode, reason: "exit" });
+    return exit(code);
+  };
+  watchUncaught(end);
+  const port = new Port({
+    kind: "thread",
+    backlog: () => 0,
+    post: (message, transfer) => {
+      if (ended) return;
+      if (transfer === undefined) send([FRAME.message, message]);
+      else send([FRAME.message, message], transfer);
+    },
+    flushed: () => Promise.resolve(),
+    end,
+  });
+  line.onmessage = ({ data }) => {
+    if (data?.[0] === FRAME.message) return port.inbox.deliver(data[1]);
+    throw new ProtocolError("A frame is unknown or out of order");
+  };
+  // Held until the thread is gone, however it went: that is how the parent
+  // learns of it.
+  webLocks.request(lock, {}, () => {
+    send([FRAME.hello]);
+    return new Promise(() => {});
+  }).catch(() => {});
+  runMain({
+    modules,
+    main,
+    port,
+    kind: FRAME.start,
+    value: start,
+    ready: () => ended || send([FRAME.ready]),
+    end,
+  });
 }
 
 /**
@@ -61,50 +96,11 @@ export function enter(
   modules: ModuleLoader[],
   main: ModuleLoader,
 ): void {
-  const scope = globalThis as unknown as WorkerScope;
-  // Marks the messages that are the runner's own, and names the lock that the
-  // thread holds while it lives
-  const tag = scope.name.split(" ").at(-1)!;
-  const post = scope.postMessage.bind(globalThis);
-  const close = scope.close.bind(globalThis);
-  const exit = Deno.exit;
-  let ended = false;
-  function end(record: ExitRecord): void {
-    if (!ended) post([tag, "exit", record]);
-    ended = true;
-    close();
-  }
-  // Both end a thread without a word otherwise.
-  scope.close = () => end({ code: 0, reason: "exit" });
-  Deno.exit = (code) => {
-    end({ code: code ?? Deno.exitCode, reason: "exit" });
-    return exit(code);
-  };
-  watchUncaught(end);
-  const port = new WorkerPort(
-    (message, transfer) => post(message, transfer ?? []),
-    () => end({ code: 0, reason: "returned" }),
+  // The one message is taken before the user's code is loaded; from then on
+  // the scope's messages are that code's own.
+  globalThis.addEventListener(
+    "message",
+    (event) => run((event as MessageEvent).data, modules, main),
+    { once: true },
   );
-  let started = false;
-  globalThis.addEventListener("message", (event) => {
-    const { data } = event as MessageEvent;
-    if (started) return port.inbox.deliver(data);
-    started = true;
-    const start = data as WorkerStart;
-    adoptLaunchFlags(start.launchFlags);
-    runMain({
-      modules,
-      main,
-      port,
-      data: start.data,
-      ready: () => post([tag, "ready"]),
-      end,
-    });
-  });
-  // Held until the thread is gone, however it went: that is how the parent
-  // learns of it.
-  webLocks.request(tag, {}, () => {
-    post([tag, "hello"]);
-    return new Promise(() => {});
-  }).catch(() => {});
 }

@@ -2,15 +2,16 @@ import { entrySource } from "../entry_source.ts";
 import type { RunnerExit } from "../../errors.ts";
 import { Inbox } from "../inbox.ts";
 import { Lifecycle } from "../lifecycle.ts";
-import { webLocks } from "./web_locks.ts";
 import { launchFlags } from "../process/launch_flags.ts";
-import { type ExitRecord, fromExitRecord } from "../error_record.ts";
+import { FRAME, type Frame, RunnerDecoder } from "../protocol.ts";
+import { ProtocolError } from "../protocol_error.ts";
 import {
   type MessageHandler,
   nextRunnerId,
   type Runner,
   type RunnerOptions,
 } from "../runner.ts";
+import { webLocks } from "./web_locks.ts";
 import type { WorkerStart } from "./worker_entry.ts";
 
 const ENTRY_URL = new URL("./worker_entry.ts", import.meta.url).href;
@@ -18,20 +19,29 @@ const ENTRY_URL = new URL("./worker_entry.ts", import.meta.url).href;
 const STUCK_AFTER = 500;
 /** How often an unreferenced thread is looked after. */
 const POLL_INTERVAL = 50;
-/** How long the messages of a thread that vanished may still take. */
-const DRAIN_INTERVAL = 5;
 
 type RefMethod = (this: Worker, referenced: boolean) => void;
+
+/** What Deno's ports can do beyond what its types say. */
+interface RefPort extends MessagePort {
+  ref(): void;
+  unref(): void;
+}
 
 /**
  * Finds what Deno's own `node:worker_threads` uses to let the program end
  * while a worker lives: a method of one argument under a private symbol.
  */
 function findRefMethod(): RefMethod | undefined {
+  if (!("unref" in MessagePort.prototype)) return undefined;
   const prototype = Worker.prototype as unknown as Record<symbol, unknown>;
   for (const symbol of Object.getOwnPropertySymbols(prototype)) {
     const value = Object.getOwnPropertyDescriptor(prototype, symbol)?.value;
-    if (typeof value === "function" && value.length === 1) {
+    if (
+      typeof value === "function" && value.length === 1 &&
+      // The symbol has no name: what the method does is its mark
+      Function.prototype.toString.call(value).includes("unrefOpPromise")
+    ) {
       return value as RefMethod;
     }
   }
@@ -60,7 +70,7 @@ function assertReadable(urls: string[], name: string): void {
   }
 }
 
-function createWorker(options: RunnerOptions, tag: string): Worker {
+function createWorker(options: RunnerOptions): Worker {
   const { name = "", permissions = "inherit" } = options;
   assertReadable([ENTRY_URL, options.main, ...options.modules ?? []], name);
   if (permissions !== "inherit" && !launchFlags().workerOptions) {
@@ -77,7 +87,7 @@ function createWorker(options: RunnerOptions, tag: string): Worker {
   const url = `data:application/javascript,${encodeURIComponent(source)}`;
   return new Worker(url, {
     type: "module",
-    name: `${name} ${tag}`,
+    name,
     ...(permissions === "inherit" ? {} : { deno: { permissions } }),
   });
 }
@@ -88,15 +98,24 @@ export class WorkerRunner implements Runner {
   readonly id: number = nextRunnerId();
   readonly backlog = 0;
   #lifecycle = new Lifecycle("thread");
-  #inbox = new Inbox();
-  #tag = `socketserver:${crypto.randomUUID()}`;
+  #decoder = new RunnerDecoder({
+    message: (message) => {
+      if (this.#exit === null) this.#inbox.deliver(message);
+    },
+    hello: () => this.#greet(),
+    ready: () => this.#lifecycle.becomeReady(),
+    leave: (exit) => this.#leave(exit),
+  });
+  #inbox = new Inbox((error) => this.#decoder.fail(error));
+  #lock = `socketserver:${crypto.randomUUID()}`;
   #worker: Worker;
-  #received = 0;
+  #line: RefPort;
   #exit: RunnerExit | null = null;
   #gone = false;
   #referenced = true;
   #waiting: AbortController | null = null;
   #greeted = false;
+  #letGoTimer: ReturnType<typeof setTimeout> | undefined;
   #pollTimer: ReturnType<typeof setTimeout> | undefined;
   #stuckTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -106,19 +125,26 @@ export class WorkerRunner implements Runner {
    * @param options What runs there.
    */
   constructor(options: RunnerOptions) {
-    const worker = createWorker(options, this.#tag);
+    const worker = createWorker(options);
+    const { port1, port2 } = new MessageChannel();
     this.#worker = worker;
-    worker.onmessage = (event) => this.#receive(event.data);
-    worker.onerror = (event) => this.#fail(event);
-    worker.onmessageerror = () => this.#received++;
+    this.#line = port1 as RefPort;
+    worker.onerror = (event) => this.#failed(event);
+    port1.onmessage = (event) => this.#receive(event.data);
+    port1.onmessageerror = () =>
+      this.#decoder.fail(new ProtocolError("A message can't be read"));
     const start: WorkerStart = {
+      line: port2,
+      lock: this.#lock,
       data: options.data,
       launchFlags: launchFlags(),
     };
     try {
-      worker.postMessage(start, options.transfer ?? []);
+      worker.postMessage(start, [port2, ...options.transfer ?? []]);
     } catch (error) {
       worker.terminate();
+      port1.close();
+      port2.close();
       throw error;
     }
   }
@@ -141,8 +167,9 @@ export class WorkerRunner implements Runner {
 
   post(message: unknown, transfer?: Transferable[]): void {
     if (this.#exit !== null || this.#gone) return;
-    if (transfer === undefined) this.#worker.postMessage(message);
-    else this.#worker.postMessage(message, transfer);
+    const frame: Frame = [FRAME.message, message];
+    if (transfer === undefined) this.#line.postMessage(frame);
+    else this.#line.postMessage(frame, transfer);
   }
 
   flushed(): Promise<void> {
@@ -150,13 +177,15 @@ export class WorkerRunner implements Runner {
   }
 
   terminate(): void {
-    if (this.#exit === null && !this.#gone) {
-      this.#leave({ code: 1, reason: "terminated" });
-    }
+    if (!this.#gone) this.#leave({ code: 1, reason: "terminated" });
   }
 
   kill(): void {
     this.terminate();
+  }
+
+  fail(error: unknown): void {
+    this.#decoder.fail(error);
   }
 
   ref(): void {
@@ -164,6 +193,7 @@ export class WorkerRunner implements Runner {
     if (this.#referenced || this.#lifecycle.ended) return;
     this.#referenced = true;
     REF_METHOD.call(this.#worker, true);
+    this.#line.ref();
     this.#awaitDeath();
   }
 
@@ -172,45 +202,43 @@ export class WorkerRunner implements Runner {
     if (this.#referenced && !this.#lifecycle.ended) {
       this.#referenced = false;
       REF_METHOD.call(this.#worker, false);
+      this.#line.unref();
       this.#awaitDeath();
     }
     return true;
   }
 
-  #receive(message: unknown): void {
-    this.#received++;
-    if (Array.isArray(message) && message[0] === this.#tag) {
-      this.#control(message[1], message[2]);
-    } else if (this.#exit === null) {
-      this.#inbox.deliver(message);
-    }
+  #receive(frame: unknown): void {
+    this.#decoder.receiveFrame(frame);
+    if (this.#referenced || this.#letGoTimer !== undefined) return;
+    // Deno lets go of the read under way alone, and begins the next one at the
+    // end of this turn
+    this.#letGoTimer = setTimeout(() => {
+      this.#letGoTimer = undefined;
+      if (this.#referenced || this.#gone) return;
+      this.#line.ref();
+      this.#line.unref();
+    });
   }
 
-  #control(what: unknown, record: unknown): void {
-    if (what === "hello") {
-      this.#greeted = true;
-      this.#awaitDeath();
-    } else if (what === "ready") {
-      this.#lifecycle.becomeReady();
-    } else if (this.#exit === null) {
-      this.#leave(fromExitRecord(record as ExitRecord));
-    }
+  #greet(): void {
+    this.#greeted = true;
+    this.#awaitDeath();
   }
 
   /** An error that the entry module could not catch, such as its own. */
-  #fail(event: ErrorEvent): void {
+  #failed(event: ErrorEvent): void {
     event.preventDefault();
-    this.#received++;
-    if (this.#exit === null) {
-      const error = event.error instanceof Error
-        ? event.error
-        : new Error(event.message);
-      this.#leave({ code: 1, reason: "error", error });
-    }
+    const error = event.error instanceof Error
+      ? event.error
+      : new Error(event.message);
+    this.#leave({ code: 1, reason: "error", error });
   }
 
   #leave(exit: RunnerExit): void {
+    if (this.#exit !== null) return;
     this.#exit = exit;
+    if (this.#gone) return;
     this.#worker.terminate();
     this.#referenced = true;
     this.#stuckTimer = setTimeout(() => {
@@ -233,14 +261,14 @@ export class WorkerRunner implements Runner {
     if (!this.#referenced) return this.#poll();
     const waiting = new AbortController();
     this.#waiting = waiting;
-    webLocks.request(this.#tag, { signal: waiting.signal }, () => this.#die())
+    webLocks.request(this.#lock, { signal: waiting.signal }, () => this.#die())
       .catch(() => {});
   }
 
   /** A request that waits would keep the program alive: ask now and then. */
   #poll(): void {
     const timer = setTimeout(() => {
-      webLocks.request(this.#tag, { ifAvailable: true }, (lock) => {
+      webLocks.request(this.#lock, { ifAvailable: true }, (lock) => {
         if (lock !== null) this.#die();
         else if (!this.#referenced && !this.#gone) this.#poll();
       }).catch(() => {});
@@ -252,17 +280,14 @@ export class WorkerRunner implements Runner {
   #die(): void {
     if (this.#gone) return;
     this.#gone = true;
-    if (this.#exit !== null) this.#finish(this.#exit);
-    else this.#drain(-1);
-  }
-
-  /** The lock can be free before the thread's last messages are read. */
-  #drain(received: number): void {
     if (this.#exit !== null) return this.#finish(this.#exit);
-    if (received === this.#received) {
-      return this.#finish({ code: 1, reason: "exit" });
-    }
-    setTimeout(() => this.#drain(this.#received), DRAIN_INTERVAL);
+    // The lock can be free before the thread's last messages are read. Those
+    // taken from the line are delivered by the next turn, and closing it
+    // delivers the rest.
+    setTimeout(() => {
+      this.#line.close();
+      this.#finish(this.#exit ?? { code: 1, reason: "exit" });
+    });
   }
 
   #finish(exit: RunnerExit): void {
@@ -270,8 +295,10 @@ export class WorkerRunner implements Runner {
     this.#exit = exit;
     clearTimeout(this.#stuckTimer);
     clearTimeout(this.#pollTimer);
+    clearTimeout(this.#letGoTimer);
     this.#waiting?.abort();
     this.#worker.terminate();
+    this.#line.close();
     this.#lifecycle.end(exit);
   }
 }

@@ -1,0 +1,249 @@
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertMatch,
+  assertRejects,
+} from "@std/assert";
+import { type RunnerExit, RunnerExitError } from "../../workers/errors.ts";
+import { encode } from "../../workers/codec/codec.ts";
+import { ThreadPool } from "../../workers/pool/thread_pool.ts";
+import {
+  Channel,
+  type ChannelConn,
+} from "../../workers/runner/process/channel.ts";
+import { FRAME, RunnerDecoder } from "../../workers/runner/protocol.ts";
+import { Rpc } from "../../workers/runner/rpc.ts";
+import { startRunner } from "../../workers/runner/start_runner.ts";
+import { Process } from "../../workers/threads/process.ts";
+import { Thread } from "../../workers/threads/thread.ts";
+
+const module = new URL("./hostile_module.ts", import.meta.url).href;
+
+/** Numbers in [0, 1) that are the same in each run. */
+function createRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** A connection that reads what it was given, in pieces, and then ends. */
+function connOf(bytes: Uint8Array, random: () => number): ChannelConn {
+  let offset = 0;
+  return {
+    read(into) {
+      if (offset === bytes.length) return Promise.resolve(null);
+      assert(into.length > 0);
+      const most = Math.min(into.length, bytes.length - offset);
+      const count = Math.ceil(random() * most);
+      into.set(bytes.subarray(offset, offset + count));
+      offset += count;
+      return Promise.resolve(count);
+    },
+    write: (bytes) => Promise.resolve(bytes.length),
+    close() {},
+    ref() {},
+    unref() {},
+  };
+}
+
+function frame(kind: number, body: Uint8Array, length = body.length) {
+  const bytes = new Uint8Array(5 + body.length);
+  bytes[0] = kind;
+  new DataView(bytes.buffer).setUint32(1, length, true);
+  bytes.set(body, 5);
+  return bytes;
+}
+
+/** Feeds bytes to the owner's end of a channel, as a child would. */
+async function feed(
+  bytes: Uint8Array,
+  random: () => number,
+): Promise<{ messages: unknown[]; exit: RunnerExit | null }> {
+  const messages: unknown[] = [];
+  let exit: RunnerExit | null = null;
+  const decoder = new RunnerDecoder({
+    message: (message) => messages.push(message),
+    ready() {},
+    leave: (left) => exit = left,
+  });
+  const channel: Channel = new Channel({
+    receive: (kind, value) => decoder.receive(kind, value),
+    fail: (error) => decoder.fail(error),
+    end() {},
+  });
+  await channel.run(connOf(bytes, random));
+  return { messages, exit };
+}
+
+Deno.test("Thread's result can't be forged by what its code posts", async () => {
+  for (const permissions of ["inherit", "none"] as const) {
+    const thread = new Thread({
+      target: "forge",
+      args: ["mine"],
+      module,
+      permissions,
+    });
+    thread.start();
+    // Each forgery was heard by both listeners of the module, and nothing else
+    assertEquals(await thread.result, ["mine", 18]);
+    await thread.join();
+  }
+});
+
+Deno.test("ThreadPool's results can't be forged by what a task posts", async () => {
+  await using pool = new ThreadPool({ module, workers: 1 });
+  assertEquals(await pool.submit("forge", "first"), ["first", 18]);
+  assertEquals(await pool.submit("forge", "second"), ["second", 36]);
+});
+
+Deno.test("a process that sends malformed frames ends, and its parent goes on", async () => {
+  const bodies: Record<string, number[]> = {
+    "an unknown kind": [...frame(9, encode(1))],
+    "a second ready": [...frame(FRAME.ready, encode(undefined))],
+    "a hello": [...frame(FRAME.hello, encode(undefined))],
+    "an exit that is none": [...frame(FRAME.exit, encode("gone"))],
+    "an exit whose error is none": [
+      ...frame(
+        FRAME.exit,
+        encode({ code: 1, reason: "error", error: { name: 1 } }),
+      ),
+    ],
+    "an impossible length": [...frame(0, new Uint8Array(), 0xffff_ffff)],
+    "an empty frame": [...frame(0, new Uint8Array())],
+    "an unknown tag": [...frame(0, new Uint8Array([99]))],
+    "a text that is too short": [...frame(0, new Uint8Array([6, 255, 0]))],
+    "bytes that V8 does not know": [...frame(0, new Uint8Array([10, 1, 2]))],
+  };
+  for (const [what, bytes] of Object.entries(bodies)) {
+    const process = new Process({
+      target: "sendRaw",
+      args: [bytes],
+      module,
+      permissions: "none",
+    });
+    process.start();
+    const error = await assertRejects(
+      () => process.result,
+      RunnerExitError,
+      "was ended for a protocol error: ",
+      what,
+    );
+    assertEquals(error.exit.reason, "protocol", what);
+    await process.join();
+  }
+});
+
+Deno.test("a runner whose messages its owner can't handle ends with that error", async () => {
+  const main = new URL("./obedient_main.ts", import.meta.url).href;
+  for (const kind of ["thread", "process"] as const) {
+    const runner = startRunner(kind, { main });
+    await runner.ready;
+    runner.onmessage = () => {
+      throw new RangeError("not what was agreed");
+    };
+    const exit = await runner.exited;
+    assertEquals(exit.reason, "protocol");
+    assertInstanceOf(exit.error, RangeError);
+    const failing = startRunner(kind, { main });
+    await failing.ready;
+    failing.fail(new TypeError("found out later"));
+    assertMatch(String((await failing.exited).error), /found out later/);
+  }
+});
+
+Deno.test("Channel survives 20,000 random and damaged streams, and so does RunnerDecoder", async () => {
+  const random = createRandom(7);
+  const values = [
+    { a: 1, b: [1, 2, "x", new Uint8Array(9)] },
+    new Map<unknown, unknown>([[1, new Set([2])], ["e", new Error("x")]]),
+    { code: 1, reason: "error", error: { name: "E", message: "m" } },
+    ["é".repeat(100), 10n ** 40n, /a/g, new Date(0), new Float64Array(10)],
+    undefined,
+  ];
+  const streams = values.map((value) =>
+    new Uint8Array([0, 3, 0, 4].flatMap((kind) => [
+      ...frame(kind, encode(value)),
+    ]))
+  );
+  let failed = 0;
+  for (let round = 0; round < 20_000; round++) {
+    let bytes = streams[Math.floor(random() * streams.length)]!.slice();
+    if (random() < 0.2) bytes = bytes.map(() => random() * 256);
+    for (let damage = random() * 4; damage > 0; damage--) {
+      bytes[Math.floor(random() * bytes.length)] = random() * 256;
+    }
+    const { exit } = await feed(bytes, random);
+    if (exit?.reason === "protocol") failed++;
+  }
+  assert(failed > 10_000, `Only ${failed} failed`);
+});
+
+Deno.test("Channel holds no more memory than has come, whatever a header claims", async () => {
+  const claimed = frame(0, new Uint8Array(100_000), 2 ** 30);
+  const before = Deno.memoryUsage().external;
+  let most = 0;
+  const conn = connOf(claimed, () => 1);
+  const { read } = conn;
+  conn.read = (into) => {
+    most = Math.max(most, Deno.memoryUsage().external - before);
+    return read(into);
+  };
+  const channel = new Channel({ receive() {}, fail() {}, end() {} });
+  await channel.run(conn);
+  assert(most < 2 ** 25, `It took ${most} bytes`);
+});
+
+Deno.test("Channel delivers a frame of 3 MB between small ones, in any pieces", async () => {
+  const large = new Uint8Array(3_000_000).map((_, index) => index);
+  const bytes = new Uint8Array(
+    await new Blob([
+      frame(0, encode("first")),
+      frame(0, encode(large)),
+      frame(0, encode("last")),
+    ]).arrayBuffer(),
+  );
+  const { messages, exit } = await feed(bytes, createRandom(1));
+  assertEquals(messages, ["first", large, "last"]);
+  assertEquals(exit, null);
+});
+
+Deno.test("Rpc refuses what makes no sense, and goes on", async () => {
+  const posted: unknown[] = [];
+  const faults: unknown[] = [];
+  const rpc = new Rpc((message) => posted.push(message), {
+    good: (value) => value,
+    bad: () => Promise.reject(new Error("bad")),
+  }, (error) => faults.push(error));
+  const wrong: unknown[] = [
+    null,
+    "call",
+    [],
+    ["tell", "constructor"],
+    ["call", 1, "none"],
+    ["result", 1, 2],
+    ["error", 1, null],
+    ["other", 1],
+  ];
+  for (const message of wrong) {
+    let thrown: unknown;
+    try {
+      rpc.receive(message);
+    } catch (error) {
+      thrown = error;
+    }
+    assertInstanceOf(thrown, Error);
+    assertEquals(thrown.name, "ProtocolError");
+  }
+  rpc.receive(["tell", "bad", null]);
+  rpc.receive(["call", 1, "good", 5]);
+  const asked = rpc.call("there");
+  rpc.receive(["result", 1, "answer"]);
+  assertEquals(await asked, "answer");
+  assertEquals(posted, [["call", 1, "there", undefined], ["result", 1, 5]]);
+  assertEquals(String(faults), "Error: bad");
+});

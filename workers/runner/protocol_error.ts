@@ -1,0 +1,4 @@
+/** The other end of a line said what it must not. */
+export class ProtocolError extends Error {
+  override name = "ProtocolError";
+}
