@@ -26,7 +26,12 @@ const LINGER = 2_000;
 
 function spawn(options: RunnerOptions, expected: ExpectedChild) {
   const { permissions = "inherit", ignoreInterrupt = true } = options;
-  const { flags, revoke } = childPermissions(permissions, expected.needs);
+  const modules = [ENTRY_URL, options.main, ...options.modules ?? []];
+  const { flags, revoke } = childPermissions(
+    permissions,
+    expected.needs,
+    modules,
+  );
   const link: ChildLink = {
     connect: expected.connect,
     secret: expected.secret,

@@ -16,6 +16,17 @@ const NAMES = [
   "import",
 ] as const;
 
+/** Where Deno imports from without a flag; a flag replaces them. */
+const DEFAULT_IMPORT_HOSTS = [
+  "deno.land",
+  "jsr.io",
+  "esm.sh",
+  "raw.esm.sh",
+  "cdn.jsdelivr.net",
+  "raw.githubusercontent.com",
+  "gist.githubusercontent.com",
+];
+
 type Name = typeof NAMES[number];
 type List = readonly (string | URL)[];
 
@@ -102,6 +113,16 @@ function toFlag(name: Name, list: List): string {
   return `--allow-${name}=${items.join(",")}`;
 }
 
+/** Hosts that a child has to import from, and needs a flag for. */
+function importHosts(modules: string[]): string[] {
+  const hosts = modules.map((url) => new URL(url))
+    .filter(({ protocol }) => /^https?:$/.test(protocol))
+    .map(({ host }) => host)
+    .filter((host) => !DEFAULT_IMPORT_HOSTS.includes(host))
+    .filter((host) => has(describe("import", host)));
+  return [...new Set(hosts)];
+}
+
 /**
  * Works out a child's permissions: what the caller gives, never more than this
  * program has, and for as long as it connects what its channel takes.
@@ -111,12 +132,14 @@ function toFlag(name: Name, list: List): string {
  *
  * @param options What the caller gives.
  * @param needs What the channel takes.
+ * @param modules URLs of the modules that the child imports.
  * @returns Flags, and what is to be revoked.
  * @throws {Deno.errors.NotCapable} If the caller gives what it has not.
  */
 export function childPermissions(
   options: Deno.PermissionOptions,
   needs: ChannelNeeds,
+  modules: string[],
 ): ChildPermissions {
   const wanted = options as string | Partial<Record<Name, unknown>>;
   const extra: Partial<Record<Name, string>> = {
@@ -138,6 +161,10 @@ export function childPermissions(
       continue;
     }
     const list = [...given];
+    if (name === "import") {
+      const hosts = importHosts(modules);
+      if (hosts.length > 0) list.push(...DEFAULT_IMPORT_HOSTS, ...hosts);
+    }
     const more = extra[name];
     // Revoking a path revokes what covers it as well.
     if (more !== undefined && !(more === needs.path && covers(list, more))) {
