@@ -56,12 +56,10 @@ export function main(
   }
   const parentLink = new ReplicaParentLink(rpc, plan.sharing);
   const server = construct(plan, modules, parentLink);
-  const relay = new RelayPort((message, transfer) => {
-    port.post(message, transfer);
-  }, {
+  const relay = new RelayPort(port, {
     connection: (conn) => server[core].serve(conn, conn.remoteAddr),
     packet: (packet, from, truncated, reply) => {
-      const socket = new RelayedSocket(plan.address, reply);
+      const socket = new RelayedSocket(plan.address, from, reply);
       return server[core].serve({ packet, socket, truncated }, from);
     },
   });
@@ -85,6 +83,7 @@ export function main(
 
   async function close(timeout: number): Promise<ReplicaReport> {
     await pausing;
+    await relay.begun();
     server.shutdownTimeout = timeout;
     const report = await server.serverClose();
     parentLink.tellClosed();

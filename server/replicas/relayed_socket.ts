@@ -5,25 +5,40 @@
  */
 
 import type { DatagramSocket } from "../../handlers/datagram_request.ts";
+import {
+  isPacketAddress,
+  isSameAddress,
+} from "../../workers/relay/addresses.ts";
 import type { Reply } from "../../workers/relay/relay_port.ts";
 import { maxPayload, packetTooLong } from "../sockets/packet_socket.ts";
 
-/** Sends replies through the server that holds the socket. */
+/** Sends packets through the server that holds the socket. */
 export class RelayedSocket implements DatagramSocket {
   readonly addr: Deno.Addr;
+  #client: Deno.Addr;
   #reply: Reply;
 
-  constructor(addr: Deno.Addr, reply: Reply) {
+  constructor(addr: Deno.Addr, client: Deno.Addr, reply: Reply) {
     this.addr = addr;
+    this.#client = client;
     this.#reply = reply;
   }
 
-  send(packet: Uint8Array, address: Deno.Addr): Promise<number> {
-    const limit = maxPayload(this.addr);
-    if (packet.length > limit) {
-      return Promise.reject(packetTooLong(packet.length, limit));
+  // deno-lint-ignore require-await -- what is wrong is told by a rejection
+  async send(packet: Uint8Array, address: Deno.Addr): Promise<number> {
+    if (!(packet instanceof Uint8Array)) {
+      throw new TypeError("Cannot send a packet: expected a Uint8Array");
     }
-    this.#reply(packet, address);
-    return Promise.resolve(packet.length);
+    if (!isPacketAddress(address)) {
+      throw new TypeError(
+        `Cannot send a packet to ${
+          Deno.inspect(address)
+        }: expected an address, such as "clientAddress"`,
+      );
+    }
+    const limit = maxPayload(this.addr);
+    if (packet.length > limit) throw packetTooLong(packet.length, limit);
+    const isAnswer = isSameAddress(address, this.#client);
+    return this.#reply(packet, isAnswer ? null : address);
   }
 }

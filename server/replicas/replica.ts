@@ -18,6 +18,8 @@ const LEAVE_TIMEOUT_MS = 1_000;
 
 /** What a replica may ask of its server. */
 export interface ReplicaOwner {
+  /** Whether handlers have permissions of their own. */
+  readonly confines: boolean;
   /** Whether replicas accept by themselves now. */
   isSharing(): boolean;
   /** Ends the serving of the whole server. */
@@ -49,9 +51,11 @@ export class Replica implements Member {
   constructor(runner: Runner, owner: ReplicaOwner, slot: number) {
     this.runner = runner;
     this.slot = slot;
-    this.relay = new RelayHub((message, transfer) =>
-      runner.post(message, transfer)
-    );
+    this.relay = new RelayHub({
+      post: (message, transfer) => runner.post(message, transfer),
+      broken: (error) => this.#giveUp(error),
+      answersOnly: owner.confines,
+    });
     this.#rpc = new Rpc(
       (message) => runner.post(message),
       this.#answers(owner),
@@ -69,7 +73,7 @@ export class Replica implements Member {
   get load(): number {
     return this.unanswered > 0
       ? Infinity
-      : this.relay.size + this.accepted.size;
+      : this.relay.load + this.accepted.size;
   }
 
   /** Has it accept by itself. */
@@ -132,6 +136,15 @@ export class Replica implements Member {
       }`,
       exit,
     );
+  }
+
+  /** Ends it for something that it may not send. */
+  #giveUp(cause: Error): void {
+    this.givenUp = new RunnerExitError(
+      `The request was lost: the ${this.runner.kind} that handled it was ended, for what it sent: ${cause.message}`,
+      { code: 1, reason: "terminated" },
+    );
+    this.runner.kill();
   }
 
   async #begin(owner: ReplicaOwner): Promise<void> {

@@ -8,6 +8,7 @@ import type { DatagramRequest } from "../../handlers/datagram_request.ts";
 import type { ServerStats } from "../../handlers/request_server.ts";
 import { type RunnerExit, RunnerExitError } from "../../workers/errors.ts";
 import type { RunnerKind } from "../../workers/runner/runner.ts";
+import { NotBegunError } from "../../workers/relay/errors.ts";
 import { startRunner } from "../../workers/runner/start_runner.ts";
 import { Supervisor } from "../../workers/runner/supervisor.ts";
 import { core, type OpenListener, type ServerRole } from "../_internal.ts";
@@ -66,7 +67,9 @@ export class ReplicaSet implements ServerRole {
     this.#server = server;
     this.#kind = kind;
     this.#options = options;
+    const { permissions = "inherit" } = options;
     this.#owner = {
+      confines: permissions !== "inherit",
       isSharing: () => this.#sharingNow,
       shutdown: () => server[core].endServing(),
       stats: async () => await server.stats(),
@@ -135,18 +138,31 @@ export class ReplicaSet implements ServerRole {
   async process(request: unknown, clientAddress: Deno.Addr): Promise<void> {
     const { promise: handedOn, resolve } = Promise.withResolvers<void>();
     this.#waiting.add(handedOn);
-    let replica: Replica | null = null;
     try {
-      replica = await this.#choose();
-      const served = this.#relay(replica, request, clientAddress);
-      resolve();
-      await served;
+      while (!await this.#tryOne(request, clientAddress, resolve));
     } finally {
       resolve();
       this.#waiting.delete(handedOn);
-      if (replica !== null && this.#isolated.delete(replica)) {
-        void this.#retire(replica);
-      }
+    }
+  }
+
+  /** Has a replica serve a request; tells `false` if it never began. */
+  async #tryOne(
+    request: unknown,
+    clientAddress: Deno.Addr,
+    handedOn: () => void,
+  ): Promise<boolean> {
+    const replica = await this.#choose();
+    try {
+      const served = this.#relay(replica, request, clientAddress);
+      handedOn();
+      await served;
+      return true;
+    } catch (error) {
+      if (!(error instanceof NotBegunError)) throw error;
+      return false;
+    } finally {
+      if (this.#isolated.delete(replica)) void this.#retire(replica);
     }
   }
 
@@ -283,7 +299,7 @@ export class ReplicaSet implements ServerRole {
     this.#isolated.delete(replica);
     if (!meant) this.#restarts++;
     const error = replica.lostBy(exit);
-    replica.relay.fail(error);
+    replica.relay.fail(error, this.#server.shutdownTimeout);
     if (this.#finishing) return;
     for (const address of replica.accepted.values()) {
       void this.#server[core].report(error, address);
@@ -350,7 +366,7 @@ export class ReplicaSet implements ServerRole {
       { code: 1, reason: "terminated" },
     );
     if (replica.load === 0) void this.#server[core].report(error, null);
-    replica.relay.fail(error);
+    replica.relay.fail(error, this.#server.shutdownTimeout);
     runner.terminate();
     const timer = setTimeout(() => runner.kill(), KILL_AFTER_MS);
     void runner.exited.then(() => clearTimeout(timer));

@@ -53,14 +53,20 @@ class Bench implements AsyncDisposable {
       return count;
     };
     let conn: RelayedConn | null = null;
-    const hub = new RelayHub((message) => {
-      this.toPort += message.length;
-      port.receive(message);
+    const hub = new RelayHub({
+      post: (message) => {
+        this.toPort += message.length;
+        port.receive(message);
+      },
+      broken: (error) => {
+        throw error;
+      },
     });
-    const port = new RelayPort((message) => {
-      this.toHub += message.length;
-      hub.receive(message);
-    }, {
+    const post = (message: unknown) => {
+      this.toHub += (message as Uint8Array).length;
+      hub.receive(message as Uint8Array);
+    };
+    const port = new RelayPort({ kind: "thread", post }, {
       connection: (relayed) => {
         conn = relayed;
         return promise;

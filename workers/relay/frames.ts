@@ -1,147 +1,175 @@
 /**
- * Frames between a relay and its runner, gathered so that those of one turn of
- * the event loop travel as one message.
+ * The frames between a relay and its runner: what they say, and the one guarded
+ * decoder of them.
+ *
+ * A frame is its code, the number of the request and the length of what
+ * follows, each in four bytes; then that. A message is any number of frames.
+ *
+ * From the hub come, for each request: `open` or `packet` first; then `data`
+ * and once `end` or `lost` (nothing follows), with `credit` or `sent` in
+ * between. From the port: `began` first; then `data`, `option`, `credit` and
+ * `packet` in any order; `end` after the last `data`; `close`; `done` last.
  *
  * @module
  */
 
-import { setImmediate } from "node:timers";
+import { RelayProtocolError } from "./errors.ts";
 
 /** What a frame says. */
 export const Op = {
-  /** A connection begins; its addresses as JSON. */
+  /** A connection; its addresses as JSON. */
   open: 1,
+  /** The runner is about to begin with the request. */
+  began: 2,
   /** Bytes of a connection. */
-  data: 2,
+  data: 3,
   /** No more bytes follow in this direction. */
-  end: 3,
-  /** The connection is gone; the name of the error. */
-  reset: 4,
-  /** So many bytes have been taken: more may be sent. */
-  ack: 5,
+  end: 4,
+  /** The client is gone; the error as JSON. */
+  lost: 5,
+  /** So many bytes were taken: more may be sent. */
+  credit: 6,
   /** The runner has closed the connection. */
-  close: 6,
+  close: 7,
   /** The runner is done with the request. */
-  done: 7,
-  /** A packet, behind its address. */
-  packet: 8,
-  /** Options of the connection, as JSON. */
-  option: 9,
+  done: 8,
+  /** A packet: a number, its address, its bytes. */
+  packet: 9,
+  /** What became of a packet that was sent. */
+  sent: 10,
+  /** An option of the connection: which, and on or off. */
+  option: 11,
 } as const;
 
 /** One of {@linkcode Op}. */
 export type Opcode = typeof Op[keyof typeof Op];
 
-/** Called with each frame; the bytes are its own. */
+/** An option of a TCP connection, as in a frame. */
+export const ConnOption = { noDelay: 0, keepAlive: 1 } as const;
+
+/** Called with each frame; the bytes lie in the message. */
 export type FrameHandler = (op: Opcode, id: number, bytes: Uint8Array) => void;
 
-/** How many bytes of a connection may be under way in one direction. */
-export const WINDOW = 262_144;
-/** So many bytes taken are acknowledged at once. */
-export const ACK_AFTER = WINDOW / 4;
+/** How many bytes stand before what a frame carries. */
+export const HEADER = 12;
+/** The number of what belongs to no request. */
+export const NO_REQUEST = 0;
 
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
-const HEADER = 12;
-const INITIAL_SIZE = 65_536;
-/** More than this is sent without waiting for the turn's end. */
-const FULL = 262_144;
-
-/** The sending end of a link. */
-export class RelayLink {
-  #post: (message: Uint8Array, transfer: Transferable[]) => void;
-  #buffer = new Uint8Array(INITIAL_SIZE);
-  #view = new DataView(this.#buffer.buffer);
-  #length = 0;
-  #scheduled = false;
-
-  /**
-   * Constructs a link.
-   *
-   * @param post Sends a message to the other end.
-   */
-  constructor(post: (message: Uint8Array, transfer: Transferable[]) => void) {
-    this.#post = post;
-  }
-
-  /** Adds a frame to what is sent at the end of this turn. */
-  send(op: Opcode, id: number, bytes: Uint8Array): void {
-    const start = this.#length;
-    const end = start + HEADER + bytes.length;
-    if (end > this.#buffer.length) this.#grow(end);
-    this.#view.setUint32(start, op);
-    this.#view.setUint32(start + 4, id);
-    this.#view.setUint32(start + 8, bytes.length);
-    this.#buffer.set(bytes, start + HEADER);
-    this.#length = end;
-    if (end > FULL) this.flush();
-    else if (!this.#scheduled) this.#schedule();
-  }
-
-  /** Adds a frame that holds a value as JSON. */
-  sendJson(op: Opcode, id: number, value: unknown): void {
-    this.send(op, id, encoder.encode(JSON.stringify(value)));
-  }
-
-  /** Adds a frame that holds an address and a packet. */
-  sendPacket(id: number, address: Deno.Addr, packet: Uint8Array): void {
-    const head = encoder.encode(JSON.stringify(address));
-    const bytes = new Uint8Array(2 + head.length + packet.length);
-    new DataView(bytes.buffer).setUint16(0, head.length);
-    bytes.set(head, 2);
-    bytes.set(packet, 2 + head.length);
-    this.send(Op.packet, id, bytes);
-  }
-
-  /** Sends what was gathered. */
-  flush(): void {
-    if (this.#length === 0) return;
-    const message = this.#buffer.slice(0, this.#length);
-    this.#length = 0;
-    this.#post(message, [message.buffer]);
-  }
-
-  #schedule(): void {
-    this.#scheduled = true;
-    setImmediate(this.#onTurn);
-  }
-
-  #onTurn = (): void => {
-    this.#scheduled = false;
-    this.flush();
-  };
-
-  #grow(size: number): void {
-    const larger = new Uint8Array(Math.max(size, this.#buffer.length * 2));
-    larger.set(this.#buffer.subarray(0, this.#length));
-    this.#buffer = larger;
-    this.#view = new DataView(larger.buffer);
-  }
+/** An error as it crosses. */
+export interface ErrorFrame {
+  name: string;
+  message: string;
+  code?: string;
 }
 
-/** Takes a message apart. */
+const LAST_OP = Op.option;
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/**
+ * Takes a message apart.
+ *
+ * @throws {RelayProtocolError} If it is not made of frames.
+ */
 export function readFrames(message: Uint8Array, handle: FrameHandler): void {
   const { buffer, byteOffset, length } = message;
   const view = new DataView(buffer, byteOffset, length);
   for (let at = 0; at < length;) {
-    const end = at + HEADER + view.getUint32(at + 8);
-    handle(
-      view.getUint32(at) as Opcode,
-      view.getUint32(at + 4),
-      message.subarray(at + HEADER, end),
-    );
+    if (length - at < HEADER) throw malformed("a header is cut off");
+    const op = view.getUint32(at);
+    const start = at + HEADER;
+    const end = start + view.getUint32(at + 8);
+    if (op < 1 || op > LAST_OP) throw malformed(`there is no code ${op}`);
+    if (end > length) throw malformed("a frame is cut off");
+    const id = view.getUint32(at + 4);
+    handle(op as Opcode, id, message.subarray(start, end));
     at = end;
   }
 }
 
-/** Takes a frame of JSON apart. */
-export function readJson(bytes: Uint8Array): unknown {
-  return JSON.parse(decoder.decode(bytes));
+/** Reads a frame that holds a number. */
+export function readNumber(bytes: Uint8Array): number {
+  if (bytes.length !== 4) throw malformed("expected a number");
+  return viewOf(bytes).getUint32(0);
 }
 
-/** Takes a frame of a packet apart. */
-export function readPacket(bytes: Uint8Array): [Deno.Addr, Uint8Array] {
-  const size = new DataView(bytes.buffer, bytes.byteOffset).getUint16(0);
-  const address = readJson(bytes.subarray(2, 2 + size)) as Deno.Addr;
-  return [address, bytes.slice(2 + size)];
+/** Reads a frame, or the rest of one, that holds JSON. */
+export function readJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(decoder.decode(bytes));
+  } catch {
+    throw malformed("expected JSON");
+  }
+}
+
+/** Reads a frame that holds an option. */
+export function readOption(
+  bytes: Uint8Array,
+): { option: number; enabled: boolean } {
+  const [option, enabled] = bytes;
+  if (bytes.length !== 2 || option! > 1 || enabled! > 1) {
+    throw malformed("expected an option");
+  }
+  return { option: option!, enabled: enabled === 1 };
+}
+
+/** Reads a frame that holds a packet; no address stands for the client's. */
+export function readPacket(
+  bytes: Uint8Array,
+): { number: number; address: unknown; packet: Uint8Array } {
+  if (bytes.length < 6) throw malformed("expected a packet");
+  const view = viewOf(bytes);
+  const start = 6 + view.getUint16(4);
+  if (start > bytes.length) throw malformed("an address is cut off");
+  return {
+    number: view.getUint32(0),
+    address: start === 6 ? null : readJson(bytes.subarray(6, start)),
+    packet: bytes.subarray(start),
+  };
+}
+
+/** Reads what became of a packet. */
+export function readSent(
+  bytes: Uint8Array,
+): { number: number; result: number | Error } {
+  if (bytes.length < 4) throw malformed("expected a result");
+  const number = viewOf(bytes).getUint32(0);
+  const result = readJson(bytes.subarray(4));
+  return {
+    number,
+    result: typeof result === "number"
+      ? result
+      : fromErrorFrame(result as ErrorFrame),
+  };
+}
+
+/** Says an error in a form that crosses. */
+export function toErrorFrame(thrown: unknown): ErrorFrame {
+  if (!(thrown instanceof Error)) {
+    return { name: "Error", message: String(thrown) };
+  }
+  const { name, message, code } = thrown as Error & { code?: unknown };
+  return typeof code === "string" ? { name, message, code } : { name, message };
+}
+
+/** Makes an error of the class that it had at the other end. */
+export function fromErrorFrame(frame: ErrorFrame): Error {
+  const { name, message, code } = frame;
+  const error = new (errorClass(name))(message);
+  if (code !== undefined && !("code" in error)) Object.assign(error, { code });
+  return error;
+}
+
+function errorClass(name: string): ErrorConstructor {
+  if (name === "TypeError") return TypeError as ErrorConstructor;
+  if (name === "RangeError") return RangeError as ErrorConstructor;
+  const classes = Deno.errors as unknown as Record<string, ErrorConstructor>;
+  return Object.hasOwn(classes, name) ? classes[name]! : Error;
+}
+
+function viewOf({ buffer, byteOffset, length }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, length);
+}
+
+function malformed(why: string): RelayProtocolError {
+  return new RelayProtocolError(`Cannot read a relay's message: ${why}`);
 }

@@ -1,75 +1,113 @@
 /**
- * The end of a relay that holds the sockets.
+ * The end of a relay that holds the sockets: carries connections and packets to
+ * one runner and back.
+ *
+ * What its owner does with it:
+ * - `relay(conn)`, `relayPacket(packet, ...)`: settle when the runner is done
+ *   with the request and what it wrote is delivered. They reject with a
+ *   `NotBegunError` if the runner ended before it began: give the
+ *   same to another hub (a connection keeps what its client has sent), or close
+ *   it. They reject with the error of `fail()` if the runner had begun.
+ * - `receive(message)`: takes each `Uint8Array` from the runner. Never throws:
+ *   a message that breaks the protocol calls `broken()`, once. End the runner
+ *   then; what it sends after that is ignored.
+ * - `fail(error, deliverFor)`: the runner has ended. What had come from it by
+ *   then is delivered, for at most `deliverFor` ms.
+ * - `load`: how many requests the runner has; `size`: with those that it is
+ *   done with and that are not delivered yet; `backlog`: bytes under way to it.
+ *
+ * To cut a request off, close its connection: its handler's next read or write
+ * fails, and the promise settles once the runner is done with it or has ended.
  *
  * @module
  */
 
-import {
-  ACK_AFTER,
-  Op,
-  type Opcode,
-  readFrames,
-  readJson,
-  readPacket,
-  RelayLink,
-  WINDOW,
-} from "./frames.ts";
+import type { Carried, Carrier } from "./carried.ts";
+import { carriedOf } from "./carried_connection.ts";
+import { CarriedPacket, type SendPacket } from "./carried_packet.ts";
+import { notBegun, RelayProtocolError } from "./errors.ts";
+import { NO_REQUEST, Op, type Opcode, readFrames } from "./frames.ts";
+import { type Post, RelayLink } from "./relay_link.ts";
+import { BUDGET, Budget, Intake, MIN_WINDOW, WINDOW } from "./window.ts";
 
-const READ_SIZE = 16_384;
-const NOTHING = new Uint8Array(0);
-
-/** Sends a packet from the socket that the relay stands in front of. */
-export type SendPacket = (packet: Uint8Array, to: Deno.Addr) => Promise<number>;
-
-interface Carried {
-  receive(op: Opcode, bytes: Uint8Array): void;
-  fail(error: Error): void;
+/** What a hub needs. */
+export interface RelayHubOptions {
+  /** Sends a message to the runner. */
+  post: Post;
+  /** The runner has broken the protocol: it has to be ended. */
+  broken: (error: Error) => void;
+  /** Whether handlers may send packets to their clients alone. */
+  answersOnly?: boolean;
 }
 
 /** Carries connections and packets to one runner and back. */
 export class RelayHub {
   #link: RelayLink;
+  #budget = new Budget();
+  #intake: Intake;
+  #broken: (error: Error) => void;
+  #answersOnly: boolean;
   #carried: Map<number, Carried> = new Map();
-  #lastId = 0;
+  #load = 0;
+  #lastId = NO_REQUEST;
+  #isBroken = false;
   #failure: Error | null = null;
+  #deliverTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(post: (message: Uint8Array, transfer: Transferable[]) => void) {
-    this.#link = new RelayLink(post);
+  constructor(options: RelayHubOptions) {
+    this.#link = new RelayLink(options.post);
+    this.#intake = new Intake(this.#link);
+    this.#broken = options.broken;
+    this.#answersOnly = options.answersOnly ?? false;
   }
 
-  /** How many requests the runner has of this relay. */
+  /** How many requests are carried, with those still being delivered. */
   get size(): number {
     return this.#carried.size;
   }
 
-  /**
-   * Carries a connection.
-   *
-   * @returns Settles when the runner is done with it and all it wrote is sent.
-   */
-  relay(conn: Deno.Conn): Promise<void> {
-    return this.#carry((id, settle) =>
-      new CarriedConnection(id, conn, this.#link, settle)
-    );
+  /** How many requests the runner has. */
+  get load(): number {
+    return this.#load;
   }
 
-  /** Carries a packet, and the replies to it. */
+  /** How many bytes are under way to the runner. */
+  get backlog(): number {
+    return this.#budget.used;
+  }
+
+  /** Carries a connection. */
+  relay(conn: Deno.Conn): Promise<void> {
+    return this.#carry((carrier) => {
+      const carried = carriedOf(conn);
+      carried.attach(carrier);
+      return carried;
+    });
+  }
+
+  /** Carries a packet, and those sent in return. */
   relayPacket(
     packet: Uint8Array,
     from: Deno.Addr,
     truncated: boolean,
     send: SendPacket,
   ): Promise<void> {
-    return this.#carry((id, settle) => {
-      if (truncated) this.#link.sendJson(Op.option, id, { truncated });
-      this.#link.sendPacket(id, from, packet);
-      return new CarriedPacket(send, settle);
-    });
+    const answersOnly = this.#answersOnly;
+    return this.#carry((carrier) =>
+      new CarriedPacket({ packet, from, truncated, send, answersOnly }, carrier)
+    );
   }
 
   /** Takes a message from the runner. */
   receive(message: Uint8Array): void {
-    readFrames(message, this.#onFrame);
+    if (this.#isBroken || this.#failure !== null) return;
+    try {
+      readFrames(message, this.#onFrame);
+    } catch (error) {
+      // Whatever it is: nothing that a runner sends may end this program
+      this.#isBroken = true;
+      this.#broken(error as Error);
+    }
   }
 
   /** Sends what waits for the end of the turn: something else follows it. */
@@ -77,200 +115,73 @@ export class RelayHub {
     this.#link.flush();
   }
 
-  /** The runner has ended: so has all that it had. */
-  fail(error: Error): void {
+  /** The runner has ended: what has come from it has so long to be delivered. */
+  fail(error: Error, deliverFor: number): void {
+    if (this.#failure !== null) return;
     this.#failure = error;
+    this.#link.close();
+    this.#load = 0;
     for (const carried of [...this.#carried.values()]) carried.fail(error);
+    if (this.#carried.size === 0 || deliverFor === Infinity) return;
+    this.#deliverTimer = setTimeout(() => this.#cut(deliverFor), deliverFor);
+  }
+
+  #cut(after: number): void {
+    const error = new Deno.errors.TimedOut(
+      `Cannot deliver the rest of an answer: the client did not read it within ${after} ms`,
+    );
+    for (const carried of [...this.#carried.values()]) carried.cut(error);
   }
 
   #onFrame = (op: Opcode, id: number, bytes: Uint8Array): void => {
-    this.#carried.get(id)?.receive(op, bytes);
+    const carried = this.#carried.get(id);
+    if (carried === undefined) {
+      throw new RelayProtocolError(`Cannot find the request ${id}`);
+    }
+    carried.receive(op, bytes);
+    if (op === Op.done) this.#load--;
+    if (this.#intake.held > this.#mostHeld) {
+      throw new RelayProtocolError(
+        `Cannot take more: ${this.#intake.held} bytes wait to be delivered`,
+      );
+    }
   };
 
-  #carry(begin: (id: number, settle: Settle) => Carried): Promise<void> {
-    if (this.#failure !== null) return Promise.reject(this.#failure);
-    const id = this.#lastId = (this.#lastId + 1) >>> 0;
+  /** What a runner that keeps to its budget can have under way at most. */
+  get #mostHeld(): number {
+    return BUDGET + WINDOW + this.#carried.size * MIN_WINDOW;
+  }
+
+  #carry(begin: (carrier: Carrier) => Carried): Promise<void> {
+    if (this.#failure !== null) {
+      return Promise.reject(notBegun(this.#failure));
+    }
+    const id = this.#nextId();
+    this.#load++;
     return new Promise((resolve, reject) => {
-      const carried = begin(id, (error) => {
+      const settle = (error: Error | null) => {
         this.#carried.delete(id);
+        if (this.#carried.size === 0) clearTimeout(this.#deliverTimer);
         if (error === null) resolve();
         else reject(error);
-      });
-      this.#carried.set(id, carried);
-    });
-  }
-}
-
-type Settle = (error: Error | null) => void;
-
-class CarriedPacket implements Carried {
-  #send: SendPacket;
-  #settle: Settle;
-  #sending = 0;
-  #done = false;
-
-  constructor(send: SendPacket, settle: Settle) {
-    this.#send = send;
-    this.#settle = settle;
-  }
-
-  receive(op: Opcode, bytes: Uint8Array): void {
-    if (op === Op.done) {
-      this.#done = true;
-      return this.#settleIfSent();
-    }
-    const [to, packet] = readPacket(bytes);
-    this.#sending++;
-    // As on a wire: the handler learned of no more than a full packet
-    this.#send(packet, to).catch(() => {}).then(() => {
-      this.#sending--;
-      this.#settleIfSent();
+      };
+      this.#carried.set(
+        id,
+        begin({
+          id,
+          link: this.#link,
+          budget: this.#budget,
+          intake: this.#intake,
+          settle,
+        }),
+      );
     });
   }
 
-  /** The socket may be closed when the request has ended. */
-  #settleIfSent(): void {
-    if (this.#done && this.#sending === 0) this.#settle(null);
-  }
-
-  fail(error: Error): void {
-    this.#settle(error);
-  }
-}
-
-class CarriedConnection implements Carried {
-  #id: number;
-  #conn: Deno.Conn;
-  #link: RelayLink;
-  #settle: Settle;
-  #underWay = 0;
-  #room: (() => void) | null = null;
-  #queue: Uint8Array[] = [];
-  #writing = false;
-  #taken = 0;
-  #gone = false;
-  #end: "none" | "half" | "full" = "none";
-  #done = false;
-
-  constructor(id: number, conn: Deno.Conn, link: RelayLink, settle: Settle) {
-    this.#id = id;
-    this.#conn = conn;
-    this.#link = link;
-    this.#settle = settle;
-    const { localAddr, remoteAddr } = conn;
-    link.sendJson(Op.open, id, { localAddr, remoteAddr });
-    void this.#readAll();
-  }
-
-  receive(op: Opcode, bytes: Uint8Array): void {
-    switch (op) {
-      case Op.data:
-        if (this.#gone) return;
-        this.#queue.push(bytes);
-        break;
-      case Op.ack:
-        this.#underWay -= readJson(bytes) as number;
-        this.#room?.();
-        return;
-      case Op.option:
-        this.#setOptions(readJson(bytes) as Record<string, boolean>);
-        return;
-      case Op.end:
-        if (this.#end === "none") this.#end = "half";
-        break;
-      case Op.close:
-        this.#end = "full";
-        break;
-      case Op.done:
-        this.#done = true;
-        break;
-    }
-    if (!this.#writing) void this.#writeAll();
-  }
-
-  fail(error: Error): void {
-    this.#gone = true;
-    this.#room?.();
-    this.#settle(error);
-  }
-
-  async #readAll(): Promise<void> {
-    const buffer = new Uint8Array(READ_SIZE);
-    try {
-      for (;;) {
-        const count = await this.#conn.read(buffer);
-        if (this.#gone) return;
-        if (count === null) return this.#link.send(Op.end, this.#id, NOTHING);
-        this.#link.send(Op.data, this.#id, buffer.subarray(0, count));
-        this.#underWay += count;
-        if (this.#underWay >= WINDOW) await this.#waitForRoom();
-      }
-    } catch (error) {
-      this.#lose(error);
-    }
-  }
-
-  async #waitForRoom(): Promise<void> {
-    while (this.#underWay >= WINDOW && !this.#gone) {
-      await new Promise<void>((resolve) => this.#room = resolve);
-      this.#room = null;
-    }
-  }
-
-  /** Writes what there is, then does what was to be done behind it. */
-  async #writeAll(): Promise<void> {
-    this.#writing = true;
-    try {
-      for (let bytes; (bytes = this.#queue.shift()) !== undefined;) {
-        for (let sent = 0; sent < bytes.length;) {
-          sent += await this.#conn.write(
-            sent === 0 ? bytes : bytes.subarray(sent),
-          );
-        }
-        this.#acknowledge(bytes.length);
-      }
-      if (this.#end === "half") await this.#conn.closeWrite();
-    } catch (error) {
-      this.#lose(error);
-    }
-    this.#writing = false;
-    if (this.#queue.length > 0) return await this.#writeAll();
-    if (this.#end === "full") this.#close();
-    if (this.#done) this.#settle(null);
-  }
-
-  #acknowledge(count: number): void {
-    this.#taken += count;
-    if (this.#taken < ACK_AFTER) return;
-    this.#link.sendJson(Op.ack, this.#id, this.#taken);
-    this.#taken = 0;
-  }
-
-  /** The client is gone: what is still to be written has nowhere to go. */
-  #lose(error: unknown): void {
-    this.#queue = [];
-    if (this.#gone) return;
-    this.#gone = true;
-    this.#room?.();
-    // The server has cut it off, and tells the runner so by itself
-    if (error instanceof Deno.errors.Interrupted) return;
-    const { name, message } = error as Error;
-    this.#link.sendJson(Op.reset, this.#id, { name, message });
-  }
-
-  #close(): void {
-    this.#gone = true;
-    this.#room?.();
-    try {
-      this.#conn.close();
-    } catch {
-      // The server has closed it already
-    }
-  }
-
-  #setOptions({ noDelay, keepAlive }: Record<string, boolean>): void {
-    const conn = this.#conn as Partial<Deno.TcpConn>;
-    if (noDelay !== undefined) conn.setNoDelay?.(noDelay);
-    if (keepAlive !== undefined) conn.setKeepAlive?.(keepAlive);
+  #nextId(): number {
+    do this.#lastId = (this.#lastId + 1) >>> 0; while (
+      this.#lastId === NO_REQUEST || this.#carried.has(this.#lastId)
+    );
+    return this.#lastId;
   }
 }

@@ -1,5 +1,9 @@
 /**
- * The end of a relay that is in the runner.
+ * The end of a relay that is in the runner: takes connections and packets, and
+ * has them served.
+ *
+ * The hub is told that a request begins before anything of the handler runs:
+ * one that it was not told of goes to another runner when this one ends.
  *
  * @module
  */
@@ -9,15 +13,20 @@ import {
   type Opcode,
   readFrames,
   readJson,
+  readNumber,
   readPacket,
-  RelayLink,
 } from "./frames.ts";
-import { RelayedConn } from "./relayed_conn.ts";
+import { PacketReplies } from "./packet_replies.ts";
+import { RelayLink } from "./relay_link.ts";
+import { type ConnOrigin, RelayedConn } from "./relayed_conn.ts";
+import type { RunnerPort } from "../runner/runner.ts";
+import { Budget, Intake } from "./window.ts";
 
-const NOTHING = new Uint8Array(0);
-
-/** Sends a packet as a reply. */
-export type Reply = (packet: Uint8Array, to: Deno.Addr) => void;
+/** Sends a packet, to the client if no address is given. */
+export type Reply = (
+  packet: Uint8Array,
+  to: Deno.Addr | null,
+) => Promise<number>;
 
 /** What a runner does with what is relayed to it. */
 export interface RelayHandlers {
@@ -34,22 +43,39 @@ export interface RelayHandlers {
 
 /** Takes connections and packets from a relay. */
 export class RelayPort {
+  #port: Pick<RunnerPort, "kind" | "post">;
   #link: RelayLink;
   #handlers: RelayHandlers;
-  #conns: Map<number, RelayedConn> = new Map();
-  #truncated: Set<number> = new Set();
+  #budget = new Budget();
+  #intake: Intake;
+  #requests: Map<number, RelayedConn | PacketReplies> = new Map();
+  #toBegin: [id: number, serve: () => Promise<void>][] = [];
+  #beginning: Promise<void> = Promise.resolve();
 
   constructor(
-    post: (message: Uint8Array, transfer: Transferable[]) => void,
+    port: Pick<RunnerPort, "kind" | "post">,
     handlers: RelayHandlers,
   ) {
-    this.#link = new RelayLink(post);
+    this.#port = port;
     this.#handlers = handlers;
+    this.#link = new RelayLink((message, transfer) =>
+      port.post(message, transfer)
+    );
+    this.#intake = new Intake(this.#link);
+  }
+
+  /**
+   * Settles when all requests that have come have begun: a command that came
+   * behind them has to wait for it.
+   */
+  begun(): Promise<void> {
+    return this.#beginning;
   }
 
   /** Takes a message from the other end. */
   receive(message: Uint8Array): void {
     readFrames(message, this.#onFrame);
+    if (this.#toBegin.length > 0) this.#begin();
   }
 
   /** Sends what waits for the end of the turn: no other may follow. */
@@ -58,33 +84,82 @@ export class RelayPort {
   }
 
   #onFrame = (op: Opcode, id: number, bytes: Uint8Array): void => {
-    if (op === Op.open) void this.#serve(id, bytes);
-    else if (op === Op.packet) void this.#servePacket(id, bytes);
-    else if (this.#conns.has(id)) this.#conns.get(id)!.receive(op, bytes);
-    else if (op === Op.option) this.#truncated.add(id);
+    if (op === Op.open) return this.#open(id, bytes);
+    if (op === Op.packet) return this.#openPacket(id, bytes);
+    const request = this.#requests.get(id);
+    if (request instanceof RelayedConn) request.receive(op, bytes);
+    else if (request !== undefined) request.receive(bytes);
+    else if (op === Op.credit) this.#budget.credit(readNumber(bytes));
+    // Anything else crossed the end of its request on the way
   };
 
-  async #serve(id: number, bytes: Uint8Array): Promise<void> {
-    const addresses = readJson(bytes) as RelayedConn;
-    const conn = new RelayedConn(id, this.#link, addresses);
-    this.#conns.set(id, conn);
+  #open(id: number, bytes: Uint8Array): void {
+    const conn = new RelayedConn({
+      id,
+      link: this.#link,
+      budget: this.#budget,
+      intake: this.#intake,
+      addresses: readJson(bytes) as ConnOrigin["addresses"],
+    });
+    this.#requests.set(id, conn);
+    this.#toBegin.push([id, () => this.#serve(id, conn)]);
+  }
+
+  #openPacket(id: number, bytes: Uint8Array): void {
+    const { number, address, packet } = readPacket(bytes);
+    const replies = new PacketReplies(id, this.#link, this.#budget);
+    this.#requests.set(id, replies);
+    const serve = () =>
+      this.#servePacket(
+        id,
+        replies,
+        // Its own: a handler may keep it, or transfer its buffer
+        [packet.slice(), address as Deno.Addr, number === 1],
+      );
+    this.#toBegin.push([id, serve]);
+  }
+
+  #begin(): void {
+    const requests = this.#toBegin.splice(0);
+    for (const [id] of requests) this.#link.send(Op.began, id);
+    this.#link.flush();
+    function serveAll(): void {
+      for (const [, serve] of requests) void serve();
+    }
+    if (this.#port.kind === "thread") return serveAll();
+    // A process writes at the end of this turn
+    this.#beginning = new Promise((resolve) => {
+      setImmediate(() => {
+        serveAll();
+        resolve();
+      });
+    });
+  }
+
+  async #serve(id: number, conn: RelayedConn): Promise<void> {
     try {
       await this.#handlers.connection(conn);
     } finally {
       conn[Symbol.dispose]();
-      this.#conns.delete(id);
-      this.#link.send(Op.done, id, NOTHING);
+      this.#requests.delete(id);
+      this.#link.send(Op.done, id);
     }
   }
 
-  async #servePacket(id: number, bytes: Uint8Array): Promise<void> {
-    const [from, packet] = readPacket(bytes);
-    const truncated = this.#truncated.delete(id);
-    const reply: Reply = (bytes, to) => this.#link.sendPacket(id, to, bytes);
+  async #servePacket(
+    id: number,
+    replies: PacketReplies,
+    packet: [Uint8Array, Deno.Addr, boolean],
+  ): Promise<void> {
     try {
-      await this.#handlers.packet(packet, from, truncated, reply);
+      await this.#handlers.packet(
+        ...packet,
+        (reply, to) => replies.send(reply, to),
+      );
     } finally {
-      this.#link.send(Op.done, id, NOTHING);
+      await replies.end();
+      this.#requests.delete(id);
+      this.#link.send(Op.done, id);
     }
   }
 }

@@ -4,21 +4,45 @@
  * @module
  */
 
+import { ByteQueue } from "./byte_queue.ts";
 import {
-  ACK_AFTER,
+  ConnOption,
+  type ErrorFrame,
+  fromErrorFrame,
   Op,
   type Opcode,
   readJson,
-  type RelayLink,
-  WINDOW,
+  readNumber,
 } from "./frames.ts";
+import type { RelayLink } from "./relay_link.ts";
+import {
+  type Budget,
+  type Intake,
+  ReceiveWindow,
+  SendWindow,
+} from "./window.ts";
 
 const CHUNK_SIZE = 16_384;
-const NOTHING = new Uint8Array(0);
 
-interface Waiter {
-  resolve: () => void;
+interface Reader {
+  into: Uint8Array;
+  resolve: (count: number | null) => void;
   reject: (error: Error) => void;
+}
+
+interface Writer {
+  bytes: Uint8Array;
+  resolve: (count: number) => void;
+  reject: (error: Error) => void;
+}
+
+/** What a connection has of the port that it came through. */
+export interface ConnOrigin {
+  readonly id: number;
+  readonly link: RelayLink;
+  readonly budget: Budget;
+  readonly intake: Intake;
+  readonly addresses: { localAddr: Deno.Addr; remoteAddr: Deno.Addr };
 }
 
 /** A `Deno.Conn` whose socket another thread or process holds. */
@@ -27,59 +51,60 @@ export class RelayedConn implements Deno.Conn {
   readonly remoteAddr: Deno.Addr;
   #id: number;
   #link: RelayLink;
-  #chunks: Uint8Array[] = [];
-  #taken = 0;
-  #underWay = 0;
+  #sending: SendWindow;
+  #receiving: ReceiveWindow;
+  #received = new ByteQueue();
   #ended = false;
   #closed = false;
   #writeClosed = false;
   #lost: Error | null = null;
-  #reader: Waiter | null = null;
-  #writer: Waiter | null = null;
+  #reader: Reader | null = null;
+  #writer: Writer | null = null;
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | null = null;
   #writable: WritableStream<Uint8Array<ArrayBufferLike>> | null = null;
 
-  constructor(
-    id: number,
-    link: RelayLink,
-    addresses: { localAddr: Deno.Addr; remoteAddr: Deno.Addr },
-  ) {
-    this.#id = id;
-    this.#link = link;
-    this.localAddr = addresses.localAddr;
-    this.remoteAddr = addresses.remoteAddr;
+  constructor(origin: ConnOrigin) {
+    this.#id = origin.id;
+    this.#link = origin.link;
+    this.#sending = new SendWindow(origin.budget);
+    this.#receiving = new ReceiveWindow(origin.intake, origin.id);
+    this.localAddr = origin.addresses.localAddr;
+    this.remoteAddr = origin.addresses.remoteAddr;
   }
 
-  async read(into: Uint8Array): Promise<number | null> {
-    if (into.length === 0) return 0;
-    while (this.#chunks.length === 0) {
-      if (this.#closed) throw badResource();
-      if (this.#lost !== null) throw this.#lost;
-      if (this.#ended) return null;
-      if (this.#reader !== null) throw new Deno.errors.Busy("Already reading");
-      await new Promise<void>((resolve, reject) => {
-        this.#reader = { resolve, reject };
-      });
+  // Not async, as write(): that would take three microtasks a call more
+  read(into: Uint8Array): Promise<number | null> {
+    if (this.#closed) return Promise.reject(badResource());
+    if (into.length === 0) return Promise.resolve(0);
+    if (this.#received.length > 0) return Promise.resolve(this.#take(into));
+    if (this.#lost !== null) return Promise.reject(this.#lost);
+    if (this.#ended) return Promise.resolve(null);
+    if (this.#reader !== null) {
+      return Promise.reject(new Deno.errors.Busy("Already reading"));
     }
-    return this.#take(into);
+    return new Promise((resolve, reject) => {
+      this.#reader = { into, resolve, reject };
+    });
   }
 
-  async write(bytes: Uint8Array): Promise<number> {
-    for (;;) {
-      if (this.#closed) throw badResource();
-      if (this.#lost !== null) throw this.#lost;
-      if (this.#writeClosed) throw new Deno.errors.BrokenPipe("Broken pipe");
-      const count = Math.min(WINDOW - this.#underWay, bytes.length);
-      if (count > 0 || bytes.length === 0) {
-        this.#underWay += count;
-        this.#link.send(Op.data, this.#id, bytes.subarray(0, count));
-        return count;
-      }
-      if (this.#writer !== null) throw new Deno.errors.Busy("Already writing");
-      await new Promise<void>((resolve, reject) => {
-        this.#writer = { resolve, reject };
-      });
+  write(bytes: Uint8Array): Promise<number> {
+    if (this.#closed) return Promise.reject(badResource());
+    if (this.#lost !== null) return Promise.reject(this.#lost);
+    if (this.#writeClosed) {
+      return Promise.reject(new Deno.errors.BrokenPipe("Broken pipe"));
     }
+    if (this.#writer !== null) {
+      return Promise.reject(new Deno.errors.Busy("Already writing"));
+    }
+    if (bytes.length === 0) return Promise.resolve(0);
+    if (this.#sending.room > 0) return Promise.resolve(this.#send(bytes));
+    return new Promise((resolve, reject) => {
+      this.#writer = { bytes, resolve, reject };
+      this.#sending.whenRoom(() => {
+        this.#writer = null;
+        resolve(this.#send(bytes));
+      });
+    });
   }
 
   close(): void {
@@ -91,9 +116,10 @@ export class RelayedConn implements Deno.Conn {
   async closeWrite(): Promise<void> {
     if (this.#closed) throw badResource();
     if (this.#lost !== null) throw this.#lost;
+    if (this.#writer !== null) throw new Deno.errors.Busy("Already writing");
     if (this.#writeClosed) return;
     this.#writeClosed = true;
-    this.#link.send(Op.end, this.#id, NOTHING);
+    this.#link.send(Op.end, this.#id);
   }
 
   get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
@@ -126,12 +152,12 @@ export class RelayedConn implements Deno.Conn {
 
   /** Sends small writes without waiting for earlier ones (TCP). */
   setNoDelay(noDelay = true): void {
-    this.#link.sendJson(Op.option, this.#id, { noDelay });
+    this.#setOption(ConnOption.noDelay, noDelay);
   }
 
   /** Has the system look now and then whether the client is there (TCP). */
   setKeepAlive(keepAlive = true): void {
-    this.#link.sendJson(Op.option, this.#id, { keepAlive });
+    this.#setOption(ConnOption.keepAlive, keepAlive);
   }
 
   /** Does nothing: it is the runner that keeps its program alive. */
@@ -143,62 +169,79 @@ export class RelayedConn implements Deno.Conn {
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#chunks = [];
-    this.#link.send(Op.close, this.#id, NOTHING);
-    const error = new Deno.errors.Interrupted("Operation canceled");
-    this.#reader?.reject(error);
-    this.#writer?.reject(error);
+    this.#received.clear();
+    this.#link.send(Op.close, this.#id);
+    this.#fail(new Deno.errors.Interrupted("Operation canceled"));
   }
 
   /** Takes a frame from the other end. */
   receive(op: Opcode, bytes: Uint8Array): void {
     switch (op) {
       case Op.data:
-        if (!this.#closed) this.#chunks.push(bytes);
-        return this.#wakeReader();
+        if (!this.#closed) this.#arrived(bytes);
+        return;
       case Op.end:
         this.#ended = true;
-        return this.#wakeReader();
-      case Op.ack:
-        this.#underWay -= readJson(bytes) as number;
-        break;
-      case Op.reset:
-        this.#lost = lossOf(readJson(bytes) as Error);
-        this.#wakeReader();
-        break;
+        this.#endRead()?.resolve(null);
+        return;
+      case Op.credit:
+        return this.#sending.credit(readNumber(bytes));
+      case Op.lost:
+        if (this.#closed) return;
+        this.#lost = fromErrorFrame(readJson(bytes) as ErrorFrame);
+        return this.#fail(this.#lost);
     }
-    const writer = this.#writer;
-    this.#writer = null;
-    writer?.resolve();
   }
 
-  #wakeReader(): void {
-    const reader = this.#reader;
-    this.#reader = null;
-    reader?.resolve();
+  #arrived(bytes: Uint8Array): void {
+    this.#receiving.take(bytes.length);
+    const reader = this.#endRead();
+    if (reader === null) return this.#received.push(bytes);
+    // The usual case: nothing waits, so nothing is copied twice
+    const count = Math.min(bytes.length, reader.into.length);
+    reader.into.set(count < bytes.length ? bytes.subarray(0, count) : bytes);
+    if (count < bytes.length) this.#received.push(bytes.subarray(count));
+    this.#receiving.release(count);
+    reader.resolve(count);
   }
 
   #take(into: Uint8Array): number {
-    const chunk = this.#chunks[0]!;
-    const count = Math.min(chunk.length, into.length);
-    into.set(count === chunk.length ? chunk : chunk.subarray(0, count));
-    if (count === chunk.length) this.#chunks.shift();
-    else this.#chunks[0] = chunk.subarray(count);
-    this.#taken += count;
-    if (this.#taken >= ACK_AFTER) {
-      this.#link.sendJson(Op.ack, this.#id, this.#taken);
-      this.#taken = 0;
-    }
+    const count = this.#received.read(into);
+    this.#receiving.release(count);
     return count;
+  }
+
+  #send(bytes: Uint8Array): number {
+    const count = Math.min(this.#sending.room, bytes.length);
+    this.#link.send(
+      Op.data,
+      this.#id,
+      count < bytes.length ? bytes.subarray(0, count) : bytes,
+    );
+    this.#sending.take(count);
+    return count;
+  }
+
+  #setOption(option: number, enabled: boolean): void {
+    if (this.#closed) throw badResource();
+    const bytes = Uint8Array.of(option, enabled ? 1 : 0);
+    this.#link.send(Op.option, this.#id, bytes);
+  }
+
+  #endRead(): Reader | null {
+    const reader = this.#reader;
+    this.#reader = null;
+    return reader;
+  }
+
+  #fail(error: Error): void {
+    this.#endRead()?.reject(error);
+    this.#sending.leave();
+    this.#writer?.reject(error);
+    this.#writer = null;
   }
 }
 
 function badResource(): Error {
   return new Deno.errors.BadResource("Bad resource ID");
-}
-
-/** What the other end met, as an error of the same class. */
-function lossOf({ name, message }: { name: string; message: string }): Error {
-  const classes = Deno.errors as unknown as Record<string, ErrorConstructor>;
-  return new (classes[name] ?? Deno.errors.ConnectionReset)(message);
 }

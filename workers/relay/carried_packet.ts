@@ -1,0 +1,126 @@
+/**
+ * A packet that is carried to a runner, and the packets sent in return.
+ *
+ * @module
+ */
+
+import { isPacketAddress, isSameAddress } from "./addresses.ts";
+import { type Carried, type Carrier, outOfOrder } from "./carried.ts";
+import { notBegun, RelayProtocolError } from "./errors.ts";
+import { HEADER, Op, type Opcode, readPacket, toErrorFrame } from "./frames.ts";
+import { WINDOW } from "./window.ts";
+
+/** Sends a packet from the socket that the relay stands in front of. */
+export type SendPacket = (packet: Uint8Array, to: Deno.Addr) => Promise<number>;
+
+/** A packet, and how those in return are sent. */
+export interface PacketToCarry {
+  packet: Uint8Array;
+  from: Deno.Addr;
+  truncated: boolean;
+  send: SendPacket;
+  /** Whether nobody but the client may be sent anything. */
+  answersOnly: boolean;
+}
+
+/** Carries a packet to a runner. */
+export class CarriedPacket implements Carried {
+  #carried: PacketToCarry;
+  #carrier: Carrier;
+  #size: number;
+  #begun = false;
+  #done = false;
+  #held = 0;
+  #failure: Error | null = null;
+
+  constructor(carried: PacketToCarry, carrier: Carrier) {
+    const { packet, from, truncated } = carried;
+    this.#carried = carried;
+    this.#carrier = carrier;
+    this.#size = HEADER + packet.length;
+    carrier.budget.used += this.#size;
+    carrier.link.sendPacket(carrier.id, Number(truncated), from, packet);
+  }
+
+  receive(op: Opcode, bytes: Uint8Array): void {
+    if (this.#done) throw outOfOrder(op);
+    if (op === Op.began && !this.#begun) this.#begun = true;
+    else if (op === Op.packet && this.#begun) void this.#send(bytes);
+    else if (op === Op.done && this.#begun) {
+      this.#done = true;
+      this.#settleIfSent();
+    } else throw outOfOrder(op);
+  }
+
+  fail(error: Error): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#failure = this.#begun ? error : notBegun(error);
+    this.#settleIfSent();
+  }
+
+  cut(error: Error): void {
+    this.#held = 0;
+    this.#failure ??= error;
+    this.#settleIfSent();
+  }
+
+  /** Sends a packet; throws at once for one that is not allowed to come. */
+  #send(bytes: Uint8Array): Promise<void> {
+    const { number, address, packet } = readPacket(bytes);
+    if (address !== null && !isPacketAddress(address)) {
+      throw new RelayProtocolError("Cannot send a packet: no address");
+    }
+    const { length } = packet;
+    if (this.#held + HEADER + length > WINDOW) {
+      throw new RelayProtocolError(
+        `Cannot take a packet of ${length} bytes: ${this.#held} wait`,
+      );
+    }
+    this.#held += HEADER + length;
+    this.#carrier.intake.held += HEADER + length;
+    return this.#deliver(number, address, packet);
+  }
+
+  async #deliver(
+    number: number,
+    address: Deno.Addr | null,
+    packet: Uint8Array,
+  ): Promise<void> {
+    const { link, id, intake } = this.#carrier;
+    const { length } = packet;
+    let result: number | ReturnType<typeof toErrorFrame>;
+    try {
+      const to = this.#allowed(address);
+      // A copy, if it would hold a message much larger than itself
+      const isSmall = length * 2 < packet.buffer.byteLength;
+      result = await this.#carried.send(isSmall ? packet.slice() : packet, to);
+    } catch (error) {
+      result = toErrorFrame(error);
+    }
+    intake.held -= HEADER + length;
+    this.#held -= HEADER + length;
+    if (!this.#done) link.sendSent(id, number, result);
+    else this.#settleIfSent();
+  }
+
+  /** The address to send to: the runner can't be trusted to have checked it. */
+  #allowed(address: Deno.Addr | null): Deno.Addr {
+    const { from, answersOnly } = this.#carried;
+    if (address === null || isSameAddress(address, from)) return from;
+    if (!answersOnly) return address;
+    const { hostname, port, path } = address as Deno.NetAddr & Deno.UnixAddr;
+    const to = hostname === undefined ? path : `${hostname}:${port}`;
+    throw new Deno.errors.NotCapable(
+      `Cannot send a packet to "${to}": with permissions of its own a handler may answer its client alone; send from the program that started the server`,
+    );
+  }
+
+  /** The socket may be closed when the request has ended. */
+  #settleIfSent(): void {
+    if (!this.#done || this.#held > 0) return;
+    this.#carrier.budget.credit(this.#size);
+    this.#size = 0;
+    this.#carrier.settle(this.#failure);
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * The packets that the handler of a packet sends.
+ *
+ * @module
+ */
+
+import { HEADER, readSent } from "./frames.ts";
+import type { RelayLink } from "./relay_link.ts";
+import { type Budget, SendWindow } from "./window.ts";
+
+interface Reply {
+  packet: Uint8Array;
+  to: Deno.Addr | null;
+  resolve: (count: number) => void;
+  reject: (error: Error) => void;
+}
+
+/** Sends packets through the other end of a relay, and learns how it went. */
+export class PacketReplies {
+  #id: number;
+  #link: RelayLink;
+  #window: SendWindow;
+  #waiting: Reply[] = [];
+  #sent: Map<number, Reply> = new Map();
+  #lastNumber = 0;
+  #ended: (() => void) | null = null;
+
+  constructor(id: number, link: RelayLink, budget: Budget) {
+    this.#id = id;
+    this.#link = link;
+    this.#window = new SendWindow(budget);
+  }
+
+  /** Sends a packet, to the client if no address is given. */
+  send(packet: Uint8Array, to: Deno.Addr | null): Promise<number> {
+    if (this.#ended !== null) {
+      return Promise.reject(
+        new Deno.errors.BadResource("Cannot send: the request has ended"),
+      );
+    }
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ packet, to, resolve, reject });
+      if (this.#waiting.length === 1) this.#advance();
+    });
+  }
+
+  /** Takes no more; settles when what it took is sent. */
+  end(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#ended = resolve;
+    this.#endIfSent();
+    return promise;
+  }
+
+  /** Takes what became of a packet. */
+  receive(bytes: Uint8Array): void {
+    const { number, result } = readSent(bytes);
+    const reply = this.#sent.get(number)!;
+    this.#sent.delete(number);
+    this.#window.credit(HEADER + reply.packet.length);
+    if (typeof result === "number") reply.resolve(result);
+    else reply.reject(result);
+    this.#endIfSent();
+  }
+
+  #endIfSent(): void {
+    if (this.#sent.size + this.#waiting.length === 0) this.#ended?.();
+  }
+
+  /** Sends what there is room for. */
+  #advance = (): void => {
+    for (let reply; (reply = this.#waiting[0]) !== undefined;) {
+      const { packet, to } = reply;
+      if (packet.length > this.#window.room) {
+        return this.#window.whenRoom(this.#advance);
+      }
+      this.#waiting.shift();
+      const number = ++this.#lastNumber;
+      this.#link.sendPacket(this.#id, number, to, packet);
+      this.#window.take(packet.length);
+      this.#sent.set(number, reply);
+    }
+  };
+}

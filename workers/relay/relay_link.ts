@@ -1,0 +1,130 @@
+/**
+ * The sending end of a relay.
+ *
+ * @module
+ */
+
+import { type ErrorFrame, HEADER, Op, type Opcode } from "./frames.ts";
+
+const NOTHING = new Uint8Array(0);
+const INITIAL_SIZE = 65_536;
+/** More than this is sent without waiting for the turn's end. */
+const FULL = 262_144;
+
+const encoder = new TextEncoder();
+
+/** Sends a message to the other end. */
+export type Post = (message: Uint8Array, transfer: Transferable[]) => void;
+
+/**
+ * Gathers frames, so that those of one turn of the event loop travel as one
+ * message.
+ */
+export class RelayLink {
+  #post: Post;
+  #buffer = new Uint8Array(INITIAL_SIZE);
+  #view = new DataView(this.#buffer.buffer);
+  #length = 0;
+  #scheduled = false;
+  #closed = false;
+
+  constructor(post: Post) {
+    this.#post = post;
+  }
+
+  /** Sends nothing from now on: there is no other end any more. */
+  close(): void {
+    this.#closed = true;
+    this.#length = 0;
+  }
+
+  /** Adds a frame to what is sent at the end of this turn. */
+  send(op: Opcode, id: number, bytes: Uint8Array = NOTHING): void {
+    if (this.#closed) return;
+    const start = this.#begin(op, id, bytes.length);
+    this.#buffer.set(bytes, start);
+    this.#added();
+  }
+
+  /** Adds a frame that holds a number. */
+  sendNumber(op: Opcode, id: number, value: number): void {
+    if (this.#closed) return;
+    const start = this.#begin(op, id, 4);
+    this.#view.setUint32(start, value);
+    this.#added();
+  }
+
+  /** Adds a frame that holds a value as JSON. */
+  sendJson(op: Opcode, id: number, value: unknown): void {
+    this.send(op, id, encoder.encode(JSON.stringify(value)));
+  }
+
+  /** Adds a frame that holds a packet; no address stands for the client's. */
+  sendPacket(
+    id: number,
+    number: number,
+    address: Deno.Addr | null,
+    packet: Uint8Array,
+  ): void {
+    if (this.#closed) return;
+    const head = address === null
+      ? NOTHING
+      : encoder.encode(JSON.stringify(address));
+    const start = this.#begin(Op.packet, id, 6 + head.length + packet.length);
+    this.#view.setUint32(start, number);
+    this.#view.setUint16(start + 4, head.length);
+    this.#buffer.set(head, start + 6);
+    this.#buffer.set(packet, start + 6 + head.length);
+    this.#added();
+  }
+
+  /** Adds a frame that says what became of a packet. */
+  sendSent(id: number, number: number, result: number | ErrorFrame): void {
+    if (this.#closed) return;
+    const json = encoder.encode(JSON.stringify(result));
+    const start = this.#begin(Op.sent, id, 4 + json.length);
+    this.#view.setUint32(start, number);
+    this.#buffer.set(json, start + 4);
+    this.#added();
+  }
+
+  /** Sends what was gathered. */
+  flush(): void {
+    if (this.#length === 0) return;
+    const message = this.#buffer.slice(0, this.#length);
+    this.#length = 0;
+    this.#post(message, [message.buffer]);
+  }
+
+  /** Makes room for a frame; returns where what it carries begins. */
+  #begin(op: Opcode, id: number, length: number): number {
+    const start = this.#length;
+    const end = this.#length = start + HEADER + length;
+    if (end > this.#buffer.length) this.#grow(end, start);
+    this.#view.setUint32(start, op);
+    this.#view.setUint32(start + 4, id);
+    this.#view.setUint32(start + 8, length);
+    return start + HEADER;
+  }
+
+  #added(): void {
+    if (this.#length > FULL) this.flush();
+    else if (!this.#scheduled) {
+      this.#scheduled = true;
+      // Looked up now: a simulation has time of its own
+      setImmediate(this.#onTurn);
+    }
+  }
+
+  #onTurn = (): void => {
+    this.#scheduled = false;
+    this.flush();
+  };
+
+  #grow(size: number, used: number): void {
+    const larger = new Uint8Array(Math.max(size, this.#buffer.length * 2));
+    larger.set(this.#buffer.subarray(0, used));
+    this.#buffer = larger;
+    this.#view = new DataView(larger.buffer);
+  }
+}
