@@ -12,6 +12,11 @@ export interface ServerStats {
   open: number;
   /** Requests that `verifyRequest()` turned away. */
   rejected: number;
+  /**
+   * Connections closed because their PROXY header was missing, malformed or not
+   * from a trusted proxy.
+   */
+  badProxyHeaders: number;
   /** Errors thrown by handlers and hooks. */
   errors: number;
   /** Clients that went away in the middle of a request. */

@@ -18,6 +18,7 @@ import { AcceptLoop } from "./core/accept_loop.ts";
 import { closeQuietly, isDisconnect } from "./core/disconnect.ts";
 import { Drain } from "./core/drain.ts";
 import { printError } from "./core/error_report.ts";
+import { ProxyHeaders } from "./core/proxied_connection.ts";
 import { RequestCycle } from "./core/request_cycle.ts";
 import { checkHandler, runHandler } from "./core/run_handler.ts";
 import { Signals } from "./core/signals.ts";
@@ -117,6 +118,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
     this.ready = this.#readiness.promise;
     this.ready.catch(() => {}); // nobody has to look
     this.#cycle = new RequestCycle(this, () => this.#loop.wake());
+    this.#cycle.preamble = ProxyHeaders.of(options, address.transport);
     this.#loop = new AcceptLoop({
       next: () => this.getRequest(),
       hasRoom: () =>

@@ -61,6 +61,30 @@ export interface ServerOptions<C = unknown> {
    * @default {10000}
    */
   shutdownTimeout?: number;
+  /**
+   * Whether connections begin with a header of the PROXY protocol, version 1 or
+   * 2, which a load balancer puts there to tell the client's address. Handlers
+   * and hooks then see that address in place of the balancer's. Not for packets.
+   *
+   * - `"require"`: each does; one without a valid header is closed;
+   * - `"accept"`: some do. The client has to speak first.
+   *
+   * @default {undefined} no header is expected
+   */
+  proxyProtocol?: "require" | "accept";
+  /**
+   * Addresses and subnets of the load balancers whose PROXY headers are
+   * believed, such as `["10.0.0.5", "fd00::/8"]`. A header from elsewhere
+   * closes its connection. If not given, every client's header is believed.
+   * Clients on Unix sockets are always trusted.
+   */
+  trustedProxies?: string[];
+  /**
+   * Longest time for a client to send its PROXY header, in milliseconds.
+   *
+   * @default {5000}
+   */
+  handshakeTimeout?: number;
   /** Closes the server when it is aborted, as `serverClose()` does. */
   signal?: AbortSignal;
   /** A value for the handlers, theirs as `this.server.context`. */
@@ -172,6 +196,14 @@ export function checkOptions(options: ReplicaOptions): void {
     options.shutdownTimeout !== Infinity
   ) {
     assertInteger("shutdownTimeout", options.shutdownTimeout, 0, MAX_TIMER_MS);
+  }
+  if (options.handshakeTimeout !== undefined) {
+    assertInteger(
+      "handshakeTimeout",
+      options.handshakeTimeout,
+      1,
+      MAX_TIMER_MS,
+    );
   }
   if (options.maxPacketSize !== undefined) {
     assertPositiveInteger("maxPacketSize", options.maxPacketSize);

@@ -12,6 +12,7 @@ const COUNTS = [
   "accepted",
   "open",
   "rejected",
+  "badProxyHeaders",
   "errors",
   "disconnects",
   "timeouts",
@@ -23,6 +24,7 @@ const COUNTS = [
 export class Counts {
   accepted = 0;
   rejected = 0;
+  badProxyHeaders = 0;
   errors = 0;
   disconnects = 0;
   timeouts = 0;

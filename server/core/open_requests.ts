@@ -13,7 +13,8 @@ const OPEN: unique symbol = Symbol("open");
 /** A request, from its acceptance to its end. */
 export interface OpenRequest<R = unknown> {
   readonly request: R;
-  readonly clientAddress: Deno.Addr;
+  /** Its own, or for now that of the proxy it comes through. */
+  clientAddress: Deno.Addr;
   /** Whether another part of the server has accepted it, and counts it. */
   readonly relayed: boolean;
   handler: BaseRequestHandler | null;

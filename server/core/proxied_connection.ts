@@ -6,7 +6,10 @@
 
 import { RequestTimeoutError } from "../../handlers/errors.ts";
 import { formatAddress } from "../addresses.ts";
-import type { AddressList } from "./address_list.ts";
+import { quote } from "../../workers/_validate.ts";
+import { AddressList } from "./address_list.ts";
+import type { Preamble } from "./request_cycle.ts";
+import type { ServerOptions } from "../options.ts";
 import {
   beginsHeader,
   MAX_HEADER_BYTES,
@@ -20,43 +23,72 @@ import {
 const USUAL_HEADER_BYTES = 536;
 const CHUNK_SIZE = 16_384;
 
-/** Whether each connection has a header, or only some have. */
-export type ProxyProtocol = "require" | "accept";
+const DEFAULT_TIMEOUT_MS = 5_000;
+const PROTOCOLS = ["require", "accept"];
+
+/** The options that say what headers there are. */
+type Options = Pick<
+  ServerOptions,
+  "proxyProtocol" | "trustedProxies" | "handshakeTimeout"
+>;
 
 /** Reads the headers of a server's connections. */
-export class ProxyHeaders {
-  #protocol: ProxyProtocol;
+export class ProxyHeaders implements Preamble {
+  #required: boolean;
   #trusted: AddressList | null;
   #timeout: number;
 
+  constructor(options: Options) {
+    const { proxyProtocol, trustedProxies, handshakeTimeout } = options;
+    this.#required = proxyProtocol === "require";
+    this.#trusted = trustedProxies === undefined
+      ? null
+      : new AddressList("trustedProxies", trustedProxies);
+    this.#timeout = handshakeTimeout ?? DEFAULT_TIMEOUT_MS;
+  }
+
   /**
-   * @param protocol Whether each connection has a header.
-   * @param trusted Whose headers are believed, `null` for everybody's.
-   * @param timeout How long a header may take, in milliseconds.
+   * What reads the headers that a server's options tell of, if any.
+   *
+   * @throws {TypeError} If they contradict each other or the transport.
    */
-  constructor(
-    protocol: ProxyProtocol,
-    trusted: AddressList | null,
-    timeout: number,
-  ) {
-    this.#protocol = protocol;
-    this.#trusted = trusted;
-    this.#timeout = timeout;
+  static of(options: Options, transport: string): ProxyHeaders | null {
+    const { proxyProtocol, trustedProxies } = options;
+    if (proxyProtocol === undefined) {
+      if (trustedProxies === undefined) return null;
+      throw new TypeError(
+        `Cannot use "trustedProxies" without "proxyProtocol"`,
+      );
+    }
+    if (!PROTOCOLS.includes(proxyProtocol)) {
+      throw new TypeError(
+        `Cannot use ${
+          quote(proxyProtocol)
+        } as "proxyProtocol": expected "require" or "accept"`,
+      );
+    }
+    if (transport !== "tcp" && transport !== "unix") {
+      throw new TypeError(
+        `Cannot use "proxyProtocol" on a server of packets: only connections have a PROXY header`,
+      );
+    }
+    return new ProxyHeaders(options);
   }
 
   /**
    * Reads the header of a connection, which then has the client's addresses and
    * gives the client's bytes.
    *
+   * @returns The client's address.
    * @throws {ProxyHeaderError} If the header is missing, malformed, or not from
    * a trusted proxy.
    * @throws {RequestTimeoutError} If it took too long; the connection is closed.
    */
-  async read(conn: Deno.Conn): Promise<void> {
-    const { remoteAddr } = conn;
-    const trusts = this.#trusted === null || !("hostname" in remoteAddr) ||
-      this.#trusted.has(remoteAddr);
-    if (!trusts && this.#protocol === "require") throw untrusted(remoteAddr);
+  async read(request: unknown, peer: Deno.Addr): Promise<Deno.Addr> {
+    const conn = request as Deno.Conn;
+    const trusts = this.#trusted === null || !("hostname" in peer) ||
+      this.#trusted.has(peer);
+    if (!trusts && this.#required) throw untrusted(peer);
     let late = false;
     const timer = setTimeout(() => {
       late = true;
@@ -64,10 +96,11 @@ export class ProxyHeaders {
     }, this.#timeout);
     try {
       const [bytes, header] = await this.#receive(conn);
-      if (header !== null && !trusts) throw untrusted(remoteAddr);
+      if (header !== null && !trusts) throw untrusted(peer);
       if (header?.ends) setEnds(conn, header.ends);
       const rest = bytes.subarray(header?.length ?? 0);
       if (rest.length > 0) unread(conn, rest);
+      return header?.ends?.source ?? peer;
     } catch (error) {
       throw late ? tooSlow(this.#timeout) : error;
     } finally {
@@ -85,7 +118,7 @@ export class ProxyHeaders {
       filled += count ?? 0;
       const bytes = buffer.subarray(0, filled);
       const without = filled === 0 || !beginsHeader(bytes);
-      if (without && this.#protocol === "accept") return [bytes, null];
+      if (without && !this.#required) return [bytes, null];
       if (count === null) throw ended(filled);
       const header = parseProxyHeader(bytes);
       if (header !== null) return [bytes, header];

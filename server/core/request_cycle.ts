@@ -10,6 +10,7 @@ import { noteAcceptError } from "./descriptors.ts";
 import { closeQuietly, isOfAbort } from "./disconnect.ts";
 import { printError } from "./error_report.ts";
 import { type OpenRequest, OpenRequests } from "./open_requests.ts";
+import { ProxyHeaderError } from "./proxy_protocol.ts";
 
 /** The hooks that a request goes through. */
 export interface CycleHooks<R> {
@@ -33,6 +34,12 @@ export interface CycleObserver {
   closed?(request: unknown): void;
 }
 
+/** Reads what comes before a client's own bytes. */
+export interface Preamble {
+  /** Gives the client's address, where the preamble tells one. */
+  read(request: unknown, peer: Deno.Addr): Promise<Deno.Addr>;
+}
+
 /** Leads requests through the hooks; whatever a hook throws ends nothing else. */
 export class RequestCycle<R> {
   readonly open: OpenRequests<R> = new OpenRequests();
@@ -40,6 +47,7 @@ export class RequestCycle<R> {
   /** How many requests ended that were accepted here and not aborted. */
   completed = 0;
   observer: CycleObserver | null = null;
+  preamble: Preamble | null = null;
   #hooks: CycleHooks<R>;
   #ended: () => void;
 
@@ -50,12 +58,17 @@ export class RequestCycle<R> {
   }
 
   /** Serves a request that was accepted here. */
-  async serve([request, clientAddress]: Accepted<R>): Promise<void> {
+  async serve([request, peer]: Accepted<R>): Promise<void> {
     this.counts.accepted++;
-    const open = this.open.add(request, clientAddress, false);
-    const { observer } = this;
-    observer?.opened?.(request, clientAddress);
+    const open = this.open.add(request, peer, false);
+    let observer: CycleObserver | null = null;
     try {
+      if (this.preamble !== null) {
+        open.clientAddress = await this.preamble.read(request, peer);
+      }
+      const { clientAddress } = open;
+      observer = this.observer;
+      observer?.opened?.(request, clientAddress);
       const verdict = this.#hooks.verifyRequest(request, clientAddress);
       if (verdict === true || await verdict) {
         await this.#hooks.processRequest(request, clientAddress);
@@ -131,6 +144,10 @@ export class RequestCycle<R> {
 
   async #reportOf(open: OpenRequest<R>, error: unknown): Promise<void> {
     if (open.aborted && isOfAbort(error)) return;
+    if (error instanceof ProxyHeaderError) {
+      this.counts.badProxyHeaders++;
+      return;
+    }
     await this.report(error, open.request, open.clientAddress);
   }
 

@@ -29,6 +29,9 @@ export interface ReplicaPlan {
     | "maxPacketSize"
     | "requestQueueSize"
     | "shutdownTimeout"
+    | "proxyProtocol"
+    | "trustedProxies"
+    | "handshakeTimeout"
   >;
   /** The packed context. */
   context: unknown;
@@ -58,6 +61,7 @@ export function draftPlan(
   const modules = [serverRef.module, handlerRef.module];
   if (context !== options.context) modules.push(SYNC_URL);
   const { maxPacketSize, requestQueueSize, shutdownTimeout } = options;
+  const { proxyProtocol, trustedProxies, handshakeTimeout } = options;
   return {
     plan: {
       server: serverRef,
@@ -66,6 +70,9 @@ export function draftPlan(
         ...(maxPacketSize !== undefined && { maxPacketSize }),
         ...(requestQueueSize !== undefined && { requestQueueSize }),
         ...(shutdownTimeout !== undefined && { shutdownTimeout }),
+        ...(proxyProtocol !== undefined && { proxyProtocol }),
+        ...(trustedProxies !== undefined && { trustedProxies }),
+        ...(handshakeTimeout !== undefined && { handshakeTimeout }),
       },
       context,
     },

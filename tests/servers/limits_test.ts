@@ -147,6 +147,7 @@ testEach(ALL, "stats() counts requests", async (kind) => {
     accepted: 0,
     open: 0,
     rejected: 0,
+    badProxyHeaders: 0,
     errors: 0,
     disconnects: 0,
     timeouts: 0,
