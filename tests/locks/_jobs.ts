@@ -11,6 +11,7 @@ import type { RLock } from "../../workers/locks/rlock.ts";
 import type { Semaphore } from "../../workers/locks/semaphore.ts";
 import type { SharedQueue } from "../../workers/queue/shared_queue.ts";
 import type { ThreadEvent } from "../../workers/locks/thread_event.ts";
+import { webLocks } from "../../workers/runner/thread/web_locks.ts";
 
 export interface Limits {
   timeout?: number;
@@ -253,6 +254,18 @@ export function waitAndBeBusy(
   while (Atomics.load(until, 0) === 0);
 }
 
+/** Nests an `RLock` many times. */
+export async function nestOften(
+  sync: boolean,
+  lock: RLock | Condition,
+  times: number,
+): Promise<void> {
+  for (let time = 0; time < times; time++) {
+    using _outer = sync ? lock.holdSync() : await lock.hold();
+    using _inner = sync ? lock.holdSync() : await lock.hold();
+  }
+}
+
 /** Hands a lock on as fast as it can until it is told to stop. */
 export function hammer(
   _sync: boolean,
@@ -264,5 +277,81 @@ export function hammer(
     lock.acquireSync();
     Atomics.add(turns, 0, 1);
     lock.release();
+  }
+}
+
+/** What a loop over a primitive does each time. */
+const STEPS: Record<string, (primitive: never) => Promise<unknown>> = {
+  async Lock(lock: Lock): Promise<void> {
+    await lock.acquire();
+    lock.release();
+  },
+  async LockTry(lock: Lock): Promise<void> {
+    if (await lock.acquire({ blocking: false })) lock.release();
+  },
+  async LockHold(lock: Lock): Promise<void> {
+    using _held = await lock.hold();
+  },
+  async RLock(lock: RLock): Promise<void> {
+    await lock.acquire();
+    await lock.acquire();
+    lock.release();
+    lock.release();
+  },
+  async Semaphore(semaphore: Semaphore): Promise<void> {
+    await semaphore.acquire();
+    semaphore.release();
+  },
+  async Condition(condition: Condition): Promise<void> {
+    using _held = await condition.hold();
+    condition.notify();
+  },
+  async ConditionWaitFor(condition: Condition): Promise<void> {
+    await condition.acquire();
+    await condition.waitFor(() => true);
+    condition.release();
+  },
+  async ThreadEvent(event: ThreadEvent): Promise<void> {
+    event.set();
+    await event.wait();
+  },
+  async Barrier(barrier: Barrier): Promise<void> {
+    await barrier.wait();
+  },
+  async SharedQueue(queue: SharedQueue): Promise<void> {
+    await queue.put("an item");
+    await queue.get();
+  },
+  async SharedQueueTry(queue: SharedQueue): Promise<void> {
+    await queue.get({ blocking: false }).catch(() => {});
+  },
+};
+
+/** Takes one step of a loop over a primitive. */
+export async function step(
+  _sync: boolean,
+  name: string,
+  primitive: object,
+): Promise<void> {
+  await STEPS[name]!(primitive as never);
+}
+
+/** Loops over a primitive for ever, holding a Web Lock until its thread ends. */
+export async function loop(
+  sync: boolean,
+  name: string,
+  primitive: object,
+  turns: Int32Array,
+  alive: string,
+): Promise<void> {
+  await new Promise<void>((held) => {
+    webLocks.request(alive, {}, () => {
+      held();
+      return new Promise(() => {});
+    });
+  });
+  for (;;) {
+    await step(sync, name, primitive);
+    Atomics.add(turns, 0, 1);
   }
 }

@@ -5,6 +5,7 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
+import { Condition } from "../../workers/locks/condition.ts";
 import { RLock } from "../../workers/locks/rlock.ts";
 import { eventually, sharedWords, testThreads, waiters } from "./_teams.ts";
 
@@ -104,3 +105,20 @@ Deno.test("RLock: it refuses what cannot work", async () => {
     TypeError,
   );
 });
+
+testThreads(
+  "RLock: threads that nest it don't stop each other",
+  2,
+  async (team) => {
+    await team.all("nestOften", new RLock(), 10_000);
+  },
+);
+
+testThreads(
+  "Condition: threads that nest its RLock don't stop each other",
+  2,
+  async (team) => {
+    const condition = new Condition({ lock: new RLock() });
+    await team.all("nestOften", condition, 10_000);
+  },
+);

@@ -1,3 +1,4 @@
+import { checkpointDue, onTurn } from "./_checkpoint.ts";
 import type { Deadline } from "./_deadline.ts";
 
 /**
@@ -59,6 +60,8 @@ class Sleep {
     keepAlive();
     this.#listen();
     if (this.#signal?.aborted) this.#end();
+    // Whoever comes here only to let the event loop turn is not woken.
+    if (onTick && checkpointDue()) onTurn(() => this.tick());
   }
 
   get outcome(): Promise<Outcome> {
@@ -66,6 +69,7 @@ class Sleep {
   }
 
   tick(): void {
+    if (this.#over) return;
     try {
       if (this.#onTick?.()) this.#end("ticked");
     } catch (error) {

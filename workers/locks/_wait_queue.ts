@@ -12,6 +12,7 @@
  * @module
  */
 import { type Deadline, FOREVER } from "./_deadline.ts";
+import { checkpoint, checkpointDue } from "./_checkpoint.ts";
 import { sleep, TICK, type WaitSlot } from "./_async_wait.ts";
 import { Waiter } from "./_waiter.ts";
 
@@ -19,7 +20,7 @@ const NEXT_TICKET = 0;
 const ENROLLED = 1;
 const HIGH_WATER = 2;
 const RESERVED = 3;
-const RESERVED_SLOT = 4;
+const BEATS = 4;
 
 /** The first word that the owner of a list may use for itself. */
 export const OWN = 5;
@@ -52,7 +53,8 @@ export class WaitQueue {
   /** The words of the list and, from `OWN` on, of its owner. */
   readonly words: Int32Array;
   #view: Int32Array;
-  readonly #fair: boolean;
+  /** Whether one waiter's success is another's failure. */
+  readonly fair: boolean;
 
   /**
    * Makes a list, or joins one.
@@ -62,7 +64,7 @@ export class WaitQueue {
    * newcomers must not overtake for ever.
    */
   constructor(from: number | WaitRecord, fair = true) {
-    this.#fair = fair;
+    this.fair = fair;
     this.record = typeof from !== "number" ? from : {
       words: new SharedArrayBuffer(4 * (OWN + from)),
       slots: new SharedArrayBuffer(4 * FIRST_SLOTS, {
@@ -139,32 +141,53 @@ export class WaitQueue {
   }
 
   /** Keeps those who came later back until a waiter has had its waiter. */
-  reserve({ index, value }: WaitSlot): void {
-    if (!this.#fair) return;
+  reserve(ticket: number): void {
+    if (!this.fair) return;
     for (;;) {
       const { reserved } = this;
-      if (reserved !== 0 && (reserved - value | 0) < 0) return;
+      if (reserved !== 0 && (reserved - ticket | 0) <= 0) return;
       const before = Atomics.compareExchange(
         this.words,
         RESERVED,
         reserved,
-        value,
+        ticket,
       );
-      if (before !== reserved) continue;
-      Atomics.store(this.words, RESERVED_SLOT, index);
-      return;
+      if (before === reserved) return;
     }
   }
 
-  /** Whether the one who comes next is in its slot. */
-  get reservedWaits(): boolean {
-    const slot = Atomics.load(this.words, RESERVED_SLOT);
-    return Atomics.load(this.#slots, slot) === this.reserved;
+  /** How often the one who comes next has told that it is alive. */
+  get beats(): number {
+    return Atomics.load(this.words, BEATS);
+  }
+
+  /** Tells that the one who comes next is alive. */
+  beat(): void {
+    Atomics.add(this.words, BEATS, 1);
   }
 
   unreserve(ticket: number): boolean {
     return ticket !== 0 &&
       Atomics.compareExchange(this.words, RESERVED, ticket, 0) === ticket;
+  }
+
+  /**
+   * Tries at once, unless others come first or the event loop must turn.
+   *
+   * @param attempt Takes what is waited for, or returns `false`.
+   * @param limit When to give up.
+   * @param takes Whether a success is something that a thread could be
+   * terminated with; if not, the caller lets the event loop turn afterwards.
+   * @returns Whether it succeeded; if not, go on with `until()`.
+   */
+  tryNow(
+    attempt: () => boolean,
+    limit: Deadline = FOREVER,
+    takes: boolean = this.fair,
+  ): boolean {
+    limit.signal?.throwIfAborted();
+    if (this.reserved !== 0 && limit.deadline !== -Infinity) return false;
+    return !(takes && checkpointDue()) && attempt();
   }
 
   /**
@@ -178,10 +201,12 @@ export class WaitQueue {
     attempt: () => boolean,
     limit: Deadline = FOREVER,
   ): Promise<boolean> {
+    if (limit.deadline === -Infinity) {
+      if (checkpointDue()) await checkpoint();
+      limit.signal?.throwIfAborted();
+      return attempt();
+    }
     limit.signal?.throwIfAborted();
-    const tryOnly = limit.deadline === -Infinity;
-    if ((tryOnly || this.reserved === 0) && attempt()) return true;
-    if (tryOnly) return false;
     const waiter = new Waiter(this, attempt, false);
     let success = false;
     try {

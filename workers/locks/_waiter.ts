@@ -1,18 +1,26 @@
 import type { WaitSlot } from "./_async_wait.ts";
+import { checkpointDue } from "./_checkpoint.ts";
 import type { WaitQueue } from "./_wait_queue.ts";
+
+/** How many ticks without a sign of life count as its end. */
+const SILENT_TICKS = 2;
 
 /** One waiter's waiter, from its first failure to its end. */
 export class Waiter {
   readonly #list: WaitQueue;
   readonly #attempt: () => boolean;
+  readonly #sync: boolean;
   readonly #ticket: number;
   #slot: WaitSlot | null = null;
   #overtaken = false;
   #seen = 0;
+  #seenBeats = 0;
+  #silentTicks = 0;
 
   constructor(list: WaitQueue, attempt: () => boolean, sync: boolean) {
     this.#list = list;
     this.#attempt = attempt;
+    this.#sync = sync;
     this.#ticket = list.takeTicket(sync);
   }
 
@@ -20,30 +28,41 @@ export class Waiter {
     return this.#slot!;
   }
 
-  /** Tries, as one that was just woken or comes anew; queues up if it fails. */
+  /**
+   * Tries, as one that was just woken or comes anew; queues up if it fails, or
+   * if the event loop must turn first: who took it before that, and was
+   * terminated then, would keep it.
+   */
   enter(): boolean {
+    const due = !this.#sync && this.#list.fair && checkpointDue();
     if (this.#slot !== null) {
       this.#slot = null;
-      if (this.#inTurn() && this.#attempt()) return true;
+      if (!due && this.#inTurn() && this.#attempt()) return true;
       this.#overtaken = true;
     }
     this.#slot = this.#list.enrol(this.#ticket);
-    if (this.#overtaken) this.#list.reserve(this.#slot);
+    if (this.#overtaken) this.#list.reserve(this.#ticket);
     // What was given back before the slot was taken woke nobody.
-    return this.#inTurn() && this.#attempt();
+    return !due && this.#inTurn() && this.#attempt();
   }
 
   /** Tries without having been woken: a wake-up may have been lost. */
   tick(): boolean {
-    const { reserved } = this.#list;
-    if (!this.#inTurn()) {
-      const lost = reserved === this.#seen && !this.#list.reservedWaits;
-      this.#seen = reserved;
-      if (!lost) return false;
-    }
-    if (!this.#attempt()) return false;
-    this.#list.unreserve(reserved);
+    const { reserved, beats } = this.#list;
+    if (reserved === this.#ticket) this.#list.beat();
+    const silent = this.#isSilent(reserved, beats);
+    if (!this.#inTurn() && !silent || !this.#attempt()) return false;
+    if (silent) this.#list.unreserve(reserved);
     return true;
+  }
+
+  /** Whether the one who comes next has ended, or is too busy to come. */
+  #isSilent(reserved: number, beats: number): boolean {
+    const silent = reserved === this.#seen && beats === this.#seenBeats;
+    this.#silentTicks = silent ? this.#silentTicks + 1 : 0;
+    this.#seen = reserved;
+    this.#seenBeats = beats;
+    return this.#silentTicks >= SILENT_TICKS;
   }
 
   #inTurn(): boolean {

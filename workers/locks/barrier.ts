@@ -1,4 +1,5 @@
 import { SocketServerError } from "../errors.ts";
+import { checkpoint, checkpointDue } from "./_checkpoint.ts";
 import { type Deadline, deadlineOf } from "./_deadline.ts";
 import { register } from "../codec/share.ts";
 import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
@@ -221,11 +222,14 @@ export class Barrier {
     const limit = this.#deadlineOf(options);
     let place: Place | null = null;
     try {
-      await this.#list.until(() => (place = this.#arrive()) !== null, limit);
+      const arrive = (): boolean => (place = this.#arrive()) !== null;
+      this.#list.tryNow(arrive, limit) || await this.#list.until(arrive, limit);
       place = this.#arrived(place);
       if (this.#isLast(place)) {
         await (options.action ?? this.#action)?.();
-        return this.#complete(place);
+        this.#complete(place);
+        if (checkpointDue()) await checkpoint();
+        return place.index;
       }
       await this.#list.until(this.#over(place), limit);
     } catch (error) {

@@ -1,4 +1,5 @@
 import { type InnerLock, innerLockOf } from "./_inner_lock.ts";
+import { checkpoint, checkpointDue } from "./_checkpoint.ts";
 import { type Deadline, deadlineOf } from "./_deadline.ts";
 import { Lock } from "./lock.ts";
 import { pack, register, unpack } from "../codec/share.ts";
@@ -275,6 +276,7 @@ export class Condition {
       value = predicate();
       if (!notified) break;
     }
+    if (checkpointDue(true)) await checkpoint();
     return value;
   }
 

@@ -81,7 +81,8 @@ export class Lock {
    */
   async acquire(options?: AcquireOptions): Promise<boolean> {
     const limit = deadlineOf("acquire the lock", options);
-    return await this.#permits.list.until(this.#permits.take, limit);
+    const { list, take } = this.#permits;
+    return list.tryNow(take, limit) || await list.until(take, limit);
   }
 
   /**

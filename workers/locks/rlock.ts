@@ -1,6 +1,7 @@
 import { holdOf, holdTimedOut } from "./_guard.ts";
 import { registerInnerLock } from "./_inner_lock.ts";
-import { type Deadline, deadlineOf } from "./_deadline.ts";
+import { checkpoint, checkpointDue } from "./_checkpoint.ts";
+import { type Deadline, deadlineOf, FOREVER } from "./_deadline.ts";
 import { OWN_WITH_PERMITS, Permits } from "./_permits.ts";
 import { register } from "../codec/share.ts";
 import { THREAD_ID } from "./_thread_id.ts";
@@ -83,7 +84,11 @@ export class RLock {
    * ```
    */
   async acquire(options?: AcquireOptions): Promise<boolean> {
-    return await this.#until(1, deadlineOf("acquire the lock", options));
+    const limit = deadlineOf("acquire the lock", options);
+    // An async function less where nobody has it.
+    return !this.owned() &&
+        this.#permits.list.tryNow(() => this.#take(1), limit) ||
+      await this.#until(1, limit);
   }
 
   /**
@@ -223,20 +228,33 @@ export class RLock {
     return this.#permits.list.words;
   }
 
-  #until(depth: number, limit?: Deadline): Promise<boolean> {
-    return this.#permits.list.until(() => this.#take(depth), limit);
+  async #until(depth: number, limit: Deadline = FOREVER): Promise<boolean> {
+    limit.signal?.throwIfAborted();
+    if (this.#takeAgain(depth)) {
+      if (checkpointDue(true)) await checkpoint();
+      return true;
+    }
+    return await this.#permits.list.until(() => this.#take(depth), limit);
   }
 
   #untilSync(depth: number, deadline?: number): boolean {
-    return this.#permits.list.untilSync(() => this.#take(depth), deadline);
+    return this.#takeAgain(depth) ||
+      this.#permits.list.untilSync(() => this.#take(depth), deadline);
+  }
+
+  /** Those who wait, wait for the owner: it must not queue up behind them. */
+  #takeAgain(depth: number): boolean {
+    if (!this.owned()) return false;
+    Atomics.add(this.#words, DEPTH, depth);
+    return true;
   }
 
   #take(depth: number): boolean {
-    if (!this.owned()) {
-      if (!this.#permits.take()) return false;
-      Atomics.store(this.#words, OWNER_2, THREAD_ID[1]);
-      Atomics.store(this.#words, OWNER, THREAD_ID[0]);
-    }
+    // Another task of this thread may have got it meanwhile.
+    if (this.#takeAgain(depth)) return true;
+    if (!this.#permits.take()) return false;
+    Atomics.store(this.#words, OWNER_2, THREAD_ID[1]);
+    Atomics.store(this.#words, OWNER, THREAD_ID[0]);
     Atomics.add(this.#words, DEPTH, depth);
     return true;
   }

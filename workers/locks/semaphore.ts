@@ -118,7 +118,8 @@ export class Semaphore {
    */
   async acquire(options?: AcquireOptions): Promise<boolean> {
     const limit = deadlineOf("acquire the semaphore", options);
-    return await this.#permits.list.until(this.#permits.take, limit);
+    const { list, take } = this.#permits;
+    return list.tryNow(take, limit) || await list.until(take, limit);
   }
 
   /**

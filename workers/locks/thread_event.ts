@@ -1,3 +1,4 @@
+import { checkpoint, checkpointDue } from "./_checkpoint.ts";
 import { deadlineOf } from "./_deadline.ts";
 import { register } from "../codec/share.ts";
 import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
@@ -109,7 +110,11 @@ export class ThreadEvent {
    */
   async wait(options?: WaitOptions): Promise<boolean> {
     const limit = deadlineOf("wait for the event", options);
-    return await this.#list.until(this.#hasBeenSet(), limit);
+    const attempt = this.#hasBeenSet();
+    const set = this.#list.tryNow(attempt, limit) ||
+      await this.#list.until(attempt, limit);
+    if (checkpointDue()) await checkpoint();
+    return set;
   }
 
   /**

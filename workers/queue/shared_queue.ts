@@ -2,6 +2,7 @@ import { ITEM_OVERHEAD, RING_WORDS, RingBuffer } from "./_ring_buffer.ts";
 import { ByteWriter } from "../codec/byte_writer.ts";
 import { decode, encodeInto } from "../codec/codec.ts";
 import { SocketServerError } from "../errors.ts";
+import { checkpoint, checkpointDue } from "../locks/_checkpoint.ts";
 import { deadlineOf } from "../locks/_deadline.ts";
 import { MOST_PERMITS, OWN_WITH_PERMITS, Permits } from "../locks/_permits.ts";
 import { refuseShared, register } from "../codec/share.ts";
@@ -241,8 +242,11 @@ export class SharedQueue<T = unknown> {
   async put(value: T, options?: AcquireOptions): Promise<void> {
     const limit = deadlineOf("put an item in the queue", options);
     const item = this.#write(value);
-    if (await this.#putters.until(() => this.#push(item), limit)) return;
-    throw this.#fullError();
+    const push = (): boolean => this.#push(item);
+    const pushed = this.#putters.tryNow(push, limit, false) ||
+      await this.#putters.until(push, limit);
+    if (checkpointDue()) await checkpoint();
+    if (!pushed) throw this.#fullError();
   }
 
   /**
@@ -295,7 +299,9 @@ export class SharedQueue<T = unknown> {
   async get(options?: AcquireOptions): Promise<T> {
     const limit = deadlineOf("get an item of the queue", options);
     let item: Uint8Array<ArrayBuffer> | null = null;
-    await this.#getters.until(() => (item = this.#shift()) !== null, limit);
+    const shift = (): boolean => (item = this.#shift()) !== null;
+    this.#getters.tryNow(shift, limit) ||
+      await this.#getters.until(shift, limit);
     return this.#read(item);
   }
 

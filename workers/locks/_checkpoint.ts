@@ -1,0 +1,86 @@
+/**
+ * When a loop over primitives must let the event loop turn.
+ *
+ * A wait that succeeds at once takes only microtasks, so a loop of them would
+ * starve every timer, socket and `terminate()`. Each success therefore asks
+ * here whether the event loop has turned of late: an immediate that is set now
+ * and then, and has not run yet, tells that it has not.
+ *
+ * @module
+ */
+
+/** How long the event loop may stand still, in milliseconds. */
+const MOST = 4;
+
+/** The same for whoever holds a lock, and would die with it if terminated. */
+const MOST_HOLDING = 7;
+
+/** How soon another immediate is set: one for each turn would cost too much. */
+const PAUSE = 2;
+
+/** As long as there is work, Deno looks at sockets every 61st turn only. */
+const TURNS = 64;
+
+// Typed by some configurations only.
+const { setImmediate } = globalThis as unknown as {
+  setImmediate(callback: () => void): unknown;
+};
+
+let setAt = 0;
+let pending = false;
+let turns = 0;
+let callbacks: (() => void)[] = [];
+
+function set(now: number): void {
+  setAt = now;
+  pending = true;
+  turns = 0;
+  setImmediate(turn);
+}
+
+function turn(): void {
+  if (callbacks.length > 0 && ++turns < TURNS) {
+    setImmediate(turn);
+    return;
+  }
+  pending = false;
+  const due = callbacks;
+  callbacks = [];
+  for (const callback of due) callback();
+}
+
+/**
+ * Whether the event loop must turn before this task goes on.
+ *
+ * @param holding Whether the task is known to hold a lock.
+ * @returns `true` until it has turned.
+ */
+export function checkpointDue(holding = false): boolean {
+  // Half the price of `performance.now()`; the clock may be set back.
+  const now = Date.now();
+  const elapsed = now - setAt;
+  if (pending) {
+    return elapsed >= (holding ? MOST_HOLDING : MOST) || elapsed < 0;
+  }
+  if (elapsed >= PAUSE || elapsed < 0) set(now);
+  return false;
+}
+
+/**
+ * Calls a function when the event loop has turned.
+ *
+ * @param callback The function; it must not throw.
+ */
+export function onTurn(callback: () => void): void {
+  callbacks.push(callback);
+  if (!pending) set(Date.now());
+}
+
+/**
+ * Lets the event loop turn.
+ *
+ * @returns Settles when it has.
+ */
+export function checkpoint(): Promise<void> {
+  return new Promise(onTurn);
+}
