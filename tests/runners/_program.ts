@@ -21,6 +21,7 @@ export function program(
   name: string,
   flags: string[],
   args: string[] = [],
+  env: Record<string, string> = {},
 ): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
     args: [
@@ -31,7 +32,7 @@ export function program(
       programPath(name),
       ...args,
     ],
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...env },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

@@ -321,3 +321,14 @@ test("Process inherits all permissions", async () => {
     assert(allowed.includes(name), `It can't "${name}"`);
   }
 });
+
+Deno.test("Process.result rejects for an error whose cause can't cross", async () => {
+  const throwing = new Process({
+    target: "throwMemory",
+    module: new URL("./programs/play.ts", import.meta.url),
+  });
+  throwing.start();
+  await assertRejects(() => throwing.result, RemoteError, "with memory");
+  await throwing.join();
+  assertEquals(throwing.exitCode, 1);
+});

@@ -12,6 +12,7 @@ import {
   runProgram,
 } from "./_program.ts";
 
+const RUN_DENO = `--allow-run=${Deno.execPath()}`;
 const PACKAGE_URL = new URL("../../", import.meta.url).href;
 
 function play(scene: string, ...flags: string[]): Promise<ProgramResult> {
@@ -81,19 +82,19 @@ Deno.test("daemons are not waited for at the program's end, and end with it", as
   await until(() => !isRunning(Number(pid)), "the daemon process ends");
 });
 
-Deno.test("SIGKILL of the parent leaves no child, loops and grandchildren included", async () => {
-  const parent = program("play.ts", ["-A"], ["children"]).spawn();
+async function killParent(flags: string[], loops: number): Promise<void> {
+  const parent = program("play.ts", flags, ["children"]).spawn();
   let stdout = "";
   const reader = parent.stdout.getReader();
   const decoder = new TextDecoder();
-  while ((stdout.match(/looping/g) ?? []).length < 3) {
+  while ((stdout.match(/looping/g) ?? []).length < loops) {
     const { value, done } = await reader.read();
     assert(!done, stdout);
     stdout += decoder.decode(value);
   }
   const family = listDescendants(parent.pid);
   const denos = family.filter(({ command }) => command.includes("data:"));
-  assertEquals(denos.length, 4);
+  assert(denos.length > loops);
   parent.kill("SIGKILL");
   await parent.status;
   await until(
@@ -102,6 +103,33 @@ Deno.test("SIGKILL of the parent leaves no child, loops and grandchildren includ
   );
   await reader.cancel();
   await parent.stderr.cancel();
+}
+
+Deno.test("SIGKILL of the parent leaves no child, loops and grandchildren included", () =>
+  killParent(["-A"], 3));
+
+Deno.test("SIGKILL of the parent leaves no child where it may run nothing but Deno", () =>
+  killParent([RUN_DENO, "--allow-net"], 1));
+
+Deno.test("a parent that ends while a child starts leaves neither child nor socket", async () => {
+  for (const how of ["exit", "kill"]) {
+    for (const run of ["--allow-run", RUN_DENO]) {
+      const folder = await Deno.makeTempDir();
+      const { stdout, stderr } = await program(
+        "play.ts",
+        [run, "--allow-read", "--allow-write", "--allow-net"],
+        ["leave", how],
+        { TMPDIR: folder },
+      ).output();
+      const text = new TextDecoder();
+      assertEquals(text.decode(stdout), "started\n", text.decode(stderr));
+      await until(
+        () => [...Deno.readDirSync(folder)].length === 0,
+        "the socket is removed",
+      );
+      await Deno.remove(folder);
+    }
+  }
 });
 
 Deno.test("Deno.exit() of the parent leaves no child", async () => {

@@ -50,6 +50,10 @@ export async function loopWithChild(): Promise<void> {
   loop();
 }
 
+export function throwMemory(): never {
+  throw new Error("with memory", { cause: new SharedArrayBuffer(8) });
+}
+
 export function useUpMemory(): void {
   const kept: unknown[] = [];
   while (true) kept.push(new Array(100_000).fill(0).map(String));
@@ -165,6 +169,14 @@ const scenes: Record<string, () => Promise<void>> = {
     } catch (error) {
       console.log(`${(error as Error).name}: ${(error as Error).message}`);
     }
+  },
+
+  /** Ends while a child starts. */
+  leave() {
+    new Process({ target: loop, module }).start();
+    console.log("started");
+    if (Deno.args[1] === "kill") Deno.kill(Deno.pid, "SIGKILL");
+    Deno.exit(5);
   },
 
   async exit() {

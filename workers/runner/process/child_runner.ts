@@ -97,7 +97,7 @@ export class ChildRunner implements Runner {
       expected.cancel();
       throw error;
     }
-    watchChild(this.#child.pid);
+    watchChild(this.#child.pid, expected.folder);
     this.#follow(expected);
   }
 

@@ -31,6 +31,8 @@ export interface ExpectedChild {
   connect: ChildLink["connect"];
   /** What that takes. */
   needs: ChannelNeeds;
+  /** The folder of the private socket, for whoever tidies up. */
+  folder: string | null;
   /** What it says first. */
   secret: string;
   /** Its connection, or `null` if it never came. */
@@ -38,6 +40,11 @@ export interface ExpectedChild {
   /** Stops expecting it. */
   cancel(): void;
 }
+
+/** How long one that comes in may take to say its secret. */
+const GREETING_LIMIT = 5_000;
+/** With more than these that have not said it, the first of them must go. */
+const MAX_STRANGERS = 64;
 
 type PrivateConn = Deno.TcpConn | Deno.UnixConn;
 
@@ -56,6 +63,14 @@ class Rendezvous {
   #expected = new Map<string, (conn: ChannelConn | null) => void>();
   #strangers = new Set<PrivateConn>();
   #closed = false;
+  #tidy = (): void => {
+    if (this.#folder === null) return;
+    try {
+      Deno.removeSync(this.#folder, { recursive: true });
+    } catch {
+      // Somebody tidied the temporary files: just as well.
+    }
+  };
 
   constructor() {
     this.#folder = this.#makeFolder();
@@ -71,6 +86,7 @@ class Rendezvous {
       this.connect = { hostname, port };
       this.needs = { host: `${hostname}:${port}`, variable: LINK_VARIABLE };
     }
+    addEventListener("unload", this.#tidy);
     this.#accept();
   }
 
@@ -85,6 +101,7 @@ class Rendezvous {
     return {
       connect: this.connect,
       needs: this.needs,
+      folder: this.#folder,
       secret,
       conn: promise,
       cancel: () => this.#settle(secret, null),
@@ -115,7 +132,10 @@ class Rendezvous {
   }
 
   async #greet(conn: PrivateConn): Promise<void> {
+    const [first] = this.#strangers;
+    if (this.#strangers.size >= MAX_STRANGERS) this.#dismiss(first!);
     this.#strangers.add(conn);
+    const timer = setTimeout(() => this.#dismiss(conn), GREETING_LIMIT);
     const secret = new Uint8Array(SECRET_LENGTH);
     let length = 0;
     try {
@@ -127,11 +147,17 @@ class Rendezvous {
     } catch {
       length = 0;
     }
+    clearTimeout(timer);
     this.#strangers.delete(conn);
     // When the last child that was expected has ended, it is closed already
     const known = this.#settle(new TextDecoder().decode(secret), conn);
     if (!known) conn[Symbol.dispose]();
     else if ("setNoDelay" in conn) conn.setNoDelay();
+  }
+
+  /** Lets a stranger's read fail, which does the rest. */
+  #dismiss(conn: PrivateConn): void {
+    if (this.#strangers.delete(conn)) conn.close();
   }
 
   #settle(secret: string, conn: ChannelConn | null): boolean {
@@ -146,13 +172,9 @@ class Rendezvous {
   #close(): void {
     this.#closed = true;
     this.#listener.close();
-    for (const conn of this.#strangers) conn.close();
-    if (this.#folder === null) return;
-    try {
-      Deno.removeSync(this.#folder, { recursive: true });
-    } catch {
-      // Somebody tidied the temporary files: just as well.
-    }
+    for (const conn of this.#strangers) this.#dismiss(conn);
+    removeEventListener("unload", this.#tidy);
+    this.#tidy();
   }
 }
 
