@@ -53,11 +53,17 @@ export * from "./server/errors.ts";
 export * from "./server/forking_servers.ts";
 export * from "./server/listener_acceptor.ts";
 export type {
+  ClientLimits,
   DatagramServerOptions,
   Dispatch,
+  OptionsArgument,
+  OverLimit,
   ReplicaOptions,
   ServeOptions,
   ServerOptions,
+  StreamServerOptions,
+  TcpServerOptions,
+  UdpServerOptions,
 } from "./server/options.ts";
 export type {
   ReplicaClass,

@@ -14,6 +14,7 @@ import {
   type ServerCore,
   type ServerRole,
 } from "./_internal.ts";
+import { type AnyOptions, checkOptions } from "./core/check_options.ts";
 import { AcceptLoop } from "./core/accept_loop.ts";
 import { closeQuietly, isDisconnect } from "./core/disconnect.ts";
 import { Drain } from "./core/drain.ts";
@@ -27,11 +28,7 @@ import type { Acceptor } from "./acceptor.ts";
 import { formatAddress } from "./addresses.ts";
 import { ServerClosedError } from "./errors.ts";
 import type { DrainReport } from "./drain_report.ts";
-import {
-  checkOptions,
-  type ServeOptions,
-  type ServerOptions,
-} from "./options.ts";
+import type { ServeOptions, ServerOptions } from "./options.ts";
 
 const DEFAULT_QUEUE_SIZE = 511;
 const DEFAULT_SHUTDOWN_TIMEOUT_MS = 10_000;
@@ -104,13 +101,16 @@ export abstract class BaseServer<R = unknown, C = unknown>
     RequestHandlerClass: RequestHandlerClass<R, C>,
     options: ServerOptions<C> = {},
   ) {
-    checkOptions(options);
+    const hasReplicas = this[prepare] !== BaseServer.prototype[prepare];
+    const { name } = this.constructor;
+    checkOptions(name, address.transport, hasReplicas, options);
     checkHandler(RequestHandlerClass);
     this.RequestHandlerClass = RequestHandlerClass;
     this.serverAddress = address;
     this.context = options.context as C;
-    this.requestQueueSize = options.requestQueueSize ?? DEFAULT_QUEUE_SIZE;
-    this.allowReusePort = options.allowReusePort ?? false;
+    const all: AnyOptions = options as ServerOptions;
+    this.requestQueueSize = all.requestQueueSize ?? DEFAULT_QUEUE_SIZE;
+    this.allowReusePort = all.allowReusePort ?? false;
     this.timeout = options.timeout ?? null;
     this.maxConnections = options.maxConnections ?? Infinity;
     this.shutdownTimeout = options.shutdownTimeout ??
@@ -118,7 +118,6 @@ export abstract class BaseServer<R = unknown, C = unknown>
     this.ready = this.#readiness.promise;
     this.ready.catch(() => {}); // nobody has to look
     this.#cycle = new RequestCycle(this, () => this.#loop.wake());
-    this.#cycle.preamble = ProxyHeaders.of(options, address.transport);
     this.#loop = new AcceptLoop({
       next: () => this.getRequest(),
       hasRoom: () =>
@@ -127,6 +126,9 @@ export abstract class BaseServer<R = unknown, C = unknown>
       take: (accepted) => void (this.#lastTaken = this.#cycle.serve(accepted)),
       failed: (error, first) => void this.#cycle.acceptFailed(error, first),
     });
+    if (all.proxyProtocol !== undefined) {
+      this.#cycle.preamble = new ProxyHeaders(all);
+    }
     this.#drain = new Drain(this, this.#loop, this.#cycle);
     this[core] = this.#makeCore();
     this[prepare](options);

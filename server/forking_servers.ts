@@ -7,7 +7,14 @@
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import type { DatagramRequest } from "../handlers/datagram_request.ts";
 import type { TcpAddress, UnixAddress } from "./addresses.ts";
-import type { ReplicaOptions } from "./options.ts";
+import type {
+  DatagramServerOptions,
+  OptionsArgument,
+  ReplicaOptions,
+  StreamServerOptions,
+  TcpServerOptions,
+  UdpServerOptions,
+} from "./options.ts";
 import {
   addReplicas,
   extendWithReplicas,
@@ -91,9 +98,9 @@ export class ForkingTCPServer<C = unknown> extends TCPServer<C> {
   constructor(
     address: TcpAddress,
     RequestHandlerClass: RequestHandlerClass<Deno.TcpConn, C>,
-    options: ReplicaOptions<C> = {},
+    ...options: OptionsArgument<C, TcpServerOptions<C> & ReplicaOptions<C>>
   ) {
-    super(address, RequestHandlerClass, options);
+    super(address, RequestHandlerClass, ...options);
   }
 }
 
@@ -146,9 +153,9 @@ export class ForkingUDPServer<C = unknown> extends UDPServer<C> {
   constructor(
     address: TcpAddress,
     RequestHandlerClass: RequestHandlerClass<DatagramRequest, C>,
-    options: ReplicaOptions<C> = {},
+    ...options: OptionsArgument<C, UdpServerOptions<C> & ReplicaOptions<C>>
   ) {
-    super(address, RequestHandlerClass, options);
+    super(address, RequestHandlerClass, ...options);
   }
 }
 
@@ -200,9 +207,9 @@ export class ForkingUnixStreamServer<C = unknown> extends UnixStreamServer<C> {
   constructor(
     address: UnixAddress,
     RequestHandlerClass: RequestHandlerClass<Deno.UnixConn, C>,
-    options: ReplicaOptions<C> = {},
+    ...options: OptionsArgument<C, StreamServerOptions<C> & ReplicaOptions<C>>
   ) {
-    super(address, RequestHandlerClass, options);
+    super(address, RequestHandlerClass, ...options);
   }
 }
 
@@ -259,9 +266,9 @@ export class ForkingUnixDatagramServer<C = unknown>
   constructor(
     address: UnixAddress,
     RequestHandlerClass: RequestHandlerClass<DatagramRequest, C>,
-    options: ReplicaOptions<C> = {},
+    ...options: OptionsArgument<C, DatagramServerOptions<C> & ReplicaOptions<C>>
   ) {
-    super(address, RequestHandlerClass, options);
+    super(address, RequestHandlerClass, ...options);
   }
 }
 

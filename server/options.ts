@@ -4,14 +4,8 @@
  * @module
  */
 
-import {
-  assertInteger,
-  assertPositiveInteger,
-  quote,
-} from "../workers/_validate.ts";
-
-/** A timer of more would fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+/** What to do with a client over a limit. */
+export type OverLimit = "wait" | "refuse";
 
 /**
  * Options of every server.
@@ -27,20 +21,6 @@ export interface ServerOptions<C = unknown> {
    */
   bindAndActivate?: boolean;
   /**
-   * How many connections the system queues while they wait to be accepted. Unix
-   * sockets have the system's own number.
-   *
-   * @default {511}
-   */
-  requestQueueSize?: number;
-  /**
-   * Whether other processes may listen on the same TCP port. Needs
-   * `--unstable-net`.
-   *
-   * @default {false}
-   */
-  allowReusePort?: boolean;
-  /**
    * How long `handleRequest()` waits for a request, in milliseconds; `null`
    * waits without limit. `serveForever()` takes no notice of it.
    *
@@ -48,12 +28,34 @@ export interface ServerOptions<C = unknown> {
    */
   timeout?: number | null;
   /**
-   * Most requests open at once. The others wait in the system's queue until
-   * one ends; 1 gives one after the other.
+   * Most requests open at once; 1 serves one after the other. `overLimit` says
+   * what happens to the next.
    *
    * @default {Infinity}
    */
   maxConnections?: number;
+  /**
+   * What happens to a client over `maxConnections`, `maxConnectionsPerClient`
+   * or `acceptRatePerClient`.
+   *
+   * - `"wait"`: it is not served until there is room. Over `maxConnections` it
+   *   waits in the system's queue. Over a limit of its own it is held, so that
+   *   other clients pass it; when 1,024 requests are held, the next is refused.
+   * - `"refuse"`: its connection is closed at once, its packet dropped.
+   *
+   * `stats()` counts both.
+   *
+   * @default {"wait"}
+   */
+  overLimit?: OverLimit;
+  /**
+   * Longest time from the beginning of a request to its end, in milliseconds.
+   * Then the handler's `signal` is aborted, the connection is closed, and
+   * `handleError()` gets a `RequestTimeoutError`.
+   *
+   * @default {Infinity}
+   */
+  requestTimeout?: number;
   /**
    * How long `serverClose()` lets open requests finish, in milliseconds. Those
    * that remain are aborted.
@@ -61,10 +63,39 @@ export interface ServerOptions<C = unknown> {
    * @default {10000}
    */
   shutdownTimeout?: number;
+  /** Closes the server when it is aborted, as `serverClose()` does. */
+  signal?: AbortSignal;
+  /** A value for the handlers, theirs as `this.server.context`. */
+  context?: C;
+}
+
+/**
+ * Options of servers that accept connections.
+ *
+ * @typeParam C The type of `context`.
+ */
+export interface StreamServerOptions<C = unknown> extends ServerOptions<C> {
+  /**
+   * Longest time that a read or a write of a handler may wait for the client,
+   * in milliseconds. Then the connection ends as with `requestTimeout`. It is
+   * looked at eight times in this period, so that it costs nothing per read. A
+   * handler that uses `connection.readable` or `writable` is not watched.
+   *
+   * @default {Infinity}
+   */
+  idleTimeout?: number;
+  /**
+   * Fewest bytes a second that a client sends and takes while a handler waits
+   * for it, as an average over 5 seconds of waiting. Below it, the connection
+   * ends as with `requestTimeout`.
+   *
+   * @default {0}
+   */
+  minRate?: number;
   /**
    * Whether connections begin with a header of the PROXY protocol, version 1 or
    * 2, which a load balancer puts there to tell the client's address. Handlers
-   * and hooks then see that address in place of the balancer's. Not for packets.
+   * and hooks then see that address in place of the balancer's. Not with TLS.
    *
    * - `"require"`: each does; one without a valid header is closed;
    * - `"accept"`: some do. The client has to speak first.
@@ -78,17 +109,90 @@ export interface ServerOptions<C = unknown> {
    * closes its connection. If not given, every client's header is believed.
    * Clients on Unix sockets are always trusted.
    */
-  trustedProxies?: string[];
+  trustedProxies?: readonly string[];
   /**
-   * Longest time for a client to send its PROXY header, in milliseconds.
+   * Longest time for a PROXY header or a TLS handshake, in milliseconds. Then
+   * the connection is closed and counted.
    *
    * @default {5000}
    */
   handshakeTimeout?: number;
-  /** Closes the server when it is aborted, as `serverClose()` does. */
-  signal?: AbortSignal;
-  /** A value for the handlers, theirs as `this.server.context`. */
-  context?: C;
+}
+
+/** Limits for each client of a TCP or UDP server. */
+export interface ClientLimits {
+  /**
+   * Most requests of one client open at once. A client is an IPv4 address or
+   * the first 64 bits of an IPv6 address. `overLimit` says what happens to the
+   * next.
+   *
+   * @default {Infinity}
+   */
+  maxConnectionsPerClient?: number;
+  /**
+   * Most requests that one client begins in a second; as many may come at
+   * once. `overLimit` says what happens to the next.
+   *
+   * @default {Infinity}
+   */
+  acceptRatePerClient?: number;
+  /**
+   * The only clients that are served: addresses and subnets, such as
+   * `["10.0.0.0/8", "::1"]`. Others are refused.
+   *
+   * @default {everybody}
+   */
+  allow?: readonly string[];
+  /**
+   * Clients that are refused, also where `allow` has them: addresses and
+   * subnets.
+   *
+   * @default {nobody}
+   */
+  deny?: readonly string[];
+}
+
+/**
+ * Options of TCP servers.
+ *
+ * @typeParam C The type of `context`.
+ */
+export interface TcpServerOptions<C = unknown>
+  extends StreamServerOptions<C>, ClientLimits {
+  /**
+   * How many connections the system queues while they wait to be accepted. The
+   * system refuses or ignores the next.
+   *
+   * @default {511}
+   */
+  requestQueueSize?: number;
+  /**
+   * Whether other processes may listen on the same port. Needs
+   * `--unstable-net`.
+   *
+   * @default {false}
+   */
+  allowReusePort?: boolean;
+  /**
+   * Whether small writes are sent at once, and do not wait for the client to
+   * confirm earlier ones. With TLS, Deno has no way to set it.
+   *
+   * @default {true}
+   */
+  noDelay?: boolean;
+  /**
+   * Whether the system probes idle connections, so that those whose client has
+   * vanished end. Not with TLS.
+   *
+   * @default {false}
+   */
+  keepAlive?: boolean;
+  /** The server's certificate chain, in PEM: serves TLS. Needs `key`. */
+  cert?: string;
+  /** The private key of `cert`, in PEM. */
+  key?: string;
+  /** Protocols that the server offers in TLS, the preferred first. */
+  alpnProtocols?: string[];
 }
 
 /**
@@ -107,6 +211,14 @@ export interface DatagramServerOptions<C = unknown> extends ServerOptions<C> {
   maxPacketSize?: number;
 }
 
+/**
+ * Options of UDP servers.
+ *
+ * @typeParam C The type of `context`.
+ */
+export interface UdpServerOptions<C = unknown>
+  extends DatagramServerOptions<C>, ClientLimits {}
+
 /** Options of `serveForever()`. */
 export interface ServeOptions {
   /** Ends the serving when it is aborted, as `shutdown()` does. */
@@ -115,21 +227,22 @@ export interface ServeOptions {
    * Signals of the operating system that end the serving, such as
    * `["SIGINT", "SIGTERM"]`. A second one within a tenth of a second counts as
    * the first: under `deno task` a Ctrl-C arrives twice, from the terminal and
-   * from the task. So long `serveForever()` waits before it returns; then they
-   * do again what they did before, so that a second one ends the program.
+   * from the task. `serveForever()` returns 100 ms after the first. A later
+   * signal does what it did before: Ctrl-C ends the program.
    */
   signals?: Deno.Signal[];
 }
 
 /** How the replicas of a server get their requests. */
-export type Dispatch = "shard" | "relay" | "isolate";
+export type Dispatch = "auto" | "shard" | "relay" | "isolate";
 
 /**
- * Options of servers that handle their requests in threads or processes.
+ * Options of servers that handle their requests in threads or processes,
+ * besides those of the server that they extend.
  *
  * @typeParam C The type of `context`.
  */
-export interface ReplicaOptions<C = unknown> extends DatagramServerOptions<C> {
+export interface ReplicaOptions<C = unknown> extends ServerOptions<C> {
   /**
    * The module that exports the handler's class, and the server's where that
    * is a class of yours: nearly always `import.meta.url`. A class may carry it
@@ -175,58 +288,12 @@ export interface ReplicaOptions<C = unknown> extends DatagramServerOptions<C> {
   stallTimeout?: number;
 }
 
-const DISPATCHES: Dispatch[] = ["shard", "relay", "isolate"];
-
-/** Throws for an option that can't work. */
-export function checkOptions(options: ReplicaOptions): void {
-  const { signal } = options;
-  if (options.requestQueueSize !== undefined) {
-    assertPositiveInteger("requestQueueSize", options.requestQueueSize);
-  }
-  if (options.timeout !== undefined && options.timeout !== null) {
-    assertInteger("timeout", options.timeout, 0, MAX_TIMER_MS);
-  }
-  if (
-    options.maxConnections !== undefined && options.maxConnections !== Infinity
-  ) {
-    assertPositiveInteger("maxConnections", options.maxConnections);
-  }
-  if (
-    options.shutdownTimeout !== undefined &&
-    options.shutdownTimeout !== Infinity
-  ) {
-    assertInteger("shutdownTimeout", options.shutdownTimeout, 0, MAX_TIMER_MS);
-  }
-  if (options.handshakeTimeout !== undefined) {
-    assertInteger(
-      "handshakeTimeout",
-      options.handshakeTimeout,
-      1,
-      MAX_TIMER_MS,
-    );
-  }
-  if (options.maxPacketSize !== undefined) {
-    assertPositiveInteger("maxPacketSize", options.maxPacketSize);
-  }
-  if (options.workers !== undefined) {
-    assertPositiveInteger("workers", options.workers);
-  }
-  if (options.stallTimeout !== undefined && options.stallTimeout !== Infinity) {
-    assertInteger("stallTimeout", options.stallTimeout, 1, MAX_TIMER_MS);
-  }
-  if (
-    options.dispatch !== undefined && !DISPATCHES.includes(options.dispatch)
-  ) {
-    throw new TypeError(
-      `Cannot use ${quote(options.dispatch)} as "dispatch": expected ${
-        DISPATCHES.map(quote).join(", ")
-      }`,
-    );
-  }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TypeError(
-      `Cannot use ${quote(signal)} as "signal": expected an AbortSignal`,
-    );
-  }
-  signal?.throwIfAborted();
-}
+/**
+ * The last argument of a server's constructor: the options, which can be left
+ * out unless the handlers need a `context`.
+ *
+ * @typeParam C The type of `context`.
+ * @typeParam O The type of the options.
+ */
+export type OptionsArgument<C, O> = undefined extends C ? [options?: O]
+  : [options: O & { context: C }];

@@ -10,7 +10,7 @@ import { assertUnstableNet, listenAt } from "./sockets/listen.ts";
 import { checkTcpAddress, type TcpAddress } from "./addresses.ts";
 import { BaseServer } from "./base_server.ts";
 import { ListenerAcceptor } from "./listener_acceptor.ts";
-import type { ServerOptions } from "./options.ts";
+import type { OptionsArgument, TcpServerOptions } from "./options.ts";
 
 /**
  * Serves TCP connections on the event loop. Needs `--allow-net`.
@@ -58,9 +58,9 @@ export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
   constructor(
     address: TcpAddress,
     RequestHandlerClass: RequestHandlerClass<Deno.TcpConn, C>,
-    options: ServerOptions<C> = {},
+    ...options: OptionsArgument<C, TcpServerOptions<C>>
   ) {
-    super(checkTcpAddress(address, "tcp"), RequestHandlerClass, options);
+    super(checkTcpAddress(address, "tcp"), RequestHandlerClass, options[0]);
   }
 
   /** Opens the listener; the system queues clients from now on. */

@@ -7,7 +7,14 @@
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import type { DatagramRequest } from "../handlers/datagram_request.ts";
 import type { TcpAddress, UnixAddress } from "./addresses.ts";
-import type { ReplicaOptions } from "./options.ts";
+import type {
+  DatagramServerOptions,
+  OptionsArgument,
+  ReplicaOptions,
+  StreamServerOptions,
+  TcpServerOptions,
+  UdpServerOptions,
+} from "./options.ts";
 import {
   addReplicas,
   extendWithReplicas,
@@ -92,9 +99,9 @@ export class ThreadingTCPServer<C = unknown> extends TCPServer<C> {
   constructor(
     address: TcpAddress,
     RequestHandlerClass: RequestHandlerClass<Deno.TcpConn, C>,
-    options: ReplicaOptions<C> = {},
+    ...options: OptionsArgument<C, TcpServerOptions<C> & ReplicaOptions<C>>
   ) {
-    super(address, RequestHandlerClass, options);
+    super(address, RequestHandlerClass, ...options);
   }
 }
 
@@ -147,9 +154,9 @@ export class ThreadingUDPServer<C = unknown> extends UDPServer<C> {
   constructor(
     address: TcpAddress,
     RequestHandlerClass: RequestHandlerClass<DatagramRequest, C>,
-    options: ReplicaOptions<C> = {},
+    ...options: OptionsArgument<C, UdpServerOptions<C> & ReplicaOptions<C>>
   ) {
-    super(address, RequestHandlerClass, options);
+    super(address, RequestHandlerClass, ...options);
   }
 }
 
@@ -202,9 +209,9 @@ export class ThreadingUnixStreamServer<C = unknown>
   constructor(
     address: UnixAddress,
     RequestHandlerClass: RequestHandlerClass<Deno.UnixConn, C>,
-    options: ReplicaOptions<C> = {},
+    ...options: OptionsArgument<C, StreamServerOptions<C> & ReplicaOptions<C>>
   ) {
-    super(address, RequestHandlerClass, options);
+    super(address, RequestHandlerClass, ...options);
   }
 }
 
@@ -261,9 +268,9 @@ export class ThreadingUnixDatagramServer<C = unknown>
   constructor(
     address: UnixAddress,
     RequestHandlerClass: RequestHandlerClass<DatagramRequest, C>,
-    options: ReplicaOptions<C> = {},
+    ...options: OptionsArgument<C, DatagramServerOptions<C> & ReplicaOptions<C>>
   ) {
-    super(address, RequestHandlerClass, options);
+    super(address, RequestHandlerClass, ...options);
   }
 }
 

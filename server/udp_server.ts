@@ -18,7 +18,7 @@ import {
 } from "./sockets/packet_socket.ts";
 import { checkTcpAddress, type TcpAddress } from "./addresses.ts";
 import { BaseServer } from "./base_server.ts";
-import type { DatagramServerOptions } from "./options.ts";
+import type { OptionsArgument, UdpServerOptions } from "./options.ts";
 
 const MAX_PACKET_SIZE = 65_507;
 
@@ -71,10 +71,10 @@ export class UDPServer<C = unknown> extends BaseServer<DatagramRequest, C> {
   constructor(
     address: TcpAddress,
     RequestHandlerClass: RequestHandlerClass<DatagramRequest, C>,
-    options: DatagramServerOptions<C> = {},
+    ...options: OptionsArgument<C, UdpServerOptions<C>>
   ) {
-    super(checkTcpAddress(address, "udp"), RequestHandlerClass, options);
-    this.maxPacketSize = options.maxPacketSize ?? MAX_PACKET_SIZE;
+    super(checkTcpAddress(address, "udp"), RequestHandlerClass, options[0]);
+    this.maxPacketSize = options[0]?.maxPacketSize ?? MAX_PACKET_SIZE;
   }
 
   /** Opens the socket; the system queues packets from now on. */

@@ -16,7 +16,7 @@ import { absoluteAddress } from "./sockets/unix_path.ts";
 import { UnixPacketSocket } from "./sockets/unix_packet_socket.ts";
 import { checkUnixAddress, type UnixAddress } from "./addresses.ts";
 import { BaseServer } from "./base_server.ts";
-import type { DatagramServerOptions } from "./options.ts";
+import type { DatagramServerOptions, OptionsArgument } from "./options.ts";
 
 const MAX_PACKET_SIZE = 212_960;
 
@@ -76,14 +76,14 @@ export class UnixDatagramServer<C = unknown>
   constructor(
     address: UnixAddress,
     RequestHandlerClass: RequestHandlerClass<DatagramRequest, C>,
-    options: DatagramServerOptions<C> = {},
+    ...options: OptionsArgument<C, DatagramServerOptions<C>>
   ) {
     super(
       checkUnixAddress(address, "unixpacket"),
       RequestHandlerClass,
-      options,
+      options[0],
     );
-    this.maxPacketSize = options.maxPacketSize ?? MAX_PACKET_SIZE;
+    this.maxPacketSize = options[0]?.maxPacketSize ?? MAX_PACKET_SIZE;
   }
 
   /** Opens the socket; the system queues packets from now on. */

@@ -14,7 +14,7 @@ import {
 import { checkUnixAddress, type UnixAddress } from "./addresses.ts";
 import { BaseServer } from "./base_server.ts";
 import { ListenerAcceptor } from "./listener_acceptor.ts";
-import type { ServerOptions } from "./options.ts";
+import type { OptionsArgument, StreamServerOptions } from "./options.ts";
 
 /**
  * Serves connections on a Unix socket, on the event loop. Needs `--allow-read`
@@ -64,9 +64,9 @@ export class UnixStreamServer<C = unknown>
   constructor(
     address: UnixAddress,
     RequestHandlerClass: RequestHandlerClass<Deno.UnixConn, C>,
-    options: ServerOptions<C> = {},
+    ...options: OptionsArgument<C, StreamServerOptions<C>>
   ) {
-    super(checkUnixAddress(address, "unix"), RequestHandlerClass, options);
+    super(checkUnixAddress(address, "unix"), RequestHandlerClass, options[0]);
   }
 
   /** Opens the listener; the system queues clients from now on. */

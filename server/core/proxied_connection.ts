@@ -6,10 +6,9 @@
 
 import { RequestTimeoutError } from "../../handlers/errors.ts";
 import { formatAddress } from "../addresses.ts";
-import { quote } from "../../workers/_validate.ts";
 import { AddressList } from "./address_list.ts";
 import type { Preamble } from "./request_cycle.ts";
-import type { ServerOptions } from "../options.ts";
+import type { StreamServerOptions } from "../options.ts";
 import {
   beginsHeader,
   MAX_HEADER_BYTES,
@@ -24,11 +23,10 @@ const USUAL_HEADER_BYTES = 536;
 const CHUNK_SIZE = 16_384;
 
 const DEFAULT_TIMEOUT_MS = 5_000;
-const PROTOCOLS = ["require", "accept"];
 
 /** The options that say what headers there are. */
 type Options = Pick<
-  ServerOptions,
+  StreamServerOptions,
   "proxyProtocol" | "trustedProxies" | "handshakeTimeout"
 >;
 
@@ -45,34 +43,6 @@ export class ProxyHeaders implements Preamble {
       ? null
       : new AddressList("trustedProxies", trustedProxies);
     this.#timeout = handshakeTimeout ?? DEFAULT_TIMEOUT_MS;
-  }
-
-  /**
-   * What reads the headers that a server's options tell of, if any.
-   *
-   * @throws {TypeError} If they contradict each other or the transport.
-   */
-  static of(options: Options, transport: string): ProxyHeaders | null {
-    const { proxyProtocol, trustedProxies } = options;
-    if (proxyProtocol === undefined) {
-      if (trustedProxies === undefined) return null;
-      throw new TypeError(
-        `Cannot use "trustedProxies" without "proxyProtocol"`,
-      );
-    }
-    if (!PROTOCOLS.includes(proxyProtocol)) {
-      throw new TypeError(
-        `Cannot use ${
-          quote(proxyProtocol)
-        } as "proxyProtocol": expected "require" or "accept"`,
-      );
-    }
-    if (transport !== "tcp" && transport !== "unix") {
-      throw new TypeError(
-        `Cannot use "proxyProtocol" on a server of packets: only connections have a PROXY header`,
-      );
-    }
-    return new ProxyHeaders(options);
   }
 
   /**

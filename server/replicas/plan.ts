@@ -8,7 +8,8 @@ import { packFor } from "../../workers/codec/payload.ts";
 import type { RunnerKind } from "../../workers/runner/runner.ts";
 import { type ClassRef, refer } from "./class_ref.ts";
 import type { BaseServer } from "../base_server.ts";
-import type { DatagramServerOptions, ReplicaOptions } from "../options.ts";
+import type { AnyOptions } from "../core/check_options.ts";
+import type { ReplicaOptions } from "../options.ts";
 
 const SYNC_URL = new URL("../../workers/queue/_sync.ts", import.meta.url).href;
 
@@ -23,23 +24,14 @@ export interface ReplicaPlan {
   address: Deno.Addr;
   /** How the replica accepts by itself, or `null` when it does not. */
   sharing: Sharing | null;
-  options: Pick<
-    DatagramServerOptions,
-    | "maxConnections"
-    | "maxPacketSize"
-    | "requestQueueSize"
-    | "shutdownTimeout"
-    | "proxyProtocol"
-    | "trustedProxies"
-    | "handshakeTimeout"
-  >;
+  options: Partial<AnyOptions>;
   /** The packed context. */
   context: unknown;
 }
 
 /** The part of a plan that is known before the address is bound. */
 export interface ReplicaDraft {
-  plan: Omit<ReplicaPlan, "address" | "sharing">;
+  plan: Omit<ReplicaPlan, "address" | "sharing" | "options">;
   /** The modules of the server, of the handler, and of what is in the context. */
   modules: string[];
 }
@@ -60,20 +52,10 @@ export function draftPlan(
   const context = packContext(kind, options.context);
   const modules = [serverRef.module, handlerRef.module];
   if (context !== options.context) modules.push(SYNC_URL);
-  const { maxPacketSize, requestQueueSize, shutdownTimeout } = options;
-  const { proxyProtocol, trustedProxies, handshakeTimeout } = options;
   return {
     plan: {
       server: serverRef,
       handler: handlerRef,
-      options: {
-        ...(maxPacketSize !== undefined && { maxPacketSize }),
-        ...(requestQueueSize !== undefined && { requestQueueSize }),
-        ...(shutdownTimeout !== undefined && { shutdownTimeout }),
-        ...(proxyProtocol !== undefined && { proxyProtocol }),
-        ...(trustedProxies !== undefined && { trustedProxies }),
-        ...(handshakeTimeout !== undefined && { handshakeTimeout }),
-      },
       context,
     },
     modules,

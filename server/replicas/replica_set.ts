@@ -12,6 +12,7 @@ import { NotBegunError } from "../../workers/relay/errors.ts";
 import { startRunner } from "../../workers/runner/start_runner.ts";
 import { Supervisor } from "../../workers/runner/supervisor.ts";
 import { core, type OpenListener, type ServerRole } from "../_internal.ts";
+import { optionsForReplicas } from "../core/check_options.ts";
 import { inTime } from "../core/in_time.ts";
 import { MutableAcceptor } from "../sockets/mutable_acceptor.ts";
 import { canShare, openShared } from "./port_sharing.ts";
@@ -96,15 +97,16 @@ export class ReplicaSet implements ServerRole {
   }
 
   /** How the replicas get their requests, now that the address is bound. */
-  get dispatch(): Dispatch {
+  get dispatch(): Exclude<Dispatch, "auto"> {
     if (this.#isolates) return "isolate";
     return this.#sharing === null ? "relay" : "shard";
   }
 
   open(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
-    const { dispatch = "shard" } = this.#options;
+    const { dispatch = "auto" } = this.#options;
     if (
-      dispatch !== "shard" || !canShare(this.#kind, address, this.#options)
+      (dispatch !== "shard" && dispatch !== "auto") ||
+      !canShare(this.#kind, address, this.#options)
     ) return open(address, {});
     const [listener, sharing] = openShared(this.#kind, address, open);
     this.#sharing = sharing;
@@ -264,7 +266,10 @@ export class ReplicaSet implements ServerRole {
       ...plan,
       address: serverAddress,
       sharing: this.#sharing,
-      options: { ...plan.options, maxConnections: this.#shareOf(slot) },
+      options: {
+        ...optionsForReplicas(this.#options, this.#sharing !== null),
+        maxConnections: this.#shareOf(slot),
+      },
     };
     const runner = startRunner(this.#kind, {
       main: MAIN_URL,

@@ -12,6 +12,7 @@ import {
   type ReplicaOptions,
   type RequestHandlerClass,
   type ServerStats,
+  type TcpServerOptions,
   ThreadingTCPServer,
   ThreadingUDPServer,
   ThreadingUnixDatagramServer,
@@ -43,7 +44,10 @@ export interface Mode {
   readonly transport: keyof typeof kinds;
   readonly runner: "thread" | "process";
   readonly dispatch: Dispatch;
-  open(handler: AnyHandlerClass, options?: ReplicaOptions): ReplicaServer;
+  open(
+    handler: AnyHandlerClass,
+    options?: ReplicaOptions & TcpServerOptions,
+  ): ReplicaServer;
   /** Opens a TCP server of this mode on a port. */
   openAt(port: number, hostname?: string): ReplicaServer;
   connect(server: Addressed): Promise<Client>;

@@ -3,9 +3,8 @@ import {
   BaseRequestHandler,
   type BaseServer,
   EchoHandler,
-  type ServerOptions,
   TCPServer,
-  UDPServer,
+  type TcpServerOptions,
   UnixStreamServer,
 } from "../../mod.ts";
 import {
@@ -34,7 +33,7 @@ const CLIENT = "192.168.0.1:56324";
 const ANSWER = `${CLIENT} ${CLIENT} 192.168.0.11:443\nhello\n`;
 
 function open(
-  options: ServerOptions,
+  options: TcpServerOptions,
   Handler: typeof Ends | typeof EchoHandler = Ends,
 ): TCPServer {
   const server = new TCPServer({ port: 0 }, Handler, options);
@@ -265,7 +264,7 @@ test("a megabyte behind a header arrives whole", async () => {
 });
 
 Deno.test("proxyProtocol options that can't work are refused", () => {
-  const wrong: [ServerOptions, RegExp][] = [
+  const wrong: [TcpServerOptions, RegExp][] = [
     [{ proxyProtocol: "yes" as never }, /"yes" as "proxyProtocol": expected/],
     [{ trustedProxies: ["::1"] }, /"trustedProxies" without "proxyProtocol"/],
     [
@@ -287,10 +286,5 @@ Deno.test("proxyProtocol options that can't work are refused", () => {
   assertThrows(
     () => new TCPServer({ port: 0 }, EchoHandler, { handshakeTimeout: 0 }),
     RangeError,
-  );
-  assertThrows(
-    () => new UDPServer({ port: 0 }, EchoHandler, { proxyProtocol: "accept" }),
-    TypeError,
-    "packets",
   );
 });

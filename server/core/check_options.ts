@@ -1,0 +1,265 @@
+/**
+ * The one table of options: who has them, what they may be, and where they go.
+ *
+ * @module
+ */
+
+import {
+  assertInteger,
+  assertPositiveInteger,
+  quote,
+} from "../../workers/_validate.ts";
+import { AddressList } from "./address_list.ts";
+import type {
+  ReplicaOptions,
+  TcpServerOptions,
+  UdpServerOptions,
+} from "../options.ts";
+
+/** A timer of more would fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Every option that there is. */
+export type AnyOptions = TcpServerOptions & UdpServerOptions & ReplicaOptions;
+
+type Transport = Deno.Addr["transport"];
+
+interface Rule {
+  /** The servers that have it; all, where this is left out. */
+  for?: Transport[] | "replicas";
+  check: (name: string, value: unknown) => void;
+  /** Counted in one place only: where it is set, the parent accepts. */
+  exact?: true;
+  /** Whether replicas get it: all of them, or those that accept themselves. */
+  replicas?: "all" | "accepting";
+}
+
+const STREAMS: Transport[] = ["tcp", "unix"];
+const INTERNET: Transport[] = ["tcp", "udp"];
+
+const RULES: Record<keyof AnyOptions, Rule> = {
+  bindAndActivate: { check: boolean },
+  timeout: { check: orNull(milliseconds(0)) },
+  maxConnections: { check: orInfinity(assertPositiveInteger), exact: true },
+  overLimit: { check: oneOf("wait", "refuse"), replicas: "accepting" },
+  requestTimeout: { check: orInfinity(milliseconds(1)), replicas: "all" },
+  shutdownTimeout: { check: orInfinity(milliseconds(0)), replicas: "all" },
+  signal: { check: abortSignal },
+  context: { check: () => {} },
+  idleTimeout: {
+    for: STREAMS,
+    check: orInfinity(milliseconds(1)),
+    replicas: "all",
+  },
+  minRate: { for: STREAMS, check: orZero, replicas: "all" },
+  maxConnectionsPerClient: {
+    for: INTERNET,
+    check: orInfinity(assertPositiveInteger),
+    exact: true,
+  },
+  acceptRatePerClient: {
+    for: INTERNET,
+    check: orInfinity(assertPositiveInteger),
+    exact: true,
+  },
+  allow: { for: INTERNET, check: addresses, replicas: "accepting" },
+  deny: { for: INTERNET, check: addresses, replicas: "accepting" },
+  requestQueueSize: {
+    for: ["tcp"],
+    check: assertPositiveInteger,
+    replicas: "accepting",
+  },
+  allowReusePort: { for: ["tcp"], check: boolean },
+  noDelay: { for: ["tcp"], check: boolean, replicas: "accepting" },
+  keepAlive: { for: ["tcp"], check: boolean, replicas: "accepting" },
+  cert: { for: ["tcp"], check: text, replicas: "accepting" },
+  key: { for: ["tcp"], check: text, replicas: "accepting" },
+  alpnProtocols: { for: ["tcp"], check: texts, replicas: "accepting" },
+  handshakeTimeout: {
+    for: STREAMS,
+    check: milliseconds(1),
+    replicas: "accepting",
+  },
+  proxyProtocol: {
+    for: STREAMS,
+    check: oneOf("require", "accept"),
+    replicas: "accepting",
+  },
+  trustedProxies: { for: STREAMS, check: addresses, replicas: "accepting" },
+  maxPacketSize: {
+    for: ["udp", "unixpacket"],
+    check: assertPositiveInteger,
+    replicas: "all",
+  },
+  module: { for: "replicas", check: () => {} },
+  workers: { for: "replicas", check: assertPositiveInteger },
+  dispatch: {
+    for: "replicas",
+    check: oneOf("auto", "shard", "relay", "isolate"),
+  },
+  permissions: { for: "replicas", check: () => {} },
+  stallTimeout: { for: "replicas", check: orInfinity(milliseconds(1)) },
+};
+
+/**
+ * Checks the options of a server.
+ *
+ * @throws {TypeError} If one is unknown, has no meaning for this server, is of
+ * the wrong shape, or contradicts another.
+ * @throws {RangeError} If a number is out of its range.
+ */
+export function checkOptions(
+  server: string,
+  transport: Transport,
+  hasReplicas: boolean,
+  options: AnyOptions,
+): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (!Object.hasOwn(RULES, name)) {
+      throw new TypeError(
+        `Cannot use the option "${name}": "${server}" has no such option; look for a misspelling, and keep a subclass's own options out of super()`,
+      );
+    }
+    if (value === undefined) continue;
+    const rule = RULES[name as keyof AnyOptions];
+    const fits = rule.for === undefined ||
+      (rule.for === "replicas" ? hasReplicas : rule.for.includes(transport));
+    if (!fits) {
+      const others = rule.for === "replicas"
+        ? "servers with threads or processes"
+        : (rule.for as Transport[]).join(" and ");
+      throw new TypeError(
+        `Cannot use the option "${name}" with "${server}": it is for ${others} only`,
+      );
+    }
+    rule.check(name, value);
+  }
+  checkTogether(options);
+  options.signal?.throwIfAborted();
+}
+
+/**
+ * The options that a server gives to its replicas.
+ *
+ * @param options The server's.
+ * @param accepting Whether the replicas accept connections themselves. Only
+ * then are they given the private key.
+ */
+export function optionsForReplicas(
+  options: AnyOptions,
+  accepting: boolean,
+): Partial<AnyOptions> {
+  return Object.fromEntries(
+    Object.entries(options).filter(([name, value]) => {
+      const { replicas } = RULES[name as keyof AnyOptions];
+      return value !== undefined &&
+        (replicas === "all" || accepting && replicas === "accepting");
+    }),
+  );
+}
+
+/** The option, if one is set, that only holds where one place accepts. */
+export function exactLimit(options: AnyOptions): string | null {
+  for (const [name, value] of Object.entries(options)) {
+    const { exact } = RULES[name as keyof AnyOptions];
+    if (exact && (value ?? Infinity) !== Infinity) return name;
+  }
+  return null;
+}
+
+function checkTogether(options: AnyOptions): void {
+  const { cert, key } = options;
+  if ((cert === undefined) !== (key === undefined)) {
+    const [given, missing] = cert === undefined
+      ? ["key", "cert"]
+      : ["cert", "key"];
+    throw new TypeError(
+      `Cannot use the option "${given}" without "${missing}": TLS needs both`,
+    );
+  }
+  requires(options, ["alpnProtocols"], ["cert"]);
+  requires(options, ["handshakeTimeout"], ["cert", "proxyProtocol"]);
+  requires(options, ["trustedProxies"], ["proxyProtocol"]);
+  if (cert !== undefined && options.proxyProtocol !== undefined) {
+    throw new TypeError(
+      'Cannot use the options "proxyProtocol" and "cert" together: the header comes before TLS, where Deno does not read it; let the proxy end TLS',
+    );
+  }
+}
+
+function requires(
+  options: AnyOptions,
+  names: (keyof AnyOptions)[],
+  needed: (keyof AnyOptions)[],
+): void {
+  for (const name of names) {
+    if (options[name] === undefined) continue;
+    if (needed.some((other) => options[other] !== undefined)) continue;
+    throw new TypeError(
+      `Cannot use the option "${name}" without ${
+        needed.map(quote).join(" or ")
+      }`,
+    );
+  }
+}
+
+function misfit(name: string, value: unknown, expected: string): TypeError {
+  return new TypeError(
+    `Cannot use ${quote(value)} as "${name}": expected ${expected}`,
+  );
+}
+
+function boolean(name: string, value: unknown): void {
+  if (typeof value !== "boolean") throw misfit(name, value, "true or false");
+}
+
+function text(name: string, value: unknown): void {
+  // Never quoted: it may be a private key
+  if (typeof value !== "string") {
+    throw misfit(name, `a value of type ${typeof value}`, "a text in PEM");
+  }
+}
+
+function texts(name: string, value: unknown): void {
+  const fits = Array.isArray(value) &&
+    value.every((item) => typeof item === "string" && item !== "");
+  if (!fits) throw misfit(name, value, "a list of texts");
+}
+
+function addresses(name: string, value: unknown): void {
+  new AddressList(name, value as string[]);
+}
+
+function abortSignal(name: string, value: unknown): void {
+  if (!(value instanceof AbortSignal)) {
+    throw misfit(name, value, "an AbortSignal");
+  }
+}
+
+function orZero(name: string, value: unknown): void {
+  assertInteger(name, value, 0);
+}
+
+function milliseconds(min: number): Rule["check"] {
+  return (name, value) => assertInteger(name, value, min, MAX_TIMER_MS);
+}
+
+function orInfinity(check: Rule["check"]): Rule["check"] {
+  return (name, value) => {
+    if (value !== Infinity) check(name, value);
+  };
+}
+
+function orNull(check: Rule["check"]): Rule["check"] {
+  return (name, value) => {
+    if (value !== null) check(name, value);
+  };
+}
+
+function oneOf(...values: string[]): Rule["check"] {
+  return (name, value) => {
+    if (!values.includes(value as string)) {
+      throw misfit(name, value, values.map(quote).join(", "));
+    }
+  };
+}
