@@ -36,6 +36,8 @@ const KILL_AFTER_MS = 1_000;
 const MAX_ISOLATED = 40;
 /** So many packets at most are in a replica: the rest wait in the socket. */
 const PACKETS_PER_REPLICA = 1_024;
+/** To so many replicas a request goes before one begins with it. */
+const MAX_TRIES = 3;
 /** Replicas cut off later than their server, which so can tell what it cut. */
 const CUT_OFF_AFTER_MS = 100;
 
@@ -141,28 +143,33 @@ export class ReplicaSet implements ServerRole {
     const { promise: handedOn, resolve } = Promise.withResolvers<void>();
     this.#waiting.add(handedOn);
     try {
-      while (!await this.#tryOne(request, clientAddress, resolve));
+      for (let tries = 1;; tries++) {
+        const error = await this.#tryOne(request, clientAddress, resolve);
+        if (error === null) return;
+        // It may be what ends them
+        if (tries === MAX_TRIES) throw error.cause;
+      }
     } finally {
       resolve();
       this.#waiting.delete(handedOn);
     }
   }
 
-  /** Has a replica serve a request; tells `false` if it never began. */
+  /** Has a replica serve a request; returns the error if it never began. */
   async #tryOne(
     request: unknown,
     clientAddress: Deno.Addr,
     handedOn: () => void,
-  ): Promise<boolean> {
+  ): Promise<NotBegunError | null> {
     const replica = await this.#choose();
     try {
       const served = this.#relay(replica, request, clientAddress);
       handedOn();
       await served;
-      return true;
+      return null;
     } catch (error) {
-      if (!(error instanceof NotBegunError)) throw error;
-      return false;
+      if (error instanceof NotBegunError) return error;
+      throw error;
     } finally {
       if (this.#isolated.delete(replica)) void this.#retire(replica);
     }

@@ -29,6 +29,11 @@ const WINDOW = 262_144;
 const SLACK = 65_536 + 16_384;
 const LARGE = 16 * 1024 * 1024;
 
+/** A port as a thread has it. */
+function threadPort(post: (message: unknown) => void) {
+  return { kind: "thread", post, flushed: () => Promise.resolve() } as const;
+}
+
 /** A client, its carried connection, and what is under way between. */
 class Bench implements AsyncDisposable {
   readonly client: Deno.Conn;
@@ -66,7 +71,7 @@ class Bench implements AsyncDisposable {
       this.toHub += (message as Uint8Array).length;
       hub.receive(message as Uint8Array);
     };
-    const port = new RelayPort({ kind: "thread", post }, {
+    const port = new RelayPort(threadPort(post), {
       connection: (relayed) => {
         conn = relayed;
         return promise;

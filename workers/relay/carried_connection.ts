@@ -19,8 +19,6 @@ import {
 import { ReceiveWindow, SendWindow } from "./window.ts";
 
 const READ_SIZE = 16_384;
-/** So often a connection goes to another runner: it may be what ends them. */
-const MAX_HANDED_BACK = 3;
 
 /** How far the runner has come with a connection. */
 type Stage = "waiting" | "begun" | "ended" | "closed" | "done" | "failed";
@@ -38,7 +36,7 @@ export class CarriedConnection implements Carried {
   #receiving!: ReceiveWindow;
   /** What the client sent before the runner began, to be sent again. */
   #kept: ByteQueue | null = new ByteQueue();
-  #handedBack = 0;
+  #isHandedBack = false;
   #canRead: (() => void) | null = null;
   #clientEnded = false;
   #toWrite = new ByteQueue();
@@ -55,7 +53,7 @@ export class CarriedConnection implements Carried {
 
   /** Begins to be carried, by one hub after the other. */
   attach(carrier: Carrier): void {
-    const isFirst = this.#handedBack === 0;
+    const isFirst = !this.#isHandedBack;
     this.#carrier = carrier;
     this.#sending = new SendWindow(carrier.budget);
     this.#receiving = new ReceiveWindow(carrier.intake, carrier.id);
@@ -93,7 +91,8 @@ export class CarriedConnection implements Carried {
   fail(error: Error): void {
     const carrier = this.#carrier!;
     this.#sending.clear();
-    if (this.#stage === "waiting" && ++this.#handedBack < MAX_HANDED_BACK) {
+    if (this.#stage === "waiting") {
+      this.#isHandedBack = true;
       this.#carrier = null;
       handedBack.set(this.conn, this);
       return carrier.settle(notBegun(error));

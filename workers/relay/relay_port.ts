@@ -43,17 +43,18 @@ export interface RelayHandlers {
 
 /** Takes connections and packets from a relay. */
 export class RelayPort {
-  #port: Pick<RunnerPort, "kind" | "post">;
+  #port: Pick<RunnerPort, "kind" | "post" | "flushed">;
   #link: RelayLink;
   #handlers: RelayHandlers;
   #budget = new Budget();
   #intake: Intake;
   #requests: Map<number, RelayedConn | PacketReplies> = new Map();
   #toBegin: [id: number, serve: () => Promise<void>][] = [];
-  #beginning: Promise<void> = Promise.resolve();
+  #beginning = false;
+  #allBegun: (() => void) | null = null;
 
   constructor(
-    port: Pick<RunnerPort, "kind" | "post">,
+    port: Pick<RunnerPort, "kind" | "post" | "flushed">,
     handlers: RelayHandlers,
   ) {
     this.#port = port;
@@ -68,14 +69,15 @@ export class RelayPort {
    * Settles when all requests that have come have begun: a command that came
    * behind them has to wait for it.
    */
-  begun(): Promise<void> {
-    return this.#beginning;
+  async begun(): Promise<void> {
+    if (!this.#beginning) return;
+    await new Promise<void>((resolve) => this.#allBegun = resolve);
   }
 
   /** Takes a message from the other end. */
   receive(message: Uint8Array): void {
     readFrames(message, this.#onFrame);
-    if (this.#toBegin.length > 0) this.#begin();
+    if (this.#toBegin.length > 0 && !this.#beginning) void this.#begin();
   }
 
   /** Sends what waits for the end of the turn: no other may follow. */
@@ -119,21 +121,19 @@ export class RelayPort {
     this.#toBegin.push([id, serve]);
   }
 
-  #begin(): void {
-    const requests = this.#toBegin.splice(0);
-    for (const [id] of requests) this.#link.send(Op.began, id);
-    this.#link.flush();
-    function serveAll(): void {
-      for (const [, serve] of requests) void serve();
+  /** Begins with one after the other: each may be the last thing done here. */
+  async #begin(): Promise<void> {
+    this.#beginning = true;
+    for (let next; (next = this.#toBegin.shift()) !== undefined;) {
+      const [id, serve] = next;
+      this.#link.send(Op.began, id);
+      this.#link.flush();
+      // What a thread has posted is away, unlike what a process has
+      if (this.#port.kind === "process") await this.#port.flushed();
+      void serve();
     }
-    if (this.#port.kind === "thread") return serveAll();
-    // A process writes at the end of this turn
-    this.#beginning = new Promise((resolve) => {
-      setImmediate(() => {
-        serveAll();
-        resolve();
-      });
-    });
+    this.#beginning = false;
+    this.#allBegun?.();
   }
 
   async #serve(id: number, conn: RelayedConn): Promise<void> {

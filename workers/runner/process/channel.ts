@@ -48,6 +48,9 @@ export class Channel {
   #sending = 0;
   #writing: Promise<void> | null = null;
   #attached: PromiseWithResolvers<void> = Promise.withResolvers();
+  /** How many writes have begun. */
+  #batch = 0;
+  #flushes: { batch: number; resolve: () => void }[] = [];
   #referenced = true;
   #closed = false;
 
@@ -76,10 +79,15 @@ export class Channel {
     if (!this.#closed) this.#append(kind, value);
   }
 
-  /** Settles when everything sent has been handed to the system. */
+  /** Settles when everything sent so far has been handed to the system. */
   async flushed(): Promise<void> {
     if (this.#gathered.length > 0) await this.#attached.promise;
-    while (this.#writing !== null) await this.#writing;
+    if (this.#writing === null) return;
+    // Not when all is away: under load there is always something more
+    const batch = this.#batch + (this.#gathered.length > 0 ? 1 : 0);
+    await new Promise<void>((resolve) => {
+      this.#flushes.push({ batch, resolve });
+    });
   }
 
   /** Makes what is read keep the program alive. */
@@ -193,6 +201,7 @@ export class Channel {
       const writer = this.#gathered;
       this.#gathered = this.#spare;
       this.#spare = writer;
+      this.#batch++;
       try {
         await this.#writeAll(conn, writer.bytes.subarray(0, writer.length));
       } catch {
@@ -204,8 +213,18 @@ export class Channel {
       if (writer.bytes.length > MAX_KEPT) {
         writer.bytes = new Uint8Array(BUFFER_SIZE);
       }
+      if (this.#flushes.length > 0) this.#tellFlushed(this.#batch);
     }
     this.#writing = null;
+    this.#tellFlushed(Infinity);
+  }
+
+  #tellFlushed(batch: number): void {
+    this.#flushes = this.#flushes.filter((flush) => {
+      if (flush.batch > batch) return true;
+      flush.resolve();
+      return false;
+    });
   }
 
   async #writeAll(conn: ChannelConn, bytes: Uint8Array): Promise<void> {
