@@ -28,7 +28,6 @@ import {
   type ReplicaServer,
   statsWhen,
   STREAM_MODES,
-  test,
   testEach,
 } from "./_support.ts";
 
