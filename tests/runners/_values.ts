@@ -158,7 +158,7 @@ class Generator {
     const random = this.#random;
     const array: unknown[] = this.#keep([]);
     const sparse = random(5) === 0;
-    for (let index = 0, length = random(6); index < length; index++) {
+    for (let count = random(6); count > 0; count--) {
       if (sparse && random(2) === 0) array.length++;
       else array.push(this.value(depth + 1));
     }
