@@ -48,6 +48,8 @@ export {
   type UnixAddress,
 } from "./server/addresses.ts";
 export * from "./server/base_server.ts";
+export type * from "./server/server_events.ts";
+export type { Distribution } from "./workers/_histogram.ts";
 export * from "./server/drain_report.ts";
 export * from "./server/errors.ts";
 export * from "./server/forking_servers.ts";

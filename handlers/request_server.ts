@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { Distribution } from "../workers/_histogram.ts";
+
 /** Counts that a server keeps, all from its start on unless said otherwise. */
 export interface ServerStats {
   /** Requests taken from the socket: connections or packets. */
@@ -27,6 +29,15 @@ export interface ServerStats {
   acceptErrors: number;
   /** Replies dropped because the client has no address to send to. */
   dropped: number;
+  /** How long requests took that have ended, in milliseconds. */
+  duration: Distribution;
+  /**
+   * How many bytes were read in a request. Counted only while somebody listens
+   * to the event `"requestEnd"`, as it slows reading down.
+   */
+  bytesRead: Distribution;
+  /** How many bytes were written in a request; counted as `bytesRead` is. */
+  bytesWritten: Distribution;
   /** How the replicas get their requests, where there are replicas. */
   dispatch?: "shard" | "relay" | "isolate";
   /** How many replicas there are at this moment. */

@@ -23,12 +23,14 @@ import { ProxyHeaders } from "./core/proxied_connection.ts";
 import { RequestCycle } from "./core/request_cycle.ts";
 import { checkHandler, runHandler } from "./core/run_handler.ts";
 import { Signals } from "./core/signals.ts";
+import { Telemetry } from "./core/telemetry.ts";
 import { findDescriptor } from "./sockets/fileno.ts";
 import type { Acceptor } from "./acceptor.ts";
 import { formatAddress } from "./addresses.ts";
 import { ServerClosedError } from "./errors.ts";
 import type { DrainReport } from "./drain_report.ts";
 import type { ServeOptions, ServerOptions } from "./options.ts";
+import type { ServerEvents } from "./server_events.ts";
 
 const DEFAULT_QUEUE_SIZE = 511;
 const DEFAULT_SHUTDOWN_TIMEOUT_MS = 10_000;
@@ -77,6 +79,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
   /** @ignore */
   readonly [core]: ServerCore;
 
+  #telemetry: Telemetry = new Telemetry(this);
   #cycle: RequestCycle<R>;
   #loop: AcceptLoop<R>;
   #drain: Drain<R>;
@@ -117,7 +120,11 @@ export abstract class BaseServer<R = unknown, C = unknown>
       DEFAULT_SHUTDOWN_TIMEOUT_MS;
     this.ready = this.#readiness.promise;
     this.ready.catch(() => {}); // nobody has to look
-    this.#cycle = new RequestCycle(this, () => this.#loop.wake());
+    this.#cycle = new RequestCycle(
+      this,
+      this.#telemetry,
+      () => this.#loop.wake(),
+    );
     this.#loop = new AcceptLoop({
       next: () => this.getRequest(),
       hasRoom: () =>
@@ -151,17 +158,16 @@ export abstract class BaseServer<R = unknown, C = unknown>
     const { signal, signals = [] } = options;
     const stop = () => void this.shutdown();
     await using _signals = new Signals(signals, stop);
-    signal?.addEventListener("abort", stop);
-    try {
-      const serving = this.#occupy(true, async () => {
+    await this.#occupy(true, async () => {
+      if (signal?.aborted) return;
+      try {
+        signal?.addEventListener("abort", stop);
         this.#readiness.resolve();
         await this.#loop.run(() => this.#cycle.afterTurn());
-      });
-      if (signal?.aborted) stop();
-      await serving;
-    } finally {
-      signal?.removeEventListener("abort", stop);
-    }
+      } finally {
+        signal?.removeEventListener("abort", stop);
+      }
+    });
   }
 
   /**
@@ -172,9 +178,9 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @throws {TypeError} If the server serves already or is not bound.
    */
   async handleRequest(): Promise<void> {
-    this.#lastTaken = null;
     await this.#occupy(false, async () => {
       this.#readiness.resolve();
+      this.#lastTaken = null;
       if (!await this.#loop.runOnce(this.timeout ?? Infinity)) {
         await this.handleTimeout();
       }
@@ -231,6 +237,34 @@ export abstract class BaseServer<R = unknown, C = unknown>
   async stats(): Promise<ServerStats> {
     const own = this[core].stats();
     return await this[role]?.stats?.(own) ?? own;
+  }
+
+  /**
+   * Calls a listener with each event of a kind, until `off()`. A server with
+   * replicas tells what happens in them, too. What a listener throws is printed.
+   *
+   * @param name The name of the event.
+   * @param listener What to call. It must not block: the request waits for it.
+   * @throws {TypeError} If there is no such event.
+   */
+  on<K extends keyof ServerEvents>(
+    name: K,
+    listener: (event: ServerEvents[K]) => void,
+  ): void {
+    this.#telemetry.on(name, listener);
+  }
+
+  /**
+   * Calls a listener no more.
+   *
+   * @param name The name of the event.
+   * @param listener What was given to `on()`.
+   */
+  off<K extends keyof ServerEvents>(
+    name: K,
+    listener: (event: ServerEvents[K]) => void,
+  ): void {
+    this.#telemetry.off(name, listener);
   }
 
   /** Opens `socket` on `serverAddress`. */
@@ -352,7 +386,8 @@ export abstract class BaseServer<R = unknown, C = unknown>
         cycle.report(error, null, clientAddress),
       stats: () => {
         const { dropped = 0 } = (this.socket ?? {}) as { dropped?: number };
-        return { ...cycle.counts, open: cycle.open.size, dropped };
+        const { size: open } = cycle.open;
+        return { ...cycle.counts, open, dropped, ...cycle.meter.stats() };
       },
       endServing: async () => {
         this.#loop.stop();
@@ -426,14 +461,15 @@ export abstract class BaseServer<R = unknown, C = unknown>
         "Cannot serve: the server is not bound; call serverBind() and serverActivate() first",
       );
     }
-    if (this.#loop.isStopping) return;
     acceptor.ref?.();
     try {
+      // What happens in a replica is told by its parent
+      if (!this[role]?.bindsLater) await this.#telemetry.openChannels();
       await this[role]?.start?.(forever).catch((error) => {
         this.#readiness.reject(error);
         throw error;
       });
-      if (!this.#loop.isStopping) await consume();
+      await consume();
     } finally {
       await this[role]?.pause?.();
       acceptor.unref?.();
@@ -456,6 +492,9 @@ export abstract class BaseServer<R = unknown, C = unknown>
     await this[core].endServing();
     await this.#activation?.catch(() => {});
     const { sharesQueue = false } = this[role] ?? {};
-    return await this.#drain.run(deadline, this[role], sharesQueue);
+    this.#telemetry.emit("drainStart", { open: this.#cycle.open.size });
+    const report = await this.#drain.run(deadline, this[role], sharesQueue);
+    this.#telemetry.emit("drainEnd", { report });
+    return report;
   }
 }

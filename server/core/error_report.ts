@@ -14,10 +14,10 @@ const encoder = new TextEncoder();
 export function printError(
   error: unknown,
   clientAddress: Deno.Addr | null,
-): void {
-  const doing = clientAddress === null
+  doing: string = clientAddress === null
     ? "accepting a request"
-    : `processing of request from ${formatAddress(clientAddress)}`;
+    : `processing of request from ${formatAddress(clientAddress)}`,
+): void {
   // With none free, Deno ends the program when it looks up where in a
   // TypeScript file a stack's lines are
   const bare = lacksDescriptors(error);

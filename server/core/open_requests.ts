@@ -5,6 +5,7 @@
  */
 
 import { abort, drain } from "../../handlers/_internal.ts";
+import type { ByteMeter } from "./byte_meter.ts";
 import type { BaseRequestHandler } from "../../handlers/base_request_handler.ts";
 
 /** Under it a request carries its {@linkcode OpenRequest}. */
@@ -19,6 +20,12 @@ export interface OpenRequest<R = unknown> {
   readonly relayed: boolean;
   handler: BaseRequestHandler | null;
   aborted: boolean;
+  /** Whether an error of it was reported. */
+  failed: boolean;
+  /** When it began to be served; `null` if it was not, or not here. */
+  started: number | null;
+  /** Counts its bytes, if somebody watches. */
+  bytes: ByteMeter | null;
   /** Whether `shutdownRequest()` was called. */
   shut: boolean;
   /** Its place in the list. */
@@ -53,6 +60,9 @@ export class OpenRequests<R> {
       relayed,
       handler: null,
       aborted: false,
+      failed: false,
+      started: null,
+      bytes: null,
       shut: false,
       index: this.#open.length,
     };

@@ -7,6 +7,7 @@
 import { RequestTimeoutError } from "../../handlers/errors.ts";
 import { formatAddress } from "../addresses.ts";
 import { AddressList } from "./address_list.ts";
+import { readableOf } from "./connection_streams.ts";
 import type { Preamble } from "./request_cycle.ts";
 import type { StreamServerOptions } from "../options.ts";
 import {
@@ -20,7 +21,6 @@ import {
 
 /** Any header fits, but for values that are longer than usual. */
 const USUAL_HEADER_BYTES = 536;
-const CHUNK_SIZE = 16_384;
 
 const DEFAULT_TIMEOUT_MS = 5_000;
 
@@ -115,35 +115,19 @@ function unread(conn: Deno.Conn, bytes: Uint8Array): void {
   let rest = bytes;
   let stream: Deno.Conn["readable"] | null = null;
   const over: Partial<Record<keyof Deno.Conn, unknown>> = conn;
+  const { read } = conn;
+  const readAgain = (into: Uint8Array): Promise<number | null> => {
+    // Somebody may have put something over this in turn
+    if (rest.length === 0) return read.call(conn, into);
+    const count = Math.min(rest.length, into.length);
+    into.set(rest.subarray(0, count));
+    rest = rest.subarray(count);
+    if (rest.length === 0 && over.read === readAgain) delete over.read;
+    return Promise.resolve(count);
+  };
   Object.defineProperties(conn, {
-    read: {
-      configurable: true,
-      value: (into: Uint8Array): Promise<number | null> => {
-        const count = Math.min(rest.length, into.length);
-        into.set(rest.subarray(0, count));
-        rest = rest.subarray(count);
-        if (rest.length === 0) delete over.read;
-        return Promise.resolve(count);
-      },
-    },
-    readable: {
-      configurable: true,
-      get: () => stream ??= streamOf(conn),
-    },
-  });
-}
-
-function streamOf(conn: Deno.Conn): Deno.Conn["readable"] {
-  return new ReadableStream({
-    type: "bytes",
-    async pull(controller) {
-      const chunk = new Uint8Array(CHUNK_SIZE);
-      const count = await conn.read(chunk);
-      if (count !== null) return controller.enqueue(chunk.subarray(0, count));
-      controller.close();
-      controller.byobRequest?.respond(0);
-    },
-    cancel: () => conn[Symbol.dispose](),
+    read: { configurable: true, writable: true, value: readAgain },
+    readable: { configurable: true, get: () => stream ??= readableOf(conn) },
   });
 }
 

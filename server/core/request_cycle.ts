@@ -11,6 +11,8 @@ import { closeQuietly, isOfAbort } from "./disconnect.ts";
 import { printError } from "./error_report.ts";
 import { type OpenRequest, OpenRequests } from "./open_requests.ts";
 import { ProxyHeaderError } from "./proxy_protocol.ts";
+import { RequestMeter } from "./request_meter.ts";
+import type { Telemetry } from "./telemetry.ts";
 
 /** The hooks that a request goes through. */
 export interface CycleHooks<R> {
@@ -32,8 +34,6 @@ export interface CycleHooks<R> {
 export interface CycleObserver {
   opened?(request: unknown, clientAddress: Deno.Addr): void;
   closed?(request: unknown): void;
-  /** Counts have changed without that a request was accepted or has ended. */
-  changed?(): void;
 }
 
 /** Reads what comes before a client's own bytes. */
@@ -50,12 +50,16 @@ export class RequestCycle<R> {
   completed = 0;
   observer: CycleObserver | null = null;
   preamble: Preamble | null = null;
+  readonly meter: RequestMeter;
   #hooks: CycleHooks<R>;
+  #telemetry: Telemetry;
   #ended: () => void;
 
   /** `ended` is called after each request: there may be room for another. */
-  constructor(hooks: CycleHooks<R>, ended: () => void) {
+  constructor(hooks: CycleHooks<R>, telemetry: Telemetry, ended: () => void) {
     this.#hooks = hooks;
+    this.#telemetry = telemetry;
+    this.meter = new RequestMeter(telemetry);
     this.#ended = ended;
   }
 
@@ -68,6 +72,7 @@ export class RequestCycle<R> {
       if (this.preamble !== null) {
         open.clientAddress = await this.preamble.read(request, peer);
       }
+      this.meter.begin(open);
       const { clientAddress } = open;
       observer = this.observer;
       observer?.opened?.(request, clientAddress);
@@ -76,6 +81,7 @@ export class RequestCycle<R> {
         await this.#hooks.processRequest(request, clientAddress);
       } else {
         this.counts.rejected++;
+        this.meter.refuse(open, "verifyRequest");
         open.shut = true;
         await this.#hooks.shutdownRequest(request);
       }
@@ -84,6 +90,7 @@ export class RequestCycle<R> {
     } finally {
       if (!open.aborted) this.completed++;
       observer?.closed?.(request);
+      this.meter.end(open);
       this.#end(open);
     }
   }
@@ -107,7 +114,6 @@ export class RequestCycle<R> {
     clientAddress: Deno.Addr | null,
   ): Promise<void> {
     this.counts.addError(error, request);
-    this.observer?.changed?.();
     await this.#tell(error, request, clientAddress);
   }
 
@@ -115,7 +121,6 @@ export class RequestCycle<R> {
   async acceptFailed(error: unknown, first: boolean): Promise<void> {
     noteAcceptError(error);
     this.counts.addAcceptError(error);
-    this.observer?.changed?.();
     if (first) await this.#tell(error, null, null);
   }
 
@@ -150,9 +155,9 @@ export class RequestCycle<R> {
     if (open.aborted && isOfAbort(error)) return;
     if (error instanceof ProxyHeaderError) {
       this.counts.badProxyHeaders++;
-      this.observer?.changed?.();
-      return;
+      return this.meter.refuse(open, "proxyProtocol");
     }
+    open.failed = true;
     await this.report(error, open.request, open.clientAddress);
   }
 
@@ -161,6 +166,9 @@ export class RequestCycle<R> {
     request: R | null,
     clientAddress: Deno.Addr | null,
   ): Promise<void> {
+    if (this.#telemetry.isWatched("error")) {
+      this.#telemetry.emit("error", { error, clientAddress });
+    }
     try {
       await this.#hooks.handleError(error, request, clientAddress);
     } catch (hookError) {

@@ -5,115 +5,86 @@
  */
 
 import type { ServerStats } from "../../handlers/request_server.ts";
-import { core, type OpenListener, type ServerRole } from "../_internal.ts";
-import type { BaseServer } from "../base_server.ts";
-import type { PortSharing } from "./port_sharing.ts";
-import { COUNTS, type FromReplica, type Question } from "./protocol.ts";
+import type { Rpc } from "../../workers/runner/rpc.ts";
+import type { OpenListener, ServerRole } from "../_internal.ts";
+import type { Sharing } from "./plan.ts";
 
-let waitingLink: ParentLink | null = null;
+/** How long the end of a request may stay untold, to be told with others. */
+const CLOSED_AFTER_MS = 10;
+
+let waitingLink: ReplicaParentLink | null = null;
 
 /**
  * Constructs a server as a replica. Its class may be the user's, with a
  * constructor that knows of no such thing, so it is told behind their back.
  */
-export function withParentLink<S extends BaseServer>(
-  parentLink: ParentLink,
+export function withParentLink<S>(
+  parentLink: ReplicaParentLink,
   construct: () => S,
 ): S {
   waitingLink = parentLink;
   try {
-    return parentLink.server = construct();
+    return construct();
   } finally {
     waitingLink = null;
   }
 }
 
-/** The link of the server that is being constructed, if it is a replica. */
-export function takeParentLink(): ParentLink | null {
+/** The parentLink of the server that is being constructed, if it is a replica. */
+export function takeParentLink(): ReplicaParentLink | null {
   const parentLink = waitingLink;
   waitingLink = null;
   return parentLink;
 }
 
 /** A replica's tie to its server, over the runner's messages. */
-export class ParentLink implements ServerRole {
+export class ReplicaParentLink implements ServerRole {
   readonly bindsLater = true;
-  readonly sharesQueue: boolean;
-  server: BaseServer | null = null;
-  #post: (message: FromReplica) => void;
-  #sharing: PortSharing;
+  #rpc: Rpc;
+  #sharing: Sharing | null;
   #ids: Map<unknown, number> = new Map();
   #lastId = 0;
-  #ended: number[] = [];
-  #isScheduled = false;
-  #questions: Map<number, (answer: ServerStats | null) => void> = new Map();
-  #lastQuestion = 0;
+  #closed: number[] = [];
 
-  constructor(post: (message: FromReplica) => void, sharing: PortSharing) {
-    this.#post = post;
+  constructor(rpc: Rpc, sharing: Sharing | null) {
+    this.#rpc = rpc;
     this.#sharing = sharing;
-    this.sharesQueue = sharing.sharesQueue;
+  }
+
+  get sharesQueue(): boolean {
+    return this.#sharing === "loadBalanced";
   }
 
   open(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
-    return this.#sharing.join(address, open);
+    return open(address, { [this.#sharing!]: true });
   }
 
   async shutdown(): Promise<void> {
-    await this.#ask("shutdown");
+    await this.#rpc.call("shutdown");
   }
 
   async stats(): Promise<ServerStats> {
-    this.tell(); // what has ended here is to be counted there
-    return await this.#ask("stats") as ServerStats;
+    return await this.#rpc.call("stats") as ServerStats;
   }
 
   opened(request: unknown, clientAddress: Deno.Addr): void {
     const id = ++this.#lastId;
     this.#ids.set(request, id);
     // At once: what is lost with this replica must be known outside of it
-    this.#post(["opened", id, clientAddress]);
+    this.#rpc.tell("opened", [id, clientAddress]);
   }
 
   closed(request: unknown): void {
-    this.#ended.push(this.#ids.get(request)!);
+    const id = this.#ids.get(request)!;
     this.#ids.delete(request);
-    this.changed();
+    if (this.#closed.push(id) > 1) return;
+    setTimeout(() => this.tellClosed(), CLOSED_AFTER_MS);
   }
 
-  changed(): void {
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
-    // With others of this turn, but not later: the replica may end
-    setImmediate(this.#onTurn);
-  }
-
-  /** Tells now which requests have ended, and the counts. */
-  tell(): void {
-    const counts = this.server![core].stats();
-    this.#post([
-      "ended",
-      this.#ended.splice(0),
-      COUNTS.map((name) => counts[name]),
-    ]);
-  }
-
-  /** Takes the answer to a question. */
-  answer(id: number, value: ServerStats | null): void {
-    this.#questions.get(id)?.(value);
-    this.#questions.delete(id);
-  }
-
-  #onTurn = (): void => {
-    this.#isScheduled = false;
-    this.tell();
-  };
-
-  #ask(question: Question): Promise<ServerStats | null> {
-    const id = ++this.#lastQuestion;
-    return new Promise((resolve) => {
-      this.#questions.set(id, resolve);
-      this.#post(["ask", id, question]);
-    });
+  /** Tells now which requests have ended. */
+  tellClosed(): void {
+    if (this.#closed.length > 0) {
+      this.#rpc.tell("closed", this.#closed.splice(0));
+    }
   }
 }

@@ -38,14 +38,7 @@ import {
   RefusingForking,
   RefusingThreading,
 } from "./servers_fixture.ts";
-import {
-  MODES,
-  sharedOrAuto,
-  STREAM_MODES,
-  TCP_MODES,
-  test,
-  testEach,
-} from "./_support.ts";
+import { MODES, STREAM_MODES, TCP_MODES, test, testEach } from "./_support.ts";
 
 const DISPATCHES = ["shard", "relay", "isolate"] as const;
 
@@ -201,10 +194,7 @@ testEach(
   MODES,
   'with permissions "none" serves its requests and may do nothing else',
   async (mode) => {
-    await using server = mode.open(Confined, {
-      permissions: "none",
-      dispatch: sharedOrAuto(mode),
-    });
+    await using server = mode.open(Confined, { permissions: "none" });
     server.serveForever();
     using client = await mode.connect(server);
     assertEquals(

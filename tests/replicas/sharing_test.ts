@@ -17,7 +17,6 @@ import { LineEcho, Patient, WhoAmI } from "./handlers_fixture.ts";
 import {
   LASTING_MODES,
   type Mode,
-  sharedOrAuto,
   STREAM_MODES,
   TCP_MODES,
   testEach,
@@ -148,11 +147,7 @@ testEach(
   LASTING_MODES,
   "has at most maxConnections requests open in all replicas together",
   async (mode) => {
-    await using server = mode.open(Patient, {
-      workers: 2,
-      maxConnections: 3,
-      dispatch: sharedOrAuto(mode),
-    });
+    await using server = mode.open(Patient, { workers: 2, maxConnections: 3 });
     server.serveForever();
     const clients = await connectAll(mode, server, 6);
     let begun = 0;

@@ -29,20 +29,10 @@ const MAX_DEPTH = 8;
 /** Up to this length a loop beats `TextEncoder` and `TextDecoder`. */
 const SHORT_STRING = 24;
 
-/**
- * The part of `node:v8` that is used here: not `serialize()`, which writes
- * views of memory without the memory they share.
- */
+/** The part of `node:v8` that is used here. */
 interface V8 {
-  Serializer: new () => {
-    writeHeader(): void;
-    writeValue(value: unknown): void;
-    releaseBuffer(): Uint8Array;
-  };
-  Deserializer: new (bytes: Uint8Array) => {
-    readHeader(): void;
-    readValue(): unknown;
-  };
+  serialize(value: unknown): Uint8Array;
+  deserialize(bytes: Uint8Array): unknown;
 }
 
 const encoder = new TextEncoder();
@@ -131,14 +121,6 @@ function writeObject(
   return true;
 }
 
-/** Whether it is all of plain memory, which nothing else has been seen of. */
-function isWhole(bytes: Uint8Array): boolean {
-  if (!ArrayBuffer.isView(bytes)) return false;
-  const { buffer } = bytes;
-  return buffer instanceof ArrayBuffer && !seen.has(buffer) &&
-    bytes.length === buffer.byteLength && !buffer.resizable && !buffer.detached;
-}
-
 function writeReference(
   writer: ByteWriter,
   value: object,
@@ -149,8 +131,7 @@ function writeReference(
   const prototype = Object.getPrototypeOf(value);
   if (prototype === Uint8Array.prototype) {
     const bytes = value as Uint8Array;
-    if (!isWhole(bytes)) return false;
-    seen.add(bytes.buffer);
+    if (!(bytes.buffer instanceof ArrayBuffer)) return false;
     writer.byte(TAGS.bytes);
     writer.int32(bytes.length);
     writer.raw(bytes);
@@ -190,24 +171,17 @@ function write(writer: ByteWriter, value: unknown, depth: number): boolean {
 }
 
 function writeByV8(writer: ByteWriter, value: unknown): void {
-  const serializer = new (v8().Serializer)();
+  let bytes: Uint8Array;
   try {
-    serializer.writeHeader();
-    serializer.writeValue(value);
+    bytes = v8().serialize(value);
   } catch (error) {
-    const { message } = Object(error) as Partial<Error>;
-    // Others are thrown by the value's own getters
-    if (!message?.endsWith("could not be cloned.")) throw error;
-    throw new DOMException(message, "DataCloneError");
+    throw new DOMException(
+      error instanceof Error ? error.message : String(error),
+      "DataCloneError",
+    );
   }
   writer.byte(TAGS.v8);
-  writer.raw(serializer.releaseBuffer());
-}
-
-function readByV8(bytes: Uint8Array): unknown {
-  const deserializer = new (v8().Deserializer)(bytes);
-  deserializer.readHeader();
-  return deserializer.readValue();
+  writer.raw(bytes);
 }
 
 /**
@@ -285,7 +259,8 @@ class Reader {
       case TAGS.object:
         return this.#object(depth);
       case TAGS.v8:
-        return readByV8(this.#take(this.#end - this.#offset));
+        // A copy: views in the value are views of what it is read from.
+        return v8().deserialize(this.#bytes.slice(this.#offset, this.#end));
       default:
         return refuse();
     }

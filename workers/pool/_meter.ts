@@ -1,4 +1,4 @@
-import { Histogram } from "./_histogram.ts";
+import { Histogram } from "../_histogram.ts";
 import type { PoolStats } from "./_options.ts";
 import type { PoolTask } from "./_task.ts";
 

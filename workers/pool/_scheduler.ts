@@ -6,40 +6,53 @@ import {
   type RunnerExit,
   RunnerExitError,
 } from "../errors.ts";
-import { IdleWatch } from "./_idle.ts";
 import type { PoolSettings, PoolStats } from "./_options.ts";
 import { PoolMeter } from "./_meter.ts";
-import { type Outcome, reasonOf } from "./_protocol.ts";
-import { StallWatch } from "./_stall_watch.ts";
+import { STATUS, type Status } from "./_protocol.ts";
+import {
+  STALLED_AFTER,
+  WorkerHandle,
+  type WorkerHandleOwner,
+} from "./_worker_handle.ts";
 import { PoolTarget } from "./_target.ts";
-import { PoolTask, type TaskGroup, type TaskOptions } from "./_task.ts";
-import { limitTask, type TaskLimitOptions } from "./_task_limits.ts";
+import { PoolTask, type TaskGroup } from "./_task.ts";
+import { type ErrorRecord, fromErrorRecord } from "../runner/error_record.ts";
+import { unpack } from "../codec/share.ts";
 import { TaskQueue } from "./_task_queue.ts";
-import { WorkerHandle, type WorkerHandleOwner } from "./_worker_handle.ts";
-import { WorkerHealth } from "./_worker_health.ts";
 
+/** So many workers that die before they did anything end the pool. */
+const MAX_FAILURES = 5;
+/** How long to wait after the first of them; doubled by each. */
+const BACKOFF = 100;
+/** A pool that has had nothing to do for so long lets the program end. */
+const REST_AFTER = 100;
 /** From so many waiting tasks for each worker on, a pool asks for a pause. */
 const HIGH_WATER = 32;
 
-/** Gives the tasks of a pool to its workers. */
+/** Gives the tasks of a pool to its workers, and watches over both. */
 export class Scheduler implements WorkerHandleOwner {
   /** The pool's options. */
   readonly settings: PoolSettings;
-  /** The tasks that no worker has. */
-  readonly queue: TaskQueue;
-  #workers: WorkerHandle[] = [];
+  #queue = new TaskQueue();
+  #handles: WorkerHandle[] = [];
   #targets = new Map<string, PoolTarget>();
   #meter = new PoolMeter();
-  #health: WorkerHealth;
-  #stalls = new StallWatch();
-  #idle: IdleWatch = new IdleWatch(this);
+  /** How many tasks the workers have. */
+  #running = 0;
   #lastNumber = -1;
-  /** How many workers died that were not replaced. */
   #died = 0;
+  #failures = 0;
   #state: "open" | "closing" | "terminated" = "open";
   #broken: Error | null = null;
   #scheduled = false;
+  #needsDrain = false;
+  #drained: PromiseWithResolvers<void> | null = null;
   #ended: PromiseWithResolvers<void> = Promise.withResolvers();
+  #backoffTimer: ReturnType<typeof setTimeout> | undefined;
+  #recallTimer: ReturnType<typeof setTimeout> | undefined;
+  #restTimer: ReturnType<typeof setTimeout> | undefined;
+  #resting = false;
+  #busy = false;
 
   /**
    * Constructs the core of a pool, which starts nothing yet.
@@ -47,23 +60,18 @@ export class Scheduler implements WorkerHandleOwner {
    * @param settings The pool's options.
    */
   constructor(settings: PoolSettings) {
-    const { maxQueue, workers } = settings;
     this.settings = settings;
-    this.queue = new TaskQueue(Math.min(maxQueue, HIGH_WATER * workers));
-    this.#health = new WorkerHealth(settings, () => this.#dispatch());
   }
 
-  /** Whether there is nothing to do. */
-  get idle(): boolean {
-    return this.#state === "open" && this.queue.length === 0 &&
-      this.#running === 0;
+  /** Whether no more tasks should be given to the pool for now. */
+  get needsDrain(): boolean {
+    return this.#needsDrain;
   }
 
-  /** How many tasks the workers have. */
-  get #running(): number {
-    let running = 0;
-    for (const { load } of this.#workers) running += load;
-    return running;
+  /** Settles when `needsDrain` is false. */
+  drained(): Promise<void> {
+    if (!this.#needsDrain) return Promise.resolve();
+    return (this.#drained ??= Promise.withResolvers<void>()).promise;
   }
 
   /**
@@ -71,51 +79,30 @@ export class Scheduler implements WorkerHandleOwner {
    *
    * @param name The export to call.
    * @param args The arguments.
-   * @param options What is particular to it.
-   * @returns The task, whose promise is the result.
+   * @param group What the task belongs to.
+   * @param chunk Whether each of `args` is for a call of its own.
+   * @returns The result.
    */
-  submit(name: string, args: unknown[], options: TaskOptions): PoolTask {
-    if (this.#state !== "open") throw this.#closedError("was not taken");
-    if (this.#broken !== null) throw this.#broken;
+  submit(
+    name: string,
+    args: unknown[],
+    group: TaskGroup | null = null,
+    chunk = false,
+  ): Promise<unknown> {
+    this.#assertOpen();
     let target = this.#targets.get(name);
     if (target === undefined) {
       target = new PoolTarget(name);
       this.#targets.set(name, target);
     }
+    const task = new PoolTask(this.settings.kind, target, args, group, chunk);
     this.#assertRoom();
-    const task = new PoolTask(this.settings.kind, target, args, options);
-    this.queue.push(task);
-    this.#idle.wake();
+    this.#queue.push(task);
+    this.#busy = true;
+    if (this.#resting) this.#wake();
+    this.#watchQueue();
     this.#schedule();
-    return task;
-  }
-
-  /**
-   * Takes a task that may be ended early.
-   *
-   * @param name The export to call.
-   * @param args The arguments.
-   * @param options Its limits, and what of the arguments moves.
-   * @returns The result.
-   */
-  async run(
-    name: string,
-    args: unknown[],
-    options: TaskLimitOptions & Pick<TaskOptions, "transfer">,
-  ): Promise<unknown> {
-    const { signal, timeout, transfer } = options;
-    signal?.throwIfAborted();
-    const alone = signal !== undefined || timeout !== undefined;
-    const task = this.submit(name, args, { transfer, alone });
-    if (alone) {
-      limitTask(
-        name,
-        task.promise,
-        options,
-        (reason) => this.#end(task, reason),
-      );
-    }
-    return await task.promise;
+    return task.promise;
   }
 
   /**
@@ -126,7 +113,10 @@ export class Scheduler implements WorkerHandleOwner {
    */
   cancel(group: TaskGroup, reason: unknown): void {
     this.#cancel((task) => task.group === group, reason);
-    if (group.kill) this.#kill((task) => task.group === group);
+    if (!group.kill) return;
+    for (const handle of this.#handles) {
+      if (handle.has((task) => task.group === group)) handle.kill();
+    }
   }
 
   /**
@@ -138,7 +128,7 @@ export class Scheduler implements WorkerHandleOwner {
   close(cancel: boolean): Promise<void> {
     if (this.#state === "open") {
       this.#state = "closing";
-      this.#idle.wake();
+      this.#wake();
     }
     if (cancel) this.#cancel(() => true, this.#closedError("was cancelled"));
     this.#schedule();
@@ -153,9 +143,9 @@ export class Scheduler implements WorkerHandleOwner {
   terminate(): Promise<void> {
     if (this.#state !== "terminated") {
       this.#state = "terminated";
-      this.#idle.wake();
+      this.#wake();
       this.#cancel(() => true, this.#closedError("was cancelled"));
-      for (const worker of this.#workers) worker.terminate();
+      for (const handle of [...this.#handles]) handle.terminate();
     }
     this.#schedule();
     return this.#ended.promise;
@@ -163,71 +153,96 @@ export class Scheduler implements WorkerHandleOwner {
 
   /** Tells how the pool is doing. */
   stats(): PoolStats {
-    const workers = this.#workers;
     return {
-      workers: workers.length,
-      idle: workers.filter(({ ready, load }) => ready && load === 0).length,
-      queued: this.queue.length,
+      workers: this.#handles.length,
+      idle:
+        this.#handles.filter(({ ready, load }) => ready && load === 0).length,
+      queued: this.#queue.length,
       running: this.#running,
-      ...this.#meter.summary(workers),
-      needsDrain: this.queue.needsDrain,
+      ...this.#meter.summary(this.#handles),
+      needsDrain: this.#needsDrain,
     };
   }
 
-  keepAlive(alive: boolean): void {
-    for (const worker of this.#workers) worker.keepAlive(alive);
-  }
-
-  workerHeard(): void {
-    if (this.idle && this.#broken === null) this.#idle.watch();
+  workerReady(): void {
     this.#schedule();
+    this.#watchRest();
   }
 
-  taskAnswered(task: PoolTask, outcome: Outcome, time: number): void {
-    this.#health.worked();
-    if (task.settled) return;
+  taskAnswered(
+    task: PoolTask,
+    status: Status,
+    value: unknown,
+    time: number,
+  ): void {
+    this.#running--;
+    this.#failures = 0;
     this.#meter.record(task, time);
-    if (outcome.kind === "done") {
-      this.#meter.completed++;
-      task.resolve(outcome.value);
-    } else if (outcome.kind === "thrown") {
-      this.#fail(task, outcome.error);
-    } else {
-      const { module } = this.settings;
-      this.#fail(task, new HandlerImportError(outcome.why, module));
+    switch (status) {
+      case STATUS.done:
+        this.#meter.completed++;
+        task.resolve(value);
+        break;
+      case STATUS.donePacked:
+        this.#meter.completed++;
+        task.resolve(unpack(value));
+        break;
+      case STATUS.thrown:
+        this.#fail(task, fromErrorRecord(value as ErrorRecord));
+        break;
+      default:
+        this.#fail(
+          task,
+          new HandlerImportError(value as string, this.settings.module),
+        );
     }
   }
 
   taskRefused(task: PoolTask, error: unknown): void {
+    this.#running--;
     this.#fail(task, error);
     this.#schedule();
   }
 
-  workerExited(worker: WorkerHandle, exit: RunnerExit, asked: boolean): void {
-    this.#workers.splice(this.#workers.indexOf(worker), 1);
-    this.#meter.retire(worker);
-    const { begun, waiting } = worker.abandon();
+  workerHeard(): void {
+    if (
+      this.#queue.length > 0 || this.#running > 0 || this.#state !== "open" ||
+      this.#broken !== null
+    ) {
+      this.#schedule();
+    } else {
+      this.#watchRest();
+    }
+  }
+
+  workerExited(handle: WorkerHandle, exit: RunnerExit): void {
+    this.#handles.splice(this.#handles.indexOf(handle), 1);
+    this.#meter.retire(handle);
+    const { begun, waiting } = handle.abandon();
+    this.#running -= begun.length + waiting.length;
+    const asked = exit.reason === "returned" && begun.length === 0;
     if (!asked && this.#state !== "terminated") {
       this.#died++;
-      this.#break(this.#health.judge(worker, exit, begun.length > 0));
+      this.#judge(handle, exit, begun.length > 0);
     }
     const again: PoolTask[] = [];
     for (const task of begun) {
       if (this.#mayRetry(task)) again.push(task);
       else this.#fail(task, this.#lossOf(task, exit));
     }
-    this.queue.putBack([...again, ...waiting]);
+    again.push(...waiting);
+    this.#queue.putBack(again);
     if (this.#state === "terminated") {
       this.#cancel(() => true, this.#closedError("was cancelled"));
     } else if (this.#broken !== null) {
       this.#rejectQueue(this.#broken);
     }
+    this.#watchQueue();
     this.#schedule();
   }
 
   #mayRetry(task: PoolTask): boolean {
-    return this.#state !== "terminated" && !task.settled &&
-      task.transfer === null && !(task.group?.cancelled ?? false) &&
+    return this.#state !== "terminated" && !(task.group?.cancelled ?? false) &&
       task.deaths++ < this.settings.retries;
   }
 
@@ -240,58 +255,64 @@ export class Scheduler implements WorkerHandleOwner {
     );
   }
 
-  #break(error: Error | null): void {
-    if (error === null || this.#broken !== null) return;
+  /** Decides after a death whether, and when, another is started. */
+  #judge(handle: WorkerHandle, exit: RunnerExit, hadWork: boolean): void {
+    if (exit.error instanceof HandlerImportError) {
+      return this.#break(exit.error);
+    }
+    if (handle.ready && (hadWork || handle.answered > 0)) return;
+    if (++this.#failures >= MAX_FAILURES) {
+      return this.#break(
+        new RunnerExitError(
+          `Cannot run the tasks of "${this.settings.name}": ${MAX_FAILURES} ` +
+            `workers in a row ended before they did any, the last one ` +
+            describeExit(exit),
+          exit,
+        ),
+      );
+    }
+    clearTimeout(this.#backoffTimer);
+    this.#backoffTimer = setTimeout(() => {
+      this.#backoffTimer = undefined;
+      this.#dispatch();
+    }, BACKOFF * 2 ** (this.#failures - 1));
+  }
+
+  #break(error: Error): void {
+    if (this.#broken !== null) return;
     this.#broken = error;
-    this.#idle.wake();
+    this.#wake();
     this.#rejectQueue(error);
   }
 
   #rejectQueue(error: unknown): void {
-    for (const task of this.queue.remove(() => true)) this.#fail(task, error);
+    for (const task of this.#queue.remove(() => true)) this.#fail(task, error);
+    this.#watchQueue();
   }
 
   #fail(task: PoolTask, error: unknown): void {
-    if (task.settled) return;
     this.#meter.failed++;
     task.reject(error);
   }
 
-  /** Rejects the tasks that match and have not begun. */
   #cancel(matches: (task: PoolTask) => boolean, reason: unknown): void {
-    const tasks = this.queue.remove(matches);
-    for (const worker of this.#workers) tasks.push(...worker.recall(matches));
-    for (const task of tasks) this.#reject(task, reason);
+    const tasks = this.#queue.remove(matches);
+    for (const handle of this.#handles) {
+      const recalled = handle.recall(matches);
+      this.#running -= recalled.length;
+      tasks.push(...recalled);
+    }
+    for (const task of tasks) {
+      this.#meter.cancelled++;
+      task.reject(reason);
+    }
+    this.#watchQueue();
     this.#schedule();
   }
 
-  #reject(task: PoolTask, reason: unknown): void {
-    if (task.settled) return;
-    this.#meter.cancelled++;
-    task.reject(reason);
-  }
-
-  /** Ends the workers that have a task which matches, and replaces them. */
-  #kill(matches: (task: PoolTask) => boolean): void {
-    for (const worker of this.#workers) {
-      if (worker.leaving || !worker.has(matches)) continue;
-      worker.kill();
-      this.#died++;
-    }
-    this.#schedule();
-  }
-
-  /** Ends a task early, whatever has become of it. */
-  #end(task: PoolTask, reason: unknown): void {
-    const isTask = (other: PoolTask) => other === task;
-    if (this.queue.has(task)) this.queue.delete(task);
-    for (const worker of this.#workers) {
-      if (!worker.has(isTask)) continue;
-      worker.look();
-      worker.recall(isTask);
-    }
-    this.#reject(task, reason);
-    this.#kill(isTask);
+  #assertOpen(): void {
+    if (this.#state !== "open") throw this.#closedError("was not taken");
+    if (this.#broken !== null) throw this.#broken;
   }
 
   #closedError(what: string): PoolClosedError {
@@ -303,14 +324,26 @@ export class Scheduler implements WorkerHandleOwner {
 
   #assertRoom(): void {
     const { maxQueue, name } = this.settings;
-    if (this.queue.length < maxQueue) return;
+    if (this.#queue.length < maxQueue) return;
     // A worker may have time for some of them.
     this.#dispatch();
-    if (this.queue.length < maxQueue) return;
+    if (this.#queue.length < maxQueue) return;
     throw new PoolFullError(
       `Cannot run a task: in "${name}" as many wait as "maxQueue" allows, ` +
         `${maxQueue}; wait for drained(), or use map()`,
     );
+  }
+
+  #watchQueue(): void {
+    const { maxQueue, workers } = this.settings;
+    const high = Math.min(maxQueue, HIGH_WATER * workers);
+    const { length } = this.#queue;
+    if (length >= high) this.#needsDrain = true;
+    else if (this.#needsDrain && length <= high / 2) {
+      this.#needsDrain = false;
+      this.#drained?.resolve();
+      this.#drained = null;
+    }
   }
 
   #schedule(): void {
@@ -325,60 +358,55 @@ export class Scheduler implements WorkerHandleOwner {
   };
 
   #dispatch(): void {
-    if (this.queue.length > 0) this.#assign();
-    for (const worker of this.#workers) if (worker.spent) worker.end();
-    const ending = this.#state !== "open" || this.#broken !== null;
-    if (!ending || this.queue.length > 0) this.#grow();
-    if (ending && this.queue.length === 0) this.#leave();
-    else if (this.settings.kind === "thread") {
-      this.#stalls.watch(this.#workers, this.#takeBack);
+    if (this.#queue.length > 0) {
+      this.#assign();
+      this.#watchQueue();
+    }
+    if (this.#state === "open" && this.#broken === null) {
+      this.#grow();
+      this.#planRecall();
+    } else {
+      this.#leave();
     }
   }
-
-  #takeBack = (worker: WorkerHandle): void => {
-    this.queue.putBack(worker.recall((task) => task.transfer === null));
-    this.#dispatch();
-  };
 
   /** Gives waiting tasks to the workers with the fewest. */
   #assign(): void {
     const now = performance.now();
-    for (let task; (task = this.queue.first) !== null;) {
+    for (let task; (task = this.#queue.first) !== null;) {
       let best: WorkerHandle | null = null;
-      for (const worker of this.#workers) {
-        if (best !== null && best.load <= worker.load) continue;
-        if (!worker.accepts(task, now)) continue;
-        best = worker;
-        if (worker.load === 0) break;
+      for (const handle of this.#handles) {
+        if (best !== null && best.load <= handle.load) continue;
+        if (!handle.accepts(task, now)) continue;
+        best = handle;
+        if (handle.load === 0) break;
       }
       if (best === null) break;
-      this.queue.delete(task);
+      this.#queue.shift();
       best.hand(task, now);
+      this.#running++;
     }
-    for (const worker of this.#workers) worker.flush();
+    for (const handle of this.#handles) handle.flush();
   }
 
   /** Starts workers for what the others have no time for. */
   #grow(): void {
-    if (this.#health.waiting) return;
-    let present = 0;
-    let tasks = this.queue.length;
-    for (const { leaving, load } of this.#workers) {
-      if (leaving) continue;
-      present++;
-      tasks += load;
-    }
-    const replaced = this.#health.good && this.#state === "open"
+    if (this.#backoffTimer !== undefined) return;
+    const tasks = this.#queue.length + this.#running;
+    const replacing = this.#failures === 0 && this.#state === "open"
       ? this.#died
       : 0;
-    const wanted = Math.max(tasks, present + replaced);
-    for (; present < Math.min(wanted, this.settings.workers); present++) {
+    const wanted = Math.min(
+      this.settings.workers,
+      Math.max(tasks, this.#handles.length + replacing),
+    );
+    while (this.#handles.length < wanted) {
       try {
         const number = ++this.#lastNumber;
-        this.#workers.push(new WorkerHandle(this, this.settings, number));
+        this.#handles.push(new WorkerHandle(this, this.settings, number));
       } catch (error) {
         return this.#break(
-          error instanceof Error ? error : new Error(reasonOf(error)),
+          error instanceof Error ? error : new Error(String(error)),
         );
       }
       if (this.#died > 0) {
@@ -388,13 +416,62 @@ export class Scheduler implements WorkerHandleOwner {
     }
   }
 
+  /** Sees to it that no task waits behind a long one while others are idle. */
+  #planRecall(): void {
+    if (this.#recallTimer !== undefined || this.#queue.length > 0) return;
+    if (!this.#isUneven()) return;
+    this.#recallTimer = setTimeout(() => {
+      this.#recallTimer = undefined;
+      if (!this.#isUneven()) return;
+      const now = performance.now();
+      for (const handle of this.#handles) {
+        if (handle.load < 2 || !handle.isStalled(now)) continue;
+        const recalled = handle.recall(() => true);
+        this.#running -= recalled.length;
+        this.#queue.putBack(recalled);
+      }
+      this.#dispatch();
+    }, STALLED_AFTER);
+  }
+
+  #isUneven(): boolean {
+    return this.settings.kind === "thread" &&
+      this.#handles.some(({ ready, load }) => ready && load === 0) &&
+      this.#handles.some(({ load }) => load > 1);
+  }
+
   /** Ends the workers that have nothing left to do. */
   #leave(): void {
-    for (const worker of this.#workers) if (worker.load === 0) worker.end();
-    if (this.#workers.length > 0 || this.#state === "open") return;
-    this.#health.stop();
-    this.#stalls.stop();
-    this.#idle.stop();
+    if (this.#queue.length > 0) {
+      this.#grow();
+      return;
+    }
+    for (const handle of [...this.#handles]) {
+      if (handle.load === 0) handle.end();
+    }
+    if (this.#handles.length > 0 || this.#state === "open") return;
+    clearTimeout(this.#backoffTimer);
+    clearTimeout(this.#recallTimer);
+    clearTimeout(this.#restTimer);
     this.#ended.resolve();
+  }
+
+  #watchRest(): void {
+    if (this.#restTimer !== undefined || this.#state !== "open") return;
+    this.#busy = false;
+    this.#restTimer = setTimeout(() => {
+      this.#restTimer = undefined;
+      if (this.#state !== "open") return;
+      if (this.#queue.length > 0 || this.#running > 0) return;
+      if (this.#busy) return this.#watchRest();
+      this.#resting = true;
+      for (const handle of this.#handles) handle.unref();
+    }, REST_AFTER);
+    Deno.unrefTimer(this.#restTimer);
+  }
+
+  #wake(): void {
+    this.#resting = false;
+    for (const handle of this.#handles) handle.ref();
   }
 }

@@ -2,7 +2,6 @@ export { Pool } from "./_pool_base.ts";
 export type {
   PoolMapOptions,
   PoolOptions,
-  PoolRunOptions,
   PoolShutdownOptions,
   PoolStats,
   TimeSummary,

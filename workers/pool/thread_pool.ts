@@ -1,12 +1,8 @@
 import { Pool } from "./_pool_base.ts";
 import type { PoolOptions } from "./_options.ts";
 
-/**
- * Options of a {@linkcode ThreadPool}.
- *
- * @typeParam A The parameters of `initializer`.
- */
-export type ThreadPoolOptions<A extends unknown[] = unknown[]> = PoolOptions<A>;
+/** Options of a {@linkcode ThreadPool}. */
+export type ThreadPoolOptions = PoolOptions;
 
 /**
  * Threads that run the functions of a module: Python's `ThreadPoolExecutor`.
@@ -53,7 +49,7 @@ export type ThreadPoolOptions<A extends unknown[] = unknown[]> = PoolOptions<A>;
  * assertEquals(await pool.submit<number>("add", 1, 2), 3);
  * ```
  */
-export class ThreadPool<A extends unknown[] = unknown[]> extends Pool {
+export class ThreadPool extends Pool {
   /**
    * Constructs a pool, which starts no thread yet.
    *
@@ -62,7 +58,7 @@ export class ThreadPool<A extends unknown[] = unknown[]> extends Pool {
    * @throws {RangeError} If a number is out of range.
    * @throws {HandlerImportError} If no module was given.
    */
-  constructor(options: ThreadPoolOptions<A>) {
-    super("thread", options as PoolOptions);
+  constructor(options: ThreadPoolOptions) {
+    super("thread", options);
   }
 }

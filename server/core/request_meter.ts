@@ -1,0 +1,70 @@
+/**
+ * Measuring requests.
+ *
+ * @module
+ */
+
+import type { ServerStats } from "../../handlers/request_server.ts";
+import { Histogram } from "../../workers/_histogram.ts";
+import { ByteMeter } from "./byte_meter.ts";
+import type { OpenRequest } from "./open_requests.ts";
+import type { Telemetry } from "./telemetry.ts";
+
+/** Measures the requests of one server, and tells those who watch it. */
+export class RequestMeter {
+  #telemetry: Telemetry;
+  #duration: Histogram = new Histogram();
+  #bytesRead: Histogram = new Histogram();
+  #bytesWritten: Histogram = new Histogram();
+
+  constructor(telemetry: Telemetry) {
+    this.#telemetry = telemetry;
+  }
+
+  /** A request is about to be served. */
+  begin(open: OpenRequest): void {
+    const { request, clientAddress } = open;
+    open.started = performance.now();
+    const telemetry = this.#telemetry;
+    if (telemetry.isWatched("requestEnd")) open.bytes = new ByteMeter(request);
+    if (telemetry.isWatched("connection") && !("packet" in Object(request))) {
+      telemetry.emit("connection", { clientAddress });
+    }
+  }
+
+  /** A request is turned away, before it is served or in its place. */
+  refuse(open: OpenRequest, reason: string): void {
+    open.started = null;
+    const { clientAddress } = open;
+    if (this.#telemetry.isWatched("refusal")) {
+      this.#telemetry.emit("refusal", { clientAddress, reason });
+    }
+  }
+
+  /** A request has ended. */
+  end({ started, bytes, clientAddress, failed, aborted }: OpenRequest): void {
+    if (started === null) return;
+    const duration = performance.now() - started;
+    this.#duration.record(duration);
+    if (bytes === null) return;
+    const { bytesRead, bytesWritten } = bytes;
+    this.#bytesRead.record(bytesRead);
+    this.#bytesWritten.record(bytesWritten);
+    this.#telemetry.emit("requestEnd", {
+      clientAddress,
+      duration,
+      bytesRead,
+      bytesWritten,
+      failed: failed || aborted,
+    });
+  }
+
+  /** What was measured. */
+  stats(): Pick<ServerStats, "duration" | "bytesRead" | "bytesWritten"> {
+    return {
+      duration: this.#duration.distribution(),
+      bytesRead: this.#bytesRead.distribution(),
+      bytesWritten: this.#bytesWritten.distribution(),
+    };
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * Telling those who watch a server what happens, at no cost if nobody does.
+ *
+ * @module
+ */
+
+import type { Channel } from "node:diagnostics_channel";
+import type { ServerEvents } from "../server_events.ts";
+import { printError } from "./error_report.ts";
+
+/** An event's name. */
+export type EventName = keyof ServerEvents;
+/** What an event tells besides the server. */
+export type Details<K extends EventName> = Omit<
+  ServerEvents[K],
+  "serverAddress"
+>;
+/** What is called with an event. */
+export type Listener<K extends EventName = EventName> = (
+  event: ServerEvents[K],
+) => void;
+type AnyListener = (event: unknown) => void;
+
+const NAMES: readonly EventName[] = [
+  "connection",
+  "requestEnd",
+  "refusal",
+  "error",
+  "replicaStart",
+  "replicaExit",
+  "replicaReplace",
+  "replicaStall",
+  "drainStart",
+  "drainEnd",
+];
+
+/** The events of one server. */
+export class Telemetry {
+  #server: { readonly serverAddress: Deno.Addr };
+  #listeners: Map<EventName, Set<AnyListener>> = new Map();
+  #channels: Map<EventName, Channel> | null = null;
+
+  constructor(server: { readonly serverAddress: Deno.Addr }) {
+    this.#server = server;
+  }
+
+  /** The events that somebody watches. */
+  get watched(): EventName[] {
+    return NAMES.filter((name) => this.isWatched(name));
+  }
+
+  on<K extends EventName>(name: K, listener: Listener<K>): void {
+    if (!NAMES.includes(name)) {
+      throw new TypeError(
+        `Cannot listen to "${name}": expected one of ${NAMES.join(", ")}`,
+      );
+    }
+    const listeners = this.#listeners.get(name) ?? new Set();
+    this.#listeners.set(name, listeners.add(listener as AnyListener));
+  }
+
+  off<K extends EventName>(name: K, listener: Listener<K>): void {
+    const listeners = this.#listeners.get(name);
+    listeners?.delete(listener as AnyListener);
+    if (listeners?.size === 0) this.#listeners.delete(name);
+  }
+
+  /** Finds the diagnostics channels: at the first call of a thread it takes 3 ms. */
+  async openChannels(): Promise<void> {
+    if (this.#channels !== null) return;
+    const { channel } = await import("node:diagnostics_channel");
+    this.#channels = new Map(
+      NAMES.map((name) => [name, channel(`socketserver:${name}`)]),
+    );
+  }
+
+  /** Whether anybody would notice an event. */
+  isWatched(name: EventName): boolean {
+    return this.#listeners.has(name) ||
+      this.#channels?.get(name)?.hasSubscribers === true;
+  }
+
+  /** Tells an event; what a listener throws is printed. */
+  emit<K extends EventName>(name: K, details: Details<K>): void {
+    const { serverAddress } = this.#server;
+    const event = { serverAddress, ...details };
+    const listeners: AnyListener[] = [...this.#listeners.get(name) ?? []];
+    const channel = this.#channels?.get(name);
+    if (channel?.hasSubscribers) listeners.push((e) => channel.publish(e));
+    for (const listener of listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        printError(error, null, `a listener for "${name}"`);
+      }
+    }
+  }
+}
