@@ -9,6 +9,8 @@ import type { Runner } from "./runner.ts";
 
 const MIN_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 10_000;
+/** A member that was ready for so long did not fail because it was started. */
+const HEALTHY_AFTER_MS = 10_000;
 /** So many in a row that never became ready, and there is no point in more. */
 const MAX_FAILURES = 5;
 
@@ -37,15 +39,18 @@ interface Waiter {
 }
 
 /**
- * Keeps `target` members running: starts another for each that ends, at once
- * or, after one that never became ready, after a pause that doubles.
+ * Keeps `target` members running: starts another for each that ends, after a
+ * pause that doubles until one has been healthy for a while.
  */
 export class Supervisor<M extends Member> {
   #host: SupervisorHost<M>;
   #target = 0;
   #members: Set<M> = new Set();
   #ready: Set<M> = new Set();
+  /** How many in a row never became ready. */
   #failures = 0;
+  /** How many pauses there were since a member was healthy. */
+  #pauses = 0;
   #everReady = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #waiting: Waiter[] = [];
@@ -70,6 +75,7 @@ export class Supervisor<M extends Member> {
 
   /** Settles when as many members as wanted are ready. */
   allReady(): Promise<void> {
+    if (this.#stopped !== null) return Promise.reject(this.#stopped);
     if (this.#ready.size >= this.#target) return Promise.resolve();
     return new Promise((resolve, reject) => {
       this.#waiting.push({ wanted: this.#target, resolve, reject });
@@ -117,8 +123,10 @@ export class Supervisor<M extends Member> {
 
   async #follow(member: M): Promise<void> {
     let cause: Error | null = null;
+    let readySince = Infinity;
     try {
       await member.ready;
+      readySince = performance.now();
       this.#failures = 0;
       this.#everReady = true;
       if (this.#members.has(member)) this.#ready.add(member);
@@ -131,8 +139,9 @@ export class Supervisor<M extends Member> {
     this.#ready.delete(member);
     this.#host.ended(member, exit, meant);
     if (meant) return;
-    if (cause !== null) this.#failed(cause);
-    else this.#pause(MIN_BACKOFF_MS);
+    if (cause !== null) return this.#failed(cause);
+    if (performance.now() - readySince >= HEALTHY_AFTER_MS) this.#pauses = 0;
+    this.#pause();
   }
 
   #tellWaiting(): void {
@@ -149,12 +158,13 @@ export class Supervisor<M extends Member> {
       this.stop(cause);
       return this.#host.gaveUp(cause);
     }
-    this.#pause(MIN_BACKOFF_MS * 2 ** (this.#failures - 1));
+    this.#pause();
   }
 
-  #pause(duration: number): void {
-    if (this.#target === 0) return;
-    this.#timer ??= setTimeout(() => {
+  #pause(): void {
+    if (this.#target === 0 || this.#timer !== undefined) return;
+    const duration = MIN_BACKOFF_MS * 2 ** this.#pauses++;
+    this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.#fill();
     }, Math.min(duration, MAX_BACKOFF_MS));
