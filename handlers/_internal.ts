@@ -1,5 +1,6 @@
 /**
- * What a server tells its handlers; not for users, who override other methods.
+ * What a server tells its handlers, and these their readers and writers; not
+ * for users, who override other methods.
  *
  * @module
  */
@@ -10,3 +11,9 @@ export const abort: unique symbol = Symbol("abort");
 export const drain: unique symbol = Symbol("drain");
 /** Server to handler: the request is over, let go of timers. */
 export const release: unique symbol = Symbol("release");
+/** Handler to reader: the writer whose bytes go before a wait. */
+export const pair: unique symbol = Symbol("pair");
+/** To a writer: send what you hold, without being waited for. */
+export const sendHeld: unique symbol = Symbol("sendHeld");
+/** Handler to writer: send what you hold and tell what nobody was told. */
+export const finish: unique symbol = Symbol("finish");

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { drain, release } from "./_internal.ts";
+import { drain, finish, pair, release } from "./_internal.ts";
 import { PacketWriter } from "./io/_packet_writer.ts";
 import { BaseRequestHandler } from "./base_request_handler.ts";
 import { BufferedReader } from "./io/buffered_reader.ts";
@@ -49,8 +49,13 @@ export abstract class RequestHandler<
 > extends BaseRequestHandler<R, C> {
   /** Size of `rfile`'s buffer in bytes; -1 for 16,384, 0 to never read ahead. */
   rbufsize: number = -1;
-  /** Size of `wfile`'s buffer in bytes; 0 sends at once, -1 for 16,384. */
-  wbufsize: number = 0;
+  /**
+   * Size of `wfile`'s buffer in bytes, -1 for 16,384. What is written is sent
+   * together: when the buffer is full, when `rfile` is about to wait for more,
+   * at `flush()`, at the end of `handle()`, and at the latest when this turn of
+   * the event loop ends. 0 sends every write at once.
+   */
+  wbufsize: number = -1;
   /**
    * Longest wait of a read or write on the connection in milliseconds, counted
    * from the last byte; `null` waits without limit.
@@ -74,7 +79,8 @@ export abstract class RequestHandler<
   }
 
   /**
-   * Writes to the client.
+   * Writes to the client. Call its `flush()` before you write to the connection
+   * itself or close it.
    *
    * @returns The writer, made with the handler's settings at its first use.
    */
@@ -96,7 +102,7 @@ export abstract class RequestHandler<
   override finish(): void | Promise<void> {
     if (this.#wfile === null) return;
     const { request } = this;
-    if (!("packet" in request)) return this.#wfile.flush();
+    if (!("packet" in request)) return this.#wfile[finish]();
     const reply = (this.#wfile as PacketWriter).takeReply();
     if (reply === null) return;
     return request.socket.send(reply, this.clientAddress).then(ignoreCount);
@@ -123,6 +129,7 @@ export abstract class RequestHandler<
     const options = { bufferSize, maxLineLength, timeout };
     const reader = new BufferedReader(request, options);
     if (this.#draining) reader[drain]();
+    if (this.#wfile !== null) reader[pair](this.#wfile);
     return reader;
   }
 
@@ -130,8 +137,20 @@ export abstract class RequestHandler<
     const { request, wbufsize, timeout } = this;
     if ("packet" in request) return new PacketWriter();
     const bufferSize = wbufsize < 0 ? DEFAULT_BUFFER_SIZE : wbufsize;
-    return new BufferedWriter(request, { bufferSize, timeout });
+    const writer = new BufferedWriter(request, { bufferSize, timeout });
+    this.#rfile?.[pair](writer);
+    flushBeforeEnd(request, writer);
+    return writer;
   }
+}
+
+/** Has `closeWrite()` send first what a writer to the connection holds. */
+function flushBeforeEnd(conn: Deno.Conn, writer: BufferedWriter): void {
+  const { closeWrite } = conn;
+  conn.closeWrite = async () => {
+    await writer.flush();
+    await closeWrite.call(conn);
+  };
 }
 
 function ignoreCount(): void {}

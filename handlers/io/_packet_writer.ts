@@ -4,6 +4,7 @@
  * @module
  */
 
+import { concat } from "./_bytes.ts";
 import { BufferedWriter } from "./buffered_writer.ts";
 
 const encoder = new TextEncoder();
@@ -28,15 +29,6 @@ export class PacketWriter extends BufferedWriter {
   takeReply(): Uint8Array | null {
     const chunks = this.#chunks;
     this.#chunks = [];
-    if (chunks.length <= 1) return chunks[0] ?? null;
-    const reply = new Uint8Array(
-      chunks.reduce((n, { length }) => n + length, 0),
-    );
-    let offset = 0;
-    for (const chunk of chunks) {
-      reply.set(chunk, offset);
-      offset += chunk.length;
-    }
-    return reply;
+    return chunks.length === 0 ? null : concat(chunks);
   }
 }

@@ -6,8 +6,10 @@
 
 import { assertInteger } from "../../workers/_validate.ts";
 import { IdleTimer, MAX_TIMEOUT_MS } from "./_idle_timer.ts";
-import type { ReaderSource } from "./buffered_reader.ts";
+import type { ReadBuffer } from "./_read_buffer.ts";
+import { sendHeld } from "../_internal.ts";
 import { RequestTimeoutError } from "../errors.ts";
+import type { ReaderSource } from "./reader_source.ts";
 
 /**
  * How long a read that begins or waits while the server closes may go on when
@@ -22,37 +24,39 @@ const DRAIN_RENEWALS = 100;
 /** Counts the reads that begin and end while servers close, of all readers. */
 let progress = 0;
 
+/** A read that waits. */
 interface Waiter {
-  resolve: (count: number | null) => void;
-  reject: (error: unknown) => void;
+  /** What it wants of the buffer; `null` if the bytes go where it said. */
+  attempt: (() => unknown) | null;
+  into: Uint8Array | null;
   /** Whether nothing of a request has come yet. */
   idle: boolean;
+  resolve: (found: unknown) => void;
+  reject: (error: unknown) => void;
 }
 
 /** Reads from a source, until its end, a time-out or a drain. */
 export class Receiver {
-  #source: ReaderSource | null;
+  /** Sends what its client may be waiting for, before a wait. */
+  writer: { [sendHeld](): void } | null = null;
+  #source: ReaderSource;
+  #buffer: ReadBuffer;
   #timer: IdleTimer | null = null;
   #waiter: Waiter | null = null;
   #failure: Error | null = null;
   #draining = false;
   #grace: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(source: ReaderSource, timeout: number | null) {
+  constructor(
+    source: ReaderSource,
+    buffer: ReadBuffer,
+    timeout: number | null,
+  ) {
     this.#source = source;
+    this.#buffer = buffer;
     if (timeout === null) return;
     assertInteger("timeout", timeout, 1, MAX_TIMEOUT_MS);
     this.#timer = new IdleTimer(timeout, () => this.#timeOut());
-  }
-
-  /** Whether nothing more will come. */
-  get ended(): boolean {
-    return this.#source === null;
-  }
-
-  /** Nothing more is to come. */
-  end(): void {
-    this.#source = null;
   }
 
   /** The server closes: who waits for a new request need not wait long. */
@@ -67,36 +71,85 @@ export class Receiver {
     clearTimeout(this.#grace);
   }
 
+  /** Takes from the buffer, which is filled until what is asked for is there. */
+  take<T>(attempt: () => T | undefined): Promise<T> {
+    if (this.#waiter !== null) return this.#refuse();
+    const idle = this.#buffer.isIdle;
+    try {
+      const found = attempt();
+      if (found !== undefined) return Promise.resolve(found);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#wait(attempt, null, idle) as Promise<T>;
+  }
+
+  /** One read straight into `into`. */
+  receive(into: Uint8Array, idle: boolean): Promise<number | null> {
+    if (this.#waiter !== null) return this.#refuse();
+    if (this.#buffer.ended) return Promise.resolve(null);
+    return this.#wait(null, into, idle) as Promise<number | null>;
+  }
+
+  /** Why nothing can be read. */
+  #refuse(): Promise<never> {
+    return Promise.reject(
+      new TypeError("Cannot read: another read of this reader is pending"),
+    );
+  }
+
+  #wait(
+    attempt: (() => unknown) | null,
+    into: Uint8Array | null,
+    idle: boolean,
+  ): Promise<unknown> {
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    return new Promise((resolve, reject) => {
+      this.#read({ attempt, into, idle, resolve, reject });
+    });
+  }
+
   /**
    * One read of the source that a time-out or a drain can end, though the
    * source's own read can't be cancelled: that is left pending until the
    * connection is closed, and no other is begun.
    */
-  receive(into: Uint8Array, idle: boolean): Promise<number | null> {
-    if (this.#failure !== null) return Promise.reject(this.#failure);
-    if (this.#source === null) return Promise.resolve(null);
-    if (this.#waiter !== null) {
-      return Promise.reject(
-        new TypeError("Cannot read: another read of this reader is pending"),
-      );
-    }
-    if (this.#draining && idle) {
+  #read(waiter: Waiter): void {
+    this.#waiter = waiter;
+    this.writer?.[sendHeld]();
+    if (this.#draining && waiter.idle) {
       progress++;
       this.#armGrace();
     }
     this.#timer?.begin();
-    return new Promise((resolve, reject) => {
-      this.#waiter = { resolve, reject, idle };
-      this.#source!.read(into).then(this.#onRead, this.#onError);
-    });
+    try {
+      this.#source.read(waiter.into ?? this.#buffer.space())
+        .then(this.#onRead, this.#onError);
+    } catch (error) {
+      this.#onError(error);
+    }
   }
 
   #onRead = (count: number | null): void => {
     if (this.#draining) progress++;
     const waiter = this.#settle();
-    if (count === null) this.#source = null;
-    waiter?.resolve(count);
+    if (count === null) this.#buffer.ended = true;
+    if (waiter === null) return;
+    if (waiter.attempt === null) return waiter.resolve(count);
+    if (count !== null) this.#buffer.add(count);
+    waiter.idle = false;
+    this.#attempt(waiter, waiter.attempt);
   };
+
+  #attempt(waiter: Waiter, attempt: () => unknown): void {
+    try {
+      const found = attempt();
+      if (found === undefined) this.#read(waiter);
+      else waiter.resolve(found);
+    } catch (error) {
+      waiter.reject(error);
+    }
+  }
 
   #onError = (error: unknown): void => {
     this.#settle()?.reject(error);
@@ -126,8 +179,7 @@ export class Receiver {
         return this.#armGrace(DRAIN_STEPS, progress, left - 1);
       }
       if (steps > 1) return this.#armGrace(steps - 1, seen, left);
-      this.#source = null;
-      this.#settle()?.resolve(null);
+      this.#onRead(null);
     }, DRAIN_STEP_MS);
   }
 }

@@ -4,57 +4,19 @@
  * @module
  */
 
-import { IncompleteReadError, LineTooLongError } from "../errors.ts";
-import { drain, release } from "../_internal.ts";
-import { endsWith, indexOf } from "./_bytes.ts";
-import { Receiver } from "./_receiver.ts";
 import { assertPositiveInteger } from "../../workers/_validate.ts";
+import { drain, pair, release, type sendHeld } from "../_internal.ts";
+import { concat } from "./_bytes.ts";
+import { incomplete, ReadBuffer } from "./_read_buffer.ts";
+import { Receiver } from "./_receiver.ts";
+import type { BufferedReaderOptions, ReaderSource } from "./reader_source.ts";
 
-const NEWLINE = Uint8Array.of(10);
-const CARRIAGE_RETURN = 13;
+export * from "./reader_source.ts";
+
 const DEFAULT_BUFFER_SIZE = 16_384;
 const DEFAULT_MAX_LINE_LENGTH = 65_536;
-const EMPTY = new Uint8Array(0);
 const NO_SOURCE: ReaderSource = { read: () => Promise.resolve(null) };
-
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-
-/** What a {@linkcode BufferedReader} reads from, such as a `Deno.Conn`. */
-export interface ReaderSource {
-  /**
-   * Reads up to `into.length` bytes.
-   *
-   * @param into Where the bytes go.
-   * @returns The number of bytes read, or `null` at the end.
-   */
-  read(into: Uint8Array): Promise<number | null>;
-}
-
-/** Options of {@linkcode BufferedReader}. */
-export interface BufferedReaderOptions {
-  /**
-   * Size of the buffer in bytes. It is made at the first buffered read, and
-   * grows for a longer line.
-   *
-   * @default {16384}
-   */
-  bufferSize?: number;
-  /**
-   * Longest line in bytes, its end not counted; longer ones raise
-   * {@linkcode LineTooLongError}.
-   *
-   * @default {65536}
-   */
-  maxLineLength?: number;
-  /**
-   * Longest wait for the next bytes in milliseconds; `null` waits without
-   * limit.
-   *
-   * @default {null}
-   */
-  timeout?: number | null;
-}
 
 /**
  * Reads from a connection by lines, by counts and by delimiters. One read at a
@@ -73,13 +35,10 @@ export interface BufferedReaderOptions {
  * ```
  */
 export class BufferedReader {
+  #buffer: ReadBuffer;
   #receiver: Receiver;
   #bufferSize: number;
-  #maxLineLength: number;
-  #buffer: Uint8Array = EMPTY;
-  #start = 0;
-  #end = 0;
-  #skip: Uint8Array | null = null;
+  #line: () => string | null | undefined;
 
   /**
    * Constructs a reader.
@@ -96,9 +55,11 @@ export class BufferedReader {
     } = options;
     assertPositiveInteger("bufferSize", bufferSize);
     assertPositiveInteger("maxLineLength", maxLineLength);
-    this.#receiver = new Receiver(source, timeout);
+    const buffer = new ReadBuffer(bufferSize, maxLineLength);
+    this.#buffer = buffer;
+    this.#receiver = new Receiver(source, buffer, timeout);
     this.#bufferSize = bufferSize;
-    this.#maxLineLength = maxLineLength;
+    this.#line = () => buffer.line();
   }
 
   /**
@@ -122,15 +83,26 @@ export class BufferedReader {
     options: BufferedReaderOptions = {},
   ): BufferedReader {
     const reader = new BufferedReader(NO_SOURCE, options);
-    reader.#buffer = bytes;
-    reader.#end = bytes.length;
-    reader.#receiver.end();
+    reader.#buffer.fill(bytes);
     return reader;
   }
 
   /**
    * Reads what is there next into a buffer; directly, where nothing was read
    * ahead.
+   *
+   * @example Usage
+   * ```ts
+   * import { BufferedReader } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const reader = BufferedReader.from(new Uint8Array([1, 2, 3]));
+   * const into = new Uint8Array(2);
+   * assertEquals(await reader.read(into), 2);
+   * assertEquals(into, new Uint8Array([1, 2]));
+   * assertEquals(await reader.read(into), 1);
+   * assertEquals(await reader.read(into), null);
+   * ```
    *
    * @param into Where the bytes go.
    * @returns The number of bytes; `null` at the end.
@@ -140,54 +112,85 @@ export class BufferedReader {
   /**
    * Reads what is there next, as bytes of its own.
    *
+   * @example Usage
+   * ```ts
+   * import { BufferedReader } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const reader = BufferedReader.from(new Uint8Array([1, 2, 3]));
+   * assertEquals(await reader.read(), new Uint8Array([1, 2, 3]));
+   * assertEquals(await reader.read(), null);
+   * ```
+   *
    * @returns The bytes; `null` at the end.
    * @throws {RequestTimeoutError} If nothing came within the time-out.
    */
   read(): Promise<Uint8Array | null>;
   read(into?: Uint8Array): Promise<number | Uint8Array | null> {
-    if (into === undefined) return this.#readChunk();
-    if (this.#skip !== null) return this.#skipThenRead(into);
-    if (this.#start < this.#end) return Promise.resolve(this.#take(into));
-    return this.#receiver.receive(into, true);
+    const buffer = this.#buffer;
+    if (into === undefined) return this.#receiver.take(() => buffer.chunk());
+    return buffer.isIdle
+      ? this.#receiver.receive(into, true)
+      : this.#receiver.take(() => buffer.copy(into));
   }
 
   /**
    * Reads a line as text: UTF-8, without its `"\n"` or `"\r\n"`. What comes
    * after the last line's end is a line as well.
    *
+   * @example Usage
+   * ```ts
+   * import { BufferedReader } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const reader = BufferedReader.from(new TextEncoder().encode("a\r\n\nb"));
+   * assertEquals(await reader.readLine(), "a");
+   * assertEquals(await reader.readLine(), "");
+   * assertEquals(await reader.readLine(), "b");
+   * assertEquals(await reader.readLine(), null);
+   * ```
+   *
    * @returns The line, or `null` at the end.
    * @throws {LineTooLongError} If it is longer than `maxLineLength`.
    * @throws {RequestTimeoutError} If nothing came within the time-out.
    */
-  async readLine(): Promise<string | null> {
-    const end = await this.#until(NEWLINE);
-    if (end === this.#start) return null;
-    let stop = end;
-    if (this.#buffer[stop - 1] === NEWLINE[0]) {
-      stop--;
-      if (stop > this.#start && this.#buffer[stop - 1] === CARRIAGE_RETURN) {
-        stop--;
-      }
-    }
-    const line = decoder.decode(this.#buffer.subarray(this.#start, stop));
-    this.#start = end;
-    return line;
+  readLine(): Promise<string | null> {
+    return this.#receiver.take(this.#line);
   }
 
   /**
    * Reads a line as it was received, its end included.
    *
+   * @example Usage
+   * ```ts
+   * import { BufferedReader } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const reader = BufferedReader.from(Uint8Array.of(255, 13, 10, 97));
+   * assertEquals(await reader.readLineBytes(), Uint8Array.of(255, 13, 10));
+   * ```
+   *
    * @returns The bytes, or `null` at the end.
    * @throws {LineTooLongError} If it is longer than `maxLineLength`.
    * @throws {RequestTimeoutError} If nothing came within the time-out.
    */
-  async readLineBytes(): Promise<Uint8Array | null> {
-    const end = await this.#until(NEWLINE);
-    return end === this.#start ? null : this.#takeTo(end);
+  readLineBytes(): Promise<Uint8Array | null> {
+    return this.#receiver.take(() => this.#buffer.lineBytes());
   }
 
   /**
    * Reads up to a delimiter, which is part of what is returned.
+   *
+   * @example Usage
+   * ```ts
+   * import { BufferedReader } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const text = "Host: a\r\n\r\nbody";
+   * const reader = BufferedReader.from(new TextEncoder().encode(text));
+   * const head = await reader.readUntil("\r\n\r\n");
+   * assertEquals(new TextDecoder().decode(head), "Host: a\r\n\r\n");
+   * ```
    *
    * @param delimiter The text or the bytes that end what is read.
    * @returns The bytes, the delimiter included.
@@ -203,19 +206,21 @@ export class BufferedReader {
     if (sought.length === 0) {
       throw new RangeError("Cannot read until an empty delimiter");
     }
-    const end = await this.#until(sought);
-    const bytes = this.#takeTo(end);
-    if (!endsWith(bytes, sought)) {
-      throw new IncompleteReadError(
-        `Cannot read until the delimiter: the data ended after ${bytes.length} bytes`,
-        bytes,
-      );
-    }
-    return bytes;
+    return await this.#receiver.take(() => this.#buffer.until(sought));
   }
 
   /**
    * Reads an exact number of bytes.
+   *
+   * @example Usage
+   * ```ts
+   * import { BufferedReader } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const reader = BufferedReader.from(Uint8Array.of(2, 7, 8));
+   * const [length] = await reader.readExact(1);
+   * assertEquals(await reader.readExact(length!), Uint8Array.of(7, 8));
+   * ```
    *
    * @param count How many.
    * @returns The bytes.
@@ -228,62 +233,60 @@ export class BufferedReader {
         `Cannot read ${count} bytes: expected an integer of 0 or more`,
       );
     }
-    await this.#finishSkip();
-    const bytes = new Uint8Array(count);
-    let filled = this.#take(bytes);
-    while (filled < count) {
-      const rest = count - filled;
-      if (rest >= this.#bufferSize) {
-        const n = await this.#receiver.receive(
-          bytes.subarray(filled),
-          filled === 0,
-        );
-        if (n === null) break;
-        filled += n;
-      } else {
-        if (!await this.#fill(filled === 0)) break;
-        filled += this.#take(bytes.subarray(filled));
-      }
-    }
-    if (filled === count) return bytes;
-    throw new IncompleteReadError(
-      `Cannot read ${count} bytes: the data ended after ${filled}`,
-      bytes.slice(0, filled),
-    );
+    return await (count < this.#bufferSize
+      ? this.#receiver.take(() => this.#buffer.exactly(count))
+      : this.#readLarge(count));
   }
 
   /**
    * Reads all that comes until the end. Memory grows with it: for clients that
    * are trusted, or for packets.
    *
+   * @example Usage
+   * ```ts
+   * import { BufferedReader } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const reader = BufferedReader.from(Uint8Array.of(1, 2));
+   * assertEquals(await reader.readAll(), Uint8Array.of(1, 2));
+   * assertEquals(await reader.readAll(), new Uint8Array(0));
+   * ```
+   *
    * @returns The bytes.
    * @throws {RequestTimeoutError} If nothing came within the time-out.
    */
-  async readAll(): Promise<Uint8Array> {
-    await this.#finishSkip();
+  readAll(): Promise<Uint8Array> {
     const chunks: Uint8Array[] = [];
-    let length = 0;
-    do {
-      const chunk = this.#takeTo(this.#end);
-      chunks.push(chunk);
-      length += chunk.length;
-    } while (await this.#fill(length === 0));
-    const bytes = new Uint8Array(length);
-    let offset = 0;
-    for (const chunk of chunks) {
-      bytes.set(chunk, offset);
-      offset += chunk.length;
-    }
-    return bytes;
+    return this.#receiver.take(() => {
+      const chunk = this.#buffer.chunk();
+      if (chunk) chunks.push(chunk);
+      return this.#buffer.ended ? concat(chunks) : undefined;
+    });
   }
 
   /**
    * Iterates over the lines, as `readLine()` gives them.
    *
+   * @example Usage
+   * ```ts
+   * import { BufferedReader } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const reader = BufferedReader.from(new TextEncoder().encode("one\ntwo\n"));
+   * const lines: string[] = [];
+   * for await (const line of reader) lines.push(line);
+   * assertEquals(lines, ["one", "two"]);
+   * ```
+   *
    * @returns The iterator.
    */
   async *[Symbol.asyncIterator](): AsyncIterableIterator<string> {
     for (let line; (line = await this.readLine()) !== null;) yield line;
+  }
+
+  /** @ignore */
+  [pair](writer: { [sendHeld](): void }): void {
+    this.#receiver.writer = writer;
   }
 
   /** @ignore */
@@ -296,113 +299,18 @@ export class BufferedReader {
     this.#receiver.release();
   }
 
-  /** Buffers up to a delimiter; returns the index behind it, or of the end. */
-  async #until(delimiter: Uint8Array): Promise<number> {
-    if (this.#skip !== null) await this.#finishSkip();
-    for (let searched = 0;;) {
-      const from = this.#start + searched;
-      const at = indexOf(this.#buffer, delimiter, from, this.#end);
-      const held = (at < 0 ? this.#end : at) - this.#start;
-      if (held > this.#maxLineLength) this.#checkLength(delimiter, at);
-      if (at >= 0) return at + delimiter.length;
-      searched = Math.max(0, held - delimiter.length + 1);
-      if (this.#receiver.ended) return this.#end;
-      const count = await this.#receiver.receive(this.#space(), held === 0);
-      if (count === null) return this.#end;
-      this.#end += count;
+  /** Reads straight to where the bytes go; fewer at the end. */
+  async #readLarge(count: number): Promise<Uint8Array> {
+    const bytes = new Uint8Array(count);
+    let filled = 0;
+    while (filled < count) {
+      const rest = bytes.subarray(filled);
+      const n = this.#buffer.isIdle
+        ? await this.#receiver.receive(rest, filled === 0)
+        : await this.#receiver.take(() => this.#buffer.copy(rest));
+      if (n === null) throw incomplete(count, bytes.slice(0, filled));
+      filled += n;
     }
-  }
-
-  /**
-   * Throws if what is held is too long: a part of the delimiter that has come,
-   * and the "\r" of a line's end, don't count.
-   */
-  #checkLength(delimiter: Uint8Array, at: number): void {
-    const end = at < 0 ? this.#end : at;
-    const slack = delimiter === NEWLINE &&
-        this.#buffer[end - 1] === CARRIAGE_RETURN
-      ? 1
-      : at < 0
-      ? delimiter.length - 1
-      : 0;
-    if (end - this.#start <= this.#maxLineLength + slack) return;
-    if (at < 0) this.#skip = delimiter;
-    else this.#start = at + delimiter.length;
-    throw new LineTooLongError(this.#maxLineLength);
-  }
-
-  /** Throws away what is left of a line that was too long. */
-  async #finishSkip(): Promise<void> {
-    while (this.#skip !== null) {
-      const at = indexOf(this.#buffer, this.#skip, this.#start, this.#end);
-      if (at >= 0) {
-        this.#start = at + this.#skip.length;
-        this.#skip = null;
-        return;
-      }
-      this.#start = Math.max(this.#start, this.#end - this.#skip.length + 1);
-      if (!await this.#fill(false)) {
-        this.#start = this.#end;
-        this.#skip = null;
-      }
-    }
-  }
-
-  async #skipThenRead(into: Uint8Array): Promise<number | null> {
-    await this.#finishSkip();
-    return await this.read(into);
-  }
-
-  async #readChunk(): Promise<Uint8Array | null> {
-    await this.#finishSkip();
-    if (this.#start === this.#end && !await this.#fill(true)) return null;
-    return this.#takeTo(this.#end);
-  }
-
-  #take(into: Uint8Array): number {
-    const count = Math.min(into.length, this.#end - this.#start);
-    into.set(this.#buffer.subarray(this.#start, this.#start + count));
-    this.#start += count;
-    return count;
-  }
-
-  #takeTo(end: number): Uint8Array {
-    const bytes = this.#buffer.slice(this.#start, end);
-    this.#start = end;
     return bytes;
-  }
-
-  /** Reads more into the buffer; false at the end. */
-  async #fill(idle: boolean): Promise<boolean> {
-    if (this.#receiver.ended) return false;
-    const count = await this.#receiver.receive(this.#space(), idle);
-    if (count === null) return false;
-    this.#end += count;
-    return true;
-  }
-
-  /** The free end of the buffer. */
-  #space(): Uint8Array {
-    if (this.#start === this.#end) this.#start = this.#end = 0;
-    if (this.#end === this.#buffer.length) this.#makeRoom();
-    // A buffer of one byte asks for no reading ahead, however long the line
-    const stop = this.#bufferSize === 1 ? this.#end + 1 : this.#buffer.length;
-    return this.#end === 0 && stop === this.#buffer.length
-      ? this.#buffer
-      : this.#buffer.subarray(this.#end, stop);
-  }
-
-  #makeRoom(): void {
-    const held = this.#end - this.#start;
-    if (held < this.#buffer.length / 2 && held > 0) {
-      this.#buffer.copyWithin(0, this.#start, this.#end);
-    } else {
-      const size = Math.max(this.#bufferSize, this.#buffer.length * 2);
-      const larger = new Uint8Array(size);
-      larger.set(this.#buffer.subarray(this.#start, this.#end));
-      this.#buffer = larger;
-    }
-    this.#start = 0;
-    this.#end = held;
   }
 }

@@ -5,25 +5,17 @@
  */
 
 import { assertInteger } from "../../workers/_validate.ts";
-import { release } from "../_internal.ts";
-import { IdleTimer, MAX_TIMEOUT_MS } from "./_idle_timer.ts";
-import { RequestTimeoutError } from "../errors.ts";
+import { finish, release, sendHeld } from "../_internal.ts";
+import { takeBuffer } from "./_buffer_pool.ts";
+import { putText } from "./_bytes.ts";
+import { Sender, type WriterSink } from "./_sender.ts";
+import { sendAtTurnEnd, stillHolds } from "./_turn_end.ts";
+
+export type { WriterSink } from "./_sender.ts";
 
 const EMPTY = new Uint8Array(0);
-/** Encoding a short text into bytes of its own takes seven times as long. */
-const SCRATCH_SIZE = 1_024;
+const NOTHING_QUEUED: Promise<unknown> = Promise.resolve();
 const encoder = new TextEncoder();
-
-/** Where a {@linkcode BufferedWriter} puts its bytes, such as a `Deno.Conn`. */
-export interface WriterSink {
-  /**
-   * Writes some of the bytes.
-   *
-   * @param bytes What to write.
-   * @returns How many were written.
-   */
-  write(bytes: Uint8Array): Promise<number>;
-}
 
 /** Options of {@linkcode BufferedWriter}. */
 export interface BufferedWriterOptions {
@@ -46,33 +38,40 @@ export interface BufferedWriterOptions {
  * Writes texts and bytes to a connection, always whole and in the order of the
  * calls, also where these don't wait for each other.
  *
- * @example Usage
+ * With a buffer, writes are gathered and sent together: when the buffer is
+ * full, at `flush()`, and at the latest when this turn of the event loop ends.
+ * A handler's `wfile` also sends when `rfile` is about to wait for more, and at
+ * the end of `handle()`.
+ *
+ * @example Writes that travel together
  * ```ts
  * import { BufferedWriter } from "@socketserver/socketserver";
  * import { assertEquals } from "@std/assert";
  *
- * const received: number[] = [];
- * const writer = new BufferedWriter({
- *   write(bytes) {
- *     received.push(bytes[0]!); // takes one byte at a time
- *     return Promise.resolve(1);
+ * const sent: string[] = [];
+ * const sink = {
+ *   write(bytes: Uint8Array) {
+ *     sent.push(new TextDecoder().decode(bytes));
+ *     return Promise.resolve(bytes.length);
  *   },
- * });
- * assertEquals(await writer.write("AB"), 2);
- * assertEquals(received, [65, 66]);
+ * };
+ * const writer = new BufferedWriter(sink, { bufferSize: 1_024 });
+ * await writer.write("one ");
+ * await writer.write("packet");
+ * await writer.flush();
+ * assertEquals(sent, ["one packet"]);
  * ```
  */
 export class BufferedWriter {
-  #sink: WriterSink;
+  #sender: Sender;
   #bufferSize: number;
   #buffer: Uint8Array = EMPTY;
-  #scratch: Uint8Array = EMPTY;
   #held = 0;
+  /** Whether the end of the turn sends what is held. */
+  #listed = false;
+  /** Writes that wait for the client, in the order of their calls. */
+  #queue: Promise<unknown> = NOTHING_QUEUED;
   #queued = 0;
-  #last: Promise<number> | null = null;
-  #timer: IdleTimer | null = null;
-  #failure: { error: unknown } | null = null;
-  #giveUp: ((error: Error) => void) | null = null;
 
   /**
    * Constructs a writer.
@@ -84,17 +83,32 @@ export class BufferedWriter {
   constructor(sink: WriterSink, options: BufferedWriterOptions = {}) {
     const { bufferSize = 0, timeout = null } = options;
     assertInteger("bufferSize", bufferSize, 0);
-    this.#sink = sink;
     this.#bufferSize = bufferSize;
-    if (timeout !== null) {
-      assertInteger("timeout", timeout, 1, MAX_TIMEOUT_MS);
-      this.#timer = new IdleTimer(timeout, () => this.#timeOut());
-    }
+    this.#sender = new Sender(sink, timeout);
   }
 
   /**
-   * Writes all of `data`. Bytes must not be changed until the promise settles.
-   * Once a write has failed, all later ones fail with its error.
+   * Writes all of `data`. The promise settles when the bytes are taken: at once
+   * while the buffer has room, otherwise when the client has taken enough.
+   * Bytes must not be changed before. A failure to send reaches the next write
+   * or `flush()`, and all writes after it; a promise that is not awaited does no
+   * harm.
+   *
+   * @example Usage
+   * ```ts
+   * import { BufferedWriter } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const received: number[] = [];
+   * const writer = new BufferedWriter({
+   *   write(bytes) {
+   *     received.push(bytes[0]!); // takes one byte at a time
+   *     return Promise.resolve(1);
+   *   },
+   * });
+   * assertEquals(await writer.write("AB"), 2);
+   * assertEquals(received, [65, 66]);
+   * ```
    *
    * @param data A text, sent as UTF-8, or bytes.
    * @returns The number of bytes, always all of them.
@@ -102,107 +116,142 @@ export class BufferedWriter {
    * time-out.
    */
   write(data: string | Uint8Array): Promise<number> {
-    const bytes = typeof data === "string" ? this.#encode(data) : data;
-    if (this.#bufferSize === 0) return this.#send(bytes);
-    let flushed: Promise<number> | null = null;
-    if (this.#held + bytes.length > this.#bufferSize) {
-      flushed = this.#sendHeld();
+    if (this.#queued === 0 && this.#sender.failure === null) {
+      const count = this.#gather(data);
+      if (count >= 0) return Promise.resolve(count);
     }
-    if (bytes.length >= this.#bufferSize) return this.#send(bytes);
-    if (this.#buffer.length === 0) {
-      this.#buffer = new Uint8Array(this.#bufferSize);
-    }
-    this.#buffer.set(bytes, this.#held);
-    this.#held += bytes.length;
-    return flushed === null
-      ? Promise.resolve(bytes.length)
-      : flushed.then(() => bytes.length);
+    const bytes = typeof data === "string" ? encoder.encode(data) : data;
+    return harmless(this.#writeInOrder(bytes));
   }
 
   /**
-   * Sends what the buffer holds and waits for all earlier writes.
+   * Sends what the buffer holds and waits until all earlier writes are sent.
+   *
+   * @example Usage
+   * ```ts
+   * import { BufferedWriter } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * let sent = 0;
+   * const writer = new BufferedWriter({
+   *   write: (bytes) => Promise.resolve(sent += bytes.length),
+   * }, { bufferSize: 64 });
+   * await writer.write("now");
+   * assertEquals(sent, 0);
+   * await writer.flush();
+   * assertEquals(sent, 3);
+   * ```
    *
    * @throws {RequestTimeoutError} If the client took nothing within the
    * time-out.
    */
-  async flush(): Promise<void> {
-    if (this.#held > 0) await this.#sendHeld();
-    else if (this.#last !== null) await this.#last;
+  flush(): Promise<void> {
+    return harmless(this.#flush());
+  }
+
+  /** @ignore */
+  [sendHeld](): void {
+    if (this.#held === 0) return;
+    if (this.#sender.isBusy) this.#sender.onIdle = this;
+    else this.#sendBuffer();
+  }
+
+  /** @ignore */
+  [stillHolds](): boolean {
+    return this.#listed = this.#held > 0;
+  }
+
+  /** @ignore */
+  [finish](): Promise<void> | undefined {
+    const { failure, isBusy } = this.#sender;
+    if (failure !== null) {
+      return failure.told ? undefined : Promise.reject(this.#sender.tell());
+    }
+    const isIdle = this.#held === 0 && !isBusy && this.#queued === 0;
+    return isIdle ? undefined : this.#finish();
   }
 
   /** @ignore */
   [release](): void {
-    this.#timer?.stop();
+    this.#sender.release();
   }
 
-  /** Encodes into one reused buffer while nothing that is in it is being sent. */
-  #encode(text: string): Uint8Array {
-    if (this.#last !== null || text.length > SCRATCH_SIZE / 3) {
-      return encoder.encode(text);
+  /** Puts data into the buffer; -1 if there is no room for it. */
+  #gather(data: string | Uint8Array): number {
+    const isText = typeof data === "string";
+    const most = isText ? data.length * 3 : data.length;
+    if (most === 0) return 0;
+    const start = this.#held;
+    if (start + most >= this.#bufferSize) return -1;
+    if (this.#buffer.length === 0) this.#buffer = takeBuffer(this.#bufferSize);
+    if (isText) this.#held = putText(data, this.#buffer, start);
+    else {
+      this.#buffer.set(data, start);
+      this.#held += most;
     }
-    if (this.#scratch.length === 0) {
-      this.#scratch = new Uint8Array(SCRATCH_SIZE);
+    if (!this.#listed) {
+      this.#listed = true;
+      sendAtTurnEnd(this);
     }
-    const { written } = encoder.encodeInto(text, this.#scratch);
-    return this.#scratch.subarray(0, written);
+    return this.#held - start;
   }
 
-  #sendHeld(): Promise<number> {
-    const bytes = this.#buffer.slice(0, this.#held);
-    this.#held = 0;
-    return this.#send(bytes);
+  #writeInOrder(bytes: Uint8Array): Promise<number> {
+    const next = () => this.#writeNow(bytes);
+    const written = this.#queued++ === 0 ? next() : this.#queue.then(next);
+    this.#queue = written.catch(ignore);
+    return written;
   }
 
-  #send(bytes: Uint8Array): Promise<number> {
-    this.#queued++;
-    if (this.#last === null) return this.#last = this.#sendAll(bytes);
-    const next = () => this.#sendAll(bytes);
-    return this.#last = this.#last.then(next, next);
-  }
-
-  async #sendAll(bytes: Uint8Array): Promise<number> {
+  /** Writes what finds no room in the buffer: what is held goes first. */
+  async #writeNow(bytes: Uint8Array): Promise<number> {
     try {
-      // What follows bytes that were lost would be taken for something else
-      if (this.#failure !== null) throw this.#failure.error;
-      let sent = 0;
-      while (sent < bytes.length) {
-        const rest = sent === 0 ? bytes : bytes.subarray(sent);
-        sent += await (this.#timer === null
-          ? this.#sink.write(rest)
-          : this.#writeInTime(rest));
+      if (this.#held + bytes.length >= this.#bufferSize) await this.#sendAll();
+      this.#sender.check();
+      if (this.#gather(bytes) < 0) {
+        this.#sender.send(bytes);
+        await this.#sender.settled();
+        this.#sender.check();
       }
       return bytes.length;
-    } catch (error) {
-      this.#failure ??= { error };
-      throw error;
     } finally {
-      if (--this.#queued === 0) this.#last = null;
+      this.#queued--;
     }
   }
 
-  /**
-   * One write that the time-out can end, though the sink's own can't be
-   * cancelled: that is left pending until the connection is closed.
-   */
-  async #writeInTime(bytes: Uint8Array): Promise<number> {
-    this.#timer!.begin();
-    try {
-      return await new Promise<number>((resolve, reject) => {
-        this.#giveUp = reject;
-        this.#sink.write(bytes).then(resolve, reject);
-      });
-    } finally {
-      this.#timer!.end();
+  async #flush(): Promise<void> {
+    if (this.#queued > 0) await this.#queue;
+    await this.#sendAll();
+    this.#sender.check();
+  }
+
+  async #finish(): Promise<void> {
+    if (this.#queued > 0) await this.#queue;
+    await this.#sendAll();
+    if (this.#sender.failure?.told === false) throw this.#sender.tell();
+  }
+
+  /** Settles when all that is held is sent, or sending has failed. */
+  async #sendAll(): Promise<void> {
+    while (this.#sender.isBusy || this.#held > 0) {
+      if (!this.#sender.isBusy) this.#sendBuffer();
+      await this.#sender.settled();
     }
   }
 
-  #timeOut(): void {
-    const { timeout } = this.#timer!;
-    this.#giveUp?.(
-      new RequestTimeoutError(
-        `Cannot write: the client took nothing for ${timeout} ms`,
-        timeout,
-      ),
-    );
+  #sendBuffer(): void {
+    const buffer = this.#buffer;
+    const bytes = buffer.subarray(0, this.#held);
+    this.#buffer = EMPTY;
+    this.#held = 0;
+    if (this.#sender.failure === null) this.#sender.send(bytes, buffer);
   }
 }
+
+/** A promise whose rejection does not end the program if nobody looks. */
+function harmless<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(ignore);
+  return promise;
+}
+
+function ignore(): void {}

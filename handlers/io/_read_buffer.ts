@@ -1,0 +1,206 @@
+/**
+ * Bytes that were read ahead, and the lines and parts in them.
+ *
+ * @module
+ */
+
+import { IncompleteReadError, LineTooLongError } from "../errors.ts";
+import { endsWith, indexOf } from "./_bytes.ts";
+
+const NEWLINE = Uint8Array.of(10);
+const CARRIAGE_RETURN = 13;
+const EMPTY = new Uint8Array(0);
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/**
+ * Takes bytes in at one end and gives them out at the other. What is asked for
+ * comes as `undefined` while more bytes are needed for it.
+ */
+export class ReadBuffer {
+  /** Whether nothing more will come. */
+  ended = false;
+  #bytes: Uint8Array = EMPTY;
+  #start = 0;
+  #end = 0;
+  #size: number;
+  #maxLineLength: number;
+  /** The end of a line that was too long, whose rest is thrown away. */
+  #skip: Uint8Array | null = null;
+  /** How many of the bytes held don't have this delimiter in them. */
+  #searched = 0;
+  #sought: Uint8Array = EMPTY;
+
+  constructor(size: number, maxLineLength: number) {
+    this.#size = size;
+    this.#maxLineLength = maxLineLength;
+  }
+
+  /** Whether nothing of what is read next has come. */
+  get isIdle(): boolean {
+    return this.#start === this.#end && this.#skip === null;
+  }
+
+  /** Takes bytes that are all there will be. */
+  fill(bytes: Uint8Array): void {
+    this.#bytes = bytes;
+    this.#end = bytes.length;
+    this.ended = true;
+  }
+
+  /** The free end of the buffer. */
+  space(): Uint8Array {
+    if (this.#start === this.#end) this.#start = this.#end = 0;
+    if (this.#end === this.#bytes.length) this.#makeRoom();
+    // A buffer of one byte asks for no reading ahead, however long the line
+    const stop = this.#size === 1 ? this.#end + 1 : this.#bytes.length;
+    return this.#end === 0 && stop === this.#bytes.length
+      ? this.#bytes
+      : this.#bytes.subarray(this.#end, stop);
+  }
+
+  /** So many bytes were put into the space. */
+  add(count: number): void {
+    this.#end += count;
+  }
+
+  /** A line as text; `null` at the end. */
+  line(): string | null | undefined {
+    const end = this.#until(NEWLINE);
+    if (end < 0) return undefined;
+    const start = this.#start;
+    if (end === start) return null;
+    let stop = end;
+    if (this.#bytes[stop - 1] === NEWLINE[0]) {
+      stop--;
+      if (stop > start && this.#bytes[stop - 1] === CARRIAGE_RETURN) stop--;
+    }
+    this.#moveTo(end);
+    return decoder.decode(this.#bytes.subarray(start, stop));
+  }
+
+  /** A line as it came; `null` at the end. */
+  lineBytes(): Uint8Array | null | undefined {
+    const end = this.#until(NEWLINE);
+    if (end < 0) return undefined;
+    return end === this.#start ? null : this.#takeTo(end);
+  }
+
+  /** What comes up to a delimiter, and with it. */
+  until(delimiter: Uint8Array): Uint8Array | undefined {
+    const end = this.#until(delimiter);
+    if (end < 0) return undefined;
+    const found = endsWith(this.#bytes, this.#start, end, delimiter);
+    const bytes = this.#takeTo(end);
+    if (found) return bytes;
+    throw new IncompleteReadError(
+      `Cannot read until the delimiter: the data ended after ${bytes.length} bytes`,
+      bytes,
+    );
+  }
+
+  /** So many bytes. */
+  exactly(count: number): Uint8Array | undefined {
+    if (!this.#finishSkip()) return undefined;
+    const end = this.#start + count;
+    if (end <= this.#end) return this.#takeTo(end);
+    if (!this.ended) return undefined;
+    throw incomplete(count, this.#takeTo(this.#end));
+  }
+
+  /** All that is there; `null` at the end. */
+  chunk(): Uint8Array | null | undefined {
+    if (!this.#finishSkip()) return undefined;
+    if (this.#start < this.#end) return this.#takeTo(this.#end);
+    return this.ended ? null : undefined;
+  }
+
+  /** What is there, as much as fits; `null` at the end. */
+  copy(into: Uint8Array): number | null | undefined {
+    if (!this.#finishSkip()) return undefined;
+    const count = Math.min(into.length, this.#end - this.#start);
+    if (count === 0) return this.ended ? null : undefined;
+    into.set(this.#bytes.subarray(this.#start, this.#start + count));
+    this.#moveTo(this.#start + count);
+    return count;
+  }
+
+  #moveTo(start: number): void {
+    this.#start = start;
+    this.#searched = 0;
+  }
+
+  #takeTo(end: number): Uint8Array {
+    const bytes = this.#bytes.slice(this.#start, end);
+    this.#moveTo(end);
+    return bytes;
+  }
+
+  /** The index behind a delimiter, or of the end; -1 if more must come. */
+  #until(delimiter: Uint8Array): number {
+    if (this.#skip !== null && !this.#finishSkip()) return -1;
+    if (delimiter !== this.#sought) this.#searched = 0;
+    this.#sought = delimiter;
+    const from = this.#start + this.#searched;
+    const at = indexOf(this.#bytes, delimiter, from, this.#end);
+    const held = (at < 0 ? this.#end : at) - this.#start;
+    if (held > this.#maxLineLength) this.#checkLength(delimiter, at);
+    if (at >= 0) return at + delimiter.length;
+    if (this.ended) return this.#end;
+    this.#searched = Math.max(0, held - delimiter.length + 1);
+    return -1;
+  }
+
+  /**
+   * Throws if what is held is too long: a part of the delimiter that has come,
+   * and the "\r" of a line's end, don't count.
+   */
+  #checkLength(delimiter: Uint8Array, at: number): void {
+    const end = at < 0 ? this.#end : at;
+    const slack = delimiter === NEWLINE &&
+        this.#bytes[end - 1] === CARRIAGE_RETURN
+      ? 1
+      : at < 0
+      ? delimiter.length - 1
+      : 0;
+    if (end - this.#start <= this.#maxLineLength + slack) return;
+    if (at < 0) this.#skip = delimiter;
+    else this.#moveTo(at + delimiter.length);
+    throw new LineTooLongError(this.#maxLineLength);
+  }
+
+  /** Throws away what is left of a line that was too long; true when done. */
+  #finishSkip(): boolean {
+    const skip = this.#skip;
+    if (skip === null) return true;
+    const at = indexOf(this.#bytes, skip, this.#start, this.#end);
+    if (at < 0 && !this.ended) {
+      this.#moveTo(Math.max(this.#start, this.#end - skip.length + 1));
+      return false;
+    }
+    this.#moveTo(at < 0 ? this.#end : at + skip.length);
+    this.#skip = null;
+    return true;
+  }
+
+  #makeRoom(): void {
+    const held = this.#end - this.#start;
+    if (held < this.#bytes.length / 2 && held > 0) {
+      this.#bytes.copyWithin(0, this.#start, this.#end);
+    } else {
+      const size = Math.max(this.#size, this.#bytes.length * 2);
+      const larger = new Uint8Array(size);
+      larger.set(this.#bytes.subarray(this.#start, this.#end));
+      this.#bytes = larger;
+    }
+    this.#start = 0;
+    this.#end = held;
+  }
+}
+
+/** The error for data that ended before so many bytes had come. */
+export function incomplete(count: number, bytes: Uint8Array): Error {
+  return new IncompleteReadError(
+    `Cannot read ${count} bytes: the data ended after ${bytes.length}`,
+    bytes,
+  );
+}
