@@ -100,5 +100,5 @@ export abstract class BaseRequestHandler<R = unknown, C = unknown> {
   [drain](): void {}
 
   /** @ignore */
-  [release](): void {}
+  [release](): void | Promise<void> {}
 }

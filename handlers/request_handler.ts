@@ -105,7 +105,7 @@ export abstract class RequestHandler<
     if (!("packet" in request)) return this.#wfile[finish]();
     const reply = (this.#wfile as PacketWriter).takeReply();
     if (reply === null) return;
-    return request.socket.send(reply, this.clientAddress).then(ignoreCount);
+    return request.socket.send(reply, this.clientAddress).then(ignore);
   }
 
   /** @ignore */
@@ -115,9 +115,12 @@ export abstract class RequestHandler<
   }
 
   /** @ignore */
-  override [release](): void {
+  override [release](): void | Promise<void> {
     this.#rfile?.[release]();
-    this.#wfile?.[release]();
+    // A setup() that threw, or a finish() of the user's own, leaves bytes
+    const rest = this.#wfile?.[finish]();
+    if (rest === undefined) return this.#wfile?.[release]();
+    return rest.catch(ignore).then(() => this.#wfile?.[release]());
   }
 
   #openReader(): BufferedReader {
@@ -147,10 +150,11 @@ export abstract class RequestHandler<
 /** Has `closeWrite()` send first what a writer to the connection holds. */
 function flushBeforeEnd(conn: Deno.Conn, writer: BufferedWriter): void {
   const { closeWrite } = conn;
+  if (!Object.isExtensible(conn)) return;
   conn.closeWrite = async () => {
     await writer.flush();
     await closeWrite.call(conn);
   };
 }
 
-function ignoreCount(): void {}
+function ignore(): void {}

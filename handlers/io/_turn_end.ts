@@ -5,18 +5,18 @@
  * @module
  */
 
-import { sendHeld } from "../_internal.ts";
-
 /** A writer that gathers. */
 export interface Gatherer {
   /** Whether it holds bytes; if not, it is forgotten until it asks again. */
   [stillHolds](): boolean;
-  /** Sends what it holds. */
-  [sendHeld](): void;
+  /** Sends what it holds, and is forgotten until it asks again. */
+  [endTurn](): void;
 }
 
 /** To a writer: do you hold bytes? */
 export const stillHolds: unique symbol = Symbol("stillHolds");
+/** To a writer: the turn ends. */
+export const endTurn: unique symbol = Symbol("endTurn");
 
 let holders: Gatherer[] = [];
 let scheduled = false;
@@ -45,5 +45,5 @@ function sendAll(): void {
   const due = holders;
   holders = [];
   scheduled = false;
-  for (const holder of due) if (holder[stillHolds]()) holder[sendHeld]();
+  for (const holder of due) holder[endTurn]();
 }

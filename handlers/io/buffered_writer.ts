@@ -9,7 +9,7 @@ import { finish, release, sendHeld } from "../_internal.ts";
 import { takeBuffer } from "./_buffer_pool.ts";
 import { putText } from "./_bytes.ts";
 import { Sender, type WriterSink } from "./_sender.ts";
-import { sendAtTurnEnd, stillHolds } from "./_turn_end.ts";
+import { endTurn, sendAtTurnEnd, stillHolds } from "./_turn_end.ts";
 
 export type { WriterSink } from "./_sender.ts";
 
@@ -159,6 +159,12 @@ export class BufferedWriter {
   /** @ignore */
   [stillHolds](): boolean {
     return this.#listed = this.#held > 0;
+  }
+
+  /** @ignore */
+  [endTurn](): void {
+    this.#listed = false;
+    this[sendHeld]();
   }
 
   /** @ignore */

@@ -41,7 +41,8 @@ export async function runHandler(handler: BaseRequestHandler): Promise<void> {
     const finished = handler.finish();
     if (finished !== undefined) await finished;
   } finally {
-    handler[release]?.();
+    const released = handler[release]?.();
+    if (released !== undefined) await released;
   }
 }
 
