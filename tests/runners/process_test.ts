@@ -309,10 +309,32 @@ test("Process with a list that covers the channel's socket keeps it", async () =
   const folder = await Deno.makeTempDir();
   await Deno.remove(folder);
   const temporary = folder.slice(0, folder.lastIndexOf("/"));
-  assertEquals(await allowedWith(() => ({ read: [temporary] })), [
-    "read",
-    "import",
-  ]);
+  const up = Deno.cwd().replaceAll(/\/[^/]+/g, "../");
+  for (const path of [temporary, `${temporary}/`, up, `${up}.${temporary}`]) {
+    assertEquals(
+      await allowedWith(() => ({ read: [path] })),
+      ["read", "import"],
+      path,
+    );
+  }
+  assertEquals(
+    await allowedWith(() => ({ env: ["DENO_*", "HOME"] })),
+    ["env"],
+  );
+});
+
+Deno.test("Process with a host that covers the channel's port keeps it", {
+  permissions: { net: true, run: true, env: ["DENO_SOCKETSERVER_LINK"] },
+}, async () => {
+  for (const host of ["127.0.0.1", "127.0.0.0/8"]) {
+    const connecting = process(targets.mayConnect, {
+      args: ["127.0.0.1:5", "127.0.0.2:5"],
+      permissions: { net: [host] },
+    });
+    connecting.start();
+    assertEquals(await connecting.result, [true, host !== "127.0.0.1"]);
+    await connecting.join();
+  }
 });
 
 test("Process inherits all permissions", async () => {

@@ -189,3 +189,9 @@ export async function waitForLock(
   await lock.acquire();
   return same.locked() ? "locked" : "another lock";
 }
+
+export function mayConnect(...hosts: string[]): boolean[] {
+  return hosts.map((host) =>
+    Deno.permissions.querySync({ name: "net", host }).state === "granted"
+  );
+}

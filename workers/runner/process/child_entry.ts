@@ -85,8 +85,10 @@ export async function enter(
   });
   watchUncaught(end);
   const conn = await connect(link);
-  for (const descriptor of link.revoke) {
-    await Deno.permissions.revoke(descriptor);
+  for (const [descriptor, unless] of link.revoke) {
+    // Revoking something revokes what covers it as well
+    const { state } = Deno.permissions.querySync(unless);
+    if (state !== "granted") Deno.permissions.revokeSync(descriptor);
   }
   channel.run(conn);
 }

@@ -30,22 +30,33 @@ const DEFAULT_IMPORT_HOSTS = [
 type Name = typeof NAMES[number];
 type List = readonly (string | URL)[];
 
-/** What the channel needs and the user's code must not keep. */
-export interface ChannelNeeds {
-  /** Paths that are read and written. */
-  path?: string;
-  /** What is connected to, in the form of `--allow-net`. */
-  host: string;
-  /** The environment variable that is read. */
-  variable: string;
+/** What the channel needs of one permission and the user must not keep. */
+export interface ChannelNeed {
+  /** What the child is granted. */
+  item: string;
+  /**
+   * Something that nobody is granted by itself. A child that has it was given
+   * `item` by its owner, too, in a form that Deno knows and this module need
+   * not: a folder above, a pattern, a subnet.
+   */
+  similar: string;
 }
+
+/** What the channel needs. */
+export type ChannelNeeds = { [name in Name]?: ChannelNeed };
+
+/** What a child gives up, except where it has the second. */
+export type Revocation = [
+  descriptor: Deno.PermissionDescriptor,
+  unless: Deno.PermissionDescriptor,
+];
 
 /** How a child is started. */
 export interface ChildPermissions {
   /** The flags. */
   flags: string[];
   /** What the child gives up before the user's code is loaded. */
-  revoke: Deno.PermissionDescriptor[];
+  revoke: Revocation[];
 }
 
 function describe(name: Name, item?: string | URL): Deno.PermissionDescriptor {
@@ -96,13 +107,6 @@ function grant(name: Name, wanted: unknown): true | List {
   return list;
 }
 
-function covers(list: List, path: string): boolean {
-  return list.some((item) => {
-    const text = item instanceof URL ? decodeURIComponent(item.pathname) : item;
-    return path === text || path.startsWith(`${text.replace(/\/+$/, "")}/`);
-  });
-}
-
 function toFlag(name: Name, list: List): string {
   // A comma separates; two of them are one.
   const items = list.map((item) =>
@@ -142,15 +146,8 @@ export function childPermissions(
   modules: string[],
 ): ChildPermissions {
   const wanted = options as string | Partial<Record<Name, unknown>>;
-  const extra: Partial<Record<Name, string>> = {
-    net: needs.host,
-    env: needs.variable,
-    ...(needs.path === undefined
-      ? {}
-      : { read: needs.path, write: needs.path }),
-  };
   const flags: string[] = [];
-  const revoke: Deno.PermissionDescriptor[] = [];
+  const revoke: Revocation[] = [];
   for (const name of NAMES) {
     const given = grant(
       name,
@@ -165,11 +162,10 @@ export function childPermissions(
       const hosts = importHosts(modules);
       if (hosts.length > 0) list.push(...DEFAULT_IMPORT_HOSTS, ...hosts);
     }
-    const more = extra[name];
-    // Revoking a path revokes what covers it as well.
-    if (more !== undefined && !(more === needs.path && covers(list, more))) {
-      list.push(more);
-      revoke.push(describe(name, more));
+    const need = needs[name];
+    if (need !== undefined) {
+      list.push(need.item);
+      revoke.push([describe(name, need.item), describe(name, need.similar)]);
     }
     if (list.length > 0) flags.push(toFlag(name, list));
   }

@@ -4,10 +4,11 @@
  * @module
  */
 import type { ChannelConn } from "./channel.ts";
-import type { ChannelNeeds } from "./permissions.ts";
+import type { ChannelNeed, ChannelNeeds, Revocation } from "./permissions.ts";
 
 /** The environment variable that tells a child its {@linkcode ChildLink}. */
 export const LINK_VARIABLE = "DENO_SOCKETSERVER_LINK";
+const ENV_NEED = { item: LINK_VARIABLE, similar: `${LINK_VARIABLE}_` };
 /** The length of a secret: that of a UUID. */
 const SECRET_LENGTH = 36;
 /** How long to wait after a failed accept: for descriptors, say. */
@@ -20,7 +21,7 @@ export interface ChildLink {
   /** What proves that it is the child. */
   secret: string;
   /** What it gives up then. */
-  revoke: Deno.PermissionDescriptor[];
+  revoke: Revocation[];
   /** Whether it lives through an interrupt. */
   ignoreInterrupt: boolean;
 }
@@ -78,13 +79,16 @@ class Rendezvous {
       const path = `${this.#folder}/s`;
       this.#listener = Deno.listen({ transport: "unix", path });
       this.connect = { transport: "unix", path };
-      this.needs = { path, host: `unix:${path}`, variable: LINK_VARIABLE };
+      const file: ChannelNeed = { item: path, similar: `${path}-` };
+      const net = { item: `unix:${path}`, similar: `unix:${path}-` };
+      this.needs = { read: file, write: file, net, env: ENV_NEED };
     } else {
       const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
       const { hostname, port } = listener.addr;
       this.#listener = listener;
       this.connect = { hostname, port };
-      this.needs = { host: `${hostname}:${port}`, variable: LINK_VARIABLE };
+      const net = { item: `${hostname}:${port}`, similar: hostname };
+      this.needs = { net, env: ENV_NEED };
     }
     addEventListener("unload", this.#tidy);
     this.#accept();
