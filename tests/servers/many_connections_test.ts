@@ -32,8 +32,8 @@ for i in range(count):
     s = socket.create_connection(("127.0.0.1", port), 10)
     conns.append(s)
     if i % 250 == 0: # what outruns the backlog waits a second to try again
-        s.sendall(b"?")
-        assert s.recv(1) == b"?"
+        s.sendall(b"?\\n")
+        assert s.recv(2) == b"?\\n"
 for turn in range(2):
     for i, s in enumerate(conns): s.sendall(b"%d %d\\n" % (turn, i))
     for i, s in enumerate(conns):
