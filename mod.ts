@@ -48,6 +48,8 @@ export {
   type UnixAddress,
 } from "./server/addresses.ts";
 export * from "./server/base_server.ts";
+export * from "./server/log_events.ts";
+export * from "./server/prometheus.ts";
 export type * from "./server/server_events.ts";
 export type { Distribution } from "./workers/_histogram.ts";
 export * from "./server/drain_report.ts";
@@ -74,6 +76,7 @@ export type {
 } from "./server/replicas/replica_class.ts";
 export * from "./server/tcp_server.ts";
 export * from "./server/threading_servers.ts";
+export * from "./server/trace_requests.ts";
 export * from "./server/udp_server.ts";
 export * from "./server/unix_datagram_server.ts";
 export * from "./server/unix_stream_server.ts";

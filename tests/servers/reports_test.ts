@@ -1,0 +1,170 @@
+/** What is made of events and counts: log lines, Prometheus's text, spans. */
+
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import {
+  EchoHandler,
+  logEvents,
+  type ServerEvents,
+  TCPServer,
+  toPrometheus,
+  traceRequests,
+} from "../../mod.ts";
+import {
+  collectErrors,
+  dial,
+  readToEnd,
+  test,
+  until,
+  writeAll,
+} from "./_support.ts";
+
+async function echo(server: TCPServer, text: string): Promise<void> {
+  using client = await dial(server);
+  await writeAll(client, text);
+  await client.closeWrite();
+  assertEquals(await readToEnd(client), text);
+}
+
+test("logEvents() writes a line of text for each event", async () => {
+  const lines: string[] = [];
+  const server = new TCPServer({ port: 0 }, EchoHandler);
+  logEvents(server, { write: (line) => void lines.push(line) });
+  server.serveForever();
+  await echo(server, "hello");
+  await until(async () => (await server.stats()).open === 0, "it ended");
+  await server.serverClose();
+  const at = `127\\.0\\.0\\.1:${server.serverAddress.port}`;
+  const time = "^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z";
+  const client = "client=127\\.0\\.0\\.1:\\d+";
+  const expected = [
+    `connection server=${at} ${client}`,
+    `requestEnd server=${at} ${client} duration=[\\d.]+ bytesRead=5 bytesWritten=5 failed=false`,
+    `drainStart server=${at} open=0`,
+    `drainEnd server=${at} completed=0 aborted=""`,
+  ];
+  assertEquals(lines.length, expected.length);
+  for (const [i, line] of lines.entries()) {
+    assertMatch(line, new RegExp(`${time} ${expected[i]}$`));
+  }
+});
+
+test("logEvents() writes errors on one line, and JSON", async () => {
+  const texts: string[] = [];
+  const jsons: string[] = [];
+  class Failing extends EchoHandler {
+    override handle(): Promise<void> {
+      return Promise.reject(new RangeError('a "word"\nand more'));
+    }
+  }
+  await using server = new TCPServer({ port: 0 }, Failing);
+  const events: (keyof ServerEvents)[] = ["error"];
+  using text = logEvents(server, { events, write: (l) => void texts.push(l) });
+  using _json = logEvents(server, {
+    events,
+    format: "json",
+    write: (line) => void jsons.push(line),
+  });
+  const errors = collectErrors(server);
+  server.serveForever();
+  for (let count = 1; count <= 2; count++) {
+    using client = await dial(server);
+    await readToEnd(client);
+    await until(() => errors.length === count, "the error");
+    text[Symbol.dispose]();
+  }
+  assertEquals([texts.length, jsons.length], [1, 2]);
+  assertStringIncludes(
+    texts[0]!,
+    String.raw` error="RangeError: a \"word\"\nand more"`,
+  );
+  const { time, client, ...rest } = JSON.parse(jsons[0]!);
+  assert(!Number.isNaN(Date.parse(time)));
+  assertMatch(client, /^127\.0\.0\.1:\d+$/);
+  assertEquals(rest, {
+    event: "error",
+    server: `127.0.0.1:${server.serverAddress.port}`,
+    error: 'RangeError: a "word"\nand more',
+  });
+});
+
+test("logEvents() refuses what can't work", async () => {
+  await using server = new TCPServer({ port: 0 }, EchoHandler);
+  assertThrows(
+    () => logEvents(server, { format: "xml" as "text" }),
+    TypeError,
+    'Cannot use "xml" as "format"',
+  );
+  const events = ["nothing" as "error"];
+  assertThrows(() => logEvents(server, { events }), TypeError, '"nothing"');
+});
+
+test("toPrometheus() writes counts, and cumulative buckets", async () => {
+  await using server = new TCPServer({ port: 0 }, EchoHandler);
+  server.on("requestEnd", () => {});
+  server.serveForever();
+  for (const size of [3, 100, 5_000]) await echo(server, "x".repeat(size));
+  await until(async () => (await server.stats()).open === 0, "it ended");
+  const labels = { name: 'a"b\\c\nd' };
+  const text = toPrometheus(await server.stats(), { prefix: "my", labels });
+  const label = String.raw`name="a\"b\\c\nd"`;
+  const lines = text.split("\n");
+  for (
+    const line of [
+      "# TYPE my_requests_accepted_total counter",
+      `my_requests_accepted_total{${label}} 3`,
+      `my_requests_open{${label}} 0`,
+      "# TYPE my_request_read_bytes histogram",
+      `my_request_read_bytes_bucket{${label},le="16"} 1`,
+      `my_request_read_bytes_bucket{${label},le="128"} 2`,
+      `my_request_read_bytes_bucket{${label},le="4096"} 2`,
+      `my_request_read_bytes_bucket{${label},le="8192"} 3`,
+      `my_request_read_bytes_bucket{${label},le="+Inf"} 3`,
+      `my_request_read_bytes_sum{${label}} 5103`,
+      `my_request_read_bytes_count{${label}} 3`,
+      `my_request_duration_seconds_count{${label}} 3`,
+    ]
+  ) assert(lines.includes(line), `${line} is not in\n${text}`);
+  assert(!text.includes("replica"));
+  const form = /^(# (HELP|TYPE) my_\w+ .+|my_\w+\{.*\} [\d.e+-]+|)$/;
+  for (const line of lines) assertMatch(line, form);
+  const stats = await server.stats();
+  assertStringIncludes(toPrometheus(stats), "\nsocketserver_requests_open 0\n");
+  assertThrows(() => toPrometheus(stats, { prefix: "a b" }), TypeError);
+  assertThrows(() => toPrometheus(stats, { labels: { "1": "" } }), TypeError);
+});
+
+test("traceRequests() refuses to work without OpenTelemetry", async () => {
+  await using server = new TCPServer({ port: 0 }, EchoHandler);
+  assertThrows(
+    () => traceRequests(server),
+    Deno.errors.NotSupported,
+    "OTEL_DENO=true",
+  );
+});
+
+test("traceRequests() reports a request as a span", async () => {
+  const program = new URL("./_traced_program.ts", import.meta.url).pathname;
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", "--quiet", program],
+    env: {
+      OTEL_DENO: "true",
+      OTEL_EXPORTER_OTLP_PROTOCOL: "console",
+      NO_COLOR: "1",
+    },
+  }).output();
+  const text = new TextDecoder().decode(stdout) +
+    new TextDecoder().decode(stderr);
+  assert(success, text);
+  // deno-lint-ignore no-control-regex -- it colours in spite of NO_COLOR
+  const plain = text.replaceAll(/\x1b\[[\d;]*m/g, "");
+  assertStringIncludes(plain, "tcp request");
+  assertStringIncludes(plain, "socketserver.bytes_read: 5");
+  assertMatch(plain, /client\.address: 127\.0\.0\.1/);
+  assert(!plain.includes("SPAN check"));
+});
