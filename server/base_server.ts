@@ -158,16 +158,17 @@ export abstract class BaseServer<R = unknown, C = unknown>
     const { signal, signals = [] } = options;
     const stop = () => void this.shutdown();
     await using _signals = new Signals(signals, stop);
-    await this.#occupy(true, async () => {
-      if (signal?.aborted) return;
-      try {
-        signal?.addEventListener("abort", stop);
+    signal?.addEventListener("abort", stop);
+    try {
+      const serving = this.#occupy(true, async () => {
         this.#readiness.resolve();
         await this.#loop.run(() => this.#cycle.afterTurn());
-      } finally {
-        signal?.removeEventListener("abort", stop);
-      }
-    });
+      });
+      if (signal?.aborted) stop();
+      await serving;
+    } finally {
+      signal?.removeEventListener("abort", stop);
+    }
   }
 
   /**
@@ -178,9 +179,9 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @throws {TypeError} If the server serves already or is not bound.
    */
   async handleRequest(): Promise<void> {
+    this.#lastTaken = null;
     await this.#occupy(false, async () => {
       this.#readiness.resolve();
-      this.#lastTaken = null;
       if (!await this.#loop.runOnce(this.timeout ?? Infinity)) {
         await this.handleTimeout();
       }
@@ -461,6 +462,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
         "Cannot serve: the server is not bound; call serverBind() and serverActivate() first",
       );
     }
+    if (this.#loop.isStopping) return;
     acceptor.ref?.();
     try {
       // What happens in a replica is told by its parent
@@ -469,7 +471,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
         this.#readiness.reject(error);
         throw error;
       });
-      await consume();
+      if (!this.#loop.isStopping) await consume();
     } finally {
       await this[role]?.pause?.();
       acceptor.unref?.();

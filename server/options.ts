@@ -258,16 +258,22 @@ export interface ReplicaOptions<C = unknown> extends ServerOptions<C> {
   /**
    * How the replicas get their requests.
    *
+   * - `"auto"`: `"shard"` where it can be had, else `"relay"`;
    * - `"shard"`: each accepts on the same TCP port;
    * - `"relay"`: the server accepts, and carries the bytes to the replica with
    *   the fewest open requests and back;
    * - `"isolate"`: as `"relay"`, with a replica of its own for each request.
    *
-   * `"shard"` falls back to `"relay"` where the port can't be shared: for Unix
-   * sockets and packets, for handlers with `permissions` of their own, and for
-   * processes without `--unstable-net`, off Linux, or with `maxConnections`.
+   * `"shard"` is refused where the port can't be shared: for Unix sockets and
+   * packets, for handlers with `permissions` of their own, with
+   * `maxConnections`, and for processes without `--unstable-net`, off Linux, or
+   * when `--allow-net` has a list.
    *
-   * @default {"shard"}
+   * Processes that share a port have a queue each. When one is replaced under
+   * load, or is caught in an endless loop until `stallTimeout` ends it, clients
+   * in its queue are lost; `"relay"` loses none.
+   *
+   * @default {"auto"}
    */
   dispatch?: Dispatch;
   /**

@@ -16,7 +16,7 @@ const DEFAULT_ANSWER_TIMEOUT_MS = 1_000;
 
 const TRANSPORTS = ["tcp", "udp", "unix", "unix-datagram"] as const;
 const MODES = ["threading", "event-loop", "forking"] as const;
-const DISPATCHES = ["shard", "relay", "isolate"] as const;
+const DISPATCHES = ["auto", "shard", "relay", "isolate"] as const;
 
 /** What carries the bytes. */
 export type Transport = typeof TRANSPORTS[number];

@@ -41,7 +41,8 @@ Handler:
 Where handlers run:
   -m, --mode MODE            threading, forking or event-loop (threading)
       --workers N            threads or child processes (one a core)
-      --dispatch WAY         how requests reach them (shard, else relay):
+      --dispatch WAY         how requests reach them (auto):
+                             auto     shard where it can be had, else relay
                              shard    all accept on one TCP port
                              relay    the parent accepts and hands on
                              isolate  as relay, with one for each request

@@ -68,6 +68,11 @@ export class AcceptLoop<R> {
     this.#stopping = false;
   }
 
+  /** Whether `stop()` was called since `begin()`. */
+  get isStopping(): boolean {
+    return this.#stopping;
+  }
+
   /** Takes requests until `stop()`, calling `afterTurn` after each. */
   run(afterTurn: () => void | Promise<void>): Promise<void> {
     return this.#consume(Infinity, afterTurn);

@@ -158,6 +158,11 @@ export function optionsForReplicas(
   );
 }
 
+/** Whether a server has an option of this name. */
+export function isOption(name: string): boolean {
+  return Object.hasOwn(RULES, name);
+}
+
 /** The option, if one is set, that only holds where one place accepts. */
 export function exactLimit(options: AnyOptions): string | null {
   for (const [name, value] of Object.entries(options)) {

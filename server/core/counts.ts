@@ -5,10 +5,10 @@
  */
 
 import { RequestTimeoutError } from "../../handlers/errors.ts";
-import type { ServerStats } from "../../handlers/request_server.ts";
 import { isDisconnect } from "./disconnect.ts";
 
-const COUNTS = [
+/** The names of all counts. */
+export const COUNTS = [
   "accepted",
   "open",
   "rejected",
@@ -19,6 +19,9 @@ const COUNTS = [
   "acceptErrors",
   "dropped",
 ] as const;
+
+/** One of {@linkcode COUNTS}. */
+export type Count = typeof COUNTS[number];
 
 /** The counts of one server. */
 export class Counts {
@@ -42,13 +45,4 @@ export class Counts {
     if (isDisconnect(error)) this.disconnects++;
     else this.acceptErrors++;
   }
-}
-
-/** Adds up the counts of several servers, as far as they are known. */
-export function addStats(all: (ServerStats | null)[]): ServerStats {
-  const sum = { ...all[0] } as ServerStats;
-  for (const count of COUNTS) {
-    sum[count] = all.reduce((total, stats) => total + (stats?.[count] ?? 0), 0);
-  }
-  return sum;
 }

@@ -34,6 +34,8 @@ export interface CycleHooks<R> {
 export interface CycleObserver {
   opened?(request: unknown, clientAddress: Deno.Addr): void;
   closed?(request: unknown): void;
+  /** Counts have changed without that a request was accepted or has ended. */
+  changed?(): void;
 }
 
 /** Reads what comes before a client's own bytes. */
@@ -114,6 +116,7 @@ export class RequestCycle<R> {
     clientAddress: Deno.Addr | null,
   ): Promise<void> {
     this.counts.addError(error, request);
+    this.observer?.changed?.();
     await this.#tell(error, request, clientAddress);
   }
 
@@ -121,6 +124,7 @@ export class RequestCycle<R> {
   async acceptFailed(error: unknown, first: boolean): Promise<void> {
     noteAcceptError(error);
     this.counts.addAcceptError(error);
+    this.observer?.changed?.();
     if (first) await this.#tell(error, null, null);
   }
 
@@ -155,6 +159,7 @@ export class RequestCycle<R> {
     if (open.aborted && isOfAbort(error)) return;
     if (error instanceof ProxyHeaderError) {
       this.counts.badProxyHeaders++;
+      this.observer?.changed?.();
       return this.meter.refuse(open, "proxyProtocol");
     }
     open.failed = true;

@@ -5,118 +5,192 @@
  * @module
  */
 
-import type { ServerStats } from "../../handlers/request_server.ts";
-import { RelayPort } from "../../workers/relay/relay_port.ts";
-import { Rpc } from "../../workers/runner/rpc.ts";
-import type { RunnerPort } from "../../workers/runner/runner.ts";
 import { unpack } from "../../workers/codec/share.ts";
-import { resolve } from "./class_ref.ts";
-import { ReplicaParentLink, withParentLink } from "./parent_link.ts";
+import { HandlerImportError } from "../../workers/errors.ts";
+import { RelayPort } from "../../workers/relay/relay_port.ts";
+import type { RunnerPort } from "../../workers/runner/runner.ts";
 import { core } from "../_internal.ts";
-import { RelayedSocket } from "./relayed_socket.ts";
-import type { ReplicaPlan } from "./plan.ts";
 import type { BaseServer } from "../base_server.ts";
-import type { DrainReport } from "../drain_report.ts";
+import { isOption } from "../core/check_options.ts";
+import { resolve } from "./class_ref.ts";
+import { ParentLink, withParentLink } from "./parent_link.ts";
+import { sharingOf } from "./port_sharing.ts";
+import {
+  type Boot,
+  type Command,
+  decodeToReplica,
+  type FromReplica,
+  outOfOrder,
+} from "./protocol.ts";
+import { RelayedSocket } from "./relayed_socket.ts";
 
-/** What a replica tells when it has closed. */
-export interface ReplicaReport {
-  report: DrainReport;
-  stats: ServerStats;
-}
-
+type Modules = Record<string, unknown>[];
 type ServerClass = new (
   address: Deno.Addr,
   RequestHandlerClass: unknown,
   options: Record<string, unknown>,
 ) => BaseServer;
 
-/** Runs a replica. */
+/** The entry of a runner: runs a replica until it is told to leave. */
 export function main(
   port: RunnerPort,
-  modules: Record<string, unknown>[],
+  modules: Modules,
   data: unknown,
-): void {
-  const plan = data as ReplicaPlan;
-  const rpc: Rpc = new Rpc((message) => port.post(message), {
-    ping: () => {},
-    resume: () => resume(),
-    pause: (leaves) => pausing = pause(leaves as boolean),
-    drain: () => server[core].drain(),
-    stats: () => {
-      parentLink.tellClosed();
-      return server[core].stats();
-    },
-    close: (timeout) => close(timeout as number),
-    leave: () => port.close(),
-  });
+): Promise<void> {
   // To stop a service, systemd and others signal all its processes at once:
   // what is open here is to end first
   if (port.kind === "process" && Deno.build.os !== "windows") {
-    Deno.addSignalListener("SIGTERM", () => rpc.tell("leaving"));
+    Deno.addSignalListener("SIGTERM", () => port.post(["leaving"]));
   }
-  const parentLink = new ReplicaParentLink(rpc, plan.sharing);
-  const server = construct(plan, modules, parentLink);
-  const relay = new RelayPort(port, {
-    connection: (conn) => server[core].serve(conn, conn.remoteAddr),
-    packet: (packet, from, truncated, reply) => {
-      const socket = new RelayedSocket(plan.address, from, reply);
-      return server[core].serve({ packet, socket, truncated }, from);
-    },
-  });
+  return runReplica(port, modules, data as Boot);
+}
 
-  let serving = false;
-  let pausing: Promise<void> | null = null;
+/**
+ * Runs a replica.
+ *
+ * @returns Rejects when it can't go on; never resolves: the port is closed.
+ */
+export function runReplica(
+  port: RunnerPort,
+  modules: Modules,
+  boot: Boot,
+): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<void>();
+  const side = new ReplicaSide(port, modules, boot, reject);
+  port.onmessage = (message) => side.receive(message);
+  return promise;
+}
 
-  async function resume(): Promise<void> {
-    await pausing;
-    if (serving) return;
-    serving = true;
-    server[core].join();
-    serve(server);
+class ReplicaSide {
+  #port: RunnerPort;
+  #fail: (error: unknown) => void;
+  #link: ParentLink;
+  #server: BaseServer;
+  #relay: RelayPort;
+  #underWay: Command[0] | null = null;
+  #isServing = false;
+  #isClosed = false;
+
+  constructor(
+    port: RunnerPort,
+    modules: Modules,
+    boot: Boot,
+    fail: (error: unknown) => void,
+  ) {
+    this.#port = port;
+    this.#fail = fail;
+    this.#link = new ParentLink(
+      (message) => this.#post(message),
+      sharingOf(boot.sharing),
+    );
+    this.#server = construct(boot, modules, this.#link);
+    this.#relay = new RelayPort(port, {
+      connection: (conn) => this.#server[core].serve(conn, conn.remoteAddr),
+      packet: (packet, from, truncated, reply) => {
+        const socket = new RelayedSocket(boot.address, from, reply);
+        return this.#server[core].serve({ packet, socket, truncated }, from);
+      },
+    });
   }
 
-  async function pause(leaves: boolean): Promise<void> {
-    await server[core].endServing();
-    serving = false;
-    if (leaves) await server[core].leave();
+  receive(data: unknown): void {
+    const message = decodeToReplica(data);
+    if (message instanceof Uint8Array) return this.#relay.receive(message);
+    switch (message[0]) {
+      case "resume":
+      case "pause":
+      case "close":
+        return void this.#obey(message).catch(this.#fail);
+      case "leave":
+        if (!this.#isClosed) throw outOfOrder("leave");
+        return this.#port.close();
+      case "drain":
+        return this.#server[core].drain();
+      case "ping":
+        return this.#post(["pong"]);
+      case "answer":
+        return this.#link.answer(message[1], message[2]);
+    }
   }
 
-  async function close(timeout: number): Promise<ReplicaReport> {
-    await pausing;
-    await relay.begun();
-    server.shutdownTimeout = timeout;
-    const report = await server.serverClose();
-    parentLink.tellClosed();
-    relay.flush();
-    return { report, stats: server[core].stats() };
+  #post(message: FromReplica): void {
+    this.#port.post(message);
   }
 
-  port.onmessage = (message) => {
-    if (message instanceof Uint8Array) relay.receive(message);
-    else rpc.receive(message);
-  };
+  async #obey(command: Command): Promise<void> {
+    if (this.#underWay !== null || this.#isClosed) {
+      throw outOfOrder(command[0]);
+    }
+    this.#underWay = command[0];
+    if (command[0] === "close") return await this.#close(command[1]);
+    if (command[0] === "resume") this.#resume();
+    else await this.#pause(command[1]);
+    this.#underWay = null;
+    this.#post(["done"]);
+  }
+
+  #resume(): void {
+    if (this.#isServing) throw outOfOrder("resume");
+    this.#isServing = true;
+    this.#server[core].join();
+    // A listener that broke ends the replica: another takes its place
+    this.#server.serveForever().catch(this.#fail);
+  }
+
+  async #pause(leaves: boolean): Promise<void> {
+    await this.#server[core].endServing();
+    this.#isServing = false;
+    if (leaves) await this.#server[core].leave();
+  }
+
+  async #close(timeout: number): Promise<void> {
+    await this.#relay.begun();
+    this.#server.shutdownTimeout = timeout;
+    const report = await this.#server.serverClose();
+    this.#isClosed = true;
+    this.#link.tell();
+    this.#relay.flush();
+    this.#post(["closed", report]);
+  }
 }
 
 function construct(
-  plan: ReplicaPlan,
-  [serverModule, handlerModule]: Record<string, unknown>[],
-  parentLink: ReplicaParentLink,
+  { server, handler, address, options, context }: Boot,
+  [serverModule, handlerModule]: Modules,
+  parentLink: ParentLink,
 ): BaseServer {
-  const Server = resolve(plan.server, serverModule!) as ServerClass;
-  const Handler = resolve(plan.handler, handlerModule!);
-  const { address, options } = plan;
-  const context = unpack(plan.context);
-  return withParentLink(
-    parentLink,
-    () => new Server(address, Handler, { ...options, context }),
-  );
+  const Server = resolve(server, serverModule!) as ServerClass;
+  const Handler = resolve(handler, handlerModule!);
+  const given = { ...options, context: unpack(context) };
+  try {
+    return withParentLink(
+      parentLink,
+      () => new Server(address, Handler, knownOnly(given)),
+    );
+  } catch (cause) {
+    throw new HandlerImportError(
+      `Cannot construct class "${server.name}" in a replica, with (address, RequestHandlerClass, options): ${
+        (cause as Error).message
+      }`,
+      server.module,
+      { cause },
+    );
+  }
 }
 
-function serve(server: BaseServer): void {
-  server.serveForever().catch((error) => {
-    // A listener that broke ends the replica: another takes its place
-    queueMicrotask(() => {
-      throw error;
-    });
+/**
+ * Options that tell a constructor that it asks for one of its own, which the
+ * server's base never saw and so can't have sent here.
+ */
+function knownOnly(options: Record<string, unknown>): typeof options {
+  return new Proxy(options, {
+    get(target, name) {
+      if (typeof name === "symbol" || name in target || isOption(name)) {
+        return Reflect.get(target, name);
+      }
+      throw new TypeError(
+        `option "${name}" does not arrive there; put its value into the option "context"`,
+      );
+    },
   });
 }

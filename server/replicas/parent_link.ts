@@ -5,86 +5,115 @@
  */
 
 import type { ServerStats } from "../../handlers/request_server.ts";
-import type { Rpc } from "../../workers/runner/rpc.ts";
-import type { OpenListener, ServerRole } from "../_internal.ts";
-import type { Sharing } from "./plan.ts";
+import { core, type OpenListener, type ServerRole } from "../_internal.ts";
+import type { BaseServer } from "../base_server.ts";
+import type { PortSharing } from "./port_sharing.ts";
+import { COUNTS, type FromReplica, type Question } from "./protocol.ts";
 
-/** How long the end of a request may stay untold, to be told with others. */
-const CLOSED_AFTER_MS = 10;
-
-let waitingLink: ReplicaParentLink | null = null;
+let waitingLink: ParentLink | null = null;
 
 /**
  * Constructs a server as a replica. Its class may be the user's, with a
  * constructor that knows of no such thing, so it is told behind their back.
  */
-export function withParentLink<S>(
-  parentLink: ReplicaParentLink,
+export function withParentLink<S extends BaseServer>(
+  parentLink: ParentLink,
   construct: () => S,
 ): S {
   waitingLink = parentLink;
   try {
-    return construct();
+    return parentLink.server = construct();
   } finally {
     waitingLink = null;
   }
 }
 
-/** The parentLink of the server that is being constructed, if it is a replica. */
-export function takeParentLink(): ReplicaParentLink | null {
+/** The link of the server that is being constructed, if it is a replica. */
+export function takeParentLink(): ParentLink | null {
   const parentLink = waitingLink;
   waitingLink = null;
   return parentLink;
 }
 
 /** A replica's tie to its server, over the runner's messages. */
-export class ReplicaParentLink implements ServerRole {
+export class ParentLink implements ServerRole {
   readonly bindsLater = true;
-  #rpc: Rpc;
-  #sharing: Sharing | null;
+  readonly sharesQueue: boolean;
+  server: BaseServer | null = null;
+  #post: (message: FromReplica) => void;
+  #sharing: PortSharing;
   #ids: Map<unknown, number> = new Map();
   #lastId = 0;
-  #closed: number[] = [];
+  #ended: number[] = [];
+  #isScheduled = false;
+  #questions: Map<number, (answer: ServerStats | null) => void> = new Map();
+  #lastQuestion = 0;
 
-  constructor(rpc: Rpc, sharing: Sharing | null) {
-    this.#rpc = rpc;
+  constructor(post: (message: FromReplica) => void, sharing: PortSharing) {
+    this.#post = post;
     this.#sharing = sharing;
-  }
-
-  get sharesQueue(): boolean {
-    return this.#sharing === "loadBalanced";
+    this.sharesQueue = sharing.sharesQueue;
   }
 
   open(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
-    return open(address, { [this.#sharing!]: true });
+    return this.#sharing.join(address, open);
   }
 
   async shutdown(): Promise<void> {
-    await this.#rpc.call("shutdown");
+    await this.#ask("shutdown");
   }
 
   async stats(): Promise<ServerStats> {
-    return await this.#rpc.call("stats") as ServerStats;
+    this.tell(); // what has ended here is to be counted there
+    return await this.#ask("stats") as ServerStats;
   }
 
   opened(request: unknown, clientAddress: Deno.Addr): void {
     const id = ++this.#lastId;
     this.#ids.set(request, id);
     // At once: what is lost with this replica must be known outside of it
-    this.#rpc.tell("opened", [id, clientAddress]);
+    this.#post(["opened", id, clientAddress]);
   }
 
   closed(request: unknown): void {
-    const id = this.#ids.get(request)!;
+    this.#ended.push(this.#ids.get(request)!);
     this.#ids.delete(request);
-    if (this.#closed.push(id) > 1) return;
-    setTimeout(() => this.tellClosed(), CLOSED_AFTER_MS);
+    this.changed();
   }
 
-  /** Tells now which requests have ended. */
-  tellClosed(): void {
-    if (this.#closed.length > 0) {
-      this.#rpc.tell("closed", this.#closed.splice(0));
-    }
+  changed(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    // With others of this turn, but not later: the replica may end
+    setImmediate(this.#onTurn);
+  }
+
+  /** Tells now which requests have ended, and the counts. */
+  tell(): void {
+    const counts = this.server![core].stats();
+    this.#post([
+      "ended",
+      this.#ended.splice(0),
+      COUNTS.map((name) => counts[name]),
+    ]);
+  }
+
+  /** Takes the answer to a question. */
+  answer(id: number, value: ServerStats | null): void {
+    this.#questions.get(id)?.(value);
+    this.#questions.delete(id);
+  }
+
+  #onTurn = (): void => {
+    this.#isScheduled = false;
+    this.tell();
+  };
+
+  #ask(question: Question): Promise<ServerStats | null> {
+    const id = ++this.#lastQuestion;
+    return new Promise((resolve) => {
+      this.#questions.set(id, resolve);
+      this.#post(["ask", id, question]);
+    });
   }
 }

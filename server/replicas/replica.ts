@@ -5,96 +5,86 @@
  */
 
 import type { ServerStats } from "../../handlers/request_server.ts";
-import { RunnerExitError } from "../../workers/errors.ts";
-import { describeExit } from "../../workers/runner/lifecycle.ts";
+import type { RunnerExitError } from "../../workers/errors.ts";
 import { RelayHub } from "../../workers/relay/relay_hub.ts";
-import { type Methods, Rpc } from "../../workers/runner/rpc.ts";
 import type { Runner } from "../../workers/runner/runner.ts";
 import type { Member } from "../../workers/runner/supervisor.ts";
-import { inTime } from "../core/in_time.ts";
-import type { ReplicaReport } from "./main.ts";
+import { Life } from "./life.ts";
+import {
+  COUNTS,
+  type CountValues,
+  decodeFromReplica,
+  type FromReplica,
+  outOfOrder,
+  type Question,
+  type ToReplica,
+} from "./protocol.ts";
 
-const LEAVE_TIMEOUT_MS = 1_000;
+const ACCEPTED = COUNTS.indexOf("accepted");
 
-/** What a replica may ask of its server. */
+/** What a replica needs of its server. */
 export interface ReplicaOwner {
   /** Whether handlers have permissions of their own. */
   readonly confines: boolean;
-  /** Whether replicas accept by themselves now. */
-  isSharing(): boolean;
+  /** How long a command may take, besides what every command may. */
+  readonly commandTimeout: number;
   /** Ends the serving of the whole server. */
   shutdown(): Promise<void>;
   /** The counts of the whole server. */
   stats(): Promise<ServerStats>;
-  /** The replica was told to end. */
+  /** The replica was told to end by somebody else. */
   leaving(replica: Replica): void;
+  /** The replica has ended, or was given up. */
+  ended(replica: Replica, cause: RunnerExitError): void;
 }
 
 /** A runner, the requests in it, and what can be asked of it. */
 export class Replica implements Member {
   readonly runner: Runner;
-  /** Which of the server's replicas it is; its successor gets the same. */
-  readonly slot: number;
   readonly relay: RelayHub;
-  readonly ready: Promise<void>;
+  readonly life: Life;
   /** The clients of the requests that it has accepted by itself. */
   readonly accepted: Map<number, Deno.Addr> = new Map();
-  /** Whether it has begun to work. */
-  isReady = false;
+  /** What it has counted, in the order of {@linkcode COUNTS}. */
+  counts: CountValues = COUNTS.map(() => 0);
   /** How many times in a row it has not answered in time. */
   unanswered = 0;
-  /** What its requests are told if it was given up before it ended. */
-  givenUp: RunnerExitError | null = null;
-  #rpc: Rpc;
+  #owner: ReplicaOwner;
+  #lastId = 0;
   #pinged = false;
+  #resumed = false;
 
-  constructor(runner: Runner, owner: ReplicaOwner, slot: number) {
+  constructor(runner: Runner, owner: ReplicaOwner) {
     this.runner = runner;
-    this.slot = slot;
+    this.#owner = owner;
     this.relay = new RelayHub({
       post: (message, transfer) => runner.post(message, transfer),
-      broken: (error) => this.#giveUp(error),
+      broken: (error) => runner.fail(error),
       answersOnly: owner.confines,
     });
-    this.#rpc = new Rpc(
-      (message) => runner.post(message),
-      this.#answers(owner),
-    );
-    runner.onmessage = (message) => {
-      if (message instanceof Uint8Array) this.relay.receive(message);
-      else this.#rpc.receive(message);
-    };
-    this.ready = this.#begin(owner);
-    this.ready.catch(() => {}); // the supervisor looks at it
-    runner.exited.then((exit) => this.#rpc.fail(this.lostBy(exit)));
+    this.life = new Life(runner, {
+      send: (message) => this.#command(message),
+      ended: (cause) => owner.ended(this, cause),
+      get commandTimeout() {
+        return owner.commandTimeout;
+      },
+    });
+    // What this throws ends the runner
+    runner.onmessage = (message) => this.#receive(decodeFromReplica(message));
   }
 
-  /** How many requests it has; one that does not answer has its hands full. */
+  get ready(): Promise<void> {
+    return this.life.ready;
+  }
+
+  /** How many requests it has. */
   get load(): number {
-    return this.unanswered > 0
-      ? Infinity
-      : this.relay.load + this.accepted.size;
-  }
-
-  /** Has it accept by itself. */
-  async resume(): Promise<void> {
-    await this.#rpc.call("resume");
-  }
-
-  /** Has it accept no more by itself, and close its listener if it `leaves`. */
-  async pause(leaves: boolean): Promise<void> {
-    await inTime(this.#rpc.call("pause", leaves), LEAVE_TIMEOUT_MS);
+    return this.relay.load + this.accepted.size;
   }
 
   /** Has its handlers begin nothing new. */
   drain(): void {
-    this.#rpc.tell("drain");
-  }
-
-  /** Its counts; `null` if it does not answer. */
-  async stats(): Promise<ServerStats | null> {
-    const stats = await inTime(this.#rpc.call("stats"), LEAVE_TIMEOUT_MS);
-    return stats as ServerStats | null;
+    this.#send(["drain"]);
   }
 
   /** Asks whether it is there, and counts when it has not said so yet. */
@@ -104,67 +94,65 @@ export class Replica implements Member {
       return;
     }
     this.#pinged = true;
-    this.#rpc.call("ping").then(() => {
-      this.#pinged = false;
-      this.unanswered = 0;
-    }, () => {});
+    this.#send(["ping"]);
   }
 
-  /** Ends it without asking. */
-  async kill(): Promise<void> {
-    this.runner.kill();
-    await this.runner.exited;
-  }
-
-  /** Lets its requests finish for `timeout` ms, and ends it. */
-  async close(timeout: number): Promise<ReplicaReport | null> {
+  #command(message: ToReplica): void {
     this.relay.flush(); // what it is to serve comes before
-    const asked = this.#rpc.call("close", timeout);
-    const report = await inTime(asked, timeout + LEAVE_TIMEOUT_MS);
-    if (report === null) this.runner.terminate();
-    else this.#rpc.tell("leave");
-    await inTime(this.runner.exited, LEAVE_TIMEOUT_MS);
-    await this.kill();
-    return report as ReplicaReport | null;
+    this.#resumed ||= (message as unknown[])[0] === "resume";
+    this.#send(message);
   }
 
-  /** What its requests are told when it is gone. */
-  lostBy(exit: Awaited<Runner["exited"]>): RunnerExitError {
-    return this.givenUp ?? new RunnerExitError(
-      `The request was lost: the ${this.runner.kind} that handled it ${
-        describeExit(exit)
-      }`,
-      exit,
-    );
+  #send(message: ToReplica): void {
+    this.runner.post(message);
   }
 
-  /** Ends it for something that it may not send. */
-  #giveUp(cause: Error): void {
-    this.givenUp = new RunnerExitError(
-      `The request was lost: the ${this.runner.kind} that handled it was ended, for what it sent: ${cause.message}`,
-      { code: 1, reason: "terminated" },
-    );
-    this.runner.kill();
+  #receive(message: FromReplica): void {
+    if (this.life.state === "ended") return;
+    if (message instanceof Uint8Array) return this.relay.receive(message);
+    switch (message[0]) {
+      case "opened":
+        return this.#opened(message[1], message[2]);
+      case "ended":
+        return this.#ended(message[1], message[2]);
+      case "pong":
+        if (!this.#pinged) throw outOfOrder("pong");
+        this.#pinged = false;
+        this.unanswered = 0;
+        return;
+      case "done":
+        return this.life.acknowledge();
+      case "closed":
+        return this.life.closed(message[1]);
+      case "ask":
+        return void this.#answer(message[1], message[2]);
+      case "leaving":
+        return this.#owner.leaving(this);
+    }
   }
 
-  async #begin(owner: ReplicaOwner): Promise<void> {
-    await this.runner.ready;
-    if (owner.isSharing()) await this.resume();
-    this.isReady = true;
+  #opened(id: number, clientAddress: Deno.Addr): void {
+    if (!this.#resumed || id !== this.#lastId + 1) throw outOfOrder("opened");
+    this.#lastId = id;
+    this.accepted.set(id, clientAddress);
+    // It says so itself when one ends, but may end before it does
+    if (this.counts[ACCEPTED]! < id) this.counts[ACCEPTED] = id;
   }
 
-  #answers(owner: ReplicaOwner): Methods {
-    return {
-      shutdown: () => owner.shutdown(),
-      stats: () => owner.stats(),
-      leaving: () => owner.leaving(this),
-      opened: (argument) => {
-        const [id, address] = argument as [number, Deno.Addr];
-        this.accepted.set(id, address);
-      },
-      closed: (ids) => {
-        for (const id of ids as number[]) this.accepted.delete(id);
-      },
-    };
+  #ended(ids: number[], counts: CountValues): void {
+    for (const id of ids) {
+      if (!this.accepted.delete(id)) throw outOfOrder("ended");
+    }
+    if (counts.some((count, i) => count < this.counts[i]!)) {
+      throw outOfOrder("counts");
+    }
+    this.counts = counts;
+  }
+
+  async #answer(id: number, question: Question): Promise<void> {
+    let value: ServerStats | null = null;
+    if (question === "stats") value = await this.#owner.stats();
+    else await this.#owner.shutdown();
+    this.#send(["answer", id, value]);
   }
 }

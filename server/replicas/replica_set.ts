@@ -1,45 +1,54 @@
 /**
- * The replicas of a server: which there are, and who gets what.
+ * The replicas of a server, and what the server asks of them together.
  *
  * @module
  */
 
-import type { DatagramRequest } from "../../handlers/datagram_request.ts";
 import type { ServerStats } from "../../handlers/request_server.ts";
-import { type RunnerExit, RunnerExitError } from "../../workers/errors.ts";
-import type { RunnerKind } from "../../workers/runner/runner.ts";
-import { NotBegunError } from "../../workers/relay/errors.ts";
+import type { RunnerExitError } from "../../workers/errors.ts";
+import type {
+  Runner,
+  RunnerKind,
+  RunnerOptions,
+} from "../../workers/runner/runner.ts";
 import { startRunner } from "../../workers/runner/start_runner.ts";
 import { Supervisor } from "../../workers/runner/supervisor.ts";
 import { core, type OpenListener, type ServerRole } from "../_internal.ts";
+import type { BaseServer } from "../base_server.ts";
 import { optionsForReplicas } from "../core/check_options.ts";
 import { inTime } from "../core/in_time.ts";
-import { MutableAcceptor } from "../sockets/mutable_acceptor.ts";
-import { canShare, openShared } from "./port_sharing.ts";
-import { Replica, type ReplicaOwner } from "./replica.ts";
-import {
-  draftPlan,
-  type ReplicaDraft,
-  type ReplicaPlan,
-  type Sharing,
-} from "./plan.ts";
-import { addStats } from "../core/counts.ts";
-import type { BaseServer } from "../base_server.ts";
 import type { DrainReport } from "../drain_report.ts";
 import { ServerClosedError } from "../errors.ts";
-import type { Dispatch, ReplicaOptions } from "../options.ts";
+import type { ReplicaOptions } from "../options.ts";
+import { type BootDraft, draftBoot } from "./boot.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import type { Goal } from "./life.ts";
+import {
+  bindShared,
+  NoSharing,
+  type PortSharing,
+  whyNotShared,
+} from "./port_sharing.ts";
+import type { Boot } from "./protocol.ts";
+import { Replica, type ReplicaOwner } from "./replica.ts";
+import { Statistics } from "./statistics.ts";
+import { Watchdog } from "./watchdog.ts";
 
 const MAIN_URL = new URL("./main.ts", import.meta.url).href;
 const DEFAULT_STALL_TIMEOUT_MS = 5_000;
-const PING_INTERVAL_MS = 1_000;
-const KILL_AFTER_MS = 1_000;
 const MAX_ISOLATED = 40;
 /** So many packets at most are in a replica: the rest wait in the socket. */
 const PACKETS_PER_REPLICA = 1_024;
-/** To so many replicas a request goes before one begins with it. */
-const MAX_TRIES = 3;
 /** Replicas cut off later than their server, which so can tell what it cut. */
 const CUT_OFF_AFTER_MS = 100;
+/** How long the server waits for replicas that are to accept no more. */
+const PAUSE_TIMEOUT_MS = 1_000;
+
+/** Why replicas end that lost nothing, and are told of all the same. */
+const GIVEN_UP: ReadonlySet<string> = new Set(["terminated", "protocol"]);
+
+/** How runners are started. */
+export type StartRunner = (kind: RunnerKind, options: RunnerOptions) => Runner;
 
 /** Runs a server's handlers in replicas. */
 export class ReplicaSet implements ServerRole {
@@ -48,368 +57,288 @@ export class ReplicaSet implements ServerRole {
   #server: BaseServer;
   #kind: RunnerKind;
   #options: ReplicaOptions;
+  #startRunner: StartRunner;
   #owner: ReplicaOwner;
-  #draft: ReplicaDraft;
+  #draft: BootDraft;
   #workers: number;
-  #sharing: Sharing | null = null;
-  #supervisor: Supervisor<Replica>;
+  #sharing: PortSharing = new NoSharing();
+  #goal: Goal = "leave";
   #replicas: Set<Replica> = new Set();
+  /** Those that have the one request that they are there for. */
   #isolated: Set<Replica> = new Set();
+  #supervisor: Supervisor<Replica>;
+  #dispatcher: Dispatcher;
+  #watchdog: Watchdog;
+  #statistics = new Statistics();
   #started = false;
-  #sharingNow = false;
-  #muted: MutableAcceptor<unknown> | null = null;
-  #pings: ReturnType<typeof setInterval> | undefined;
-  #restarts = 0;
-  #past: ServerStats[] = [];
-  /** The requests that no replica has yet. */
-  #waiting: Set<Promise<void>> = new Set();
   #draining = false;
   #finishing = false;
+  #recycling: Promise<void> | null = null;
 
-  constructor(server: BaseServer, kind: RunnerKind, options: ReplicaOptions) {
+  constructor(
+    server: BaseServer,
+    kind: RunnerKind,
+    options: ReplicaOptions,
+    start: StartRunner = startRunner,
+  ) {
     this.#server = server;
     this.#kind = kind;
     this.#options = options;
-    const { permissions = "inherit" } = options;
-    this.#owner = {
-      confines: permissions !== "inherit",
-      isSharing: () => this.#sharingNow,
-      shutdown: () => server[core].endServing(),
-      stats: async () => await server.stats(),
-      leaving: (replica) => this.#letGo(replica),
-    };
+    this.#startRunner = start;
+    assertDispatch(this.#whyNotShared(), options);
+    this.#draft = draftBoot(server, kind, options);
     this.#workers = Math.min(
       options.workers ?? (this.#isolates ? MAX_ISOLATED : cores()),
       options.maxConnections ?? Infinity,
     );
-    this.#draft = draftPlan(server, kind, options);
+    const { stallTimeout = DEFAULT_STALL_TIMEOUT_MS } = options;
+    this.#watchdog = new Watchdog(this.#replicas, stallTimeout);
+    this.#owner = {
+      confines: (options.permissions ?? "inherit") !== "inherit",
+      get commandTimeout() {
+        return server.shutdownTimeout + stallTimeout;
+      },
+      shutdown: () => server[core].endServing(),
+      stats: () => server.stats(),
+      leaving: (replica) => this.#letGo(replica),
+      ended: (replica, cause) => this.#ended(replica, cause),
+    };
     this.#supervisor = new Supervisor({
-      start: () => this.#startReplica(),
-      ended: (replica, exit, meant) => this.#ended(replica, exit, meant),
-      gaveUp: (cause) => server[core].failServing(cause),
+      start: () => this.#start(),
+      ended: () => {}, // told by its life, which knows it earlier
+      gaveUp: (cause) => {
+        this.#dispatcher.fail(cause);
+        server[core].failServing(cause);
+      },
+    });
+    this.#dispatcher = new Dispatcher({
+      candidates: () => this.#candidates(),
+      wanted: () => this.#started || this.#keepQuietly(),
+      chosen: (replica) => this.#isolates && this.#isolate(replica),
+      served: (replica) => this.#isolates && void this.#retire(replica),
     });
   }
 
   get limit(): number {
     if (this.#isolates) return this.#workers;
-    return this.#server.serverAddress.transport === "tcp" ||
-        this.#server.serverAddress.transport === "unix"
+    const { transport } = this.#server.serverAddress;
+    return transport === "tcp" || transport === "unix"
       ? Infinity
       : this.#workers * PACKETS_PER_REPLICA;
   }
 
-  /** How the replicas get their requests, now that the address is bound. */
-  get dispatch(): Exclude<Dispatch, "auto"> {
-    if (this.#isolates) return "isolate";
-    return this.#sharing === null ? "relay" : "shard";
-  }
-
   open(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
     const { dispatch = "auto" } = this.#options;
-    if (
-      (dispatch !== "shard" && dispatch !== "auto") ||
-      !canShare(this.#kind, address, this.#options)
-    ) return open(address, {});
-    const [listener, sharing] = openShared(this.#kind, address, open);
+    const shares = dispatch === "auto" || dispatch === "shard";
+    if (!shares || this.#whyNotShared() !== null) return open(address, {});
+    const [listener, sharing] = bindShared(
+      this.#kind,
+      address,
+      open,
+    );
+    if (dispatch === "shard" && sharing.name === null) {
+      listener.close();
+      assertDispatch("this version of Deno can't share a port", this.#options);
+    }
     this.#sharing = sharing;
     return listener;
   }
 
   async start(forever: boolean): Promise<void> {
-    this.#sharingNow = forever && this.#sharing !== null;
-    if (this.#sharing === "loadBalanced") this.#mute(forever);
-    // The one request must not come to a listener that nobody looks at
-    if (!forever && this.#sharing !== null) await this.#pauseAll(true);
     const { promise: interrupted, resolve } = Promise.withResolvers<void>();
     this.interrupt = resolve;
-    const started = this.#keep();
-    started.catch(() => {}); // nobody looks at it after an interrupt
-    await Promise.race([started, interrupted]);
-    if (!this.#sharingNow) return;
-    const ready = [...this.#supervisor.ready];
-    // What ends meanwhile is replaced, and told of elsewhere
-    await Promise.all(ready.map((r) => r.resume().catch(() => {})));
+    await Promise.race([this.#prepare(forever), interrupted]);
   }
 
   async pause(): Promise<void> {
-    if (!this.#sharingNow) return;
-    this.#sharingNow = false;
     // An accept that is pending would keep a client; where each has a queue of
     // its own, closing it may lose some
-    await this.#pauseAll(this.#sharing === "loadBalanced");
+    if (this.#goal === "serve") {
+      await this.#lead(this.#sharing.sharesQueue ? "leave" : "pause");
+    }
   }
 
   async process(request: unknown, clientAddress: Deno.Addr): Promise<void> {
-    const { promise: handedOn, resolve } = Promise.withResolvers<void>();
-    this.#waiting.add(handedOn);
-    try {
-      for (let tries = 1;; tries++) {
-        const error = await this.#tryOne(request, clientAddress, resolve);
-        if (error === null) return;
-        // It may be what ends them
-        if (tries === MAX_TRIES) throw error.cause;
-      }
-    } finally {
-      resolve();
-      this.#waiting.delete(handedOn);
-    }
-  }
-
-  /** Has a replica serve a request; returns the error if it never began. */
-  async #tryOne(
-    request: unknown,
-    clientAddress: Deno.Addr,
-    handedOn: () => void,
-  ): Promise<NotBegunError | null> {
-    const replica = await this.#choose();
-    try {
-      const served = this.#relay(replica, request, clientAddress);
-      handedOn();
-      await served;
-      return null;
-    } catch (error) {
-      if (error instanceof NotBegunError) return error;
-      throw error;
-    } finally {
-      if (this.#isolated.delete(replica)) void this.#retire(replica);
-    }
-  }
-
-  #relay(
-    replica: Replica,
-    request: unknown,
-    clientAddress: Deno.Addr,
-  ): Promise<void> {
-    if ("packet" in (request as DatagramRequest)) {
-      const { packet, truncated, socket } = request as DatagramRequest;
-      return replica.relay.relayPacket(
-        packet,
-        clientAddress,
-        truncated,
-        (reply, to) => socket.send(reply, to),
-      );
-    }
-    return replica.relay.relay(request as Deno.Conn);
+    await this.#dispatcher.process(request, clientAddress);
   }
 
   drain(): void {
     this.#draining = true;
-    if (this.#muted !== null) this.#muted.muted = false;
+    this.#mute(false);
     for (const replica of this.#replicas) replica.drain();
   }
 
   async finish(deadline: number): Promise<DrainReport> {
-    const chosen = Promise.allSettled(this.#waiting);
-    await inTime(chosen, deadline - performance.now());
+    this.#sharing.leave();
+    await inTime(this.#dispatcher.handedOn(), deadline - performance.now());
     this.#finishing = true;
-    this.#supervisor.stop(
-      new ServerClosedError("The request was lost: the server was closed"),
+    const reason = new ServerClosedError(
+      "The request was lost: the server was closed",
     );
+    this.#supervisor.stop(reason);
+    this.#dispatcher.fail(reason);
     const reports = await Promise.all(
       [...this.#replicas].map((replica) => this.#close(replica, deadline)),
     );
-    clearInterval(this.#pings);
+    this.#watchdog.stop();
     return {
       completed: reports.reduce((sum, { completed }) => sum + completed, 0),
       aborted: reports.flatMap(({ aborted }) => aborted),
     };
   }
 
-  async stats(own: ServerStats): Promise<ServerStats> {
-    const ready = [...this.#supervisor.ready, ...this.#isolated];
-    const ofReplicas = await Promise.all(ready.map((r) => r.stats()));
-    const stats = addStats([own, ...this.#past, ...ofReplicas]);
-    // What is relayed is open here and there
-    const accepted = ready.reduce((sum, r) => sum + r.accepted.size, 0);
-    return {
-      ...stats,
-      open: own.open + accepted,
-      dispatch: this.dispatch,
+  stats(own: ServerStats): Promise<ServerStats> {
+    const dispatch = this.#sharing.name === null ? "relay" : "shard";
+    return Promise.resolve({
+      ...this.#statistics.sum(own, this.#replicas),
+      dispatch: this.#isolates ? "isolate" : dispatch,
       workers: this.#replicas.size,
-      restarts: this.#restarts,
-    };
+    });
   }
 
-  /** Puts a new replica in the place of each, one after the other. */
-  async recycle(): Promise<void> {
-    for (const replica of [...this.#supervisor.ready]) {
-      if (this.#finishing) return;
-      if (!this.#isolates) await this.#supervisor.keep(this.#workers + 1);
-      // It may have ended, or have been taken for a request
-      if (!this.#supervisor.ready.has(replica)) continue;
-      this.#supervisor.release(replica, false);
-      if (!this.#isolates) this.#keep().catch(() => {}); // told by gaveUp()
-      await this.#retire(replica);
-    }
-    if (!this.#isolates && !this.#finishing) await this.#keep();
+  recycle(): Promise<void> {
+    return this.#recycling ??= this.#recycle().finally(() => {
+      this.#recycling = null;
+    });
   }
 
   get #isolates(): boolean {
     return this.#options.dispatch === "isolate";
   }
 
+  #whyNotShared(): string | null {
+    return whyNotShared(
+      this.#kind,
+      this.#server.serverAddress,
+      this.#options,
+    );
+  }
+
+  async #prepare(forever: boolean): Promise<void> {
+    this.#mute(forever);
+    // The one request must not come to a listener that nobody looks at
+    await this.#lead(forever ? "serve" : "leave");
+    await this.#keep();
+  }
+
   #mute(muted: boolean): void {
     const { acceptor } = this.#server;
     if (acceptor === null) return;
-    this.#muted ??= new MutableAcceptor(acceptor);
-    this.#muted.muted = muted;
-    this.#server.acceptor = this.#muted;
+    this.#server.acceptor = this.#sharing.mute(acceptor, muted);
+  }
+
+  /** Leads all replicas to a goal, and those to come. */
+  async #lead(goal: Goal): Promise<void> {
+    if (this.#sharing.name === null) return;
+    this.#goal = goal;
+    const all = [...this.#replicas].map(({ life }) => life.lead(goal));
+    await inTime(Promise.all(all), PAUSE_TIMEOUT_MS);
   }
 
   /** Has the supervisor keep as many replicas as there should be now. */
   #keep(): Promise<void> {
     this.#started = true;
-    this.#pings ??= this.#startPinging();
+    this.#dispatcher.open();
+    this.#watchdog.start();
     if (!this.#isolates) return this.#supervisor.keep(this.#workers);
     const room = this.#workers - this.#isolated.size;
     return this.#supervisor.keep(Math.min(cores(), room));
   }
 
-  #startReplica(): Replica {
-    const { plan, modules } = this.#draft;
+  #keepQuietly(): void {
+    if (!this.#finishing) this.#keep().catch(() => {}); // told by gaveUp()
+  }
+
+  #start(): Replica {
+    const { boot, modules } = this.#draft;
     const { constructor, serverAddress } = this.#server;
-    const slot = this.#freeSlot();
-    const data: ReplicaPlan = {
-      ...plan,
-      address: serverAddress,
-      sharing: this.#sharing,
-      options: {
-        ...optionsForReplicas(this.#options, this.#sharing !== null),
-        maxConnections: this.#shareOf(slot),
-      },
-    };
-    const runner = startRunner(this.#kind, {
+    const sharing = this.#sharing.name;
+    const options = optionsForReplicas(this.#options, sharing !== null);
+    const data: Boot = { ...boot, address: serverAddress, sharing, options };
+    const runner = this.#startRunner(this.#kind, {
       main: MAIN_URL,
       modules,
       data,
       name: constructor.name,
       permissions: this.#options.permissions ?? "inherit",
     });
-    const replica = new Replica(runner, this.#owner, slot);
+    const replica = new Replica(runner, this.#owner);
     this.#replicas.add(replica);
+    void replica.life.lead(this.#goal);
+    replica.ready.then(() => this.#dispatcher.wake(), () => {});
     if (this.#draining) replica.drain();
     return replica;
   }
 
-  #freeSlot(): number {
-    const taken = new Set([...this.#replicas].map(({ slot }) => slot));
-    let slot = 0;
-    while (taken.has(slot)) slot++;
-    return slot;
+  #candidates(): Iterable<Replica> {
+    return [...this.#replicas].filter((replica) =>
+      replica.life.isUsable && !this.#isolated.has(replica)
+    );
   }
 
-  /** The part of `maxConnections` that one replica may accept by itself. */
-  #shareOf(slot: number): number {
-    const { maxConnections } = this.#server;
-    if (maxConnections === Infinity) return Infinity;
-    const extra = slot < maxConnections % this.#workers ? 1 : 0;
-    return Math.max(1, Math.floor(maxConnections / this.#workers) + extra);
+  #isolate(replica: Replica): void {
+    this.#isolated.add(replica);
+    this.#supervisor.release(replica, false);
+    this.#keepQuietly();
   }
 
-  #ended(replica: Replica, exit: RunnerExit, meant: boolean): void {
+  #ended(replica: Replica, cause: RunnerExitError): void {
+    const { load, accepted, relay, life } = replica;
     this.#replicas.delete(replica);
     this.#isolated.delete(replica);
-    if (!meant) this.#restarts++;
-    const error = replica.lostBy(exit);
-    replica.relay.fail(error, this.#server.shutdownTimeout);
+    this.#statistics.keep(replica);
+    relay.fail(cause, this.#server.shutdownTimeout);
     if (this.#finishing) return;
-    for (const address of replica.accepted.values()) {
-      void this.#server[core].report(error, address);
+    if (life.wasReady && !life.isClosing) this.#statistics.restarts++;
+    for (const address of accepted.values()) {
+      void this.#server[core].report(cause, address);
+    }
+    if (load === 0 && life.wasReady && GIVEN_UP.has(cause.exit.reason)) {
+      void this.#server[core].report(cause, null);
+    }
+  }
+
+  async #recycle(): Promise<void> {
+    for (const replica of [...this.#supervisor.ready]) {
+      const successor = this.#start();
+      await successor.ready;
+      if (this.#finishing) return;
+      // It may have ended, or have been taken for a request
+      const isIn = this.#supervisor.replace(replica, successor);
+      await this.#retire(isIn ? replica : successor);
     }
   }
 
   /** Closes a replica while the server goes on. */
   async #retire(replica: Replica): Promise<void> {
-    const closed = await replica.close(this.#server.shutdownTimeout);
-    if (closed !== null) this.#past.push(closed.stats);
-    if (this.#isolates && !this.#finishing) {
-      void this.#keep().catch(() => {}); // told by gaveUp()
-    }
+    await replica.life.close(this.#server.shutdownTimeout);
+    if (this.#isolates) this.#keepQuietly();
   }
 
   /** Replaces a replica that was told to end, once its requests have ended. */
   #letGo(replica: Replica): void {
-    if (this.#finishing || !this.#supervisor.ready.has(replica)) return;
+    if (this.#finishing || !replica.life.isUsable) return;
     this.#supervisor.release(replica);
     void this.#retire(replica);
   }
 
   /** Closes a replica together with the server. */
   async #close(replica: Replica, deadline: number): Promise<DrainReport> {
-    if (!replica.isReady) {
-      await replica.kill();
-      return { completed: 0, aborted: [] };
-    }
     const left = Math.max(0, deadline - performance.now());
-    const closed = await replica.close(left + CUT_OFF_AFTER_MS);
-    if (closed === null) {
-      return { completed: 0, aborted: [...replica.accepted.values()] };
-    }
-    this.#past.push(closed.stats);
-    return closed.report;
+    const report = await replica.life.close(left + CUT_OFF_AFTER_MS);
+    return report ?? { completed: 0, aborted: [...replica.accepted.values()] };
   }
+}
 
-  #startPinging(): ReturnType<typeof setInterval> | undefined {
-    const { stallTimeout = DEFAULT_STALL_TIMEOUT_MS } = this.#options;
-    if (stallTimeout === Infinity) return undefined;
-    const interval = Math.min(PING_INTERVAL_MS, Math.ceil(stallTimeout / 2));
-    const timer = setInterval(() => {
-      for (const replica of this.#replicas) {
-        if (!replica.isReady || replica.givenUp !== null) continue;
-        replica.ping();
-        if (replica.unanswered * interval >= stallTimeout) {
-          this.#setAside(replica);
-        }
-      }
-    }, interval);
-    Deno.unrefTimer(timer as unknown as number);
-    return timer;
-  }
-
-  /** Replaces a replica in an endless loop, and ends it if that can be. */
-  #setAside(replica: Replica): void {
-    replica.unanswered = 0;
-    this.#restarts++;
-    this.#supervisor.release(replica);
-    const { runner } = replica;
-    const { stallTimeout = DEFAULT_STALL_TIMEOUT_MS } = this.#options;
-    const error = replica.givenUp = new RunnerExitError(
-      `The ${runner.kind} of a replica was given up, with the requests in it: it did not answer for ${stallTimeout} ms, as in an endless loop`,
-      { code: 1, reason: "terminated" },
-    );
-    if (replica.load === 0) void this.#server[core].report(error, null);
-    replica.relay.fail(error, this.#server.shutdownTimeout);
-    runner.terminate();
-    const timer = setTimeout(() => runner.kill(), KILL_AFTER_MS);
-    void runner.exited.then(() => clearTimeout(timer));
-  }
-
-  async #pauseAll(leaves: boolean): Promise<void> {
-    await Promise.all([...this.#replicas].map((r) => r.pause(leaves)));
-  }
-
-  async #choose(): Promise<Replica> {
-    if (!this.#started) void this.#keep().catch(() => {});
-    for (;;) {
-      await this.#supervisor.someReady();
-      const replica = this.#leastBusy();
-      if (replica === null) continue;
-      if (this.#isolates) {
-        this.#isolated.add(replica);
-        this.#supervisor.release(replica, false);
-        void this.#keep().catch(() => {}); // told by gaveUp()
-      }
-      return replica;
-    }
-  }
-
-  #leastBusy(): Replica | null {
-    let best: Replica | null = null;
-    for (const replica of this.#supervisor.ready) {
-      if (best === null || replica.load < best.load) best = replica;
-    }
-    return best;
-  }
+/** Throws where the dispatch that was asked for can't be had. */
+function assertDispatch(
+  whyNotShared: string | null,
+  { dispatch }: ReplicaOptions,
+): void {
+  if (dispatch !== "shard" || whyNotShared === null) return;
+  throw new TypeError(
+    `Cannot use "shard" as "dispatch": ${whyNotShared}; use "auto" or "relay"`,
+  );
 }
 
 function cores(): number {

@@ -28,6 +28,20 @@ export function findDescriptor(address: Deno.Addr): number {
   return -1;
 }
 
+/** Whether a TCP listener may have this port already; `false` is certain. */
+export function mayBeTaken(port: number): boolean {
+  const end = `:${hex(port, 4)}`;
+  try {
+    return ["tcp", "tcp6"].some((name) =>
+      readTable(name).some(([, local, , state]) =>
+        local?.endsWith(end) && state === LISTENING
+      )
+    );
+  } catch {
+    return true; // not Linux, or not allowed to look
+  }
+}
+
 function inodeOf(descriptor: string): string {
   try {
     const target = Deno.readLinkSync(`${PROC_FD}/${descriptor}`);
@@ -62,11 +76,13 @@ function findInodes(address: Deno.Addr): Set<string> {
 
 /** How the tables write an address; of an IPv6 one, the port. */
 function tableAddress({ hostname, port }: Deno.NetAddr): string {
-  const hex = (n: number, width: number) =>
-    n.toString(16).toUpperCase().padStart(width, "0");
   const bytes = hostname.includes(":") ? [] : hostname.split(".").reverse();
   const host = bytes.map((byte) => hex(Number(byte), 2)).join("");
   return `${host}:${hex(port, 4)}`;
+}
+
+function hex(value: number, width: number): string {
+  return value.toString(16).toUpperCase().padStart(width, "0");
 }
 
 function readTable(name: string): string[][] {

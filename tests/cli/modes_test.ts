@@ -175,8 +175,8 @@ for (const mode of ["threading", "forking"] as const) {
   });
 }
 
-Deno.test("serve --dispatch shard serves by relay where there is no port to share", async () => {
-  const args = ["--transport", "udp", "--port", "0", "--dispatch", "shard"];
+Deno.test("serve --dispatch auto serves by relay where there is no port to share", async () => {
+  const args = ["--transport", "udp", "--port", "0", "--dispatch", "auto"];
   await using server = await serve(...args);
   assertMatch(server.program.stdout.text, /\(udp, threading, relay\)/);
 });

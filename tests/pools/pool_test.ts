@@ -370,7 +370,7 @@ testPools("cancels at shutdown what has not begun, if asked", async (make) => {
 });
 
 testPools(
-  "terminates when it is disposed of, what runs included",
+  "terminates what runs and what waits",
   async (make) => {
     const file = await Deno.makeTempFile();
     const results: Promise<unknown>[] = [];
@@ -383,6 +383,7 @@ testPools(
       }
       for (const result of results) result.catch(() => {});
       await until(() => Deno.readTextFileSync(file) !== "", "the first task");
+      await pool.terminate();
     } finally {
       await Deno.remove(file);
     }

@@ -166,6 +166,11 @@ export function modeOf(name: string): Mode {
   return MODES.find((mode) => mode.name === name)!;
 }
 
+/** The mode's dispatch, where the port may turn out not to be shared. */
+export function sharedOrAuto({ dispatch }: Mode): Dispatch {
+  return dispatch === "shard" ? "auto" : dispatch;
+}
+
 /** How many threads of this process are workers. */
 export function countThreads(): number {
   let count = 0;

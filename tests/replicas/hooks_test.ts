@@ -38,7 +38,14 @@ import {
   RefusingForking,
   RefusingThreading,
 } from "./servers_fixture.ts";
-import { MODES, STREAM_MODES, TCP_MODES, test, testEach } from "./_support.ts";
+import {
+  MODES,
+  sharedOrAuto,
+  STREAM_MODES,
+  TCP_MODES,
+  test,
+  testEach,
+} from "./_support.ts";
 
 const DISPATCHES = ["shard", "relay", "isolate"] as const;
 
@@ -194,7 +201,10 @@ testEach(
   MODES,
   'with permissions "none" serves its requests and may do nothing else',
   async (mode) => {
-    await using server = mode.open(Confined, { permissions: "none" });
+    await using server = mode.open(Confined, {
+      permissions: "none",
+      dispatch: sharedOrAuto(mode),
+    });
     server.serveForever();
     using client = await mode.connect(server);
     assertEquals(

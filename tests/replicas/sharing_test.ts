@@ -17,6 +17,7 @@ import { LineEcho, Patient, WhoAmI } from "./handlers_fixture.ts";
 import {
   LASTING_MODES,
   type Mode,
+  sharedOrAuto,
   STREAM_MODES,
   TCP_MODES,
   testEach,
@@ -147,7 +148,11 @@ testEach(
   LASTING_MODES,
   "has at most maxConnections requests open in all replicas together",
   async (mode) => {
-    await using server = mode.open(Patient, { workers: 2, maxConnections: 3 });
+    await using server = mode.open(Patient, {
+      workers: 2,
+      maxConnections: 3,
+      dispatch: sharedOrAuto(mode),
+    });
     server.serveForever();
     const clients = await connectAll(mode, server, 6);
     let begun = 0;

@@ -1,66 +1,75 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ByteWriter } from "../../workers/codec/byte_writer.ts";
 import { decode, encode, encodeInto } from "../../workers/codec/codec.ts";
+import { SharedQueue } from "../../workers/queue/shared_queue.ts";
+import { createRandom, describe, randomValue } from "./_values.ts";
 
 const V8_TAG = 10;
 
-/** A source of numbers that is the same in every run. */
-function createRandom(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor(state / 2 ** 32 * below);
-  };
-}
-
-function randomValue(random: (below: number) => number, depth = 0): unknown {
-  const texts = [
-    "",
-    "a",
-    "ä",
-    "€",
-    "😀",
-    "x".repeat(24),
-    "y".repeat(25),
-    "\ufeffb",
-  ];
-  switch (random(depth > 6 ? 9 : 11)) {
-    case 0:
-      return undefined;
-    case 1:
-      return null;
-    case 2:
-      return random(2) === 0;
-    case 3:
-      return random(2 ** 32) - 2 ** 31;
-    case 4:
-      return [0.5, -0, NaN, Infinity, 2 ** 31, -(2 ** 31), 1e300][random(7)];
-    case 5:
-      return texts[random(texts.length)]!.repeat(random(40));
-    case 6:
-      return new Uint8Array(random(50)).fill(random(256));
-    case 7:
-      return [1n, new Date(random(1e9)), new Map([[1, { a: 1 }]])][random(3)];
-    case 8:
-      return new Float64Array(random(4)).fill(0.25);
-    case 9:
-      return Array.from(
-        { length: random(6) },
-        () => randomValue(random, depth + 1),
-      );
-    default:
-      return Object.fromEntries(Array.from(
-        { length: random(6) },
-        (_, index) => [`key ${index}`, randomValue(random, depth + 1)],
-      ));
-  }
-}
-
-Deno.test("encode() and decode() give what structuredClone() gives, for 3,000 random values", () => {
+Deno.test("encode() and decode() give what structuredClone() gives, for 5,000 random values", () => {
   const random = createRandom(42);
-  for (let round = 0; round < 3_000; round++) {
+  for (let round = 0; round < 5_000; round++) {
     const value = randomValue(random);
-    assertEquals(decode(encode(value)), structuredClone(value));
+    assertEquals(describe(decode(encode(value))), describe(value));
+    assertEquals(describe(structuredClone(value)), describe(value));
+  }
+});
+
+Deno.test("encode() and decode() lose and add what structuredClone() does", () => {
+  class Point {
+    x = 1;
+    #y = 2;
+    get sum(): number {
+      return this.x + this.#y;
+    }
+  }
+  const bytes = new Uint8Array(8);
+  const values: unknown[] = [
+    new Point(),
+    Object.assign(new RangeError("m"), { code: "X" }),
+    Object.assign(new Error("m"), { name: "Own" }),
+    new AggregateError([new Error("inner")], "outer"),
+    Object.assign(/a/g, { lastIndex: 3 }),
+    Object.assign(new Uint8Array(2), { more: 1 }),
+    Object.create(null, { seen: { value: 1, enumerable: true } }),
+    Object.create({ inherited: 1 }),
+    Object.create(Uint8Array.prototype),
+    {
+      get computed() {
+        return bytes;
+      },
+      bytes,
+    },
+    { [Symbol("dropped")]: 1, kept: 2 },
+  ];
+  for (const value of values) {
+    assertEquals(
+      describe(decode(encode(value))),
+      describe(structuredClone(value)),
+    );
+  }
+});
+
+Deno.test("SharedQueue gives what structuredClone() gives, for 1,000 random values", () => {
+  const random = createRandom(3);
+  const queue = new SharedQueue<unknown>();
+  for (let round = 0; round < 1_000; round++) {
+    const value = randomValue(random);
+    queue.putSync(value);
+    assertEquals(describe(queue.getSync()), describe(value));
+  }
+});
+
+Deno.test("decode() gives memory that can be transferred", () => {
+  const buffer = new ArrayBuffer(16);
+  const views = [new Uint8Array(buffer), new Float64Array(buffer), buffer];
+  for (const view of [...views, new DataView(buffer)]) {
+    const copy = decode(encode([{ buffer, view }])) as [
+      { buffer: ArrayBuffer },
+    ];
+    assertEquals(copy[0].buffer.byteLength, 16);
+    structuredClone(copy, { transfer: [copy[0].buffer] });
+    assertEquals(copy[0].buffer.byteLength, 0);
   }
 });
 
@@ -78,8 +87,7 @@ Deno.test("encodeInto() puts values behind each other, and decode() reads each",
 });
 
 Deno.test("decode() gives bytes that have a buffer of their own", () => {
-  const source = new Uint8Array(100).fill(1);
-  const encoded = encode([source.subarray(10, 20)]);
+  const encoded = encode([new Uint8Array(10).fill(1)]);
   const [bytes] = decode(encoded) as [Uint8Array];
   encoded.fill(9);
   assertEquals([bytes.byteOffset, bytes.buffer.byteLength], [0, 10]);

@@ -17,6 +17,7 @@ import { Lock } from "../../workers/locks/lock.ts";
 import { Process, type ProcessOptions } from "../../workers/threads/process.ts";
 import { isRunning, listDescendants } from "./_children.ts";
 import * as targets from "./targets.ts";
+import { createRandom, describe, randomValue } from "./_values.ts";
 
 const module = new URL("./targets.ts", import.meta.url);
 
@@ -344,7 +345,7 @@ test("Process inherits all permissions", async () => {
   }
 });
 
-Deno.test("Process.result rejects for an error whose cause can't cross", async () => {
+test("Process.result rejects for an error whose cause can't cross", async () => {
   const throwing = new Process({
     target: "throwMemory",
     module: new URL("./programs/play.ts", import.meta.url),
@@ -353,4 +354,14 @@ Deno.test("Process.result rejects for an error whose cause can't cross", async (
   await assertRejects(() => throwing.result, RemoteError, "with memory");
   await throwing.join();
   assertEquals(throwing.exitCode, 1);
+});
+
+test("Process gets and gives what structuredClone() gives, for 200 random values", async () => {
+  const random = createRandom(11);
+  const values = Array.from({ length: 200 }, () => randomValue(random));
+  const giving = process(targets.giveBack, { args: values });
+  giving.start();
+  const received = await giving.result as unknown[];
+  assertEquals(describe(received), describe(values));
+  await giving.join();
 });

@@ -29,10 +29,20 @@ const MAX_DEPTH = 8;
 /** Up to this length a loop beats `TextEncoder` and `TextDecoder`. */
 const SHORT_STRING = 24;
 
-/** The part of `node:v8` that is used here. */
+/**
+ * The part of `node:v8` that is used here: not `serialize()`, which writes
+ * views of memory without the memory they share.
+ */
 interface V8 {
-  serialize(value: unknown): Uint8Array;
-  deserialize(bytes: Uint8Array): unknown;
+  Serializer: new () => {
+    writeHeader(): void;
+    writeValue(value: unknown): void;
+    releaseBuffer(): Uint8Array;
+  };
+  Deserializer: new (bytes: Uint8Array) => {
+    readHeader(): void;
+    readValue(): unknown;
+  };
 }
 
 const encoder = new TextEncoder();
@@ -121,6 +131,14 @@ function writeObject(
   return true;
 }
 
+/** Whether it is all of plain memory, which nothing else has been seen of. */
+function isWhole(bytes: Uint8Array): boolean {
+  if (!ArrayBuffer.isView(bytes)) return false;
+  const { buffer } = bytes;
+  return buffer instanceof ArrayBuffer && !seen.has(buffer) &&
+    bytes.length === buffer.byteLength && !buffer.resizable && !buffer.detached;
+}
+
 function writeReference(
   writer: ByteWriter,
   value: object,
@@ -131,7 +149,8 @@ function writeReference(
   const prototype = Object.getPrototypeOf(value);
   if (prototype === Uint8Array.prototype) {
     const bytes = value as Uint8Array;
-    if (!(bytes.buffer instanceof ArrayBuffer)) return false;
+    if (!isWhole(bytes)) return false;
+    seen.add(bytes.buffer);
     writer.byte(TAGS.bytes);
     writer.int32(bytes.length);
     writer.raw(bytes);
@@ -171,17 +190,24 @@ function write(writer: ByteWriter, value: unknown, depth: number): boolean {
 }
 
 function writeByV8(writer: ByteWriter, value: unknown): void {
-  let bytes: Uint8Array;
+  const serializer = new (v8().Serializer)();
   try {
-    bytes = v8().serialize(value);
+    serializer.writeHeader();
+    serializer.writeValue(value);
   } catch (error) {
-    throw new DOMException(
-      error instanceof Error ? error.message : String(error),
-      "DataCloneError",
-    );
+    const { message } = Object(error) as Partial<Error>;
+    // Others are thrown by the value's own getters
+    if (!message?.endsWith("could not be cloned.")) throw error;
+    throw new DOMException(message, "DataCloneError");
   }
   writer.byte(TAGS.v8);
-  writer.raw(bytes);
+  writer.raw(serializer.releaseBuffer());
+}
+
+function readByV8(bytes: Uint8Array): unknown {
+  const deserializer = new (v8().Deserializer)(bytes);
+  deserializer.readHeader();
+  return deserializer.readValue();
 }
 
 /**
@@ -259,8 +285,7 @@ class Reader {
       case TAGS.object:
         return this.#object(depth);
       case TAGS.v8:
-        // A copy: views in the value are views of what it is read from.
-        return v8().deserialize(this.#bytes.slice(this.#offset, this.#end));
+        return readByV8(this.#take(this.#end - this.#offset));
       default:
         return refuse();
     }

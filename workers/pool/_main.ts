@@ -6,26 +6,36 @@
 import { adopt } from "../threads/_activity_base.ts";
 import { packFor } from "../codec/payload.ts";
 import { context } from "../threads/_context.ts";
+import { HandlerImportError } from "../errors.ts";
+import { movedIn } from "./_moved.ts";
 import { TaskSlots } from "./_task_slots.ts";
-import { Mailbox } from "./_mailbox.ts";
 import {
   FLAGS,
   isPlain,
   LOOK,
   type PoolStart,
+  READY,
   reasonOf,
   SLOTS,
   STATUS,
   type Status,
   STRIDE,
+  TINY,
 } from "./_protocol.ts";
 import { toErrorRecord } from "../runner/error_record.ts";
 import type { RunnerPort } from "../runner/runner.ts";
 import { unpack } from "../codec/share.ts";
 import { Thread } from "../threads/thread.ts";
 
-/** How long a thread may go without its event loop, in milliseconds. */
-const MAX_STAY = 20;
+/** How long answers may lie on the task slots before the pool is called. */
+const CALL_AFTER = TINY;
+/**
+ * How long a thread looks out for its next message before it goes back to its
+ * event loop, in milliseconds: to be woken there takes longer than a short task.
+ */
+const LINGER = 0.05;
+/** It does so only where the last message came this soon. */
+const MAX_PAUSE = 0.2;
 
 type Call = (...args: unknown[]) => unknown;
 
@@ -35,10 +45,14 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 /** Calls a function for each item, in turn. */
-async function callEach(call: Call, items: unknown[]): Promise<unknown[]> {
+async function callEach(
+  call: Call,
+  items: unknown[],
+  spread: boolean,
+): Promise<unknown[]> {
   const results: unknown[] = [];
   for (const item of items) {
-    const result = call(item);
+    const result = spread ? call(...item as unknown[]) : call(item);
     results.push(isThenable(result) ? await result : result);
   }
   return results;
@@ -49,82 +63,85 @@ class PoolWorker {
   #module: Record<string, unknown>;
   #url: string;
   #taskSlots: TaskSlots | null;
-  #mailbox: Mailbox | null;
   #targets = new Map<string, Call>();
-  #tasks: unknown[] = [];
-  #next = 0;
-  /** Whether there are answers on the taskSlots that the pool was not told of. */
+  /** The tasks of a message are forgotten together. */
+  #batches: unknown[][] = [];
+  #received = 0;
+  /** Whether answers lie on the task slots that the pool was not told of. */
   #left = false;
+  #called = 0;
+  #rested = -Infinity;
   #working = false;
   #ending = false;
 
   constructor(
     port: RunnerPort,
     module: Record<string, unknown>,
-    start: PoolStart,
+    { module: url, taskSlots }: PoolStart,
   ) {
     this.#port = port;
     this.#module = module;
-    this.#url = start.module;
-    const { shared } = start;
-    this.#taskSlots = shared === null ? null : new TaskSlots(shared.taskSlots);
-    this.#mailbox = shared === null ? null : new Mailbox(shared.mailbox);
+    this.#url = url;
+    this.#taskSlots = taskSlots === null ? null : new TaskSlots(taskSlots);
+  }
+
+  /** Gets ready for tasks. */
+  async start({ initializer }: PoolStart): Promise<void> {
+    if (initializer !== null) {
+      const { name, args } = initializer;
+      const call = this.#find(name);
+      if (call === null) {
+        throw new HandlerImportError(this.#explain(name), this.#url);
+      }
+      await call(...unpack(args) as unknown[]);
+    }
+    this.#port.onmessage = (message) => this.#receive(message);
+    this.#port.post(READY);
   }
 
   /** Takes what the pool has posted. */
-  receive(message: unknown): void {
-    this.#mailbox?.received();
-    this.#take(message);
+  #receive(message: unknown): void {
+    this.#received++;
+    if (message === null) this.#ending = true;
+    else this.#batches.push(message as unknown[]);
     if (!this.#working) this.#work();
-  }
-
-  #take(message: unknown): void {
-    if (message === null) {
-      this.#ending = true;
-    } else if (this.#next === this.#tasks.length) {
-      this.#tasks = message as unknown[];
-      this.#next = 0;
-    } else {
-      this.#tasks.push(...message as unknown[]);
-    }
   }
 
   async #work(): Promise<void> {
     this.#working = true;
     const begun = performance.now();
-    while (true) {
-      while (this.#next < this.#tasks.length) {
-        const running = this.#runNext();
-        if (running !== undefined) await running;
-      }
-      const stays = this.#mailbox !== null && !this.#ending &&
-        performance.now() - begun < MAX_STAY;
-      if (!stays) break;
-      // What the tasks left behind gets its turn before the thread sleeps.
-      await undefined;
-      // A message may have come in that turn.
-      if (this.#ending || this.#next < this.#tasks.length) {
+    this.#called = begun;
+    for (let tasks; (tasks = this.#batches.shift()) !== undefined;) {
+      for (let at = 0; at < tasks.length; at += STRIDE) {
+        const running = this.#run(tasks, at);
+        if (running === undefined) continue;
         this.#call();
-        continue;
+        await running;
       }
-      this.#mailbox!.open();
-      this.#call();
-      const message = this.#mailbox!.wait();
-      if (message === undefined) break;
-      this.#take(message);
     }
     this.#call();
     this.#working = false;
     if (this.#ending) this.#port.close();
+    else this.#rest(begun);
+  }
+
+  /** Looks out for the next message where messages come thick and fast. */
+  #rest(begun: number): void {
+    const now = performance.now();
+    const pause = begun - this.#rested;
+    this.#rested = now;
+    const taskSlots = this.#taskSlots;
+    if (taskSlots === null || pause > MAX_PAUSE || now - begun > TINY) return;
+    while (
+      taskSlots.posted === this.#received && performance.now() - now < LINGER
+    );
   }
 
   /** Runs a task; what is returned is to be awaited. */
-  #runNext(): Promise<void> | undefined {
-    const at = this.#next;
-    this.#next += STRIDE;
-    const id = this.#tasks[at] as number;
-    const name = this.#tasks[at + 1] as string;
-    const flags = this.#tasks[at + 3] as number;
+  #run(tasks: unknown[], at: number): Promise<void> | undefined {
+    const id = tasks[at] as number;
+    const name = tasks[at + 1] as string;
+    const flags = tasks[at + 3] as number;
     if (this.#taskSlots !== null && !this.#taskSlots.begin(id & SLOTS - 1)) {
       return this.#answer(id, STATUS.skipped, undefined, 0);
     }
@@ -133,14 +150,18 @@ class PoolWorker {
       return this.#answer(id, STATUS.missing, this.#explain(name), 0);
     }
     const begun = performance.now();
-    let args = this.#tasks[at + 2] as unknown[];
+    let args = tasks[at + 2] as unknown[];
+    let moved: unknown[] = [];
     try {
+      if ((flags & FLAGS.moved) !== 0) {
+        [args, moved] = args as [unknown[], unknown[]];
+      }
       if ((flags & FLAGS.packed) !== 0) args = unpack(args) as unknown[];
       const value = (flags & FLAGS.chunk) !== 0
-        ? callEach(call, args)
+        ? callEach(call, args, (flags & FLAGS.spread) !== 0)
         : call(...args);
-      if (isThenable(value)) return this.#settle(id, begun, value);
-      this.#done(id, begun, value);
+      if (isThenable(value)) return this.#settle(id, begun, value, moved);
+      this.#done(id, begun, value, moved);
     } catch (error) {
       this.#failed(id, begun, error);
     }
@@ -150,18 +171,24 @@ class PoolWorker {
     id: number,
     begun: number,
     value: PromiseLike<unknown>,
+    moved: unknown[],
   ): Promise<void> {
     try {
-      this.#done(id, begun, await value);
+      this.#done(id, begun, await value, moved);
     } catch (error) {
       this.#failed(id, begun, error);
     }
   }
 
-  #done(id: number, begun: number, value: unknown): void {
-    const packed = isPlain(value) ? value : packFor(this.#port.kind, value);
+  #done(id: number, begun: number, value: unknown, moved: unknown[]): void {
+    if (isPlain(value)) {
+      return this.#answer(id, STATUS.done, value, performance.now() - begun);
+    }
+    const packed = packFor(this.#port.kind, value);
     const status = packed === value ? STATUS.done : STATUS.donePacked;
-    this.#answer(id, status, packed, performance.now() - begun);
+    const time = performance.now() - begun;
+    if (moved.length === 0) return this.#answer(id, status, packed, time);
+    this.#post(id, status, packed, time, movedIn(value, moved));
   }
 
   #failed(id: number, begun: number, error: unknown): void {
@@ -170,14 +197,26 @@ class PoolWorker {
   }
 
   #answer(id: number, status: Status, value: unknown, time: number): undefined {
-    if (this.#taskSlots?.answer(id & SLOTS - 1, status, value, time)) {
-      this.#left = true;
-      // The last one is told of once the thread is ready for the next.
-      if (this.#next < this.#tasks.length) this.#call();
-      return;
+    if (!this.#taskSlots?.answer(id & SLOTS - 1, status, value, time)) {
+      return this.#post(id, status, value, time, []);
     }
+    this.#left = true;
+    const now = performance.now();
+    // Not for each: the pool would be woken, and send the next, one by one.
+    if (now - this.#called < CALL_AFTER) return;
+    this.#called = now;
+    this.#call();
+  }
+
+  #post(
+    id: number,
+    status: Status,
+    value: unknown,
+    time: number,
+    transfer: Transferable[],
+  ): undefined {
     try {
-      this.#port.post([id, status, value, time]);
+      this.#port.post([id, status, value, time], transfer);
     } catch (error) {
       const { kind } = this.#port;
       const why = new TypeError(
@@ -187,7 +226,7 @@ class PoolWorker {
     }
   }
 
-  /** Tells the pool of the answers that were left on the taskSlots. */
+  /** Tells the pool of the answers that were left on the task slots. */
   #call(): void {
     if (this.#left && this.#taskSlots!.call()) this.#port.post(LOOK);
     this.#left = false;
@@ -224,10 +263,9 @@ export function main(
   port: RunnerPort,
   modules: Record<string, unknown>[],
   data: unknown,
-): void {
+): Promise<void> {
   const start = data as PoolStart;
   if (start.lastIdent !== null) context.lastIdent = start.lastIdent;
-  const worker = new PoolWorker(port, modules[0] ?? {}, start);
   if (port.kind === "thread") {
     context.isMain = false;
     context.current = adopt(() => new Thread(), {
@@ -238,5 +276,5 @@ export function main(
       args: [],
     });
   }
-  port.onmessage = (message) => worker.receive(message);
+  return new PoolWorker(port, modules[0] ?? {}, start).start(start);
 }

@@ -1,13 +1,15 @@
 import type { Scheduler } from "./_scheduler.ts";
 import type { MapSettings } from "./_options.ts";
+import { FLAGS } from "./_protocol.ts";
 import type { TaskGroup } from "./_task.ts";
+import { quote } from "../_validate.ts";
 
 /** What a `map()` can go over. */
 export type MapItems<I> = Iterable<I> | AsyncIterable<I>;
 
 type Step = IteratorResult<unknown>;
 
-/** A `map()` under way: it reads ahead, and keeps the order. */
+/** A `map()` under way: it reads ahead, and keeps the order if asked to. */
 export class MapRun implements TaskGroup {
   readonly kill: boolean;
   cancelled = false;
@@ -15,8 +17,16 @@ export class MapRun implements TaskGroup {
   #name: string;
   #items: Iterator<unknown> | AsyncIterator<unknown>;
   #settings: MapSettings;
-  /** The results of the tasks, in order. */
-  #pending: Promise<unknown>[] = [];
+  /** How many tasks were submitted. */
+  #submitted = 0;
+  /** How many tasks have ended. */
+  #ended = 0;
+  /** The results that can be taken. */
+  #ready: unknown[] = [];
+  /** The results that came before their turn, by the number of their task. */
+  #early = new Map<number, unknown>();
+  /** How many results were taken, or can be. */
+  #passed = 0;
   #changed: PromiseWithResolvers<void> = Promise.withResolvers();
   #readAll = false;
   #failure: { error: unknown } | null = null;
@@ -44,7 +54,7 @@ export class MapRun implements TaskGroup {
       : items[Symbol.iterator]();
   }
 
-  /** Runs, and gives the results in order. */
+  /** Runs, and gives the results. */
   async *results(): AsyncGenerator<unknown, void> {
     const { signal, chunkSize } = this.#settings;
     const abort = () => this.#fail(signal!.reason);
@@ -52,29 +62,32 @@ export class MapRun implements TaskGroup {
     signal?.addEventListener("abort", abort);
     this.#read();
     try {
-      while (true) {
-        const head = this.#pending[0];
-        if (head !== undefined) {
-          const value = await head;
-          this.#pending.shift();
+      while (this.#failure === null) {
+        if (this.#ready.length > 0) {
+          const value = this.#ready.shift();
           this.#change();
           if (chunkSize === 1) yield value;
           else yield* value as unknown[];
-        } else if (this.#readAll || this.cancelled) {
+        } else if (this.#readAll && this.#ended === this.#submitted) {
           break;
         } else {
           await this.#changed.promise;
         }
       }
-    } catch (error) {
-      this.#failure ??= { error };
     } finally {
       signal?.removeEventListener("abort", abort);
       // Left early: what is under way has no taker.
-      if (!this.#readAll || this.#pending.length > 0) this.#cancel(undefined);
-      await Promise.allSettled(this.#pending);
+      if (!this.#readAll || this.#ended < this.#submitted) {
+        this.#cancel(undefined);
+      }
+      while (this.#ended < this.#submitted) await this.#changed.promise;
     }
     if (this.#failure !== null) throw this.#failure.error;
+  }
+
+  /** How many tasks are under way, untaken results included. */
+  get #open(): number {
+    return this.#submitted - this.#passed + this.#ready.length;
   }
 
   /** Reads items and submits them, as far as there is room. */
@@ -83,16 +96,16 @@ export class MapRun implements TaskGroup {
     let chunk: unknown[] = [];
     try {
       while (!this.cancelled) {
-        if (this.#pending.length >= concurrency) {
+        if (this.#open >= concurrency) {
           await this.#changed.promise;
-        } else if (this.#core.needsDrain) {
-          await this.#core.drained();
+        } else if (this.#core.queue.needsDrain) {
+          await this.#core.queue.drained();
         } else {
           const step = this.#items.next();
           // Without an await where there is no need: then tasks go together.
           const { done, value }: Step = "then" in step ? await step : step;
           if (done) break;
-          chunk.push(value);
+          chunk.push(this.#check(value));
           if (chunk.length < chunkSize) continue;
           this.#submit(chunk);
           chunk = [];
@@ -107,13 +120,43 @@ export class MapRun implements TaskGroup {
     this.#change();
   }
 
+  #check(item: unknown): unknown {
+    if (!this.#settings.spread || Array.isArray(item)) return item;
+    throw new TypeError(
+      `Cannot call "${this.#name}" with ${quote(item)}: starmap() expects ` +
+        "arrays of arguments",
+    );
+  }
+
   #submit(chunk: unknown[]): void {
     if (this.cancelled) return;
-    const single = this.#settings.chunkSize === 1;
-    const result = this.#core.submit(this.#name, chunk, this, !single);
-    result.catch((error) => this.#fail(error));
-    this.#pending.push(result);
-    this.#change();
+    const { chunkSize, spread } = this.#settings;
+    const single = chunkSize === 1;
+    const flags = (single ? 0 : FLAGS.chunk) | (spread ? FLAGS.spread : 0);
+    const args = single && spread ? [...chunk[0] as unknown[]] : chunk;
+    const options = { group: this, flags };
+    const { promise } = this.#core.submit(this.#name, args, options);
+    const number = this.#submitted++;
+    promise.then(
+      (value) => this.#finish(number, value),
+      (error) => this.#fail(error),
+    ).then(() => {
+      this.#ended++;
+      this.#change();
+    });
+  }
+
+  #finish(number: number, value: unknown): void {
+    if (!this.#settings.ordered) {
+      this.#passed++;
+      this.#ready.push(value);
+      return;
+    }
+    this.#early.set(number, value);
+    while (this.#early.has(this.#passed)) {
+      this.#ready.push(this.#early.get(this.#passed));
+      this.#early.delete(this.#passed++);
+    }
   }
 
   /** Ends it for an error: the first one is thrown. */

@@ -3,13 +3,25 @@
  *
  * @module
  */
-import { checkModule, checkName } from "../threads/_options.ts";
-import { poolClassName } from "./_protocol.ts";
+import { packFor } from "../codec/payload.ts";
+import {
+  checkModule,
+  checkName,
+  checkTimeout,
+  targetName,
+} from "../threads/_options.ts";
+import { type Initializer, poolClassName, reasonOf } from "./_protocol.ts";
 import type { RunnerKind } from "../runner/runner.ts";
 import { assertInteger, assertPositiveInteger, quote } from "../_validate.ts";
 
-/** Options of a {@linkcode ThreadPool} or {@linkcode ProcessPool}. */
-export interface PoolOptions {
+const MAIN_URL = new URL("./_main.ts", import.meta.url).href;
+
+/**
+ * Options of a {@linkcode ThreadPool} or {@linkcode ProcessPool}.
+ *
+ * @typeParam A The parameters of `initializer`.
+ */
+export interface PoolOptions<A extends unknown[] = unknown[]> {
   /**
    * The module that exports the functions to run, nearly always
    * `import.meta.url`.
@@ -31,11 +43,30 @@ export interface PoolOptions {
   maxQueue?: number;
   /**
    * How often a task is run again whose worker died. A task may then run more
-   * than once, from its beginning.
+   * than once, from its beginning. One that was given a `transfer` is not run
+   * again.
    *
    * @default {0}
    */
   retries?: number;
+  /**
+   * A function that `module` exports, or its export's name, which each worker
+   * calls before its first task. If it throws, the pool rejects all tasks.
+   */
+  initializer?: ((...args: A) => unknown) | string;
+  /**
+   * The arguments of `initializer`, copied when the pool is constructed.
+   *
+   * @default {[]}
+   */
+  initializerArgs?: readonly [...A];
+  /**
+   * After how many tasks a worker is ended; another takes its place when there
+   * is work for it.
+   *
+   * @default {Infinity}
+   */
+  maxTasksPerWorker?: number;
   /**
    * What the functions may do. In a thread, anything but `"inherit"` needs
    * `--unstable-worker-options`.
@@ -47,7 +78,31 @@ export interface PoolOptions {
   name?: string;
 }
 
-/** Options of a pool's `map()`. */
+/** Options of a pool's `run()`. */
+export interface PoolRunOptions {
+  /**
+   * Ends the task early: the promise rejects with the signal's reason. A task
+   * that has not begun never does. One that has costs its worker, which is
+   * replaced: a process is killed; a thread is terminated, which ends it at
+   * its next `await`, and is set aside until then.
+   */
+  signal?: AbortSignal;
+  /**
+   * How long the task may take from `run()` on, in milliseconds, waiting
+   * included. Then it ends as by `signal`, with a `TimeoutError`.
+   *
+   * @default {Infinity}
+   */
+  timeout?: number;
+  /**
+   * What of the arguments moves instead of being copied, as with
+   * `postMessage()`: it is taken from the caller at once. What of it is in the
+   * result moves back. To a process it is copied.
+   */
+  transfer?: Transferable[];
+}
+
+/** Options of a pool's `map()` and `starmap()`. */
 export interface PoolMapOptions {
   /**
    * How many items make a task. Tiny functions are the faster for larger
@@ -56,6 +111,13 @@ export interface PoolMapOptions {
    * @default {1}
    */
   chunkSize?: number;
+  /**
+   * Whether the results come in the order of the items. Otherwise they come as
+   * they are finished.
+   *
+   * @default {true}
+   */
+  ordered?: boolean;
   /**
    * How many tasks may be under way, those included whose results have not
    * been taken yet: no more items are read ahead.
@@ -124,13 +186,13 @@ export interface PoolStats {
   completed: number;
   /** How many tasks threw, were lost, or could not be run. */
   failed: number;
-  /** How many tasks were cancelled. */
+  /** How many tasks were cancelled, aborted, or not done in time. */
   cancelled: number;
   /** How many workers were started in place of one that died. */
   restarts: number;
   /** How long tasks ran. */
   runTime: TimeSummary;
-  /** How long tasks took from `submit()` to the result, but for running. */
+  /** Time from `submit()` to the result, minus run time. */
   waitTime: TimeSummary;
   /**
    * How much of the time that the workers had so far they ran tasks, from 0
@@ -145,6 +207,8 @@ export interface PoolStats {
 export interface PoolSettings {
   /** The kind of workers. */
   kind: RunnerKind;
+  /** The URL of the module that a worker runs. */
+  main: string;
   /** A URL. */
   module: string;
   /** As in {@linkcode PoolOptions}. */
@@ -153,6 +217,10 @@ export interface PoolSettings {
   maxQueue: number;
   /** As in {@linkcode PoolOptions}. */
   retries: number;
+  /** As in {@linkcode PoolOptions}. */
+  maxTasksPerWorker: number;
+  /** As in {@linkcode PoolOptions}, with its arguments. */
+  initializer: Initializer | null;
   /** As in {@linkcode PoolOptions}. */
   permissions: Deno.PermissionOptions;
   /** As in {@linkcode PoolOptions}. */
@@ -170,6 +238,24 @@ function checkObject(options: unknown, what: string): void {
   }
 }
 
+function checkInitializer(
+  kind: RunnerKind,
+  { initializer, initializerArgs = [] }: PoolOptions,
+): Initializer | null {
+  if (initializer === undefined) return null;
+  const name = targetName(initializer);
+  assertArray("initializerArgs", initializerArgs);
+  try {
+    const args = structuredClone(packFor(kind, [...initializerArgs]));
+    return { name, args: args as unknown[] };
+  } catch (error) {
+    throw new TypeError(
+      `Cannot pass "initializerArgs" to "${name}": ${reasonOf(error)}`,
+      { cause: error },
+    );
+  }
+}
+
 /** Checks a pool's options. */
 export function checkPoolOptions(
   kind: RunnerKind,
@@ -180,23 +266,76 @@ export function checkPoolOptions(
   const {
     workers = navigator.hardwareConcurrency,
     maxQueue = Infinity,
+    maxTasksPerWorker = Infinity,
     retries = 0,
     permissions = "inherit",
   } = options;
   assertPositiveInteger("workers", workers);
   if (maxQueue !== Infinity) assertPositiveInteger("maxQueue", maxQueue);
+  if (maxTasksPerWorker !== Infinity) {
+    assertPositiveInteger("maxTasksPerWorker", maxTasksPerWorker);
+  }
   assertInteger("retries", retries, 0);
   const module = checkModule(options.module, "the tasks of a pool", kind);
   const name = options.name === undefined
     ? `${className}-${++numbers[kind]}`
     : checkName(options.name);
-  return { kind, module, workers, maxQueue, retries, permissions, name };
+  return {
+    kind,
+    main: MAIN_URL,
+    module,
+    workers,
+    maxQueue,
+    retries,
+    maxTasksPerWorker,
+    initializer: checkInitializer(kind, options),
+    permissions,
+    name,
+  };
+}
+
+function assertArray(name: string, value: unknown): void {
+  if (Array.isArray(value)) return;
+  throw new TypeError(
+    `Cannot use ${quote(value)} as "${name}": expected an array`,
+  );
+}
+
+function assertBoolean(name: string, value: unknown): void {
+  if (typeof value === "boolean") return;
+  throw new TypeError(
+    `Cannot use ${quote(value)} as "${name}": expected a boolean`,
+  );
+}
+
+function assertSignal(signal: unknown): void {
+  if (signal instanceof AbortSignal) return;
+  throw new TypeError(
+    `Cannot use ${quote(signal)} as "signal": expected an AbortSignal`,
+  );
+}
+
+/** Checks the options of a `run()`. */
+export function checkRunOptions(
+  args: readonly unknown[],
+  options: PoolRunOptions,
+): void {
+  assertArray("args", args);
+  checkObject(options, "run()");
+  const { signal, timeout, transfer } = options;
+  if (signal !== undefined) assertSignal(signal);
+  checkTimeout(timeout);
+  if (transfer !== undefined) assertArray("transfer", transfer);
 }
 
 /** Options of a `map()` that have been checked. */
 export interface MapSettings {
   /** As in {@linkcode PoolMapOptions}. */
   chunkSize: number;
+  /** As in {@linkcode PoolMapOptions}. */
+  ordered: boolean;
+  /** Whether each item is a list of arguments. */
+  spread: boolean;
   /** As in {@linkcode PoolMapOptions}. */
   concurrency: number;
   /** As in {@linkcode PoolMapOptions}. */
@@ -209,29 +348,23 @@ export interface MapSettings {
 export function checkMapOptions(
   { kind, workers }: PoolSettings,
   options: PoolMapOptions,
+  spread: boolean,
 ): MapSettings {
   checkObject(options, "map()");
   const { chunkSize = 1, concurrency = 8 * workers, kill = false } = options;
-  const { signal = null } = options;
+  const { signal = null, ordered = true } = options;
   assertPositiveInteger("chunkSize", chunkSize);
   assertPositiveInteger("concurrency", concurrency);
-  if (signal !== null && !(signal instanceof AbortSignal)) {
-    throw new TypeError(
-      `Cannot use ${quote(signal)} as "signal": expected an AbortSignal`,
-    );
-  }
-  if (typeof kill !== "boolean") {
-    throw new TypeError(
-      `Cannot use ${quote(kill)} as "kill": expected a boolean`,
-    );
-  }
+  if (signal !== null) assertSignal(signal);
+  assertBoolean("ordered", ordered);
+  assertBoolean("kill", kill);
   if (kill && kind === "thread") {
     throw new TypeError(
       'Cannot use "kill" with a ThreadPool: a function that runs in a thread ' +
         "can't be stopped; use a ProcessPool",
     );
   }
-  return { chunkSize, concurrency, signal, kill };
+  return { chunkSize, ordered, spread, concurrency, signal, kill };
 }
 
 /** Checks what a `map()` is to go over. */

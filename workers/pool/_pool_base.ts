@@ -5,8 +5,10 @@ import {
   checkItems,
   checkMapOptions,
   checkPoolOptions,
+  checkRunOptions,
   type PoolMapOptions,
   type PoolOptions,
+  type PoolRunOptions,
   type PoolShutdownOptions,
   type PoolStats,
 } from "./_options.ts";
@@ -40,7 +42,7 @@ export abstract class Pool implements AsyncDisposable {
    * 32 for each worker on, or `maxQueue`, until there are half as many.
    */
   get needsDrain(): boolean {
-    return this.#core.needsDrain;
+    return this.#core.queue.needsDrain;
   }
 
   /**
@@ -49,7 +51,7 @@ export abstract class Pool implements AsyncDisposable {
    * @returns A promise that settles when `needsDrain` is false.
    */
   drained(): Promise<void> {
-    return this.#core.drained();
+    return this.#core.queue.drained();
   }
 
   /**
@@ -85,10 +87,48 @@ export abstract class Pool implements AsyncDisposable {
     ...args: unknown[]
   ): Promise<unknown> {
     try {
-      return this.#core.submit(targetName(target), args);
+      return this.#core.submit(targetName(target), args, {}).promise;
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /**
+   * Runs a function in a worker, as `submit()` does, with options.
+   *
+   * @param target The function, which `module` must export under its name.
+   * @param args Its arguments.
+   * @param options When to end it early, and what of the arguments moves. A
+   * task with a `signal` or a `timeout` has its worker to itself.
+   * @returns What it returns. Rejects as with `submit()`, with the reason of
+   * the signal, and with a `TimeoutError`.
+   */
+  run<A extends unknown[], R>(
+    target: (...args: A) => R,
+    args: readonly [...A],
+    options?: PoolRunOptions,
+  ): Promise<Awaited<R>>;
+  /**
+   * Runs a function in a worker, as `submit()` does, with options.
+   *
+   * @typeParam T What it returns.
+   * @param target The name of the export.
+   * @param args Its arguments.
+   * @param options When to end it early, and what of the arguments moves.
+   * @returns What it returns.
+   */
+  run<T = unknown>(
+    target: string,
+    args: readonly unknown[],
+    options?: PoolRunOptions,
+  ): Promise<T>;
+  async run(
+    target: string | ((...args: never[]) => unknown),
+    args: readonly unknown[],
+    options: PoolRunOptions = {},
+  ): Promise<unknown> {
+    checkRunOptions(args, options);
+    return await this.#core.run(targetName(target), [...args], options);
   }
 
   /**
@@ -97,8 +137,8 @@ export abstract class Pool implements AsyncDisposable {
    * @param target The function, which `module` must export under its name.
    * @param items The items; they are read as results are taken.
    * @param options How many at once, and when to end early.
-   * @returns The results, in the order of the items, as an array to `await` or
-   * one by one.
+   * @returns The results, in the order of the items unless `ordered` is `false`,
+   * as an array to `await` or one by one.
    * @throws {TypeError} If an argument has the wrong shape.
    * @throws {RangeError} If a number is not positive.
    */
@@ -126,16 +166,62 @@ export abstract class Pool implements AsyncDisposable {
     items: Iterable<unknown> | AsyncIterable<unknown>,
     options: PoolMapOptions = {},
   ): PoolMap<unknown> {
+    return this.#map(target, items, options, false);
+  }
+
+  /**
+   * Runs a function once for each list of arguments.
+   *
+   * @param target The function, which `module` must export under its name.
+   * @param items The lists of arguments; they are read as results are taken.
+   * @param options How many at once, and when to end early.
+   * @returns The results, as with `map()`.
+   * @throws {TypeError} If an argument has the wrong shape.
+   * @throws {RangeError} If a number is not positive.
+   */
+  starmap<A extends unknown[], R>(
+    target: (...args: A) => R,
+    items: Iterable<readonly [...A]> | AsyncIterable<readonly [...A]>,
+    options?: PoolMapOptions,
+  ): PoolMap<Awaited<R>>;
+  /**
+   * Runs a function once for each list of arguments.
+   *
+   * @typeParam T What it returns.
+   * @param target The name of the export.
+   * @param items The lists of arguments; they are read as results are taken.
+   * @param options How many at once, and when to end early.
+   * @returns The results.
+   */
+  starmap<T = unknown>(
+    target: string,
+    items: Iterable<readonly unknown[]> | AsyncIterable<readonly unknown[]>,
+    options?: PoolMapOptions,
+  ): PoolMap<T>;
+  starmap(
+    target: string | ((...args: never[]) => unknown),
+    items: Iterable<readonly unknown[]> | AsyncIterable<readonly unknown[]>,
+    options: PoolMapOptions = {},
+  ): PoolMap<unknown> {
+    return this.#map(target, items, options, true);
+  }
+
+  #map(
+    target: unknown,
+    items: Iterable<unknown> | AsyncIterable<unknown>,
+    options: PoolMapOptions,
+    spread: boolean,
+  ): PoolMap<unknown> {
     const name = targetName(target);
     checkItems(items);
-    const settings = checkMapOptions(this.#core.settings, options);
+    const settings = checkMapOptions(this.#core.settings, options, spread);
     return new PoolMap(() =>
       new MapRun(this.#core, name, items, settings).results()
     );
   }
 
   /**
-   * Takes no more tasks, and ends the workers when those there are are done.
+   * Stops accepting tasks, finishes queued ones, then ends the workers.
    *
    * @param options Whether to wait, and whether to do what has not begun.
    * @returns A promise that settles when nothing of the workers is left.
@@ -166,8 +252,8 @@ export abstract class Pool implements AsyncDisposable {
     return this.#core.stats();
   }
 
-  /** As `terminate()`, which is what Python's `with Pool()` does. */
+  /** Finishes what was submitted, as `shutdown()` does. */
   [Symbol.asyncDispose](): Promise<void> {
-    return this.#core.terminate();
+    return this.#core.close(false);
   }
 }

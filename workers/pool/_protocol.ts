@@ -3,15 +3,15 @@
  *
  * To a worker goes a flat list of four items a task: its number, the name of
  * the export, the arguments, and {@linkcode FLAGS}. `null` ends a worker that
- * has nothing to do. Back comes a list for each answer: the task's number, one
- * of {@linkcode STATUS}, the value, and how long it ran in milliseconds; or
- * {@linkcode LOOK} for "look at the taskSlots".
+ * has nothing to do. Back comes {@linkcode READY} once; then a list for each
+ * answer (the task's number, one of {@linkcode STATUS}, the value, and how long
+ * it ran in milliseconds), or {@linkcode LOOK} for "look at the task slots".
  *
  * @module
  */
-import type { TaskSlotsMemory } from "./_task_slots.ts";
-import type { MailboxMemory } from "./_mailbox.ts";
+import { type ErrorRecord, fromErrorRecord } from "../runner/error_record.ts";
 import type { RunnerKind } from "../runner/runner.ts";
+import { unpack } from "../codec/share.ts";
 
 /** How many items make a task. */
 export const STRIDE = 4;
@@ -19,11 +19,11 @@ export const STRIDE = 4;
 export const SLOTS = 64;
 /** Tasks that run no longer than this, in milliseconds, count as tiny. */
 export const TINY = 0.25;
-/** How much of a mean run time the newest one is. */
-export const MEAN_WEIGHT = 1 / 128;
 
-/** What a thread posts for answers that lie on the taskSlots. */
+/** What a worker posts for answers that lie on the task slots. */
 export const LOOK = 0;
+/** What a worker posts when it can be given tasks. */
+export const READY = 1;
 
 /** What is particular to a task; they add up. */
 export const FLAGS = {
@@ -31,6 +31,10 @@ export const FLAGS = {
   packed: 1,
   /** The arguments are items, each for a call of its own. */
   chunk: 2,
+  /** Each item of a chunk is a list of arguments. */
+  spread: 4,
+  /** Instead of the arguments: a list of them, and one of what was moved. */
+  moved: 8,
 } as const;
 
 /** What became of a task. */
@@ -51,11 +55,23 @@ export const STATUS = {
 export type Status = typeof STATUS[keyof typeof STATUS];
 
 /** The memory that a pool and a thread of it have in common. */
-export interface SharedMemory {
-  /** The memory of a `TaskSlots`. */
-  taskSlots: TaskSlotsMemory;
-  /** The memory of a `Mailbox`. */
-  mailbox: MailboxMemory;
+export interface TaskSlotsMemory {
+  /** How far each task has come, then two words for both sides. */
+  states: Int32Array;
+  /** The status and length of each answer. */
+  heads: Int32Array;
+  /** How long each task ran. */
+  times: Float64Array;
+  /** The values of the answers. */
+  bytes: Uint8Array;
+}
+
+/** A function that each worker calls first. */
+export interface Initializer {
+  /** The name of the export. */
+  name: string;
+  /** The arguments, ready to cross. */
+  args: unknown[];
 }
 
 /** What a worker of a pool is told first. */
@@ -69,7 +85,50 @@ export interface PoolStart {
   /** The last number given to a thread, where that can be shared. */
   lastIdent: Int32Array | null;
   /** `null` in a process. */
-  shared: SharedMemory | null;
+  taskSlots: TaskSlotsMemory | null;
+  /** What to call first. */
+  initializer: Initializer | null;
+}
+
+/** An answer of a worker. */
+export interface Answer {
+  /** What became of the task. */
+  status: Status;
+  /** The value that goes with it. */
+  value: unknown;
+  /** How long it ran. */
+  time: number;
+}
+
+/** What became of a task that ran. */
+export type Outcome =
+  | { kind: "done"; value: unknown }
+  | { kind: "thrown"; error: Error }
+  | { kind: "missing"; why: string };
+
+/**
+ * Makes out what an answer says; whoever sent it may have made it up.
+ *
+ * @param answer The answer.
+ * @returns What became of the task; `null` for one that was taken back.
+ * @throws If the answer is malformed.
+ */
+export function outcomeOf({ status, value, time }: Answer): Outcome | null {
+  if (typeof time !== "number" || !(time >= 0)) throw new TypeError("No time");
+  switch (status) {
+    case STATUS.done:
+      return { kind: "done", value };
+    case STATUS.donePacked:
+      return { kind: "done", value: unpack(value) };
+    case STATUS.thrown:
+      return { kind: "thrown", error: fromErrorRecord(value as ErrorRecord) };
+    case STATUS.missing:
+      return { kind: "missing", why: String(value) };
+    case STATUS.skipped:
+      return null;
+    default:
+      throw new TypeError("No status");
+  }
 }
 
 const MAX_TEXT = 256;

@@ -6,53 +6,40 @@ import {
   type RunnerExit,
   RunnerExitError,
 } from "../errors.ts";
+import { IdleWatch } from "./_idle.ts";
 import type { PoolSettings, PoolStats } from "./_options.ts";
 import { PoolMeter } from "./_meter.ts";
-import { STATUS, type Status } from "./_protocol.ts";
-import {
-  STALLED_AFTER,
-  WorkerHandle,
-  type WorkerHandleOwner,
-} from "./_worker_handle.ts";
+import { type Outcome, reasonOf } from "./_protocol.ts";
+import { StallWatch } from "./_stall_watch.ts";
 import { PoolTarget } from "./_target.ts";
-import { PoolTask, type TaskGroup } from "./_task.ts";
-import { type ErrorRecord, fromErrorRecord } from "../runner/error_record.ts";
-import { unpack } from "../codec/share.ts";
+import { PoolTask, type TaskGroup, type TaskOptions } from "./_task.ts";
+import { limitTask, type TaskLimitOptions } from "./_task_limits.ts";
 import { TaskQueue } from "./_task_queue.ts";
+import { WorkerHandle, type WorkerHandleOwner } from "./_worker_handle.ts";
+import { WorkerHealth } from "./_worker_health.ts";
 
-/** So many workers that die before they did anything end the pool. */
-const MAX_FAILURES = 5;
-/** How long to wait after the first of them; doubled by each. */
-const BACKOFF = 100;
-/** A pool that has had nothing to do for so long lets the program end. */
-const REST_AFTER = 100;
 /** From so many waiting tasks for each worker on, a pool asks for a pause. */
 const HIGH_WATER = 32;
 
-/** Gives the tasks of a pool to its workers, and watches over both. */
+/** Gives the tasks of a pool to its workers. */
 export class Scheduler implements WorkerHandleOwner {
   /** The pool's options. */
   readonly settings: PoolSettings;
-  #queue = new TaskQueue();
-  #handles: WorkerHandle[] = [];
+  /** The tasks that no worker has. */
+  readonly queue: TaskQueue;
+  #workers: WorkerHandle[] = [];
   #targets = new Map<string, PoolTarget>();
   #meter = new PoolMeter();
-  /** How many tasks the workers have. */
-  #running = 0;
+  #health: WorkerHealth;
+  #stalls = new StallWatch();
+  #idle: IdleWatch = new IdleWatch(this);
   #lastNumber = -1;
+  /** How many workers died that were not replaced. */
   #died = 0;
-  #failures = 0;
   #state: "open" | "closing" | "terminated" = "open";
   #broken: Error | null = null;
   #scheduled = false;
-  #needsDrain = false;
-  #drained: PromiseWithResolvers<void> | null = null;
   #ended: PromiseWithResolvers<void> = Promise.withResolvers();
-  #backoffTimer: ReturnType<typeof setTimeout> | undefined;
-  #recallTimer: ReturnType<typeof setTimeout> | undefined;
-  #restTimer: ReturnType<typeof setTimeout> | undefined;
-  #resting = false;
-  #busy = false;
 
   /**
    * Constructs the core of a pool, which starts nothing yet.
@@ -60,18 +47,23 @@ export class Scheduler implements WorkerHandleOwner {
    * @param settings The pool's options.
    */
   constructor(settings: PoolSettings) {
+    const { maxQueue, workers } = settings;
     this.settings = settings;
+    this.queue = new TaskQueue(Math.min(maxQueue, HIGH_WATER * workers));
+    this.#health = new WorkerHealth(settings, () => this.#dispatch());
   }
 
-  /** Whether no more tasks should be given to the pool for now. */
-  get needsDrain(): boolean {
-    return this.#needsDrain;
+  /** Whether there is nothing to do. */
+  get idle(): boolean {
+    return this.#state === "open" && this.queue.length === 0 &&
+      this.#running === 0;
   }
 
-  /** Settles when `needsDrain` is false. */
-  drained(): Promise<void> {
-    if (!this.#needsDrain) return Promise.resolve();
-    return (this.#drained ??= Promise.withResolvers<void>()).promise;
+  /** How many tasks the workers have. */
+  get #running(): number {
+    let running = 0;
+    for (const { load } of this.#workers) running += load;
+    return running;
   }
 
   /**
@@ -79,30 +71,51 @@ export class Scheduler implements WorkerHandleOwner {
    *
    * @param name The export to call.
    * @param args The arguments.
-   * @param group What the task belongs to.
-   * @param chunk Whether each of `args` is for a call of its own.
-   * @returns The result.
+   * @param options What is particular to it.
+   * @returns The task, whose promise is the result.
    */
-  submit(
-    name: string,
-    args: unknown[],
-    group: TaskGroup | null = null,
-    chunk = false,
-  ): Promise<unknown> {
-    this.#assertOpen();
+  submit(name: string, args: unknown[], options: TaskOptions): PoolTask {
+    if (this.#state !== "open") throw this.#closedError("was not taken");
+    if (this.#broken !== null) throw this.#broken;
     let target = this.#targets.get(name);
     if (target === undefined) {
       target = new PoolTarget(name);
       this.#targets.set(name, target);
     }
-    const task = new PoolTask(this.settings.kind, target, args, group, chunk);
     this.#assertRoom();
-    this.#queue.push(task);
-    this.#busy = true;
-    if (this.#resting) this.#wake();
-    this.#watchQueue();
+    const task = new PoolTask(this.settings.kind, target, args, options);
+    this.queue.push(task);
+    this.#idle.wake();
     this.#schedule();
-    return task.promise;
+    return task;
+  }
+
+  /**
+   * Takes a task that may be ended early.
+   *
+   * @param name The export to call.
+   * @param args The arguments.
+   * @param options Its limits, and what of the arguments moves.
+   * @returns The result.
+   */
+  async run(
+    name: string,
+    args: unknown[],
+    options: TaskLimitOptions & Pick<TaskOptions, "transfer">,
+  ): Promise<unknown> {
+    const { signal, timeout, transfer } = options;
+    signal?.throwIfAborted();
+    const alone = signal !== undefined || timeout !== undefined;
+    const task = this.submit(name, args, { transfer, alone });
+    if (alone) {
+      limitTask(
+        name,
+        task.promise,
+        options,
+        (reason) => this.#end(task, reason),
+      );
+    }
+    return await task.promise;
   }
 
   /**
@@ -113,10 +126,7 @@ export class Scheduler implements WorkerHandleOwner {
    */
   cancel(group: TaskGroup, reason: unknown): void {
     this.#cancel((task) => task.group === group, reason);
-    if (!group.kill) return;
-    for (const handle of this.#handles) {
-      if (handle.has((task) => task.group === group)) handle.kill();
-    }
+    if (group.kill) this.#kill((task) => task.group === group);
   }
 
   /**
@@ -128,7 +138,7 @@ export class Scheduler implements WorkerHandleOwner {
   close(cancel: boolean): Promise<void> {
     if (this.#state === "open") {
       this.#state = "closing";
-      this.#wake();
+      this.#idle.wake();
     }
     if (cancel) this.#cancel(() => true, this.#closedError("was cancelled"));
     this.#schedule();
@@ -143,9 +153,9 @@ export class Scheduler implements WorkerHandleOwner {
   terminate(): Promise<void> {
     if (this.#state !== "terminated") {
       this.#state = "terminated";
-      this.#wake();
+      this.#idle.wake();
       this.#cancel(() => true, this.#closedError("was cancelled"));
-      for (const handle of [...this.#handles]) handle.terminate();
+      for (const worker of this.#workers) worker.terminate();
     }
     this.#schedule();
     return this.#ended.promise;
@@ -153,96 +163,71 @@ export class Scheduler implements WorkerHandleOwner {
 
   /** Tells how the pool is doing. */
   stats(): PoolStats {
+    const workers = this.#workers;
     return {
-      workers: this.#handles.length,
-      idle:
-        this.#handles.filter(({ ready, load }) => ready && load === 0).length,
-      queued: this.#queue.length,
+      workers: workers.length,
+      idle: workers.filter(({ ready, load }) => ready && load === 0).length,
+      queued: this.queue.length,
       running: this.#running,
-      ...this.#meter.summary(this.#handles),
-      needsDrain: this.#needsDrain,
+      ...this.#meter.summary(workers),
+      needsDrain: this.queue.needsDrain,
     };
   }
 
-  workerReady(): void {
-    this.#schedule();
-    this.#watchRest();
+  keepAlive(alive: boolean): void {
+    for (const worker of this.#workers) worker.keepAlive(alive);
   }
 
-  taskAnswered(
-    task: PoolTask,
-    status: Status,
-    value: unknown,
-    time: number,
-  ): void {
-    this.#running--;
-    this.#failures = 0;
+  workerHeard(): void {
+    if (this.idle && this.#broken === null) this.#idle.watch();
+    this.#schedule();
+  }
+
+  taskAnswered(task: PoolTask, outcome: Outcome, time: number): void {
+    this.#health.worked();
+    if (task.settled) return;
     this.#meter.record(task, time);
-    switch (status) {
-      case STATUS.done:
-        this.#meter.completed++;
-        task.resolve(value);
-        break;
-      case STATUS.donePacked:
-        this.#meter.completed++;
-        task.resolve(unpack(value));
-        break;
-      case STATUS.thrown:
-        this.#fail(task, fromErrorRecord(value as ErrorRecord));
-        break;
-      default:
-        this.#fail(
-          task,
-          new HandlerImportError(value as string, this.settings.module),
-        );
+    if (outcome.kind === "done") {
+      this.#meter.completed++;
+      task.resolve(outcome.value);
+    } else if (outcome.kind === "thrown") {
+      this.#fail(task, outcome.error);
+    } else {
+      const { module } = this.settings;
+      this.#fail(task, new HandlerImportError(outcome.why, module));
     }
   }
 
   taskRefused(task: PoolTask, error: unknown): void {
-    this.#running--;
     this.#fail(task, error);
     this.#schedule();
   }
 
-  workerHeard(): void {
-    if (
-      this.#queue.length > 0 || this.#running > 0 || this.#state !== "open" ||
-      this.#broken !== null
-    ) {
-      this.#schedule();
-    } else {
-      this.#watchRest();
-    }
-  }
-
-  workerExited(handle: WorkerHandle, exit: RunnerExit): void {
-    this.#handles.splice(this.#handles.indexOf(handle), 1);
-    this.#meter.retire(handle);
-    const { begun, waiting } = handle.abandon();
-    this.#running -= begun.length + waiting.length;
-    const asked = exit.reason === "returned" && begun.length === 0;
+  workerExited(worker: WorkerHandle, exit: RunnerExit, asked: boolean): void {
+    this.#workers.splice(this.#workers.indexOf(worker), 1);
+    this.#meter.retire(worker);
+    const { begun, waiting } = worker.abandon();
     if (!asked && this.#state !== "terminated") {
       this.#died++;
-      this.#judge(handle, exit, begun.length > 0);
+      this.#break(this.#health.judge(worker, exit, begun.length > 0));
     }
     const again: PoolTask[] = [];
     for (const task of begun) {
       if (this.#mayRetry(task)) again.push(task);
       else this.#fail(task, this.#lossOf(task, exit));
     }
-    again.push(...waiting);
-    this.#queue.putBack(again);
+    this.queue.putBack([...again, ...waiting]);
     if (this.#state === "terminated") {
       this.#cancel(() => true, this.#closedError("was cancelled"));
     } else if (this.#broken !== null) {
       this.#rejectQueue(this.#broken);
     }
-    this.#watchQueue();
     this.#schedule();
   }
 
   #mayRetry(task: PoolTask): boolean {
-    return this.#state !== "terminated" && !(task.group?.cancelled ?? false) &&
+    return this.#state !== "terminated" && !task.settled &&
+      task.transfer === null && !(task.group?.cancelled ?? false) &&
       task.deaths++ < this.settings.retries;
   }
 
@@ -255,64 +240,58 @@ export class Scheduler implements WorkerHandleOwner {
     );
   }
 
-  /** Decides after a death whether, and when, another is started. */
-  #judge(handle: WorkerHandle, exit: RunnerExit, hadWork: boolean): void {
-    if (exit.error instanceof HandlerImportError) {
-      return this.#break(exit.error);
-    }
-    if (handle.ready && (hadWork || handle.answered > 0)) return;
-    if (++this.#failures >= MAX_FAILURES) {
-      return this.#break(
-        new RunnerExitError(
-          `Cannot run the tasks of "${this.settings.name}": ${MAX_FAILURES} ` +
-            `workers in a row ended before they did any, the last one ` +
-            describeExit(exit),
-          exit,
-        ),
-      );
-    }
-    clearTimeout(this.#backoffTimer);
-    this.#backoffTimer = setTimeout(() => {
-      this.#backoffTimer = undefined;
-      this.#dispatch();
-    }, BACKOFF * 2 ** (this.#failures - 1));
-  }
-
-  #break(error: Error): void {
-    if (this.#broken !== null) return;
+  #break(error: Error | null): void {
+    if (error === null || this.#broken !== null) return;
     this.#broken = error;
-    this.#wake();
+    this.#idle.wake();
     this.#rejectQueue(error);
   }
 
   #rejectQueue(error: unknown): void {
-    for (const task of this.#queue.remove(() => true)) this.#fail(task, error);
-    this.#watchQueue();
+    for (const task of this.queue.remove(() => true)) this.#fail(task, error);
   }
 
   #fail(task: PoolTask, error: unknown): void {
+    if (task.settled) return;
     this.#meter.failed++;
     task.reject(error);
   }
 
+  /** Rejects the tasks that match and have not begun. */
   #cancel(matches: (task: PoolTask) => boolean, reason: unknown): void {
-    const tasks = this.#queue.remove(matches);
-    for (const handle of this.#handles) {
-      const recalled = handle.recall(matches);
-      this.#running -= recalled.length;
-      tasks.push(...recalled);
-    }
-    for (const task of tasks) {
-      this.#meter.cancelled++;
-      task.reject(reason);
-    }
-    this.#watchQueue();
+    const tasks = this.queue.remove(matches);
+    for (const worker of this.#workers) tasks.push(...worker.recall(matches));
+    for (const task of tasks) this.#reject(task, reason);
     this.#schedule();
   }
 
-  #assertOpen(): void {
-    if (this.#state !== "open") throw this.#closedError("was not taken");
-    if (this.#broken !== null) throw this.#broken;
+  #reject(task: PoolTask, reason: unknown): void {
+    if (task.settled) return;
+    this.#meter.cancelled++;
+    task.reject(reason);
+  }
+
+  /** Ends the workers that have a task which matches, and replaces them. */
+  #kill(matches: (task: PoolTask) => boolean): void {
+    for (const worker of this.#workers) {
+      if (worker.leaving || !worker.has(matches)) continue;
+      worker.kill();
+      this.#died++;
+    }
+    this.#schedule();
+  }
+
+  /** Ends a task early, whatever has become of it. */
+  #end(task: PoolTask, reason: unknown): void {
+    const isTask = (other: PoolTask) => other === task;
+    if (this.queue.has(task)) this.queue.delete(task);
+    for (const worker of this.#workers) {
+      if (!worker.has(isTask)) continue;
+      worker.look();
+      worker.recall(isTask);
+    }
+    this.#reject(task, reason);
+    this.#kill(isTask);
   }
 
   #closedError(what: string): PoolClosedError {
@@ -324,26 +303,14 @@ export class Scheduler implements WorkerHandleOwner {
 
   #assertRoom(): void {
     const { maxQueue, name } = this.settings;
-    if (this.#queue.length < maxQueue) return;
+    if (this.queue.length < maxQueue) return;
     // A worker may have time for some of them.
     this.#dispatch();
-    if (this.#queue.length < maxQueue) return;
+    if (this.queue.length < maxQueue) return;
     throw new PoolFullError(
       `Cannot run a task: in "${name}" as many wait as "maxQueue" allows, ` +
         `${maxQueue}; wait for drained(), or use map()`,
     );
-  }
-
-  #watchQueue(): void {
-    const { maxQueue, workers } = this.settings;
-    const high = Math.min(maxQueue, HIGH_WATER * workers);
-    const { length } = this.#queue;
-    if (length >= high) this.#needsDrain = true;
-    else if (this.#needsDrain && length <= high / 2) {
-      this.#needsDrain = false;
-      this.#drained?.resolve();
-      this.#drained = null;
-    }
   }
 
   #schedule(): void {
@@ -358,55 +325,60 @@ export class Scheduler implements WorkerHandleOwner {
   };
 
   #dispatch(): void {
-    if (this.#queue.length > 0) {
-      this.#assign();
-      this.#watchQueue();
-    }
-    if (this.#state === "open" && this.#broken === null) {
-      this.#grow();
-      this.#planRecall();
-    } else {
-      this.#leave();
+    if (this.queue.length > 0) this.#assign();
+    for (const worker of this.#workers) if (worker.spent) worker.end();
+    const ending = this.#state !== "open" || this.#broken !== null;
+    if (!ending || this.queue.length > 0) this.#grow();
+    if (ending && this.queue.length === 0) this.#leave();
+    else if (this.settings.kind === "thread") {
+      this.#stalls.watch(this.#workers, this.#takeBack);
     }
   }
+
+  #takeBack = (worker: WorkerHandle): void => {
+    this.queue.putBack(worker.recall((task) => task.transfer === null));
+    this.#dispatch();
+  };
 
   /** Gives waiting tasks to the workers with the fewest. */
   #assign(): void {
     const now = performance.now();
-    for (let task; (task = this.#queue.first) !== null;) {
+    for (let task; (task = this.queue.first) !== null;) {
       let best: WorkerHandle | null = null;
-      for (const handle of this.#handles) {
-        if (best !== null && best.load <= handle.load) continue;
-        if (!handle.accepts(task, now)) continue;
-        best = handle;
-        if (handle.load === 0) break;
+      for (const worker of this.#workers) {
+        if (best !== null && best.load <= worker.load) continue;
+        if (!worker.accepts(task, now)) continue;
+        best = worker;
+        if (worker.load === 0) break;
       }
       if (best === null) break;
-      this.#queue.shift();
+      this.queue.delete(task);
       best.hand(task, now);
-      this.#running++;
     }
-    for (const handle of this.#handles) handle.flush();
+    for (const worker of this.#workers) worker.flush();
   }
 
   /** Starts workers for what the others have no time for. */
   #grow(): void {
-    if (this.#backoffTimer !== undefined) return;
-    const tasks = this.#queue.length + this.#running;
-    const replacing = this.#failures === 0 && this.#state === "open"
+    if (this.#health.waiting) return;
+    let present = 0;
+    let tasks = this.queue.length;
+    for (const { leaving, load } of this.#workers) {
+      if (leaving) continue;
+      present++;
+      tasks += load;
+    }
+    const replaced = this.#health.good && this.#state === "open"
       ? this.#died
       : 0;
-    const wanted = Math.min(
-      this.settings.workers,
-      Math.max(tasks, this.#handles.length + replacing),
-    );
-    while (this.#handles.length < wanted) {
+    const wanted = Math.max(tasks, present + replaced);
+    for (; present < Math.min(wanted, this.settings.workers); present++) {
       try {
         const number = ++this.#lastNumber;
-        this.#handles.push(new WorkerHandle(this, this.settings, number));
+        this.#workers.push(new WorkerHandle(this, this.settings, number));
       } catch (error) {
         return this.#break(
-          error instanceof Error ? error : new Error(String(error)),
+          error instanceof Error ? error : new Error(reasonOf(error)),
         );
       }
       if (this.#died > 0) {
@@ -416,62 +388,13 @@ export class Scheduler implements WorkerHandleOwner {
     }
   }
 
-  /** Sees to it that no task waits behind a long one while others are idle. */
-  #planRecall(): void {
-    if (this.#recallTimer !== undefined || this.#queue.length > 0) return;
-    if (!this.#isUneven()) return;
-    this.#recallTimer = setTimeout(() => {
-      this.#recallTimer = undefined;
-      if (!this.#isUneven()) return;
-      const now = performance.now();
-      for (const handle of this.#handles) {
-        if (handle.load < 2 || !handle.isStalled(now)) continue;
-        const recalled = handle.recall(() => true);
-        this.#running -= recalled.length;
-        this.#queue.putBack(recalled);
-      }
-      this.#dispatch();
-    }, STALLED_AFTER);
-  }
-
-  #isUneven(): boolean {
-    return this.settings.kind === "thread" &&
-      this.#handles.some(({ ready, load }) => ready && load === 0) &&
-      this.#handles.some(({ load }) => load > 1);
-  }
-
   /** Ends the workers that have nothing left to do. */
   #leave(): void {
-    if (this.#queue.length > 0) {
-      this.#grow();
-      return;
-    }
-    for (const handle of [...this.#handles]) {
-      if (handle.load === 0) handle.end();
-    }
-    if (this.#handles.length > 0 || this.#state === "open") return;
-    clearTimeout(this.#backoffTimer);
-    clearTimeout(this.#recallTimer);
-    clearTimeout(this.#restTimer);
+    for (const worker of this.#workers) if (worker.load === 0) worker.end();
+    if (this.#workers.length > 0 || this.#state === "open") return;
+    this.#health.stop();
+    this.#stalls.stop();
+    this.#idle.stop();
     this.#ended.resolve();
-  }
-
-  #watchRest(): void {
-    if (this.#restTimer !== undefined || this.#state !== "open") return;
-    this.#busy = false;
-    this.#restTimer = setTimeout(() => {
-      this.#restTimer = undefined;
-      if (this.#state !== "open") return;
-      if (this.#queue.length > 0 || this.#running > 0) return;
-      if (this.#busy) return this.#watchRest();
-      this.#resting = true;
-      for (const handle of this.#handles) handle.unref();
-    }, REST_AFTER);
-    Deno.unrefTimer(this.#restTimer);
-  }
-
-  #wake(): void {
-    this.#resting = false;
-    for (const handle of this.#handles) handle.ref();
   }
 }

@@ -1,11 +1,13 @@
-import { MEAN_WEIGHT } from "./_protocol.ts";
+import { TINY } from "./_protocol.ts";
+
+/** How much of a mean run time the newest one is. */
+const MEAN_WEIGHT = 1 / 128;
 
 /** What a pool knows of a function that tasks call. */
 export class PoolTarget {
   /** The name of the export. */
   readonly name: string;
-  /** How long it runs, in milliseconds, on an average of the last calls. */
-  mean = Infinity;
+  #mean = Infinity;
 
   /**
    * Constructs what is known at first.
@@ -16,14 +18,19 @@ export class PoolTarget {
     this.name = name;
   }
 
+  /** Whether it ran so shortly that many tasks are given at once. */
+  get tiny(): boolean {
+    return this.#mean <= TINY;
+  }
+
   /**
    * Counts a call.
    *
    * @param time How long it ran, in milliseconds.
    */
   count(time: number): void {
-    this.mean = this.mean === Infinity
+    this.#mean = this.#mean === Infinity
       ? time
-      : this.mean + (time - this.mean) * MEAN_WEIGHT;
+      : this.#mean + (time - this.#mean) * MEAN_WEIGHT;
   }
 }

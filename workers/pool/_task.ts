@@ -1,6 +1,6 @@
 import { packFor } from "../codec/payload.ts";
 import { encode } from "../codec/codec.ts";
-import { FLAGS, isPlain, reasonOf, TINY } from "./_protocol.ts";
+import { FLAGS, isPlain, reasonOf } from "./_protocol.ts";
 import type { PoolTarget } from "./_target.ts";
 import type { RunnerKind } from "../runner/runner.ts";
 
@@ -12,6 +12,18 @@ export interface TaskGroup {
   readonly cancelled: boolean;
 }
 
+/** What is particular to a task. */
+export interface TaskOptions {
+  /** What it belongs to. */
+  group?: TaskGroup;
+  /** Those of its `FLAGS` that its caller decides on. */
+  flags?: number;
+  /** What of the arguments moves instead of being copied. */
+  transfer?: Transferable[] | undefined;
+  /** Whether its worker may be ended for it alone. */
+  alone?: boolean;
+}
+
 /** A task of a pool, from `submit()` to its result. */
 export class PoolTask {
   /** What it calls. */
@@ -20,22 +32,26 @@ export class PoolTask {
   readonly args: unknown[];
   /** The sum of its `FLAGS`. */
   readonly flags: number;
-  /** Whether `args` is plain. */
-  readonly plain: boolean;
+  /** What moves with it; a second worker could not be given that. */
+  readonly transfer: Transferable[] | null;
   /** What it belongs to. */
   readonly group: TaskGroup | null;
+  /** Whether no other task may be at its worker. */
+  readonly alone: boolean;
   /** When it was submitted. */
   readonly submitted: number = performance.now();
   /** The result to be. */
   readonly promise: Promise<unknown>;
-  /** Gives the result. */
-  readonly resolve: (value: unknown) => void;
-  /** Gives the error. */
-  readonly reject: (error: unknown) => void;
+  /** Whether the promise is settled, or about to be. */
+  settled = false;
   /** How many workers died of it, or under it. */
   deaths = 0;
+  /** What comes before it in a `TaskQueue`. */
+  previous: PoolTask | null = null;
   /** What comes after it in a `TaskQueue`. */
   next: PoolTask | null = null;
+  #resolve: (value: unknown) => void;
+  #reject: (error: unknown) => void;
 
   /**
    * Constructs a task.
@@ -43,42 +59,61 @@ export class PoolTask {
    * @param kind Where it is to run.
    * @param target What it calls.
    * @param args The arguments.
-   * @param group What it belongs to.
-   * @param chunk Whether the arguments are items, each for a call of its own.
+   * @param options What is particular to it.
    * @throws {TypeError} If an argument can't cross, as far as that is known.
    */
   constructor(
     kind: RunnerKind,
     target: PoolTarget,
     args: unknown[],
-    group: TaskGroup | null,
-    chunk: boolean,
+    options: TaskOptions,
   ) {
+    const { group = null, flags = 0, transfer, alone = false } = options;
     this.target = target;
     this.group = group;
-    let plain = true;
-    let flags = chunk ? FLAGS.chunk : 0;
-    for (let index = 0; index < args.length; index++) {
-      if (isPlain(args[index])) continue;
-      plain = false;
-      const packed = packArgument(kind, target.name, args, index);
-      if (packed === args[index]) continue;
-      if ((flags & FLAGS.packed) === 0) args = [...args];
-      flags |= FLAGS.packed;
-      args[index] = packed;
+    this.alone = alone || (group !== null && group.kill);
+    const packed = packArguments(kind, target.name, args);
+    this.flags = packed === args ? flags : flags | FLAGS.packed;
+    if (transfer === undefined) {
+      this.args = packed;
+      this.transfer = null;
+    } else {
+      const moved = move(target.name, packed, transfer);
+      // To a process they are copied after all.
+      const stays = kind === "process";
+      this.args = stays ? moved[0] : moved;
+      this.transfer = stays ? null : moved[1];
+      if (!stays) this.flags |= FLAGS.moved;
     }
-    this.args = args;
-    this.flags = flags;
-    this.plain = plain;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.promise = promise;
-    this.resolve = resolve;
-    this.reject = reject;
+    this.#resolve = resolve;
+    this.#reject = reject;
   }
 
   /** Whether others may wait behind it, or it behind them, at a worker. */
   get tiny(): boolean {
-    return this.target.mean <= TINY && !(this.group?.kill ?? false);
+    return !this.alone && this.target.tiny;
+  }
+
+  /**
+   * Settles it with its result.
+   *
+   * @param value The result.
+   */
+  resolve(value: unknown): void {
+    this.settled = true;
+    this.#resolve(value);
+  }
+
+  /**
+   * Settles it with an error.
+   *
+   * @param error The error.
+   */
+  reject(error: unknown): void {
+    this.settled = true;
+    this.#reject(error);
   }
 
   /**
@@ -94,39 +129,55 @@ export class PoolTask {
         if (kind === "thread") structuredClone(this.args[index]);
         else encode(this.args[index]);
       } catch (why) {
-        return refusal(this.target.name, index, why);
+        return refusal(this.target.name, `argument ${index}`, why);
       }
     }
-    return new TypeError(
-      `Cannot pass the arguments of "${this.target.name}": ${reasonOf(error)}`,
-      { cause: error },
-    );
+    return refusal(this.target.name, "the arguments", error);
   }
 }
 
-function refusal(name: string, index: number, why: unknown): TypeError {
+function refusal(name: string, what: string, why: unknown): TypeError {
   return new TypeError(
-    `Cannot pass argument ${index} of "${name}": ${reasonOf(why)}`,
+    `Cannot pass ${what} of "${name}": ${reasonOf(why)}`,
     { cause: why },
   );
 }
 
-function packArgument(
+/** Takes the arguments from their owner at once, as `postMessage()` does. */
+function move(
+  name: string,
+  args: unknown[],
+  transfer: Transferable[],
+): [args: unknown[], transfer: Transferable[]] {
+  try {
+    return structuredClone([args, transfer], { transfer });
+  } catch (error) {
+    throw refusal(name, "the arguments", error);
+  }
+}
+
+function packArguments(
   kind: RunnerKind,
   name: string,
   args: unknown[],
-  index: number,
-): unknown {
-  const value = args[index];
-  const type = typeof value;
-  if (type === "function" || type === "symbol") {
-    throw new TypeError(
-      `Cannot pass argument ${index} of "${name}": a ${type} cannot be cloned`,
-    );
+): unknown[] {
+  let packed = args;
+  for (let index = 0; index < args.length; index++) {
+    const value = args[index];
+    if (isPlain(value)) continue;
+    const type = typeof value;
+    let crossing: unknown;
+    try {
+      if (type === "function" || type === "symbol") {
+        throw new TypeError(`a ${type} cannot be cloned`);
+      }
+      crossing = packFor(kind, value);
+    } catch (error) {
+      throw refusal(name, `argument ${index}`, error);
+    }
+    if (crossing === value) continue;
+    if (packed === args) packed = [...args];
+    packed[index] = crossing;
   }
-  try {
-    return packFor(kind, value);
-  } catch (error) {
-    throw refusal(name, index, error);
-  }
+  return packed;
 }

@@ -5,6 +5,18 @@ export class TaskQueue {
   #first: PoolTask | null = null;
   #last: PoolTask | null = null;
   #length = 0;
+  #highWater: number;
+  #needsDrain = false;
+  #drained: PromiseWithResolvers<void> | null = null;
+
+  /**
+   * Constructs an empty queue.
+   *
+   * @param highWater From how many tasks on it asks for a pause.
+   */
+  constructor(highWater: number) {
+    this.#highWater = highWater;
+  }
 
   /** How many tasks there are. */
   get length(): number {
@@ -17,15 +29,37 @@ export class TaskQueue {
   }
 
   /**
+   * Tells whether a task is here.
+   *
+   * @param task The task.
+   * @returns Whether it is.
+   */
+  has(task: PoolTask): boolean {
+    return task === this.#first || task.previous !== null;
+  }
+
+  /** Whether no more tasks should be added for now. */
+  get needsDrain(): boolean {
+    return this.#needsDrain;
+  }
+
+  /** Settles when `needsDrain` is false. */
+  drained(): Promise<void> {
+    if (!this.#needsDrain) return Promise.resolve();
+    return (this.#drained ??= Promise.withResolvers<void>()).promise;
+  }
+
+  /**
    * Adds a task at the end.
    *
    * @param task The task.
    */
   push(task: PoolTask): void {
+    task.previous = this.#last;
     if (this.#last === null) this.#first = task;
     else this.#last.next = task;
     this.#last = task;
-    this.#length++;
+    if (++this.#length >= this.#highWater) this.#needsDrain = true;
   }
 
   /**
@@ -36,40 +70,49 @@ export class TaskQueue {
   putBack(tasks: PoolTask[]): void {
     for (const task of tasks.toReversed()) {
       task.next = this.#first;
+      if (this.#first === null) this.#last = task;
+      else this.#first.previous = task;
       this.#first = task;
-      this.#last ??= task;
       this.#length++;
     }
+    if (this.#length >= this.#highWater) this.#needsDrain = true;
   }
 
   /**
-   * Takes the first task.
+   * Takes a task out.
    *
-   * @returns The task, or `null`.
+   * @param task One of those in the queue.
    */
-  shift(): PoolTask | null {
-    const task = this.#first;
-    if (task === null) return null;
-    this.#first = task.next;
-    if (this.#first === null) this.#last = null;
-    task.next = null;
+  delete(task: PoolTask): void {
+    const { previous, next } = task;
+    if (previous === null) this.#first = next;
+    else previous.next = next;
+    if (next === null) this.#last = previous;
+    else next.previous = previous;
+    task.previous = task.next = null;
     this.#length--;
-    return task;
+    if (!this.#needsDrain || this.#length > this.#highWater / 2) return;
+    this.#needsDrain = false;
+    this.#drained?.resolve();
+    this.#drained = null;
   }
 
   /**
    * Takes all tasks that match.
    *
    * @param matches Tells which do.
-   * @returns Them.
+   * @returns Them, in order.
    */
   remove(matches: (task: PoolTask) => boolean): PoolTask[] {
     const removed: PoolTask[] = [];
-    const kept: PoolTask[] = [];
-    for (let task; (task = this.shift()) !== null;) {
-      (matches(task) ? removed : kept).push(task);
+    for (let task = this.#first; task !== null;) {
+      const { next } = task;
+      if (matches(task)) {
+        this.delete(task);
+        removed.push(task);
+      }
+      task = next;
     }
-    this.putBack(kept);
     return removed;
   }
 }

@@ -1,6 +1,12 @@
 import { ByteWriter } from "../codec/byte_writer.ts";
 import { decode, encodeInto } from "../codec/codec.ts";
-import { isPlain, SLOTS, type Status } from "./_protocol.ts";
+import {
+  type Answer,
+  isPlain,
+  SLOTS,
+  type Status,
+  type TaskSlotsMemory,
+} from "./_protocol.ts";
 
 /** How many bytes a small answer may have. */
 const AREA = 256;
@@ -17,33 +23,16 @@ const STATE = {
   answered: 3,
 } as const;
 
-/** The memory of a {@linkcode TaskSlots}. */
-export interface TaskSlotsMemory {
-  /** One of `STATE` for each task, and whether the pool was called. */
-  states: Int32Array;
-  /** The status and length of each answer. */
-  heads: Int32Array;
-  /** How long each task ran. */
-  times: Float64Array;
-  /** The values of the answers. */
-  bytes: Uint8Array;
-}
-
-/** An answer that was found. */
-export interface Answer {
-  /** What became of the task. */
-  status: Status;
-  /** The value that goes with it. */
-  value: unknown;
-  /** How long it ran. */
-  time: number;
-}
+/** Whether the pool was told to look. */
+const CALLED = SLOTS;
+/** How many messages the pool has posted. */
+const POSTED = SLOTS + 1;
 
 /**
  * Memory that a pool and a thread have in common, with a place for each task:
  * the pool can take back what has not begun, sees what a dead thread had begun
  * with, and gets small answers while the thread is already busy with the next
- * task. Many answers take one call.
+ * task, even where that one blocks. Many answers take one call.
  */
 export class TaskSlots {
   #memory: TaskSlotsMemory;
@@ -59,10 +48,10 @@ export class TaskSlots {
     this.#memory = memory;
   }
 
-  /** Makes the memory of a taskSlots. */
+  /** Makes the memory. */
   static memory(): TaskSlotsMemory {
     return {
-      states: new Int32Array(new SharedArrayBuffer(4 * (SLOTS + 1))),
+      states: new Int32Array(new SharedArrayBuffer(4 * (SLOTS + 2))),
       heads: new Int32Array(new SharedArrayBuffer(8 * SLOTS)),
       times: new Float64Array(new SharedArrayBuffer(8 * SLOTS)),
       bytes: new Uint8Array(new SharedArrayBuffer(AREA * SLOTS)),
@@ -89,7 +78,8 @@ export class TaskSlots {
   }
 
   /**
-   * Takes a task back, in the pool.
+   * Takes a task back, in the pool. A thread that was given up does not begin
+   * with it either, should it wake up.
    *
    * @param slot Its place.
    * @returns Whether the thread had not begun with it.
@@ -145,27 +135,27 @@ export class TaskSlots {
   }
 
   /**
-   * Tells whether a thread, which is dead, had not begun with a task.
-   *
-   * @param slot The task's place.
-   * @returns Whether it had not.
-   */
-  isWaiting(slot: number): boolean {
-    return Atomics.load(this.#memory.states, slot) === STATE.waiting;
-  }
-
-  /**
    * Notes, in the thread, that the pool is to look.
    *
    * @returns Whether it must be called; otherwise it was already.
    */
   call(): boolean {
-    return Atomics.exchange(this.#memory.states, SLOTS, 1) === 0;
+    return Atomics.exchange(this.#memory.states, CALLED, 1) === 0;
   }
 
   /** Notes, in the pool, that it looks. */
   look(): void {
-    Atomics.store(this.#memory.states, SLOTS, 0);
+    Atomics.store(this.#memory.states, CALLED, 0);
+  }
+
+  /** Notes, in the pool, that it posts a message. */
+  announce(): void {
+    Atomics.add(this.#memory.states, POSTED, 1);
+  }
+
+  /** Counts, in the thread, the messages that the pool has posted. */
+  get posted(): number {
+    return Atomics.load(this.#memory.states, POSTED);
   }
 
   #change(slot: number, state: number): boolean {

@@ -1,12 +1,14 @@
 import { context, nextIdent } from "../threads/_context.ts";
 import type { RunnerExit } from "../errors.ts";
-import { type Answer, TaskSlots } from "./_task_slots.ts";
-import { Mailbox } from "./_mailbox.ts";
+import { TaskSlots } from "./_task_slots.ts";
 import type { PoolSettings } from "./_options.ts";
 import {
+  type Answer,
   LOOK,
+  type Outcome,
+  outcomeOf,
   type PoolStart,
-  type SharedMemory,
+  READY,
   SLOTS,
   type Status,
   STRIDE,
@@ -15,7 +17,6 @@ import type { PoolTask } from "./_task.ts";
 import type { Runner } from "../runner/runner.ts";
 import { startRunner } from "../runner/start_runner.ts";
 
-const MAIN_URL = new URL("./_main.ts", import.meta.url).href;
 const SYNC_URL = new URL("../queue/_sync.ts", import.meta.url).href;
 /** How long a worker may take to end by itself, in milliseconds. */
 const KILL_AFTER = 2_000;
@@ -24,24 +25,15 @@ export const STALLED_AFTER = 2;
 
 /** Whom a {@linkcode WorkerHandle} tells. */
 export interface WorkerHandleOwner {
-  /** The worker can be given tasks. */
-  workerReady(handle: WorkerHandle): void;
   /** A task has been answered. */
-  taskAnswered(
-    task: PoolTask,
-    status: Status,
-    value: unknown,
-    time: number,
-  ): void;
+  taskAnswered(task: PoolTask, outcome: Outcome, time: number): void;
   /** A task could not be posted. */
   taskRefused(task: PoolTask, error: unknown): void;
-  /** All answers that came together have been told. */
-  workerHeard(handle: WorkerHandle): void;
-  /** Nothing of the worker is left. */
-  workerExited(handle: WorkerHandle, exit: RunnerExit): void;
+  /** It has become ready, or all answers that came together were told. */
+  workerHeard(): void;
+  /** Nothing of the worker is left; it was asked to end or it was not. */
+  workerExited(handle: WorkerHandle, exit: RunnerExit, asked: boolean): void;
 }
-
-type PostedAnswer = [id: number, status: Status, value: unknown, time: number];
 
 /** What a worker had when it died. */
 export interface LostTasks {
@@ -55,7 +47,7 @@ export interface LostTasks {
 export class WorkerHandle {
   /** Whether it can be given tasks. */
   ready = false;
-  /** Whether it was told to end. */
+  /** Whether the pool has given it up, or told it to end. */
   leaving = false;
   /** How many tasks it has. */
   load = 0;
@@ -67,7 +59,6 @@ export class WorkerHandle {
   #settings: PoolSettings;
   #runner: Runner;
   #taskSlots: TaskSlots | null;
-  #mailbox: Mailbox | null;
   #tasks: (PoolTask | null)[] = new Array(SLOTS).fill(null);
   /** Whether a task was not answered, one that was taken back included. */
   #open = new Uint8Array(SLOTS);
@@ -75,7 +66,6 @@ export class WorkerHandle {
   #oldest = 0;
   #next = 0;
   #outbox: unknown[] = [];
-  #plain = true;
   #tiny = false;
   #heard = 0;
   #killTimer: ReturnType<typeof setTimeout> | undefined;
@@ -92,40 +82,40 @@ export class WorkerHandle {
     settings: PoolSettings,
     number: number,
   ) {
-    const { kind, module, permissions } = settings;
+    const { kind, main, module, permissions, initializer } = settings;
     const thread = kind === "thread";
     this.#owner = owner;
     this.#settings = settings;
-    const shared: SharedMemory | null = thread
-      ? { taskSlots: TaskSlots.memory(), mailbox: Mailbox.memory() }
-      : null;
-    this.#taskSlots = shared === null ? null : new TaskSlots(shared.taskSlots);
-    this.#mailbox = shared === null ? null : new Mailbox(shared.mailbox);
+    const taskSlots = thread ? TaskSlots.memory() : null;
+    this.#taskSlots = taskSlots === null ? null : new TaskSlots(taskSlots);
     const name = `${settings.name}_${number}`;
     const data: PoolStart = {
       module,
       name,
       ident: thread ? nextIdent() : 0,
       lastIdent: thread ? context.lastIdent : null,
-      shared,
+      taskSlots,
+      initializer,
     };
     this.#runner = startRunner(kind, {
-      main: MAIN_URL,
+      main,
       modules: thread ? [module, SYNC_URL] : [module],
       data,
       name,
       permissions,
     });
     this.#runner.onmessage = (message) => this.#receive(message);
-    this.#runner.ready.then(() => {
-      this.ready = true;
-      owner.workerReady(this);
-    }, () => {});
     this.#runner.exited.then((exit) => {
       clearTimeout(this.#killTimer);
+      const asked = this.leaving && exit.reason !== "protocol";
       this.leaving = true;
-      owner.workerExited(this, exit);
+      owner.workerExited(this, exit, asked);
     });
+  }
+
+  /** Whether it has no tasks and may have no more. */
+  get spent(): boolean {
+    return this.load === 0 && this.#next >= this.#settings.maxTasksPerWorker;
   }
 
   /**
@@ -137,6 +127,7 @@ export class WorkerHandle {
    */
   accepts(task: PoolTask, now: number): boolean {
     if (!this.ready || this.leaving) return false;
+    if (this.#next >= this.#settings.maxTasksPerWorker) return false;
     if (this.#next - this.#oldest >= SLOTS) return false;
     if (this.load === 0) return true;
     return this.#tiny && task.tiny && !this.isStalled(now);
@@ -168,26 +159,25 @@ export class WorkerHandle {
     this.#tasks[slot] = task;
     this.#open[slot] = 1;
     this.#taskSlots?.reset(slot);
-    if (!task.plain) this.#plain = false;
-    this.#outbox.push(id, task.target.name, task.args, task.flags);
+    if (task.transfer !== null) {
+      this.flush();
+      this.#postAlone(id, task, task.transfer);
+    } else {
+      this.#outbox.push(id, task.target.name, task.args, task.flags);
+    }
   }
 
   /** Sends what it was given. */
   flush(): void {
     const outbox = this.#outbox;
     if (outbox.length === 0) return;
-    const plain = this.#plain;
     this.#outbox = [];
-    this.#plain = true;
-    // What went by post before must be read first.
-    if (plain && outbox[0] === this.#oldest && this.#mailbox?.offer(outbox)) {
-      return;
-    }
     try {
       this.#post(outbox);
     } catch {
       for (let at = 0; at < outbox.length; at += STRIDE) {
-        this.#postAlone(outbox.slice(at, at + STRIDE));
+        const id = outbox[at] as number;
+        this.#postAlone(id, this.#tasks[id & SLOTS - 1]!, []);
       }
     }
   }
@@ -203,8 +193,8 @@ export class WorkerHandle {
     if (this.#taskSlots === null) return recalled;
     for (let id = this.#oldest; id < this.#next; id++) {
       const slot = id & SLOTS - 1;
-      const task = this.#tasks[slot];
-      if (task === null || task === undefined || !matches(task)) continue;
+      const task = this.#tasks[slot] ?? null;
+      if (task === null || !matches(task)) continue;
       if (!this.#taskSlots.recall(slot)) continue;
       this.#tasks[slot] = null;
       this.load--;
@@ -224,23 +214,21 @@ export class WorkerHandle {
   }
 
   /**
-   * Takes the tasks of a dead worker, but for those whose answers it left.
+   * Takes the tasks of a dead worker, except those whose answers it left.
    *
    * @returns The tasks, in order.
    */
   abandon(): LostTasks {
-    const lost: LostTasks = { begun: [], waiting: [] };
-    this.#look();
+    this.#guard(LOOK);
+    const waiting = this.recall((task) => task.transfer === null);
+    const begun: PoolTask[] = [];
     for (let id = this.#oldest; id < this.#next; id++) {
-      const slot = id & SLOTS - 1;
-      const task = this.#tasks[slot];
-      if (task === null || task === undefined) continue;
-      const waiting = this.#taskSlots?.isWaiting(slot) ?? false;
-      (waiting ? lost.waiting : lost.begun).push(task);
+      const task = this.#tasks[id & SLOTS - 1] ?? null;
+      if (task !== null) begun.push(task);
     }
     this.#tasks.fill(null);
     this.load = 0;
-    return lost;
+    return { begun, waiting };
   }
 
   /** Makes it end, when it has nothing to do. */
@@ -265,60 +253,26 @@ export class WorkerHandle {
     this.#runner.kill();
   }
 
-  /** Makes it keep the program alive. */
-  ref(): void {
+  /**
+   * Makes it keep the program alive, or lets the program end while it lives.
+   *
+   * @param alive Which of the two.
+   */
+  keepAlive(alive: boolean): void {
     try {
-      this.#runner.ref();
+      if (alive) this.#runner.ref();
+      else this.#runner.unref();
     } catch {
       // A process that has just ended; its exit is about to be told.
     }
   }
 
-  /** Lets the program end while it lives. */
-  unref(): void {
-    try {
-      this.#runner.unref();
-    } catch {
-      // A process that has just ended; its exit is about to be told.
-    }
+  /** Takes the answers that lie on the task slots. */
+  look(): void {
+    this.#guard(LOOK);
+    this.#owner.workerHeard();
   }
 
-  #killLater(): void {
-    this.#killTimer ??= setTimeout(() => this.#runner.kill(), KILL_AFTER);
-  }
-
-  #post(message: unknown): void {
-    this.#mailbox?.announce();
-    try {
-      this.#runner.post(message);
-    } catch (error) {
-      this.#mailbox?.withdraw();
-      throw error;
-    }
-  }
-
-  #postAlone(item: unknown[]): void {
-    try {
-      this.#post(item);
-    } catch (error) {
-      const id = item[0] as number;
-      const task = this.#close(id)!;
-      this.#owner.taskRefused(task, task.explain(this.#settings.kind, error));
-    }
-  }
-
-  #receive(message: unknown): void {
-    this.#heard = performance.now();
-    if (message === LOOK) {
-      this.#look();
-    } else {
-      const [id, status, value, time] = message as PostedAnswer;
-      this.#answered(id, { status, value, time });
-    }
-    this.#owner.workerHeard(this);
-  }
-
-  /** Takes the answers that lie on the taskSlots. */
   #look(): void {
     const taskSlots = this.#taskSlots;
     if (taskSlots === null) return;
@@ -332,11 +286,69 @@ export class WorkerHandle {
     }
   }
 
-  #answered(id: number, { status, value, time }: Answer): void {
+  #killLater(): void {
+    this.#killTimer ??= setTimeout(() => this.#runner.kill(), KILL_AFTER);
+  }
+
+  #post(message: unknown, transfer?: Transferable[]): void {
+    this.#runner.post(message, transfer);
+    this.#taskSlots?.announce();
+  }
+
+  #postAlone(id: number, task: PoolTask, transfer: Transferable[]): void {
+    try {
+      this.#post([id, task.target.name, task.args, task.flags], transfer);
+    } catch (error) {
+      this.#close(id);
+      this.#owner.taskRefused(task, task.explain(this.#settings.kind, error));
+    }
+  }
+
+  #receive(message: unknown): void {
+    this.#heard = performance.now();
+    this.#guard(message);
+    this.#owner.workerHeard();
+  }
+
+  /** Ends a worker whose message makes no sense. */
+  #guard(message: unknown): void {
+    try {
+      this.#read(message);
+    } catch (error) {
+      this.leaving = true;
+      this.#runner.fail(error);
+    }
+  }
+
+  #read(message: unknown): void {
+    if (message === LOOK) {
+      this.#look();
+    } else if (message === READY && !this.ready) {
+      this.ready = true;
+    } else if (Array.isArray(message) && message.length === 4) {
+      const [id, status, value, time] = message as [
+        number,
+        Status,
+        unknown,
+        number,
+      ];
+      this.#answered(id, { status, value, time });
+    } else {
+      throw new TypeError("No answer");
+    }
+  }
+
+  #answered(id: number, answer: Answer): void {
+    const slot = id & SLOTS - 1;
+    const known = Number.isInteger(id) && id >= this.#oldest && id < this.#next;
+    if (!known || this.#open[slot] !== 1) throw new TypeError("No such task");
+    const outcome = outcomeOf(answer);
     const task = this.#close(id);
-    if (task === null) return;
+    // Only what was taken back is skipped.
+    if ((task === null) !== (outcome === null)) throw new TypeError("Skipped");
+    if (task === null || outcome === null) return;
     this.answered++;
-    this.#owner.taskAnswered(task, status, value, time);
+    this.#owner.taskAnswered(task, outcome, answer.time);
   }
 
   /** Clears a task's place, and gives the task unless it was taken back. */

@@ -2,6 +2,7 @@ export { Pool } from "./_pool_base.ts";
 export type {
   PoolMapOptions,
   PoolOptions,
+  PoolRunOptions,
   PoolShutdownOptions,
   PoolStats,
   TimeSummary,

@@ -1,8 +1,14 @@
 import { Pool } from "./_pool_base.ts";
 import type { PoolOptions } from "./_options.ts";
 
-/** Options of a {@linkcode ProcessPool}. */
-export type ProcessPoolOptions = PoolOptions;
+/**
+ * Options of a {@linkcode ProcessPool}.
+ *
+ * @typeParam A The parameters of `initializer`.
+ */
+export type ProcessPoolOptions<A extends unknown[] = unknown[]> = PoolOptions<
+  A
+>;
 
 /**
  * Processes that run the functions of a module: Python's
@@ -46,7 +52,7 @@ export type ProcessPoolOptions = PoolOptions;
  * assertEquals(await pool.submit<number>("add", 1, 2), 3);
  * ```
  */
-export class ProcessPool extends Pool {
+export class ProcessPool<A extends unknown[] = unknown[]> extends Pool {
   /**
    * Constructs a pool, which starts no process yet.
    *
@@ -55,7 +61,7 @@ export class ProcessPool extends Pool {
    * @throws {RangeError} If a number is out of range.
    * @throws {HandlerImportError} If no module was given.
    */
-  constructor(options: ProcessPoolOptions) {
-    super("process", options);
+  constructor(options: ProcessPoolOptions<A>) {
+    super("process", options as PoolOptions);
   }
 }

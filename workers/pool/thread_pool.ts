@@ -1,8 +1,12 @@
 import { Pool } from "./_pool_base.ts";
 import type { PoolOptions } from "./_options.ts";
 
-/** Options of a {@linkcode ThreadPool}. */
-export type ThreadPoolOptions = PoolOptions;
+/**
+ * Options of a {@linkcode ThreadPool}.
+ *
+ * @typeParam A The parameters of `initializer`.
+ */
+export type ThreadPoolOptions<A extends unknown[] = unknown[]> = PoolOptions<A>;
 
 /**
  * Threads that run the functions of a module: Python's `ThreadPoolExecutor`.
@@ -49,7 +53,7 @@ export type ThreadPoolOptions = PoolOptions;
  * assertEquals(await pool.submit<number>("add", 1, 2), 3);
  * ```
  */
-export class ThreadPool extends Pool {
+export class ThreadPool<A extends unknown[] = unknown[]> extends Pool {
   /**
    * Constructs a pool, which starts no thread yet.
    *
@@ -58,7 +62,7 @@ export class ThreadPool extends Pool {
    * @throws {RangeError} If a number is out of range.
    * @throws {HandlerImportError} If no module was given.
    */
-  constructor(options: ThreadPoolOptions) {
-    super("thread", options);
+  constructor(options: ThreadPoolOptions<A>) {
+    super("thread", options as PoolOptions);
   }
 }

@@ -98,6 +98,18 @@ export class Supervisor<M extends Member> {
     if (this.#members.delete(member) && replaced) this.#fill();
   }
 
+  /**
+   * Puts a member that was started elsewhere in the place of another, which is
+   * meant to end; false if that one is no member any more.
+   */
+  replace(member: M, successor: M): boolean {
+    if (!this.#members.delete(member)) return false;
+    this.#ready.delete(member);
+    this.#members.add(successor);
+    void this.#follow(successor);
+    return true;
+  }
+
   /** Starts no more, and lets nobody wait; the members run on. */
   stop(reason: Error): void {
     this.#target = 0;

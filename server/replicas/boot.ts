@@ -6,60 +6,55 @@
 
 import { packFor } from "../../workers/codec/payload.ts";
 import type { RunnerKind } from "../../workers/runner/runner.ts";
-import { type ClassRef, refer } from "./class_ref.ts";
 import type { BaseServer } from "../base_server.ts";
-import type { AnyOptions } from "../core/check_options.ts";
 import type { ReplicaOptions } from "../options.ts";
+import { refer } from "./class_ref.ts";
+import type { Boot } from "./protocol.ts";
 
 const SYNC_URL = new URL("../../workers/queue/_sync.ts", import.meta.url).href;
 
-/** How replicas come to a TCP port of their own. */
-export type Sharing = "loadBalanced" | "reusePort";
-
-/** What a server tells its replicas at their start. */
-export interface ReplicaPlan {
-  server: ClassRef;
-  handler: ClassRef;
-  /** The address of the whole server. */
-  address: Deno.Addr;
-  /** How the replica accepts by itself, or `null` when it does not. */
-  sharing: Sharing | null;
-  options: Partial<AnyOptions>;
-  /** The packed context. */
-  context: unknown;
-}
-
-/** The part of a plan that is known before the address is bound. */
-export interface ReplicaDraft {
-  plan: Omit<ReplicaPlan, "address" | "sharing" | "options">;
+/** The part of a {@linkcode Boot} that is known before the address is bound. */
+export interface BootDraft {
+  boot: Omit<Boot, "address" | "sharing" | "options">;
   /** The modules of the server, of the handler, and of what is in the context. */
   modules: string[];
 }
 
 /**
- * Drafts the plan of a server's replicas.
+ * Drafts what a server's replicas are told.
  *
  * @throws {HandlerImportError} If a replica could not import a class.
- * @throws {TypeError} If the context can't be cloned.
+ * @throws {TypeError} If the context can't be cloned, or the server's class can't
+ * be constructed there.
  */
-export function draftPlan(
+export function draftBoot(
   server: BaseServer,
   kind: RunnerKind,
   options: ReplicaOptions,
-): ReplicaDraft {
+): BootDraft {
   const serverRef = refer(server.constructor, options.module);
   const handlerRef = refer(server.RequestHandlerClass, options.module);
+  assertConstructible(server.constructor);
   const context = packContext(kind, options.context);
   const modules = [serverRef.module, handlerRef.module];
   if (context !== options.context) modules.push(SYNC_URL);
   return {
-    plan: {
+    boot: {
       server: serverRef,
       handler: handlerRef,
       context,
     },
     modules,
   };
+}
+
+/** Replicas know of no arguments but those that every server takes. */
+// deno-lint-ignore ban-types -- any class, whatever its constructor
+function assertConstructible(Server: Function): void {
+  if (Server.length <= 3) return;
+  throw new TypeError(
+    `Cannot construct class "${Server.name}" in a replica: its constructor takes more than (address, RequestHandlerClass, options); put the rest into the option "context"`,
+  );
 }
 
 function packContext(kind: RunnerKind, context: unknown): unknown {

@@ -1,0 +1,125 @@
+/**
+ * Which replica serves a request that the server has accepted.
+ *
+ * @module
+ */
+
+import type { DatagramRequest } from "../../handlers/datagram_request.ts";
+import { NotBegunError } from "../../workers/relay/errors.ts";
+import type { Replica } from "./replica.ts";
+
+/** To so many replicas a request goes before one begins with it. */
+const MAX_TRIES = 3;
+
+/** What a dispatcher needs of the replica set. */
+export interface DispatcherHost {
+  /** Those that can be given a request. */
+  candidates(): Iterable<Replica>;
+  /** A request waits, and there is no candidate. */
+  wanted(): void;
+  /** A replica was chosen for a request. */
+  chosen(replica: Replica): void;
+  /** A request that a replica was chosen for has ended. */
+  served(replica: Replica): void;
+}
+
+/** Gives requests to replicas, and again what a replica never began. */
+export class Dispatcher {
+  #host: DispatcherHost;
+  #waiting: (() => void)[] = [];
+  #choosing = 0;
+  #failure: Error | null = null;
+  #allHandedOn: (() => void) | null = null;
+
+  constructor(host: DispatcherHost) {
+    this.#host = host;
+  }
+
+  /** Serves a request; settles when what was answered is delivered. */
+  async process(request: unknown, clientAddress: Deno.Addr): Promise<void> {
+    for (let tries = 1;; tries++) {
+      const replica = await this.#choose();
+      try {
+        return await carry(replica, request, clientAddress);
+      } catch (error) {
+        if (!(error instanceof NotBegunError)) throw error;
+        // It may be what ends them
+        if (tries === MAX_TRIES) throw error.cause;
+      } finally {
+        this.#host.served(replica);
+      }
+    }
+  }
+
+  /** There may be a candidate. */
+  wake(): void {
+    for (const resume of this.#waiting.splice(0)) resume();
+  }
+
+  /** Requests that no replica has yet may wait. */
+  open(): void {
+    this.#failure = null;
+  }
+
+  /** No request may wait any longer. */
+  fail(cause: Error): void {
+    this.#failure = cause;
+    this.wake();
+  }
+
+  /** Settles when each request that waited has a replica. */
+  handedOn(): Promise<void> {
+    if (this.#choosing === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#allHandedOn = resolve);
+  }
+
+  async #choose(): Promise<Replica> {
+    this.#choosing++;
+    try {
+      for (;;) {
+        if (this.#failure !== null) throw this.#failure;
+        const replica = this.#leastBusy();
+        if (replica !== null) {
+          this.#host.chosen(replica);
+          return replica;
+        }
+        const { promise, resolve } = Promise.withResolvers<void>();
+        this.#waiting.push(resolve);
+        this.#host.wanted();
+        await promise;
+      }
+    } finally {
+      if (--this.#choosing === 0) this.#allHandedOn?.();
+    }
+  }
+
+  #leastBusy(): Replica | null {
+    let best: Replica | null = null;
+    for (const replica of this.#host.candidates()) {
+      if (best === null || weight(replica) < weight(best)) best = replica;
+    }
+    return best;
+  }
+}
+
+/** One that does not answer has its hands full. */
+function weight({ load, unanswered }: Replica): number {
+  return unanswered > 0 ? Number.MAX_SAFE_INTEGER : load;
+}
+
+function carry(
+  { relay }: Replica,
+  request: unknown,
+  clientAddress: Deno.Addr,
+): Promise<void> {
+  if (!("packet" in (request as DatagramRequest))) {
+    return relay.relay(request as Deno.Conn);
+  }
+  const { packet, truncated, socket } = request as DatagramRequest;
+  return relay.relayPacket(
+    packet,
+    clientAddress,
+    truncated,
+    (reply, to) => socket.send(reply, to),
+  );
+}

@@ -1,0 +1,226 @@
+/**
+ * A replica's life, as its server leads it.
+ *
+ * ```text
+ * starting ─▶ ready ─▶ serving ⇄ paused
+ *     └────────┴─────────┴───────┴─▶ draining ─▶ ended
+ * ```
+ *
+ * Every state but `ready`, `serving` and `paused` has a time limit, and so has
+ * every command that leads from one to another; in those three the watchdog
+ * asks for signs of life. When a limit is over the replica ends.
+ *
+ * @module
+ */
+
+import { RunnerExitError } from "../../workers/errors.ts";
+import { describeExit } from "../../workers/runner/lifecycle.ts";
+import type { Runner } from "../../workers/runner/runner.ts";
+import type { DrainReport } from "../drain_report.ts";
+import { type Command, outOfOrder } from "./protocol.ts";
+
+const START_TIMEOUT_MS = 30_000;
+const COMMAND_TIMEOUT_MS = 10_000;
+const LEAVE_TIMEOUT_MS = 1_000;
+/** A timer of more would fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Where a replica is in its life. */
+export type State =
+  | "starting"
+  | "ready"
+  | "serving"
+  | "paused"
+  | "draining"
+  | "ended";
+
+/**
+ * What a replica is to do: accept by itself, accept nothing, or close its
+ * listener as well.
+ */
+export type Goal = "serve" | "pause" | "leave";
+
+/** What a life needs of its replica. */
+export interface LifeHost {
+  /** Sends a command, or the leave to go. */
+  send(message: Command | ["leave"]): void;
+  /** The replica has ended, or is given up and will; called once. */
+  ended(cause: RunnerExitError): void;
+  /** How long a command may take; what is queued at a listener is served. */
+  readonly commandTimeout: number;
+}
+
+/** Leads a replica from its start to its end. */
+export class Life {
+  /** Settles when the replica can be used; rejects if it never will be. */
+  readonly ready: Promise<void>;
+  /** Whether it ever could be used. */
+  wasReady = false;
+  #runner: Runner;
+  #host: LifeHost;
+  #state: State = "starting";
+  #readiness: PromiseWithResolvers<void> = Promise.withResolvers();
+  #goal: Goal = "pause";
+  /** What the replica does; without a listener it has left. */
+  #reached: Goal = "leave";
+  #underWay: Goal | "close" | null = null;
+  #settled: PromiseWithResolvers<void> | null = null;
+  #closing: PromiseWithResolvers<DrainReport | null> | null = null;
+  #deadline = Infinity;
+  #report: DrainReport | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(runner: Runner, host: LifeHost) {
+    this.#runner = runner;
+    this.#host = host;
+    this.ready = this.#readiness.promise;
+    this.ready.catch(() => {}); // the supervisor looks at it
+    this.#limit(START_TIMEOUT_MS, "did not start");
+    runner.ready.then(
+      () => this.#started(),
+      (error) => this.#readiness.reject(error),
+    );
+    runner.exited.then((exit) => {
+      const how = `${runner.kind} that handled it ${describeExit(exit)}`;
+      this.#end(new RunnerExitError(`The request was lost: the ${how}`, exit));
+    });
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  /** Whether it can be given requests. */
+  get isUsable(): boolean {
+    return this.#state === "ready" || this.#state === "serving" ||
+      this.#state === "paused";
+  }
+
+  /** Whether it is meant to end. */
+  get isClosing(): boolean {
+    return this.#closing !== null;
+  }
+
+  /** Leads it to a goal; settles when it is there, or never will be. */
+  async lead(goal: Goal): Promise<void> {
+    this.#goal = goal;
+    this.#advance();
+    await this.#settled?.promise;
+  }
+
+  /** The replica has done what it was told. */
+  acknowledge(): void {
+    if (this.#underWay === null || this.#underWay === "close") {
+      throw outOfOrder("done");
+    }
+    this.#reached = this.#underWay;
+    this.#underWay = null;
+    if (this.#state !== "draining") {
+      clearTimeout(this.#timer);
+      this.#state = this.#reached === "serve" ? "serving" : "paused";
+    }
+    this.#advance();
+  }
+
+  /**
+   * Lets its requests finish for `timeout` ms, and ends it.
+   *
+   * @returns What became of the requests that it accepted by itself, or `null`
+   * if it did not say so in time; settles at its end.
+   */
+  close(timeout: number): Promise<DrainReport | null> {
+    if (this.#closing !== null) return this.#closing.promise;
+    this.#closing = Promise.withResolvers();
+    if (this.#state === "ended") this.#closing.resolve(null);
+    else if (this.#state === "starting") this.terminate("was closed");
+    else {
+      this.#state = "draining";
+      this.#deadline = performance.now() + timeout;
+      this.#limit(timeout + LEAVE_TIMEOUT_MS, "did not close");
+      this.#advance();
+    }
+    return this.#closing.promise;
+  }
+
+  /** The replica has closed: it may go. */
+  closed(report: DrainReport): void {
+    if (this.#underWay !== "close" || this.#report !== null) {
+      throw outOfOrder("closed");
+    }
+    this.#report = report;
+    this.#host.send(["leave"]);
+    this.#limit(LEAVE_TIMEOUT_MS, "did not leave");
+  }
+
+  /** Gives it up now, whatever it does, and kills it if that can be. */
+  terminate(why: string): void {
+    const { kind } = this.#runner;
+    this.#end(
+      new RunnerExitError(
+        `The ${kind} of a replica was given up, with the requests in it: it ${why}`,
+        { code: 1, reason: "terminated" },
+      ),
+    );
+    // What does not answer would not hear of a SIGTERM either
+    this.#runner.kill();
+  }
+
+  #started(): void {
+    if (this.#state !== "starting") return;
+    clearTimeout(this.#timer);
+    this.#state = "ready";
+    this.#advance();
+  }
+
+  /** Sends the next command if none is under way. */
+  #advance(): void {
+    if (this.#state === "starting" || this.#underWay !== null) return;
+    const next = this.#next();
+    if (this.#state === "ended" || next === null) return this.#settle();
+    this.#settled ??= Promise.withResolvers();
+    this.#underWay = next;
+    if (next === "close") {
+      const left = this.#deadline - performance.now();
+      return this.#host.send(["close", Math.max(0, left)]);
+    }
+    const { commandTimeout } = this.#host;
+    this.#limit(commandTimeout + COMMAND_TIMEOUT_MS, `did not ${next}`);
+    this.#host.send(
+      next === "serve" ? ["resume"] : ["pause", next === "leave"],
+    );
+  }
+
+  #next(): Goal | "close" | null {
+    if (this.#closing !== null) return "close";
+    if (this.#goal === this.#reached) return null;
+    // Without a listener it accepts nothing as it is
+    return this.#goal === "pause" && this.#reached === "leave"
+      ? null
+      : this.#goal;
+  }
+
+  #settle(): void {
+    this.wasReady ||= this.isUsable;
+    this.#readiness.resolve();
+    this.#settled?.resolve();
+    this.#settled = null;
+  }
+
+  #end(cause: RunnerExitError): void {
+    if (this.#state === "ended") return;
+    this.#state = "ended";
+    clearTimeout(this.#timer);
+    this.#readiness.reject(cause);
+    this.#settle();
+    this.#host.ended(cause);
+    void this.#runner.exited.then(() => this.#closing?.resolve(this.#report));
+  }
+
+  #limit(timeout: number, why: string): void {
+    clearTimeout(this.#timer);
+    if (timeout === Infinity) return;
+    this.#timer = setTimeout(() => {
+      this.terminate(`${why} within ${Math.round(timeout)} ms`);
+    }, Math.min(timeout, MAX_TIMER_MS));
+  }
+}

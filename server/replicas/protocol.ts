@@ -1,0 +1,190 @@
+/**
+ * What a server and its replicas say to each other, and in which order.
+ *
+ * The server gives a replica its {@linkcode Boot} with the runner's start. From
+ * then on:
+ *
+ * - Of the commands `resume`, `pause` and `close` one is under way at a time.
+ *   The replica answers the first two with `done` and the last with `closed`.
+ *   No command follows `close`; `leave` follows `closed`.
+ * - `drain`, `ping` and `answer` may come at any time; `pong` answers `ping`.
+ * - `opened` tells of a request that the replica accepted by itself: after the
+ *   first `resume` and before `closed`, with rising numbers. `ended` names open
+ *   ones only.
+ * - Counts never go down.
+ * - `ask` and `leaving` may come at any time, and `answer` answers `ask`.
+ * - Bytes are the relay's.
+ *
+ * Whatever else arrives ends the replica, and never the server.
+ *
+ * @module
+ */
+
+import type { ServerStats } from "../../handlers/request_server.ts";
+import type { AnyOptions } from "../core/check_options.ts";
+import { type Count, COUNTS as ALL_COUNTS } from "../core/counts.ts";
+import type { DrainReport } from "../drain_report.ts";
+import type { ClassRef } from "./class_ref.ts";
+import type { Sharing } from "./port_sharing.ts";
+
+/** What a replica is given at its start. */
+export interface Boot {
+  server: ClassRef;
+  handler: ClassRef;
+  /** The address of the whole server. */
+  address: Deno.Addr;
+  /** How the replica accepts by itself, or `null` when it does not. */
+  sharing: Sharing | null;
+  /** The options that concern a replica. */
+  options: Partial<AnyOptions>;
+  /** The packed context. */
+  context: unknown;
+}
+
+/** What a replica can be told to do, one at a time. */
+export type Command =
+  | ["resume"]
+  | ["pause", leaves: boolean]
+  | ["close", timeout: number];
+
+/** From a server to its replica. */
+export type ToReplica =
+  | Command
+  | ["leave"]
+  | ["drain"]
+  | ["ping"]
+  | ["answer", id: number, value: ServerStats | null]
+  | Uint8Array;
+
+/** What a replica may ask: the counts of the whole server, or its shutdown. */
+export type Question = "stats" | "shutdown";
+
+/** The counts that a replica tells: all but the requests open now. */
+export const COUNTS: readonly Exclude<Count, "open">[] = ALL_COUNTS.filter(
+  (count) => count !== "open",
+);
+
+/** The value of each of {@linkcode COUNTS}, from the replica's start on. */
+export type CountValues = number[];
+
+/** From a replica to its server. */
+export type FromReplica =
+  | ["done"]
+  | ["closed", report: DrainReport]
+  | ["pong"]
+  | ["opened", id: number, clientAddress: Deno.Addr]
+  | ["ended", ids: number[], counts: CountValues]
+  | ["ask", id: number, question: Question]
+  | ["leaving"]
+  | Uint8Array;
+
+type Check = (value: unknown) => boolean;
+type Shapes = Readonly<Record<string, readonly Check[]>>;
+
+const FROM_REPLICA: Shapes = {
+  done: [],
+  closed: [isReport],
+  pong: [],
+  opened: [isCount, isAddress],
+  ended: [isCounts, isCountValues],
+  ask: [isCount, isQuestion],
+  leaving: [],
+};
+
+const TO_REPLICA: Shapes = {
+  resume: [],
+  pause: [isBoolean],
+  close: [isTime],
+  leave: [],
+  drain: [],
+  ping: [],
+  answer: [isCount, isStats],
+};
+
+/**
+ * Takes what a replica says.
+ *
+ * @throws {TypeError} If it is nothing that a replica says.
+ */
+export function decodeFromReplica(message: unknown): FromReplica {
+  return decode(FROM_REPLICA, "replica", message) as FromReplica;
+}
+
+/**
+ * Takes what a server says.
+ *
+ * @throws {TypeError} If it is nothing that a server says.
+ */
+export function decodeToReplica(message: unknown): ToReplica {
+  return decode(TO_REPLICA, "server", message) as ToReplica;
+}
+
+/** The error for what is said when it must not be. */
+export function outOfOrder(what: string): TypeError {
+  return new TypeError(`Cannot take "${what}": it is out of order`);
+}
+
+function decode(shapes: Shapes, from: string, message: unknown): unknown {
+  if (message instanceof Uint8Array) return message;
+  if (Array.isArray(message) && Object.hasOwn(shapes, message[0])) {
+    const checks = shapes[message[0]]!;
+    if (
+      message.length === checks.length + 1 &&
+      checks.every((check, i) => check(message[i + 1]))
+    ) return message;
+  }
+  const shown = Deno.inspect(message, { depth: 1, iterableLimit: 4 });
+  throw new TypeError(
+    `Cannot take a message of the ${from}: ${
+      shown.slice(0, 80)
+    } is malformed or unknown`,
+  );
+}
+
+function isBoolean(value: unknown): boolean {
+  return typeof value === "boolean";
+}
+
+function isQuestion(value: unknown): boolean {
+  return value === "stats" || value === "shutdown";
+}
+
+function isTime(value: unknown): boolean {
+  return typeof value === "number" && value >= 0;
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isCounts(value: unknown): boolean {
+  return Array.isArray(value) && value.every(isCount);
+}
+
+function isCountValues(value: unknown): boolean {
+  return isCounts(value) && (value as number[]).length === COUNTS.length;
+}
+
+function isStats(value: unknown): boolean {
+  return typeof value === "object";
+}
+
+function isReport(value: unknown): boolean {
+  const { completed, aborted } = (value ?? {}) as Partial<DrainReport>;
+  return isCount(completed) && Array.isArray(aborted) &&
+    aborted.every(isAddress);
+}
+
+function isAddress(value: unknown): boolean {
+  const address = (value ?? {}) as Record<string, unknown>;
+  switch (address.transport) {
+    case "tcp":
+    case "udp":
+      return typeof address.hostname === "string" && isCount(address.port);
+    case "unix":
+    case "unixpacket":
+      return typeof address.path === "string" || address.path === null;
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * Looking after replicas that don't answer.
+ *
+ * @module
+ */
+
+import type { Replica } from "./replica.ts";
+
+const PING_INTERVAL_MS = 1_000;
+
+/** Ends each replica that does not answer for `stallTimeout` ms. */
+export class Watchdog {
+  #replicas: Iterable<Replica>;
+  #stallTimeout: number;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(replicas: Iterable<Replica>, stallTimeout: number) {
+    this.#replicas = replicas;
+    this.#stallTimeout = stallTimeout;
+  }
+
+  /** Begins, or goes on. */
+  start(): void {
+    const stallTimeout = this.#stallTimeout;
+    if (this.#timer !== undefined || stallTimeout === Infinity) return;
+    const interval = Math.min(PING_INTERVAL_MS, Math.ceil(stallTimeout / 2));
+    this.#timer = setInterval(() => this.#look(interval), interval);
+    Deno.unrefTimer(this.#timer as unknown as number);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #look(interval: number): void {
+    for (const replica of this.#replicas) {
+      const { state } = replica.life;
+      if (state === "starting" || state === "ended") continue;
+      replica.ping();
+      if (replica.unanswered * interval >= this.#stallTimeout) {
+        replica.life.terminate(
+          `did not answer for ${this.#stallTimeout} ms, as in an endless loop`,
+        );
+      }
+    }
+  }
+}

@@ -1,0 +1,482 @@
+/** The relay's two ends without sockets: windows, order, what is not begun. */
+
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+} from "@std/assert";
+import { NotBegunError } from "../../workers/relay/errors.ts";
+import { ByteQueue } from "../../workers/relay/byte_queue.ts";
+import { Op } from "../../workers/relay/frames.ts";
+import { RelayHub } from "../../workers/relay/relay_hub.ts";
+import { RelayLink } from "../../workers/relay/relay_link.ts";
+import { BUDGET, MIN_WINDOW, WINDOW } from "../../workers/relay/window.ts";
+import type { RelayedConn } from "../../workers/relay/relayed_conn.ts";
+import { CLIENT, FakeConn, Pair, turns } from "./_relay_pair.ts";
+
+const encoder = new TextEncoder();
+const MANY = 400;
+const LOST = new Error("the replica died");
+
+/** What many connections may have under way, and what was on the way to it. */
+const MOST = BUDGET + WINDOW + MANY * MIN_WINDOW;
+
+function carryMany(pair: Pair, kind: "isFlood" | "isDeaf"): FakeConn[] {
+  return Array.from({ length: MANY }, () => {
+    const conn = new FakeConn();
+    conn[kind] = true;
+    pair.hub.relay(conn.conn).catch(() => {});
+    return conn;
+  });
+}
+
+/** Writes until nothing is taken; counts what was. */
+async function flood(conn: RelayedConn, counts: number[]): Promise<void> {
+  const chunk = new Uint8Array(65_536);
+  for (;;) counts.push(await conn.write(chunk));
+}
+
+function sum(counts: number[]): number {
+  return counts.reduce((total, count) => total + count, 0);
+}
+
+function closeAll(conns: FakeConn[]): void {
+  for (const conn of conns) if (!conn.closed) conn.close();
+}
+
+Deno.test("relay: 400 clients before a busy replica hold no more than its budget", async () => {
+  const pair = new Pair();
+  pair.isBusy = true;
+  const conns = carryMany(pair, "isFlood");
+  let before = -1;
+  while (pair.toPort !== before) {
+    before = pair.toPort;
+    await turns(50);
+  }
+  const most = MOST + MANY * 200; // the addresses
+  assert(before > BUDGET && before <= most, `${before} bytes are under way`);
+  assert(pair.hub.backlog <= MOST);
+  pair.hub.fail(LOST, Infinity);
+  assertEquals(pair.hub.backlog, 0);
+  closeAll(conns);
+});
+
+Deno.test("relay: 400 handlers that write to deaf clients hold no more than their budget", async () => {
+  const pair = new Pair();
+  const conns = carryMany(pair, "isDeaf");
+  await turns();
+  const counts: number[] = [];
+  for (const conn of pair.conns) flood(conn, counts).catch(() => {});
+  await turns(20);
+  const held = sum(counts);
+  assert(held > BUDGET && held <= MOST, `${held} bytes are held`);
+  // A handler that has ended leaves its answer with the parent, and it counts
+  pair.end();
+  await turns();
+  const more = carryMany(pair, "isDeaf");
+  await turns();
+  for (const conn of pair.conns.slice(MANY)) {
+    flood(conn, counts).catch(() => {});
+  }
+  await turns(20);
+  const added = sum(counts) - held;
+  assert(added > 0 && added <= MANY * MIN_WINDOW, `${added} bytes are added`);
+  assertEquals(pair.broken, []);
+  closeAll([...conns, ...more]);
+  await turns();
+  pair.end();
+  await turns();
+  assertEquals(pair.hub.size, 0);
+});
+
+Deno.test("relay: small parts of large messages hold little more than themselves", () => {
+  const queue = new ByteQueue();
+  let bytes = 0;
+  for (let i = 0; i < 20_000; i++) {
+    const message = new Uint8Array(1_000);
+    queue.push(message.subarray(0, 1 + i % 9));
+    bytes += 1 + i % 9;
+  }
+  assertEquals(queue.length, bytes);
+  let held = 0;
+  for (const part of queue.peek()) held += part.buffer.byteLength;
+  assert(held < bytes * 2, `${held} bytes hold ${bytes}`);
+  const into = new Uint8Array(7_777);
+  let read = 0;
+  while (queue.length > 0) read += queue.read(into);
+  assertEquals(read, bytes);
+});
+
+Deno.test("relay: writes of one byte wait for the parent before long", async () => {
+  const pair = new Pair();
+  const conn = new FakeConn();
+  conn.isDeaf = true;
+  const relayed = pair.hub.relay(conn.conn);
+  await turns();
+  let written = 0;
+  const writing = (async () => {
+    for (;;) {
+      await pair.conns[0]!.write(new Uint8Array(1));
+      written++;
+    }
+  })().catch(() => {});
+  await turns(1);
+  // The frames are more than what they carry
+  assert(written < WINDOW / 10, `${written} bytes were taken`);
+  for (let before = -1; written !== before;) {
+    before = written;
+    await turns(20);
+  }
+  assert(written <= WINDOW, `${written} bytes are held`);
+  conn.listen();
+  await turns(20);
+  assert(conn.written.length > written / 2);
+  pair.end();
+  await relayed;
+  await writing;
+});
+
+Deno.test("relay: socket.send() waits until the parent has sent, within a window", async () => {
+  const pair = new Pair();
+  const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+  let sent = 0;
+  const relayed = pair.hub.relayPacket(
+    new Uint8Array(1),
+    CLIENT,
+    false,
+    async (packet) => {
+      await gate;
+      sent++;
+      return packet.length;
+    },
+  );
+  await turns();
+  const { reply, end } = pair.packets[0]!;
+  const packet = new Uint8Array(1_000);
+  let settled = 0;
+  const replies = Array.from({ length: 12_000 }, async () => {
+    assertEquals(await reply(packet, null), 1_000);
+    settled++;
+  });
+  await turns(20);
+  assertEquals(settled, 0);
+  assert(pair.toHub < WINDOW * 1.02, `${pair.toHub} bytes went over`);
+  // What is sent without waiting for it is sent all the same
+  end();
+  open();
+  await Promise.all(replies);
+  await relayed;
+  assertEquals([settled, sent], [12_000, 12_000]);
+});
+
+Deno.test("relay: a loop of awaited sends lets timers fire", async () => {
+  const pair = new Pair();
+  const relayed = pair.hub.relayPacket(
+    new Uint8Array(1),
+    CLIENT,
+    false,
+    (packet) => Promise.resolve(packet.length),
+  );
+  await turns();
+  const { reply, end } = pair.packets[0]!;
+  let fired = 0;
+  const timer = setInterval(() => fired++, 0);
+  for (let i = 0; i < 2_000; i++) await reply(new Uint8Array(10), null);
+  clearInterval(timer);
+  assert(fired > 0);
+  end();
+  await relayed;
+});
+
+Deno.test("relay: a reply fails with the class of the parent's error", async () => {
+  const pair = new Pair();
+  const relayed = pair.hub.relayPacket(
+    new Uint8Array(1),
+    CLIENT,
+    false,
+    () => Promise.reject(new Deno.errors.AddrNotAvailable("not here")),
+  );
+  await turns();
+  const { reply, end } = pair.packets[0]!;
+  await assertRejects(
+    () => reply(new Uint8Array(1), null),
+    Deno.errors.AddrNotAvailable,
+    "not here",
+  );
+  end();
+  await relayed;
+  await assertRejects(
+    () => reply(new Uint8Array(1), null),
+    Deno.errors.BadResource,
+  );
+});
+
+Deno.test("relay: the hub sends to the client alone where handlers are confined", async () => {
+  const pair = new Pair(true);
+  const sentTo: Deno.Addr[] = [];
+  const relayed = pair.hub.relayPacket(
+    new Uint8Array(1),
+    CLIENT,
+    false,
+    (packet, to) => {
+      sentTo.push(to);
+      return Promise.resolve(packet.length);
+    },
+  );
+  await turns();
+  const { reply, end } = pair.packets[0]!;
+  for (
+    const other of [
+      { ...CLIENT, port: 3 },
+      { ...CLIENT, hostname: "127.0.0.2" },
+      { transport: "unixpacket", path: "/tmp/x" } as const,
+    ]
+  ) {
+    await assertRejects(
+      () => reply(new Uint8Array(1), other),
+      Deno.errors.NotCapable,
+    );
+  }
+  assertEquals(await reply(new Uint8Array(1), { ...CLIENT }), 1);
+  end();
+  await relayed;
+  assertEquals(sentTo, [CLIENT]);
+});
+
+Deno.test("relay: a connection that was not begun is carried by another hub, with what came", async () => {
+  const [first, second] = [new Pair(), new Pair()];
+  first.isBusy = true;
+  const conn = new FakeConn();
+  const relayed = first.hub.relay(conn.conn);
+  conn.arrive(encoder.encode("one "));
+  await turns();
+  first.hub.fail(LOST, 1_000);
+  const error = await assertRejects(() => relayed, NotBegunError);
+  assertEquals(error.cause, LOST);
+  conn.arrive(encoder.encode("two "));
+  await turns();
+  assertEquals(conn.closed, false);
+  // One more hub that ends, and one that does not take it at all
+  const third = new Pair();
+  third.isBusy = true;
+  const again = third.hub.relay(conn.conn);
+  third.hub.fail(LOST, 1_000);
+  await assertRejects(() => again, NotBegunError);
+  await assertRejects(() => third.hub.relay(conn.conn), NotBegunError);
+  const served = second.hub.relay(conn.conn);
+  conn.arrive(encoder.encode("three"));
+  conn.arrive(null);
+  await turns();
+  const [relayedConn] = second.conns;
+  let text = "";
+  const into = new Uint8Array(100);
+  for (let n; (n = await relayedConn!.read(into)) !== null;) {
+    text += new TextDecoder().decode(into.subarray(0, n));
+  }
+  assertEquals(text, "one two three");
+  second.end();
+  await served;
+});
+
+Deno.test("relay: a client that left before its connection began is lost in the next hub as well", async () => {
+  const [first, second] = [new Pair(), new Pair()];
+  first.isBusy = true;
+  const conn = new FakeConn();
+  const relayed = first.hub.relay(conn.conn);
+  conn.arrive(new Deno.errors.ConnectionReset("gone"));
+  await turns();
+  first.hub.fail(LOST, 1_000);
+  await assertRejects(() => relayed, NotBegunError);
+  const served = second.hub.relay(conn.conn);
+  await turns();
+  await assertRejects(
+    () => second.conns[0]!.read(new Uint8Array(1)),
+    Deno.errors.ConnectionReset,
+    "gone",
+  );
+  second.end();
+  await served;
+});
+
+Deno.test("relay: a packet that was not begun is carried by another hub", async () => {
+  const [first, second] = [new Pair(), new Pair()];
+  first.isBusy = true;
+  const packet = encoder.encode("a packet");
+  const send = () => Promise.resolve(0);
+  const relayed = first.hub.relayPacket(packet, CLIENT, false, send);
+  first.hub.fail(LOST, 1_000);
+  await assertRejects(() => relayed, NotBegunError);
+  const served = second.hub.relayPacket(packet, CLIENT, false, send);
+  await turns();
+  assertEquals(second.packets[0]!.packet, packet);
+  second.packets[0]!.end();
+  await served;
+});
+
+Deno.test("relay: what a handler wrote is delivered after its runner ended, or cut in time", async () => {
+  for (const listens of [true, false]) {
+    for (const ends of [true, false]) {
+      const pair = new Pair();
+      const conn = new FakeConn();
+      conn.isDeaf = true;
+      const relayed = pair.hub.relay(conn.conn);
+      await turns();
+      await pair.conns[0]!.write(new Uint8Array(1_000));
+      await pair.conns[0]!.write(new Uint8Array(1_000));
+      await turns();
+      if (ends) pair.end();
+      await turns();
+      pair.hub.fail(LOST, 20);
+      assertEquals([pair.hub.size, pair.hub.load], [1, 0]);
+      if (listens) conn.listen();
+      const error = await relayed.catch((error) => error);
+      assertEquals(conn.written.length, listens ? 2_000 : 0);
+      assertEquals(conn.closed, !listens);
+      if (!ends) assertEquals(error, LOST);
+      else if (listens) assertEquals(error, undefined);
+      else assertInstanceOf(error, Deno.errors.TimedOut);
+    }
+  }
+});
+
+Deno.test("relay: closing a carried connection ends its handler's read and write", async () => {
+  const pair = new Pair();
+  const conn = new FakeConn();
+  const relayed = pair.hub.relay(conn.conn);
+  await turns();
+  const read = pair.conns[0]!.read(new Uint8Array(1));
+  conn.close();
+  await assertRejects(() => read, Deno.errors.ConnectionAborted);
+  await assertRejects(
+    () => pair.conns[0]!.write(new Uint8Array(1)),
+    Deno.errors.ConnectionAborted,
+  );
+  pair.end();
+  await relayed;
+});
+
+/** Frames that may not come, by the steps that lead to them. */
+const BAD: Record<string, [op: number, bytes?: Uint8Array][]> = {
+  "an unknown code": [[99]],
+  "a frame of a request that is not there": [],
+  "data before it began": [[Op.data, new Uint8Array(1)]],
+  "began twice": [[Op.began], [Op.began]],
+  "no data": [[Op.began], [Op.data]],
+  "data after the end": [[Op.began], [Op.end], [Op.data, new Uint8Array(1)]],
+  "data after the close": [[Op.began], [Op.close], [
+    Op.data,
+    new Uint8Array(1),
+  ]],
+  "an end after the end": [[Op.began], [Op.end], [Op.end]],
+  "an option after the close": [[Op.began], [Op.close], [
+    Op.option,
+    Uint8Array.of(0, 1),
+  ]],
+  "an unknown option": [[Op.began], [Op.option, Uint8Array.of(9, 1)]],
+  "done before it began": [[Op.done]],
+  "done twice": [[Op.began], [Op.done], [Op.done]],
+  "credit that nobody owes": [[Op.began], [
+    Op.credit,
+    Uint8Array.of(0, 0, 9, 9),
+  ]],
+  "credit of no number": [[Op.began], [Op.credit, Uint8Array.of(1)]],
+  "more than a window": [[Op.began], [Op.data, new Uint8Array(WINDOW)]],
+  "a packet for a connection": [[Op.began], [Op.packet, new Uint8Array(6)]],
+  "what only the parent says": [[Op.began], [Op.open]],
+};
+
+Deno.test("relay: what may not come ends the runner, once, and nothing else", async (t) => {
+  for (const [name, frames] of Object.entries(BAD)) {
+    await t.step(name, async () => {
+      const broken: Error[] = [];
+      const hub = new RelayHub({
+        post: () => {},
+        broken: (error) => broken.push(error),
+      });
+      const conn = new FakeConn();
+      conn.isDeaf = true;
+      const relayed = hub.relay(conn.conn);
+      const link = new RelayLink((message) => hub.receive(message));
+      for (const [op, bytes] of frames) {
+        link.send(op as typeof Op.data, 1, bytes);
+        link.flush();
+      }
+      if (frames.length === 0) link.send(Op.began, 7);
+      link.flush();
+      assertEquals(broken.length, 1, String(broken));
+      link.send(Op.began, 9);
+      link.flush();
+      assertEquals(broken.length, 1);
+      await turns(1);
+      hub.fail(LOST, 0);
+      await relayed.catch(() => {});
+      if (!conn.closed) conn.close();
+      await turns(1);
+    });
+  }
+});
+
+const BAD_PACKETS: Record<string, Uint8Array> = {
+  "too short": new Uint8Array(5),
+  "an address that is cut off": Uint8Array.of(0, 0, 0, 1, 0, 9, 1),
+  "an address that is no JSON": Uint8Array.of(0, 0, 0, 1, 0, 1, 123),
+  "an address that is none": Uint8Array.of(0, 0, 0, 1, 0, 2, 123, 125),
+  "more than a window": new Uint8Array(WINDOW),
+};
+
+Deno.test("relay: a packet that may not come ends the runner, once, and nothing else", async () => {
+  for (const [name, bytes] of Object.entries(BAD_PACKETS)) {
+    const broken: Error[] = [];
+    const hub = new RelayHub({
+      post: () => {},
+      broken: (error) => broken.push(error),
+    });
+    const send = () => Promise.resolve(1);
+    const relayed = hub.relayPacket(new Uint8Array(1), CLIENT, false, send);
+    const link = new RelayLink((message) => hub.receive(message));
+    link.send(Op.began, 1);
+    link.send(Op.packet, 1, bytes);
+    link.flush();
+    assertEquals(broken.length, 1, name);
+    hub.fail(LOST, 0);
+    await relayed.catch(() => {});
+    await turns(1);
+  }
+});
+
+Deno.test("relay: messages of any bytes never throw and break a hub at most once", async () => {
+  let seed = 1;
+  const random = (below: number) => {
+    seed = Math.imul(seed, 1_103_515_245) + 12_345 >>> 0;
+    return (seed >>> 8) % below;
+  };
+  for (let run = 0; run < 500; run++) {
+    const broken: Error[] = [];
+    const hub = new RelayHub({
+      post: () => {},
+      broken: (error) => broken.push(error),
+    });
+    const conns = [new FakeConn(), new FakeConn()];
+    const relayed = conns.map(({ conn }) => hub.relay(conn).catch(() => {}));
+    const link = new RelayLink((message) => {
+      // Now and then one byte is another
+      if (random(3) === 0) message[random(message.length)] = random(256);
+      hub.receive(message);
+    });
+    for (let i = 0; i < 20; i++) {
+      const op = (i < 2 ? Op.began : 1 + random(11)) as typeof Op.data;
+      const id = i < 2 ? i + 1 : 1 + random(2);
+      const bytes = Uint8Array.from({ length: random(8) }, () => random(256));
+      link.send(op, id, bytes);
+      if (random(2) === 0) link.flush();
+    }
+    link.flush();
+    assert(broken.length <= 1);
+    await turns(1);
+    hub.fail(LOST, 0);
+    await Promise.all(relayed);
+    closeAll(conns);
+  }
+  await turns();
+});

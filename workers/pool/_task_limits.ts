@@ -1,0 +1,40 @@
+import { MAX_TIMEOUT } from "../threads/_options.ts";
+
+/** What may end a task early. */
+export interface TaskLimitOptions {
+  /** Ends it when it is aborted. */
+  signal?: AbortSignal | undefined;
+  /** How long it may take, in milliseconds. */
+  timeout?: number | undefined;
+}
+
+/**
+ * Ends a task early, by its signal or when its time is over.
+ *
+ * @param name The name of what it calls.
+ * @param settled Settles with the task.
+ * @param options Its limits; the signal is not aborted yet.
+ * @param end Called with the reason, once at most.
+ */
+export function limitTask(
+  name: string,
+  settled: Promise<unknown>,
+  { signal, timeout = Infinity }: TaskLimitOptions,
+  end: (reason: unknown) => void,
+): void {
+  const abort = () => end(signal!.reason);
+  signal?.addEventListener("abort", abort);
+  const timer = timeout > MAX_TIMEOUT ? undefined : setTimeout(() => {
+    end(
+      new DOMException(
+        `Cannot get the result of "${name}": it took longer than ${timeout} ms`,
+        "TimeoutError",
+      ),
+    );
+  }, timeout);
+  function release(): void {
+    signal?.removeEventListener("abort", abort);
+    clearTimeout(timer);
+  }
+  settled.then(release, release);
+}
