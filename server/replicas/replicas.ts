@@ -7,7 +7,7 @@
 import type { RunnerKind } from "../../workers/runner/runner.ts";
 import { takeParentLink } from "./parent_link.ts";
 import { role } from "../_internal.ts";
-import { ReplicaSet } from "./replica_set.ts";
+import { ReplicaSet, type StartRunner } from "./replica_set.ts";
 import type { BaseServer } from "../base_server.ts";
 import type { ReplicaOptions } from "../options.ts";
 
@@ -16,8 +16,9 @@ export function prepareReplicas<R, C>(
   server: BaseServer<R, C>,
   kind: RunnerKind,
   options: ReplicaOptions,
+  start?: StartRunner,
 ): void {
   // Replicas don't care what the requests are
   const any = server as unknown as BaseServer;
-  server[role] = takeParentLink() ?? new ReplicaSet(any, kind, options);
+  server[role] = takeParentLink() ?? new ReplicaSet(any, kind, options, start);
 }

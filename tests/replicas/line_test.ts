@@ -1,0 +1,174 @@
+/** What a server and its replicas may say to each other, and when. */
+
+import { assert, assertEquals } from "@std/assert";
+import { type ReplicaOptions, RunnerExitError } from "../../mod.ts";
+import { COUNTS } from "../../server/replicas/protocol.ts";
+import {
+  assertEchoes,
+  collectErrors,
+  exchange,
+  kinds,
+  pause,
+  until,
+  within,
+} from "../servers/_support.ts";
+import type { LocalRunner } from "./_local_runner.ts";
+import { LineEcho } from "./handlers_fixture.ts";
+import { LocalServer, started } from "./local_fixture.ts";
+import { test } from "./_support.ts";
+
+const ADDRESS = { transport: "tcp", hostname: "127.0.0.1", port: 1 };
+const NONE = COUNTS.map(() => 0);
+
+function open(options: ReplicaOptions = {}): LocalServer {
+  started.length = 0;
+  return new LocalServer({ port: 0 }, LineEcho, { workers: 2, ...options });
+}
+
+for (const dispatch of ["shard", "relay", "isolate"] as const) {
+  test(`a server serves by replicas in its own isolate, by ${dispatch}`, async () => {
+    await using server = open({ dispatch });
+    server.serveForever();
+    for (let i = 0; i < 4; i++) await assertEchoes(kinds.tcp, server);
+    await server.recycle();
+    await assertEchoes(kinds.tcp, server);
+    assertEquals((await server.stats()).dispatch, dispatch);
+    assertEquals((await server.stats()).accepted, 5);
+  });
+}
+
+const WRONG: [what: string, message: unknown][] = [
+  ["null", null],
+  ["a text", "done"],
+  ["an empty list", []],
+  ["an unknown name", ["constructor"]],
+  ["too much", ["pong", 1]],
+  ["an answer to no command", ["done"]],
+  ["an answer to no close", ["closed", { completed: 0, aborted: [] }]],
+  ["an answer to no ping", ["pong"]],
+  ["a request out of turn", ["opened", 7, ADDRESS]],
+  ["a request of nowhere", ["opened", 1, { transport: "tcp" }]],
+  ["the end of no request", ["ended", [5], NONE]],
+  ["counts that are none", ["ended", [], [1, 2]]],
+  ["counts below zero", ["ended", [], COUNTS.map(() => -1)]],
+  ["a question out of numbers", ["ask", -1, "stats"]],
+  ["an unknown question", ["ask", 1, "context"]],
+  ["bytes that are no frames", new Uint8Array([1, 2, 3])],
+];
+
+for (const [what, message] of WRONG) {
+  test(`a replica that says ${what} is ended, its server serves on`, async () => {
+    await using server = open();
+    const errors = collectErrors(server);
+    server.serveForever();
+    await server.ready;
+    started[0]!.say(message);
+    const { reason } = await started[0]!.exited;
+    assertEquals(reason, "protocol");
+    await until(() => errors.length === 1, "the error");
+    assert(errors[0] instanceof RunnerExitError, String(errors[0]));
+    await assertEchoes(kinds.tcp, server);
+  });
+}
+
+test("counts that go down end their replica", async () => {
+  await using server = open({ dispatch: "relay" });
+  collectErrors(server);
+  server.serveForever();
+  await server.ready;
+  started[0]!.say(["ended", [], COUNTS.map(() => 3)]);
+  started[0]!.say(["ended", [], COUNTS.map(() => 2)]);
+  assertEquals((await started[0]!.exited).reason, "protocol");
+  // And what it had counted stays
+  assertEquals((await server.stats()).rejected, 3);
+});
+
+const WRONG_TO_REPLICA: [what: string, messages: unknown[]][] = [
+  ["something unknown", [["restart"]]],
+  ["a leave before a close", [["leave"]]],
+  ["two commands at once", [["pause", true], ["resume"]]],
+  ["a time below zero", [["close", -1]]],
+];
+
+for (const [what, messages] of WRONG_TO_REPLICA) {
+  test(`a replica that is told ${what} ends by an error`, async () => {
+    await using server = open();
+    collectErrors(server);
+    server.serveForever();
+    await server.ready;
+    for (const message of messages) started[0]!.deliver(message);
+    assertEquals((await started[0]!.exited).reason, "error");
+  });
+}
+
+const COMMANDS = ["resume", "pause", "close", "done", "closed"];
+
+function names(messages: unknown[]): unknown[] {
+  return messages.map((message) => (message as unknown[])[0])
+    .filter((name) => COMMANDS.includes(name as string));
+}
+
+/** Keeps the next "resume" from a replica; settles when it was sent. */
+function holdResume(runner: LocalRunner): Promise<unknown> {
+  const { promise, resolve } = Promise.withResolvers<unknown>();
+  runner.passes = (message) => {
+    if (!Array.isArray(message) || message[0] !== "resume") return true;
+    resolve(message);
+    return false;
+  };
+  return promise;
+}
+
+test("shutdown() while a replica resumes: the pause waits for the resume (fault 4)", async () => {
+  await using server = open({ workers: 1 });
+  const first = server.serveForever();
+  await server.ready;
+  await server.shutdown();
+  await first;
+  const runner = started[0]!;
+  const held = holdResume(runner);
+  const second = server.serveForever();
+  const resume = await within(2_000, "the resume", held);
+  await server.shutdown();
+  await second;
+  assertEquals(names(runner.toReplica).at(-1), "resume");
+  runner.passes = () => true;
+  runner.deliver(resume);
+  await until(
+    () => names(runner.fromReplica).length === names(runner.toReplica).length,
+    "answers to all commands",
+  );
+  assertEquals(names(runner.toReplica), ["resume", "pause", "resume", "pause"]);
+  using client = await kinds.tcp.connect(server);
+  let served = false;
+  const answer = exchange(client, "late").finally(() => served = true);
+  await pause(50);
+  assertEquals(served, false);
+  server.serveForever();
+  assertEquals(await within(2_000, "an answer", answer), "late");
+  assertEquals(started.length, 1);
+});
+
+test("serverClose() ends a replica that never answers a command", async () => {
+  const server = open({ workers: 1, shutdownTimeout: 50 });
+  server.serveForever();
+  await server.ready;
+  started[0]!.passes = () => false;
+  const { aborted } = await within(4_000, "the close", server.serverClose());
+  assertEquals(aborted, []);
+  assertEquals((await started[0]!.exited).reason, "terminated");
+});
+
+test("a request that was accepted by a replica that ends is told, once, with its client", async () => {
+  await using server = open({ workers: 1, dispatch: "shard" });
+  const clients: (Deno.Addr | null)[] = [];
+  server.handleError = (_error, _request, client) => void clients.push(client);
+  server.serveForever();
+  await server.ready;
+  using client = await kinds.tcp.connect(server);
+  assertEquals(await exchange(client, "here"), "here");
+  started[0]!.kill();
+  await until(() => clients.length > 0, "the error");
+  assertEquals(clients.length, 1);
+  assertEquals(clients[0]?.transport, "tcp");
+});
