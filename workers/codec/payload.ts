@@ -5,11 +5,11 @@
  * @module
  */
 import type { RunnerKind } from "../runner/runner.ts";
-import { pack, refuseShared } from "./share.ts";
+import { pack, packRemote, refuseShared } from "./share.ts";
 
 /**
- * Makes a value ready to cross: locks and their like are shared with threads,
- * and refused for processes, which could only get dead copies.
+ * Makes a value ready to cross: threads share the memory of locks and their
+ * like; a process gets stand-ins for those that it can call through its line.
  *
  * @param kind Where to, or from.
  * @param value What is to cross.
@@ -18,6 +18,6 @@ import { pack, refuseShared } from "./share.ts";
  */
 export function packFor(kind: RunnerKind, value: unknown): unknown {
   if (kind === "thread") return pack(value);
-  refuseShared(value, "pass", "to a process");
-  return value;
+  refuseShared(value, "pass", "to a process", true);
+  return packRemote(value);
 }

@@ -8,15 +8,27 @@
  * @module
  */
 
+import {
+  exportObject,
+  findExported,
+  isStandIn,
+  standInFor,
+} from "./exported.ts";
+
 const TAG = "@socketserver/sync";
 
 // Data that came from outside can look like a record but can't hold this.
 const PROOF = new SharedArrayBuffer(0);
 
+// Marks a record that names an object of another process.
+const REMOTE_PROOF = "c0e8a1f2-5b0a-4c52-9f53-3f3c54c1f1a6";
+
 /** How instances of a class cross. */
 export interface SharedType<T extends object> {
   /** The name of the class, the same in every thread. */
   tag: string;
+  /** What a process may call; without it, instances go to threads alone. */
+  calls?: readonly string[];
   /** The class. */
   type: { readonly prototype: T };
   /** Makes an instance that is to be filled. */
@@ -29,7 +41,7 @@ export interface SharedType<T extends object> {
 
 interface SharedRecord {
   [TAG]: string;
-  proof: SharedArrayBuffer;
+  proof: SharedArrayBuffer | typeof REMOTE_PROOF;
   record: unknown;
 }
 
@@ -128,24 +140,35 @@ function define(object: object, key: string, value: unknown): void {
   });
 }
 
+function memoryRecord(value: object, type: SharedType<object>): SharedRecord {
+  if (isStandIn(value)) {
+    throw new TypeError(
+      `Cannot pass a ${type.tag} to a thread: it is kept by the parent process; start the thread there`,
+    );
+  }
+  return { [TAG]: type.tag, proof: PROOF, record: type.record(value) };
+}
+
+function remoteRecord(value: object, type: SharedType<object>): SharedRecord {
+  return { [TAG]: type.tag, proof: REMOTE_PROOF, record: exportObject(value) };
+}
+
 function rebuild(
   value: unknown,
   replace: Set<object>,
+  recordOf: typeof memoryRecord,
   done: Map<object, unknown>,
 ): unknown {
   if (!isObject(value) || !replace.has(value)) return value;
   if (done.has(value)) return done.get(value);
   const type = typeOf(value);
   if (type !== undefined) {
-    const record: SharedRecord = {
-      [TAG]: type.tag,
-      proof: PROOF,
-      record: type.record(value),
-    };
+    const record = recordOf(value, type);
     done.set(value, record);
     return record;
   }
-  const again = (member: unknown): unknown => rebuild(member, replace, done);
+  const again = (member: unknown): unknown =>
+    rebuild(member, replace, recordOf, done);
   if (value instanceof Map) {
     const copy = new Map();
     done.set(value, copy);
@@ -174,15 +197,54 @@ function rebuild(
  * what leads to them, with records in their places.
  */
 export function pack(value: unknown): unknown {
+  return replaceWith(memoryRecord, value);
+}
+
+/**
+ * Makes a value fit to be sent to a process, or back: locks and their like
+ * stay where they are, and the process is given their names.
+ *
+ * @param value What is to be sent; `refuseShared()` has let it pass.
+ * @returns As of {@linkcode pack}.
+ */
+export function packRemote(value: unknown): unknown {
+  return replaceWith(remoteRecord, value);
+}
+
+function replaceWith(recordOf: typeof memoryRecord, value: unknown): unknown {
   if (!isObject(value)) return value;
   const replace = affected(value);
-  return replace.size === 0 ? value : rebuild(value, replace, new Map());
+  if (replace.size === 0) return value;
+  return rebuild(value, replace, recordOf, new Map());
 }
 
 function isRecord(value: object): value is SharedRecord {
-  return Object.hasOwn(value, TAG) &&
-    (value as SharedRecord).proof instanceof SharedArrayBuffer &&
-    tags.has((value as SharedRecord)[TAG]);
+  if (!Object.hasOwn(value, TAG)) return false;
+  const { [TAG]: tag, proof } = value as SharedRecord;
+  return tags.has(tag) &&
+    (proof instanceof SharedArrayBuffer || proof === REMOTE_PROOF);
+}
+
+/** The instance that a record stands for; the record itself if there is none. */
+function reviveRecord(record: SharedRecord): object {
+  const type = tags.get(record[TAG])!;
+  if (record.proof === REMOTE_PROOF) {
+    return findExported(record.record) ??
+      standInFor(record[TAG], record.record) ?? record;
+  }
+  const instance = type.blank();
+  type.fill(instance, record.record as never);
+  return instance;
+}
+
+/**
+ * Tells what a process may call on an object that it knows the name of.
+ *
+ * @param value The object.
+ * @returns The names of the methods.
+ */
+export function callsOf(value: object): readonly string[] {
+  return typeOf(value)?.calls ?? [];
 }
 
 /**
@@ -198,9 +260,7 @@ export function unpack(value: unknown): unknown {
     if (!isObject(member) || !isRecord(member)) return member;
     let instance = revived.get(member);
     if (instance === undefined) {
-      const type = tags.get(member[TAG])!;
-      instance = type.blank();
-      type.fill(instance, member.record as never);
+      instance = reviveRecord(member);
       revived.set(member, instance);
     }
     return instance;
@@ -249,6 +309,7 @@ const CLONEABLE_REGEXP =
  * @param value What is to cross.
  * @param doing What is being done to it, for the message.
  * @param where And where, for the message.
+ * @param remote Whether what a process may call is let pass.
  * @throws {TypeError} If there is shared memory in it, alone or in a lock.
  * @throws {DOMException} "DataCloneError", if there is an object of the
  * platform in it, such as a `MessagePort`.
@@ -257,10 +318,13 @@ export function refuseShared(
   value: unknown,
   doing = "share",
   where = "with a process",
+  remote = false,
 ): void {
   if (!isObject(value)) return;
   for (const found of reach(value).keys()) {
-    const name = typeOf(found)?.tag ?? sharedMemoryName(found);
+    const type = typeOf(found);
+    if (remote && type?.calls !== undefined) continue;
+    const name = type?.tag ?? sharedMemoryName(found);
     if (name !== undefined) {
       throw new TypeError(
         `Cannot ${doing} a ${name} ${where}: it is memory that only threads ` +

@@ -47,6 +47,7 @@ export class Lock {
     register<Lock>({
       tag: "Lock",
       type: Lock,
+      calls: ["acquire", "release"],
       blank: () => new Lock(),
       record: (lock) => lock.#permits.list.record,
       fill: (lock, record: WaitRecord) => {

@@ -59,6 +59,7 @@ export class Semaphore {
     register<Semaphore>({
       tag: "Semaphore",
       type: Semaphore,
+      calls: ["acquire", "release"],
       blank: () => new Semaphore(),
       record: (semaphore) => semaphore.#permits.list.record,
       fill: (semaphore, record: WaitRecord) => {

@@ -32,6 +32,7 @@ export class ThreadEvent {
     register<ThreadEvent>({
       tag: "ThreadEvent",
       type: ThreadEvent,
+      calls: ["wait", "set", "clear"],
       blank: () => new ThreadEvent(),
       record: (event) => event.#list.record,
       fill: (event, record: WaitRecord) => {

@@ -131,6 +131,7 @@ export class SharedQueue<T = unknown> {
     register<SharedQueue>({
       tag: "SharedQueue",
       type: SharedQueue,
+      calls: ["put", "get", "close"],
       blank: () => new SharedQueue({ capacity: 1 }),
       record: (queue): QueueRecord => ({
         mutex: queue.#mutex.list.record,

@@ -6,6 +6,8 @@
  * - The runner says `hello` (a thread's, once it holds its Web Lock) and
  *   `ready` (when `main` has been called) at most once each, any number of
  *   `message`, and `exit`, after which nothing counts.
+ * - A process and its owner say `share` at any time after `start`: see
+ *   `process/share_host.ts`.
  *
  * @module
  */
@@ -21,6 +23,7 @@ export const FRAME = {
   hello: 2,
   ready: 3,
   exit: 4,
+  share: 5,
 } as const;
 
 /** A frame as it crosses to or from a thread: its kind and its value. */
@@ -42,6 +45,8 @@ export interface OwnerActions {
   hello?(): void;
   /** `main` has been called. */
   ready(): void;
+  /** A process calls a lock or its like. */
+  share?(value: unknown): void;
   /** The runner says how it ends, or broke the rules. */
   leave(exit: RunnerExit): void;
 }
@@ -92,6 +97,8 @@ export class RunnerDecoder {
     } else if (kind === FRAME.ready && !this.#ready) {
       this.#ready = true;
       this.#actions.ready();
+    } else if (kind === FRAME.share && this.#actions.share) {
+      this.#actions.share(value);
     } else if (
       kind === FRAME.hello && !this.#greeted && this.#actions.hello
     ) {

@@ -23,7 +23,11 @@ import { startRunner } from "../runner/start_runner.ts";
 type Target = NonNullable<ActivityOptions["target"]>;
 
 const MAIN_URL = new URL("./_main.ts", import.meta.url).href;
-const SYNC_URL = new URL("../queue/_sync.ts", import.meta.url).href;
+/** The classes of locks and their like, for threads and for processes. */
+const SHARED_URLS = {
+  thread: new URL("../queue/_sync.ts", import.meta.url).href,
+  process: new URL("../runner/process/stand_ins.ts", import.meta.url).href,
+};
 /** How long a process that is disposed of may take to end by itself. */
 const KILL_AFTER = 2_000;
 
@@ -321,7 +325,9 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
       return startRunner(this.kind, {
         main: MAIN_URL,
         // The classes of locks take time to load: only where there are some.
-        modules: packed === payload ? [this.#module] : [this.#module, SYNC_URL],
+        modules: packed === payload
+          ? [this.#module]
+          : [this.#module, SHARED_URLS[this.kind]],
         data: this.#describeStart(ident, packed),
         name: this.#name,
         permissions: this.#permissions,

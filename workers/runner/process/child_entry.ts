@@ -13,6 +13,7 @@ import {
 } from "../entry.ts";
 import { type ExitRecord, toExitRecord } from "../error_record.ts";
 import { Port } from "../port.ts";
+import { openShareLink, receiveAnswer } from "./share_link.ts";
 import { FRAME } from "../protocol.ts";
 import { ProtocolError } from "../protocol_error.ts";
 
@@ -57,6 +58,7 @@ export async function enter(
     receive: (kind, value) => {
       if (started) {
         if (kind === FRAME.message) return port.inbox.deliver(value);
+        if (kind === FRAME.share) return receiveAnswer(value);
         throw new ProtocolError("A frame is unknown or out of order");
       }
       started = true;
@@ -83,6 +85,7 @@ export async function enter(
     flushed: () => channel.flushed(),
     end,
   });
+  openShareLink((call) => ended || channel.send(FRAME.share, call));
   watchUncaught(end);
   const conn = await connect(link);
   for (const [descriptor, unless] of link.revoke) {

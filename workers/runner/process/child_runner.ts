@@ -12,6 +12,7 @@ import { Lifecycle } from "../lifecycle.ts";
 import { childPermissions } from "./permissions.ts";
 import { launchFlags } from "./launch_flags.ts";
 import { forgetChild, watchChild } from "./orphan_guard.ts";
+import { ShareHost } from "./share_host.ts";
 import { FRAME, RunnerDecoder, type Start } from "../protocol.ts";
 import {
   type MessageHandler,
@@ -63,6 +64,7 @@ export class ChildRunner implements Runner {
   #decoder = new RunnerDecoder({
     message: (message) => this.#inbox.deliver(message),
     ready: () => this.#lifecycle.becomeReady(),
+    share: (value) => this.#shares.receive(value),
     leave: (exit) => this.#leave(exit),
   });
   #inbox = new Inbox((error) => this.#decoder.fail(error));
@@ -71,6 +73,7 @@ export class ChildRunner implements Runner {
     fail: (error) => this.#decoder.fail(error),
     end: () => this.#linger(),
   });
+  #shares = new ShareHost((answer) => this.#channel.send(FRAME.share, answer));
   #child: Deno.ChildProcess;
   #exit: RunnerExit | null = null;
   #terminated = false;
@@ -191,6 +194,7 @@ export class ChildRunner implements Runner {
     this.#lingerTimer = setTimeout(() => this.#channel.close(), LINGER);
     await read;
     clearTimeout(this.#lingerTimer);
+    this.#shares.end();
     await forgetChild(this.#child.pid);
     this.#lifecycle.end(this.#exitOf(status));
   }

@@ -1,0 +1,151 @@
+/**
+ * The parent's side of locks and their like that a child process uses: they
+ * stay in the parent, which calls them for the child.
+ *
+ * The child says `["call", n, object, method, args, options]`, where an `n` of
+ * 0 wants no answer; `["cancel", n]`, which ends the wait of a call; and
+ * `["ack", n]` for each answer. The parent answers each call, a cancelled one
+ * too, with `[n, value]` or `[n, undefined, error]`.
+ *
+ * @module
+ */
+import { findExported } from "../../codec/exported.ts";
+import { callsOf } from "../../codec/share.ts";
+import { type ErrorRecord, toErrorRecord } from "../error_record.ts";
+import { ProtocolError } from "../protocol_error.ts";
+
+/** An answer to a call. */
+export type ShareAnswer = [call: number, value: unknown, error?: ErrorRecord];
+
+/** More waits of one child at once are refused. */
+const MAX_CALLS = 10_000;
+
+type Callable = Record<string, (...args: unknown[]) => unknown>;
+
+interface Call {
+  abort: AbortController;
+  /** Undoes what the call took, once it has taken it. */
+  undo: (() => void) | null;
+}
+
+/** Calls locks and their like for one child process. */
+export class ShareHost {
+  #send: (answer: ShareAnswer) => void;
+  #calls = new Map<number, Call>();
+  #held = new Map<Callable, number>();
+  #ended = false;
+
+  /**
+   * Constructs a host.
+   *
+   * @param send Sends the child an answer.
+   */
+  constructor(send: (answer: ShareAnswer) => void) {
+    this.#send = send;
+  }
+
+  /**
+   * Takes what the child says.
+   *
+   * @param message What it says.
+   * @throws {ProtocolError} If it makes no sense.
+   */
+  receive(message: unknown): void {
+    const [kind, number, ...rest] = Array.isArray(message) ? message : [];
+    if (Number.isSafeInteger(number)) {
+      if (kind === "call") return this.#call(number, rest);
+      if (kind === "cancel") return this.#calls.get(number)?.abort.abort();
+      if (kind === "ack") return void this.#calls.delete(number);
+    }
+    throw new ProtocolError("A call of a shared object makes no sense");
+  }
+
+  /** The child has ended: gives back what it held, and what it never got. */
+  end(): void {
+    this.#ended = true;
+    for (const { abort, undo } of this.#calls.values()) {
+      abort.abort();
+      undo?.();
+    }
+    this.#calls.clear();
+    for (const [object, count] of this.#held) {
+      for (let left = count; left > 0; left--) object.release!();
+    }
+    this.#held.clear();
+  }
+
+  #call(number: number, request: unknown[]): void {
+    const [id, method, args, options] = request;
+    if (!Array.isArray(args) || typeof method !== "string") {
+      throw new ProtocolError("A call of a shared object has no arguments");
+    }
+    const object = findExported(id) as Callable | undefined;
+    if (object !== undefined && !callsOf(object).includes(method)) {
+      throw new ProtocolError(`A shared object has no call "${method}"`);
+    }
+    if (this.#calls.has(number) || this.#calls.size >= MAX_CALLS) {
+      throw new ProtocolError(
+        "A call's number is taken, or calls are too many",
+      );
+    }
+    const call: Call = { abort: new AbortController(), undo: null };
+    if (number !== 0) this.#calls.set(number, call);
+    const signal = call.abort.signal;
+    const wait = options === null ? [] : [{ ...Object(options), signal }];
+    void this.#run(number, call, object, method, [...args, ...wait]);
+  }
+
+  async #run(
+    number: number,
+    call: Call,
+    object: Callable | undefined,
+    method: string,
+    args: unknown[],
+  ): Promise<void> {
+    try {
+      if (object === undefined) {
+        throw new ReferenceError(
+          `Cannot ${method}: the program that shared the object has dropped it; keep a reference to it there`,
+        );
+      }
+      const value = await object[method]!(...args);
+      this.#note(call, object, method, args, value);
+      if (this.#ended) call.undo?.();
+      else if (number !== 0) this.#send([number, value]);
+    } catch (error) {
+      if (this.#ended) return;
+      // Number 0 tells the child of an error that nobody there waits for
+      this.#send([number, undefined, toErrorRecord(error)]);
+    }
+  }
+
+  /** Notes what the child has now, and how to take it back. */
+  #note(
+    call: Call,
+    object: Callable,
+    method: string,
+    args: unknown[],
+    value: unknown,
+  ): void {
+    const held = this.#held.get(object) ?? 0;
+    if (method === "acquire" && value === true) {
+      if (this.#ended) return void object.release!();
+      this.#held.set(object, held + 1);
+    } else if (method === "release") {
+      const count = typeof args[0] === "number" ? args[0] : 1;
+      if (held > count) this.#held.set(object, held - count);
+      else this.#held.delete(object);
+    } else if (method === "get") {
+      call.undo = () => void giveItemBack(object, value);
+    }
+  }
+}
+
+/** Puts an item that a dead child never got behind the others. */
+async function giveItemBack(queue: Callable, item: unknown): Promise<void> {
+  try {
+    await queue.put!(item);
+  } catch {
+    // The queue was closed: nobody takes what is in it any more
+  }
+}

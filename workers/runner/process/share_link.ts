@@ -1,0 +1,97 @@
+/**
+ * The child's side of locks and their like that its parent keeps; see
+ * `share_host.ts`. Loaded with every child, so it is small.
+ *
+ * @module
+ */
+import { type ErrorRecord, fromErrorRecord } from "../error_record.ts";
+import { ProtocolError } from "../protocol_error.ts";
+
+/** How a call ends. */
+interface Waiting {
+  resolve(value: unknown): void;
+  reject(error: ErrorRecord): void;
+}
+
+let sendToParent: ((message: unknown[]) => void) | null = null;
+let lastCall = 0;
+const waiting = new Map<number, Waiting>();
+
+/**
+ * Opens the link to the parent.
+ *
+ * @param send Sends the parent a message.
+ */
+export function openShareLink(send: (message: unknown[]) => void): void {
+  sendToParent = send;
+}
+
+/**
+ * Takes an answer of the parent.
+ *
+ * @param message The answer.
+ * @throws {ProtocolError} If it answers no call.
+ */
+export function receiveAnswer(message: unknown): void {
+  const [number, value, error] = message as [number, unknown, ErrorRecord?];
+  // Nobody waits for it, so it is an uncaught error
+  if (number === 0) return reportError(fromErrorRecord(error!));
+  const call = waiting.get(number);
+  if (call === undefined) throw new ProtocolError("An answer to no call came");
+  waiting.delete(number);
+  sendToParent!(["ack", number]);
+  if (error === undefined) call.resolve(value);
+  else call.reject(error);
+}
+
+/**
+ * Calls a method of an object in the parent and waits for what it returns.
+ *
+ * @param object The object's name.
+ * @param method The method's name.
+ * @param args Its arguments, without options.
+ * @param options The options of the wait.
+ * @returns What the method returned.
+ */
+export function callParent(
+  object: string,
+  method: string,
+  args: unknown[],
+  options: { signal?: AbortSignal | undefined } = {},
+): Promise<unknown> {
+  const { signal, ...rest } = options;
+  signal?.throwIfAborted();
+  const number = ++lastCall;
+  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+  const cancel = (): void => sendToParent!(["cancel", number]);
+  waiting.set(number, {
+    resolve(value) {
+      signal?.removeEventListener("abort", cancel);
+      resolve(value);
+    },
+    reject(error) {
+      signal?.removeEventListener("abort", cancel);
+      const aborted = signal?.aborted && error.name === "AbortError";
+      reject(aborted ? signal.reason : fromErrorRecord(error));
+    },
+  });
+  signal?.addEventListener("abort", cancel);
+  sendToParent!(["call", number, object, method, args, rest]);
+  return promise;
+}
+
+/**
+ * Calls a method of an object in the parent without waiting. An
+ * error there is an uncaught error here.
+ *
+ * @param object The object's name.
+ * @param method The method's name.
+ * @param args Its arguments.
+ */
+export function tellParent(
+  object: string,
+  method: string,
+  args: unknown[],
+): void {
+  sendToParent!(["call", 0, object, method, args, null]);
+}

@@ -1,0 +1,197 @@
+/**
+ * What a process has in place of locks and their like that its parent keeps.
+ * Their waits work as in the parent. What blocks the thread, or answers without
+ * a wait, can't be had: the answer is in another process.
+ *
+ * @module
+ */
+import { registerStandIn } from "../../codec/exported.ts";
+import { RemoteError } from "../../errors.ts";
+import { BoundedSemaphore } from "../../locks/bounded_semaphore.ts";
+import { Lock } from "../../locks/lock.ts";
+import { Semaphore } from "../../locks/semaphore.ts";
+import { ThreadEvent } from "../../locks/thread_event.ts";
+import type { AcquireOptions, WaitOptions } from "../../locks/wait_options.ts";
+import {
+  QueueClosedError,
+  QueueEmptyError,
+  QueueFullError,
+  SharedQueue,
+} from "../../queue/shared_queue.ts";
+import { callParent, tellParent } from "./share_link.ts";
+
+/** Errors that a caller catches by their class. */
+const CLASSES: Record<string, new (message: string) => Error> = {
+  QueueClosedError,
+  QueueEmptyError,
+  QueueFullError,
+  RangeError,
+  ReferenceError,
+  TypeError,
+};
+
+function toOwnClass(error: unknown): unknown {
+  if (!(error instanceof RemoteError)) return error;
+  const Class = CLASSES[error.name];
+  return Class === undefined ? error : new Class(error.message);
+}
+
+function refuse(what: string, instead: string): never {
+  throw new Deno.errors.NotSupported(
+    `Cannot ${what} in a process: its parent keeps it; ${instead}`,
+  );
+}
+
+/** The name by which the parent knows an object. */
+class Line {
+  #id: string;
+
+  constructor(id: string) {
+    this.#id = id;
+  }
+
+  async call<T>(
+    method: string,
+    options?: WaitOptions,
+    ...args: unknown[]
+  ): Promise<T> {
+    try {
+      return await callParent(this.#id, method, args, options) as T;
+    } catch (error) {
+      throw toOwnClass(error);
+    }
+  }
+
+  tell(method: string, ...args: unknown[]): void {
+    tellParent(this.#id, method, args);
+  }
+}
+
+const USE_ACQUIRE = 'use "await acquire()"';
+
+class StandInLock extends Lock {
+  #line: Line;
+
+  constructor(id: string) {
+    super();
+    this.#line = new Line(id);
+  }
+
+  override acquire(options?: AcquireOptions): Promise<boolean> {
+    return this.#line.call("acquire", options);
+  }
+
+  override acquireSync(): boolean {
+    return refuse("block for a Lock", USE_ACQUIRE);
+  }
+
+  override release(): void {
+    this.#line.tell("release");
+  }
+
+  override locked(): boolean {
+    return refuse("look at a Lock", USE_ACQUIRE);
+  }
+}
+
+function standInFor(Base: typeof Semaphore | typeof BoundedSemaphore) {
+  return class extends (Base as typeof Semaphore) {
+    #line: Line;
+
+    constructor(id: string) {
+      super();
+      this.#line = new Line(id);
+    }
+
+    override get value(): number {
+      return refuse("look at a Semaphore", USE_ACQUIRE);
+    }
+
+    override acquire(options?: AcquireOptions): Promise<boolean> {
+      return this.#line.call("acquire", options);
+    }
+
+    override acquireSync(): boolean {
+      return refuse("block for a Semaphore", USE_ACQUIRE);
+    }
+
+    override release(count = 1): void {
+      this.#line.tell("release", count);
+    }
+  } as unknown as new (id: string) => Semaphore;
+}
+
+const StandInSemaphore = standInFor(Semaphore);
+const StandInBoundedSemaphore = standInFor(BoundedSemaphore);
+
+class StandInEvent extends ThreadEvent {
+  #line: Line;
+
+  constructor(id: string) {
+    super();
+    this.#line = new Line(id);
+  }
+
+  override isSet(): boolean {
+    return refuse("look at a ThreadEvent", 'use "await wait({ timeout: 0 })"');
+  }
+
+  override set(): void {
+    this.#line.tell("set");
+  }
+
+  override clear(): void {
+    this.#line.tell("clear");
+  }
+
+  override wait(options?: WaitOptions): Promise<boolean> {
+    return this.#line.call("wait", options);
+  }
+
+  override waitSync(): boolean {
+    return refuse("block for a ThreadEvent", 'use "await wait()"');
+  }
+}
+
+class StandInQueue<T> extends SharedQueue<T> {
+  #line: Line;
+
+  constructor(id: string) {
+    super({ capacity: 1 });
+    this.#line = new Line(id);
+  }
+
+  override get size(): number {
+    return refuse("look at a SharedQueue", 'use "await get()"');
+  }
+
+  override get closed(): boolean {
+    return refuse("look at a SharedQueue", 'use "await get()"');
+  }
+
+  override put(value: T, options?: AcquireOptions): Promise<void> {
+    return this.#line.call("put", options, value);
+  }
+
+  override putSync(): void {
+    return refuse("block for a SharedQueue", 'use "await put()"');
+  }
+
+  override get(options?: AcquireOptions): Promise<T> {
+    return this.#line.call("get", options);
+  }
+
+  override getSync(): T {
+    return refuse("block for a SharedQueue", 'use "await get()"');
+  }
+
+  override close(): void {
+    this.#line.tell("close");
+  }
+}
+
+registerStandIn("Lock", (id) => new StandInLock(id));
+registerStandIn("Semaphore", (id) => new StandInSemaphore(id));
+registerStandIn("BoundedSemaphore", (id) => new StandInBoundedSemaphore(id));
+registerStandIn("ThreadEvent", (id) => new StandInEvent(id));
+registerStandIn("SharedQueue", (id) => new StandInQueue(id));
