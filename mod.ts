@@ -94,6 +94,7 @@ export * from "./workers/threads/process.ts";
 export * from "./workers/pool/process_pool.ts";
 export * from "./workers/locks/rlock.ts";
 export * from "./workers/locks/semaphore.ts";
+export * from "./workers/queue/pipe.ts";
 export * from "./workers/queue/shared_queue.ts";
 export * from "./workers/threads/thread.ts";
 export * from "./workers/locks/thread_event.ts";

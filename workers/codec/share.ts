@@ -29,6 +29,8 @@ export interface SharedType<T extends object> {
   tag: string;
   /** What a process may call; without it, instances go to threads alone. */
   calls?: readonly string[];
+  /** Whether the record is a value that is to be packed itself. */
+  composite?: true;
   /** The class. */
   type: { readonly prototype: T };
   /** Makes an instance that is to be filled. */
@@ -150,7 +152,8 @@ function memoryRecord(value: object, type: SharedType<object>): SharedRecord {
 }
 
 function remoteRecord(value: object, type: SharedType<object>): SharedRecord {
-  return { [TAG]: type.tag, proof: REMOTE_PROOF, record: exportObject(value) };
+  const record = type.composite ? null : exportObject(value);
+  return { [TAG]: type.tag, proof: REMOTE_PROOF, record };
 }
 
 function rebuild(
@@ -161,14 +164,17 @@ function rebuild(
 ): unknown {
   if (!isObject(value) || !replace.has(value)) return value;
   if (done.has(value)) return done.get(value);
+  const again = (member: unknown): unknown =>
+    rebuild(member, replace, recordOf, done);
   const type = typeOf(value);
   if (type !== undefined) {
     const record = recordOf(value, type);
+    if (type.composite) {
+      record.record = replaceWith(recordOf, type.record(value));
+    }
     done.set(value, record);
     return record;
   }
-  const again = (member: unknown): unknown =>
-    rebuild(member, replace, recordOf, done);
   if (value instanceof Map) {
     const copy = new Map();
     done.set(value, copy);
@@ -228,7 +234,8 @@ function isRecord(value: object): value is SharedRecord {
 /** The instance that a record stands for; the record itself if there is none. */
 function reviveRecord(record: SharedRecord): object {
   const type = tags.get(record[TAG])!;
-  if (record.proof === REMOTE_PROOF) {
+  if (type.composite) unpack(record.record);
+  else if (record.proof === REMOTE_PROOF) {
     return findExported(record.record) ??
       standInFor(record[TAG], record.record) ?? record;
   }
@@ -323,7 +330,7 @@ export function refuseShared(
   if (!isObject(value)) return;
   for (const found of reach(value).keys()) {
     const type = typeOf(found);
-    if (remote && type?.calls !== undefined) continue;
+    if (remote && (type?.calls || type?.composite)) continue;
     const name = type?.tag ?? sharedMemoryName(found);
     if (name !== undefined) {
       throw new TypeError(

@@ -10,6 +10,7 @@ import "../locks/condition.ts";
 import "../locks/lock.ts";
 import "../locks/rlock.ts";
 import "../locks/semaphore.ts";
+import "./pipe.ts";
 import "./shared_queue.ts";
 import "../locks/thread_event.ts";
 

@@ -18,6 +18,7 @@ import {
   QueueFullError,
   SharedQueue,
 } from "../../queue/shared_queue.ts";
+import "../../queue/pipe.ts";
 import { callParent, tellParent } from "./share_link.ts";
 
 /** Errors that a caller catches by their class. */

@@ -1,0 +1,116 @@
+/** What processes do with locks and their like that their parent keeps. */
+
+import {
+  BoundedSemaphore,
+  Lock,
+  type PipeConnection,
+  Process,
+  type Semaphore,
+  type SharedQueue,
+  type ThreadEvent,
+} from "../../mod.ts";
+
+export async function visit(
+  lock: Lock,
+  log: SharedQueue<string>,
+  times: number,
+) {
+  for (let i = 0; i < times; i++) {
+    using _held = await lock.hold();
+    await log.put("in");
+    await log.put("out");
+  }
+}
+
+/** Gives back what it was given, so that the parent finds its own. */
+export function giveBack<T>(value: T): T {
+  return value;
+}
+
+export function isInstance(lock: Lock, semaphore: BoundedSemaphore): boolean {
+  return lock instanceof Lock && semaphore instanceof BoundedSemaphore;
+}
+
+export async function holdForEver(
+  { lock, semaphore, told }: {
+    lock: Lock;
+    semaphore: Semaphore;
+    told: ThreadEvent;
+  },
+) {
+  await lock.acquire();
+  await semaphore.acquire();
+  await semaphore.acquire();
+  told.set();
+  setInterval(() => {}, 1_000);
+  await new Promise(() => {});
+}
+
+/** Waits in the lock and the queue when it is killed. */
+export async function waitForEver(
+  lock: Lock,
+  queue: SharedQueue<number>,
+  told: ThreadEvent,
+) {
+  const waits = [lock.acquire(), queue.get()];
+  told.set();
+  await Promise.all(waits);
+}
+
+export async function outcomes(
+  lock: Lock,
+  queue: SharedQueue<number>,
+  event: ThreadEvent,
+): Promise<unknown[]> {
+  const aborted = new AbortController();
+  const waiting = lock.acquire({ signal: aborted.signal });
+  aborted.abort(new Error("given up"));
+  const names = [];
+  for (
+    const act of [
+      () => waiting,
+      () => lock.hold({ timeout: 1 }),
+      () => lock.acquire({ timeout: -1 }),
+      () => queue.get({ blocking: false }),
+      () => Promise.resolve().then(() => lock.locked()),
+    ]
+  ) {
+    const error = await act().then(() => null, (error) => error);
+    names.push(error.name === "Error" ? error.message : error.name);
+  }
+  return [
+    ...names,
+    await lock.acquire({ blocking: false }),
+    await event.wait({ timeout: 1 }),
+  ];
+}
+
+export async function releaseTooOften(semaphore: Semaphore) {
+  semaphore.release();
+  await semaphore.acquire({ blocking: false });
+  await new Promise((resolve) => setTimeout(resolve, 60_000));
+}
+
+export async function double(pipe: PipeConnection<number, number>) {
+  for await (const n of pipe) await pipe.send(n * 2);
+}
+
+/** Passes the lock on to a process of its own. */
+export async function passOn(lock: Lock, log: SharedQueue<string>) {
+  const module = import.meta.url;
+  const process = new Process({ target: visit, args: [lock, log, 2], module });
+  process.start();
+  await process.result;
+  await process.join();
+}
+
+/** Calls what it was not given. */
+export async function forge(queue: SharedQueue<unknown>) {
+  const put = queue.put.bind(queue);
+  Reflect.set(queue, "put", put);
+  await put({
+    "@socketserver/sync": "Lock",
+    proof: "c0e8a1f2-5b0a-4c52-9f53-3f3c54c1f1a6",
+    record: "no such name",
+  });
+}

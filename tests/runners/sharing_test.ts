@@ -1,0 +1,154 @@
+/** Locks and their like that a parent keeps for its processes. */
+
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import {
+  BoundedSemaphore,
+  Lock,
+  Pipe,
+  Process,
+  RLock,
+  Semaphore,
+  SharedQueue,
+  ThreadEvent,
+} from "../../mod.ts";
+import * as targets from "./sharing_targets.ts";
+
+const module = new URL("./sharing_targets.ts", import.meta.url);
+
+function start<A extends unknown[], T>(
+  target: (...args: A) => T | Promise<T>,
+  ...args: A
+): Process<T> {
+  const process = new Process<T>({
+    target: target as () => T,
+    args: args as unknown as [],
+    module,
+  });
+  process.start();
+  return process;
+}
+
+async function run<A extends unknown[], T>(
+  target: (...args: A) => T | Promise<T>,
+  ...args: A
+): Promise<T> {
+  const process = start(target, ...args);
+  try {
+    return await process.result;
+  } finally {
+    await process.join();
+  }
+}
+
+Deno.test("Lock keeps processes and their parent apart", async () => {
+  const [lock, log] = [new Lock(), new SharedQueue<string>()];
+  const visits = [1, 2].map(() => run(targets.visit, lock, log, 20));
+  await Promise.all([...visits, targets.visit(lock, log, 20)]);
+  log.close();
+  const seen = await Array.fromAsync(log);
+  assertEquals(seen.length, 120);
+  seen.forEach((what, i) => assertEquals(what, i % 2 ? "out" : "in"));
+});
+
+Deno.test("Process gives back the very objects it was given", async () => {
+  const parts = { lock: new Lock(), queues: [new SharedQueue()] };
+  const back = await run(targets.giveBack, parts);
+  assertStrictEquals(back.lock, parts.lock);
+  assertStrictEquals(back.queues[0], parts.queues[0]);
+});
+
+Deno.test("Process has instances of the same classes", async () => {
+  const semaphore = new BoundedSemaphore(1);
+  assert(await run(targets.isInstance, new Lock(), semaphore));
+});
+
+Deno.test("Process that is killed gives back what it held", async () => {
+  const lock = new Lock();
+  const semaphore = new Semaphore(2);
+  const told = new ThreadEvent();
+  const process = start(targets.holdForEver, { lock, semaphore, told });
+  await told.wait();
+  assertEquals([lock.locked(), semaphore.value], [true, 0]);
+  process.kill();
+  await process.join();
+  await assertRejects(() => process.result);
+  assertEquals([lock.locked(), semaphore.value], [false, 2]);
+});
+
+Deno.test("Process that is killed while it waits takes nothing any more", async () => {
+  const lock = new Lock();
+  const queue = new SharedQueue<number>();
+  const told = new ThreadEvent();
+  await lock.acquire();
+  const process = start(targets.waitForEver, lock, queue, told);
+  await told.wait();
+  process.kill();
+  await process.join();
+  await assertRejects(() => process.result);
+  lock.release();
+  await queue.put(7);
+  assert(!lock.locked());
+  assertEquals(await queue.get({ blocking: false }), 7);
+});
+
+Deno.test("Lock, SharedQueue and ThreadEvent answer a process as they do a thread", async () => {
+  const lock = new Lock();
+  using _held = await lock.hold();
+  const queue = new SharedQueue<number>();
+  assertEquals(
+    await run(targets.outcomes, lock, queue, new ThreadEvent()),
+    [
+      "given up",
+      "TimeoutError",
+      "RangeError",
+      "QueueEmptyError",
+      "NotSupported",
+      false,
+      false,
+    ],
+  );
+});
+
+Deno.test("Semaphore.release() that fails is an uncaught error of the process", async () => {
+  await assertRejects(
+    () => run(targets.releaseTooOften, new BoundedSemaphore(1)),
+    Error,
+    "Cannot release the semaphore",
+  );
+});
+
+Deno.test("Pipe carries values to a process and back", async () => {
+  const [ours, theirs] = Pipe<number, number>();
+  const done = run(targets.double, theirs);
+  await ours.send(1);
+  await ours.send(2);
+  assertEquals([await ours.recv(), await ours.recv()], [2, 4]);
+  ours.close();
+  await done;
+});
+
+Deno.test("Process passes a Lock of its parent on to a process of its own", async () => {
+  const [lock, log] = [new Lock(), new SharedQueue<string>()];
+  await run(targets.passOn, lock, log);
+  assertEquals(log.size, 4);
+});
+
+Deno.test("SharedQueue takes data that looks like a stand-in as data", async () => {
+  const queue = new SharedQueue<Record<string, unknown>>();
+  await run(targets.forge, queue as SharedQueue<unknown>);
+  assertEquals((await queue.get()).record, "no such name");
+});
+
+Deno.test("Process refuses what only threads can share", () => {
+  for (const value of [new RLock(), new SharedArrayBuffer(4)]) {
+    const args: [unknown] = [value];
+    const process = new Process({ target: targets.giveBack, args, module });
+    assertThrows(() => process.start(), TypeError, "only threads");
+  }
+});

@@ -1,0 +1,195 @@
+import { register } from "../codec/share.ts";
+import type { AcquireOptions } from "../locks/wait_options.ts";
+import { QueueClosedError, SharedQueue } from "./shared_queue.ts";
+import type { SharedQueueOptions } from "./shared_queue.ts";
+
+interface Queues {
+  incoming: SharedQueue<unknown>;
+  outgoing: SharedQueue<unknown>;
+}
+
+/**
+ * One end of a {@linkcode Pipe}: what it sends, the other end receives. Pass
+ * it in the `args` of a thread or a process.
+ *
+ * @typeParam S The type of what it sends.
+ * @typeParam R The type of what it receives.
+ *
+ * @example A process answers over a pipe
+ * ```ts ignore
+ * import { Pipe, type PipeConnection, Process } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * export async function double(pipe: PipeConnection<number, number>) {
+ *   for await (const n of pipe) await pipe.send(n * 2);
+ * }
+ *
+ * if (import.meta.main) {
+ *   const [ours, theirs] = Pipe<number, number>();
+ *   const process = new Process({
+ *     target: double,
+ *     args: [theirs],
+ *     module: import.meta.url,
+ *   });
+ *   process.start();
+ *   await ours.send(21);
+ *   assertEquals(await ours.recv(), 42);
+ *   ours.close();
+ *   await process.join();
+ * }
+ * ```
+ */
+export class PipeConnection<S = unknown, R = S> implements Disposable {
+  #queues: Queues;
+
+  static {
+    register<PipeConnection>({
+      tag: "PipeConnection",
+      type: PipeConnection,
+      composite: true,
+      blank: () => new PipeConnection({} as Queues),
+      record: (connection) => ({ ...connection.#queues }),
+      fill: (connection, queues: Queues) => {
+        connection.#queues = queues;
+      },
+    });
+  }
+
+  /**
+   * Constructs an end; use {@linkcode Pipe}, which makes both.
+   *
+   * @param queues What it receives from and sends to.
+   */
+  constructor(queues: {
+    incoming: SharedQueue<unknown>;
+    outgoing: SharedQueue<unknown>;
+  }) {
+    this.#queues = queues;
+  }
+
+  /**
+   * Sends a value; waits while the pipe is full.
+   *
+   * @param value The value, which is copied.
+   * @param options How long to wait.
+   * @throws {QueueClosedError} If either end was closed.
+   * @throws {QueueFullError} If there was no room in time.
+   *
+   * @example Usage
+   * ```ts
+   * import { Pipe } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const [a, b] = Pipe<string>();
+   * await a.send("hello");
+   * assertEquals(await b.recv(), "hello");
+   * ```
+   */
+  async send(value: S, options?: AcquireOptions): Promise<void> {
+    await this.#queues.outgoing.put(value, options);
+  }
+
+  /**
+   * Receives the next value, waiting for it if need be.
+   *
+   * @param options How long to wait.
+   * @returns The value.
+   * @throws {QueueClosedError} If either end was closed and nothing is left.
+   * @throws {QueueEmptyError} If nothing came in time.
+   *
+   * @example Usage
+   * ```ts
+   * import { Pipe } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const [a, b] = Pipe<number>();
+   * await a.send(1);
+   * assertEquals(await b.recv({ timeout: 1_000 }), 1);
+   * ```
+   */
+  async recv(options?: AcquireOptions): Promise<R> {
+    return await this.#queues.incoming.get(options) as R;
+  }
+
+  /**
+   * Closes both directions. What was sent before can still be received.
+   *
+   * @example Usage
+   * ```ts
+   * import { Pipe, QueueClosedError } from "@socketserver/socketserver";
+   * import { assertEquals, assertRejects } from "@std/assert";
+   *
+   * const [a, b] = Pipe<number>();
+   * await a.send(1);
+   * a.close();
+   * assertEquals(await b.recv(), 1);
+   * await assertRejects(() => b.recv(), QueueClosedError);
+   * ```
+   */
+  close(): void {
+    this.#queues.incoming.close();
+    this.#queues.outgoing.close();
+  }
+
+  /** Closes both directions, as `close()` does. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /**
+   * Receives values until either end is closed.
+   *
+   * @returns The values.
+   *
+   * @example Usage
+   * ```ts
+   * import { Pipe } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const [a, b] = Pipe<number>();
+   * await a.send(1);
+   * await a.send(2);
+   * a.close();
+   * assertEquals(await Array.fromAsync(b), [1, 2]);
+   * ```
+   */
+  async *[Symbol.asyncIterator](): AsyncGenerator<R, void, void> {
+    try {
+      for (;;) yield await this.recv();
+    } catch (error) {
+      if (!(error instanceof QueueClosedError)) throw error;
+    }
+  }
+}
+
+/**
+ * Makes a pipe between two threads or processes: Python's
+ * `multiprocessing.Pipe()`.
+ *
+ * @typeParam A The type of what the first end sends.
+ * @typeParam B The type of what the second end sends.
+ * @param options How much each direction holds.
+ * @returns Both ends.
+ *
+ * @example Usage
+ * ```ts
+ * import { Pipe } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [a, b] = Pipe<string, number>();
+ * await a.send("how many?");
+ * assertEquals(await b.recv(), "how many?");
+ * await b.send(3);
+ * assertEquals(await a.recv(), 3);
+ * ```
+ */
+export function Pipe<A = unknown, B = A>(
+  options?: SharedQueueOptions,
+): [PipeConnection<A, B>, PipeConnection<B, A>] {
+  const there = new SharedQueue<unknown>(options);
+  const back = new SharedQueue<unknown>(options);
+  return [
+    new PipeConnection<A, B>({ incoming: back, outgoing: there }),
+    new PipeConnection<B, A>({ incoming: there, outgoing: back }),
+  ];
+}
