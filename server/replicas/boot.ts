@@ -4,14 +4,12 @@
  * @module
  */
 
-import { packFor } from "../../workers/codec/payload.ts";
+import { packFor, SHARED_URLS } from "../../workers/codec/payload.ts";
 import type { RunnerKind } from "../../workers/runner/runner.ts";
 import type { BaseServer } from "../base_server.ts";
 import type { ReplicaOptions } from "../options.ts";
 import { refer } from "./class_ref.ts";
 import type { Boot } from "./protocol.ts";
-
-const SYNC_URL = new URL("../../workers/queue/_sync.ts", import.meta.url).href;
 
 /** The part of a {@linkcode Boot} that is known before the address is bound. */
 export interface BootDraft {
@@ -37,7 +35,7 @@ export function draftBoot(
   assertConstructible(server.constructor);
   const context = packContext(kind, options.context);
   const modules = [serverRef.module, handlerRef.module];
-  if (context !== options.context) modules.push(SYNC_URL);
+  if (context !== options.context) modules.push(SHARED_URLS[kind]);
   return {
     boot: {
       server: serverRef,

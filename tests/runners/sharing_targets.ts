@@ -7,6 +7,7 @@ import {
   Process,
   type Semaphore,
   type SharedQueue,
+  StreamRequestHandler,
   type ThreadEvent,
 } from "../../mod.ts";
 
@@ -113,4 +114,13 @@ export async function forge(queue: SharedQueue<unknown>) {
     proof: "c0e8a1f2-5b0a-4c52-9f53-3f3c54c1f1a6",
     record: "no such name",
   });
+}
+
+export class Visitor
+  extends StreamRequestHandler<{ lock: Lock; log: SharedQueue<string> }> {
+  override async handle() {
+    const { lock, log } = this.server.context;
+    await visit(lock, log, 1);
+    await this.wfile.write("visited\n");
+  }
 }

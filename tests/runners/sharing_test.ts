@@ -9,9 +9,11 @@ import {
 } from "@std/assert";
 import {
   BoundedSemaphore,
+  ForkingTCPServer,
   Lock,
   Pipe,
   Process,
+  ProcessPool,
   RLock,
   Semaphore,
   SharedQueue,
@@ -151,4 +153,31 @@ Deno.test("Process refuses what only threads can share", () => {
     const process = new Process({ target: targets.giveBack, args, module });
     assertThrows(() => process.start(), TypeError, "only threads");
   }
+});
+
+Deno.test("ProcessPool's tasks share a SharedQueue with their parent", async () => {
+  await using pool = new ProcessPool({ module, workers: 2 });
+  const [lock, log] = [new Lock(), new SharedQueue<string>()];
+  await Promise.all([1, 2].map(() => pool.submit(targets.visit, lock, log, 5)));
+  assertEquals(log.size, 20);
+  assertStrictEquals(await pool.submit(targets.giveBack, lock), lock);
+});
+
+Deno.test("ForkingTCPServer's context shares a Lock and a SharedQueue", async () => {
+  const log = new SharedQueue<string>();
+  const context = { lock: new Lock(), log };
+  await using server = new ForkingTCPServer({ port: 0 }, targets.Visitor, {
+    module,
+    workers: 2,
+    context,
+  });
+  server.serveForever();
+  const replies = Array.from({ length: 6 }, async () => {
+    using conn = await Deno.connect(server.serverAddress);
+    return await new Response(conn.readable).text();
+  });
+  assertEquals(await Promise.all(replies), new Array(6).fill("visited\n"));
+  log.close();
+  const seen = await Array.fromAsync(log);
+  assertEquals(seen, new Array(6).fill(["in", "out"]).flat());
 });

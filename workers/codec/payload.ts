@@ -7,6 +7,12 @@
 import type { RunnerKind } from "../runner/runner.ts";
 import { pack, packRemote, refuseShared } from "./share.ts";
 
+/** The modules that `unpack()` needs where there are locks and their like. */
+export const SHARED_URLS: Record<RunnerKind, string> = {
+  thread: new URL("../queue/_sync.ts", import.meta.url).href,
+  process: new URL("../runner/process/stand_ins.ts", import.meta.url).href,
+};
+
 /**
  * Makes a value ready to cross: threads share the memory of locks and their
  * like; a process gets stand-ins for those that it can call through its line.

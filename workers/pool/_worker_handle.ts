@@ -1,3 +1,4 @@
+import { SHARED_URLS } from "../codec/payload.ts";
 import { context, nextIdent } from "../threads/_context.ts";
 import type { RunnerExit } from "../errors.ts";
 import { TaskSlots } from "./_task_slots.ts";
@@ -17,7 +18,6 @@ import type { PoolTask } from "./_task.ts";
 import type { Runner } from "../runner/runner.ts";
 import { startRunner } from "../runner/start_runner.ts";
 
-const SYNC_URL = new URL("../queue/_sync.ts", import.meta.url).href;
 /** How long a worker may take to end by itself, in milliseconds. */
 const KILL_AFTER = 2_000;
 /** A worker that was silent for longer than this gets no further tasks. */
@@ -99,7 +99,7 @@ export class WorkerHandle {
     };
     this.#runner = startRunner(kind, {
       main,
-      modules: thread ? [module, SYNC_URL] : [module],
+      modules: [module, SHARED_URLS[kind]],
       data,
       name,
       permissions,

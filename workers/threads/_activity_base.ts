@@ -9,7 +9,7 @@ import {
   targetName,
 } from "./_options.ts";
 import type { ActivityStart, Payload } from "./_start.ts";
-import { packFor } from "../codec/payload.ts";
+import { packFor, SHARED_URLS } from "../codec/payload.ts";
 import { encode } from "../codec/codec.ts";
 import { context, nextIdent } from "./_context.ts";
 import { type RunnerExit, RunnerExitError } from "../errors.ts";
@@ -23,11 +23,6 @@ import { startRunner } from "../runner/start_runner.ts";
 type Target = NonNullable<ActivityOptions["target"]>;
 
 const MAIN_URL = new URL("./_main.ts", import.meta.url).href;
-/** The classes of locks and their like, for threads and for processes. */
-const SHARED_URLS = {
-  thread: new URL("../queue/_sync.ts", import.meta.url).href,
-  process: new URL("../runner/process/stand_ins.ts", import.meta.url).href,
-};
 /** How long a process that is disposed of may take to end by itself. */
 const KILL_AFTER = 2_000;
 
