@@ -5,7 +5,7 @@ import {
   assertRejects,
 } from "@std/assert";
 import { RunnerExitError } from "../../workers/errors.ts";
-import { Lock } from "../../workers/locks/lock.ts";
+import { RLock } from "../../workers/locks/rlock.ts";
 import { listDescendants } from "../runners/_children.ts";
 import { testPool } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
@@ -33,8 +33,8 @@ testPool(
     await using pool = make();
     for (
       const [value, name] of [
-        [new Lock(), "Lock"],
-        [{ deep: [new Lock()] }, "Lock"],
+        [new RLock(), "RLock"],
+        [{ deep: [new RLock()] }, "RLock"],
         [new SharedArrayBuffer(1), "SharedArrayBuffer"],
       ]
     ) {

@@ -6,6 +6,7 @@ import {
   ForkingTCPServer,
   HandlerImportError,
   Lock,
+  RLock,
   ThreadingMixIn,
   ThreadingTCPServer,
   UDPServer,
@@ -177,7 +178,7 @@ testEach(
   TCP_MODES.filter(({ runner }) => runner === "process"),
   "refuses a context that processes can't share",
   (mode) => {
-    for (const shared of [new Lock(), new SharedArrayBuffer(4)]) {
+    for (const shared of [new RLock(), new SharedArrayBuffer(4)]) {
       assertThrows(
         () => mode.open(LineEcho, { context: { shared } }),
         TypeError,

@@ -13,7 +13,7 @@ import {
   RunnerExitError,
 } from "../../workers/errors.ts";
 import { setExceptHook } from "../../workers/threads/except_hook.ts";
-import { Lock } from "../../workers/locks/lock.ts";
+import { RLock } from "../../workers/locks/rlock.ts";
 import { Process, type ProcessOptions } from "../../workers/threads/process.ts";
 import { isRunning, listDescendants } from "./_children.ts";
 import * as targets from "./targets.ts";
@@ -211,7 +211,7 @@ test("Process names the argument that can't cross, and starts nothing", async ()
   const error = assertThrows(() => sharing.start(), TypeError, "argument 1");
   assertMatch((error as Error).message, /SharedArrayBuffer.* to a process/);
   assertEquals(sharing.isAlive(), false);
-  const locking = process(targets.giveBack, { args: [{ lock: new Lock() }] });
+  const locking = process(targets.giveBack, { args: [{ lock: new RLock() }] });
   assertThrows(() => locking.start(), TypeError, "argument 0");
   const returning = process(targets.giveFunction);
   returning.start();
