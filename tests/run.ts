@@ -138,7 +138,13 @@ if (offline.length > 0) {
 if (gate === "ok") {
   await deno("fmt", "--check");
   await deno("lint");
-  await deno("doc", "--lint", "mod.ts", "server/cli.ts");
+  await deno(
+    "doc",
+    "--lint",
+    "mod.ts",
+    "server/cli.ts",
+    "server/testing.ts",
+  );
   await deno("publish", "--dry-run", "--allow-dirty");
 }
 // Once for all: unlike "deno test" this does not check each thread's program

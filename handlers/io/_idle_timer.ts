@@ -6,6 +6,8 @@
  * @module
  */
 
+import { type Clock, SYSTEM_CLOCK } from "./_clock.ts";
+
 /** A timer of more would fire at once. */
 export const MAX_TIMEOUT_MS: number = 2 ** 31 - 1;
 
@@ -13,18 +15,24 @@ export const MAX_TIMEOUT_MS: number = 2 ** 31 - 1;
 export class IdleTimer {
   readonly timeout: number;
   #expire: () => void;
+  #clock: Clock;
   #since = -1;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #cancel: (() => void) | null = null;
 
-  constructor(timeout: number, expire: () => void) {
+  constructor(
+    timeout: number,
+    expire: () => void,
+    clock: Clock = SYSTEM_CLOCK,
+  ) {
     this.timeout = timeout;
     this.#expire = expire;
+    this.#clock = clock;
   }
 
   /** An operation has begun to wait. */
   begin(): void {
-    this.#since = performance.now();
-    this.#timer ??= setTimeout(() => this.#look(), this.timeout);
+    this.#since = this.#clock.now();
+    this.#cancel ??= this.#clock.after(this.timeout, this.#look);
   }
 
   /** The operation has ended. */
@@ -34,16 +42,16 @@ export class IdleTimer {
 
   /** No operation will follow. */
   stop(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#cancel?.();
+    this.#cancel = null;
     this.#since = -1;
   }
 
-  #look(): void {
-    this.#timer = undefined;
+  #look = (): void => {
+    this.#cancel = null;
     if (this.#since < 0) return;
-    const left = this.#since + this.timeout - performance.now();
-    if (left > 0) this.#timer = setTimeout(() => this.#look(), left);
+    const left = this.#since + this.timeout - this.#clock.now();
+    if (left > 0) this.#cancel = this.#clock.after(left, this.#look);
     else this.#expire();
-  }
+  };
 }

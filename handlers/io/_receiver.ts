@@ -5,6 +5,7 @@
  */
 
 import { assertInteger } from "../../workers/_validate.ts";
+import { clockOf } from "./_clock.ts";
 import { IdleTimer, MAX_TIMEOUT_MS } from "./_idle_timer.ts";
 import type { ReadBuffer } from "./_read_buffer.ts";
 import { sendHeld } from "../_internal.ts";
@@ -45,7 +46,7 @@ export class Receiver {
   #waiter: Waiter | null = null;
   #failure: Error | null = null;
   #draining = false;
-  #grace: ReturnType<typeof setTimeout> | undefined;
+  #endGrace: (() => void) | null = null;
 
   constructor(
     source: ReaderSource,
@@ -56,7 +57,11 @@ export class Receiver {
     this.#buffer = buffer;
     if (timeout === null) return;
     assertInteger("timeout", timeout, 1, MAX_TIMEOUT_MS);
-    this.#timer = new IdleTimer(timeout, () => this.#timeOut());
+    this.#timer = new IdleTimer(
+      timeout,
+      () => this.#timeOut(),
+      clockOf(source),
+    );
   }
 
   /** The server closes: who waits for a new request need not wait long. */
@@ -68,7 +73,7 @@ export class Receiver {
   /** Lets go of the timers. */
   release(): void {
     this.#timer?.stop();
-    clearTimeout(this.#grace);
+    this.#endGrace?.();
   }
 
   /** Takes from the buffer, which is filled until what is asked for is there. */
@@ -159,7 +164,7 @@ export class Receiver {
     const waiter = this.#waiter;
     this.#waiter = null;
     this.#timer?.end();
-    if (this.#draining) clearTimeout(this.#grace);
+    if (this.#draining) this.#endGrace?.();
     return waiter;
   }
 
@@ -173,13 +178,13 @@ export class Receiver {
   }
 
   #armGrace(steps = DRAIN_STEPS, seen = progress, left = DRAIN_RENEWALS): void {
-    clearTimeout(this.#grace);
-    this.#grace = setTimeout(() => {
+    this.#endGrace?.();
+    this.#endGrace = clockOf(this.#source).after(DRAIN_STEP_MS, () => {
       if (seen !== progress && left > 0) {
         return this.#armGrace(DRAIN_STEPS, progress, left - 1);
       }
       if (steps > 1) return this.#armGrace(steps - 1, seen, left);
       this.#onRead(null);
-    }, DRAIN_STEP_MS);
+    });
   }
 }

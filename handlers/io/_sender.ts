@@ -8,6 +8,7 @@ import { assertInteger } from "../../workers/_validate.ts";
 import { sendHeld } from "../_internal.ts";
 import { RequestTimeoutError } from "../errors.ts";
 import { giveBack } from "./_buffer_pool.ts";
+import { clockOf } from "./_clock.ts";
 import { IdleTimer, MAX_TIMEOUT_MS } from "./_idle_timer.ts";
 
 /** Where a {@linkcode BufferedWriter} puts its bytes, such as a `Deno.Conn`. */
@@ -37,7 +38,7 @@ export class Sender {
     this.#sink = sink;
     if (timeout === null) return;
     assertInteger("timeout", timeout, 1, MAX_TIMEOUT_MS);
-    this.#timer = new IdleTimer(timeout, () => this.#timeOut());
+    this.#timer = new IdleTimer(timeout, () => this.#timeOut(), clockOf(sink));
   }
 
   /** Whether bytes are being sent. */

@@ -1,0 +1,48 @@
+/**
+ * The client's end of a connection to a handler.
+ *
+ * @module
+ */
+
+import { abort, drain } from "../../handlers/_internal.ts";
+import type { BaseRequestHandler } from "../../handlers/base_request_handler.ts";
+import { clock } from "../../handlers/io/_clock.ts";
+import { BufferedReader } from "../../handlers/io/buffered_reader.ts";
+import { BufferedWriter } from "../../handlers/io/buffered_writer.ts";
+import { runHandler } from "../core/run_handler.ts";
+import { type Line, MemoryConn } from "./memory_conn.ts";
+import { TestClock } from "./test_clock.ts";
+
+/** Runs a handler, and talks to it. */
+export class LocalClient<H extends BaseRequestHandler> extends MemoryConn
+  implements AsyncDisposable {
+  readonly handler: H;
+  readonly ended: Promise<void>;
+  readonly clock: TestClock = new TestClock();
+  readonly rfile: BufferedReader = new BufferedReader(this);
+  readonly wfile: BufferedWriter = new BufferedWriter(this);
+  #conn: MemoryConn;
+
+  constructor(line: Line, conn: MemoryConn, handler: H) {
+    super(line, "client");
+    this.#conn = conn;
+    this.handler = handler;
+    Object.assign(conn, { [clock]: this.clock });
+    this.ended = runHandler(handler).finally(() => conn[Symbol.dispose]());
+    this.ended.catch(() => {}); // not every test looks
+  }
+
+  drain(): void {
+    this.handler[drain]?.();
+  }
+
+  abort(reason: unknown = new DOMException("Aborted", "AbortError")): void {
+    this.handler[abort]?.(reason);
+    this.#conn[Symbol.dispose]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this[Symbol.dispose]();
+    await this.ended.catch(() => {});
+  }
+}

@@ -1,0 +1,228 @@
+/**
+ * An end of a connection in memory.
+ *
+ * @module
+ */
+
+import {
+  assertInteger,
+  assertPositiveInteger,
+} from "../../workers/_validate.ts";
+import { Pipe } from "./pipe.ts";
+
+const CHUNK_SIZE = 16_384;
+const DEFAULT_WINDOW_SIZE = 65_536;
+const { BadResource, BrokenPipe, ConnectionReset, Interrupted } = Deno.errors;
+
+/** What is odd about a connection. */
+export interface LineOptions {
+  chunkSize?: number;
+  splitAt?: number;
+  resetAfterReading?: number;
+  resetAfterWriting?: number;
+  windowSize?: number;
+}
+
+/** What both ends of a connection share. */
+export interface Line {
+  readonly toHandler: Pipe;
+  readonly toClient: Pipe;
+  readonly serverAddress: Deno.Addr;
+  readonly clientAddress: Deno.Addr;
+  isReset: boolean;
+}
+
+/** Makes a connection; returns the handler's end, and what makes the other. */
+export function makeLine(
+  options: LineOptions,
+  serverAddress: Deno.Addr,
+  clientAddress: Deno.Addr,
+): [MemoryConn, Line] {
+  for (const name of ["chunkSize", "windowSize"] as const) {
+    if (isBounded(options[name])) assertPositiveInteger(name, options[name]);
+  }
+  for (
+    const name of ["splitAt", "resetAfterReading", "resetAfterWriting"] as const
+  ) {
+    if (isBounded(options[name])) assertInteger(name, options[name], 0);
+  }
+  const {
+    chunkSize = Infinity,
+    splitAt = Infinity,
+    windowSize = DEFAULT_WINDOW_SIZE,
+    resetAfterReading = Infinity,
+    resetAfterWriting = Infinity,
+  } = options;
+  const line: Line = {
+    toHandler: new Pipe({
+      chunkSize,
+      splitAt,
+      windowSize: DEFAULT_WINDOW_SIZE,
+      resetAt: resetAfterReading,
+    }),
+    toClient: new Pipe({
+      chunkSize: Infinity,
+      splitAt: Infinity,
+      windowSize,
+      resetAt: resetAfterWriting,
+    }),
+    serverAddress,
+    clientAddress,
+    isReset: false,
+  };
+  return [new MemoryConn(line, "handler"), line];
+}
+
+function isBounded(value: number | undefined): boolean {
+  return value !== undefined && value !== Infinity;
+}
+
+/** A `Deno.Conn` without a socket; fails as one with a socket does. */
+export class MemoryConn implements Deno.TcpConn {
+  readonly localAddr: Deno.NetAddr;
+  readonly remoteAddr: Deno.NetAddr;
+  #line: Line;
+  #incoming: Pipe;
+  #outgoing: Pipe;
+  #closed = false;
+  #ended = false;
+  #readable: ReadableStream<Uint8Array<ArrayBuffer>> | null = null;
+  #writable: WritableStream<Uint8Array<ArrayBufferLike>> | null = null;
+
+  constructor(line: Line, end: "handler" | "client") {
+    const { toHandler, toClient, serverAddress, clientAddress } = line;
+    const isHandlers = end === "handler";
+    this.#line = line;
+    this.#incoming = isHandlers ? toHandler : toClient;
+    this.#outgoing = isHandlers ? toClient : toHandler;
+    const [local, remote] = isHandlers
+      ? [serverAddress, clientAddress]
+      : [clientAddress, serverAddress];
+    this.localAddr = local as Deno.NetAddr;
+    this.remoteAddr = remote as Deno.NetAddr;
+  }
+
+  /**
+   * Reads what has come.
+   *
+   * @param into Where the bytes go.
+   * @returns The number of bytes, or `null` at the end.
+   */
+  async read(into: Uint8Array): Promise<number | null> {
+    this.#checkOpen();
+    if (into.length === 0) return 0;
+    for (;;) {
+      if (this.#incoming.isAtReset) this.reset();
+      this.#checkLine();
+      const count = this.#incoming.take(into);
+      if (count !== undefined) return count;
+      await this.#incoming.changed();
+    }
+  }
+
+  /**
+   * Writes as much as the other end has room for, one byte at least.
+   *
+   * @param bytes What to write.
+   * @returns The number of bytes written.
+   */
+  async write(bytes: Uint8Array): Promise<number> {
+    this.#checkOpen();
+    for (;;) {
+      this.#checkLine();
+      if (this.#ended || this.#outgoing.deaf) {
+        throw new BrokenPipe("Broken pipe");
+      }
+      const count = this.#outgoing.put(bytes);
+      if (count > 0 || bytes.length === 0) return count;
+      await this.#outgoing.changed();
+    }
+  }
+
+  /** Ends the connection in this direction. */
+  // deno-lint-ignore require-await -- what is wrong is told by a rejection
+  async closeWrite(): Promise<void> {
+    this.#checkOpen();
+    this.#ended = true;
+    this.#outgoing.end();
+  }
+
+  /** Closes this end. */
+  close(): void {
+    this.#checkOpen();
+    this[Symbol.dispose]();
+  }
+
+  /** Closes this end, unless it is closed. */
+  [Symbol.dispose](): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#outgoing.end();
+    this.#incoming.refuse();
+    this.#outgoing.wake();
+  }
+
+  /** Resets the connection: reads and writes of both ends fail. */
+  reset(): void {
+    this.#line.isReset = true;
+    this.#incoming.wake();
+    this.#outgoing.wake();
+  }
+
+  /**
+   * What comes, as a stream.
+   *
+   * @returns The stream.
+   */
+  get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return this.#readable ??= new ReadableStream({
+      pull: async (controller) => {
+        const chunk = new Uint8Array(CHUNK_SIZE);
+        const count = await this.read(chunk);
+        if (count === null) controller.close();
+        else controller.enqueue(chunk.subarray(0, count));
+      },
+      cancel: () => this[Symbol.dispose](),
+    });
+  }
+
+  /**
+   * What goes, as a stream.
+   *
+   * @returns The stream.
+   */
+  get writable(): WritableStream<Uint8Array<ArrayBufferLike>> {
+    return this.#writable ??= new WritableStream({
+      write: async (bytes) => {
+        for (let sent = 0; sent < bytes.length;) {
+          sent += await this.write(bytes.subarray(sent));
+        }
+      },
+      close: () => this.closeWrite(),
+      abort: () => this[Symbol.dispose](),
+    });
+  }
+
+  /** Does nothing: bytes in memory never wait for earlier ones. */
+  setNoDelay(): void {}
+
+  /** Does nothing. */
+  setKeepAlive(): void {}
+
+  /** Does nothing: memory keeps no program alive. */
+  ref(): void {}
+
+  /** Does nothing. */
+  unref(): void {}
+
+  #checkOpen(): void {
+    if (this.#closed) throw new BadResource("Bad resource ID");
+  }
+
+  #checkLine(): void {
+    if (this.#closed) throw new Interrupted("Operation canceled");
+    if (this.#line.isReset) {
+      throw new ConnectionReset("Connection reset by peer");
+    }
+  }
+}
