@@ -151,3 +151,57 @@ export async function napAndTellPid(time: number): Promise<number> {
   await new Promise((resolve) => setTimeout(resolve, time));
   return Deno.pid;
 }
+
+/** Makes garbage enough for a full collection. */
+export function collectGarbage(): void {
+  for (let round = 0; round < 40; round++) new Array(1_000_000).fill(round);
+}
+
+/** Ends its thread by an error and loops, if told to; counts its calls. */
+export async function failAndBlock(
+  calls: Int32Array,
+  gate: Int32Array | null,
+): Promise<void> {
+  Atomics.add(calls, 0, 1);
+  if (gate === null) return;
+  reportError(new TypeError("the last word"));
+  // The error is told before it blocks.
+  for (let turn = 0; turn < 10; turn++) await undefined;
+  Atomics.add(gate, 0, 1);
+  while (Atomics.load(gate, 1) === 0);
+}
+
+let prepared: unknown[] = [];
+
+export async function prepare(...args: unknown[]): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  prepared = args;
+}
+
+export function tellPrepared(): unknown[] {
+  return prepared;
+}
+
+/** Takes bytes, and gives them back with one more. */
+export function addByte(bytes: Uint8Array): Uint8Array {
+  bytes[0]!++;
+  return bytes;
+}
+
+let taken: ArrayBuffer | null = null;
+
+/** Keeps a buffer. */
+export function keepBuffer(buffer: ArrayBuffer): number {
+  taken = buffer;
+  return buffer.byteLength;
+}
+
+export function tellKept(): [size: number, detached: boolean] {
+  return [taken!.byteLength, taken!.detached];
+}
+
+/** Sends back over a port, and gives the port back. */
+export function sayAndReturn(port: MessagePort): MessagePort {
+  port.postMessage("said");
+  return port;
+}

@@ -1,0 +1,102 @@
+import {
+  assertEquals,
+  assertLess,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { main } from "../../workers/pool/_main.ts";
+import type { RunnerPort } from "../../workers/runner/runner.ts";
+import { RunnerExitError } from "../../workers/errors.ts";
+import { until } from "../runners/_children.ts";
+import {
+  countThreads,
+  Gate,
+  type MakePool,
+  testPool,
+  testPools,
+} from "./_pools.ts";
+import * as tasks from "./tasks.ts";
+
+Deno.test("a pool's worker forgets under steady load the tasks that it has done", async () => {
+  const gates: PromiseWithResolvers<void>[] = [];
+  const given: WeakRef<object>[] = [];
+  const port: RunnerPort = {
+    kind: "process",
+    backlog: 0,
+    onmessage: null,
+    post: () => {},
+    flushed: () => Promise.resolve(),
+    close: () => {},
+  };
+  function wait(value: object, id: number): Promise<void> {
+    given.push(new WeakRef(value));
+    return gates[id]!.promise;
+  }
+  const start = { module: "", lastIdent: null, taskSlots: null };
+  await main(port, [{ wait }], { ...start, shared: null, initializer: null });
+  function post(id: number): void {
+    gates.push(Promise.withResolvers());
+    port.onmessage!([id, "wait", [{}, id], 0]);
+  }
+  post(0);
+  post(1);
+  // There is always one that it has not begun with.
+  for (let id = 2; id < 1_000; id++) {
+    post(id);
+    gates[id - 2]!.resolve();
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  tasks.collectGarbage();
+  const kept = given.filter((value) => value.deref() !== undefined);
+  gates.at(-2)!.resolve();
+  gates.at(-1)!.resolve();
+  assertLess(kept.length, 100);
+  assertEquals(given.length, 999);
+});
+
+testPools(
+  "waits for what was submitted when it is disposed of",
+  async (make) => {
+    const results: number[] = [];
+    {
+      await using pool = make({ workers: 1 });
+      for (const number of [1, 2, 3]) {
+        pool.submit(tasks.addLater, number, 0)
+          .then((result) => results.push(result));
+      }
+    }
+    assertEquals(results, [1, 2, 3]);
+  },
+);
+
+/** Makes a pool lose a thread that blocks with 20 tasks behind it. */
+async function loseBlockedThread(
+  make: MakePool,
+): Promise<{ calls: number; error: RunnerExitError }> {
+  await using pool = make({ workers: 1 });
+  const calls = new Int32Array(new SharedArrayBuffer(4));
+  const pass = () => pool.submit(tasks.failAndBlock, calls, null);
+  // Only what is known to be tiny is given to a thread ahead.
+  for (let round = 0; round < 10; round++) {
+    await Promise.all(Array.from({ length: 100 }, pass));
+  }
+  calls[0] = 0;
+  const gate = new Gate();
+  const fatal = pool.submit(tasks.failAndBlock, calls, gate.memory);
+  const behind = Array.from({ length: 20 }, pass);
+  const error = await assertRejects(() => fatal, RunnerExitError);
+  await Promise.all(behind);
+  gate.open();
+  await until(() => countThreads() === 1, "the end of the thread");
+  return { calls: calls[0]!, error };
+}
+
+testPool(
+  "ThreadPool",
+  "tells what a thread died of, though it had to be given up",
+  async (make) => {
+    const { error } = await loseBlockedThread(make);
+    assertStringIncludes(error.message, "the last word");
+    assertStringIncludes(String(error.cause), "the last word");
+  },
+);

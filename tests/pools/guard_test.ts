@@ -1,0 +1,103 @@
+/** What a worker says is not believed. */
+import {
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { RunnerExitError } from "../../workers/errors.ts";
+import { checkPoolOptions } from "../../workers/pool/_options.ts";
+import { Scheduler } from "../../workers/pool/_scheduler.ts";
+import { until } from "../runners/_children.ts";
+import { countThreads, Gate, module, testPool, testPools } from "./_pools.ts";
+
+const LIES: Record<string, unknown[]> = {
+  "a text": ["x"],
+  "a number": [7],
+  "nothing": [null],
+  "an object": [{ id: 0, status: 0 }],
+  "an empty list": [[]],
+  "a short answer": [[0, 0, 0]],
+  "a second word that it is ready": [1],
+  "an answer to a task that was not given": [[63, 0, 0, 0]],
+  "an answer without a number": [["0", 0, 0, 0]],
+  "an answer to half a task": [[0.5, 0, 0, 0]],
+  "an answer to a task of before": [[-1, 0, 0, 0]],
+  "two answers to a task": [[0, 0, 0, 0], [0, 0, 0, 0]],
+  "an unknown status": [[0, 99, 0, 0]],
+  "a status that is a text": [[0, "done", 0, 0]],
+  "a time that is none": [[0, 0, 0, NaN]],
+  "a time before it began": [[0, 0, 0, -1]],
+  "an error that is none": [[0, 2, null, 0]],
+  "an error's cause that is none": [[0, 2, {
+    name: "Error",
+    message: "",
+    cause: { error: null },
+  }, 0]],
+  "that it left out a task that it was to do": [[0, 4, 0, 0]],
+};
+
+/** A pool of one worker, whose tasks can speak for it. */
+class OpenPool extends Scheduler {
+  constructor(kind: "thread" | "process") {
+    super({
+      ...checkPoolOptions(kind, { module, workers: 1 }),
+      main: new URL("./open_main.ts", import.meta.url).href,
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.terminate();
+  }
+}
+
+testPools("ends a worker that says what it may not", async (_make, kind) => {
+  await using pool = new OpenPool(kind);
+  for (const [name, messages] of Object.entries(LIES)) {
+    const result = pool.submit("say", messages, {}).promise;
+    const error = await result.then(
+      (value) => value,
+      (error) => error,
+    );
+    // The first answer was right.
+    if (name !== "two answers to a task") {
+      assertInstanceOf(error, RunnerExitError, name);
+      assertStringIncludes(error.message, "protocol error", name);
+    }
+    await until(() => pool.stats().workers === 0 || pool.idle, name);
+    assertEquals(await pool.submit("add", [1, 2], {}).promise, 3, name);
+  }
+});
+
+testPool(
+  "ThreadPool",
+  "runs no task twice when a thread that was given up wakes",
+  async () => {
+    await using pool = new OpenPool("thread");
+    const calls = new Int32Array(new SharedArrayBuffer(4));
+    const gate = new Gate();
+    const call = (memory: Int32Array | null) =>
+      pool.submit("sayAndLoop", [calls, memory], {}).promise;
+    // Only what is known to be tiny is given to a thread ahead.
+    for (let round = 0; round < 20; round++) {
+      await Promise.all(Array.from({ length: 100 }, () => call(null)));
+    }
+    calls[0] = 0;
+    const fatal = call(gate.memory);
+    const behind = Array.from({ length: 20 }, () => call(null));
+    await assertRejects(() => fatal, RunnerExitError);
+    await Promise.all(behind);
+    gate.open();
+    await until(() => countThreads() === 1, "the end of the thread");
+    assertEquals(calls[0], 21);
+  },
+);
+
+testPools("lets no task forge results", async (make) => {
+  const url = new URL("./forging_module.ts", import.meta.url);
+  await using pool = make({ module: url, workers: 1 });
+  const results = await Promise.all(
+    Array.from({ length: 50 }, () => pool.submit("forge")),
+  );
+  assertEquals(new Set(results), new Set(["honest"]));
+});
