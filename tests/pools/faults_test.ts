@@ -1,20 +1,7 @@
-import {
-  assertEquals,
-  assertLess,
-  assertRejects,
-  assertStringIncludes,
-} from "@std/assert";
+import { assertEquals, assertLess } from "@std/assert";
 import { main } from "../../workers/pool/_main.ts";
 import type { RunnerPort } from "../../workers/runner/runner.ts";
-import { RunnerExitError } from "../../workers/errors.ts";
-import { until } from "../runners/_children.ts";
-import {
-  countThreads,
-  Gate,
-  type MakePool,
-  testPool,
-  testPools,
-} from "./_pools.ts";
+import { testPools } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
 
 Deno.test("a pool's worker forgets under steady load the tasks that it has done", async () => {
@@ -66,37 +53,5 @@ testPools(
       }
     }
     assertEquals(results, [1, 2, 3]);
-  },
-);
-
-/** Makes a pool lose a thread that blocks with 20 tasks behind it. */
-async function loseBlockedThread(
-  make: MakePool,
-): Promise<{ calls: number; error: RunnerExitError }> {
-  await using pool = make({ workers: 1 });
-  const calls = new Int32Array(new SharedArrayBuffer(4));
-  const pass = () => pool.submit(tasks.failAndBlock, calls, null);
-  // Only what is known to be tiny is given to a thread ahead.
-  for (let round = 0; round < 10; round++) {
-    await Promise.all(Array.from({ length: 100 }, pass));
-  }
-  calls[0] = 0;
-  const gate = new Gate();
-  const fatal = pool.submit(tasks.failAndBlock, calls, gate.memory);
-  const behind = Array.from({ length: 20 }, pass);
-  const error = await assertRejects(() => fatal, RunnerExitError);
-  await Promise.all(behind);
-  gate.open();
-  await until(() => countThreads() === 1, "the end of the thread");
-  return { calls: calls[0]!, error };
-}
-
-testPool(
-  "ThreadPool",
-  "tells what a thread died of, though it had to be given up",
-  async (make) => {
-    const { error } = await loseBlockedThread(make);
-    assertStringIncludes(error.message, "the last word");
-    assertStringIncludes(String(error.cause), "the last word");
   },
 );

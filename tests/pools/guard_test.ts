@@ -71,7 +71,7 @@ testPools("ends a worker that says what it may not", async (_make, kind) => {
 
 testPool(
   "ThreadPool",
-  "runs no task twice when a thread that was given up wakes",
+  "runs no task twice when a thread that was given up wakes, and tells why it was",
   async () => {
     await using pool = new OpenPool("thread");
     const calls = new Int32Array(new SharedArrayBuffer(4));
@@ -85,7 +85,8 @@ testPool(
     calls[0] = 0;
     const fatal = call(gate.memory);
     const behind = Array.from({ length: 20 }, () => call(null));
-    await assertRejects(() => fatal, RunnerExitError);
+    const error = await assertRejects(() => fatal, RunnerExitError);
+    assertStringIncludes(error.message, "malformed or out of order");
     await Promise.all(behind);
     gate.open();
     await until(() => countThreads() === 1, "the end of the thread");

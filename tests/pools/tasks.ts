@@ -157,20 +157,6 @@ export function collectGarbage(): void {
   for (let round = 0; round < 40; round++) new Array(1_000_000).fill(round);
 }
 
-/** Ends its thread by an error and loops, if told to; counts its calls. */
-export async function failAndBlock(
-  calls: Int32Array,
-  gate: Int32Array | null,
-): Promise<void> {
-  Atomics.add(calls, 0, 1);
-  if (gate === null) return;
-  reportError(new TypeError("the last word"));
-  // The error is told before it blocks.
-  for (let turn = 0; turn < 10; turn++) await undefined;
-  Atomics.add(gate, 0, 1);
-  while (Atomics.load(gate, 1) === 0);
-}
-
 let prepared: unknown[] = [];
 
 export async function prepare(...args: unknown[]): Promise<void> {

@@ -316,7 +316,11 @@ export class WorkerHandle {
       this.#read(message);
     } catch (error) {
       this.leaving = true;
-      this.#runner.fail(error);
+      this.#runner.fail(
+        new TypeError("What it said is malformed or out of order", {
+          cause: error,
+        }),
+      );
     }
   }
 
