@@ -5,6 +5,7 @@
  */
 
 import { ByteQueue } from "./byte_queue.ts";
+import { BLOCK_SIZE, copyToBlock, giveBack } from "./blocks.ts";
 import { type Carried, type Carrier, outOfOrder } from "./carried.ts";
 import { notBegun } from "./errors.ts";
 import {
@@ -40,7 +41,9 @@ export class CarriedConnection implements Carried {
   #canRead: (() => void) | null = null;
   #clientEnded = false;
   #toWrite = new ByteQueue();
-  #writing = false;
+  #writing: Uint8Array | null = null;
+  #isBlock = false;
+  #closingWrite = false;
   #halfClosed = false;
   /** Why nothing can be read or written any more. */
   #lost: ErrorFrame | null = null;
@@ -71,11 +74,8 @@ export class CarriedConnection implements Carried {
     if (op === Op.data) {
       this.#receiving.take(bytes.length);
       if (this.#lost !== null) this.#receiving.release(bytes.length);
-      else if (this.#writing) this.#toWrite.push(bytes);
-      // A copy, if it would hold a message much larger than itself
-      else if (bytes.length * 2 < bytes.buffer.byteLength) {
-        void this.#writeAll(bytes.slice());
-      } else void this.#writeAll(bytes);
+      else if (this.#isWriting) this.#toWrite.push(bytes);
+      else this.#write(this.#ownCopy(bytes));
     } else if (op === Op.credit) {
       this.#sending.credit(readNumber(bytes));
     } else if (op === Op.option) {
@@ -85,7 +85,7 @@ export class CarriedConnection implements Carried {
       this.#sending.clear();
       this.#resumeReading();
     }
-    if (!this.#writing) this.#advance();
+    if (!this.#isWriting) this.#advance();
   }
 
   fail(error: Error): void {
@@ -102,12 +102,16 @@ export class CarriedConnection implements Carried {
       this.#stage = "failed";
     }
     this.#resumeReading();
-    if (!this.#writing) this.#advance();
+    if (!this.#isWriting) this.#advance();
   }
 
   cut(error: Error): void {
     this.#close();
     this.#settle(this.#failure ?? error);
+  }
+
+  get #isWriting(): boolean {
+    return this.#writing !== null || this.#closingWrite;
   }
 
   /** Checks that a frame may come now, and goes on to the next stage. */
@@ -181,29 +185,37 @@ export class CarriedConnection implements Carried {
     canRead?.();
   }
 
-  /** Writes what there is, then does what was to be done behind it. */
-  async #writeAll(first: Uint8Array): Promise<void> {
-    this.#writing = true;
-    try {
-      for (
-        let bytes: Uint8Array | null = first;
-        bytes !== null;
-        bytes = this.#toWrite.shift()
-      ) {
-        for (let sent = 0; sent < bytes.length;) {
-          const count = await this.conn.write(
-            sent === 0 ? bytes : bytes.subarray(sent),
-          );
-          sent += count;
-          if (this.#lost === null) this.#receiving.release(count);
-        }
-      }
-    } catch (error) {
-      this.#lose(error);
-    }
-    this.#writing = false;
-    this.#advance();
+  // With callbacks, not an async function: it is done for each message
+  #write(bytes: Uint8Array): void {
+    this.#writing = bytes;
+    this.conn.write(bytes).then(this.#onWritten, this.#onWriteFailed);
   }
+
+  /** The same bytes in memory that holds little more than them. */
+  #ownCopy(bytes: Uint8Array): Uint8Array {
+    if (bytes.length * 2 >= bytes.buffer.byteLength) return bytes;
+    if (bytes.length > BLOCK_SIZE) return bytes.slice();
+    this.#isBlock = true;
+    return copyToBlock(bytes);
+  }
+
+  #onWritten = (count: number): void => {
+    const bytes = this.#writing!;
+    if (this.#lost === null) this.#receiving.release(count);
+    if (count < bytes.length) return this.#write(bytes.subarray(count));
+    if (this.#isBlock) giveBack(bytes);
+    this.#isBlock = false;
+    const next = this.#toWrite.shift();
+    if (next !== null) return this.#write(next);
+    this.#writing = null;
+    this.#advance();
+  };
+
+  #onWriteFailed = (error: unknown): void => {
+    this.#writing = null;
+    this.#lose(error);
+    this.#advance();
+  };
 
   /** Does what comes when everything is written. */
   #advance(): void {
@@ -219,9 +231,9 @@ export class CarriedConnection implements Carried {
   #closeWrite(): void {
     if (this.#halfClosed || this.#lost !== null) return;
     this.#halfClosed = true;
-    this.#writing = true;
+    this.#closingWrite = true;
     this.conn.closeWrite().catch((error) => this.#lose(error)).then(() => {
-      this.#writing = false;
+      this.#closingWrite = false;
       this.#advance();
     });
   }

@@ -11,10 +11,13 @@ const INITIAL_SIZE = 65_536;
 /** More than this is sent without waiting for the turn's end. */
 const FULL = 262_144;
 
+/** Less than this is copied in half of the time that its transfer takes. */
+const TRANSFERRED = 4_096;
+
 const encoder = new TextEncoder();
 
 /** Sends a message to the other end. */
-export type Post = (message: Uint8Array, transfer: Transferable[]) => void;
+export type Post = (message: Uint8Array, transfer?: Transferable[]) => void;
 
 /**
  * Gathers frames, so that those of one turn of the event loop travel as one
@@ -93,7 +96,8 @@ export class RelayLink {
     if (this.#length === 0) return;
     const message = this.#buffer.slice(0, this.#length);
     this.#length = 0;
-    this.#post(message, [message.buffer]);
+    if (message.length < TRANSFERRED) this.#post(message);
+    else this.#post(message, [message.buffer]);
   }
 
   /** Makes room for a frame; returns where what it carries begins. */
