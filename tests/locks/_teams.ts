@@ -4,8 +4,11 @@
  * @module
  */
 import { pack } from "../../workers/queue/_sync.ts";
-import type { WaitRecord } from "../../workers/locks/_wait_queue.ts";
-import { WaitQueue } from "../../workers/locks/_wait_queue.ts";
+import {
+  QUEUE_BYTES,
+  WaitQueue,
+  type WaitRecord,
+} from "../../workers/locks/_wait_queue.ts";
 import * as jobs from "./_jobs.ts";
 
 type Jobs = typeof jobs;
@@ -159,16 +162,22 @@ export async function eventually(holds: () => boolean): Promise<void> {
   }
 }
 
+/** The memory of a lock or its like. */
+export function recordOf(shared: object): WaitRecord {
+  const { record } = pack(shared) as {
+    record: WaitRecord | [WaitRecord] | { waiters: WaitRecord };
+  };
+  if (Array.isArray(record)) return record[0];
+  return "waiters" in record ? record.waiters : record;
+}
+
 /** How many wait for a lock or its like, in all threads. */
-export function waiters(shared: object, list?: string): number {
-  const { record } = pack(shared) as { record: WaitRecord };
-  const lists = record as unknown as Record<string, WaitRecord>;
-  const found = list !== undefined
-    ? lists[list]!
-    : Array.isArray(record)
-    ? record[0]
-    : lists.list ?? record;
-  return new WaitQueue(found).size;
+export function waiters(
+  shared: object,
+  of: "getters" | "putters" = "getters",
+): number {
+  const at = of === "putters" ? QUEUE_BYTES : 0;
+  return new WaitQueue(recordOf(shared), true, at).size;
 }
 
 /** A promise and whether it has settled. */

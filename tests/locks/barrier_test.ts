@@ -6,7 +6,8 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import { Barrier, BrokenBarrierError } from "../../workers/locks/barrier.ts";
+import { Barrier } from "../../workers/locks/barrier.ts";
+import { BrokenBarrierError } from "../../workers/locks/broken_barrier_error.ts";
 import { SocketServerError } from "../../workers/errors.ts";
 import { eventually, sharedWords, type Team, testTeams } from "./_teams.ts";
 
@@ -175,6 +176,26 @@ Deno.test("Barrier: one who comes during the action waits for the next round", a
   gate.resolve();
   assertEquals(await Promise.all(round), [0, 1]);
   assertEquals(await Promise.all([next, barrier.wait()]), [0, 1]);
+});
+
+Deno.test("Barrier: one without a place breaks nothing when it gives up", async () => {
+  const gate = Promise.withResolvers<void>();
+  const barrier = new Barrier(2, { action: () => gate.promise });
+  const round = [barrier.wait(), barrier.wait()];
+  const controller = new AbortController();
+  const aborted = barrier.wait({ signal: controller.signal });
+  await assertRejects(
+    () => barrier.wait({ timeout: 5 }),
+    BrokenBarrierError,
+    "the last round is not over",
+  );
+  assertThrows(() => barrier.waitSync({ timeout: 5 }), BrokenBarrierError);
+  controller.abort(new Error("Enough"));
+  await assertRejects(() => aborted, Error, "Enough");
+  assertFalse(barrier.broken);
+  gate.resolve();
+  assertEquals(await Promise.all(round), [0, 1]);
+  assertEquals(await Promise.all([barrier.wait(), barrier.wait()]), [0, 1]);
 });
 
 Deno.test("Barrier: an abort breaks it, and rejects with its reason", async () => {

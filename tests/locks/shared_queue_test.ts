@@ -13,8 +13,8 @@ import {
   QueueClosedError,
   QueueEmptyError,
   QueueFullError,
-  SharedQueue,
-} from "../../workers/queue/shared_queue.ts";
+} from "../../workers/queue/queue_errors.ts";
+import { SharedQueue } from "../../workers/queue/shared_queue.ts";
 import { eventually, testTeams, waiters } from "./_teams.ts";
 
 testTeams(
@@ -175,7 +175,7 @@ Deno.test("SharedQueue: what can't be cloned is refused by put(), and nothing is
   await assertRejects(
     () => queue.put({ deep: [new Lock()] }),
     TypeError,
-    "Cannot put a Lock in a SharedQueue",
+    "Cannot put a Lock in a queue",
   );
   await assertRejects(
     () => queue.put(new Uint8Array(new SharedArrayBuffer(4))),

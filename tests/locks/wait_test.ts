@@ -1,11 +1,16 @@
 /** What becomes of waits when a thread ends, is busy, or gives up. */
 import { assert, assertEquals, assertFalse } from "@std/assert";
-import { pack } from "../../workers/queue/_sync.ts";
 import { Condition } from "../../workers/locks/condition.ts";
 import { Lock } from "../../workers/locks/lock.ts";
 import { Semaphore } from "../../workers/locks/semaphore.ts";
 import { SharedQueue } from "../../workers/queue/shared_queue.ts";
-import { eventually, sharedWords, Threads, waiters } from "./_teams.ts";
+import {
+  eventually,
+  recordOf,
+  sharedWords,
+  Threads,
+  waiters,
+} from "./_teams.ts";
 
 const PATIENCE = { timeout: 20_000 };
 
@@ -136,10 +141,7 @@ Deno.test("A wait that gives up leaves no waiter in the engine", async () => {
 
 /** Counts, by waking them for nothing, those who sleep on a slot. */
 function engineWaiters(shared: object, only?: number): number {
-  const { record } = pack(shared) as {
-    record: { slots: SharedArrayBuffer; list?: { slots: SharedArrayBuffer } };
-  };
-  const slots = new Int32Array(record.slots ?? record.list!.slots);
+  const slots = new Int32Array(recordOf(shared).memory);
   let count = 0;
   for (let index = 0; index < slots.length; index++) {
     count += Atomics.notify(slots, index);

@@ -18,6 +18,8 @@ export interface WaitSlot {
   words: Int32Array;
   index: number;
   value: number;
+  /** The sleeper's ticket. */
+  ticket: number;
 }
 
 // `Atomics.waitAsync()` alone does not keep the event loop alive; one interval

@@ -1,3 +1,5 @@
+import type { Deadline } from "./_deadline.ts";
+import { mayTry, mayTrySync, until, untilSync } from "./_until.ts";
 import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 
 const AVAILABLE = OWN;
@@ -10,12 +12,7 @@ export const OWN_WITH_PERMITS = OWN + 2;
 export const MOST_PERMITS = 2 ** 31 - 1;
 
 /** A number of permits that threads take and give back. */
-export class Permits {
-  /** Who waits for a permit. */
-  readonly list: WaitQueue;
-  /** Takes a permit if there is one. */
-  readonly take = (): boolean => this.#take();
-
+export class Permits extends WaitQueue {
   /**
    * Makes permits, or joins some.
    *
@@ -24,16 +21,47 @@ export class Permits {
    * @param more How many words the owner wants besides.
    */
   constructor(from: number | WaitRecord, most = MOST_PERMITS, more = 0) {
-    this.list = new WaitQueue(typeof from === "number" ? 2 + more : from);
+    super(typeof from === "number" ? 2 + more : from);
     if (typeof from === "number") {
-      Atomics.store(this.list.words, AVAILABLE, from);
-      Atomics.store(this.list.words, MOST, most);
+      Atomics.store(this.words, AVAILABLE, from);
+      Atomics.store(this.words, MOST, most);
     }
   }
 
   /** How many can be taken. */
   get available(): number {
-    return Atomics.load(this.list.words, AVAILABLE);
+    return Atomics.load(this.words, AVAILABLE);
+  }
+
+  /**
+   * Takes a permit at once, if nobody comes first.
+   *
+   * @param limit When to give up.
+   * @returns Whether it did; if not, go on with `takeLater()`.
+   */
+  takeNow(limit?: Deadline): boolean {
+    return mayTry(this, limit) && this.take();
+  }
+
+  /**
+   * Takes a permit, waiting on the event loop.
+   *
+   * @param limit When to give up.
+   * @returns Whether it did.
+   */
+  takeLater(limit?: Deadline): Promise<boolean> {
+    return until(this, () => this.take(), limit);
+  }
+
+  /**
+   * Takes a permit, blocking the thread.
+   *
+   * @param deadline When to give up.
+   * @returns Whether it did.
+   */
+  takeSync(deadline?: number): boolean {
+    return mayTrySync(this, deadline) && this.take() ||
+      untilSync(this, () => this.take(), deadline);
   }
 
   /**
@@ -43,7 +71,7 @@ export class Permits {
    * @returns `false` if there would be too many; then nothing has changed.
    */
   give(count: number): boolean {
-    const { words } = this.list;
+    const { words } = this;
     const most = Atomics.load(words, MOST);
     for (;;) {
       const before = this.available;
@@ -56,24 +84,28 @@ export class Permits {
       );
       if (seen === before) break;
     }
-    if (this.list.size > 0) this.list.wake(count);
+    if (this.size > 0) this.wake(count);
     return true;
   }
 
-  #take(): boolean {
-    const { words } = this.list;
+  /**
+   * Takes a permit if there is one.
+   *
+   * @returns Whether there was.
+   */
+  take(): boolean {
     for (;;) {
       const before = this.available;
       if (before === 0) return false;
       const seen = Atomics.compareExchange(
-        words,
+        this.words,
         AVAILABLE,
         before,
         before - 1,
       );
       if (seen !== before) continue;
       // A newcomer may have been held back although there was one for it.
-      if (before > 1 && this.list.size > 0) this.list.wake(1);
+      if (before > 1 && this.size > 0) this.wake(1);
       return true;
     }
   }

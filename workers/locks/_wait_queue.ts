@@ -1,78 +1,101 @@
 /**
  * Who waits, in the order in which they came, across threads.
  *
- * Each waiter owns a slot that holds its ticket. Who wakes a waiter empties
+ * Each waiter is in a slot under its ticket. Whoever wakes a waiter empties
  * its slot and notifies it, so that a slot never depends on its waiter to be
  * freed. Waking gives nothing away: the woken one tries again like anybody
- * else, and comes back with its old ticket if it was overtaken; from then on
- * nobody who came later gets anything until it has had its waiter. So no wake-up that gets lost
- * (in a thread that ended, or that is busy) can do more than delay the others,
- * to the next tick, and none of them waits for ever.
+ * else. Until it has tried, a few newcomers may overtake it; if it then fails,
+ * it comes back with its old ticket, and nobody who came later gets anything
+ * before it. So a wake-up that gets lost (in a thread that ended, or that is
+ * busy) only delays the others, by some ticks, and none of them waits for ever.
+ *
+ * The memory is of a fixed size: a growable one costs the process two mappings
+ * and a megabyte of addresses. Those who find no slot get one in the memory
+ * that all queues of the thread share that made this one.
  *
  * @module
  */
-import { type Deadline, FOREVER } from "./_deadline.ts";
-import { checkpoint, checkpointDue } from "./_checkpoint.ts";
-import { sleep, TICK, type WaitSlot } from "./_async_wait.ts";
-import { Waiter } from "./_waiter.ts";
+import type { WaitSlot } from "./_async_wait.ts";
+import { Overflow } from "./_overflow.ts";
 
 const NEXT_TICKET = 0;
 const ENROLLED = 1;
-const HIGH_WATER = 2;
-const RESERVED = 3;
-const BEATS = 4;
+const OVERFLOWED = 2;
+const NAME = 3;
+const RESERVED = 4;
+const ALLOWANCE = 5;
+const BEATS = 6;
+const SLOTS = 7;
 
-/** The first word that the owner of a list may use for itself. */
-export const OWN = 5;
+const OWN_SLOTS = 16;
+
+/** The first word that the owner of a queue may use for itself. */
+export const OWN = SLOTS + OWN_SLOTS;
+
+/** How many bytes a queue takes. */
+export const QUEUE_BYTES = 4 * OWN;
 
 // The lowest bit of a ticket tells a waiter that blocks its thread: it may be
 // between enrolling and sleeping when it is woken, and is alive nevertheless.
 const SYNC = 1;
 const TICKET_STEP = 2;
 
-const FIRST_SLOTS = 64;
-const MOST_SLOTS = 2 ** 18;
+/** How many newcomers may overtake one that was woken and has yet to try. */
+const MAY_OVERTAKE = 8;
 
-/** The memory of a list, as it crosses to other threads. */
+/** The memory of a queue, as it crosses to other threads. */
 export interface WaitRecord {
-  /** The list's counters and its owner's words. */
-  words: SharedArrayBuffer;
-  /** The slots; grows. */
-  slots: SharedArrayBuffer;
+  /** The queue's words, and its owner's. */
+  memory: SharedArrayBuffer;
+  /** The slots beyond its own. */
+  overflow: SharedArrayBuffer;
 }
 
-/** A view that follows the buffer's growth would be 30 times slower to read. */
-function viewOf(slots: SharedArrayBuffer): Int32Array {
-  return new Int32Array(slots, 0, slots.byteLength / 4);
+/**
+ * Makes the memory of queues.
+ *
+ * @param bytes How many bytes they and their owner take.
+ * @returns The memory.
+ */
+export function newWaitRecord(bytes: number): WaitRecord {
+  const { memory: overflow } = Overflow.own;
+  return { memory: new SharedArrayBuffer(bytes), overflow };
 }
 
 /** Waiters of any thread, oldest first. */
 export class WaitQueue {
-  /** The list's memory. */
-  readonly record: WaitRecord;
-  /** The words of the list and, from `OWN` on, of its owner. */
+  /** The words of the queue and, from `OWN` on, of its owner. */
   readonly words: Int32Array;
-  #view: Int32Array;
   /** Whether one waiter's success is another's failure. */
   readonly fair: boolean;
+  readonly #overflow: Overflow;
 
   /**
-   * Makes a list, or joins one.
+   * Makes a queue, or joins one.
    *
-   * @param from How many words the owner wants, or the memory of a list.
+   * @param from How many words the owner wants, or the memory of a queue.
    * @param fair Whether one waiter's success is another's failure, so that
    * newcomers must not overtake for ever.
+   * @param at Where in the memory it is, in bytes.
    */
-  constructor(from: number | WaitRecord, fair = true) {
+  constructor(from: number | WaitRecord, fair = true, at = 0) {
+    const record = typeof from === "number"
+      ? newWaitRecord(QUEUE_BYTES + 4 * from)
+      : from;
+    const { memory } = record;
+    this.words = new Int32Array(memory, at, memory.byteLength - at >> 2);
     this.fair = fair;
-    this.record = typeof from !== "number" ? from : {
-      words: new SharedArrayBuffer(4 * (OWN + from)),
-      slots: new SharedArrayBuffer(4 * FIRST_SLOTS, {
-        maxByteLength: 4 * MOST_SLOTS,
-      }),
+    this.#overflow = record.overflow === Overflow.own.memory
+      ? Overflow.own
+      : Overflow.over(record.overflow);
+  }
+
+  /** The queue's memory. */
+  get record(): WaitRecord {
+    return {
+      memory: this.words.buffer as SharedArrayBuffer,
+      overflow: this.#overflow.memory,
     };
-    this.words = new Int32Array(this.record.words);
-    this.#view = viewOf(this.record.slots);
   }
 
   /** How many wait. */
@@ -80,11 +103,34 @@ export class WaitQueue {
     return Atomics.load(this.words, ENROLLED);
   }
 
-  /** The ticket of the one who was overtaken and comes next, or `0`. */
+  /** The ticket of the one that comes next whoever else comes, or `0`. */
   get reserved(): number {
     return Atomics.load(this.words, RESERVED);
   }
 
+  /** How often the one that comes next has told that it is alive. */
+  get beats(): number {
+    return Atomics.load(this.words, BEATS);
+  }
+
+  /** Tells that the one that comes next is alive. */
+  beat(): void {
+    Atomics.add(this.words, BEATS, 1);
+  }
+
+  /** Whether a newcomer may try; it uses the permission up. */
+  mayOvertake(): boolean {
+    return this.reserved === 0 ||
+      Atomics.load(this.words, ALLOWANCE) > 0 &&
+        Atomics.sub(this.words, ALLOWANCE, 1) > 0;
+  }
+
+  /**
+   * Takes a ticket.
+   *
+   * @param sync Whether the waiter blocks its thread.
+   * @returns The ticket.
+   */
   takeTicket(sync: boolean): number {
     for (;;) {
       const ticket = Atomics.add(this.words, NEXT_TICKET, TICKET_STEP) +
@@ -93,15 +139,27 @@ export class WaitQueue {
     }
   }
 
+  /**
+   * Puts a waiter into a slot.
+   *
+   * @param ticket Its ticket.
+   * @returns The slot.
+   */
   enrol(ticket: number): WaitSlot {
-    Atomics.add(this.words, ENROLLED, 1);
-    let words = this.#slots;
-    for (let index = 0;; index++) {
-      if (index === words.length) words = this.#grow(index);
+    const { words } = this;
+    Atomics.add(words, ENROLLED, 1);
+    for (let index = SLOTS; index < OWN; index++) {
       if (words[index] !== 0) continue;
       if (Atomics.compareExchange(words, index, 0, ticket) !== 0) continue;
-      this.#raiseHighWater(index + 1);
-      return { words, index, value: ticket };
+      return { words, index, value: ticket, ticket };
+    }
+    Atomics.add(words, OVERFLOWED, 1);
+    try {
+      return this.#overflow.enrol(this.#name, ticket);
+    } catch (error) {
+      Atomics.sub(words, OVERFLOWED, 1);
+      Atomics.sub(words, ENROLLED, 1);
+      throw error;
     }
   }
 
@@ -131,137 +189,73 @@ export class WaitQueue {
       if (slots.length === 0) break;
       for (const slot of slots) {
         if (woken === count) break;
-        if (!this.#free(slot)) continue;
-        const alive = Atomics.notify(slot.words, slot.index) > 0 ||
-          (slot.value & SYNC) !== 0;
-        if (alive) woken++;
+        if (this.#wakeSlot(slot, count === 1)) woken++;
       }
     }
     return woken;
   }
 
-  /** Keeps those who came later back until a waiter has had its waiter. */
-  reserve(ticket: number): void {
-    if (!this.fair) return;
+  /**
+   * Keeps those who came later back until a waiter has had its turn.
+   *
+   * @param ticket The waiter's ticket.
+   * @param allowance How many newcomers may overtake it.
+   * @returns Whether it comes next now.
+   */
+  reserve(ticket: number, allowance = 0): boolean {
+    if (!this.fair) return false;
     for (;;) {
       const { reserved } = this;
-      if (reserved !== 0 && (reserved - ticket | 0) <= 0) return;
+      if (reserved !== 0 && (reserved - ticket | 0) < 0) return false;
       const before = Atomics.compareExchange(
         this.words,
         RESERVED,
         reserved,
         ticket,
       );
-      if (before === reserved) return;
+      if (before !== reserved) continue;
+      Atomics.store(this.words, ALLOWANCE, allowance);
+      return true;
     }
   }
 
-  /** How often the one who comes next has told that it is alive. */
-  get beats(): number {
-    return Atomics.load(this.words, BEATS);
-  }
-
-  /** Tells that the one who comes next is alive. */
-  beat(): void {
-    Atomics.add(this.words, BEATS, 1);
-  }
-
+  /**
+   * Lets newcomers try again.
+   *
+   * @param ticket The ticket of the one that comes next.
+   * @returns Whether it was that one.
+   */
   unreserve(ticket: number): boolean {
-    return ticket !== 0 &&
+    return ticket !== 0 && this.reserved === ticket &&
       Atomics.compareExchange(this.words, RESERVED, ticket, 0) === ticket;
   }
 
-  /**
-   * Tries at once, unless others come first or the event loop must turn.
-   *
-   * @param attempt Takes what is waited for, or returns `false`.
-   * @param limit When to give up.
-   * @param takes Whether a success is something that a thread could be
-   * terminated with; if not, the caller lets the event loop turn afterwards.
-   * @returns Whether it succeeded; if not, go on with `until()`.
-   */
-  tryNow(
-    attempt: () => boolean,
-    limit: Deadline = FOREVER,
-    takes: boolean = this.fair,
-  ): boolean {
-    limit.signal?.throwIfAborted();
-    if (this.reserved !== 0 && limit.deadline !== -Infinity) return false;
-    return !(takes && checkpointDue()) && attempt();
+  /** The queue's number in the overflow. */
+  get #name(): number {
+    const name = Atomics.load(this.words, NAME);
+    if (name !== 0) return name;
+    Atomics.compareExchange(this.words, NAME, 0, this.#overflow.nameQueue());
+    return Atomics.load(this.words, NAME);
   }
 
-  /**
-   * Waits on the event loop until an attempt succeeds.
-   *
-   * @param attempt Takes what is waited for, or returns `false`.
-   * @param limit When to give up.
-   * @returns Whether an attempt succeeded.
-   */
-  async until(
-    attempt: () => boolean,
-    limit: Deadline = FOREVER,
-  ): Promise<boolean> {
-    if (limit.deadline === -Infinity) {
-      if (checkpointDue()) await checkpoint();
-      limit.signal?.throwIfAborted();
-      return attempt();
-    }
-    limit.signal?.throwIfAborted();
-    const waiter = new Waiter(this, attempt, false);
-    let success = false;
-    try {
-      success = waiter.enter();
-      while (!success) {
-        const outcome = await sleep(waiter.slot, limit, () => waiter.tick());
-        if (outcome === "timed-out") return success = waiter.expire();
-        success = outcome === "ticked" || waiter.enter();
-      }
-      return success;
-    } finally {
-      waiter.leave(success);
-    }
+  #wakeSlot(slot: WaitSlot, alone: boolean): boolean {
+    const { words, index, ticket } = slot;
+    // Before it is woken: afterwards it may be done already.
+    const reserved = alone && this.reserved === 0 &&
+      this.reserve(ticket, MAY_OVERTAKE);
+    const woken = this.#free(slot) &&
+      (Atomics.notify(words, index) > 0 || (ticket & SYNC) !== 0);
+    if (reserved && !woken) this.unreserve(ticket);
+    return woken;
   }
 
-  /**
-   * Waits until an attempt succeeds, and blocks the thread meanwhile.
-   *
-   * @param attempt Takes what is waited for, or returns `false`.
-   * @param deadline When to give up.
-   * @returns Whether an attempt succeeded.
-   */
-  untilSync(attempt: () => boolean, deadline: number = Infinity): boolean {
-    const tryOnly = deadline === -Infinity;
-    if ((tryOnly || this.reserved === 0) && attempt()) return true;
-    if (tryOnly) return false;
-    const waiter = new Waiter(this, attempt, true);
-    let success = false;
-    try {
-      success = waiter.enter();
-      while (!success) {
-        const left = deadline - performance.now();
-        if (left <= 0) return success = waiter.expire();
-        const { words, index, value } = waiter.slot;
-        Atomics.wait(words, index, value, Math.min(left, TICK));
-        success = Atomics.load(words, index) === value
-          ? waiter.tick()
-          : waiter.enter();
-      }
-      return success;
-    } finally {
-      waiter.leave(success);
-    }
-  }
-
-  /** The slots, of which other threads may have made more. */
-  get #slots(): Int32Array {
-    if (Atomics.load(this.words, HIGH_WATER) > this.#view.length) {
-      this.#view = viewOf(this.record.slots);
-    }
-    return this.#view;
-  }
-
-  #free({ words, index, value }: WaitSlot): boolean {
+  #free(slot: WaitSlot): boolean {
+    const { words, index, value } = slot;
     if (Atomics.compareExchange(words, index, value, 0) !== value) return false;
+    if (words !== this.words) {
+      this.#overflow.free(slot);
+      Atomics.sub(this.words, OVERFLOWED, 1);
+    }
     Atomics.sub(this.words, ENROLLED, 1);
     return true;
   }
@@ -269,55 +263,29 @@ export class WaitQueue {
   // Plain reads will do from here on: an atomic one comes before them, and
   // what they find is only believed by a compare-and-exchange.
 
+  #each(found: (slot: WaitSlot) => void): void {
+    const { words } = this;
+    const overflowed = Atomics.load(words, OVERFLOWED);
+    for (let index = SLOTS; index < OWN; index++) {
+      const value = words[index]!;
+      if (value !== 0) found({ words, index, value, ticket: value });
+    }
+    if (overflowed > 0) this.#overflow.find(this.#name, overflowed, found);
+  }
+
   #all(): WaitSlot[] {
     const slots: WaitSlot[] = [];
-    const enrolled = this.size;
-    const words = this.#slots;
-    const high = Atomics.load(this.words, HIGH_WATER);
-    for (let index = 0; index < high && slots.length < enrolled; index++) {
-      const value = words[index];
-      if (value) slots.push({ words, index, value });
-    }
-    return slots.sort((a, b) => a.value - b.value | 0);
+    this.#each((slot) => slots.push(slot));
+    return slots.sort((a, b) => a.ticket - b.ticket | 0);
   }
 
   #oldest(): WaitSlot[] {
-    let oldest = 0;
-    let at = 0;
-    let seen = 0;
-    const enrolled = this.size;
-    const words = this.#slots;
-    const high = Atomics.load(this.words, HIGH_WATER);
-    for (let index = 0; index < high && seen < enrolled; index++) {
-      const value = words[index];
-      if (!value) continue;
-      seen++;
-      if (oldest !== 0 && (value - oldest | 0) > 0) continue;
-      oldest = value;
-      at = index;
-    }
-    return oldest === 0 ? [] : [{ words, index: at, value: oldest }];
-  }
-
-  #grow(slots: number): Int32Array {
-    if (slots >= MOST_SLOTS) {
-      throw new RangeError(
-        `Cannot wait: ${MOST_SLOTS} others wait for the same already`,
-      );
-    }
-    try {
-      this.record.slots.grow(8 * slots);
-    } catch {
-      // Another thread has made it larger still.
-    }
-    return this.#view = viewOf(this.record.slots);
-  }
-
-  #raiseHighWater(to: number): void {
-    for (;;) {
-      const high = Atomics.load(this.words, HIGH_WATER);
-      if (high >= to) return;
-      Atomics.compareExchange(this.words, HIGH_WATER, high, to);
-    }
+    let oldest: WaitSlot | undefined;
+    this.#each((slot) => {
+      if (oldest === undefined || (slot.ticket - oldest.ticket | 0) < 0) {
+        oldest = slot;
+      }
+    });
+    return oldest === undefined ? [] : [oldest];
   }
 }

@@ -1,13 +1,14 @@
 import type { WaitSlot } from "./_async_wait.ts";
 import { checkpointDue } from "./_checkpoint.ts";
+import { throwIfStopped } from "./_stop_word.ts";
 import type { WaitQueue } from "./_wait_queue.ts";
 
-/** How many ticks without a sign of life count as its end. */
+/** How many ticks without a sign of life count as a waiter's end. */
 const SILENT_TICKS = 2;
 
-/** One waiter's waiter, from its first failure to its end. */
+/** One waiter, from its first failure to its end. */
 export class Waiter {
-  readonly #list: WaitQueue;
+  readonly #queue: WaitQueue;
   readonly #attempt: () => boolean;
   readonly #sync: boolean;
   readonly #ticket: number;
@@ -17,13 +18,21 @@ export class Waiter {
   #seenBeats = 0;
   #silentTicks = 0;
 
-  constructor(list: WaitQueue, attempt: () => boolean, sync: boolean) {
-    this.#list = list;
+  /**
+   * Makes a waiter; `enter()` queues it up.
+   *
+   * @param queue Where it waits.
+   * @param attempt Takes what is waited for, or returns `false`.
+   * @param sync Whether it blocks its thread.
+   */
+  constructor(queue: WaitQueue, attempt: () => boolean, sync: boolean) {
+    this.#queue = queue;
     this.#attempt = attempt;
     this.#sync = sync;
-    this.#ticket = list.takeTicket(sync);
+    this.#ticket = queue.takeTicket(sync);
   }
 
+  /** Where it sleeps. */
   get slot(): WaitSlot {
     return this.#slot!;
   }
@@ -34,51 +43,55 @@ export class Waiter {
    * terminated then, would keep it.
    */
   enter(): boolean {
-    const due = !this.#sync && this.#list.fair && checkpointDue();
+    throwIfStopped();
+    const due = !this.#sync && this.#queue.fair && checkpointDue();
     if (this.#slot !== null) {
       this.#slot = null;
-      if (!due && this.#inTurn() && this.#attempt()) return true;
+      if (!due && this.#isNext() && this.#attempt()) return true;
       this.#overtaken = true;
     }
-    this.#slot = this.#list.enrol(this.#ticket);
-    if (this.#overtaken) this.#list.reserve(this.#ticket);
+    this.#slot = this.#queue.enrol(this.#ticket);
+    if (this.#overtaken) this.#queue.reserve(this.#ticket);
     // What was given back before the slot was taken woke nobody.
-    return !due && this.#inTurn() && this.#attempt();
+    return !due && this.#isNext() && this.#attempt();
   }
 
   /** Tries without having been woken: a wake-up may have been lost. */
   tick(): boolean {
-    const { reserved, beats } = this.#list;
-    if (reserved === this.#ticket) this.#list.beat();
+    throwIfStopped();
+    const { reserved, beats } = this.#queue;
+    if (reserved === this.#ticket) this.#queue.beat();
     const silent = this.#isSilent(reserved, beats);
-    if (!this.#inTurn() && !silent || !this.#attempt()) return false;
-    if (silent) this.#list.unreserve(reserved);
+    if (!this.#isNext() && !silent || !this.#attempt()) return false;
+    if (silent) this.#queue.unreserve(reserved);
     return true;
   }
 
-  /** Whether the one who comes next has ended, or is too busy to come. */
+  /** Tries a last time. */
+  expire(): boolean {
+    throwIfStopped();
+    return this.#attempt();
+  }
+
+  /** Leaves nothing behind, and hands on a wake-up that was not needed. */
+  leave(success: boolean): void {
+    const surplus = this.#slot !== null && !this.#queue.cancel(this.#slot);
+    const released = this.#queue.unreserve(this.#ticket);
+    if (surplus || (released && !success)) this.#queue.wake(1);
+  }
+
+  /** Whether the one that comes next has ended, or is too busy to come. */
   #isSilent(reserved: number, beats: number): boolean {
-    const silent = reserved === this.#seen && beats === this.#seenBeats;
+    const silent = reserved !== 0 && reserved === this.#seen &&
+      beats === this.#seenBeats;
     this.#silentTicks = silent ? this.#silentTicks + 1 : 0;
     this.#seen = reserved;
     this.#seenBeats = beats;
     return this.#silentTicks >= SILENT_TICKS;
   }
 
-  #inTurn(): boolean {
-    const { reserved } = this.#list;
+  #isNext(): boolean {
+    const { reserved } = this.#queue;
     return reserved === 0 || (reserved - this.#ticket | 0) >= 0;
-  }
-
-  /** Tries a last time. */
-  expire(): boolean {
-    return this.#attempt();
-  }
-
-  /** Leaves nothing behind, and hands on a wake-up that was not needed. */
-  leave(success: boolean): void {
-    const surplus = this.#slot !== null && !this.#list.cancel(this.#slot);
-    const released = this.#overtaken && this.#list.unreserve(this.#ticket);
-    if (surplus || (released && !success)) this.#list.wake(1);
   }
 }

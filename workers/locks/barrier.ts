@@ -1,8 +1,16 @@
-import { SocketServerError } from "../errors.ts";
+import {
+  Arrival,
+  BarrierState,
+  brokenError,
+  MOST_PARTIES,
+  type Place,
+} from "./_barrier_state.ts";
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
 import { type Deadline, deadlineOf } from "./_deadline.ts";
 import { register } from "../codec/share.ts";
-import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
+import { isStopped } from "./_stop_word.ts";
+import { mayTry, until, untilSync } from "./_until.ts";
+import type { WaitRecord } from "./_wait_queue.ts";
 import type { WaitOptions, WaitSyncOptions } from "./wait_options.ts";
 
 /** Options of a {@linkcode Barrier}. */
@@ -33,47 +41,6 @@ export interface BarrierWaitSyncOptions extends WaitSyncOptions {
 }
 
 /**
- * Thrown to those who wait for a barrier that is, or becomes, broken.
- *
- * @example Usage
- * ```ts
- * import { Barrier, BrokenBarrierError } from "@socketserver/socketserver";
- * import { assertRejects } from "@std/assert";
- *
- * const barrier = new Barrier(2);
- * await assertRejects(() => barrier.wait({ timeout: 10 }), BrokenBarrierError);
- * ```
- */
-export class BrokenBarrierError extends SocketServerError {
-  /** The name of the error's class. */
-  override name = "BrokenBarrierError";
-}
-
-const PARTIES = OWN;
-const STATE = OWN + 1;
-// A bit for each of the last 32 rounds that were broken and are over.
-const BROKEN_ROUNDS = OWN + 2;
-
-// The state in one word, so that each of its changes is one: who has arrived,
-// two flags, the number of the round.
-const MOST_PARTIES = 2 ** 16 - 1;
-const ARRIVED = MOST_PARTIES;
-const BROKEN = 1 << 16;
-/** Somebody is just beginning the next round. */
-const TURNING = 1 << 17;
-const ROUND_SHIFT = 18;
-const ROUND_MASK = 2 ** (32 - ROUND_SHIFT) - 1;
-
-interface Place {
-  round: number;
-  index: number;
-}
-
-function roundOf(state: number): number {
-  return state >>> ROUND_SHIFT;
-}
-
-/**
  * Lets a fixed number of threads or tasks wait for each other, again and
  * again.
  *
@@ -97,7 +64,7 @@ function roundOf(state: number): number {
  * ```
  */
 export class Barrier {
-  #list = new WaitQueue(3, false);
+  #state = new BarrierState(1);
   readonly #action: (() => void | Promise<void>) | undefined;
   #timeout: number | undefined;
 
@@ -108,15 +75,15 @@ export class Barrier {
       blank: () => new Barrier(1),
       record: (barrier): [WaitRecord, number | undefined] => {
         if (barrier.#action === undefined) {
-          return [barrier.#list.record, barrier.#timeout];
+          return [barrier.#state.waiters.record, barrier.#timeout];
         }
         throw new TypeError(
           "Cannot share a Barrier that has an action: a function cannot " +
             'cross to a thread; give each wait() its "action" instead',
         );
       },
-      fill: (barrier, [list, timeout]: [WaitRecord, number | undefined]) => {
-        barrier.#list = new WaitQueue(list, false);
+      fill: (barrier, [state, timeout]: [WaitRecord, number | undefined]) => {
+        barrier.#state = new BarrierState(state);
         barrier.#timeout = timeout;
       },
     });
@@ -142,7 +109,7 @@ export class Barrier {
     deadlineOf("make a barrier", options);
     this.#action = options.action;
     this.#timeout = options.timeout;
-    Atomics.store(this.#list.words, PARTIES, parties);
+    this.#state = new BarrierState(parties);
   }
 
   /**
@@ -159,7 +126,7 @@ export class Barrier {
    * ```
    */
   get parties(): number {
-    return Atomics.load(this.#list.words, PARTIES);
+    return this.#state.parties;
   }
 
   /**
@@ -179,7 +146,7 @@ export class Barrier {
    * ```
    */
   get nWaiting(): number {
-    return this.broken ? 0 : this.#state & ARRIVED;
+    return this.broken ? 0 : this.#state.arrived;
   }
 
   /**
@@ -198,7 +165,7 @@ export class Barrier {
    * ```
    */
   get broken(): boolean {
-    return (this.#state & BROKEN) !== 0;
+    return this.#state.broken;
   }
 
   /**
@@ -220,23 +187,22 @@ export class Barrier {
    */
   async wait(options: BarrierWaitOptions = {}): Promise<number> {
     const limit = this.#deadlineOf(options);
-    let place: Place | null = null;
+    const { waiters } = this.#state;
+    const arrival = new Arrival(this.#state);
+    mayTry(waiters, limit) && arrival.attempt() ||
+      await until(waiters, () => arrival.attempt(), limit);
+    const { place } = arrival;
     try {
-      const arrive = (): boolean => (place = this.#arrive()) !== null;
-      this.#list.tryNow(arrive, limit) || await this.#list.until(arrive, limit);
-      place = this.#arrived(place);
       if (this.#isLast(place)) {
         await (options.action ?? this.#action)?.();
-        this.#complete(place);
-        if (checkpointDue()) await checkpoint();
-        return place.index;
-      }
-      await this.#list.until(this.#over(place), limit);
+        this.#state.complete(place.round);
+      } else await until(waiters, this.#over(place), limit);
     } catch (error) {
-      if (!this.#break(place)) return place!.index;
-      throw error;
+      if (this.#state.breakRound(place.round)) throw error;
     }
-    return this.#leave(place);
+    const index = this.#leave(place);
+    if (checkpointDue()) await checkpoint();
+    return index;
   }
 
   /**
@@ -259,10 +225,11 @@ export class Barrier {
    */
   waitSync(options: BarrierWaitSyncOptions = {}): number {
     const { deadline } = this.#deadlineOf(options);
-    let place: Place | null = null;
+    const { waiters } = this.#state;
+    const arrival = new Arrival(this.#state);
+    untilSync(waiters, () => arrival.attempt(), deadline);
+    const { place } = arrival;
     try {
-      this.#list.untilSync(() => (place = this.#arrive()) !== null, deadline);
-      place = this.#arrived(place);
       if (this.#isLast(place)) {
         const done: unknown = (options.action ?? this.#action)?.();
         if (done instanceof Promise) {
@@ -270,12 +237,10 @@ export class Barrier {
             "Cannot wait for the action: it is asynchronous; use wait()",
           );
         }
-        return this.#complete(place);
-      }
-      this.#list.untilSync(this.#over(place), deadline);
+        this.#state.complete(place.round);
+      } else untilSync(waiters, this.#over(place), deadline);
     } catch (error) {
-      if (!this.#break(place)) return place!.index;
-      throw error;
+      if (isStopped() || this.#state.breakRound(place.round)) throw error;
     }
     return this.#leave(place);
   }
@@ -294,12 +259,7 @@ export class Barrier {
    * ```
    */
   abort(): void {
-    for (;;) {
-      const state = this.#state;
-      if ((state & (BROKEN | TURNING)) !== 0) return;
-      if (this.#change(state, state | BROKEN)) break;
-    }
-    this.#list.wake(Infinity);
+    this.#state.abort();
   }
 
   /**
@@ -317,23 +277,7 @@ export class Barrier {
    * ```
    */
   reset(): void {
-    for (;;) {
-      const state = this.#state;
-      const untouched = (state & (ARRIVED | BROKEN)) === 0;
-      if (untouched || (state & TURNING) !== 0) return;
-      if (!this.#change(state, state | TURNING)) continue;
-      const round = roundOf(state);
-      Atomics.or(this.#list.words, BROKEN_ROUNDS, 1 << round);
-      return this.#turn(round);
-    }
-  }
-
-  get #state(): number {
-    return Atomics.load(this.#list.words, STATE);
-  }
-
-  #change(from: number, to: number): boolean {
-    return Atomics.compareExchange(this.#list.words, STATE, from, to) === from;
+    this.#state.reset();
   }
 
   #deadlineOf(options: WaitOptions): Deadline {
@@ -344,76 +288,17 @@ export class Barrier {
     });
   }
 
-  #brokenError(): BrokenBarrierError {
-    return new BrokenBarrierError(
-      "Cannot pass the barrier: it is broken; reset() makes it as new",
-    );
-  }
-
-  /** Takes a place; `null` while the last round is not quite over. */
-  #arrive(): Place | null {
-    for (;;) {
-      const state = this.#state;
-      if ((state & TURNING) !== 0) return null;
-      if ((state & BROKEN) !== 0) throw this.#brokenError();
-      const index = state & ARRIVED;
-      if (index === this.parties) return null;
-      if (this.#change(state, state + 1)) {
-        return { round: roundOf(state), index };
-      }
-    }
-  }
-
-  #arrived(place: Place | null): Place {
-    if (place === null) throw this.#brokenError();
-    return place;
-  }
-
   #isLast({ index }: Place): boolean {
     return index + 1 === this.parties;
   }
 
   #over({ round }: Place): () => boolean {
-    return () => roundOf(this.#state) !== round || this.broken;
+    return () => this.#state.isOver(round);
   }
 
-  /** Breaks the round of a place; `false` if it was completed before. */
-  #break(place: Place | null): boolean {
-    for (;;) {
-      const state = this.#state;
-      if (place !== null && roundOf(state) !== place.round) {
-        return this.#wasBroken(place);
-      }
-      if ((state & (BROKEN | TURNING)) === BROKEN) return true;
-      if ((state & TURNING) !== 0) continue;
-      if (this.#change(state, state | BROKEN)) break;
-    }
-    this.#list.wake(Infinity);
-    return true;
-  }
-
-  #wasBroken({ round }: Place): boolean {
-    const rounds = Atomics.load(this.#list.words, BROKEN_ROUNDS);
-    return (rounds & 1 << round) !== 0;
-  }
-
-  #leave(place: Place): number {
-    if (this.#break(place)) throw this.#brokenError();
-    return place.index;
-  }
-
-  #complete(place: Place): number {
-    const full = place.round << ROUND_SHIFT | this.parties;
-    if (!this.#change(full, full | TURNING)) throw this.#brokenError();
-    this.#turn(place.round);
-    return place.index;
-  }
-
-  /** Begins the next round; only who has set `TURNING` may. */
-  #turn(round: number): void {
-    const next = round + 1 & ROUND_MASK;
-    Atomics.and(this.#list.words, BROKEN_ROUNDS, ~(1 << next));
-    Atomics.store(this.#list.words, STATE, next << ROUND_SHIFT);
-    this.#list.wake(Infinity);
+  /** A round that is not over by now breaks: this one's time is up. */
+  #leave({ round, index }: Place): number {
+    if (!this.#state.breakRound(round)) return index;
+    throw brokenError();
   }
 }

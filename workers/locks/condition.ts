@@ -4,7 +4,8 @@ import { type Deadline, deadlineOf } from "./_deadline.ts";
 import { Lock } from "./lock.ts";
 import { pack, register, unpack } from "../codec/share.ts";
 import type { RLock } from "./rlock.ts";
-import { sleep, type WaitSlot } from "./_async_wait.ts";
+import { sleep, TICK, type WaitSlot } from "./_async_wait.ts";
+import { forfeit, isStopped } from "./_stop_word.ts";
 import { WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 import type {
   AcquireOptions,
@@ -26,7 +27,7 @@ export interface ConditionOptions {
 }
 
 interface ConditionRecord {
-  list: WaitRecord;
+  waiters: WaitRecord;
   lock: unknown;
 }
 
@@ -65,7 +66,7 @@ interface ConditionRecord {
  * ```
  */
 export class Condition {
-  #list = new WaitQueue(0);
+  #waiters = new WaitQueue(0, false);
   #lock: Lock | RLock;
   #inner: InnerLock;
 
@@ -75,11 +76,11 @@ export class Condition {
       type: Condition,
       blank: () => new Condition(),
       record: (condition): ConditionRecord => ({
-        list: condition.#list.record,
+        waiters: condition.#waiters.record,
         lock: pack(condition.#lock),
       }),
       fill: (condition, record: ConditionRecord) => {
-        condition.#list = new WaitQueue(record.list);
+        condition.#waiters = new WaitQueue(record.waiters, false);
         condition.#lock = unpack(record.lock) as Lock | RLock;
         condition.#inner = innerLockOf(condition.#lock);
       },
@@ -340,7 +341,7 @@ export class Condition {
       );
     }
     this.#refuse("notify");
-    this.#list.wake(count);
+    this.#waiters.wake(count);
   }
 
   /**
@@ -370,7 +371,7 @@ export class Condition {
    */
   notifyAll(): void {
     this.#refuse("notify");
-    this.#list.wake(Infinity);
+    this.#waiters.wake(Infinity);
   }
 
   #refuse(doing: string): void {
@@ -383,7 +384,7 @@ export class Condition {
   async #wait(limit: Deadline): Promise<boolean> {
     this.#refuse("wait for");
     limit.signal?.throwIfAborted();
-    const slot = this.#list.enrol(this.#list.takeTicket(false));
+    const slot = this.#waiters.enrol(this.#waiters.takeTicket(false));
     // Asleep before the lock is free, so that a notification can tell this
     // waiter from one whose thread has ended.
     const asleep = sleep(slot, limit);
@@ -391,7 +392,7 @@ export class Condition {
     try {
       await asleep;
     } catch (reason) {
-      await this.#getUp(slot, depth) && this.#list.wake(1);
+      await this.#getUp(slot, depth) && this.#waiters.wake(1);
       throw reason;
     }
     return await this.#getUp(slot, depth);
@@ -399,23 +400,31 @@ export class Condition {
 
   /** Takes the lock again, and tells whether a notification has come. */
   async #getUp(slot: WaitSlot, depth: number): Promise<boolean> {
-    const notified = !this.#list.cancel(slot);
+    const notified = !this.#waiters.cancel(slot);
     await this.#inner.restore(depth);
     return notified;
   }
 
   #waitSync({ deadline }: Deadline): boolean {
     this.#refuse("wait for");
-    const slot = this.#list.enrol(this.#list.takeTicket(true));
+    const slot = this.#waiters.enrol(this.#waiters.takeTicket(true));
     const { words, index, value } = slot;
     const depth = this.#inner.releaseAll();
-    while (Atomics.load(words, index) === value) {
-      const left = deadline - performance.now();
-      if (left <= 0) break;
-      Atomics.wait(words, index, value, left);
+    let notified = false;
+    try {
+      while (Atomics.load(words, index) === value && !isStopped()) {
+        const left = deadline - performance.now();
+        if (left <= 0) break;
+        Atomics.wait(words, index, value, Math.min(left, TICK));
+      }
+      notified = !this.#waiters.cancel(slot);
+      this.#inner.restoreSync(depth);
+      return notified;
+    } catch (error) {
+      // The thread was terminated.
+      forfeit(this.#lock);
+      if (notified) this.#waiters.wake(1);
+      throw error;
     }
-    const notified = !this.#list.cancel(slot);
-    this.#inner.restoreSync(depth);
-    return notified;
   }
 }

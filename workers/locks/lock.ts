@@ -2,6 +2,7 @@ import { holdOf, holdTimedOut } from "./_guard.ts";
 import { registerInnerLock } from "./_inner_lock.ts";
 import { deadlineOf } from "./_deadline.ts";
 import { Permits } from "./_permits.ts";
+import { isForfeited } from "./_stop_word.ts";
 import { register } from "../codec/share.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
 import type {
@@ -49,7 +50,7 @@ export class Lock {
       type: Lock,
       calls: ["acquire", "release"],
       blank: () => new Lock(),
-      record: (lock) => lock.#permits.list.record,
+      record: (lock) => lock.#permits.record,
       fill: (lock, record: WaitRecord) => {
         lock.#permits = new Permits(record);
       },
@@ -82,8 +83,8 @@ export class Lock {
    */
   async acquire(options?: AcquireOptions): Promise<boolean> {
     const limit = deadlineOf("acquire the lock", options);
-    const { list, take } = this.#permits;
-    return list.tryNow(take, limit) || await list.until(take, limit);
+    return this.#permits.takeNow(limit) ||
+      await this.#permits.takeLater(limit);
   }
 
   /**
@@ -106,7 +107,7 @@ export class Lock {
    */
   acquireSync(options?: AcquireSyncOptions): boolean {
     const { deadline } = deadlineOf("acquire the lock", options);
-    return this.#permits.list.untilSync(this.#permits.take, deadline);
+    return this.#permits.takeSync(deadline);
   }
 
   /**
@@ -126,6 +127,7 @@ export class Lock {
    * ```
    */
   release(): void {
+    if (isForfeited(this)) return;
     if (!this.#permits.give(1)) {
       throw new Error("Cannot release the lock: it is not locked");
     }

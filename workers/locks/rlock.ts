@@ -3,8 +3,10 @@ import { registerInnerLock } from "./_inner_lock.ts";
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
 import { type Deadline, deadlineOf, FOREVER } from "./_deadline.ts";
 import { OWN_WITH_PERMITS, Permits } from "./_permits.ts";
+import { isForfeited } from "./_stop_word.ts";
 import { register } from "../codec/share.ts";
 import { THREAD_ID } from "./_thread_id.ts";
+import { mayTry, mayTrySync, until, untilSync } from "./_until.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
 import type {
   AcquireOptions,
@@ -48,7 +50,7 @@ export class RLock {
       tag: "RLock",
       type: RLock,
       blank: () => new RLock(),
-      record: (lock) => lock.#permits.list.record,
+      record: (lock) => lock.#permits.record,
       fill: (lock, record: WaitRecord) => {
         lock.#permits = new Permits(record);
       },
@@ -86,8 +88,7 @@ export class RLock {
   async acquire(options?: AcquireOptions): Promise<boolean> {
     const limit = deadlineOf("acquire the lock", options);
     // An async function less where nobody has it.
-    return !this.owned() &&
-        this.#permits.list.tryNow(() => this.#take(1), limit) ||
+    return mayTry(this.#permits, limit) && this.#take(1) ||
       await this.#until(1, limit);
   }
 
@@ -131,6 +132,7 @@ export class RLock {
    * ```
    */
   release(): void {
+    if (isForfeited(this)) return;
     if (!this.owned()) {
       throw new Error(
         this.locked()
@@ -225,7 +227,7 @@ export class RLock {
   }
 
   get #words(): Int32Array {
-    return this.#permits.list.words;
+    return this.#permits.words;
   }
 
   async #until(depth: number, limit: Deadline = FOREVER): Promise<boolean> {
@@ -234,12 +236,13 @@ export class RLock {
       if (checkpointDue(true)) await checkpoint();
       return true;
     }
-    return await this.#permits.list.until(() => this.#take(depth), limit);
+    return await until(this.#permits, () => this.#take(depth), limit);
   }
 
   #untilSync(depth: number, deadline?: number): boolean {
     return this.#takeAgain(depth) ||
-      this.#permits.list.untilSync(() => this.#take(depth), deadline);
+      mayTrySync(this.#permits, deadline) && this.#takeFirst(depth) ||
+      untilSync(this.#permits, () => this.#take(depth), deadline);
   }
 
   /** Those who wait, wait for the owner: it must not queue up behind them. */
@@ -249,9 +252,12 @@ export class RLock {
     return true;
   }
 
+  /** Another task of this thread may have got it meanwhile. */
   #take(depth: number): boolean {
-    // Another task of this thread may have got it meanwhile.
-    if (this.#takeAgain(depth)) return true;
+    return this.#takeAgain(depth) || this.#takeFirst(depth);
+  }
+
+  #takeFirst(depth: number): boolean {
     if (!this.#permits.take()) return false;
     Atomics.store(this.#words, OWNER_2, THREAD_ID[1]);
     Atomics.store(this.#words, OWNER, THREAD_ID[0]);

@@ -61,7 +61,7 @@ export class Semaphore {
       type: Semaphore,
       calls: ["acquire", "release"],
       blank: () => new Semaphore(),
-      record: (semaphore) => semaphore.#permits.list.record,
+      record: (semaphore) => semaphore.#permits.record,
       fill: (semaphore, record: WaitRecord) => {
         semaphore.#permits = new Permits(record);
       },
@@ -119,8 +119,8 @@ export class Semaphore {
    */
   async acquire(options?: AcquireOptions): Promise<boolean> {
     const limit = deadlineOf("acquire the semaphore", options);
-    const { list, take } = this.#permits;
-    return list.tryNow(take, limit) || await list.until(take, limit);
+    return this.#permits.takeNow(limit) ||
+      await this.#permits.takeLater(limit);
   }
 
   /**
@@ -141,7 +141,7 @@ export class Semaphore {
    */
   acquireSync(options?: AcquireSyncOptions): boolean {
     const { deadline } = deadlineOf("acquire the semaphore", options);
-    return this.#permits.list.untilSync(this.#permits.take, deadline);
+    return this.#permits.takeSync(deadline);
   }
 
   /**

@@ -1,6 +1,7 @@
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
 import { deadlineOf } from "./_deadline.ts";
 import { register } from "../codec/share.ts";
+import { mayTry, until, untilSync } from "./_until.ts";
 import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 import type { WaitOptions, WaitSyncOptions } from "./wait_options.ts";
 
@@ -26,7 +27,7 @@ const STATE = OWN;
  * ```
  */
 export class ThreadEvent {
-  #list = new WaitQueue(1, false);
+  #waiters = new WaitQueue(1, false);
 
   static {
     register<ThreadEvent>({
@@ -34,9 +35,9 @@ export class ThreadEvent {
       type: ThreadEvent,
       calls: ["wait", "set", "clear"],
       blank: () => new ThreadEvent(),
-      record: (event) => event.#list.record,
+      record: (event) => event.#waiters.record,
       fill: (event, record: WaitRecord) => {
-        event.#list = new WaitQueue(record, false);
+        event.#waiters = new WaitQueue(record, false);
       },
     });
   }
@@ -73,7 +74,7 @@ export class ThreadEvent {
    */
   set(): void {
     this.#change(0);
-    this.#list.wake(Infinity);
+    this.#waiters.wake(Infinity);
   }
 
   /**
@@ -112,8 +113,8 @@ export class ThreadEvent {
   async wait(options?: WaitOptions): Promise<boolean> {
     const limit = deadlineOf("wait for the event", options);
     const attempt = this.#hasBeenSet();
-    const set = this.#list.tryNow(attempt, limit) ||
-      await this.#list.until(attempt, limit);
+    const set = mayTry(this.#waiters, limit) && attempt() ||
+      await until(this.#waiters, attempt, limit);
     if (checkpointDue()) await checkpoint();
     return set;
   }
@@ -135,18 +136,19 @@ export class ThreadEvent {
    */
   waitSync(options?: WaitSyncOptions): boolean {
     const { deadline } = deadlineOf("wait for the event", options);
-    return this.#list.untilSync(this.#hasBeenSet(), deadline);
+    const attempt = this.#hasBeenSet();
+    return attempt() || untilSync(this.#waiters, attempt, deadline);
   }
 
   get #state(): number {
-    return Atomics.load(this.#list.words, STATE);
+    return Atomics.load(this.#waiters.words, STATE);
   }
 
   #change(from: 0 | 1): void {
     const state = this.#state;
     if ((state & 1) !== from) return;
     // If another thread was faster, it did the same.
-    Atomics.compareExchange(this.#list.words, STATE, state, state + 1 | 0);
+    Atomics.compareExchange(this.#waiters.words, STATE, state, state + 1 | 0);
   }
 
   #hasBeenSet(): () => boolean {

@@ -10,8 +10,10 @@ import "../locks/condition.ts";
 import "../locks/lock.ts";
 import "../locks/rlock.ts";
 import "../locks/semaphore.ts";
-import "./pipe.ts";
-import "./shared_queue.ts";
 import "../locks/thread_event.ts";
+import "./lifo_queue.ts";
+import "./pipe.ts";
+import "./priority_queue.ts";
+import "./shared_queue.ts";
 
 export { pack, refuseShared, unpack } from "../codec/share.ts";

@@ -1,7 +1,8 @@
 import { register } from "../codec/share.ts";
 import type { AcquireOptions } from "../locks/wait_options.ts";
-import { QueueClosedError, SharedQueue } from "./shared_queue.ts";
-import type { SharedQueueOptions } from "./shared_queue.ts";
+import { QueueClosedError } from "./queue_errors.ts";
+import type { SharedQueueOptions } from "./queue_options.ts";
+import { SharedQueue } from "./shared_queue.ts";
 
 interface Queues {
   incoming: SharedQueue<unknown>;

@@ -12,12 +12,14 @@ import { Lock } from "../../locks/lock.ts";
 import { Semaphore } from "../../locks/semaphore.ts";
 import { ThreadEvent } from "../../locks/thread_event.ts";
 import type { AcquireOptions, WaitOptions } from "../../locks/wait_options.ts";
+import { LifoQueue } from "../../queue/lifo_queue.ts";
+import { PriorityQueue } from "../../queue/priority_queue.ts";
 import {
   QueueClosedError,
   QueueEmptyError,
   QueueFullError,
-  SharedQueue,
-} from "../../queue/shared_queue.ts";
+} from "../../queue/queue_errors.ts";
+import { SharedQueue } from "../../queue/shared_queue.ts";
 import "../../queue/pipe.ts";
 import { callParent, tellParent } from "./share_link.ts";
 
@@ -154,45 +156,72 @@ class StandInEvent extends ThreadEvent {
   }
 }
 
-class StandInQueue<T> extends SharedQueue<T> {
-  #line: Line;
+function standInForQueue(
+  Base: typeof SharedQueue | typeof LifoQueue | typeof PriorityQueue,
+) {
+  const { name } = Base;
+  return class extends (Base as typeof SharedQueue) {
+    #line: Line;
 
-  constructor(id: string) {
-    super({ capacity: 1 });
-    this.#line = new Line(id);
-  }
+    constructor(id: string) {
+      super({ capacity: 1 });
+      this.#line = new Line(id);
+    }
 
-  override get size(): number {
-    return refuse("look at a SharedQueue", 'use "await get()"');
-  }
+    override get size(): number {
+      return refuse(`look at a ${name}`, 'use "await get()"');
+    }
 
-  override get closed(): boolean {
-    return refuse("look at a SharedQueue", 'use "await get()"');
-  }
+    override get closed(): boolean {
+      return refuse(`look at a ${name}`, 'use "await get()"');
+    }
 
-  override put(value: T, options?: AcquireOptions): Promise<void> {
-    return this.#line.call("put", options, value);
-  }
+    override full(): boolean {
+      return refuse(`look at a ${name}`, 'use "await put()"');
+    }
 
-  override putSync(): void {
-    return refuse("block for a SharedQueue", 'use "await put()"');
-  }
+    override put(value: unknown, options?: AcquireOptions): Promise<void> {
+      return this.#line.call("put", options, value);
+    }
 
-  override get(options?: AcquireOptions): Promise<T> {
-    return this.#line.call("get", options);
-  }
+    override putSync(): void {
+      return refuse(`block for a ${name}`, 'use "await put()"');
+    }
 
-  override getSync(): T {
-    return refuse("block for a SharedQueue", 'use "await get()"');
-  }
+    override get(options?: AcquireOptions): Promise<unknown> {
+      return this.#line.call("get", options);
+    }
 
-  override close(): void {
-    this.#line.tell("close");
-  }
+    override getSync(): unknown {
+      return refuse(`block for a ${name}`, 'use "await get()"');
+    }
+
+    override taskDone(): void {
+      this.#line.tell("taskDone");
+    }
+
+    override join(options?: WaitOptions): Promise<boolean> {
+      return this.#line.call("join", options);
+    }
+
+    override joinSync(): boolean {
+      return refuse(`block for a ${name}`, 'use "await join()"');
+    }
+
+    override close(): void {
+      this.#line.tell("close");
+    }
+  } as unknown as new (id: string) => object;
 }
+
+const StandInQueue = standInForQueue(SharedQueue);
+const StandInLifoQueue = standInForQueue(LifoQueue);
+const StandInPriorityQueue = standInForQueue(PriorityQueue);
 
 registerStandIn("Lock", (id) => new StandInLock(id));
 registerStandIn("Semaphore", (id) => new StandInSemaphore(id));
 registerStandIn("BoundedSemaphore", (id) => new StandInBoundedSemaphore(id));
 registerStandIn("ThreadEvent", (id) => new StandInEvent(id));
 registerStandIn("SharedQueue", (id) => new StandInQueue(id));
+registerStandIn("LifoQueue", (id) => new StandInLifoQueue(id));
+registerStandIn("PriorityQueue", (id) => new StandInPriorityQueue(id));

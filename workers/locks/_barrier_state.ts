@@ -1,0 +1,203 @@
+import { BrokenBarrierError } from "./broken_barrier_error.ts";
+import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
+
+const PARTIES = OWN;
+const STATE = OWN + 1;
+// A bit for each of the last 32 rounds that were broken and are over.
+const BROKEN_ROUNDS = OWN + 2;
+
+/** The most parties that a barrier can have. */
+export const MOST_PARTIES = 2 ** 16 - 1;
+
+// The state in one word, so that each of its changes is one: who has arrived,
+// two flags, the number of the round.
+const ARRIVED = MOST_PARTIES;
+const BROKEN = 1 << 16;
+/** Somebody is just beginning the next round. */
+const ADVANCING = 1 << 17;
+const ROUND_SHIFT = 18;
+const ROUND_MASK = 2 ** (32 - ROUND_SHIFT) - 1;
+
+/** Somebody's place in a round. */
+export interface Place {
+  /** The round. */
+  round: number;
+  /** How many had arrived before. */
+  index: number;
+}
+
+function roundOf(state: number): number {
+  return state >>> ROUND_SHIFT;
+}
+
+/** The error of those who meet a broken barrier. */
+export function brokenError(): BrokenBarrierError {
+  return new BrokenBarrierError(
+    "Cannot pass the barrier: it is broken; reset() makes it as new",
+  );
+}
+
+/** How a barrier stands, across threads. */
+export class BarrierState {
+  /** Who waits. */
+  readonly waiters: WaitQueue;
+
+  /**
+   * Makes a state, or joins one.
+   *
+   * @param from How many parties there are, or the memory.
+   */
+  constructor(from: number | WaitRecord) {
+    const parties = typeof from === "number" ? from : undefined;
+    const record = typeof from === "number" ? 3 : from;
+    this.waiters = new WaitQueue(record, false);
+    if (parties !== undefined) {
+      Atomics.store(this.waiters.words, PARTIES, parties);
+    }
+  }
+
+  /** How many have to arrive. */
+  get parties(): number {
+    return Atomics.load(this.waiters.words, PARTIES);
+  }
+
+  /** How many have arrived. */
+  get arrived(): number {
+    return this.#state & ARRIVED;
+  }
+
+  /** Whether it is broken. */
+  get broken(): boolean {
+    return (this.#state & BROKEN) !== 0;
+  }
+
+  /**
+   * Takes a place.
+   *
+   * @returns The place, or `null` while the last round is not over.
+   * @throws {BrokenBarrierError} If it is broken.
+   */
+  arrive(): Place | null {
+    for (;;) {
+      const state = this.#state;
+      if ((state & ADVANCING) !== 0) return null;
+      if ((state & BROKEN) !== 0) throw brokenError();
+      const index = state & ARRIVED;
+      if (index === this.parties) return null;
+      if (this.#change(state, state + 1)) {
+        return { round: roundOf(state), index };
+      }
+    }
+  }
+
+  /** Whether a round is over, one way or the other. */
+  isOver(round: number): boolean {
+    return roundOf(this.#state) !== round || this.broken;
+  }
+
+  /**
+   * Breaks a round unless it is over.
+   *
+   * @param round The round.
+   * @returns Whether it is broken; if not, it was completed before.
+   */
+  breakRound(round: number): boolean {
+    for (;;) {
+      const state = this.#state;
+      if (roundOf(state) !== round) return this.#wasBroken(round);
+      if ((state & ADVANCING) !== 0) continue;
+      if ((state & BROKEN) !== 0) return true;
+      if (this.#change(state, state | BROKEN)) break;
+    }
+    this.waiters.wake(Infinity);
+    return true;
+  }
+
+  /** Breaks the round under way. */
+  abort(): void {
+    for (;;) {
+      const state = this.#state;
+      if ((state & (BROKEN | ADVANCING)) !== 0) return;
+      if (this.#change(state, state | BROKEN)) break;
+    }
+    this.waiters.wake(Infinity);
+  }
+
+  /** Begins a new round; the one under way is broken. */
+  reset(): void {
+    for (;;) {
+      const state = this.#state;
+      const untouched = (state & (ARRIVED | BROKEN)) === 0;
+      if (untouched || (state & ADVANCING) !== 0) return;
+      if (!this.#change(state, state | ADVANCING)) continue;
+      const round = roundOf(state);
+      Atomics.or(this.waiters.words, BROKEN_ROUNDS, 1 << round);
+      return this.#advance(round);
+    }
+  }
+
+  /**
+   * Ends a round in which all have arrived.
+   *
+   * @param round The round.
+   * @returns `false` if it is broken.
+   */
+  complete(round: number): boolean {
+    const full = round << ROUND_SHIFT | this.parties;
+    if (!this.#change(full, full | ADVANCING)) return false;
+    this.#advance(round);
+    return true;
+  }
+
+  get #state(): number {
+    return Atomics.load(this.waiters.words, STATE);
+  }
+
+  #change(from: number, to: number): boolean {
+    const { words } = this.waiters;
+    return Atomics.compareExchange(words, STATE, from, to) === from;
+  }
+
+  #wasBroken(round: number): boolean {
+    const rounds = Atomics.load(this.waiters.words, BROKEN_ROUNDS);
+    return (rounds & 1 << round) !== 0;
+  }
+
+  /** Begins the next round; only the one that has set `ADVANCING` may. */
+  #advance(round: number): void {
+    const { words } = this.waiters;
+    const next = round + 1 & ROUND_MASK;
+    Atomics.and(words, BROKEN_ROUNDS, ~(1 << next));
+    Atomics.store(words, STATE, next << ROUND_SHIFT);
+    this.waiters.wake(Infinity);
+  }
+}
+
+/** Somebody who comes, and has no place yet: it has no round to break. */
+export class Arrival {
+  readonly #state: BarrierState;
+  #place: Place | null = null;
+
+  /**
+   * Comes to a barrier.
+   *
+   * @param state How it stands.
+   */
+  constructor(state: BarrierState) {
+    this.#state = state;
+  }
+
+  /** The place, once there is one. */
+  get place(): Place {
+    if (this.#place !== null) return this.#place;
+    throw new BrokenBarrierError(
+      "Cannot pass the barrier in time: the last round is not over",
+    );
+  }
+
+  /** Takes a place if it can. */
+  attempt(): boolean {
+    this.#place = this.#state.arrive();
+    return this.#place !== null;
+  }
+}

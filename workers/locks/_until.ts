@@ -1,0 +1,121 @@
+import { sleep, TICK } from "./_async_wait.ts";
+import { checkpoint, checkpointDue } from "./_checkpoint.ts";
+import { type Deadline, FOREVER } from "./_deadline.ts";
+import { isStopped, throwIfStopped } from "./_stop_word.ts";
+import type { WaitQueue } from "./_wait_queue.ts";
+import { Waiter } from "./_waiter.ts";
+
+/**
+ * Whether an attempt may be made at once: nobody else comes first, and the
+ * event loop need not turn.
+ *
+ * @param queue Who waits for the same.
+ * @param limit When to give up.
+ * @param takes Whether a success is something that a thread could be
+ * terminated with; if not, the caller lets the event loop turn afterwards.
+ * @returns If not, or the attempt fails, go on with `until()`.
+ */
+export function mayTry(
+  queue: WaitQueue,
+  limit: Deadline = FOREVER,
+  takes: boolean = queue.fair,
+): boolean {
+  limit.signal?.throwIfAborted();
+  if (isStopped()) return false;
+  if (limit.deadline !== -Infinity && !queue.mayOvertake()) return false;
+  return !(takes && checkpointDue());
+}
+
+/**
+ * Waits on the event loop until an attempt succeeds. In a thread that was
+ * terminated it never settles.
+ *
+ * @param queue Where to wait.
+ * @param attempt Takes what is waited for, or returns `false`.
+ * @param limit When to give up.
+ * @returns Whether an attempt succeeded.
+ */
+export async function until(
+  queue: WaitQueue,
+  attempt: () => boolean,
+  limit: Deadline = FOREVER,
+): Promise<boolean> {
+  try {
+    if (limit.deadline !== -Infinity) return await wait(queue, attempt, limit);
+    if (checkpointDue()) await checkpoint();
+    limit.signal?.throwIfAborted();
+    throwIfStopped();
+    return attempt();
+  } catch (error) {
+    if (isStopped()) await new Promise(() => {});
+    throw error;
+  }
+}
+
+async function wait(
+  queue: WaitQueue,
+  attempt: () => boolean,
+  limit: Deadline,
+): Promise<boolean> {
+  limit.signal?.throwIfAborted();
+  const waiter = new Waiter(queue, attempt, false);
+  let success = false;
+  try {
+    success = waiter.enter();
+    while (!success) {
+      const outcome = await sleep(waiter.slot, limit, () => waiter.tick());
+      if (outcome === "timed-out") return success = waiter.expire();
+      success = outcome === "ticked" || waiter.enter();
+    }
+    return success;
+  } finally {
+    waiter.leave(success);
+  }
+}
+
+/**
+ * As {@linkcode mayTry}, for an attempt that may block the thread.
+ *
+ * @param queue Who waits for the same.
+ * @param deadline When to give up.
+ * @returns If not, or the attempt fails, go on with `untilSync()`.
+ * @throws {DOMException} An `AbortError` if the thread was terminated.
+ */
+export function mayTrySync(queue: WaitQueue, deadline = Infinity): boolean {
+  throwIfStopped();
+  return deadline === -Infinity || queue.mayOvertake();
+}
+
+/**
+ * Waits until an attempt succeeds, and blocks the thread meanwhile.
+ *
+ * @param queue Where to wait.
+ * @param attempt Takes what is waited for, or returns `false`.
+ * @param deadline When to give up.
+ * @returns Whether an attempt succeeded.
+ * @throws {DOMException} An `AbortError` if the thread was terminated.
+ */
+export function untilSync(
+  queue: WaitQueue,
+  attempt: () => boolean,
+  deadline: number = Infinity,
+): boolean {
+  if (deadline === -Infinity) return attempt();
+  const waiter = new Waiter(queue, attempt, true);
+  let success = false;
+  try {
+    success = waiter.enter();
+    while (!success) {
+      const left = deadline - performance.now();
+      if (left <= 0) return success = waiter.expire();
+      const { words, index, value } = waiter.slot;
+      Atomics.wait(words, index, value, Math.min(left, TICK));
+      success = Atomics.load(words, index) === value
+        ? waiter.tick()
+        : waiter.enter();
+    }
+    return success;
+  } finally {
+    waiter.leave(success);
+  }
+}

@@ -1,0 +1,306 @@
+import { register } from "../codec/share.ts";
+import { checkpoint, checkpointDue } from "../locks/_checkpoint.ts";
+import { deadlineOf } from "../locks/_deadline.ts";
+import { mayTry, mayTrySync, until, untilSync } from "../locks/_until.ts";
+import type { WaitRecord } from "../locks/_wait_queue.ts";
+import type {
+  AcquireOptions,
+  AcquireSyncOptions,
+  WaitOptions,
+  WaitSyncOptions,
+} from "../locks/wait_options.ts";
+import type { MakeStore } from "./_item_store.ts";
+import { QueueCore } from "./_queue_core.ts";
+import {
+  QueueClosedError,
+  QueueEmptyError,
+  QueueFullError,
+} from "./queue_errors.ts";
+import type { SharedQueueOptions } from "./queue_options.ts";
+
+const DEFAULT_CAPACITY = 2 ** 20;
+const MOST_CAPACITY = 2 ** 30;
+
+const PUT = "put an item in the queue";
+const GET = "get an item of the queue";
+
+/** How a kind of queue keeps its items. */
+export interface QueueKind {
+  /** Makes its store. */
+  makeStore: MakeStore;
+  /** Tells an item's priority; throws if it can have none. */
+  priorityOf(value: unknown): number;
+}
+
+/** Makes queues of a kind fit to cross to other threads. */
+export let registerQueue: <T>(
+  tag: string,
+  type: { readonly prototype: QueueBase<T> },
+  blank: () => QueueBase<T>,
+) => void;
+
+/**
+ * What queues that carry values between threads have in common.
+ *
+ * @typeParam T The values.
+ */
+export abstract class QueueBase<T> {
+  readonly #kind: QueueKind;
+  #core: QueueCore;
+
+  static {
+    registerQueue = (tag, type, blank) =>
+      register({
+        tag,
+        type,
+        calls: ["put", "get", "close", "taskDone", "join"],
+        blank,
+        record: (queue) => queue.#core.record,
+        fill: (queue, record: WaitRecord) => {
+          queue.#core = new QueueCore(record, queue.#kind.makeStore);
+        },
+      });
+  }
+
+  /**
+   * Makes a queue.
+   *
+   * @param kind How it keeps its items.
+   * @param options How much it may hold.
+   */
+  constructor(kind: QueueKind, options: SharedQueueOptions) {
+    const { maxSize = Infinity, capacity = DEFAULT_CAPACITY } = options;
+    if (
+      !(maxSize >= 1 && (Number.isInteger(maxSize) || maxSize === Infinity))
+    ) {
+      throw new RangeError(
+        `Cannot make a queue: "maxSize" must be a whole number of 1 or more, ` +
+          `or Infinity, received ${maxSize}`,
+      );
+    }
+    if (
+      !(Number.isInteger(capacity) && capacity >= 1 &&
+        capacity <= MOST_CAPACITY)
+    ) {
+      throw new RangeError(
+        `Cannot make a queue: "capacity" must be a whole number of bytes ` +
+          `from 1 to ${MOST_CAPACITY}, received ${capacity}`,
+      );
+    }
+    this.#kind = kind;
+    this.#core = QueueCore.make(maxSize, capacity, kind.makeStore);
+  }
+
+  /** How many items are in the queue. */
+  get size(): number {
+    return this.#core.size;
+  }
+
+  /** Whether the queue was closed. */
+  get closed(): boolean {
+    return this.#core.closed;
+  }
+
+  /**
+   * Tells whether there is no item. Another thread may change that at once.
+   *
+   * @returns `true` if so.
+   */
+  empty(): boolean {
+    return this.size === 0;
+  }
+
+  /**
+   * Tells whether there is no room. Another thread may change that at once.
+   *
+   * @returns `true` if there are `maxSize` items or no bytes are left.
+   */
+  full(): boolean {
+    return this.#core.full;
+  }
+
+  /**
+   * Adds an item, waiting for room if need be.
+   *
+   * @param value The item.
+   * @param options Whether to wait, and for how long.
+   * @throws {QueueFullError} If there was no room in time.
+   * @throws {QueueClosedError} If the queue is or gets closed.
+   * @throws {DOMException} "DataCloneError", if the item can't be cloned.
+   * @throws {TypeError} If there is shared memory in the item, such as a lock.
+   * @throws {RangeError} If the item is larger than the queue.
+   */
+  async put(value: T, options?: AcquireOptions): Promise<void> {
+    const limit = deadlineOf(PUT, options);
+    const push = this.#pushOf(value);
+    const { putters } = this.#core;
+    const pushed = mayTry(putters, limit, false) && push() ||
+      await until(putters, push, limit);
+    if (checkpointDue()) await checkpoint();
+    if (!pushed) throw fullError();
+  }
+
+  /**
+   * Adds an item, blocking the thread while there is no room.
+   *
+   * @param value The item.
+   * @param options Whether to wait, and for how long.
+   * @throws As {@linkcode put} does.
+   */
+  putSync(value: T, options?: AcquireSyncOptions): void {
+    const { deadline } = deadlineOf(PUT, options);
+    const push = this.#pushOf(value);
+    const { putters } = this.#core;
+    if (mayTrySync(putters, deadline) && push()) return;
+    if (!untilSync(putters, push, deadline)) throw fullError();
+  }
+
+  /**
+   * Adds an item without waiting.
+   *
+   * @param value The item.
+   * @throws As {@linkcode put} does.
+   */
+  putNowait(value: T): void {
+    this.putSync(value, { blocking: false });
+  }
+
+  /**
+   * Takes the item that comes next, waiting for one if need be.
+   *
+   * @param options Whether to wait, and for how long.
+   * @returns The item.
+   * @throws {QueueEmptyError} If there was none in time.
+   * @throws {QueueClosedError} If the queue is or gets closed, and is empty.
+   */
+  async get(options?: AcquireOptions): Promise<T> {
+    const limit = deadlineOf(GET, options);
+    const { getters } = this.#core;
+    const taken = new Taken(this.#core);
+    mayTry(getters, limit) && taken.attempt() ||
+      await until(getters, () => taken.attempt(), limit);
+    return taken.value as T;
+  }
+
+  /**
+   * Takes the item that comes next, blocking the thread while there is none.
+   *
+   * @param options Whether to wait, and for how long.
+   * @returns The item.
+   * @throws As {@linkcode get} does.
+   */
+  getSync(options?: AcquireSyncOptions): T {
+    const { deadline } = deadlineOf(GET, options);
+    const { getters } = this.#core;
+    const taken = new Taken(this.#core);
+    mayTrySync(getters, deadline) && taken.attempt() ||
+      untilSync(getters, () => taken.attempt(), deadline);
+    return taken.value as T;
+  }
+
+  /**
+   * Takes the item that comes next without waiting.
+   *
+   * @returns The item.
+   * @throws As {@linkcode get} does.
+   */
+  getNowait(): T {
+    return this.getSync({ blocking: false });
+  }
+
+  /**
+   * Tells that an item that was taken is done, for those who `join()`.
+   *
+   * @throws {RangeError} If as many are done as were put.
+   */
+  taskDone(): void {
+    this.#core.taskDone();
+  }
+
+  /**
+   * Waits until each item that was put is done.
+   *
+   * @param options How long to wait.
+   * @returns `true`, or `false` if the time was over first.
+   * @throws {RangeError} If `timeout` is negative.
+   */
+  async join(options?: WaitOptions): Promise<boolean> {
+    const limit = deadlineOf("join the queue", options);
+    const done = (): boolean => this.#core.unfinished === 0;
+    const { joiners } = this.#core;
+    const joined = mayTry(joiners, limit) && done() ||
+      await until(joiners, done, limit);
+    if (checkpointDue()) await checkpoint();
+    return joined;
+  }
+
+  /**
+   * As {@linkcode join}, blocking the thread.
+   *
+   * @param options How long to wait.
+   * @returns `true`, or `false` if the time was over first.
+   * @throws {RangeError} If `timeout` is negative.
+   */
+  joinSync(options?: WaitSyncOptions): boolean {
+    const { deadline } = deadlineOf("join the queue", options);
+    const { joiners, unfinished } = this.#core;
+    return unfinished === 0 ||
+      untilSync(joiners, () => this.#core.unfinished === 0, deadline);
+  }
+
+  /**
+   * Closes the queue: nothing more can be put, what is in it can be taken.
+   * To do so again does nothing.
+   */
+  close(): void {
+    this.#core.close();
+  }
+
+  /**
+   * Takes items until the queue is closed and empty.
+   *
+   * @returns The items, in their order.
+   */
+  async *[Symbol.asyncIterator](): AsyncGenerator<T, void, void> {
+    for (;;) {
+      let item: T;
+      try {
+        item = await this.get();
+      } catch (error) {
+        if (error instanceof QueueClosedError) return;
+        throw error;
+      }
+      yield item;
+    }
+  }
+
+  #pushOf(value: T): () => boolean {
+    const priority = this.#kind.priorityOf(value);
+    const item = this.#core.write(value);
+    return () => this.#core.push(item, priority);
+  }
+}
+
+function fullError(): QueueFullError {
+  return new QueueFullError("Cannot put an item in the queue: it is full");
+}
+
+/** What a `get()` takes. */
+class Taken {
+  readonly #core: QueueCore;
+  #item: Uint8Array<ArrayBuffer> | null = null;
+
+  constructor(core: QueueCore) {
+    this.#core = core;
+  }
+
+  attempt(): boolean {
+    this.#item = this.#core.shift();
+    return this.#item !== null;
+  }
+
+  get value(): unknown {
+    if (this.#item !== null) return this.#core.read(this.#item);
+    throw new QueueEmptyError("Cannot get an item of the queue: it is empty");
+  }
+}

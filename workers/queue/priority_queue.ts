@@ -1,0 +1,60 @@
+import { Heap } from "./_heap.ts";
+import { QueueBase, type QueueKind, registerQueue } from "./_queue_base.ts";
+import type { SharedQueueOptions } from "./queue_options.ts";
+
+const KIND: QueueKind = {
+  makeStore: (words, bytes) => new Heap(words, bytes, false),
+  priorityOf,
+};
+
+/** An item of a {@linkcode PriorityQueue}: its priority, alone or first. */
+export type Prioritized = number | readonly [number, ...unknown[]];
+
+function priorityOf(value: unknown): number {
+  const priority = Array.isArray(value) ? value[0] : value;
+  if (typeof priority === "number" && !Number.isNaN(priority)) return priority;
+  throw new TypeError(
+    "Cannot put an item in the queue: it must be a number, or an array that " +
+      `begins with one, received ${priority}`,
+  );
+}
+
+/**
+ * Carries values between threads as a {@linkcode SharedQueue} does, those with
+ * the lowest number first. Items of the same number keep their order.
+ *
+ * @typeParam T The values: numbers, or arrays that begin with one.
+ *
+ * @example Usage
+ * ```ts
+ * import { PriorityQueue } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const queue = new PriorityQueue<[number, string]>();
+ * await queue.put([2, "later"]);
+ * await queue.put([1, "sooner"]);
+ *
+ * assertEquals(await queue.get(), [1, "sooner"]);
+ * ```
+ */
+export class PriorityQueue<T extends Prioritized = Prioritized>
+  extends QueueBase<T> {
+  static {
+    registerQueue(
+      "PriorityQueue",
+      PriorityQueue,
+      () => new PriorityQueue({ capacity: 1 }),
+    );
+  }
+
+  /**
+   * Makes a queue.
+   *
+   * @param options How much it may hold.
+   * @throws {RangeError} If `maxSize` is not a whole number of 1 or more or
+   * `Infinity`, or `capacity` is not a whole number from 1 to 1073741824.
+   */
+  constructor(options: SharedQueueOptions = {}) {
+    super(KIND, options);
+  }
+}
