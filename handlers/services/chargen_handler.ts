@@ -11,7 +11,8 @@ const FIRST_CHARACTER = 32;
 const CHARACTER_COUNT = 95;
 const LINE_LENGTH = 72;
 const MAX_REPLY_LENGTH = 512;
-const PATTERN = makePattern();
+
+let pattern: Uint8Array | undefined;
 
 /**
  * Sends characters until the client leaves; in answer to a packet, one packet
@@ -39,14 +40,18 @@ export class ChargenHandler extends RequestHandler {
   override async handle(): Promise<void> {
     if ("packet" in this.request) {
       const length = Math.floor(Math.random() * (MAX_REPLY_LENGTH + 1));
-      await this.wfile.write(PATTERN.subarray(0, length));
+      await this.wfile.write(getPattern().subarray(0, length));
       return;
     }
-    while (!this.signal.aborted) await this.wfile.write(PATTERN);
+    while (!this.signal.aborted) await this.wfile.write(getPattern());
   }
 }
 
 /** The 95 lines after which the pattern repeats. */
+function getPattern(): Uint8Array {
+  return pattern ??= makePattern();
+}
+
 function makePattern(): Uint8Array {
   let text = "";
   for (let first = 0; first < CHARACTER_COUNT; first++) {

@@ -8,6 +8,7 @@ export interface WebLocks {
   ): Promise<unknown>;
 }
 
-/** The Web Locks: Deno has them, its types don't. */
-export const webLocks: WebLocks =
-  (navigator as unknown as { locks: WebLocks }).locks;
+/** The Web Locks: Deno has them, its types don't, and the first look is slow. */
+export function webLocks(): WebLocks {
+  return (navigator as unknown as { locks: WebLocks }).locks;
+}

@@ -71,7 +71,7 @@ function run(
   };
   // Held until the thread is gone, however it went: that is how the parent
   // learns of it.
-  webLocks.request(lock, {}, () => {
+  webLocks().request(lock, {}, () => {
     send([FRAME.hello]);
     return new Promise(() => {});
   }).catch(() => {});

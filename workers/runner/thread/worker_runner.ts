@@ -260,14 +260,18 @@ export class WorkerRunner implements Runner {
     if (!this.#referenced) return this.#poll();
     const waiting = new AbortController();
     this.#waiting = waiting;
-    webLocks.request(this.#lock, { signal: waiting.signal }, () => this.#die())
+    webLocks().request(
+      this.#lock,
+      { signal: waiting.signal },
+      () => this.#die(),
+    )
       .catch(() => {});
   }
 
   /** A request that waits would keep the program alive: ask now and then. */
   #poll(): void {
     const timer = setTimeout(() => {
-      webLocks.request(this.#lock, { ifAvailable: true }, (lock) => {
+      webLocks().request(this.#lock, { ifAvailable: true }, (lock) => {
         if (lock !== null) this.#die();
         else if (!this.#referenced && !this.#gone) this.#poll();
       }).catch(() => {});
