@@ -345,7 +345,7 @@ export async function loop(
   alive: string,
 ): Promise<void> {
   await new Promise<void>((held) => {
-    webLocks.request(alive, {}, () => {
+    webLocks().request(alive, {}, () => {
       held();
       return new Promise(() => {});
     });

@@ -93,7 +93,7 @@ for (const [name, make] of Object.entries(PRIMITIVES)) {
     team.run(0, "loop", name, primitive, turns, alive);
     await eventually(() => Atomics.load(turns, 0) > 1_000);
     team.terminate(0);
-    await webLocks.request(alive, {}, () => {});
+    await webLocks().request(alive, {}, () => {});
     // The next step would wait for ever if the thread had kept something.
     await loopUntil(() => step(false, name, primitive), () => true);
     await step(false, name, primitive);
