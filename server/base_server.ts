@@ -456,6 +456,8 @@ export abstract class BaseServer<R = unknown, C = unknown>
     consume: () => Promise<void>,
   ): Promise<void> {
     await this.#activation;
+    // What happens in a replica is told by its parent
+    if (!this[role]?.bindsLater) await this.#telemetry.openChannels();
     const { acceptor } = this;
     if (acceptor === null) {
       throw new TypeError(
@@ -465,8 +467,6 @@ export abstract class BaseServer<R = unknown, C = unknown>
     if (this.#loop.isStopping) return;
     acceptor.ref?.();
     try {
-      // What happens in a replica is told by its parent
-      if (!this[role]?.bindsLater) await this.#telemetry.openChannels();
       await this[role]?.start?.(forever).catch((error) => {
         this.#readiness.reject(error);
         throw error;

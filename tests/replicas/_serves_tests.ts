@@ -1,0 +1,3 @@
+/** Lets fixtures tell the tests' own thread from their replicas'. */
+
+Object.assign(globalThis, { servesTests: true });

@@ -1,0 +1,352 @@
+/** Faults of servers with replicas, each reproduced before it was cured. */
+
+import "./_serves_tests.ts";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import {
+  type BaseServer,
+  ForkingTCPServer,
+  HandlerImportError,
+  RunnerExitError,
+  type ServerStats,
+} from "../../mod.ts";
+import {
+  assertEchoes,
+  collectErrors,
+  dial,
+  freePath,
+  kinds,
+  messages,
+  readToEnd,
+  until,
+  within,
+  writeAll,
+} from "../servers/_support.ts";
+import { Program } from "../servers/_programs.ts";
+import {
+  Crowded,
+  Fixed,
+  Greeting,
+  LastWords,
+  Moody,
+  UnboundForking,
+  UnboundThreading,
+} from "./faults_fixture.ts";
+import { LineEcho } from "./handlers_fixture.ts";
+import { Hanging } from "./hanging_fixture.ts";
+import {
+  LASTING_MODES,
+  type Mode,
+  modeOf,
+  MODES,
+  type ReplicaServer,
+  TCP_MODES,
+  test,
+  testEach,
+} from "./_support.ts";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+
+// Fault 2
+
+for (const Server of [UnboundThreading, UnboundForking]) {
+  test(`${Server.name}: replicas that can't bind end, and serveForever() with the cause (fault 2)`, async () => {
+    const path = freePath();
+    await Deno.writeTextFile(path, "");
+    await using server = new Server({ port: 0 }, LineEcho as never, {
+      context: path,
+      workers: 1,
+    });
+    const error = await assertRejects(
+      () => within(15_000, "serveForever()", server.serveForever()),
+      RunnerExitError,
+    );
+    assertStringIncludes(error.message, "This replica can't bind");
+  });
+
+  test(`${Server.name}: recycle() rejects when a new replica can't bind, the old ones serve on (fault 2)`, async () => {
+    const path = freePath();
+    await using server = new Server({ port: 0 }, LineEcho as never, {
+      context: path,
+      workers: 2,
+    });
+    server.serveForever();
+    await server.ready;
+    await Deno.writeTextFile(path, "");
+    const error = await assertRejects(
+      () => within(5_000, "recycle()", server.recycle()),
+      RunnerExitError,
+    );
+    assertStringIncludes(error.message, "This replica can't bind");
+    for (let i = 0; i < 4; i++) await assertEchoes(kinds.tcp, server);
+    await Deno.remove(path);
+    await within(5_000, "recycle()", server.recycle());
+    await assertEchoes(kinds.tcp, server);
+    const { workers, restarts } = await server.stats();
+    assertEquals([workers, restarts], [2, 0]);
+  });
+}
+
+test("ForkingTCPServer relays where its children could not listen (fault 2)", async () => {
+  const dir = await Deno.makeTempDir();
+  const file = `${dir}/main.ts`;
+  await Deno.writeTextFile(
+    file,
+    `import { EchoHandler, ForkingTCPServer } from "${ROOT}mod.ts";
+    await using server = new ForkingTCPServer({ port: 0 }, EchoHandler, { workers: 1 });
+    const served = server.serveForever();
+    await server.ready;
+    console.log(server.serverAddress.port);
+    console.log((await server.stats()).dispatch);
+    try {
+      new ForkingTCPServer({ port: 0 }, EchoHandler, { dispatch: "shard" });
+    } catch (error) {
+      console.log(error.message);
+    }
+    await Deno.stdin.read(new Uint8Array(1));
+    await server.shutdown();
+    await served;`,
+  );
+  await using program = new Program(
+    new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--no-prompt",
+        "--quiet",
+        "--no-check",
+        "--unstable-net",
+        "--allow-net=127.0.0.1",
+        "--allow-read",
+        "--allow-write",
+        "--allow-run",
+        "--allow-env",
+        file,
+      ],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "inherit",
+    }),
+  );
+  const port = Number(await within(10_000, "a port", program.readLine()));
+  assertEquals(await program.readLine(), "relay");
+  assertStringIncludes((await program.readLine())!, "--allow-net");
+  using client = await Deno.connect({ port });
+  await writeAll(client, "hello");
+  await client.closeWrite();
+  assertEquals(await readToEnd(client), "hello");
+  await program.child.stdin.close();
+  assertEquals((await program.child.status).code, 0);
+  await Deno.remove(dir, { recursive: true });
+});
+
+// Fault 6
+
+function handlerModule(word: string): string {
+  return `import { StreamRequestHandler } from "${ROOT}mod.ts";
+  export class Saying extends StreamRequestHandler {
+    static readonly module = import.meta.url;
+    override async handle(): Promise<void> {
+      await this.wfile.write("${word}\\n");
+    }
+  }`;
+}
+
+async function say(server: ReplicaServer): Promise<string> {
+  using conn = await dial(server as unknown as BaseServer);
+  return await readToEnd(conn);
+}
+
+testEach(
+  TCP_MODES,
+  "recycle() onto a module that does not load rejects, and the old replicas serve on (fault 6)",
+  async (mode) => {
+    const dir = await Deno.makeTempDir();
+    const file = `${dir}/saying.ts`;
+    await Deno.writeTextFile(file, handlerModule("one"));
+    const { Saying } = await import(`file://${file}`);
+    await using server = mode.open(Saying);
+    server.serveForever();
+    await server.ready;
+    assertEquals(await say(server), "one\n");
+    await Deno.writeTextFile(file, "nonsense(;");
+    await assertRejects(
+      () => within(8_000, "recycle()", server.recycle()),
+      HandlerImportError,
+    );
+    if (mode.dispatch !== "isolate") {
+      for (let i = 0; i < 4; i++) assertEquals(await say(server), "one\n");
+    }
+    await Deno.writeTextFile(file, handlerModule("two"));
+    await within(8_000, "recycle()", server.recycle());
+    if (mode.dispatch !== "isolate") {
+      for (let i = 0; i < 4; i++) assertEquals(await say(server), "two\n");
+    }
+    await Deno.remove(dir, { recursive: true });
+  },
+);
+
+// Fault 8
+
+testEach(
+  TCP_MODES.filter(({ dispatch }) => dispatch !== "isolate"),
+  "stops at once while replicas start: shutdown(), signal, close (fault 8)",
+  async (mode) => {
+    await using server = mode.open(Hanging);
+    const served = server.serveForever();
+    await server.shutdown();
+    await within(900, "serveForever()", served);
+    const abort = new AbortController();
+    const again = server.serveForever({ signal: abort.signal });
+    abort.abort();
+    await within(900, "serveForever() again", again);
+    await within(900, "serving", server.serveForever({ signal: abort.signal }));
+    const last = server.serveForever();
+    await within(2_000, "the close", server.serverClose());
+    await within(900, "the last serveForever()", last);
+  },
+);
+
+// Fault 10
+
+const REFUSED: [mode: string, options: Record<string, unknown>, why: string][] =
+  [
+    ["ThreadingUDPServer by relay", {}, "only a TCP port"],
+    ["ForkingUnixStreamServer by relay", {}, "only a TCP port"],
+    ["ForkingTCPServer by relay", { maxConnections: 4 }, '"maxConnections"'],
+    ["ThreadingTCPServer by relay", { maxConnections: 4 }, '"maxConnections"'],
+    ["ThreadingTCPServer by relay", { permissions: "none" }, "permissions"],
+  ];
+
+for (const [name, options, why] of REFUSED) {
+  test(`${name}: "shard" with ${JSON.stringify(options)} is refused with the reason (fault 10)`, () => {
+    assertThrows(
+      () => modeOf(name).open(LineEcho, { ...options, dispatch: "shard" }),
+      TypeError,
+      why,
+    );
+  });
+}
+
+testEach(MODES, 'takes "auto", and tells what it came to', async (mode) => {
+  if (mode.dispatch !== "relay") return;
+  await using server = mode.open(LineEcho, { dispatch: "auto" });
+  const { dispatch } = await server.stats();
+  assertEquals(dispatch, mode.transport === "tcp" ? "shard" : "relay");
+});
+
+// Fault 11
+
+async function ask(mode: Mode, server: ReplicaServer, word: string) {
+  using client = await mode.connect(server as unknown as BaseServer);
+  await client.send(`${word}\n`);
+  return await client.receive().catch(() => null);
+}
+
+testEach(
+  TCP_MODES,
+  "keeps its counts when replicas die and are replaced (fault 11)",
+  async (mode) => {
+    await using server = mode.open(Moody);
+    const told = collectErrors(server);
+    server.serveForever();
+    await server.ready;
+    let last: ServerStats = await server.stats();
+    async function assertRises(): Promise<ServerStats> {
+      const stats = await server.stats();
+      for (const name of ["accepted", "errors", "restarts"] as const) {
+        assert(stats[name]! >= last[name]!, `${name} went down`);
+      }
+      return last = stats;
+    }
+    for (let i = 0; i < 3; i++) await ask(mode, server, "fail");
+    for (let i = 0; i < 3; i++) {
+      assertEquals(await ask(mode, server, "x"), "well");
+    }
+    await until(async () => (await assertRises()).errors === 3, "three errors");
+    await ask(mode, server, "exit");
+    await until(async () => (await assertRises()).errors === 4, "the death");
+    assertEquals(told.length, 1);
+    const recycled = server.recycle();
+    let isOver = false;
+    recycled.finally(() => isOver = true);
+    await until(async () => (await assertRises(), isOver), "the recycle");
+    await recycled;
+    const { accepted, errors } = await assertRises();
+    assertEquals([accepted, errors], [7, 4]);
+  },
+);
+
+// Fault 15
+
+test("a server's own option, which replicas can't know, is refused with the cure (fault 15)", async () => {
+  await using server = new Greeting({ port: 0 }, LineEcho, { word: "hi" });
+  const error = await assertRejects(
+    () => within(5_000, "serveForever()", server.serveForever()),
+    HandlerImportError,
+    'class "Greeting"',
+  );
+  assertStringIncludes(error.message, 'option "word"');
+  assertStringIncludes(error.message, '"context"');
+});
+
+test("a server's own argument is refused at construction with the cure (fault 15)", () => {
+  assertThrows(
+    () => new Crowded({ port: 0 }, LineEcho, {}, "hi"),
+    TypeError,
+    'put the rest into the option "context"',
+  );
+});
+
+test("a server that takes something else for an address is refused with what it is given (fault 15)", async () => {
+  await using server = new Fixed(0);
+  await assertRejects(
+    () => within(5_000, "serveForever()", server.serveForever()),
+    HandlerImportError,
+    "(address, RequestHandlerClass, options)",
+  );
+});
+
+// Fault 17
+
+testEach(
+  LASTING_MODES,
+  "tells of no request that had ended when its replica died (fault 17)",
+  async (mode) => {
+    await using server = mode.open(LastWords, { workers: 1 });
+    const errors = collectErrors(server);
+    server.serveForever();
+    await server.ready;
+    using conn = await dial(server as unknown as BaseServer);
+    assertEquals(await readToEnd(conn), "done\n");
+    await until(
+      async () => (await server.stats()).restarts === 1,
+      "the replica's end",
+    );
+    assertEquals(messages(errors), []);
+  },
+);
+
+test("ForkingTCPServer opens a port that is free but once (fault 17)", async () => {
+  const probe = Deno.listen({ port: 0 });
+  const { port } = probe.addr;
+  probe.close();
+  await probe.accept().catch(() => {});
+  const { listen } = Deno;
+  const opened: unknown[] = [];
+  try {
+    Deno.listen = ((options: Deno.TcpListenOptions) => {
+      opened.push(options);
+      return listen(options);
+    }) as typeof Deno.listen;
+    await using server = new ForkingTCPServer({ port }, LineEcho);
+    assertEquals(server.serverAddress.port, port);
+    assertEquals(opened.length, 1);
+  } finally {
+    Deno.listen = listen;
+  }
+});
