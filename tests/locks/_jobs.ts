@@ -11,6 +11,7 @@ import type { RLock } from "../../workers/locks/rlock.ts";
 import type { Semaphore } from "../../workers/locks/semaphore.ts";
 import type { SharedQueue } from "../../workers/queue/shared_queue.ts";
 import type { ThreadEvent } from "../../workers/locks/thread_event.ts";
+import { setStopWord } from "../../workers/locks/_stop_word.ts";
 import { webLocks } from "../../workers/runner/thread/web_locks.ts";
 
 export interface Limits {
@@ -344,14 +345,54 @@ export async function loop(
   turns: Int32Array,
   alive: string,
 ): Promise<void> {
+  await holdWhileAlive(alive);
+  for (;;) {
+    await step(sync, name, primitive);
+    Atomics.add(turns, 0, 1);
+  }
+}
+
+/** Sets the word that stops this thread, and holds a Web Lock until it ends. */
+export async function becomeStoppable(
+  _sync: boolean,
+  words: Int32Array,
+  alive: string,
+): Promise<void> {
+  setStopWord(words);
+  await holdWhileAlive(alive);
+}
+
+/** Waits for something, blocking the thread, and would keep it. */
+export function block(_sync: boolean, how: string, primitive: object): void {
+  BLOCKS[how]!(primitive as never);
+}
+
+const BLOCKS: Record<string, (primitive: never) => void> = {
+  Lock: (lock: Lock) => void lock.acquireSync(),
+  RLock: (lock: RLock) => void lock.acquireSync(),
+  Semaphore: (semaphore: Semaphore) => void semaphore.acquireSync(),
+  SharedQueue: (queue: SharedQueue) => void queue.getSync(),
+  Loop(lock: Lock) {
+    for (;;) {
+      lock.acquireSync();
+      lock.release();
+    }
+  },
+  Condition(condition: Condition) {
+    using _held = condition.holdSync();
+    condition.waitSync();
+  },
+  Nested([outer, inner]: [Lock, Lock]) {
+    using _held = outer.holdSync();
+    inner.acquireSync();
+  },
+};
+
+async function holdWhileAlive(alive: string): Promise<void> {
   await new Promise<void>((held) => {
     webLocks().request(alive, {}, () => {
       held();
       return new Promise(() => {});
     });
   });
-  for (;;) {
-    await step(sync, name, primitive);
-    Atomics.add(turns, 0, 1);
-  }
 }

@@ -38,8 +38,10 @@ Deno.test("Timer.cancel(): before start() it leaves nothing to do", async () => 
     throw new Error("Called");
   });
   timer.cancel();
-  timer.start();
   await timer.finished;
+  timer.start();
+  assertFalse(timer.isAlive());
+  assertThrows(() => timer.start());
 });
 
 Deno.test("Timer.cancel(): too late it does nothing", async () => {

@@ -108,6 +108,7 @@ export class Timer {
    */
   cancel(): void {
     this.#cancelled = true;
+    if (this.#state === "new") this.#settled.resolve();
     if (this.#state !== "waiting") return;
     clearTimeout(this.#id);
     this.#end();

@@ -13,6 +13,7 @@ import type { ExitRecord } from "../error_record.ts";
 import { Port } from "../port.ts";
 import { FRAME, type Frame, type Start } from "../protocol.ts";
 import { ProtocolError } from "../protocol_error.ts";
+import { setStopWord } from "../../locks/_stop_word.ts";
 import { webLocks } from "./web_locks.ts";
 
 /** What every thread is told first, by the only message on its own scope. */
@@ -21,6 +22,8 @@ export interface WorkerStart extends Start {
   line: MessagePort;
   /** The lock that the thread holds while it lives. */
   lock: string;
+  /** Tells the thread's waits that it was terminated. */
+  stopWords: Int32Array;
 }
 
 interface WorkerScope {
@@ -33,7 +36,8 @@ function run(
   main: ModuleLoader,
 ): void {
   const scope = globalThis as unknown as WorkerScope;
-  const { line, lock } = start;
+  const { line, lock, stopWords } = start;
+  setStopWord(stopWords);
   // Bound before the user's code is loaded, which may change what it can reach
   const send = line.postMessage.bind(line) as (
     frame: Frame,

@@ -11,6 +11,7 @@ import {
   type Runner,
   type RunnerOptions,
 } from "../runner.ts";
+import { stop } from "../../locks/_stop_word.ts";
 import { webLocks } from "./web_locks.ts";
 import type { WorkerStart } from "./worker_entry.ts";
 
@@ -108,6 +109,7 @@ export class WorkerRunner implements Runner {
   });
   #inbox = new Inbox((error) => this.#decoder.fail(error));
   #lock = `socketserver:${crypto.randomUUID()}`;
+  #stopWords = new Int32Array(new SharedArrayBuffer(4));
   #worker: Worker;
   #line: RefPort;
   #exit: RunnerExit | null = null;
@@ -136,6 +138,7 @@ export class WorkerRunner implements Runner {
     const start: WorkerStart = {
       line: port2,
       lock: this.#lock,
+      stopWords: this.#stopWords,
       data: options.data,
       launchFlags: launchFlags(),
     };
@@ -239,6 +242,7 @@ export class WorkerRunner implements Runner {
     if (this.#exit !== null) return;
     this.#exit = exit;
     if (this.#gone) return;
+    stop(this.#stopWords);
     this.#worker.terminate();
     this.#referenced = true;
     this.#stuckTimer = setTimeout(() => {
