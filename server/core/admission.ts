@@ -1,0 +1,197 @@
+/**
+ * Who may come in, and how many of one client at a time.
+ *
+ * @module
+ */
+
+import type { AddressList } from "./address_list.ts";
+import type { Counts } from "./counts.ts";
+import type { OpenRequest } from "./open_requests.ts";
+import type { OverLimit } from "../options.ts";
+
+/** Requests held beyond this are refused. */
+export const MAX_HELD = 1_024;
+const MAPPED_PREFIX = "::ffff:";
+/** Below this many, clients that have left are not looked for. */
+const MIN_CLIENTS = 1_024;
+
+/** What is known of a client. */
+interface Client {
+  open: number;
+  held: number;
+  /** How many requests it may begin at once, at the time `since`. */
+  tokens: number;
+  since: number;
+}
+
+interface Held {
+  open: OpenRequest;
+  client: Client;
+  resolve: (admitted: boolean) => void;
+}
+
+/** Admits requests within the limits of their clients. */
+export class Admission {
+  allow: AddressList | null = null;
+  deny: AddressList | null = null;
+  maxPerClient = Infinity;
+  /** Requests a second. */
+  rate = Infinity;
+  overLimit: OverLimit = "wait";
+  #counts: Counts;
+  #hasRoom: () => boolean;
+  #clients: Map<string, Client> = new Map();
+  #admitted: WeakMap<OpenRequest, Client> = new WeakMap();
+  #held: Held[] = [];
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #pruneAt = MIN_CLIENTS;
+
+  /** `hasRoom` tells whether the server can serve one more of the held. */
+  constructor(counts: Counts, hasRoom: () => boolean) {
+    this.#counts = counts;
+    this.#hasRoom = hasRoom;
+  }
+
+  /** How many requests wait for room among those of their client. */
+  get held(): number {
+    return this.#held.length;
+  }
+
+  /** Whether a request may come in; waits for room if that is the policy. */
+  admit(open: OpenRequest): boolean | Promise<boolean> {
+    const { clientAddress } = open;
+    if (this.deny?.has(clientAddress)) return false;
+    if (this.allow !== null && !this.allow.has(clientAddress)) return false;
+    const key = clientKey(clientAddress);
+    if (key === null || this.maxPerClient + this.rate === 2 * Infinity) {
+      return true;
+    }
+    const client = this.#find(key);
+    if (client.held === 0 && this.#fits(client)) {
+      this.#take(open, client);
+      return true;
+    }
+    if (this.overLimit === "refuse" || this.#held.length >= MAX_HELD) {
+      return false;
+    }
+    this.#counts.waited++;
+    return new Promise((resolve) => {
+      const held = { open, client, resolve };
+      this.#held.push(held);
+      client.held++;
+      open.cancel = () => this.#release(held, false);
+      this.#armTimer();
+    });
+  }
+
+  /** A request has ended. */
+  left(open: OpenRequest): void {
+    const client = this.#admitted.get(open);
+    if (client !== undefined) client.open--;
+    this.admitHeld();
+  }
+
+  /** Lets in whoever fits now: a request has ended, or a limit has changed. */
+  admitHeld(): void {
+    if (this.#held.length === 0) return;
+    for (const held of [...this.#held]) {
+      if (!this.#hasRoom()) return;
+      if (!this.#fits(held.client)) continue;
+      this.#take(held.open, held.client);
+      this.#release(held, true);
+    }
+    this.#armTimer();
+  }
+
+  #find(key: string): Client {
+    let client = this.#clients.get(key);
+    if (client === undefined) {
+      if (this.#clients.size >= this.#pruneAt) this.#prune();
+      client = { open: 0, held: 0, tokens: this.rate, since: now() };
+      this.#clients.set(key, client);
+    }
+    return client;
+  }
+
+  #fits(client: Client): boolean {
+    return client.open < this.maxPerClient &&
+      (this.rate === Infinity || this.#refill(client) >= 1);
+  }
+
+  #refill(client: Client): number {
+    const time = now();
+    const earned = (time - client.since) * this.rate / 1_000;
+    client.tokens = Math.min(this.rate, client.tokens + earned);
+    client.since = time;
+    return client.tokens;
+  }
+
+  #take(open: OpenRequest, client: Client): void {
+    client.open++;
+    client.tokens--;
+    this.#admitted.set(open, client);
+  }
+
+  #release(held: Held, admitted: boolean): void {
+    const at = this.#held.indexOf(held);
+    if (at < 0) return;
+    this.#held.splice(at, 1);
+    held.client.held--;
+    held.open.cancel = null;
+    held.resolve(admitted);
+  }
+
+  /** Comes back when a client that waits for nothing but its rate fits. */
+  #armTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.rate === Infinity) return;
+    const waits = this.#held.filter(({ client }) =>
+      client.open < this.maxPerClient
+    ).map(({ client }) => (1 - this.#refill(client)) * 1_000 / this.rate);
+    if (waits.length === 0) return;
+    const wait = Math.max(1, Math.ceil(Math.min(...waits)));
+    this.#timer = setTimeout(() => this.admitHeld(), wait);
+  }
+
+  /** Forgets clients that have left and could begin as many as strangers. */
+  #prune(): void {
+    for (const [key, client] of this.#clients) {
+      const idle = client.open === 0 && client.held === 0;
+      if (idle && (this.rate === Infinity || this.#isFull(client))) {
+        this.#clients.delete(key);
+      }
+    }
+    this.#pruneAt = Math.max(MIN_CLIENTS, this.#clients.size * 2);
+  }
+
+  #isFull(client: Client): boolean {
+    return this.#refill(client) >= this.rate;
+  }
+}
+
+/**
+ * What counts as one client: an IPv4 address, or the first 64 bits of an IPv6
+ * address, of which one customer has as many as it likes.
+ */
+export function clientKey(address: Deno.Addr): string | null {
+  if (!("hostname" in address)) return null;
+  const { hostname } = address;
+  if (!hostname.includes(":")) return hostname;
+  if (hostname.startsWith(MAPPED_PREFIX) && hostname.includes(".")) {
+    return hostname.slice(MAPPED_PREFIX.length);
+  }
+  const [head = "", tail] = hostname.split("%")[0]!.split("::");
+  const groups = head === "" ? [] : head.split(":");
+  if (tail !== undefined) {
+    const after = tail === "" ? [] : tail.split(":");
+    while (groups.length + after.length < 8) groups.push("0");
+    groups.push(...after);
+  }
+  return groups.slice(0, 4).map((group) => parseInt(group, 16).toString(16))
+    .join(":");
+}
+
+function now(): number {
+  return performance.now();
+}

@@ -1,0 +1,48 @@
+/**
+ * What a request passes before it is verified: whose it is, whether it may come
+ * in now, and how it is secured.
+ *
+ * @module
+ */
+
+import type { Admission } from "./admission.ts";
+import type { Counts } from "./counts.ts";
+import type { OpenRequest } from "./open_requests.ts";
+
+/** Reads what comes before a client's own bytes. */
+export interface Preamble {
+  /** Gives the client's address, where the preamble tells one. */
+  read(request: unknown, peer: Deno.Addr): Promise<Deno.Addr>;
+}
+
+/** The steps, those that the server's options ask for. */
+export class Entrance {
+  proxyHeaders: Preamble | null = null;
+  admission: Admission | null = null;
+  handshakes: Preamble | null = null;
+  #counts: Counts;
+
+  constructor(counts: Counts) {
+    this.#counts = counts;
+  }
+
+  /** Whether there is nothing to pass. */
+  get isOpen(): boolean {
+    return this.proxyHeaders === null && this.admission === null &&
+      this.handshakes === null;
+  }
+
+  /** Leads a request in; false if it is refused. */
+  async pass(open: OpenRequest): Promise<boolean> {
+    const { request, clientAddress: peer } = open;
+    if (this.proxyHeaders !== null) {
+      open.clientAddress = await this.proxyHeaders.read(request, peer);
+    }
+    if (this.admission !== null && !await this.admission.admit(open)) {
+      this.#counts.refused++;
+      return false;
+    }
+    if (this.handshakes !== null) await this.handshakes.read(request, peer);
+    return true;
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * TLS: the listener, and the handshakes.
+ *
+ * @module
+ */
+
+import type { Preamble } from "../core/entrance.ts";
+import type { TcpServerOptions } from "../options.ts";
+
+/** The options that make a TCP server one with TLS. */
+export type TlsOptions = Pick<
+  TcpServerOptions,
+  "cert" | "key" | "alpnProtocols"
+>;
+
+/** What Deno says of a certificate or key that can't be used, and whose fault it is. */
+const FAULTS: [RegExp, string][] = [
+  [/No certificates found/, '"cert": it holds no certificate in PEM'],
+  [/No keys found/, '"key": it holds no private key in PEM'],
+  [/not be consistent|KeyMismatch/, '"key": it does not fit "cert"'],
+  [/key/i, '"key": Deno cannot read it'],
+  [/cert|BadDer|BadEncoding/i, '"cert": Deno cannot read it'],
+];
+
+/** A handshake that failed, for whatever reason. */
+export class HandshakeError extends Error {}
+
+/**
+ * Opens a listener for TLS.
+ *
+ * @throws {TypeError} If the certificate or the key can't be used.
+ */
+export function listenTls(
+  options: Deno.ListenOptions & Deno.TcpListenOptions,
+  { cert, key, alpnProtocols }: TlsOptions,
+): Deno.TlsListener {
+  try {
+    return Deno.listenTls({
+      ...options,
+      cert: cert!,
+      key: key!,
+      ...(alpnProtocols !== undefined && { alpnProtocols }),
+    });
+  } catch (error) {
+    const { name, message, code } = error as Error & { code?: string };
+    // Errors of the socket have a code, errors of permissions a name
+    const ofTls = code === undefined && /^(InvalidData|Error)$/.test(name);
+    const fault = FAULTS.find(([regexp]) => regexp.test(message));
+    if (!ofTls || fault === undefined) throw error;
+    throw new TypeError(`Cannot use ${fault[1]}`, { cause: error });
+  }
+}
+
+/** Has each connection shake hands, in its own time and beside the others. */
+export class Handshakes implements Preamble {
+  /** How long one may take, in milliseconds. */
+  timeout: number;
+
+  constructor(timeout: number) {
+    this.timeout = timeout;
+  }
+
+  /** @throws {HandshakeError} If it fails; the connection may be closed. */
+  async read(request: unknown, peer: Deno.Addr): Promise<Deno.Addr> {
+    const conn = request as Deno.TlsConn;
+    const timer = setTimeout(() => conn[Symbol.dispose](), this.timeout);
+    try {
+      await conn.handshake();
+      return peer;
+    } catch (cause) {
+      throw new HandshakeError("TLS handshake failed", { cause });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
