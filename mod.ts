@@ -64,6 +64,7 @@ export type {
   OverLimit,
   ReplicaOptions,
   ServeOptions,
+  ServerLimits,
   ServerOptions,
   StreamServerOptions,
   TcpServerOptions,

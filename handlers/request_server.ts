@@ -15,6 +15,18 @@ export interface ServerStats {
   /** Requests that `verifyRequest()` turned away. */
   rejected: number;
   /**
+   * Requests refused because of a limit, `allow`, `deny`, or while the server
+   * was suspended.
+   */
+  refused: number;
+  /**
+   * Requests that a limit made wait: over a limit of their client, or the first
+   * that was taken after `maxConnections` were open.
+   */
+  waited: number;
+  /** TLS handshakes that failed or took too long. */
+  failedHandshakes: number;
+  /**
    * Connections closed because their PROXY header was missing, malformed or not
    * from a trusted proxy.
    */

@@ -8,6 +8,7 @@
 import type { ServerStats } from "../handlers/request_server.ts";
 import type { CycleObserver } from "./core/request_cycle.ts";
 import type { DrainPartner } from "./core/drain.ts";
+import type { ServerLimits } from "./options.ts";
 
 /** Called by the constructor before the address is bound; sets the role. */
 export const prepare: unique symbol = Symbol("prepare");
@@ -15,6 +16,9 @@ export const prepare: unique symbol = Symbol("prepare");
 export const role: unique symbol = Symbol("role");
 /** What a role may do with its server. */
 export const core: unique symbol = Symbol("core");
+
+/** The options that the server was made with. */
+export const settings: unique symbol = Symbol("settings");
 
 /** Opens a listener, with options that Deno's types don't know. */
 export type OpenListener = (
@@ -47,6 +51,12 @@ export interface ServerRole extends CycleObserver, DrainPartner {
   shutdown?(): Promise<void>;
   /** The counts of the whole server. */
   stats?(own: ServerStats): Promise<ServerStats>;
+  /** Has the whole server obey limits; rejects if it can't. */
+  setLimits?(limits: ServerLimits): Promise<void>;
+  /** Replicas that listen themselves refuse new clients. */
+  suspend?(): Promise<void>;
+  /** Replicas that listen themselves take clients again. */
+  resume?(): Promise<void>;
   /** Puts a new replica in the place of each, one after the other. */
   recycle?(): Promise<void>;
 }
@@ -65,6 +75,8 @@ export interface ServerCore {
   failServing(error: Error): void;
   /** Has the handlers begin nothing new. */
   drain(): void;
+  /** Puts limits into force. */
+  setLimits(limits: ServerLimits): void;
   /** Opens the listener, if there is none. */
   join(): void;
   /** Closes the listener; what it holds is served, unless left to others. */

@@ -13,8 +13,13 @@ import {
   role,
   type ServerCore,
   type ServerRole,
+  settings,
 } from "./_internal.ts";
-import { type AnyOptions, checkOptions } from "./core/check_options.ts";
+import {
+  type AnyOptions,
+  checkLimits,
+  checkOptions,
+} from "./core/check_options.ts";
 import { AcceptLoop } from "./core/accept_loop.ts";
 import { closeQuietly, isDisconnect } from "./core/disconnect.ts";
 import { Drain } from "./core/drain.ts";
@@ -24,16 +29,18 @@ import { RequestCycle } from "./core/request_cycle.ts";
 import { checkHandler, runHandler } from "./core/run_handler.ts";
 import { Signals } from "./core/signals.ts";
 import { Telemetry } from "./core/telemetry.ts";
+import { Handshakes } from "./sockets/tls.ts";
 import { findDescriptor } from "./sockets/fileno.ts";
 import type { Acceptor } from "./acceptor.ts";
 import { formatAddress } from "./addresses.ts";
 import { ServerClosedError } from "./errors.ts";
 import type { DrainReport } from "./drain_report.ts";
-import type { ServeOptions, ServerOptions } from "./options.ts";
+import type { ServeOptions, ServerLimits, ServerOptions } from "./options.ts";
 import type { ServerEvents } from "./server_events.ts";
 
 const DEFAULT_QUEUE_SIZE = 511;
 const DEFAULT_SHUTDOWN_TIMEOUT_MS = 10_000;
+const DEFAULT_HANDSHAKE_TIMEOUT_MS = 5_000;
 
 /**
  * Takes requests from a socket and makes a handler for each: the base of all
@@ -78,6 +85,8 @@ export abstract class BaseServer<R = unknown, C = unknown>
   [role]: ServerRole | null = null;
   /** @ignore */
   readonly [core]: ServerCore;
+  /** @ignore */
+  readonly [settings]: AnyOptions;
 
   #telemetry: Telemetry = new Telemetry(this);
   #cycle: RequestCycle<R>;
@@ -87,6 +96,9 @@ export abstract class BaseServer<R = unknown, C = unknown>
   #activation: Promise<void> | null = null;
   #serving: Promise<unknown> | null = null;
   #closing: Promise<DrainReport> | null = null;
+  /** Of a suspended server; gives whether it goes on. */
+  #suspension: PromiseWithResolvers<boolean> | null = null;
+  #suspending: Promise<void> | null = null;
   #lastTaken: Promise<void> | null = null;
   #signal: AbortSignal | undefined;
 
@@ -111,7 +123,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
     this.RequestHandlerClass = RequestHandlerClass;
     this.serverAddress = address;
     this.context = options.context as C;
-    const all: AnyOptions = options as ServerOptions;
+    const all: AnyOptions = this[settings] = options as ServerOptions;
     this.requestQueueSize = all.requestQueueSize ?? DEFAULT_QUEUE_SIZE;
     this.allowReusePort = all.allowReusePort ?? false;
     this.timeout = options.timeout ?? null;
@@ -127,15 +139,22 @@ export abstract class BaseServer<R = unknown, C = unknown>
     );
     this.#loop = new AcceptLoop({
       next: () => this.getRequest(),
-      hasRoom: () =>
-        this.#cycle.open.size <
-          Math.min(this.maxConnections, this[role]?.limit ?? Infinity),
-      take: (accepted) => void (this.#lastTaken = this.#cycle.serve(accepted)),
+      hasRoom: () => this.#hasRoom(),
+      take: (accepted, waited) => {
+        if (waited) this.#cycle.counts.waited++;
+        this.#lastTaken = this.#cycle.serve(accepted);
+      },
       failed: (error, first) => void this.#cycle.acceptFailed(error, first),
     });
+    const { entrance } = this.#cycle;
     if (all.proxyProtocol !== undefined) {
-      this.#cycle.preamble = new ProxyHeaders(all);
+      entrance.proxyHeaders = new ProxyHeaders(all);
     }
+    if (all.cert !== undefined) {
+      const { handshakeTimeout = DEFAULT_HANDSHAKE_TIMEOUT_MS } = all;
+      entrance.handshakes = new Handshakes(handshakeTimeout);
+    }
+    this.#cycle.setLimits(all, () => this.#room());
     this.#drain = new Drain(this, this.#loop, this.#cycle);
     this[core] = this.#makeCore();
     this[prepare](options);
@@ -162,7 +181,9 @@ export abstract class BaseServer<R = unknown, C = unknown>
     try {
       const serving = this.#occupy(true, async () => {
         this.#readiness.resolve();
-        await this.#loop.run(() => this.#cycle.afterTurn());
+        do {
+          await this.#loop.run(() => this.#cycle.afterTurn());
+        } while (await this.#suspension?.promise);
       });
       if (signal?.aborted) stop();
       await serving;
@@ -197,6 +218,61 @@ export abstract class BaseServer<R = unknown, C = unknown>
    */
   shutdown(): Promise<void> {
     return this[role]?.shutdown?.() ?? this[core].endServing();
+  }
+
+  /**
+   * Refuses new clients until `resume()`; open requests go on, and so does
+   * `serveForever()`. Connections that the system has queued are served, then
+   * the listener is closed: the system refuses new ones. Packets are dropped.
+   *
+   * @returns A promise that settles when no more requests are taken.
+   * @throws {ServerClosedError} If the server was closed.
+   */
+  async suspend(): Promise<void> {
+    if (this.#closing !== null) throw this.#closedError("suspend");
+    if (this.#suspension !== null) return;
+    await this[role]?.suspend?.();
+    // Replies leave through the socket of the packets
+    if (this.acceptor?.carriesReplies) this.#cycle.refuses = true;
+    else await (this.#suspending = this.#stopListening());
+  }
+
+  /**
+   * Takes requests again after `suspend()`, on the same address. If it rejects,
+   * the server stays suspended.
+   *
+   * @throws {ServerClosedError} If the server was closed.
+   * @throws {Deno.errors.AddrInUse} If the address was taken meanwhile.
+   */
+  async resume(): Promise<void> {
+    if (this.#closing !== null) throw this.#closedError("resume");
+    await this.#suspending;
+    const suspension = this.#suspension;
+    if (suspension !== null) {
+      this[core].join();
+      await this.#activation;
+    }
+    await this[role]?.resume?.();
+    this.#cycle.refuses = false;
+    if (suspension === null) return;
+    this.#suspension = null;
+    this.#loop.begin();
+    suspension.resolve(true);
+  }
+
+  /**
+   * Changes limits while the server runs. Open requests stay open; they count,
+   * and the deadlines hold for them from now on.
+   *
+   * @param limits The limits to change; others stay as they are.
+   * @throws {TypeError} If one is no limit, or has no meaning for this server.
+   * @throws {RangeError} If a number is out of its range.
+   */
+  async setLimits(limits: ServerLimits): Promise<void> {
+    const { name } = this.constructor;
+    checkLimits(name, this.serverAddress.transport, limits);
+    await this[role]?.setLimits?.(limits);
+    this[core].setLimits(limits);
   }
 
   /**
@@ -324,7 +400,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
   async finishRequest(request: R, clientAddress: Deno.Addr): Promise<void> {
     const { RequestHandlerClass } = this;
     const handler = new RequestHandlerClass(request, clientAddress, this);
-    this.#cycle.open.setHandler(request, handler);
+    this.#cycle.begin(request, handler);
     await runHandler(handler);
   }
 
@@ -391,11 +467,22 @@ export abstract class BaseServer<R = unknown, C = unknown>
         return { ...cycle.counts, open, dropped, ...cycle.meter.stats() };
       },
       endServing: async () => {
+        // What is queued before the listener closes is taken first
+        if (this.#suspending !== null) await this.#suspending;
         this.#loop.stop();
+        this.#suspension?.resolve(false);
         this[role]?.interrupt?.();
         await this.#serving;
       },
-      failServing: (error) => this.#loop.fail(error),
+      setLimits: (limits) => {
+        this.maxConnections = limits.maxConnections ?? this.maxConnections;
+        cycle.setLimits(limits, () => this.#room());
+        this.#loop.wake();
+      },
+      failServing: (error) => {
+        this.#loop.fail(error);
+        this.#suspension?.reject(error);
+      },
       drain: () => cycle.open.drain(),
       join: () => {
         if (this.acceptor === null) this.#bindAndActivate();
@@ -412,6 +499,18 @@ export abstract class BaseServer<R = unknown, C = unknown>
         this.socket = null;
       },
     };
+  }
+
+  /** How many more requests than now may be served. */
+  #room(): number {
+    const { open, entrance } = this.#cycle;
+    const limit = Math.min(this.maxConnections, this[role]?.limit ?? Infinity);
+    return limit - open.size + (entrance.admission?.held ?? 0);
+  }
+
+  #hasRoom(): boolean {
+    const { admission } = this.#cycle.entrance;
+    return admission?.overLimit === "refuse" || this.#room() > 0;
   }
 
   #bindAndActivate(): void {
@@ -458,14 +557,15 @@ export abstract class BaseServer<R = unknown, C = unknown>
     await this.#activation;
     // What happens in a replica is told by its parent
     if (!this[role]?.bindsLater) await this.#telemetry.openChannels();
-    const { acceptor } = this;
-    if (acceptor === null) {
+    if (this.acceptor === null) {
       throw new TypeError(
-        "Cannot serve: the server is not bound; call serverBind() and serverActivate() first",
+        this.#suspension === null
+          ? "Cannot serve: the server is not bound; call serverBind() and serverActivate() first"
+          : "Cannot serve: the server is suspended; call resume() first",
       );
     }
     if (this.#loop.isStopping) return;
-    acceptor.ref?.();
+    this.acceptor.ref?.();
     try {
       await this[role]?.start?.(forever).catch((error) => {
         this.#readiness.reject(error);
@@ -474,13 +574,24 @@ export abstract class BaseServer<R = unknown, C = unknown>
       if (!this.#loop.isStopping) await consume();
     } finally {
       await this[role]?.pause?.();
-      acceptor.unref?.();
+      this.acceptor?.unref?.();
     }
   }
 
-  #closedError(): ServerClosedError {
+  async #stopListening(): Promise<void> {
+    this.#suspension = Promise.withResolvers();
+    this.#suspension.promise.catch(() => {}); // serveForever() looks at it
+    this.#loop.stop();
+    try {
+      await this[core].leave();
+    } finally {
+      this.#suspending = null;
+    }
+  }
+
+  #closedError(what = "serve"): ServerClosedError {
     return new ServerClosedError(
-      `Cannot serve on ${
+      `Cannot ${what} on ${
         formatAddress(this.serverAddress)
       }: the server was closed`,
     );

@@ -78,8 +78,7 @@ export interface StreamServerOptions<C = unknown> extends ServerOptions<C> {
   /**
    * Longest time that a read or a write of a handler may wait for the client,
    * in milliseconds. Then the connection ends as with `requestTimeout`. It is
-   * looked at eight times in this period, so that it costs nothing per read. A
-   * handler that uses `connection.readable` or `writable` is not watched.
+   * looked at eight times in this period, so that it costs nothing per read.
    *
    * @default {Infinity}
    */
@@ -112,7 +111,8 @@ export interface StreamServerOptions<C = unknown> extends ServerOptions<C> {
   trustedProxies?: readonly string[];
   /**
    * Longest time for a PROXY header or a TLS handshake, in milliseconds. Then
-   * the connection is closed and counted.
+   * the connection is closed and counted. (Deno keeps the socket of a client
+   * that never begins the handshake until the client leaves.)
    *
    * @default {5000}
    */
@@ -218,6 +218,21 @@ export interface DatagramServerOptions<C = unknown> extends ServerOptions<C> {
  */
 export interface UdpServerOptions<C = unknown>
   extends DatagramServerOptions<C>, ClientLimits {}
+
+/** The limits that `setLimits()` changes on a running server. */
+export interface ServerLimits extends
+  Pick<
+    TcpServerOptions,
+    | "maxConnections"
+    | "overLimit"
+    | "maxConnectionsPerClient"
+    | "acceptRatePerClient"
+    | "allow"
+    | "deny"
+    | "idleTimeout"
+    | "requestTimeout"
+    | "minRate"
+  > {}
 
 /** Options of `serveForever()`. */
 export interface ServeOptions {

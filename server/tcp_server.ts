@@ -5,7 +5,9 @@
  */
 
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
-import { type OpenListener, role } from "./_internal.ts";
+import { type OpenListener, role, settings } from "./_internal.ts";
+import { TcpAcceptor } from "./sockets/tcp_acceptor.ts";
+import { listenTls } from "./sockets/tls.ts";
 import { assertUnstableNet, listenAt } from "./sockets/listen.ts";
 import { checkTcpAddress, type TcpAddress } from "./addresses.ts";
 import { BaseServer } from "./base_server.ts";
@@ -66,15 +68,20 @@ export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
   /** Opens the listener; the system queues clients from now on. */
   override serverBind(): void | Promise<void> {
     const { serverAddress, allowReusePort, requestQueueSize } = this;
+    const tls = this[settings];
     if (allowReusePort) assertUnstableNet("share a TCP port");
-    const open: OpenListener = ({ hostname, port }, sharing) =>
-      Deno.listen({
+    const open: OpenListener = ({ hostname, port }, sharing) => {
+      const options = {
         hostname,
         port,
         tcpBacklog: requestQueueSize,
         ...(allowReusePort && { reusePort: true }),
         ...sharing,
-      });
+      };
+      return tls.cert === undefined
+        ? Deno.listen(options)
+        : listenTls(options, tls) as unknown as Deno.TcpListener;
+    };
     this.socket = listenAt(
       serverAddress,
       () => this[role]?.open?.(serverAddress, open) ?? open(serverAddress, {}),
@@ -84,6 +91,9 @@ export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
 
   /** Takes connections from the listener. */
   override serverActivate(): void | Promise<void> {
-    this.acceptor = new ListenerAcceptor(this.socket!);
+    const { cert, noDelay = true, keepAlive = false } = this[settings];
+    this.acceptor = cert === undefined
+      ? new TcpAcceptor(this.socket!, { noDelay, keepAlive })
+      : new ListenerAcceptor(this.socket!);
   }
 }

@@ -28,8 +28,8 @@ export interface AcceptLoopHost<R> {
   next(): Promise<Accepted<R>>;
   /** Whether another request may be taken now. */
   hasRoom(): boolean;
-  /** Begins to serve a request. */
-  take(accepted: Accepted<R>): void;
+  /** Begins to serve a request; `waited` for room before it was accepted. */
+  take(accepted: Accepted<R>, waited: boolean): void;
   /** An accept failed; `first` of a spell, or again. */
   failed(error: unknown, first: boolean): void;
 }
@@ -58,6 +58,7 @@ export class AcceptLoop<R> {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #settled: (() => void) | null = null;
   #stopping = false;
+  #wasFull = false;
 
   constructor(host: AcceptLoopHost<R>) {
     this.#host = host;
@@ -169,6 +170,8 @@ export class AcceptLoop<R> {
     if (consumer === null) return;
     if (this.#failure !== null) return this.#recover(this.#failure.error);
     if (this.#arrived === null) return this.#arm();
+    // What was held by its client's limit may have taken the room
+    if (!this.#hasRoom()) return;
     this.#take(this.#arrived);
     const turn = consumer.afterTurn?.();
     if (--consumer.left === 0) return this.stop();
@@ -179,11 +182,19 @@ export class AcceptLoop<R> {
   #take(accepted: Accepted<R>): void {
     this.#arrived = null;
     this.#backoff = 0;
-    this.#host.take(accepted);
+    const waited = this.#wasFull;
+    this.#wasFull = false;
+    this.#host.take(accepted, waited);
+  }
+
+  #hasRoom(): boolean {
+    const hasRoom = this.#host.hasRoom();
+    this.#wasFull ||= !hasRoom;
+    return hasRoom;
   }
 
   #arm(): void {
-    if (this.#pending || !this.#host.hasRoom()) return;
+    if (this.#pending || !this.#hasRoom()) return;
     this.#pending = true;
     try {
       this.#host.next().then(this.#onArrival, this.#onFailure);

@@ -4,10 +4,10 @@
  * @module
  */
 
-import type { AddressList } from "./address_list.ts";
+import { AddressList } from "./address_list.ts";
 import type { Counts } from "./counts.ts";
 import type { OpenRequest } from "./open_requests.ts";
-import type { OverLimit } from "../options.ts";
+import type { OverLimit, ServerLimits } from "../options.ts";
 
 /** Requests held beyond this are refused. */
 export const MAX_HELD = 1_024;
@@ -32,24 +32,25 @@ interface Held {
 
 /** Admits requests within the limits of their clients. */
 export class Admission {
-  allow: AddressList | null = null;
-  deny: AddressList | null = null;
-  maxPerClient = Infinity;
-  /** Requests a second. */
-  rate = Infinity;
+  /** What happens to a request over a limit. */
   overLimit: OverLimit = "wait";
+  #allow: AddressList | null = null;
+  #deny: AddressList | null = null;
+  #maxPerClient = Infinity;
+  /** Requests a second. */
+  #rate = Infinity;
   #counts: Counts;
-  #hasRoom: () => boolean;
+  #room: () => number;
   #clients: Map<string, Client> = new Map();
   #admitted: WeakMap<OpenRequest, Client> = new WeakMap();
   #held: Held[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
   #pruneAt = MIN_CLIENTS;
 
-  /** `hasRoom` tells whether the server can serve one more of the held. */
-  constructor(counts: Counts, hasRoom: () => boolean) {
+  /** `room` tells how many more requests than now the server may serve. */
+  constructor(counts: Counts, room: () => number) {
     this.#counts = counts;
-    this.#hasRoom = hasRoom;
+    this.#room = room;
   }
 
   /** How many requests wait for room among those of their client. */
@@ -57,15 +58,26 @@ export class Admission {
     return this.#held.length;
   }
 
+  /** Puts limits into force. */
+  setLimits(limits: ServerLimits): void {
+    const { allow, deny } = limits;
+    this.overLimit = limits.overLimit ?? this.overLimit;
+    this.#maxPerClient = limits.maxConnectionsPerClient ?? this.#maxPerClient;
+    this.#rate = limits.acceptRatePerClient ?? this.#rate;
+    if (allow !== undefined) this.#allow = new AddressList("allow", allow);
+    if (deny !== undefined) this.#deny = new AddressList("deny", deny);
+    this.admitHeld();
+  }
+
   /** Whether a request may come in; waits for room if that is the policy. */
   admit(open: OpenRequest): boolean | Promise<boolean> {
     const { clientAddress } = open;
-    if (this.deny?.has(clientAddress)) return false;
-    if (this.allow !== null && !this.allow.has(clientAddress)) return false;
+    if (this.#deny?.has(clientAddress)) return false;
+    if (this.#allow !== null && !this.#allow.has(clientAddress)) return false;
+    // The request itself is counted already
+    if (this.overLimit === "refuse" && this.#room() < 0) return false;
     const key = clientKey(clientAddress);
-    if (key === null || this.maxPerClient + this.rate === 2 * Infinity) {
-      return true;
-    }
+    if (key === null) return true;
     const client = this.#find(key);
     if (client.held === 0 && this.#fits(client)) {
       this.#take(open, client);
@@ -84,6 +96,12 @@ export class Admission {
     });
   }
 
+  /** Counts a request that came in before there was this admission. */
+  add(open: OpenRequest): void {
+    const key = clientKey(open.clientAddress);
+    if (key !== null) this.#take(open, this.#find(key));
+  }
+
   /** A request has ended. */
   left(open: OpenRequest): void {
     const client = this.#admitted.get(open);
@@ -95,7 +113,7 @@ export class Admission {
   admitHeld(): void {
     if (this.#held.length === 0) return;
     for (const held of [...this.#held]) {
-      if (!this.#hasRoom()) return;
+      if (this.#room() < 1) return;
       if (!this.#fits(held.client)) continue;
       this.#take(held.open, held.client);
       this.#release(held, true);
@@ -107,21 +125,21 @@ export class Admission {
     let client = this.#clients.get(key);
     if (client === undefined) {
       if (this.#clients.size >= this.#pruneAt) this.#prune();
-      client = { open: 0, held: 0, tokens: this.rate, since: now() };
+      client = { open: 0, held: 0, tokens: this.#rate, since: now() };
       this.#clients.set(key, client);
     }
     return client;
   }
 
   #fits(client: Client): boolean {
-    return client.open < this.maxPerClient &&
-      (this.rate === Infinity || this.#refill(client) >= 1);
+    return client.open < this.#maxPerClient &&
+      (this.#rate === Infinity || this.#refill(client) >= 1);
   }
 
   #refill(client: Client): number {
     const time = now();
-    const earned = (time - client.since) * this.rate / 1_000;
-    client.tokens = Math.min(this.rate, client.tokens + earned);
+    const earned = (time - client.since) * this.#rate / 1_000;
+    client.tokens = Math.min(this.#rate, client.tokens + earned);
     client.since = time;
     return client.tokens;
   }
@@ -139,16 +157,17 @@ export class Admission {
     held.client.held--;
     held.open.cancel = null;
     held.resolve(admitted);
+    if (this.#held.length === 0) clearTimeout(this.#timer);
   }
 
   /** Comes back when a client that waits for nothing but its rate fits. */
   #armTimer(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.rate === Infinity) return;
+    if (this.#rate === Infinity) return;
     const waits = this.#held.filter(({ client }) =>
-      client.open < this.maxPerClient
-    ).map(({ client }) => (1 - this.#refill(client)) * 1_000 / this.rate);
+      client.open < this.#maxPerClient
+    ).map(({ client }) => (1 - this.#refill(client)) * 1_000 / this.#rate);
     if (waits.length === 0) return;
     const wait = Math.max(1, Math.ceil(Math.min(...waits)));
     this.#timer = setTimeout(() => this.admitHeld(), wait);
@@ -158,7 +177,7 @@ export class Admission {
   #prune(): void {
     for (const [key, client] of this.#clients) {
       const idle = client.open === 0 && client.held === 0;
-      if (idle && (this.rate === Infinity || this.#isFull(client))) {
+      if (idle && (this.#rate === Infinity || this.#isFull(client))) {
         this.#clients.delete(key);
       }
     }
@@ -166,7 +185,7 @@ export class Admission {
   }
 
   #isFull(client: Client): boolean {
-    return this.#refill(client) >= this.rate;
+    return this.#refill(client) >= this.#rate;
   }
 }
 

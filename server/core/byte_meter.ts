@@ -5,7 +5,7 @@
  */
 
 import type { DatagramRequest } from "../../handlers/datagram_request.ts";
-import { readableOf, writableOf } from "./connection_streams.ts";
+import { streamThroughMethods } from "./connection_streams.ts";
 
 /** Counts the bytes of one request from now on. */
 export class ByteMeter {
@@ -41,8 +41,6 @@ export class ByteMeter {
     const onRead = (count: number | null) =>
       void (this.bytesRead += count ?? 0);
     const onWrite = (count: number) => void (this.bytesWritten += count);
-    let readable: Deno.Conn["readable"] | null = null;
-    let writable: Deno.Conn["writable"] | null = null;
     Object.defineProperties(conn, {
       read: {
         configurable: true,
@@ -62,15 +60,8 @@ export class ByteMeter {
           return writing;
         },
       },
-      readable: {
-        configurable: true,
-        get: () => readable ??= readableOf(conn),
-      },
-      writable: {
-        configurable: true,
-        get: () => writable ??= writableOf(conn),
-      },
     });
+    streamThroughMethods(conn);
   }
 }
 

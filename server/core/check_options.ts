@@ -12,6 +12,7 @@ import {
 import { AddressList } from "./address_list.ts";
 import type {
   ReplicaOptions,
+  ServerLimits,
   TcpServerOptions,
   UdpServerOptions,
 } from "../options.ts";
@@ -28,6 +29,8 @@ interface Rule {
   /** The servers that have it; all, where this is left out. */
   for?: Transport[] | "replicas";
   check: (name: string, value: unknown) => void;
+  /** Whether it is a limit that may be changed while the server runs. */
+  live?: true;
   /** Counted in one place only: where it is set, the parent accepts. */
   exact?: true;
   /** Whether replicas get it: all of them, or those that accept themselves. */
@@ -40,9 +43,21 @@ const INTERNET: Transport[] = ["tcp", "udp"];
 const RULES: Record<keyof AnyOptions, Rule> = {
   bindAndActivate: { check: boolean },
   timeout: { check: orNull(milliseconds(0)) },
-  maxConnections: { check: orInfinity(assertPositiveInteger), exact: true },
-  overLimit: { check: oneOf("wait", "refuse"), replicas: "accepting" },
-  requestTimeout: { check: orInfinity(milliseconds(1)), replicas: "all" },
+  maxConnections: {
+    check: orInfinity(assertPositiveInteger),
+    exact: true,
+    live: true,
+  },
+  overLimit: {
+    check: oneOf("wait", "refuse"),
+    replicas: "accepting",
+    live: true,
+  },
+  requestTimeout: {
+    check: orInfinity(milliseconds(1)),
+    replicas: "all",
+    live: true,
+  },
   shutdownTimeout: { check: orInfinity(milliseconds(0)), replicas: "all" },
   signal: { check: abortSignal },
   context: { check: () => {} },
@@ -50,20 +65,23 @@ const RULES: Record<keyof AnyOptions, Rule> = {
     for: STREAMS,
     check: orInfinity(milliseconds(1)),
     replicas: "all",
+    live: true,
   },
-  minRate: { for: STREAMS, check: orZero, replicas: "all" },
+  minRate: { for: STREAMS, check: orZero, replicas: "all", live: true },
   maxConnectionsPerClient: {
     for: INTERNET,
     check: orInfinity(assertPositiveInteger),
     exact: true,
+    live: true,
   },
   acceptRatePerClient: {
     for: INTERNET,
     check: orInfinity(assertPositiveInteger),
     exact: true,
+    live: true,
   },
-  allow: { for: INTERNET, check: addresses, replicas: "accepting" },
-  deny: { for: INTERNET, check: addresses, replicas: "accepting" },
+  allow: { for: INTERNET, check: addresses, replicas: "accepting", live: true },
+  deny: { for: INTERNET, check: addresses, replicas: "accepting", live: true },
   requestQueueSize: {
     for: ["tcp"],
     check: assertPositiveInteger,
@@ -139,6 +157,27 @@ export function checkOptions(
 }
 
 /**
+ * Checks limits for a server that runs.
+ *
+ * @throws {TypeError} If one is none, or has no meaning for this server.
+ * @throws {RangeError} If a number is out of its range.
+ */
+export function checkLimits(
+  server: string,
+  transport: Transport,
+  limits: ServerLimits,
+): void {
+  checkOptions(server, transport, false, limits);
+  for (const name of Object.keys(limits) as (keyof ServerLimits)[]) {
+    if (!RULES[name].live) {
+      throw new TypeError(
+        `Cannot change "${name}" of a server that runs: it is no limit; give it to the constructor`,
+      );
+    }
+  }
+}
+
+/**
  * The options that a server gives to its replicas.
  *
  * @param options The server's.
@@ -173,6 +212,14 @@ export function exactLimit(options: AnyOptions): string | null {
 }
 
 function checkTogether(options: AnyOptions): void {
+  if (options.cert !== undefined) {
+    for (const name of ["noDelay", "keepAlive"] as const) {
+      if (options[name] === undefined) continue;
+      throw new TypeError(
+        `Cannot use the options "${name}" and "cert" together: Deno has no way to set it on a TLS connection`,
+      );
+    }
+  }
   const { cert, key } = options;
   if ((cert === undefined) !== (key === undefined)) {
     const [given, missing] = cert === undefined

@@ -33,3 +33,19 @@ export function writableOf(conn: Deno.Conn): Deno.Conn["writable"] {
     abort: () => conn[Symbol.dispose](),
   });
 }
+
+/** Has a connection's streams use its `read()` and `write()`, changed ones too. */
+export function streamThroughMethods(conn: Deno.Conn): void {
+  let readable: Deno.Conn["readable"] | null = null;
+  let writable: Deno.Conn["writable"] | null = null;
+  Object.defineProperties(conn, {
+    readable: {
+      configurable: true,
+      get: () => readable ??= readableOf(conn),
+    },
+    writable: {
+      configurable: true,
+      get: () => writable ??= writableOf(conn),
+    },
+  });
+}

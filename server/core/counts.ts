@@ -12,6 +12,9 @@ export const COUNTS = [
   "accepted",
   "open",
   "rejected",
+  "refused",
+  "waited",
+  "failedHandshakes",
   "badProxyHeaders",
   "errors",
   "disconnects",
@@ -27,6 +30,9 @@ export type Count = typeof COUNTS[number];
 export class Counts {
   accepted = 0;
   rejected = 0;
+  refused = 0;
+  waited = 0;
+  failedHandshakes = 0;
   badProxyHeaders = 0;
   errors = 0;
   disconnects = 0;

@@ -56,6 +56,7 @@ export class Drain<R> {
   ): Promise<DrainReport> {
     const { open, completed: before } = this.#cycle;
     open.drain();
+    this.#cycle.entrance.drain();
     partner?.drain?.();
     if (!leavesBacklog) await this.acceptBacklog(deadline);
     const carriesReplies = this.#server.acceptor?.carriesReplies === true;
@@ -107,7 +108,6 @@ export class Drain<R> {
       `The request was aborted: the server closed and waited ${this.#server.shutdownTimeout} ms`,
     );
     const aborted = open.abort(reason);
-    for (const { request } of aborted) closeQuietly(request);
     await open.ended(ABORT_GRACE_MS);
     return aborted.filter(({ relayed }) => !relayed)
       .map(({ clientAddress }) => clientAddress);

@@ -6,13 +6,14 @@
  */
 
 import type { Admission } from "./admission.ts";
-import type { Counts } from "./counts.ts";
 import type { OpenRequest } from "./open_requests.ts";
 
 /** Reads what comes before a client's own bytes. */
 export interface Preamble {
   /** Gives the client's address, where the preamble tells one. */
   read(request: unknown, peer: Deno.Addr): Promise<Deno.Addr>;
+  /** The server closes: what has not begun need not be waited for long. */
+  drain?(): void;
 }
 
 /** The steps, those that the server's options ask for. */
@@ -20,16 +21,16 @@ export class Entrance {
   proxyHeaders: Preamble | null = null;
   admission: Admission | null = null;
   handshakes: Preamble | null = null;
-  #counts: Counts;
-
-  constructor(counts: Counts) {
-    this.#counts = counts;
-  }
-
   /** Whether there is nothing to pass. */
   get isOpen(): boolean {
     return this.proxyHeaders === null && this.admission === null &&
       this.handshakes === null;
+  }
+
+  /** The server closes. */
+  drain(): void {
+    this.proxyHeaders?.drain?.();
+    this.handshakes?.drain?.();
   }
 
   /** Leads a request in; false if it is refused. */
@@ -39,7 +40,6 @@ export class Entrance {
       open.clientAddress = await this.proxyHeaders.read(request, peer);
     }
     if (this.admission !== null && !await this.admission.admit(open)) {
-      this.#counts.refused++;
       return false;
     }
     if (this.handshakes !== null) await this.handshakes.read(request, peer);

@@ -7,6 +7,7 @@
 import { abort, drain } from "../../handlers/_internal.ts";
 import type { ByteMeter } from "./byte_meter.ts";
 import type { BaseRequestHandler } from "../../handlers/base_request_handler.ts";
+import { closeQuietly } from "./disconnect.ts";
 
 /** Under it a request carries its {@linkcode OpenRequest}. */
 const OPEN: unique symbol = Symbol("open");
@@ -19,6 +20,8 @@ export interface OpenRequest<R = unknown> {
   /** Whether another part of the server has accepted it, and counts it. */
   readonly relayed: boolean;
   handler: BaseRequestHandler | null;
+  /** Ends what the request waits for before it has a handler. */
+  cancel: (() => void) | null;
   aborted: boolean;
   /** Whether an error of it was reported. */
   failed: boolean;
@@ -26,6 +29,8 @@ export interface OpenRequest<R = unknown> {
   started: number | null;
   /** Counts its bytes, if somebody watches. */
   bytes: ByteMeter | null;
+  /** Why it was aborted. */
+  reason: unknown;
   /** Whether `shutdownRequest()` was called. */
   shut: boolean;
   /** Its place in the list. */
@@ -59,10 +64,12 @@ export class OpenRequests<R> {
       clientAddress,
       relayed,
       handler: null,
+      cancel: null,
       aborted: false,
       failed: false,
       started: null,
       bytes: null,
+      reason: null,
       shut: false,
       index: this.#open.length,
     };
@@ -73,11 +80,15 @@ export class OpenRequests<R> {
   }
 
   /** Its handler has been made. */
-  setHandler(request: R, handler: BaseRequestHandler): void {
+  setHandler(
+    request: R,
+    handler: BaseRequestHandler,
+  ): OpenRequest<R> | undefined {
     const open = this.#find(request);
     if (open === undefined) return;
     open.handler = handler;
     if (this.#draining) handler[drain]?.();
+    return open;
   }
 
   /** `shutdownRequest()` is about to be called. */
@@ -102,13 +113,15 @@ export class OpenRequests<R> {
     for (const { handler } of this.#open) handler?.[drain]?.();
   }
 
-  /** Aborts all that are open; returns them. */
+  /** Those that are open now. */
+  list(): OpenRequest<R>[] {
+    return [...this.#open];
+  }
+
+  /** Cuts off those that are open; returns them. */
   abort(reason: unknown): OpenRequest<R>[] {
-    const aborted = [...this.#open];
-    for (const open of aborted) {
-      open.aborted = true;
-      open.handler?.[abort]?.(reason);
-    }
+    const aborted = this.list();
+    for (const open of aborted) cutOff(open, reason);
     return aborted;
   }
 
@@ -134,3 +147,12 @@ export class OpenRequests<R> {
 }
 
 type Marked<R> = { [OPEN]: OpenRequest<R> };
+
+/** Tells a handler to give up, and closes its connection. */
+export function cutOff(open: OpenRequest, reason: unknown): void {
+  open.aborted = true;
+  open.reason = reason;
+  open.handler?.[abort]?.(reason);
+  open.cancel?.();
+  closeQuietly(open.request);
+}

@@ -4,12 +4,18 @@
  * @module
  */
 
+import type { BaseRequestHandler } from "../../handlers/base_request_handler.ts";
 import type { Accepted } from "./accept_loop.ts";
 import { Counts } from "./counts.ts";
 import { noteAcceptError } from "./descriptors.ts";
 import { closeQuietly, isOfAbort } from "./disconnect.ts";
 import { printError } from "./error_report.ts";
 import { type OpenRequest, OpenRequests } from "./open_requests.ts";
+import { HandshakeError } from "../sockets/tls.ts";
+import type { ServerLimits } from "../options.ts";
+import { Admission } from "./admission.ts";
+import { Deadlines } from "./deadlines.ts";
+import { Entrance } from "./entrance.ts";
 import { ProxyHeaderError } from "./proxy_protocol.ts";
 import { RequestMeter } from "./request_meter.ts";
 import type { Telemetry } from "./telemetry.ts";
@@ -38,12 +44,6 @@ export interface CycleObserver {
   changed?(): void;
 }
 
-/** Reads what comes before a client's own bytes. */
-export interface Preamble {
-  /** Gives the client's address, where the preamble tells one. */
-  read(request: unknown, peer: Deno.Addr): Promise<Deno.Addr>;
-}
-
 /** Leads requests through the hooks; whatever a hook throws ends nothing else. */
 export class RequestCycle<R> {
   readonly open: OpenRequests<R> = new OpenRequests();
@@ -51,8 +51,15 @@ export class RequestCycle<R> {
   /** How many requests ended that were accepted here and not aborted. */
   completed = 0;
   observer: CycleObserver | null = null;
-  preamble: Preamble | null = null;
   readonly meter: RequestMeter;
+  readonly entrance: Entrance = new Entrance();
+  readonly deadlines: Deadlines = new Deadlines(
+    this.open as OpenRequests<unknown>,
+    (open, error) =>
+      void this.report(error, open.request as R, open.clientAddress),
+  );
+  /** Whether requests that come now are refused. */
+  refuses = false;
   #hooks: CycleHooks<R>;
   #telemetry: Telemetry;
   #ended: () => void;
@@ -71,8 +78,9 @@ export class RequestCycle<R> {
     const open = this.open.add(request, peer, false);
     let observer: CycleObserver | null = null;
     try {
-      if (this.preamble !== null) {
-        open.clientAddress = await this.preamble.read(request, peer);
+      if (this.refuses) return this.#refuse(open);
+      if (!this.entrance.isOpen && !await this.entrance.pass(open)) {
+        return this.#refuse(open);
       }
       this.meter.begin(open);
       const { clientAddress } = open;
@@ -138,8 +146,43 @@ export class RequestCycle<R> {
     }
   }
 
+  /** Puts limits into force; `room` tells how many more may be served. */
+  setLimits(limits: ServerLimits, room: () => number): void {
+    const { entrance } = this;
+    const { allow, deny, maxConnectionsPerClient, acceptRatePerClient } =
+      limits;
+    const given = [allow, deny, maxConnectionsPerClient, acceptRatePerClient];
+    const { overLimit = entrance.admission?.overLimit ?? "wait" } = limits;
+    if (overLimit === "refuse" || given.some((one) => one !== undefined)) {
+      entrance.admission ??= this.#openAdmission(room);
+    }
+    entrance.admission?.setLimits({ ...limits, overLimit });
+    this.deadlines.set(limits);
+  }
+
+  #openAdmission(room: () => number): Admission {
+    const admission = new Admission(this.counts, room);
+    for (const open of this.open.list()) admission.add(open);
+    return admission;
+  }
+
+  /** The handler of a request has been made. */
+  begin(request: R, handler: BaseRequestHandler): void {
+    const open = this.open.setHandler(request, handler);
+    if (open !== undefined) this.deadlines.watch(open);
+  }
+
+  #refuse(open: OpenRequest<R>): void {
+    this.counts.refused++;
+    this.observer?.changed?.();
+    this.meter.refuse(open, "limit");
+    closeQuietly(open.request);
+  }
+
   #end(open: OpenRequest<R>): void {
     this.open.delete(open);
+    if (this.open.size === 0) this.deadlines.stop();
+    this.entrance.admission?.left(open);
     this.#ended();
   }
 
@@ -156,7 +199,12 @@ export class RequestCycle<R> {
   }
 
   async #reportOf(open: OpenRequest<R>, error: unknown): Promise<void> {
-    if (open.aborted && isOfAbort(error)) return;
+    if (open.aborted && (error === open.reason || isOfAbort(error))) return;
+    if (error instanceof HandshakeError) {
+      this.counts.failedHandshakes++;
+      this.observer?.changed?.();
+      return this.meter.refuse(open, "handshake");
+    }
     if (error instanceof ProxyHeaderError) {
       this.counts.badProxyHeaders++;
       this.observer?.changed?.();

@@ -21,7 +21,9 @@ export class TcpAcceptor extends ListenerAcceptor<Deno.TcpConn> {
     this.#options = options;
   }
 
-  override accept(): Promise<[request: Deno.TcpConn, clientAddress: Deno.Addr]> {
+  override accept(): Promise<
+    [request: Deno.TcpConn, clientAddress: Deno.Addr]
+  > {
     return super.accept().then(this.#setUp);
   }
 

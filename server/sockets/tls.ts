@@ -51,26 +51,44 @@ export function listenTls(
   }
 }
 
+/** How long a handshake may still take when the server closes. */
+const DRAIN_TIMEOUT_MS = 500;
+
 /** Has each connection shake hands, in its own time and beside the others. */
 export class Handshakes implements Preamble {
-  /** How long one may take, in milliseconds. */
-  timeout: number;
+  #timeout: number;
+  #timers: Map<Deno.TlsConn, ReturnType<typeof setTimeout>> = new Map();
 
+  /** `timeout` is how long one may take, in milliseconds. */
   constructor(timeout: number) {
-    this.timeout = timeout;
+    this.#timeout = timeout;
   }
 
   /** @throws {HandshakeError} If it fails; the connection may be closed. */
   async read(request: unknown, peer: Deno.Addr): Promise<Deno.Addr> {
     const conn = request as Deno.TlsConn;
-    const timer = setTimeout(() => conn[Symbol.dispose](), this.timeout);
+    this.#arm(conn);
     try {
       await conn.handshake();
       return peer;
     } catch (cause) {
       throw new HandshakeError("TLS handshake failed", { cause });
     } finally {
-      clearTimeout(timer);
+      clearTimeout(this.#timers.get(conn));
+      this.#timers.delete(conn);
     }
+  }
+
+  drain(): void {
+    this.#timeout = Math.min(this.#timeout, DRAIN_TIMEOUT_MS);
+    for (const [conn, timer] of this.#timers) {
+      clearTimeout(timer);
+      this.#arm(conn);
+    }
+  }
+
+  #arm(conn: Deno.TlsConn): void {
+    const end = () => conn[Symbol.dispose]();
+    this.#timers.set(conn, setTimeout(end, this.#timeout));
   }
 }

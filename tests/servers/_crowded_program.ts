@@ -1,18 +1,19 @@
 /**
- * A server that runs out of descriptors and has no handleError() of its own.
- * Its permissions are those it is started with; a line "fail" makes a handler
- * throw.
+ * An echo server that runs out of descriptors and has no handleError() of its own.
+ * Its permissions are those it is started with; what begins with an
+ * "f" makes its handler throw.
  */
 // deno-lint-ignore-file no-console
 
-import { StreamRequestHandler, TCPServer } from "../../mod.ts";
+import { RequestHandler, TCPServer } from "../../mod.ts";
 
-class Failing extends StreamRequestHandler {
+const FAIL = "f".charCodeAt(0);
+
+class Failing extends RequestHandler {
   override async handle(): Promise<void> {
-    for await (const line of this.rfile) {
-      if (line === "fail") throw new RangeError("from the handler");
-      await this.wfile.write(`${line}\n`);
-      await this.wfile.flush();
+    for (let chunk; (chunk = await this.rfile.read()) !== null;) {
+      if (chunk[0] === FAIL) throw new RangeError("from the handler");
+      await this.wfile.write(chunk);
     }
   }
 }

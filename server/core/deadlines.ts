@@ -1,0 +1,226 @@
+/**
+ * The deadlines of requests, looked at from time to time instead of a timer for
+ * each read.
+ *
+ * @module
+ */
+
+import { RequestTimeoutError } from "../../handlers/errors.ts";
+import { streamThroughMethods } from "./connection_streams.ts";
+import {
+  cutOff,
+  type OpenRequest,
+  type OpenRequests,
+} from "./open_requests.ts";
+
+/** How many times in the shortest period it is looked. */
+const LOOKS = 8;
+const MIN_INTERVAL_MS = 5;
+const MAX_INTERVAL_MS = 1_000;
+/** The time of waiting that `minRate` is an average over. */
+const RATE_WINDOW_MS = 5_000;
+const WATCH: unique symbol = Symbol("watch");
+
+const NAMES = ["idleTimeout", "requestTimeout", "minRate"] as const;
+
+/** The deadlines, each `Infinity` or 0 where there is none. */
+export interface DeadlineLimits {
+  idleTimeout: number;
+  requestTimeout: number;
+  minRate: number;
+}
+
+type Watched = OpenRequest & { [WATCH]?: Watch };
+
+/** Ends requests whose time is over. */
+export class Deadlines {
+  readonly limits: DeadlineLimits = {
+    idleTimeout: Infinity,
+    requestTimeout: Infinity,
+    minRate: 0,
+  };
+  #open: OpenRequests<unknown>;
+  #expired: (open: OpenRequest, error: Error) => void;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(
+    open: OpenRequests<unknown>,
+    expired: (open: OpenRequest, error: Error) => void,
+  ) {
+    this.#open = open;
+    this.#expired = expired;
+  }
+
+  /** Puts limits into force: for requests that are open, too. */
+  set(limits: Partial<DeadlineLimits>): void {
+    for (const name of NAMES) {
+      this.limits[name] = limits[name] ?? this.limits[name];
+    }
+    this.stop();
+    for (const open of this.#open.list()) {
+      if (open.handler !== null) this.watch(open);
+    }
+  }
+
+  /** Watches a request that a handler has begun with. */
+  watch(open: Watched): void {
+    const { idleTimeout, requestTimeout, minRate } = this.limits;
+    const period = Math.min(
+      idleTimeout,
+      requestTimeout,
+      minRate > 0 ? RATE_WINDOW_MS : Infinity,
+    );
+    if (period === Infinity) return;
+    open[WATCH] ??= new Watch(open.request);
+    if (idleTimeout !== Infinity) open[WATCH].watchPending();
+    if (minRate > 0) open[WATCH].countBytes();
+    this.#timer ??= setInterval(
+      () => this.#look(),
+      Math.min(MAX_INTERVAL_MS, Math.max(MIN_INTERVAL_MS, period / LOOKS)),
+    );
+  }
+
+  /** Nothing is open, or the period has changed. */
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #look(): void {
+    const now = performance.now();
+    for (const open of this.#open.list() as Watched[]) {
+      const error = open.aborted ? null : open[WATCH]?.look(now, this.limits);
+      if (!error) continue;
+      cutOff(open, error);
+      this.#expired(open, error);
+    }
+  }
+}
+
+/** The newest read, or write, of a connection. */
+interface Pending {
+  newest: Promise<unknown> | null;
+  /** The one that was the newest at the last look. */
+  seen: Promise<unknown> | null;
+  settled: boolean;
+}
+
+/** What one request has done. */
+class Watch {
+  #conn: Deno.Conn;
+  #began = performance.now();
+  #activeAt = this.#began;
+  #pending: Pending[] | null = null;
+  #rate: Rate | null = null;
+
+  constructor(request: unknown) {
+    this.#conn = request as Deno.Conn;
+  }
+
+  /**
+   * Notes each read and write, and nothing else: whether one has settled is
+   * found out when it is looked, once for many.
+   */
+  watchPending(): void {
+    if (this.#pending !== null || !("read" in this.#conn)) return;
+    const read: Pending = { newest: null, seen: null, settled: true };
+    const write: Pending = { ...read };
+    this.#pending = [read, write];
+    const conn = this.#conn;
+    const [readNow, writeNow] = [conn.read, conn.write];
+    conn.read = (bytes) => read.newest = readNow.call(conn, bytes);
+    conn.write = (bytes) => write.newest = writeNow.call(conn, bytes);
+    streamThroughMethods(conn);
+  }
+
+  countBytes(): void {
+    if (this.#rate !== null || !("read" in this.#conn)) return;
+    const rate = this.#rate = new Rate();
+    const conn = this.#conn;
+    const [readNow, writeNow] = [conn.read, conn.write];
+    conn.read = (bytes) => rate.count(readNow.call(conn, bytes));
+    conn.write = (bytes) => rate.count(writeNow.call(conn, bytes));
+    streamThroughMethods(conn);
+  }
+
+  look(now: number, limits: DeadlineLimits): RequestTimeoutError | null {
+    const { idleTimeout, requestTimeout, minRate } = limits;
+    if (now - this.#began >= requestTimeout) {
+      return new RequestTimeoutError(
+        `The request did not end within ${requestTimeout} ms ("requestTimeout")`,
+        requestTimeout,
+      );
+    }
+    if (this.#isWaiting(now) && now - this.#activeAt >= idleTimeout) {
+      return new RequestTimeoutError(
+        `The client neither sent nor took anything for ${idleTimeout} ms ("idleTimeout")`,
+        idleTimeout,
+      );
+    }
+    return this.#rate?.look(now, minRate) ?? null;
+  }
+
+  #isWaiting(now: number): boolean {
+    let waits = false;
+    for (const pending of this.#pending ?? []) {
+      const { newest } = pending;
+      if (newest !== pending.seen) {
+        this.#activeAt = now;
+        pending.seen = newest;
+        pending.settled = false;
+        const settle = () => {
+          if (pending.seen === newest) pending.settled = true;
+          this.#activeAt = performance.now();
+        };
+        newest!.then(settle, settle);
+      }
+      waits ||= !pending.settled;
+    }
+    return waits;
+  }
+}
+
+/** How fast a client sends and takes while it is waited for. */
+class Rate {
+  #bytes = 0;
+  #waited = 0;
+  #pending = 0;
+  #since = 0;
+
+  count<T extends number | null>(operation: Promise<T>): Promise<T> {
+    if (this.#pending++ === 0) this.#since = performance.now();
+    return operation.then(this.#onCount, this.#onError);
+  }
+
+  look(now: number, minRate: number): RequestTimeoutError | null {
+    if (this.#pending > 0) {
+      this.#waited += now - this.#since;
+      this.#since = now;
+    }
+    if (minRate === 0 || this.#waited < RATE_WINDOW_MS) return null;
+    const rate = this.#bytes * 1_000 / this.#waited;
+    const waited = Math.round(this.#waited);
+    this.#bytes = this.#waited = 0;
+    return rate >= minRate ? null : new RequestTimeoutError(
+      `The client sent and took ${
+        rate.toFixed(1)
+      } bytes a second, fewer than ${minRate} ("minRate")`,
+      waited,
+    );
+  }
+
+  #onCount = <T extends number | null>(count: T): T => {
+    this.#bytes += count ?? 0;
+    this.#settle();
+    return count;
+  };
+
+  #onError = (error: unknown): never => {
+    this.#settle();
+    throw error;
+  };
+
+  #settle(): void {
+    if (--this.#pending === 0) this.#waited += performance.now() - this.#since;
+  }
+}

@@ -1,0 +1,300 @@
+/** Limits for each client: exact, changeable, counted. */
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  EchoHandler,
+  type ServerLimits,
+  StreamRequestHandler,
+  TCPServer,
+  type TcpServerOptions,
+  UDPServer,
+} from "../../mod.ts";
+import { clientKey } from "../../server/core/admission.ts";
+import {
+  assertEchoes,
+  dial,
+  kinds,
+  readExactly,
+  readToEnd,
+  test,
+  testEach,
+  udpSocket,
+  until,
+  within,
+  writeAll,
+} from "./_support.ts";
+
+const encoder = new TextEncoder();
+
+function open(options: TcpServerOptions): TCPServer {
+  const server = new TCPServer({ port: 0, hostname: "0.0.0.0" }, EchoHandler, {
+    ...options,
+  });
+  server.serveForever();
+  return server;
+}
+
+/** Connects to one of the addresses of the loopback, and so from it. */
+async function connect(server: TCPServer, from = 1): Promise<Deno.TcpConn> {
+  const { port } = server.serverAddress;
+  const conn = await Deno.connect({ hostname: `127.0.0.${from}`, port });
+  return conn;
+}
+
+async function echo(conn: Deno.Conn): Promise<boolean> {
+  try {
+    await writeAll(conn, "x");
+    return (await readExactly(conn, 1)).length === 1;
+  } catch {
+    return false; // refused: an end, or a reset
+  }
+}
+
+/** Whether the server closes a connection without an answer. */
+async function isRefused(conn: Deno.Conn): Promise<boolean> {
+  using _conn = conn;
+  return !await echo(conn);
+}
+
+function statsWhen(
+  server: TCPServer | UDPServer,
+  count: "refused" | "waited" | "open",
+  value: number,
+): Promise<void> {
+  return until(
+    async () => (await server.stats())[count] === value,
+    `${count} ${value}`,
+  );
+}
+
+/** The loopback connects from the address that it connects to. */
+test("clientKey() is an IPv4 address, or 64 bits of an IPv6 address", () => {
+  const key = (hostname: string) =>
+    clientKey({ transport: "tcp", hostname, port: 1 });
+  assertEquals(key("10.0.0.1"), "10.0.0.1");
+  assertEquals(key("::ffff:10.0.0.1"), "10.0.0.1");
+  assertEquals(key("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2");
+  assertEquals(key("2001:db8:1:2::9"), "2001:db8:1:2");
+  assertEquals(key("2001:db8::9"), "2001:db8:0:0");
+  assertEquals(key("::1"), "0:0:0:0");
+  assertEquals(key("fe80::1%eth0"), "fe80:0:0:0");
+  assertEquals(key("1::2:3:4:5:6:7"), "1:0:2:3");
+  assertEquals(clientKey({ transport: "unix", path: "/x" }), null);
+});
+
+test("maxConnectionsPerClient refuses the next of one client, and no other's", async () => {
+  await using server = open({
+    maxConnectionsPerClient: 2,
+    overLimit: "refuse",
+  });
+  const [first, second] = [await connect(server), await connect(server)];
+  assert(await echo(first) && await echo(second));
+  assert(await isRefused(await connect(server)));
+  using other = await connect(server, 2);
+  assert(await echo(other));
+  first.close();
+  await statsWhen(server, "open", 2);
+  using next = await connect(server);
+  assert(await echo(next));
+  second.close();
+  const { refused, waited } = await server.stats();
+  assertEquals([refused, waited], [1, 0]);
+});
+
+test("maxConnectionsPerClient holds the next of one client until one ends, and no other's", async () => {
+  await using server = open({ maxConnectionsPerClient: 1 });
+  const first = await connect(server);
+  assert(await echo(first));
+  const held = [await connect(server), await connect(server)];
+  const replies = held.map(echo);
+  await statsWhen(server, "waited", 2);
+  using other = await connect(server, 2);
+  assert(await echo(other));
+  first.close();
+  assert(await within(5_000, "the next", replies[0]!));
+  assertEquals((await server.stats()).waited, 2);
+  held[0]!.close();
+  assert(await within(5_000, "the last", replies[1]!));
+  held[1]!.close();
+  assertEquals((await server.stats()).refused, 0);
+});
+
+test("held clients leave the room of maxConnections to others, and never exceed it", async () => {
+  let [now, most] = [0, 0];
+  class Counting extends StreamRequestHandler {
+    override async handle(): Promise<void> {
+      most = Math.max(most, ++now);
+      await this.rfile.readLine();
+      now--;
+    }
+  }
+  await using server = new TCPServer(
+    { port: 0, hostname: "0.0.0.0" },
+    Counting,
+    { maxConnections: 4, maxConnectionsPerClient: 2 },
+  );
+  server.serveForever();
+  const visit = async (from: number) => {
+    using conn = await connect(server, from);
+    await writeAll(conn, "x\n");
+    assertEquals(await readToEnd(conn), "");
+  };
+  await Promise.all(
+    Array.from({ length: 90 }, (_, i) => visit(1 + i % 3)),
+  );
+  assertEquals([now, most], [0, 4]);
+});
+
+test("maxConnections refuses the next, if told so", async () => {
+  await using server = open({ maxConnections: 1, overLimit: "refuse" });
+  const first = await connect(server);
+  assert(await echo(first));
+  assert(await isRefused(await connect(server)));
+  first.close();
+  await statsWhen(server, "open", 0);
+  using next = await connect(server);
+  assert(await echo(next));
+  assertEquals((await server.stats()).refused, 1);
+});
+
+test("maxConnections counts who waited", async () => {
+  await using server = open({ maxConnections: 1 });
+  const first = await connect(server);
+  assert(await echo(first));
+  using next = await connect(server);
+  const reply = echo(next);
+  first.close();
+  assert(await reply);
+  assertEquals((await server.stats()).waited, 1);
+});
+
+test("acceptRatePerClient refuses what is too fast, of one client", async () => {
+  await using server = open({ acceptRatePerClient: 3, overLimit: "refuse" });
+  const conns = [];
+  for (let i = 0; i < 3; i++) {
+    const conn = await connect(server);
+    assert(await echo(conn));
+    conns.push(conn);
+  }
+  assert(await isRefused(await connect(server)));
+  using other = await connect(server, 2);
+  assert(await echo(other));
+  for (const conn of conns) conn.close();
+  await until(async () => !await isRefused(await connect(server)), "a token");
+});
+
+test("acceptRatePerClient holds what is too fast", async () => {
+  await using server = open({ acceptRatePerClient: 20 });
+  const begin = performance.now();
+  const conns = await Promise.all(
+    Array.from({ length: 40 }, () => connect(server)),
+  );
+  assert((await Promise.all(conns.map(echo))).every((done) => done));
+  assert(performance.now() - begin >= 900, "It was too fast");
+  for (const conn of conns) conn.close();
+  assertEquals((await server.stats()).refused, 0);
+});
+
+test("allow and deny tell who is served", async () => {
+  await using server = open({
+    allow: ["127.0.0.1", "127.0.0.2"],
+    deny: ["127.0.0.2/32"],
+  });
+  using first = await connect(server, 1);
+  assert(await echo(first));
+  assert(await isRefused(await connect(server, 2)));
+  assert(await isRefused(await connect(server, 3)));
+  await server.setLimits({ allow: ["127.0.0.0/8"], deny: [] });
+  using second = await connect(server, 2);
+  assert(await echo(second));
+  assertEquals((await server.stats()).refused, 2);
+});
+
+test("setLimits() counts the open, holds, lets in, and refuses nonsense", async () => {
+  await using server = open({});
+  const first = await connect(server);
+  assert(await echo(first));
+  await server.setLimits({ maxConnectionsPerClient: 1 });
+  const second = await connect(server);
+  const reply = echo(second);
+  await statsWhen(server, "waited", 1);
+  const wrong: [ServerLimits, string][] = [
+    [{ maxConnectionsPerClient: 0 }, '"maxConnectionsPerClient"'],
+    [{ allow: ["nowhere"] }, '"nowhere"'],
+    [{ noDelay: true } as ServerLimits, '"noDelay"'],
+    [{ maxConections: 5 } as ServerLimits, '"maxConections"'],
+  ];
+  for (const [limits, part] of wrong) {
+    await assertRejects(() => server.setLimits(limits), Error, part);
+  }
+  await server.setLimits({ maxConnectionsPerClient: 2 });
+  assert(await reply);
+  await server.setLimits({ maxConnections: 1, overLimit: "refuse" });
+  assert(await isRefused(await connect(server, 2)));
+  first.close();
+  second.close();
+});
+
+test("serverClose() serves the held as others end, and cuts off the rest", async () => {
+  const server = open({ maxConnectionsPerClient: 1, shutdownTimeout: 300 });
+  const first = await connect(server);
+  await writeAll(first, "y");
+  assertEquals((await readExactly(first, 1)).length, 1);
+  using held = await connect(server);
+  await writeAll(held, "z");
+  await statsWhen(server, "waited", 1);
+  const { completed, aborted } = await server.serverClose();
+  assertEquals([completed, aborted], [2, []]);
+  assertEquals(await readToEnd(held), "z");
+  first.close();
+});
+
+class Stuck extends StreamRequestHandler {
+  override async handle(): Promise<void> {
+    await new Promise((resolve) => this.signal.onabort = resolve);
+  }
+}
+
+test("serverClose() cuts off the held when the time is over", async () => {
+  const server = new TCPServer({ port: 0 }, Stuck, {
+    maxConnectionsPerClient: 1,
+    shutdownTimeout: 50,
+  });
+  server.serveForever();
+  using _first = await dial(server);
+  using held = await dial(server);
+  await statsWhen(server, "waited", 1);
+  const { aborted } = await server.serverClose();
+  assertEquals(aborted.length, 2);
+  assertEquals(await readToEnd(held), "");
+});
+
+test("UDPServer: limits of clients drop packets", async () => {
+  await using server = new UDPServer({ port: 0 }, EchoHandler, {
+    acceptRatePerClient: 2,
+    overLimit: "refuse",
+  });
+  server.serveForever();
+  const client = udpSocket();
+  for (let i = 0; i < 5; i++) {
+    await client.send(encoder.encode("x"), server.serverAddress);
+  }
+  await statsWhen(server, "refused", 3);
+  client.close();
+});
+
+testEach(
+  [kinds.tcp, kinds.udp],
+  "with limits that nobody reaches serves as before",
+  async (kind) => {
+    const limits: ServerLimits = {
+      maxConnectionsPerClient: 100,
+      acceptRatePerClient: 1_000,
+      deny: ["192.0.2.0/24"],
+    };
+    await using server = kind.open(EchoHandler, limits);
+    server.serveForever();
+    for (let i = 0; i < 20; i++) await assertEchoes(kind, server);
+    assertEquals((await server.stats()).refused, 0);
+  },
+);
