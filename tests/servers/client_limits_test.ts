@@ -27,17 +27,21 @@ import {
 const encoder = new TextEncoder();
 
 function open(options: TcpServerOptions): TCPServer {
-  const server = new TCPServer({ port: 0, hostname: "0.0.0.0" }, EchoHandler, {
-    ...options,
-  });
+  const server = new TCPServer({ port: 0 }, EchoHandler, options);
   server.serveForever();
   return server;
 }
 
-/** Connects to one of the addresses of the loopback, and so from it. */
-async function connect(server: TCPServer, from = 1): Promise<Deno.TcpConn> {
-  const { port } = server.serverAddress;
-  const conn = await Deno.connect({ hostname: `127.0.0.${from}`, port });
+/** Whoever asks may tell by a PROXY header where he comes from. */
+function openProxied(options: TcpServerOptions): TCPServer {
+  return open({ ...options, proxyProtocol: "require" });
+}
+
+async function connect(server: TCPServer, from?: number): Promise<Deno.Conn> {
+  const conn = await dial(server);
+  if (from !== undefined) {
+    await writeAll(conn, `PROXY TCP4 10.0.0.${from} 10.0.1.1 1 1\r\n`);
+  }
   return conn;
 }
 
@@ -67,7 +71,6 @@ function statsWhen(
   );
 }
 
-/** The loopback connects from the address that it connects to. */
 test("clientKey() is an IPv4 address, or 64 bits of an IPv6 address", () => {
   const key = (hostname: string) =>
     clientKey({ transport: "tcp", hostname, port: 1 });
@@ -83,18 +86,18 @@ test("clientKey() is an IPv4 address, or 64 bits of an IPv6 address", () => {
 });
 
 test("maxConnectionsPerClient refuses the next of one client, and no other's", async () => {
-  await using server = open({
+  await using server = openProxied({
     maxConnectionsPerClient: 2,
     overLimit: "refuse",
   });
-  const [first, second] = [await connect(server), await connect(server)];
+  const [first, second] = [await connect(server, 1), await connect(server, 1)];
   assert(await echo(first) && await echo(second));
-  assert(await isRefused(await connect(server)));
+  assert(await isRefused(await connect(server, 1)));
   using other = await connect(server, 2);
   assert(await echo(other));
   first.close();
   await statsWhen(server, "open", 2);
-  using next = await connect(server);
+  using next = await connect(server, 1);
   assert(await echo(next));
   second.close();
   const { refused, waited } = await server.stats();
@@ -102,10 +105,10 @@ test("maxConnectionsPerClient refuses the next of one client, and no other's", a
 });
 
 test("maxConnectionsPerClient holds the next of one client until one ends, and no other's", async () => {
-  await using server = open({ maxConnectionsPerClient: 1 });
-  const first = await connect(server);
+  await using server = openProxied({ maxConnectionsPerClient: 1 });
+  const first = await connect(server, 1);
   assert(await echo(first));
-  const held = [await connect(server), await connect(server)];
+  const held = [await connect(server, 1), await connect(server, 1)];
   const replies = held.map(echo);
   await statsWhen(server, "waited", 2);
   using other = await connect(server, 2);
@@ -129,9 +132,13 @@ test("held clients leave the room of maxConnections to others, and never exceed 
     }
   }
   await using server = new TCPServer(
-    { port: 0, hostname: "0.0.0.0" },
+    { port: 0 },
     Counting,
-    { maxConnections: 4, maxConnectionsPerClient: 2 },
+    {
+      maxConnections: 4,
+      maxConnectionsPerClient: 2,
+      proxyProtocol: "require",
+    },
   );
   server.serveForever();
   const visit = async (from: number) => {
@@ -169,18 +176,24 @@ test("maxConnections counts who waited", async () => {
 });
 
 test("acceptRatePerClient refuses what is too fast, of one client", async () => {
-  await using server = open({ acceptRatePerClient: 3, overLimit: "refuse" });
+  await using server = openProxied({
+    acceptRatePerClient: 3,
+    overLimit: "refuse",
+  });
   const conns = [];
   for (let i = 0; i < 3; i++) {
-    const conn = await connect(server);
+    const conn = await connect(server, 1);
     assert(await echo(conn));
     conns.push(conn);
   }
-  assert(await isRefused(await connect(server)));
+  assert(await isRefused(await connect(server, 1)));
   using other = await connect(server, 2);
   assert(await echo(other));
   for (const conn of conns) conn.close();
-  await until(async () => !await isRefused(await connect(server)), "a token");
+  await until(
+    async () => !await isRefused(await connect(server, 1)),
+    "a token",
+  );
 });
 
 test("acceptRatePerClient holds what is too fast", async () => {
@@ -196,26 +209,26 @@ test("acceptRatePerClient holds what is too fast", async () => {
 });
 
 test("allow and deny tell who is served", async () => {
-  await using server = open({
-    allow: ["127.0.0.1", "127.0.0.2"],
-    deny: ["127.0.0.2/32"],
+  await using server = openProxied({
+    allow: ["10.0.0.1", "10.0.0.2"],
+    deny: ["10.0.0.2/32"],
   });
   using first = await connect(server, 1);
   assert(await echo(first));
   assert(await isRefused(await connect(server, 2)));
   assert(await isRefused(await connect(server, 3)));
-  await server.setLimits({ allow: ["127.0.0.0/8"], deny: [] });
+  await server.setLimits({ allow: ["10.0.0.0/8"], deny: [] });
   using second = await connect(server, 2);
   assert(await echo(second));
   assertEquals((await server.stats()).refused, 2);
 });
 
 test("setLimits() counts the open, holds, lets in, and refuses nonsense", async () => {
-  await using server = open({});
-  const first = await connect(server);
+  await using server = openProxied({});
+  const first = await connect(server, 1);
   assert(await echo(first));
   await server.setLimits({ maxConnectionsPerClient: 1 });
-  const second = await connect(server);
+  const second = await connect(server, 1);
   const reply = echo(second);
   await statsWhen(server, "waited", 1);
   const wrong: [ServerLimits, string][] = [
