@@ -251,3 +251,58 @@ testPools("map() refuses what can't work at once", async (make, kind) => {
     assertThrows(() => pool.map(tasks.square, [], { kill: true }), TypeError);
   }
 });
+
+testPools("map() gives results as they finish, if asked", async (make) => {
+  await using pool = make();
+  const times = [200, 5, 5, 5];
+  const options = { ordered: false };
+  const results: number[] = [];
+  for await (const time of pool.map(tasks.napAndEcho, times, options)) {
+    results.push(time);
+  }
+  assertEquals(results, [5, 5, 5, 200]);
+  const all = await pool.map(tasks.square, numbers(200), {
+    ...options,
+    chunkSize: 3,
+  });
+  assertEquals(all.toSorted((a, b) => a - b), squares(200));
+});
+
+testPools(
+  "map() without order reads no more items than are under way",
+  async (make) => {
+    await using pool = make();
+    let read = 0;
+    let taken = 0;
+    function* endless() {
+      while (true) {
+        assert(read - taken <= 6 + 2, `${read} read, ${taken} taken`);
+        yield read++;
+      }
+    }
+    const options = { ordered: false, chunkSize: 2, concurrency: 3 };
+    for await (const _ of pool.map(tasks.square, endless(), options)) {
+      if (++taken === 50) break;
+    }
+    assertLess(read, 50 + 8);
+  },
+);
+
+testPools("starmap() calls with many arguments", async (make) => {
+  await using pool = make();
+  const items = numbers(50).map((x): [number, number] => [x, 1]);
+  const expected = numbers(50).map((x) => x + 1);
+  for (const chunkSize of [1, 7]) {
+    const sums: number[] = await pool.starmap(tasks.add, items, { chunkSize });
+    assertEquals(sums, expected);
+    const named = await pool.starmap<unknown[]>("giveBack", [[], [1, 2, 3]], {
+      chunkSize,
+    });
+    assertEquals(named, [[], [1, 2, 3]]);
+    await assertRejects(
+      async () => await pool.starmap("add", [[1, 2], 5 as never]),
+      TypeError,
+      "arrays of arguments",
+    );
+  }
+});

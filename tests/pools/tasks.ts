@@ -191,3 +191,127 @@ export function sayAndReturn(port: MessagePort): MessagePort {
   port.postMessage("said");
   return port;
 }
+
+export function giveKept(): ArrayBuffer {
+  return taken!;
+}
+
+export function keepAndGiveBuffer(buffer: ArrayBuffer): ArrayBuffer {
+  return taken = buffer;
+}
+
+/** Says in shared memory that it has begun, and loops until let go. */
+export function loopUntil(gate: Int32Array): void {
+  Atomics.add(gate, 0, 1);
+  Atomics.notify(gate, 0);
+  while (Atomics.load(gate, 1) === 0);
+}
+
+export function never(): Promise<never> {
+  setInterval(() => {}, 1_000);
+  return new Promise(() => {});
+}
+
+/** Dies of a timer before it is done. */
+export function failLater(): Promise<never> {
+  setTimeout(() => {
+    throw new TypeError("Too late");
+  });
+  return new Promise(() => {});
+}
+
+export async function napAndEcho(time: number): Promise<number> {
+  await new Promise((resolve) => setTimeout(resolve, time));
+  return time;
+}
+
+/** Throws what is hard to describe, or to pass on. */
+export function throwOdd(kind: string): never {
+  const thrown: Record<string, unknown> = {
+    "a function": () => {},
+    "a symbol": Symbol("odd"),
+    "nothing": undefined,
+    "an error with a function as its cause": new Error("x", {
+      cause: () => {},
+    }),
+    "an error with a ring of causes": (() => {
+      const error = new Error("x");
+      error.cause = error;
+      return error;
+    })(),
+    "an error whose message throws": Object.defineProperty(
+      new Error(),
+      "message",
+      {
+        get() {
+          throw new Error("No message");
+        },
+      },
+    ),
+    "an object that can't be inspected": {
+      [Symbol.for("Deno.customInspect")]() {
+        throw new Error("No look");
+      },
+    },
+    "a revoked proxy": (() => {
+      const { proxy, revoke } = Proxy.revocable({}, {});
+      revoke();
+      return proxy;
+    })(),
+    "an error with shared memory as its cause": new Error("x", {
+      cause: new SharedArrayBuffer(1),
+    }),
+  };
+  throw thrown[kind];
+}
+
+/** Returns what is hard to pass on. */
+export function giveOdd(kind: string): unknown {
+  const given: Record<string, unknown> = {
+    "a function": () => {},
+    "a symbol": Symbol("odd"),
+    "a weak map": new WeakMap(),
+    "a deep function": [{ deep: new Map([[1, () => {}]]) }],
+    "a getter that throws": {
+      get value() {
+        throw new Error("No value");
+      },
+    },
+    "a then that throws": {
+      get then() {
+        throw new Error("No then");
+      },
+    },
+    "a then that throws when called": {
+      then() {
+        throw new Error("No then");
+      },
+    },
+    "a revoked proxy": (() => {
+      const { proxy, revoke } = Proxy.revocable({}, {});
+      revoke();
+      return proxy;
+    })(),
+    "a port": new MessageChannel().port1,
+    "a detached buffer": (() => {
+      const buffer = new ArrayBuffer(8);
+      buffer.transfer();
+      return [buffer];
+    })(),
+  };
+  return given[kind];
+}
+
+/** Ends its worker after it has answered. */
+export function exitLater(way: string): string {
+  setTimeout(() => {
+    if (way === "throw") throw new TypeError("Left behind");
+    if (way === "reject") Promise.reject(new TypeError("Left behind"));
+    else Deno.exit(0);
+  });
+  return "answered";
+}
+
+export function addOne(x: number): number {
+  return x + 1;
+}

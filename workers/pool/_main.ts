@@ -22,7 +22,7 @@ import {
   STRIDE,
   TINY,
 } from "./_protocol.ts";
-import { toErrorRecord } from "../runner/error_record.ts";
+import { type ErrorRecord, toErrorRecord } from "../runner/error_record.ts";
 import type { RunnerPort } from "../runner/runner.ts";
 import { unpack } from "../codec/share.ts";
 import { Thread } from "../threads/thread.ts";
@@ -56,6 +56,17 @@ async function callEach(
     results.push(isThenable(result) ? await result : result);
   }
   return results;
+}
+
+function recordOf(thrown: unknown): ErrorRecord {
+  try {
+    return toErrorRecord(thrown);
+  } catch {
+    // A getter of what was thrown has thrown, for one.
+    return toErrorRecord(
+      new TypeError("Cannot tell what the task threw: it can't be inspected"),
+    );
+  }
 }
 
 class PoolWorker {
@@ -193,7 +204,7 @@ class PoolWorker {
 
   #failed(id: number, begun: number, error: unknown): void {
     const time = performance.now() - begun;
-    this.#answer(id, STATUS.thrown, toErrorRecord(error), time);
+    this.#answer(id, STATUS.thrown, recordOf(error), time);
   }
 
   #answer(id: number, status: Status, value: unknown, time: number): undefined {

@@ -1,0 +1,190 @@
+/** Workers, tasks and callers that misbehave: every task settles once. */
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import {
+  PoolClosedError,
+  RemoteError,
+  RunnerExitError,
+} from "../../workers/errors.ts";
+import { until } from "../runners/_children.ts";
+import { testPools } from "./_pools.ts";
+import * as tasks from "./tasks.ts";
+
+testPools("tells of every thing that a task may throw", async (make) => {
+  await using pool = make({ workers: 1 });
+  for (
+    const kind of [
+      "a function",
+      "a symbol",
+      "nothing",
+      "an error with a function as its cause",
+      "an error with a ring of causes",
+      "an error whose message throws",
+      "an object that can't be inspected",
+      "a revoked proxy",
+      "an error with shared memory as its cause",
+    ]
+  ) {
+    await assertRejects(
+      () => pool.submit(tasks.throwOdd, kind),
+      RemoteError,
+      "",
+      kind,
+    );
+  }
+  assertEquals(await pool.submit(tasks.countCalls), 1);
+  assertEquals(pool.stats().restarts, 0);
+});
+
+testPools("tells why a result can't be passed on", async (make) => {
+  await using pool = make({ workers: 1 });
+  for (
+    const kind of [
+      "a function",
+      "a symbol",
+      "a weak map",
+      "a deep function",
+      "a getter that throws",
+      "a then that throws",
+      "a then that throws when called",
+      "a revoked proxy",
+      "a port",
+    ]
+  ) {
+    await assertRejects(
+      () => pool.submit(tasks.giveOdd, kind),
+      RemoteError,
+      "",
+      kind,
+    );
+  }
+  assertEquals(await pool.submit(tasks.countCalls), 1);
+  assertEquals(pool.stats().restarts, 0);
+});
+
+testPools("replaces a worker that ends between tasks", async (make) => {
+  await using pool = make({ workers: 1 });
+  for (const way of ["throw", "reject", "exit"]) {
+    assertEquals(await pool.submit(tasks.exitLater, way), "answered");
+    const { restarts } = pool.stats();
+    await until(() => pool.stats().restarts > restarts, `another, ${way}`);
+    assertEquals(await pool.submit(tasks.add, 1, 2), 3);
+  }
+});
+
+testPools(
+  "settles each task once while workers die and it ends",
+  async (make) => {
+    for (const end of ["shutdown", "cancel", "terminate", "both"]) {
+      const pool = make({ retries: 1 });
+      const counts = { settled: 0, refused: 0 };
+      const settle = () => counts.settled++;
+      const submitMany = (): void => {
+        for (let index = 0; index < 40; index++) {
+          const result = index % 10 === 3
+            ? pool.submit(tasks.exit, 1)
+            : index % 10 === 7
+            ? pool.run(tasks.napAndTellPid, [60_000], { timeout: 30 })
+            : pool.submit(tasks.addLater, index, 0);
+          result.then(settle, settle);
+        }
+      };
+      submitMany();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      submitMany();
+      await Promise.resolve();
+      const ended = end === "shutdown"
+        ? pool.shutdown()
+        : end === "cancel"
+        ? pool.shutdown({ cancel: true })
+        : end === "terminate"
+        ? pool.terminate()
+        : Promise.all([pool.shutdown(), pool.terminate(), pool.shutdown()]);
+      await assertRejects(() => pool.submit(tasks.add, 1, 2), PoolClosedError);
+      await ended;
+      assertEquals(counts.settled, 80, end);
+      const { completed, failed, cancelled, ...rest } = pool.stats();
+      assertEquals(completed + failed + cancelled, 80, end);
+      assertEquals([rest.workers, rest.queued, rest.running], [0, 0, 0]);
+    }
+  },
+);
+
+testPools("map() ends when the items misbehave", async (make) => {
+  await using pool = make();
+  const returned: string[] = [];
+  function iterator(name: string, next: () => unknown): Iterable<number> {
+    return {
+      [Symbol.iterator]: () => ({
+        next: next as () => IteratorResult<number>,
+        return: () => {
+          returned.push(name);
+          return { done: true, value: undefined };
+        },
+      }),
+    };
+  }
+  const none = iterator("none", () => {
+    throw new RangeError("No first");
+  });
+  await assertRejects(
+    async () => await pool.map(tasks.square, none),
+    RangeError,
+    "No first",
+  );
+  const odd = iterator("odd", () => undefined);
+  await assertRejects(async () => await pool.map(tasks.square, odd), TypeError);
+  let count = 0;
+  const endless = iterator("endless", () => ({ done: false, value: count++ }));
+  await assertRejects(
+    async () => await pool.map(tasks.failOdd, endless),
+    RemoteError,
+    "No 1",
+  );
+  await until(() => returned.includes("endless"), "the items to be told");
+  async function* rejecting() {
+    yield 2;
+    await Promise.reject(new RangeError("No second"));
+  }
+  for (const ordered of [true, false]) {
+    await assertRejects(
+      async () => await pool.map(tasks.square, rejecting(), { ordered }),
+      RangeError,
+      "No second",
+    );
+  }
+  assertEquals(pool.stats().queued + pool.stats().running, 0);
+  assertEquals(await pool.submit(tasks.add, 1, 2), 3);
+});
+
+testPools("map() ends when its pool does", async (make) => {
+  function* endless() {
+    while (true) yield 1;
+  }
+  for (const ordered of [true, false]) {
+    const pool = make();
+    const all = (async () => {
+      let count = 0;
+      const results = pool.map(tasks.addOne, endless(), { ordered });
+      for await (const _ of results) if (++count === 20) pool.terminate();
+    })();
+    await assertRejects(() => all, PoolClosedError);
+    await pool.terminate();
+  }
+});
+
+testPools("map() names the worker's death", async (make, kind) => {
+  await using pool = make();
+  const error = await assertRejects(
+    async () => await pool.map("exit", [7, 7, 7]),
+    RunnerExitError,
+  );
+  assertStringIncludes(error.message, `the ${kind} that ran it exited`);
+  assertInstanceOf(error, RunnerExitError);
+  assert(pool.stats().running === 0);
+});

@@ -1,0 +1,150 @@
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertInstanceOf,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { HandlerImportError, RunnerExitError } from "../../workers/errors.ts";
+import { Lock } from "../../workers/locks/lock.ts";
+import { testPool, testPools } from "./_pools.ts";
+import * as tasks from "./tasks.ts";
+
+testPools(
+  "calls the initializer in each worker, before its first task",
+  async (make) => {
+    const list = [1];
+    await using pool = make({
+      initializer: tasks.prepare,
+      initializerArgs: [list, "b"],
+    });
+    list.push(2);
+    await Promise.all([1, 2, 3, 4].map(async () => {
+      await pool.submit(tasks.napAndTellPid, 10);
+      assertEquals(await pool.submit(tasks.tellPrepared), [[1], "b"]);
+    }));
+    await pool.submit<never>("exit", 1).catch(() => {});
+    assertEquals(await pool.submit(tasks.tellPrepared), [[1], "b"]);
+  },
+);
+
+testPool("ThreadPool", "shares locks with its initializer", async (make) => {
+  const lock = new Lock();
+  await using pool = make({
+    initializer: "prepare",
+    initializerArgs: [lock],
+    workers: 1,
+  });
+  using _held = await lock.hold();
+  const [seen] = await pool.submit(tasks.tellPrepared);
+  assertInstanceOf(seen, Lock);
+  assert(seen.locked());
+});
+
+testPools(
+  "rejects all tasks if the initializer throws, and tries once",
+  async (make) => {
+    await using pool = make({
+      initializer: "fail",
+      initializerArgs: ["not ready"],
+    });
+    const results = await Promise.allSettled(
+      [1, 2, 3].map(() => pool.submit(tasks.add, 1, 2)),
+    );
+    for (const result of results) {
+      assert(result.status === "rejected");
+      assertInstanceOf(result.reason, RunnerExitError);
+      assertStringIncludes(result.reason.message, '"fail", its initializer');
+      assertEquals(String(result.reason.cause), "RangeError: not ready");
+    }
+    await assertRejects(() => pool.submit(tasks.add, 1, 2), RunnerExitError);
+    assertEquals(pool.stats().restarts, 0);
+  },
+);
+
+testPools(
+  "gives up when workers exit again and again in the initializer",
+  async (make) => {
+    for (const initializer of ["exit", "closeSelf", "failLater"]) {
+      if (initializer === "closeSelf" && make().name.startsWith("Process")) {
+        continue;
+      }
+      await using pool = make({
+        initializer,
+        initializerArgs: [3],
+        workers: 1,
+      });
+      await assertRejects(() => pool.submit(tasks.add, 1, 2), RunnerExitError);
+    }
+  },
+);
+
+testPools("refuses an initializer that is not exported", async (make) => {
+  await using pool = make({ initializer: "nobody" });
+  await assertRejects(
+    () => pool.submit(tasks.add, 1, 2),
+    HandlerImportError,
+    '"nobody"',
+  );
+});
+
+testPools("terminates while an initializer hangs", async (make) => {
+  const pool = make({ initializer: "never" });
+  const result = pool.submit(tasks.add, 1, 2);
+  const rejected = assertRejects(() => result);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await pool.terminate();
+  await rejected;
+});
+
+testPools("ends a worker after maxTasksPerWorker tasks", async (make) => {
+  await using pool = make({ workers: 1, maxTasksPerWorker: 3 });
+  const counts: number[] = [];
+  for (let index = 0; index < 7; index++) {
+    counts.push(await pool.submit(tasks.countCalls));
+  }
+  assertEquals(counts, [1, 2, 3, 1, 2, 3, 1]);
+  assertEquals(pool.stats().restarts, 0);
+});
+
+testPools(
+  "gives no worker more than maxTasksPerWorker under load",
+  async (make) => {
+    await using pool = make({ maxTasksPerWorker: 50 });
+    const counts = await Promise.all(
+      Array.from({ length: 500 }, () => pool.submit(tasks.countCalls)),
+    );
+    assertEquals(Math.max(...counts), 50);
+    assertGreater(counts.filter((count) => count === 1).length, 8);
+    const { completed, failed, restarts } = pool.stats();
+    assertEquals([completed, failed, restarts], [500, 0, 0]);
+  },
+);
+
+testPools("refuses options of workers that can't work", (make) => {
+  for (const maxTasksPerWorker of [0, -1, NaN, 1.5]) {
+    assertThrows(
+      () => make({ maxTasksPerWorker }),
+      RangeError,
+      '"maxTasksPerWorker"',
+    );
+  }
+  assertThrows(
+    () => make({ initializer: (() => () => {})() }),
+    TypeError,
+    "anonymous",
+  );
+  assertThrows(
+    () => make({ initializer: "add", initializerArgs: 5 as never }),
+    TypeError,
+    '"initializerArgs"',
+  );
+  assertThrows(
+    () => make({ initializer: "add", initializerArgs: [() => {}] }),
+    TypeError,
+    '"initializerArgs"',
+  );
+  return Promise.resolve();
+});
