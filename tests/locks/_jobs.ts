@@ -13,6 +13,7 @@ import type { SharedQueue } from "../../workers/queue/shared_queue.ts";
 import type { ThreadEvent } from "../../workers/locks/thread_event.ts";
 import { setStopWord } from "../../workers/locks/_stop_word.ts";
 import { webLocks } from "../../workers/runner/thread/web_locks.ts";
+import { type Arena, runChaos } from "./_chaos.ts";
 
 export interface Limits {
   timeout?: number;
@@ -395,4 +396,13 @@ async function holdWhileAlive(alive: string): Promise<void> {
       return new Promise(() => {});
     });
   });
+}
+
+/** Does whatever a seed says until it is over. */
+export async function chaos(
+  sync: boolean,
+  seed: number,
+  arena: Arena,
+): Promise<void> {
+  await runChaos(sync, seed, arena);
 }

@@ -55,7 +55,10 @@ class Sleep {
     this.#onTick = onTick;
     const left = limit.deadline - performance.now();
     if (left <= MAX_DELAY) {
-      this.#timer = setTimeout(() => this.#end("timed-out"), left);
+      this.#timer = setTimeout(
+        () => this.#end("timed-out"),
+        Math.max(left, 0),
+      );
     }
     this.#signal?.addEventListener("abort", this.#onAbort);
     sleepers.add(this);
