@@ -6,11 +6,13 @@ import {
   checkMapOptions,
   checkPoolOptions,
   checkRunOptions,
-  type PoolMapOptions,
-  type PoolOptions,
-  type PoolRunOptions,
-  type PoolShutdownOptions,
-  type PoolStats,
+} from "./_checks.ts";
+import type {
+  PoolMapOptions,
+  PoolOptions,
+  PoolRunOptions,
+  PoolShutdownOptions,
+  PoolStats,
 } from "./_options.ts";
 import { PoolMap } from "./pool_map.ts";
 import type { RunnerKind } from "../runner/runner.ts";

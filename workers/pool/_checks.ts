@@ -1,0 +1,164 @@
+/**
+ * The checks of what a pool is given.
+ *
+ * @module
+ */
+import { packFor } from "../codec/payload.ts";
+import {
+  checkModule,
+  checkName,
+  checkTimeout,
+  targetName,
+} from "../threads/_options.ts";
+import type {
+  MapSettings,
+  PoolMapOptions,
+  PoolOptions,
+  PoolRunOptions,
+  PoolSettings,
+} from "./_options.ts";
+import { type Initializer, poolClassName, reasonOf } from "./_protocol.ts";
+import type { RunnerKind } from "../runner/runner.ts";
+import { assertInteger, assertPositiveInteger, quote } from "../_validate.ts";
+
+const MAIN_URL = new URL("./_main.ts", import.meta.url).href;
+
+const numbers = { thread: 0, process: 0 };
+
+function checkObject(options: unknown, what: string): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(
+      `Cannot use ${quote(options)} as the options of ${what}: expected an ` +
+        "object",
+    );
+  }
+}
+
+function checkInitializer(
+  kind: RunnerKind,
+  { initializer, initializerArgs = [] }: PoolOptions,
+): Initializer | null {
+  if (initializer === undefined) return null;
+  const name = targetName(initializer);
+  assertArray("initializerArgs", initializerArgs);
+  try {
+    const args = structuredClone(packFor(kind, [...initializerArgs]));
+    return { name, args: args as unknown[] };
+  } catch (error) {
+    throw new TypeError(
+      `Cannot pass "initializerArgs" to "${name}": ${reasonOf(error)}`,
+      { cause: error },
+    );
+  }
+}
+
+/** Checks a pool's options. */
+export function checkPoolOptions(
+  kind: RunnerKind,
+  options: PoolOptions,
+): PoolSettings {
+  const className = poolClassName(kind);
+  checkObject(options, `a ${className}`);
+  const {
+    workers = navigator.hardwareConcurrency,
+    maxQueue = Infinity,
+    maxTasksPerWorker = Infinity,
+    retries = 0,
+    permissions = "inherit",
+  } = options;
+  assertPositiveInteger("workers", workers);
+  if (maxQueue !== Infinity) assertPositiveInteger("maxQueue", maxQueue);
+  if (maxTasksPerWorker !== Infinity) {
+    assertPositiveInteger("maxTasksPerWorker", maxTasksPerWorker);
+  }
+  assertInteger("retries", retries, 0);
+  const module = checkModule(options.module, "the tasks of a pool", kind);
+  const name = options.name === undefined
+    ? `${className}-${++numbers[kind]}`
+    : checkName(options.name);
+  return {
+    kind,
+    main: MAIN_URL,
+    module,
+    workers,
+    maxQueue,
+    retries,
+    maxTasksPerWorker,
+    initializer: checkInitializer(kind, options),
+    permissions,
+    name,
+  };
+}
+
+function assertArray(name: string, value: unknown): void {
+  if (Array.isArray(value)) return;
+  throw new TypeError(
+    `Cannot use ${quote(value)} as "${name}": expected an array`,
+  );
+}
+
+function assertBoolean(name: string, value: unknown): void {
+  if (typeof value === "boolean") return;
+  throw new TypeError(
+    `Cannot use ${quote(value)} as "${name}": expected a boolean`,
+  );
+}
+
+function assertSignal(signal: unknown): void {
+  if (signal instanceof AbortSignal) return;
+  throw new TypeError(
+    `Cannot use ${quote(signal)} as "signal": expected an AbortSignal`,
+  );
+}
+
+/** Checks the options of a `run()`. */
+export function checkRunOptions(
+  args: readonly unknown[],
+  options: PoolRunOptions,
+): void {
+  assertArray("args", args);
+  checkObject(options, "run()");
+  const { signal, timeout, transfer } = options;
+  if (signal !== undefined) assertSignal(signal);
+  checkTimeout(timeout);
+  if (transfer !== undefined) assertArray("transfer", transfer);
+}
+
+/** Checks the options of a `map()`, and fills in what was left out. */
+export function checkMapOptions(
+  { kind, workers }: PoolSettings,
+  options: PoolMapOptions,
+  spread: boolean,
+): MapSettings {
+  checkObject(options, "map()");
+  const { chunkSize = 1, concurrency = 8 * workers, kill = false } = options;
+  const { signal = null, ordered = true } = options;
+  assertPositiveInteger("chunkSize", chunkSize);
+  assertPositiveInteger("concurrency", concurrency);
+  if (signal !== null) assertSignal(signal);
+  assertBoolean("ordered", ordered);
+  assertBoolean("kill", kill);
+  if (kill && kind === "thread") {
+    throw new TypeError(
+      'Cannot use "kill" with a ThreadPool: a function that runs in a thread ' +
+        "can't be stopped; use a ProcessPool",
+    );
+  }
+  return { chunkSize, ordered, spread, concurrency, signal, kill };
+}
+
+/** Checks what a `map()` is to go over. */
+export function checkItems(items: unknown): void {
+  const iterable = items as Partial<
+    & AsyncIterable<unknown>
+    & Iterable<unknown>
+  >;
+  if (
+    items !== null && items !== undefined &&
+    (typeof iterable[Symbol.asyncIterator] === "function" ||
+      typeof iterable[Symbol.iterator] === "function")
+  ) return;
+  throw new TypeError(
+    `Cannot map over ${quote(items)}: expected an Iterable or AsyncIterable`,
+  );
+}
