@@ -7,6 +7,7 @@
 
 import type { ServerStats } from "../handlers/request_server.ts";
 import type { CycleObserver } from "./core/request_cycle.ts";
+import type { Counts } from "./core/counts.ts";
 import type { DrainPartner } from "./core/drain.ts";
 import type { ServerLimits } from "./options.ts";
 
@@ -69,6 +70,8 @@ export interface ServerCore {
   report(error: Error, clientAddress: Deno.Addr | null): Promise<void>;
   /** The counts. */
   stats(): ServerStats;
+  /** Those of requests that were accepted or handled here, as they change. */
+  readonly counts: Counts;
   /** Ends the serving. */
   endServing(): Promise<void>;
   /** Ends the serving with an error. */

@@ -461,6 +461,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
         cycle.serveAccepted(request as R, clientAddress),
       report: (error, clientAddress) =>
         cycle.report(error, null, clientAddress),
+      counts: cycle.counts,
       stats: () => {
         const { dropped = 0 } = (this.socket ?? {}) as { dropped?: number };
         const { size: open } = cycle.open;

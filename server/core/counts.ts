@@ -7,25 +7,6 @@
 import { RequestTimeoutError } from "../../handlers/errors.ts";
 import { isDisconnect } from "./disconnect.ts";
 
-/** The names of all counts. */
-export const COUNTS = [
-  "accepted",
-  "open",
-  "rejected",
-  "refused",
-  "waited",
-  "failedHandshakes",
-  "badProxyHeaders",
-  "errors",
-  "disconnects",
-  "timeouts",
-  "acceptErrors",
-  "dropped",
-] as const;
-
-/** One of {@linkcode COUNTS}. */
-export type Count = typeof COUNTS[number];
-
 /** The counts of one server. */
 export class Counts {
   accepted = 0;
@@ -52,3 +33,11 @@ export class Counts {
     else this.acceptErrors++;
   }
 }
+
+/** The name of a count. */
+export type Count = {
+  [K in keyof Counts]: Counts[K] extends number ? K : never;
+}[keyof Counts];
+
+/** The names of all counts. */
+export const COUNTS = Object.keys(new Counts()) as readonly Count[];

@@ -106,6 +106,8 @@ class ReplicaSide {
         return this.#port.close();
       case "drain":
         return this.#server[core].drain();
+      case "limits":
+        return this.#server[core].setLimits(message[1]);
       case "ping":
         return this.#post(["pong"]);
       case "answer":

@@ -8,7 +8,8 @@ import type { ServerStats } from "../../handlers/request_server.ts";
 import { core, type OpenListener, type ServerRole } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import type { PortSharing } from "./port_sharing.ts";
-import { COUNTS, type FromReplica, type Question } from "./protocol.ts";
+import { COUNTS } from "../core/counts.ts";
+import type { FromReplica, Question } from "./protocol.ts";
 
 let waitingLink: ParentLink | null = null;
 
@@ -90,7 +91,7 @@ export class ParentLink implements ServerRole {
 
   /** Tells now which requests have ended, and the counts. */
   tell(): void {
-    const counts = this.server![core].stats();
+    const { counts } = this.server![core];
     this.#post([
       "ended",
       this.#ended.splice(0),

@@ -7,7 +7,7 @@
  * - Of the commands `resume`, `pause` and `close` one is under way at a time.
  *   The replica answers the first two with `done` and the last with `closed`.
  *   No command follows `close`; `leave` follows `closed`.
- * - `drain`, `ping` and `answer` may come at any time; `pong` answers `ping`.
+ * - `drain`, `limits`, `ping` and `answer` may come at any time; `pong` answers `ping`.
  * - `opened` tells of a request that the replica accepted by itself: after the
  *   first `resume` and before `closed`, with rising numbers. `ended` names open
  *   ones only.
@@ -22,8 +22,9 @@
 
 import type { ServerStats } from "../../handlers/request_server.ts";
 import type { AnyOptions } from "../core/check_options.ts";
-import { type Count, COUNTS as ALL_COUNTS } from "../core/counts.ts";
+import { COUNTS } from "../core/counts.ts";
 import type { DrainReport } from "../drain_report.ts";
+import type { ServerLimits } from "../options.ts";
 import type { ClassRef } from "./class_ref.ts";
 import type { Sharing } from "./port_sharing.ts";
 
@@ -53,18 +54,14 @@ export type ToReplica =
   | ["leave"]
   | ["drain"]
   | ["ping"]
+  | ["limits", limits: ServerLimits]
   | ["answer", id: number, value: ServerStats | null]
   | Uint8Array;
 
 /** What a replica may ask: the counts of the whole server, or its shutdown. */
 export type Question = "stats" | "shutdown";
 
-/** The counts that a replica tells: all but the requests open now. */
-export const COUNTS: readonly Exclude<Count, "open">[] = ALL_COUNTS.filter(
-  (count) => count !== "open",
-);
-
-/** The value of each of {@linkcode COUNTS}, from the replica's start on. */
+/** The value of each count, from the replica's start on. */
 export type CountValues = number[];
 
 /** From a replica to its server. */
@@ -98,7 +95,8 @@ const TO_REPLICA: Shapes = {
   leave: [],
   drain: [],
   ping: [],
-  answer: [isCount, isStats],
+  limits: [isObject],
+  answer: [isCount, isObject],
 };
 
 /**
@@ -165,7 +163,7 @@ function isCountValues(value: unknown): boolean {
   return isCounts(value) && (value as number[]).length === COUNTS.length;
 }
 
-function isStats(value: unknown): boolean {
+function isObject(value: unknown): boolean {
   return typeof value === "object";
 }
 

@@ -9,9 +9,10 @@ import type { RunnerExitError } from "../../workers/errors.ts";
 import { RelayHub } from "../../workers/relay/relay_hub.ts";
 import type { Runner } from "../../workers/runner/runner.ts";
 import type { Member } from "../../workers/runner/supervisor.ts";
+import type { ServerLimits } from "../options.ts";
+import { COUNTS } from "../core/counts.ts";
 import { Life } from "./life.ts";
 import {
-  COUNTS,
   type CountValues,
   decodeFromReplica,
   type FromReplica,
@@ -85,6 +86,11 @@ export class Replica implements Member {
   /** Has its handlers begin nothing new. */
   drain(): void {
     this.#send(["drain"]);
+  }
+
+  /** Has it obey limits. */
+  setLimits(limits: ServerLimits): void {
+    this.#send(["limits", limits]);
   }
 
   /** Asks whether it is there, and counts when it has not said so yet. */

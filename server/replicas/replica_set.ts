@@ -15,11 +15,11 @@ import { startRunner } from "../../workers/runner/start_runner.ts";
 import { Supervisor } from "../../workers/runner/supervisor.ts";
 import { core, type OpenListener, type ServerRole } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
-import { optionsForReplicas } from "../core/check_options.ts";
+import { exactLimit, optionsForReplicas } from "../core/check_options.ts";
 import { inTime } from "../core/in_time.ts";
 import type { DrainReport } from "../drain_report.ts";
 import { ServerClosedError } from "../errors.ts";
-import type { ReplicaOptions } from "../options.ts";
+import type { ReplicaOptions, ServerLimits } from "../options.ts";
 import { type BootDraft, draftBoot } from "./boot.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { Goal } from "./life.ts";
@@ -63,6 +63,8 @@ export class ReplicaSet implements ServerRole {
   #workers: number;
   #sharing: PortSharing = new NoSharing();
   #goal: Goal = "leave";
+  /** What they do again when the server is no longer suspended. */
+  #goalAfter: Goal = "leave";
   #replicas: Set<Replica> = new Set();
   /** Those that have the one request that they are there for. */
   #isolated: Set<Replica> = new Set();
@@ -153,6 +155,7 @@ export class ReplicaSet implements ServerRole {
   async pause(): Promise<void> {
     // An accept that is pending would keep a client; where each has a queue of
     // its own, closing it may lose some
+    this.#goalAfter = "leave";
     if (this.#goal === "serve") {
       await this.#lead(this.#sharing.sharesQueue ? "leave" : "pause");
     }
@@ -194,6 +197,32 @@ export class ReplicaSet implements ServerRole {
       dispatch: this.#isolates ? "isolate" : dispatch,
       workers: this.#replicas.size,
     });
+  }
+
+  /** Throws for a limit that can't be kept where replicas accept. */
+  // deno-lint-ignore require-await -- what can't be had is told by a rejection
+  async setLimits(limits: ServerLimits): Promise<void> {
+    const exact = exactLimit(limits);
+    if (exact !== null && this.#sharing.name !== null) {
+      throw new TypeError(
+        `Cannot change "${exact}" while replicas accept by themselves: give the server the option, or the option "dispatch: \"relay\""`,
+      );
+    }
+    this.#options = { ...this.#options, ...limits };
+    for (const replica of this.#replicas) replica.setLimits(limits);
+  }
+
+  async suspend(): Promise<void> {
+    this.#mute(false);
+    this.#sharing.leave();
+    const goal = this.#goal;
+    await this.#lead("leave");
+    this.#goalAfter = goal;
+  }
+
+  async resume(): Promise<void> {
+    this.#mute(this.#goalAfter === "serve");
+    await this.#lead(this.#goalAfter);
   }
 
   recycle(): Promise<void> {

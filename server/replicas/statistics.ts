@@ -8,7 +8,7 @@
  */
 
 import type { ServerStats } from "../../handlers/request_server.ts";
-import { COUNTS } from "./protocol.ts";
+import { COUNTS } from "../core/counts.ts";
 import type { Replica } from "./replica.ts";
 
 /** Adds up what replicas have told, those that are gone included. */

@@ -22,6 +22,7 @@ import {
   freePath,
   kinds,
   messages,
+  pause,
   readToEnd,
   until,
   within,
@@ -323,6 +324,7 @@ testEach(
     await server.ready;
     using conn = await dial(server as unknown as BaseServer);
     assertEquals(await readToEnd(conn), "done\n");
+    await pause(50); // to ask for the counts would have it tell what has ended
     await until(
       async () => (await server.stats()).restarts === 1,
       "the replica's end",

@@ -1,0 +1,102 @@
+/** Servers with replicas that are suspended, and whose limits change. */
+
+import { assertEquals, assertRejects } from "@std/assert";
+import type { BaseServer } from "../../mod.ts";
+import {
+  assertEchoes,
+  dial,
+  exchange,
+  kinds,
+  within,
+} from "../servers/_support.ts";
+import { LineEcho, Patient } from "./handlers_fixture.ts";
+import {
+  LASTING_MODES,
+  type ReplicaServer,
+  STREAM_MODES,
+  testEach,
+} from "./_support.ts";
+
+const RELAYED = STREAM_MODES.filter(({ dispatch }) => dispatch === "relay");
+const SHARDED = LASTING_MODES.filter(({ dispatch }) => dispatch === "shard");
+
+function base(server: ReplicaServer): BaseServer {
+  return server as unknown as BaseServer;
+}
+
+testEach(
+  [...new Set([...LASTING_MODES, ...RELAYED])],
+  "refuses clients while it is suspended, serves those that it has, and all again after resume()",
+  async (mode) => {
+    await using server = mode.open(Patient);
+    let isOver = false;
+    const served = server.serveForever().finally(() => isOver = true);
+    await server.ready;
+    using before = await mode.connect(server);
+    assertEquals(await before.receive(), "begun");
+    await within(5_000, "suspend()", base(server).suspend());
+    await assertRejects(() => dial(base(server)));
+    await before.send("go");
+    assertEquals(await before.receive(), "done");
+    for (const _ of [1, 2]) {
+      await within(5_000, "resume()", base(server).resume());
+      using after = await mode.connect(server);
+      assertEquals(await within(5_000, "a greeting", after.receive()), "begun");
+      await after.send("go");
+      assertEquals(await after.receive(), "done");
+      await base(server).suspend();
+      await assertRejects(() => dial(base(server)));
+    }
+    assertEquals(isOver, false);
+    await within(5_000, "shutdown()", server.shutdown());
+    await served;
+  },
+);
+
+testEach(
+  LASTING_MODES,
+  "does not serve after a shutdown() while it was suspended, but when it is told to",
+  async (mode) => {
+    await using server = mode.open(LineEcho);
+    const served = server.serveForever();
+    await server.ready;
+    await base(server).suspend();
+    await server.shutdown();
+    await served;
+    await base(server).resume();
+    using client = await mode.connect(server);
+    const answer = exchange(client, "hello");
+    server.serveForever();
+    assertEquals(await within(5_000, "an answer", answer), "hello");
+    await assertEchoes(kinds.tcp, base(server));
+  },
+);
+
+testEach(
+  SHARDED,
+  "setLimits() refuses a limit that is exact in one place alone, and gives others to replicas",
+  async (mode) => {
+    await using server = mode.open(Patient);
+    server.serveForever();
+    await server.ready;
+    await assertRejects(
+      () => base(server).setLimits({ maxConnections: 3 }),
+      TypeError,
+      '"maxConnections"',
+    );
+    await base(server).setLimits({ requestTimeout: 50 });
+    using client = await mode.connect(server);
+    assertEquals(await client.receive(), "begun");
+    assertEquals(
+      await within(5_000, "the end", client.receive().catch(() => null)),
+      null,
+    );
+    await server.recycle();
+    using later = await mode.connect(server);
+    assertEquals(await later.receive(), "begun");
+    assertEquals(
+      await within(5_000, "the end", later.receive().catch(() => null)),
+      null,
+    );
+  },
+);
