@@ -81,7 +81,13 @@ export * from "./server/trace_requests.ts";
 export * from "./server/udp_server.ts";
 export * from "./server/unix_datagram_server.ts";
 export * from "./server/unix_stream_server.ts";
-export * from "./workers/threads/activity.ts";
+export { Activity } from "./workers/threads/_activity_base.ts";
+export type {
+  ActivityOptions,
+  ActivitySettings,
+  CheckedArgs,
+  UncheckedArgs,
+} from "./workers/threads/_options.ts";
 export * from "./workers/locks/barrier.ts";
 export * from "./workers/locks/broken_barrier_error.ts";
 export * from "./workers/locks/bounded_semaphore.ts";

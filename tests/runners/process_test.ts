@@ -14,7 +14,12 @@ import {
 } from "../../workers/errors.ts";
 import { setExceptHook } from "../../workers/threads/except_hook.ts";
 import { RLock } from "../../workers/locks/rlock.ts";
-import { Process, type ProcessOptions } from "../../workers/threads/process.ts";
+import {
+  activeChildren,
+  Process,
+  type ProcessOptions,
+} from "../../workers/threads/process.ts";
+import { Thread } from "../../workers/threads/thread.ts";
 import { isRunning, listDescendants } from "./_children.ts";
 import * as targets from "./targets.ts";
 import { createRandom, describe, randomValue } from "./_values.ts";
@@ -178,6 +183,20 @@ test("Process: joining oneself is an error there as well", async () => {
   await joining.join();
 });
 
+test("activeChildren() lists the processes that are alive, and no threads", async () => {
+  const first = process(targets.forever);
+  await using other = new Thread({ target: targets.forever, module });
+  other.start();
+  assertEquals(activeChildren(), []);
+  first.start();
+  await using second = process(targets.forever);
+  second.start();
+  assertEquals(activeChildren(), [first, second]);
+  first.kill();
+  await first.join();
+  assertEquals(activeChildren(), [second]);
+});
+
 test("enumerate() lists threads and no processes", async () => {
   const endless = process(targets.forever);
   endless.start();
@@ -258,7 +277,7 @@ test("Process tells a target that is not exported, exit code 1", async () => {
 test("Process refuses what Thread refuses", async () => {
   assertThrows(() => process(() => {}), TypeError, "anonymous");
   assertThrows(
-    () => new Process({ target: targets.add }),
+    () => new Process({ target: targets.tellWhoIAm }),
     HandlerImportError,
     "import.meta.url",
   );

@@ -115,7 +115,7 @@ export async function startChild(): Promise<unknown> {
 }
 
 export function inheritDaemon(): unknown {
-  return new Thread({ target: add, module: MODULE }).daemon;
+  return new Thread({ target: tellWhoIAm, module: MODULE }).daemon;
 }
 
 /** What the permissions leave to be done. */

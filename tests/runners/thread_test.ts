@@ -243,6 +243,70 @@ Deno.test("Thread.join() tells whether it ended in time", async () => {
   assertEquals(await waiting.join(Infinity), true);
 });
 
+Deno.test("Thread.join() takes a signal, which ends the wait with its reason", async () => {
+  const gate = createGate();
+  const gated = thread(targets.passGate, { args: [gate] });
+  gated.start();
+  const controller = new AbortController();
+  const joining = gated.join({ timeout: 60_000, signal: controller.signal });
+  const reason = new Error("no longer");
+  controller.abort(reason);
+  assertStrictEquals(await joining.catch((error) => error), reason);
+  const { signal } = controller;
+  assertStrictEquals(await gated.join({ signal }).catch((e) => e), reason);
+  assertEquals(await gated.join({ timeout: 1 }), false);
+  openGate(gate);
+  assertEquals(
+    await gated.join({ signal: new AbortController().signal }),
+    true,
+  );
+  assertEquals(await gated.join({ timeout: 0 }), true);
+});
+
+Deno.test("Threads: twenty started in a loop run side by side, and are joined in a loop", async () => {
+  const gate = createGate();
+  const threads: Thread[] = [];
+  for (let number = 0; number < 20; number++) {
+    const thread = new Thread({
+      target: targets.passGate,
+      args: [gate],
+      module: new URL("./targets.ts", import.meta.url),
+    });
+    thread.start();
+    threads.push(thread);
+  }
+  // Were they to run one after another, the first would wait for ever
+  await arrivals(gate, 20);
+  openGate(gate);
+  for (const thread of threads) assertEquals(await thread.join(), true);
+  assertEquals(enumerate(), [mainThread()]);
+});
+
+Deno.test("Thread's args are checked against its target by the compiler", () => {
+  const module = new URL("./targets.ts", import.meta.url);
+  const { add, addLater, tellWhoIAm, giveBack } = targets;
+  const sum: Thread<number> = new Thread({ target: add, args: [1, 2], module });
+  const list: Thread<number>[] = [
+    sum,
+    new Thread({ target: addLater, args: [1, 2] as const, module }),
+    new Thread<number>({ target: "add", args: ["unchecked"], module }),
+    new Thread<number>({ target: add, args: ["unchecked"], module }),
+  ];
+  new Thread({ target: tellWhoIAm, module });
+  new Thread({ target: giveBack, args: [1, "two"], module });
+  // @ts-expect-error: one is missing
+  new Thread({ target: add, args: [1], module });
+  // @ts-expect-error: one is too many
+  new Thread({ target: add, args: [1, 2, 3], module });
+  // @ts-expect-error: one is of another type
+  new Thread({ target: add, args: [1, "2"], module });
+  // @ts-expect-error: all are missing
+  new Thread({ target: add, module });
+  // @ts-expect-error: it takes none
+  new Thread({ target: tellWhoIAm, args: [1], module });
+  assertEquals(list.length, 4);
+});
+
 Deno.test("Thread.join() refuses time-outs that make no sense", async () => {
   const sum = thread(targets.add);
   await assertRejects(() => sum.join(-1), RangeError, '"timeout"');
@@ -514,11 +578,11 @@ Deno.test("Thread refuses a target without a name, or none at all", () => {
 
 Deno.test("Thread refuses a missing module with the cure, and one that is no URL", () => {
   const error = assertThrows(
-    () => new Thread({ target: targets.add }),
+    () => new Thread({ target: targets.tellWhoIAm }),
     HandlerImportError,
     "module: import.meta.url",
   );
-  assertMatch((error as Error).message, /target "add"/);
+  assertMatch((error as Error).message, /target "tellWhoIAm"/);
   class Unplaced extends Thread {
     override run(): void {}
   }

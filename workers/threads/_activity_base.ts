@@ -4,41 +4,23 @@ import {
   checkDaemon,
   checkModule,
   checkName,
-  checkTimeout,
-  MAX_TIMEOUT,
+  checkWait,
+  describeWork,
   targetName,
 } from "./_options.ts";
-import type { ActivityStart, Payload } from "./_start.ts";
-import { packFor, SHARED_URLS } from "../codec/payload.ts";
-import { encode } from "../codec/codec.ts";
-import { context, nextIdent } from "./_context.ts";
-import { type RunnerExit, RunnerExitError } from "../errors.ts";
 import { callExceptHook } from "./_call_except_hook.ts";
-import { describeExit } from "../runner/lifecycle.ts";
-import { ProtocolError } from "../runner/protocol_error.ts";
-import type { Runner, RunnerKind } from "../runner/runner.ts";
-import { unpack } from "../codec/share.ts";
-import { startRunner } from "../runner/start_runner.ts";
+import { context, nextIdent } from "./_context.ts";
+import { Ending } from "./_ending.ts";
+import { launch } from "./_launch.ts";
+import type { Adoption } from "./_start.ts";
+import type { RunnerExit } from "../errors.ts";
+import type { WaitOptions } from "../locks/wait_options.ts";
+import type { Runner } from "../runner/runner.ts";
 
 type Target = NonNullable<ActivityOptions["target"]>;
 
-const MAIN_URL = new URL("./_main.ts", import.meta.url).href;
 /** How long a process that is disposed of may take to end by itself. */
 const KILL_AFTER = 2_000;
-
-/** How the code that runs here takes over the object that stands for it. */
-export interface Adoption {
-  /** Its number. */
-  ident: number | null;
-  /** Its name. */
-  name: string;
-  /** Whether it is a daemon. */
-  daemon: boolean;
-  /** The function to run. */
-  target: ((...args: unknown[]) => unknown) | null;
-  /** The function's arguments. */
-  args: readonly unknown[];
-}
 
 const numbers = { thread: 0, process: 0 };
 let bare = false;
@@ -46,17 +28,6 @@ let bare = false;
 let adoptActivity: (activity: Activity, adoption: Adoption) => void;
 let runnerOf: (activity: Activity) => Runner | null;
 let exitOf: (activity: Activity) => RunnerExit | null;
-
-function canClone(value: unknown, kind: RunnerKind): string | null {
-  try {
-    const packed = packFor(kind, value);
-    if (kind === "thread") structuredClone(packed);
-    else encode(packed);
-    return null;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
-}
 
 /**
  * What a {@linkcode Thread} and a {@linkcode Process} have in common: code
@@ -77,11 +48,7 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
   #state: "initial" | "running" | "ended" = "initial";
   #runner: Runner | null = null;
   #exit: RunnerExit | null = null;
-  #result: PromiseWithResolvers<unknown> = Promise.withResolvers();
-  #resultAsked = false;
-  #settled = false;
-  #ended: PromiseWithResolvers<void> = Promise.withResolvers();
-  #waiters = 0;
+  #ending: Ending = new Ending();
 
   static {
     adoptActivity = (activity, adoption) => {
@@ -104,7 +71,6 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
    */
   constructor(kind: "thread" | "process", options: ActivityOptions<T>) {
     const { target, args = [], name, daemon, permissions } = options;
-    this.#result.promise.catch(() => {});
     this.#permissions = permissions ?? "inherit";
     this.#daemon = daemon === undefined ? context.daemon : checkDaemon(daemon);
     this.#target = target ?? null;
@@ -112,7 +78,11 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
     this.#name = name === undefined ? "" : checkName(name);
     if (bare) return;
     const Class = new.target as { name: string; module?: string | URL };
-    const what = this.#describeWork(kind, Class.name);
+    const what = describeWork(
+      kind,
+      this.run === Activity.prototype.run ? undefined : Class.name,
+      target,
+    );
     this.#module = checkModule(options.module ?? Class.module, what, kind);
     if (name !== undefined) return;
     const prefix = kind === "thread" ? "Thread" : "Process";
@@ -180,13 +150,12 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
    * threw, a {@linkcode HandlerImportError} if it could not be imported, and a
    * {@linkcode RunnerExitError} if it ended without a result.
    *
-   * Who asks for it before the end answers for its errors; otherwise they go
-   * to the hook of {@linkcode setExceptHook}. Waiting for the result of a
+   * If you read it before the end, handle its rejection; otherwise the hook of
+   * {@linkcode setExceptHook} gets the error. Waiting for the result of a
    * daemon does not keep the program alive; {@linkcode join} does.
    */
   get result(): Promise<T> {
-    this.#resultAsked = true;
-    return this.#result.promise as Promise<T>;
+    return this.#ending.ask() as Promise<T>;
   }
 
   /**
@@ -231,26 +200,42 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
       );
     }
     const ident = nextIdent();
-    const runner = this.#launch(ident);
+    const overridden = this.run !== Activity.prototype.run;
+    const runner = launch({
+      kind: this.kind,
+      label: this.#label(),
+      module: this.#module,
+      className: overridden ? this.constructor.name : null,
+      target: this.#target === null ? null : targetName(this.#target),
+      payload: {
+        args: this.#args,
+        fields: Object.fromEntries(Object.entries(this)),
+      },
+      name: this.#name,
+      daemon: this.#daemon,
+      permissions: this.#permissions,
+      ident,
+    });
     this.#runner = runner;
     this.#state = "running";
     this.#ident = this.kind === "process" ? runner.pid ?? ident : ident;
     context.started.add(this);
     if (this.#daemon) runner.unref();
-    runner.onmessage = (message) => this.#resolve(message);
+    runner.onmessage = (message) => this.#ending.settle(message);
     runner.exited.then((exit) => this.#end(exit));
   }
 
   /**
    * Waits for it to end.
    *
-   * @param timeout How long to wait at most, in milliseconds.
+   * @param options How long to wait at most, in milliseconds, or that and a
+   * signal that ends the wait.
    * @returns Whether it has ended.
    * @throws {Error} If it was not started, or is the code that asks.
-   * @throws {RangeError} If `timeout` is negative.
+   * @throws {RangeError} If the time is negative.
    */
-  async join(timeout?: number): Promise<boolean> {
-    checkTimeout(timeout);
+  async join(options: number | WaitOptions = {}): Promise<boolean> {
+    const wait = checkWait(options);
     if (this === context.current || this === context.main) {
       throw new Error(
         `Cannot join ${this.#label()}: it would wait for itself`,
@@ -259,16 +244,10 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
     if (this.#state === "initial") {
       throw new Error(`Cannot join ${this.#label()}: it was not started`);
     }
-    if (this.#state === "ended") return true;
-    if (timeout === undefined || timeout > MAX_TIMEOUT) {
-      await this.#wait(this.#ended.promise);
-      return true;
+    if (this.#state === "running") {
+      await this.#ending.wait(this.#runner!, this.#daemon, wait);
     }
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, timeout);
-    await this.#wait(Promise.race([this.#ended.promise, promise]));
-    clearTimeout(timer);
-    return !this.isAlive();
+    return this.#state === "ended";
   }
 
   /** Ends it if it is alive, and waits until it has ended. */
@@ -277,126 +256,20 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
     if (runner === null || this.#state === "ended") return;
     runner.terminate();
     const timer = setTimeout(() => runner.kill(), KILL_AFTER);
-    await this.#wait(this.#ended.promise);
+    await this.#ending.wait(runner, this.#daemon);
     clearTimeout(timer);
-  }
-
-  /** Waits, and keeps the program alive for as long. */
-  async #wait(moment: Promise<void>): Promise<void> {
-    const runner = this.#runner!;
-    this.#waiters++;
-    runner.ref();
-    await moment;
-    this.#waiters--;
-    if (this.#daemon && this.#waiters === 0) runner.unref();
-  }
-
-  /** Names what is to run, which must have a name to be found by. */
-  #describeWork(kind: RunnerKind, className: string): string {
-    if (this.run === Activity.prototype.run) {
-      if (this.#target !== null) return `target "${targetName(this.#target)}"`;
-      throw new TypeError(
-        `Cannot construct a ${kind}: give it a "target", or override run()`,
-      );
-    }
-    if (className !== "") return `class "${className}"`;
-    throw new TypeError(
-      `Cannot construct a ${kind} of an anonymous class: it must be exported ` +
-        "from its module under its own name",
-    );
   }
 
   #label(): string {
     return `${this.kind} "${this.#name}"`;
   }
 
-  #launch(ident: number): Runner {
-    const payload: Payload = {
-      args: this.#args,
-      fields: Object.fromEntries(Object.entries(this)),
-    };
-    try {
-      const packed = packFor(this.kind, payload);
-      return startRunner(this.kind, {
-        main: MAIN_URL,
-        // The classes of locks take time to load: only where there are some.
-        modules: packed === payload
-          ? [this.#module]
-          : [this.#module, SHARED_URLS[this.kind]],
-        data: this.#describeStart(ident, packed),
-        name: this.#name,
-        permissions: this.#permissions,
-      });
-    } catch (error) {
-      this.#blame(payload);
-      throw error;
-    }
-  }
-
-  #describeStart(ident: number, payload: unknown): ActivityStart {
-    const overridden = this.run !== Activity.prototype.run;
-    const { kind } = this;
-    return {
-      module: this.#module,
-      className: overridden ? this.constructor.name : null,
-      target: this.#target === null ? null : targetName(this.#target),
-      payload,
-      name: this.#name,
-      daemon: this.#daemon,
-      ident,
-      inDaemonProcess: context.inDaemonProcess ||
-        (kind === "process" && this.#daemon),
-      lastIdent: kind === "thread" ? context.lastIdent : null,
-    };
-  }
-
-  /** Throws for the first argument or field that can't be cloned. */
-  #blame({ args, fields }: Payload): void {
-    const parts = [
-      ...args.map((arg, index) => [`argument ${index}`, arg] as const),
-      ...Object.entries(fields).map(([key, value]) =>
-        [`field "${key}"`, value] as const
-      ),
-    ];
-    for (const [what, value] of parts) {
-      const why = canClone(value, this.kind);
-      if (why === null) continue;
-      throw new TypeError(
-        `Cannot pass ${what} to ${this.#label()}: ${why}`,
-      );
-    }
-  }
-
-  #resolve(message: unknown): void {
-    if (this.#settled) throw new ProtocolError("A second result came");
-    this.#settled = true;
-    this.#result.resolve(unpack(message));
-  }
-
   #end(exit: RunnerExit): void {
     this.#exit = exit;
     this.#state = "ended";
     context.started.delete(this);
-    if (!this.#settled) this.#result.reject(this.#failure(exit));
-    const thrown = exit.reason === "error" || exit.reason === "import";
-    if (thrown && exit.error !== undefined && !this.#handled()) {
-      callExceptHook({ error: exit.error, thread: this });
-    }
-    this.#ended.resolve();
-  }
-
-  #failure(exit: RunnerExit): Error {
-    const thrown = exit.reason === "error" || exit.reason === "import";
-    if (thrown && exit.error !== undefined) return exit.error;
-    return new RunnerExitError(
-      `Cannot get the result of ${this.#label()}: it ${describeExit(exit)}`,
-      exit,
-    );
-  }
-
-  /** Whether what was thrown reaches who asked for the result. */
-  #handled(): boolean {
-    return this.#resultAsked && !this.#settled;
+    const error = this.#ending.end(exit, this.#label());
+    if (error !== undefined) callExceptHook({ error, thread: this });
   }
 }
 

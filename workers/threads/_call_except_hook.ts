@@ -1,17 +1,13 @@
-import type { Activity } from "./_activity_base.ts";
-
-/** What an {@linkcode ExceptHook} is told. */
-export interface ExceptHookArgs {
-  /** What was thrown, with the original's name, message, stack and cause. */
-  error: Error;
-  /** The thread or process that threw it. */
-  thread: Activity;
+/** What a hook is told, as far as the default one looks at it. */
+interface HookArgs {
+  readonly error: Error;
+  readonly thread: { readonly kind: string; readonly name: string };
 }
 
-/** Called for errors that nobody caught in a thread or process. */
-export type ExceptHook = (args: ExceptHookArgs) => unknown;
+/** A hook, whatever it takes for a thread. */
+export type Hook = (args: never) => unknown;
 
-let current: ExceptHook = printException;
+let current: Hook = printException;
 
 function describe(error: Error): string {
   let text = error.stack ?? String(error);
@@ -34,11 +30,11 @@ function print(text: string): void {
   }
 }
 
-function printException({ error, thread }: ExceptHookArgs): void {
+function printException({ error, thread }: HookArgs): void {
   print(`Exception in ${thread.kind} ${thread.name}:\n${describe(error)}`);
 }
 
-function printFailure(error: unknown, { thread }: ExceptHookArgs): void {
+function printFailure(error: unknown, { thread }: HookArgs): void {
   print(
     `Exception in the except hook, called for ${thread.kind} ${thread.name}:\n${
       error instanceof Error ? describe(error) : Deno.inspect(error)
@@ -52,7 +48,7 @@ function printFailure(error: unknown, { thread }: ExceptHookArgs): void {
  * @param hook The hook, or `null` for the default.
  * @returns What it was so far.
  */
-export function exchangeHook(hook: ExceptHook | null): ExceptHook {
+export function exchangeHook(hook: Hook | null): Hook {
   const previous = current;
   current = hook ?? printException;
   return previous;
@@ -63,9 +59,9 @@ export function exchangeHook(hook: ExceptHook | null): ExceptHook {
  *
  * @param args What it is told.
  */
-export async function callExceptHook(args: ExceptHookArgs): Promise<void> {
+export async function callExceptHook(args: HookArgs): Promise<void> {
   try {
-    await current(args);
+    await (current as (args: HookArgs) => unknown)(args);
   } catch (error) {
     printFailure(error, args);
   }

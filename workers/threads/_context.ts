@@ -3,17 +3,25 @@
  *
  * @module
  */
-import type { Activity } from "./_activity_base.ts";
-
 /** The number of every program's, and every process's, main thread. */
 export const MAIN_IDENT = 1;
+
+/** A thread or process, as far as its context is concerned. */
+export interface Started {
+  /** Which of the two it is. */
+  readonly kind: "thread" | "process";
+  /** Whether the program may end while it runs. */
+  readonly daemon: boolean;
+  /** Waits for it to end. */
+  join(): Promise<boolean>;
+}
 
 /** What {@linkcode context} holds. */
 export interface Context {
   /** The object for the code that runs here, made when it is asked for. */
-  current: Activity | null;
+  current: Started | null;
   /** The object for the main thread, made when it is asked for. */
-  main: Activity | null;
+  main: Started | null;
   /** Whether this is the main thread of its process. */
   isMain: boolean;
   /** Whether what is started here is a daemon unless told otherwise. */
@@ -23,7 +31,7 @@ export interface Context {
   /** The last number given to a thread, shared by all threads. */
   lastIdent: Int32Array;
   /** What was started here and has not ended. */
-  started: Set<Activity>;
+  started: Set<Started>;
 }
 
 /** The context of this thread or process. */

@@ -6,25 +6,23 @@
 import { HandlerImportError } from "../errors.ts";
 import type { RunnerKind } from "../runner/runner.ts";
 import { quote } from "../_validate.ts";
+import type { WaitOptions } from "../locks/wait_options.ts";
 
 /** The longest that a timer can wait. */
 export const MAX_TIMEOUT = 2 ** 31 - 1;
 
 const NAMED_TARGET_REGEXP = /^(?:async\s+)?function\s*\*?\s*target\b/;
 
-/** Options of a thread or process. */
-export interface ActivityOptions<T = unknown> {
+/** Options of a thread or process, but its arguments. */
+export interface ActivitySettings<
+  T = unknown,
+  A extends readonly unknown[] = never[],
+> {
   /**
    * What to run there: a function that `module` exports, or its export's name.
    * Left out by classes that override `run()`.
    */
-  target?: ((...args: never[]) => T | Promise<T>) | string;
-  /**
-   * The arguments of `target`, copied by structured clone.
-   *
-   * @default {[]}
-   */
-  args?: readonly unknown[];
+  target?: ((...args: [...A]) => T | Promise<T>) | string;
   /**
    * The name, `"Thread-N (target)"` or `"Process-N (target)"` if left out.
    */
@@ -48,6 +46,41 @@ export interface ActivityOptions<T = unknown> {
    */
   permissions?: Deno.PermissionOptions;
 }
+
+/** The arguments of a target, where they can be told from its type. */
+export interface CheckedArgs<A extends readonly unknown[]> {
+  /** The arguments of `target`, copied by structured clone. */
+  args: Readonly<NoInfer<A>>;
+}
+
+/** The arguments of a target that is only a name, or has its own defaults. */
+export interface UncheckedArgs {
+  /**
+   * The arguments of `target`, copied by structured clone.
+   *
+   * @default {[]}
+   */
+  args?: readonly unknown[];
+}
+
+/**
+ * Options of a thread or process. The compiler checks `args` against the
+ * parameters of `target`, where that is a function.
+ *
+ * @typeParam T What the target returns.
+ * @typeParam A Its parameters; `never[]` where they aren't known.
+ */
+export type ActivityOptions<
+  T = unknown,
+  A extends readonly unknown[] = never[],
+> =
+  & ActivitySettings<T, A>
+  & (
+    A extends never[]
+      ? never[] extends A ? UncheckedArgs : Partial<CheckedArgs<A>>
+      : [] extends A ? Partial<CheckedArgs<A>>
+      : CheckedArgs<A>
+  );
 
 /** Checks a name. */
 export function checkName(name: unknown): string {
@@ -136,6 +169,32 @@ export function targetName(target: unknown): string {
   return name;
 }
 
+/**
+ * Names what is to run, which must have a name to be found by.
+ *
+ * @param kind Which kind it is.
+ * @param className The name of the class, if that overrides `run()`.
+ * @param target The target, if there is one.
+ * @returns The words for errors.
+ */
+export function describeWork(
+  kind: RunnerKind,
+  className: string | undefined,
+  target: unknown,
+): string {
+  if (className) return `class "${className}"`;
+  if (className === "") {
+    throw new TypeError(
+      `Cannot construct a ${kind} of an anonymous class: it must be exported ` +
+        "from its module under its own name",
+    );
+  }
+  if (target !== undefined) return `target "${targetName(target)}"`;
+  throw new TypeError(
+    `Cannot construct a ${kind}: give it a "target", or override run()`,
+  );
+}
+
 /** Throws unless it is a time-out or left out. */
 export function checkTimeout(timeout: unknown): void {
   if (timeout === undefined) return;
@@ -149,4 +208,13 @@ export function checkTimeout(timeout: unknown): void {
       `Cannot use ${timeout} as "timeout": expected 0 or more`,
     );
   }
+}
+
+/** Checks how long to wait. */
+export function checkWait(options: unknown): WaitOptions {
+  const wait = typeof options === "object" && options !== null
+    ? options as WaitOptions
+    : { timeout: options as number };
+  checkTimeout(wait.timeout);
+  return wait;
 }

@@ -27,3 +27,17 @@ export interface Payload {
   /** The public fields. */
   fields: Record<string, unknown>;
 }
+
+/** How the code that runs here takes over the object that stands for it. */
+export interface Adoption {
+  /** Its number. */
+  ident: number | null;
+  /** Its name. */
+  name: string;
+  /** Whether it is a daemon. */
+  daemon: boolean;
+  /** The function to run. */
+  target: ((...args: unknown[]) => unknown) | null;
+  /** The function's arguments. */
+  args: readonly unknown[];
+}

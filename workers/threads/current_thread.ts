@@ -1,5 +1,5 @@
-import { type Activity, adopt } from "./_activity_base.ts";
-import { context, MAIN_IDENT } from "./_context.ts";
+import { adopt } from "./_activity_base.ts";
+import { context, MAIN_IDENT, type Started } from "./_context.ts";
 import { Thread } from "./thread.ts";
 
 function adoptMain(): Thread {
@@ -52,8 +52,8 @@ export function currentThread(): Thread {
   return (context.isMain ? mainThread() : context.current) as Thread;
 }
 
-function isThread(activity: Activity): activity is Thread {
-  return activity.kind === "thread";
+function isThread(started: Started): started is Thread {
+  return started.kind === "thread";
 }
 
 /**

@@ -1,6 +1,16 @@
-import { type ExceptHook, exchangeHook } from "./_call_except_hook.ts";
+import type { Activity } from "./_activity_base.ts";
+import { exchangeHook } from "./_call_except_hook.ts";
 
-export type { ExceptHook, ExceptHookArgs } from "./_call_except_hook.ts";
+/** What an {@linkcode ExceptHook} is told. */
+export interface ExceptHookArgs {
+  /** What was thrown, with the original's name, message, stack and cause. */
+  error: Error;
+  /** The thread or process that threw it. */
+  thread: Activity;
+}
+
+/** Called for errors that nobody caught in a thread or process. */
+export type ExceptHook = (args: ExceptHookArgs) => unknown;
 
 /**
  * Sets what is called when a thread or process that was started here ends by
@@ -32,5 +42,5 @@ export function setExceptHook(hook: ExceptHook | null): ExceptHook {
   if (hook !== null && typeof hook !== "function") {
     throw new TypeError("Cannot set the except hook: expected a function");
   }
-  return exchangeHook(hook);
+  return exchangeHook(hook) as ExceptHook;
 }

@@ -1,10 +1,14 @@
 import { Activity, exitOf, runnerOf } from "./_activity_base.ts";
 import type { ActivityOptions } from "./_options.ts";
-import { context } from "./_context.ts";
+import { context, type Started } from "./_context.ts";
+import type { WaitOptions } from "../locks/wait_options.ts";
 import type { Runner } from "../runner/runner.ts";
 
 /** Options of a {@linkcode Process}. */
-export type ProcessOptions<T = unknown> = ActivityOptions<T>;
+export type ProcessOptions<
+  T = unknown,
+  A extends readonly unknown[] = never[],
+> = ActivityOptions<T, A>;
 
 /**
  * Code that runs in a process of its own: Python's `multiprocessing.Process`.
@@ -15,6 +19,7 @@ export type ProcessOptions<T = unknown> = ActivityOptions<T>;
  * to this program to handle.
  *
  * @typeParam T What the target returns.
+ * @typeParam A The target's parameters, which `args` is checked against.
  *
  * @example A process whose crash harms nobody
  * ```ts ignore
@@ -43,7 +48,10 @@ export type ProcessOptions<T = unknown> = ActivityOptions<T>;
  * assertThrows(() => new Process({ target: work }), HandlerImportError);
  * ```
  */
-export class Process<T = unknown> extends Activity<T> {
+export class Process<
+  T = unknown,
+  A extends readonly unknown[] = never[],
+> extends Activity<T> {
   #closed = false;
 
   /** Says that it is a process. */
@@ -59,8 +67,8 @@ export class Process<T = unknown> extends Activity<T> {
    * name.
    * @throws {HandlerImportError} If no module was given.
    */
-  constructor(options: ProcessOptions<T> = {}) {
-    super("process", options);
+  constructor(options: ProcessOptions<T, A> = {} as ProcessOptions<T, A>) {
+    super("process", options as ProcessOptions<T>);
   }
 
   /** The process id, or `null` before the start. */
@@ -99,18 +107,15 @@ export class Process<T = unknown> extends Activity<T> {
   /**
    * Waits for it to end.
    *
-   * @param timeout How long to wait at most, in milliseconds.
+   * @param options How long to wait at most, in milliseconds, or that and a
+   * signal that ends the wait.
    * @returns Whether it has ended.
    * @throws {Error} If it was not started, or was closed.
-   * @throws {RangeError} If `timeout` is negative.
+   * @throws {RangeError} If the time is negative.
    */
-  override join(timeout?: number): Promise<boolean> {
-    try {
-      this.#check("join");
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    return super.join(timeout);
+  override async join(options: number | WaitOptions = {}): Promise<boolean> {
+    this.#check("join");
+    return await super.join(options);
   }
 
   /**
@@ -174,4 +179,26 @@ export class Process<T = unknown> extends Activity<T> {
       );
     }
   }
+}
+
+function isProcess(started: Started): started is Process {
+  return started.kind === "process";
+}
+
+/**
+ * Lists the processes that this thread started and that are alive: Python's
+ * `multiprocessing.active_children()`.
+ *
+ * @returns The processes, in the order of their starts.
+ *
+ * @example Usage
+ * ```ts
+ * import { activeChildren } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(activeChildren(), []);
+ * ```
+ */
+export function activeChildren(): Process[] {
+  return [...context.started].filter(isProcess);
 }

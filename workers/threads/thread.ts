@@ -2,7 +2,10 @@ import { Activity } from "./_activity_base.ts";
 import type { ActivityOptions } from "./_options.ts";
 
 /** Options of a {@linkcode Thread}. */
-export type ThreadOptions<T = unknown> = ActivityOptions<T>;
+export type ThreadOptions<
+  T = unknown,
+  A extends readonly unknown[] = never[],
+> = ActivityOptions<T, A>;
 
 /**
  * Code that runs in a thread of its own, a `Worker`: Python's
@@ -20,6 +23,7 @@ export type ThreadOptions<T = unknown> = ActivityOptions<T>;
  * program with it.
  *
  * @typeParam T What the target returns.
+ * @typeParam A The target's parameters, which `args` is checked against.
  *
  * @example A thread that computes
  * ```ts ignore
@@ -75,7 +79,10 @@ export type ThreadOptions<T = unknown> = ActivityOptions<T>;
  * assertThrows(() => new Thread({ target: () => {} }), TypeError);
  * ```
  */
-export class Thread<T = unknown> extends Activity<T> {
+export class Thread<
+  T = unknown,
+  A extends readonly unknown[] = never[],
+> extends Activity<T> {
   /** Says that it is a thread. */
   get kind(): "thread" {
     return "thread";
@@ -89,7 +96,7 @@ export class Thread<T = unknown> extends Activity<T> {
    * name.
    * @throws {HandlerImportError} If no module was given.
    */
-  constructor(options: ThreadOptions<T> = {}) {
-    super("thread", options);
+  constructor(options: ThreadOptions<T, A> = {} as ThreadOptions<T, A>) {
+    super("thread", options as ThreadOptions<T>);
   }
 }
