@@ -17,3 +17,12 @@ export const pair: unique symbol = Symbol("pair");
 export const sendHeld: unique symbol = Symbol("sendHeld");
 /** Handler to writer: send what you hold and tell what nobody was told. */
 export const finish: unique symbol = Symbol("finish");
+/** Under it a datagram request has its bytes where they came to. */
+export const received: unique symbol = Symbol("received");
+
+/** A packet's bytes, to be read and not kept: they may lie beside others'. */
+export function bytesOf(
+  request: { packet: Uint8Array; [received]?: Uint8Array },
+): Uint8Array {
+  return request[received] ?? request.packet;
+}

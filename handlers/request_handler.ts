@@ -4,7 +4,7 @@
  * @module
  */
 
-import { drain, finish, pair, release } from "./_internal.ts";
+import { bytesOf, drain, finish, pair, release } from "./_internal.ts";
 import { PacketWriter } from "./io/_packet_writer.ts";
 import { BaseRequestHandler } from "./base_request_handler.ts";
 import { BufferedReader } from "./io/buffered_reader.ts";
@@ -103,9 +103,11 @@ export abstract class RequestHandler<
     if (this.#wfile === null) return;
     const { request } = this;
     if (!("packet" in request)) return this.#wfile[finish]();
-    const reply = (this.#wfile as PacketWriter).takeReply();
+    const writer = this.#wfile as PacketWriter;
+    const reply = writer.takeReply();
     if (reply === null) return;
-    return request.socket.send(reply, this.clientAddress).then(ignore);
+    return request.socket.send(reply, this.clientAddress)
+      .then(() => writer.recycle());
   }
 
   /** @ignore */
@@ -126,7 +128,7 @@ export abstract class RequestHandler<
   #openReader(): BufferedReader {
     const { request, rbufsize, maxLineLength, timeout } = this;
     if ("packet" in request) {
-      return BufferedReader.from(request.packet, { maxLineLength });
+      return BufferedReader.from(bytesOf(request), { maxLineLength });
     }
     const bufferSize = rbufsize < 0 ? DEFAULT_BUFFER_SIZE : rbufsize || 1;
     const options = { bufferSize, maxLineLength, timeout };

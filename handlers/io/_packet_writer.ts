@@ -4,31 +4,60 @@
  * @module
  */
 
-import { concat } from "./_bytes.ts";
+import { giveBack, POOLED_SIZE, takeBuffer } from "./_buffer_pool.ts";
+import { putText } from "./_bytes.ts";
 import { BufferedWriter } from "./buffered_writer.ts";
 
-const encoder = new TextEncoder();
+const EMPTY = new Uint8Array(0);
 
 /** A writer into memory. */
 export class PacketWriter extends BufferedWriter {
-  #chunks: Uint8Array[] = [];
+  #buffer: Uint8Array = EMPTY;
+  #lent: Uint8Array = EMPTY;
+  #length = 0;
+  #written = false;
 
   constructor() {
     super({ write: (bytes) => Promise.resolve(bytes.length) });
   }
 
   override write(data: string | Uint8Array): Promise<number> {
-    const bytes = typeof data === "string"
-      ? encoder.encode(data)
-      : data.slice();
-    this.#chunks.push(bytes);
-    return Promise.resolve(bytes.length);
+    const isText = typeof data === "string";
+    const start = this.#length;
+    this.#written = true;
+    this.#makeRoom(start + (isText ? data.length * 3 : data.length));
+    if (isText) this.#length = putText(data, this.#buffer, start);
+    else {
+      this.#buffer.set(data, start);
+      this.#length += data.length;
+    }
+    return Promise.resolve(this.#length - start);
   }
 
   /** All that was written, or `null` when `write()` was never called. */
   takeReply(): Uint8Array | null {
-    const chunks = this.#chunks;
-    this.#chunks = [];
-    return chunks.length === 0 ? null : concat(chunks);
+    if (!this.#written) return null;
+    const reply = this.#buffer.subarray(0, this.#length);
+    this.#lent = this.#buffer;
+    this.#buffer = EMPTY;
+    this.#length = 0;
+    this.#written = false;
+    return reply;
+  }
+
+  /** The reply is sent: nothing refers to it any more. */
+  recycle(): void {
+    giveBack(this.#lent);
+    this.#lent = EMPTY;
+  }
+
+  #makeRoom(size: number): void {
+    if (size <= this.#buffer.length) return;
+    const larger = takeBuffer(
+      Math.max(size, this.#buffer.length * 2, POOLED_SIZE),
+    );
+    larger.set(this.#buffer.subarray(0, this.#length));
+    giveBack(this.#buffer);
+    this.#buffer = larger;
   }
 }

@@ -5,6 +5,7 @@
  */
 
 import { setHome } from "../../workers/threads/_class_registry.ts";
+import { bytesOf } from "../_internal.ts";
 import { RequestHandler } from "../request_handler.ts";
 
 const BUFFER_SIZE = 65_536;
@@ -34,7 +35,7 @@ export class EchoHandler extends RequestHandler {
   override async handle(): Promise<void> {
     const { request, rfile, wfile } = this;
     if ("packet" in request) {
-      await request.socket.send(request.packet, this.clientAddress);
+      await request.socket.send(bytesOf(request), this.clientAddress);
       return;
     }
     const buffer = new Uint8Array(BUFFER_SIZE);

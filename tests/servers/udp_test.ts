@@ -223,6 +223,37 @@ testEach(
   },
 );
 
+class Spelling extends DatagramRequestHandler {
+  override async handle(): Promise<void> {
+    const text = new TextDecoder().decode(this.packet);
+    for (const character of text) await this.wfile.write(character);
+  }
+}
+
+test("UDPServer: replies that are sent at the same time don't mix", async () => {
+  await using server = new UDPServer({ port: 0 }, Spelling);
+  const all = Promise.withResolvers<void>();
+  const replies: Uint8Array[] = [];
+  server.serveForever();
+  Object.assign(server.socket!, {
+    async send(packet: Uint8Array): Promise<number> {
+      replies.push(packet);
+      if (replies.length === 3) all.resolve();
+      await all.promise; // none is sent before all are
+      return packet.length;
+    },
+  });
+  const client = udpSocket();
+  const texts = ["first", "second €", "x".repeat(40_000)];
+  for (const text of texts) {
+    await client.send(new TextEncoder().encode(text), server.serverAddress);
+  }
+  await all.promise;
+  const sent = replies.map((packet) => new TextDecoder().decode(packet));
+  assertEquals(sent.toSorted(), texts);
+  client.close();
+});
+
 test("UDPServer: 65,507 bytes at a maxPacketSize of as many are whole", async () => {
   await using server = new UDPServer({ port: 0 }, Truth, {
     maxPacketSize: 65_507,
