@@ -78,7 +78,7 @@ class Bench implements AsyncDisposable {
       },
       packet: () => Promise.resolve(),
     });
-    this.carried = hub.relay(held);
+    this.carried = hub.relay(held).finally(() => held[Symbol.dispose]());
     hub.flush();
     this.conn = conn!;
   }

@@ -1,28 +1,31 @@
 /**
- * Blocks of memory for bytes that are being written.
- *
- * What a message brings for one connection is often a small part of it, and one
- * slow client would hold all of it. To copy it into memory that is used again
- * and again takes a fifth of the time that new memory takes.
+ * Memory for bytes that are being read or written.
  *
  * @module
  */
 
-/** How many bytes a block holds. */
-export const BLOCK_SIZE = 2_048;
 const MOST_KEPT = 64;
 
-const blocks: ArrayBuffer[] = [];
+/**
+ * Blocks that are used again and again: new memory for each connection or
+ * message takes five times as long, and the garbage collector's threads.
+ */
+export class BlockPool {
+  /** How many bytes a block has. */
+  readonly size: number;
+  #free: Uint8Array[] = [];
 
-/** Copies bytes, few enough, into a block. */
-export function copyToBlock(bytes: Uint8Array): Uint8Array {
-  const block = blocks.pop() ?? new ArrayBuffer(BLOCK_SIZE);
-  const copy = new Uint8Array(block, 0, bytes.length);
-  copy.set(bytes);
-  return copy;
-}
+  constructor(size: number) {
+    this.size = size;
+  }
 
-/** Takes a block back, once nothing reads it any more. */
-export function giveBack({ buffer }: Uint8Array): void {
-  if (blocks.length < MOST_KEPT) blocks.push(buffer as ArrayBuffer);
+  /** A block with any content. */
+  take(): Uint8Array {
+    return this.#free.pop() ?? new Uint8Array(this.size);
+  }
+
+  /** Takes a block back, once nothing reads or writes it any more. */
+  giveBack(block: Uint8Array): void {
+    if (this.#free.length < MOST_KEPT) this.#free.push(block);
+  }
 }

@@ -11,8 +11,15 @@ import type { Budget, Intake } from "./window.ts";
 
 /** A request that a hub carries. */
 export interface Carried {
-  /** Takes a frame from the runner; throws for one that may not come now. */
-  receive(op: Opcode, bytes: Uint8Array): void;
+  /**
+   * Takes a frame from the runner; throws for one that may not come now.
+   *
+   * @returns Whether `advance()` is to be called behind the last frame that has
+   * come: what ends is often followed by the end of more.
+   */
+  receive(op: Opcode, bytes: Uint8Array): boolean;
+  /** Does what comes next. */
+  advance(): void;
   /** The runner has ended. */
   fail(error: Error): void;
   /** What is still to be delivered had its time. */

@@ -5,8 +5,9 @@
  */
 
 import { ByteQueue } from "./byte_queue.ts";
-import { BLOCK_SIZE, copyToBlock, giveBack } from "./blocks.ts";
+import { BlockPool } from "./blocks.ts";
 import { type Carried, type Carrier, outOfOrder } from "./carried.ts";
+import { ConnWriter, type WriterHost } from "./conn_writer.ts";
 import { notBegun } from "./errors.ts";
 import {
   ConnOption,
@@ -19,7 +20,13 @@ import {
 } from "./frames.ts";
 import { ReceiveWindow, SendWindow } from "./window.ts";
 
-const READ_SIZE = 16_384;
+const readBlocks = new BlockPool(16_384);
+
+/** What the handler meets when the connection was closed here. */
+const CLOSED_HERE: ErrorFrame = {
+  name: "ConnectionAborted",
+  message: "The server closed the connection",
+};
 
 /** How far the runner has come with a connection. */
 type Stage = "waiting" | "begun" | "ended" | "closed" | "done" | "failed";
@@ -29,8 +36,9 @@ type Stage = "waiting" | "begun" | "ended" | "closed" | "done" | "failed";
  * it, to another. What a handler wrote and what has come here belongs to the
  * connection: it is delivered whatever becomes of the runner.
  */
-export class CarriedConnection implements Carried {
+export class CarriedConnection implements Carried, WriterHost {
   readonly conn: Deno.Conn;
+  #writer: ConnWriter;
   #carrier: Carrier | null = null;
   #stage: Stage = "waiting";
   #sending!: SendWindow;
@@ -40,11 +48,6 @@ export class CarriedConnection implements Carried {
   #isHandedBack = false;
   #canRead: (() => void) | null = null;
   #clientEnded = false;
-  #toWrite = new ByteQueue();
-  #writing: Uint8Array | null = null;
-  #isBlock = false;
-  #closingWrite = false;
-  #halfClosed = false;
   /** Why nothing can be read or written any more. */
   #lost: ErrorFrame | null = null;
   #undelivered: Error | null = null;
@@ -52,6 +55,7 @@ export class CarriedConnection implements Carried {
 
   constructor(conn: Deno.Conn) {
     this.conn = conn;
+    this.#writer = new ConnWriter(conn, this);
   }
 
   /** Begins to be carried, by one hub after the other. */
@@ -69,13 +73,12 @@ export class CarriedConnection implements Carried {
     this.#resumeReading();
   }
 
-  receive(op: Opcode, bytes: Uint8Array): void {
+  receive(op: Opcode, bytes: Uint8Array): boolean {
     this.#step(op);
     if (op === Op.data) {
       this.#receiving.take(bytes.length);
       if (this.#lost !== null) this.#receiving.release(bytes.length);
-      else if (this.#isWriting) this.#toWrite.push(bytes);
-      else this.#write(this.#ownCopy(bytes));
+      else this.#writer.write(bytes);
     } else if (op === Op.credit) {
       this.#sending.credit(readNumber(bytes));
     } else if (op === Op.option) {
@@ -85,7 +88,7 @@ export class CarriedConnection implements Carried {
       this.#sending.clear();
       this.#resumeReading();
     }
-    if (!this.#isWriting) this.#advance();
+    return op === Op.done || op === Op.close || op === Op.end;
   }
 
   fail(error: Error): void {
@@ -102,16 +105,12 @@ export class CarriedConnection implements Carried {
       this.#stage = "failed";
     }
     this.#resumeReading();
-    if (!this.#isWriting) this.#advance();
+    this.advance();
   }
 
   cut(error: Error): void {
     this.#close();
     this.#settle(this.#failure ?? error);
-  }
-
-  get #isWriting(): boolean {
-    return this.#writing !== null || this.#closingWrite;
   }
 
   /** Checks that a frame may come now, and goes on to the next stage. */
@@ -132,7 +131,7 @@ export class CarriedConnection implements Carried {
   }
 
   async #readAll(): Promise<void> {
-    const buffer = new Uint8Array(READ_SIZE);
+    const buffer = readBlocks.take();
     try {
       for (;;) {
         if (this.#isReadingOver()) return;
@@ -142,7 +141,7 @@ export class CarriedConnection implements Carried {
           continue;
         }
         const count = await this.conn.read(
-          room < READ_SIZE ? buffer.subarray(0, room) : buffer,
+          room < buffer.length ? buffer.subarray(0, room) : buffer,
         );
         if (this.#isReadingOver()) return;
         if (count === null) {
@@ -154,7 +153,9 @@ export class CarriedConnection implements Carried {
         if (this.#carrier !== null) this.#send(bytes);
       }
     } catch (error) {
-      this.#lose(error);
+      this.lose(error);
+    } finally {
+      readBlocks.giveBack(buffer);
     }
   }
 
@@ -185,72 +186,35 @@ export class CarriedConnection implements Carried {
     canRead?.();
   }
 
-  // With callbacks, not an async function: it is done for each message
-  #write(bytes: Uint8Array): void {
-    this.#writing = bytes;
-    this.conn.write(bytes).then(this.#onWritten, this.#onWriteFailed);
-  }
-
-  /** The same bytes in memory that holds little more than them. */
-  #ownCopy(bytes: Uint8Array): Uint8Array {
-    if (bytes.length * 2 >= bytes.buffer.byteLength) return bytes;
-    if (bytes.length > BLOCK_SIZE) return bytes.slice();
-    this.#isBlock = true;
-    return copyToBlock(bytes);
-  }
-
-  #onWritten = (count: number): void => {
-    const bytes = this.#writing!;
+  taken(count: number): void {
     if (this.#lost === null) this.#receiving.release(count);
-    if (count < bytes.length) return this.#write(bytes.subarray(count));
-    if (this.#isBlock) giveBack(bytes);
-    this.#isBlock = false;
-    const next = this.#toWrite.shift();
-    if (next !== null) return this.#write(next);
-    this.#writing = null;
-    this.#advance();
-  };
-
-  #onWriteFailed = (error: unknown): void => {
-    this.#writing = null;
-    this.#lose(error);
-    this.#advance();
-  };
+  }
 
   /** Does what comes when everything is written. */
-  #advance(): void {
+  advance(): void {
+    if (!this.#writer.isIdle) return;
     const stage = this.#stage;
-    if (stage === "ended") return this.#closeWrite();
-    if (stage === "closed") return this.#close();
-    if (stage === "done") {
-      // The handler was not told of a loss that came after its end
-      this.#settle(this.#undelivered);
-    } else if (stage === "failed") this.#settle(this.#failure);
+    if (stage === "ended" && this.#lost === null) this.#writer.closeWrite();
+    else if (stage === "closed") this.#close();
+    else if (stage === "done") this.#settle(this.#undelivered);
+    else if (stage === "failed") this.#settle(this.#failure);
   }
 
-  #closeWrite(): void {
-    if (this.#halfClosed || this.#lost !== null) return;
-    this.#halfClosed = true;
-    this.#closingWrite = true;
-    this.conn.closeWrite().catch((error) => this.#lose(error)).then(() => {
-      this.#closingWrite = false;
-      this.#advance();
-    });
+  /** Reading or writing has failed. */
+  lose(error: unknown): void {
+    const isClosedHere = error instanceof Deno.errors.Interrupted ||
+      error instanceof Deno.errors.BadResource;
+    if (isClosedHere) return this.#letGo(CLOSED_HERE);
+    // Of a loss that comes after its end the handler can't be told
+    if (this.#stage === "done") this.#undelivered ??= error as Error;
+    this.#letGo(toErrorFrame(error));
   }
 
   /** Nothing can be read or written any more. */
-  #lose(error: unknown): void {
+  #letGo(why: ErrorFrame): void {
     if (this.#lost !== null) return;
-    const isClosedHere = error instanceof Deno.errors.Interrupted ||
-      error instanceof Deno.errors.BadResource;
-    if (this.#stage === "done") {
-      this.#undelivered = isClosedHere ? null : error as Error;
-    }
-    this.#lost = isClosedHere
-      // What the handler then meets is not its fault
-      ? { name: "ConnectionAborted", message: "The server closed it" }
-      : toErrorFrame(error);
-    this.#toWrite.clear();
+    this.#lost = why;
+    this.#writer.clear();
     this.#receiving.clear();
     if (this.#carrier !== null) this.#tellLoss();
     this.#resumeReading();
@@ -264,7 +228,7 @@ export class CarriedConnection implements Carried {
   }
 
   #close(): void {
-    this.#lose(new Deno.errors.Interrupted("Operation canceled"));
+    this.#letGo(CLOSED_HERE);
     try {
       this.conn.close();
     } catch {

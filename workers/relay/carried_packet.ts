@@ -42,27 +42,26 @@ export class CarriedPacket implements Carried {
     carrier.link.sendPacket(carrier.id, Number(truncated), from, packet);
   }
 
-  receive(op: Opcode, bytes: Uint8Array): void {
+  receive(op: Opcode, bytes: Uint8Array): boolean {
     if (this.#done) throw outOfOrder(op);
     if (op === Op.began && !this.#begun) this.#begun = true;
     else if (op === Op.packet && this.#begun) void this.#send(bytes);
-    else if (op === Op.done && this.#begun) {
-      this.#done = true;
-      this.#settleIfSent();
-    } else throw outOfOrder(op);
+    else if (op === Op.done && this.#begun) this.#done = true;
+    else throw outOfOrder(op);
+    return this.#done;
   }
 
   fail(error: Error): void {
     if (this.#done) return;
     this.#done = true;
     this.#failure = this.#begun ? error : notBegun(error);
-    this.#settleIfSent();
+    this.advance();
   }
 
   cut(error: Error): void {
     this.#held = 0;
     this.#failure ??= error;
-    this.#settleIfSent();
+    this.advance();
   }
 
   /** Sends a packet; throws at once for one that is not allowed to come. */
@@ -101,7 +100,7 @@ export class CarriedPacket implements Carried {
     intake.held -= HEADER + length;
     this.#held -= HEADER + length;
     if (!this.#done) link.sendSent(id, number, result);
-    else this.#settleIfSent();
+    else this.advance();
   }
 
   /** The address to send to: the runner can't be trusted to have checked it. */
@@ -117,7 +116,7 @@ export class CarriedPacket implements Carried {
   }
 
   /** The socket may be closed when the request has ended. */
-  #settleIfSent(): void {
+  advance(): void {
     if (!this.#done || this.#held > 0) return;
     this.#carrier.budget.credit(this.#size);
     this.#size = 0;

@@ -7,7 +7,8 @@
  *   with the request and what it wrote is delivered. They reject with a
  *   `NotBegunError` if the runner ended before it began: give the
  *   same to another hub (a connection keeps what its client has sent), or close
- *   it. They reject with the error of `fail()` if the runner had begun.
+ *   it. They reject with the error of `fail()` if the runner had begun. Close
+ *   the connection when its promise has settled.
  * - `receive(message)`: takes each `Uint8Array` from the runner. Never throws:
  *   a message that breaks the protocol calls `broken()`, once. End the runner
  *   then; what it sends after that is ignored.
@@ -48,6 +49,7 @@ export class RelayHub {
   #broken: (error: Error) => void;
   #answersOnly: boolean;
   #carried: Map<number, Carried> = new Map();
+  #toAdvance: Carried[] = [];
   #load = 0;
   #lastId = NO_REQUEST;
   #isBroken = false;
@@ -103,6 +105,8 @@ export class RelayHub {
     if (this.#isBroken || this.#failure !== null) return;
     try {
       readFrames(message, this.#onFrame);
+      for (const carried of this.#toAdvance) carried.advance();
+      this.#toAdvance.length = 0;
     } catch (error) {
       // Whatever it is: nothing that a runner sends may end this program
       this.#isBroken = true;
@@ -138,7 +142,7 @@ export class RelayHub {
     if (carried === undefined) {
       throw new RelayProtocolError(`Cannot find the request ${id}`);
     }
-    carried.receive(op, bytes);
+    if (carried.receive(op, bytes)) this.#toAdvance.push(carried);
     if (op === Op.done) this.#load--;
     if (this.#intake.held > this.#mostHeld) {
       throw new RelayProtocolError(
