@@ -18,7 +18,7 @@ const PARTS = [
     ...DOCUMENTED,
   ],
   ["tests/pools"],
-  ["tests/locks"],
+  ["tests/locks", "tests/simulation"],
 ];
 /** A test is stuck when its program has printed nothing for this long. */
 const SILENCE_MS = 60_000;

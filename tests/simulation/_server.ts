@@ -1,0 +1,140 @@
+/** The server and the handler that simulations run. */
+
+import { StreamRequestHandler, TCPServer } from "../../mod.ts";
+import { prepare, role } from "../../server/_internal.ts";
+import type { ReplicaOptions } from "../../server/options.ts";
+import { prepareReplicas } from "../../server/replicas/replicas.ts";
+import { type Machine, SimRunner } from "./_runner.ts";
+import type { Owner } from "./_world.ts";
+
+/** What became of a request, as its handler saw it. */
+export interface Served {
+  owner: Owner;
+  at: number;
+  endedAt: number | null;
+  /** How many bytes the handler had written when it ended well. */
+  written: number | null;
+  /** Whether the parent must have all of them; told a little later. */
+  toldAfter: number | null;
+}
+
+/** What the two halves and the checks have in common. */
+export interface Stage extends Machine {
+  served: Map<number, Served[]>;
+  errors: Map<number, Error[]>;
+  /** Clients that the server's hook closes after so many ms. */
+  closedByHook: Map<number, number>;
+  closedAt: Map<number, number>;
+}
+
+let stage: Stage;
+
+export function setStage(next: Stage): void {
+  stage = next;
+}
+
+/** The byte at a place of the answer to a client. */
+export function byteOf(port: number, offset: number): number {
+  return port * 31 + offset * 7 & 255;
+}
+
+/** Answers `blob N` by N bytes, and a number of other lines by themselves. */
+export class SimHandler extends StreamRequestHandler {
+  #written = 0;
+  #served!: Served;
+
+  get #port(): number {
+    return (this.clientAddress as Deno.NetAddr).port;
+  }
+
+  override async setup() {
+    const { owner, now } = stage.world;
+    this.#served = {
+      owner,
+      at: now,
+      endedAt: null,
+      written: null,
+      toldAfter: null,
+    };
+    const all = stage.served.get(this.#port) ?? [];
+    stage.served.set(this.#port, [...all, this.#served]);
+    await super.setup();
+  }
+
+  override async handle() {
+    for await (const line of this.rfile) {
+      const [word, size] = line.split(" ");
+      if (word === "blob") return await this.#send(Number(size));
+      if (word === "throw") throw new Error("thrown by the handler");
+      if (word === "echo") await this.#send(Number(size));
+    }
+  }
+
+  override async finish() {
+    this.#served.endedAt = stage.world.now;
+    await super.finish();
+    this.#served.written = this.#written;
+    const { world } = stage;
+    const runner = [...stage.runners].find(({ owner }) =>
+      owner === this.#served.owner
+    );
+    // What it says of this is gathered until the turn ends, and its close
+    // comes after
+    world.at(1, () => {
+      this.#served.toldAfter = runner?.fromReplica.sent ?? null;
+    });
+  }
+
+  async #send(size: number): Promise<void> {
+    const port = this.#port;
+    for (let left = size; left > 0;) {
+      const chunk = new Uint8Array(Math.min(left, 30_000));
+      for (let i = 0; i < chunk.length; i++) {
+        chunk[i] = byteOf(port, this.#written + i);
+      }
+      await this.wfile.write(chunk);
+      this.#written += chunk.length;
+      left -= chunk.length;
+    }
+  }
+}
+
+export class SimServer extends TCPServer {
+  static kind: "thread" | "process" = "thread";
+
+  override verifyRequest(request: Deno.TcpConn, from: Deno.Addr): boolean {
+    const after = stage.closedByHook.get((from as Deno.NetAddr).port);
+    if (after !== undefined) {
+      stage.world.at(after, () => {
+        stage.closedAt.set((from as Deno.NetAddr).port, stage.world.now);
+        request[Symbol.dispose]();
+      });
+    }
+    return true;
+  }
+
+  override handleError(
+    error: unknown,
+    _request: Deno.TcpConn | null,
+    from: Deno.Addr | null,
+  ): void {
+    if (!stage.world.owner.alive) return; // nobody hears it
+    const port = (from as Deno.NetAddr | null)?.port ?? 0;
+    stage.world.note(`error for ${port}: ${error}`);
+    const all = stage.errors.get(port) ?? [];
+    stage.errors.set(port, [...all, error as Error]);
+  }
+
+  async recycle(): Promise<void> {
+    await this[role]!.recycle!();
+  }
+
+  override [prepare](options: ReplicaOptions): void {
+    prepareReplicas(
+      this,
+      SimServer.kind,
+      options,
+      (kind, runnerOptions) => new SimRunner(kind, runnerOptions, stage),
+    );
+  }
+}

@@ -1,0 +1,200 @@
+/**
+ * A scheduler with a seed that owns time: while a simulation runs, timers and
+ * the clock of the whole isolate are its own, and one event follows another in
+ * an order that the seed alone decides.
+ */
+
+import { AsyncLocalStorage } from "node:async_hooks";
+
+/** A part of the simulation that can die, and then no timer of it fires. */
+export interface Owner {
+  readonly name: string;
+  alive: boolean;
+}
+
+interface Event {
+  at: number;
+  order: number;
+  owner: Owner;
+  run: () => void;
+  /** Whether it is still to happen although its owner has died. */
+  always: boolean;
+  isBackground: boolean;
+}
+
+const realImmediate = globalThis.setImmediate;
+const realNow = performance.now.bind(performance);
+const REAL = {
+  setTimeout: globalThis.setTimeout,
+  clearTimeout: globalThis.clearTimeout,
+  setInterval: globalThis.setInterval,
+  clearInterval: globalThis.clearInterval,
+  setImmediate: globalThis.setImmediate,
+};
+
+/** Beyond this something goes on for ever. */
+const MAX_STEPS = 300_000;
+
+export class World {
+  now = 0;
+  steps = 0;
+  /** The last events, for the report of a failure. */
+  readonly trace: string[] = [];
+  readonly root: Owner = { name: "parent", alive: true };
+  #random: number;
+  #events: Map<number, Event> = new Map();
+  #order = 0;
+  #owners = new AsyncLocalStorage<Owner>();
+  #failure: Error | null = null;
+
+  constructor(seed: number) {
+    this.#random = seed * 2_654_435_761 >>> 0 || 1;
+  }
+
+  /** A number from 0 to below 1. */
+  random(): number {
+    this.#random = this.#random + 0x6d2b79f5 | 0;
+    let t = Math.imul(this.#random ^ this.#random >>> 15, 1 | this.#random);
+    t = t + Math.imul(t ^ t >>> 7, 61 | t) ^ t;
+    return ((t ^ t >>> 14) >>> 0) / 2 ** 32;
+  }
+
+  /** A whole number from 0 to below `limit`. */
+  below(limit: number): number {
+    return Math.floor(this.random() * limit);
+  }
+
+  /** Whether something of this probability happens. */
+  chance(probability: number): boolean {
+    return this.random() < probability;
+  }
+
+  get owner(): Owner {
+    return this.#owners.getStore() ?? this.root;
+  }
+
+  /** Runs a part of the simulation as its owner's. */
+  as<T>(owner: Owner, run: () => T): T {
+    return this.#owners.run(owner, run);
+  }
+
+  note(what: string): void {
+    this.trace.push(`${this.now.toFixed(1)} ${what}`);
+    if (this.trace.length > 400) this.trace.shift();
+  }
+
+  /** Has something happen in `delay` ms. */
+  at(delay: number, run: () => void, options: Partial<Event> = {}): number {
+    const id = ++this.#order;
+    this.#events.set(id, {
+      at: this.now + Math.max(0, delay || 0),
+      order: id,
+      owner: this.owner,
+      run,
+      always: false,
+      isBackground: false,
+      ...options,
+    });
+    return id;
+  }
+
+  cancel(id: number | undefined): void {
+    if (id !== undefined) this.#events.delete(id);
+  }
+
+  sleep(delay: number): Promise<void> {
+    return new Promise((resolve) => this.at(delay, resolve));
+  }
+
+  /** What still is to happen to an owner, for a check that nothing waits. */
+  pendingOf(owner: Owner): number {
+    return [...this.#events.values()].filter((event) =>
+      event.owner === owner && !event.isBackground
+    ).length;
+  }
+
+  /** Ends the run: something is not as it must be. */
+  fail(message: string): void {
+    this.#failure ??= new Error(message);
+  }
+
+  /** Runs to the end of `main`, one event after the other. */
+  async run(main: () => Promise<void>): Promise<void> {
+    const restore = this.#install();
+    try {
+      let isDone = false;
+      const done = this.as(this.root, main).finally(() => isDone = true);
+      done.catch(() => {});
+      for (;;) {
+        await new Promise((resolve) => realImmediate(resolve));
+        if (this.#failure !== null) throw this.#failure;
+        if (isDone) return await done;
+        this.#step();
+      }
+    } finally {
+      restore();
+    }
+  }
+
+  #step(): void {
+    let next: Event | null = null;
+    for (const event of this.#events.values()) {
+      if (
+        next === null || event.at < next.at ||
+        (event.at === next.at && event.order < next.order)
+      ) next = event;
+    }
+    if (next === null || ++this.steps > MAX_STEPS) {
+      throw new Error(`Stuck after ${this.steps} steps: something waits`);
+    }
+    this.#events.delete(next.order);
+    this.now = next.at;
+    if (!next.owner.alive && !next.always) return;
+    try {
+      this.as(next.owner, next.run);
+    } catch (error) {
+      this.fail(`An event threw: ${(error as Error).stack}`);
+    }
+  }
+
+  #install(): () => void {
+    const timer = (run: () => void, delay = 0, ...args: unknown[]) =>
+      this.at(delay, () => (run as (...args: unknown[]) => void)(...args));
+    const repeat = (run: () => void, delay = 0): number => {
+      const owner = this.owner;
+      const id = ++this.#order;
+      const again = (): void => {
+        this.#events.set(id, {
+          at: this.now + Math.max(1, delay),
+          order: id,
+          owner,
+          always: false,
+          isBackground: true,
+          run: () => {
+            again();
+            run();
+          },
+        });
+      };
+      again();
+      return id;
+    };
+    const cancel = (id: number) => this.cancel(id);
+    Object.assign(globalThis, {
+      setTimeout: timer,
+      clearTimeout: cancel,
+      setInterval: repeat,
+      clearInterval: cancel,
+      // What is shared by all halves of the isolate must not die with one
+      setImmediate: (run: () => void) => this.at(0, run, { always: true }),
+    });
+    performance.now = () => this.now;
+    const { unrefTimer } = Deno;
+    Deno.unrefTimer = () => {};
+    return () => {
+      Object.assign(globalThis, REAL);
+      performance.now = realNow;
+      Deno.unrefTimer = unrefTimer;
+    };
+  }
+}

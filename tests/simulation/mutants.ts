@@ -1,0 +1,97 @@
+/**
+ * Takes the cure of a fault out of a copy of the code and shows that the
+ * simulation finds it: `deno task simulate:mutants`.
+ */
+// deno-lint-ignore-file no-console
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+const SEEDS = 500;
+
+interface Edit {
+  file: string;
+  find: string;
+  put: string;
+}
+
+const MUTANTS: Record<string, Edit[]> = {
+  "a connection is closed before what was written is delivered": [{
+    file: "workers/relay/carried_connection.ts",
+    find: "    if (!this.#writing) this.#advance();\n  }\n\n  fail(",
+    put: "    this.#advance();\n  }\n\n  fail(",
+  }],
+  "a replica that can't listen stays, and nothing limits the wait for it": [
+    {
+      file: "server/replicas/main.ts",
+      find: "void this.#obey(message).catch(this.#fail)",
+      put: "void this.#obey(message).catch(() => {})",
+    },
+    {
+      file: "server/replicas/life.ts",
+      find: "    if (timeout === Infinity) return;",
+      put: "    if (timeout > 0) return;",
+    },
+  ],
+  "commands overtake each other": [
+    {
+      file: "server/replicas/life.ts",
+      find: '=== "starting" || this.#underWay !== null) return;',
+      put: '=== "starting") return;',
+    },
+    {
+      file: "server/replicas/main.ts",
+      find: "if (this.#underWay !== null || this.#isClosed) {",
+      put: "if (this.#isClosed) {",
+    },
+  ],
+  "recycle() ends the old replica first": [{
+    file: "server/replicas/replica_set.ts",
+    find: "      const successor = this.#start();",
+    put:
+      "      await this.#retire(replica);\n      const successor = this.#start();",
+  }],
+  "a handler is not told that a hook closed its connection": [{
+    file: "workers/relay/carried_connection.ts",
+    find: "    if (this.#carrier !== null) this.#tellLoss();\n    this.#resume",
+    put:
+      "    if (this.#carrier !== null && !isClosedHere) this.#tellLoss();\n    this.#resume",
+  }],
+};
+
+async function find(edits: Edit[]): Promise<string | null> {
+  const copy = await Deno.makeTempDir();
+  try {
+    for (
+      const name of ["mod.ts", "deno.json", "server", "handlers", "workers"]
+    ) {
+      await run("cp", ["-r", `${ROOT}${name}`, copy]);
+    }
+    await Deno.mkdir(`${copy}/tests`);
+    await run("cp", ["-r", `${ROOT}tests/simulation`, `${copy}/tests`]);
+    for (const { file, find, put } of edits) {
+      const text = await Deno.readTextFile(`${copy}/${file}`);
+      if (!text.includes(find)) throw new Error(`${file} has no "${find}"`);
+      await Deno.writeTextFile(`${copy}/${file}`, text.replace(find, put));
+    }
+    const script = `${copy}/tests/simulation/run.ts`;
+    const output = await run(Deno.execPath(), [
+      ...["run", "-A", "--quiet", "--no-check", script],
+      String(SEEDS),
+    ]);
+    return /Seed .*/.exec(output)?.[0] ?? null;
+  } finally {
+    await Deno.remove(copy, { recursive: true });
+  }
+}
+
+async function run(command: string, args: string[]): Promise<string> {
+  const { stdout, stderr } = await new Deno.Command(command, { args }).output();
+  return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+}
+
+let missed = 0;
+for (const [name, edits] of Object.entries(MUTANTS)) {
+  const found = await find(edits);
+  if (found === null) missed++;
+  console.log(`${name}\n  ${found ?? `not found by ${SEEDS} seeds`}`);
+}
+Deno.exit(missed === 0 ? 0 : 1);

@@ -1,0 +1,398 @@
+/**
+ * Runs a server and its replicas under a scheduler with a seed, and checks that
+ * nothing is lost and nothing waits.
+ */
+
+import { RunnerExitError } from "../../mod.ts";
+import type { DrainReport } from "../../server/drain_report.ts";
+import { Network, type SimConn } from "./_network.ts";
+import type { SimRunner } from "./_runner.ts";
+import * as modules from "./_server.ts";
+import {
+  byteOf,
+  type Served,
+  setStage,
+  SimHandler,
+  SimServer,
+  type Stage,
+} from "./_server.ts";
+import { type Owner, World } from "./_world.ts";
+
+/** Longer than every time limit of a server together. */
+const PATIENCE_MS = 120_000;
+const SHUTDOWN_TIMEOUT_MS = 10_000;
+
+/** What a client met. */
+interface Client {
+  port: number;
+  received: number;
+  isWrong: boolean;
+  outcome: "end" | "reset" | "left" | "refused" | null;
+}
+
+class Simulation {
+  readonly world: World;
+  readonly net: Network;
+  readonly stage: Stage;
+  readonly clients: Client[] = [];
+  #people: Owner = { name: "clients", alive: true };
+  #server!: SimServer;
+  #talks: Promise<void>[] = [];
+  #hung = 0;
+  #isolates = false;
+  #pausedSince: number | null = null;
+
+  constructor(seed: number) {
+    this.world = new World(seed);
+    this.net = new Network(this.world);
+    this.stage = {
+      world: this.world,
+      net: this.net,
+      modules,
+      isBroken: false,
+      runners: new Set(),
+      served: new Map(),
+      errors: new Map(),
+      closedByHook: new Map(),
+      closedAt: new Map(),
+    };
+  }
+
+  async run(): Promise<void> {
+    const { listen } = Deno;
+    Deno.listen = this.net.listen as typeof Deno.listen;
+    setStage(this.stage);
+    try {
+      await this.world.run(() => this.#main());
+    } finally {
+      Deno.listen = listen;
+    }
+  }
+
+  async #main(): Promise<void> {
+    const { world } = this;
+    SimServer.kind = world.chance(0.7) ? "thread" : "process";
+    const canShard = SimServer.kind === "thread" && world.chance(0.5);
+    const options = {
+      module: import.meta.url,
+      workers: 1 + world.below(3),
+      dispatch: canShard ? "shard" : world.chance(0.15) ? "isolate" : "relay",
+      shutdownTimeout: SHUTDOWN_TIMEOUT_MS,
+    } as const;
+    this.#isolates = options.dispatch === "isolate";
+    world.note(JSON.stringify({ kind: SimServer.kind, ...options }));
+    this.#server = new SimServer(
+      { port: 0 },
+      SimHandler,
+      options,
+    );
+    const serving = this.#serve();
+    world.as(this.#people, () => this.#sendClients(4 + world.below(12)));
+    const troubles = this.#makeTroubles(1 + world.below(4));
+    troubles.catch(() => {}); // awaited in a moment
+    await world.sleep(world.below(4_000));
+    await this.#within("the troubles", troubles);
+    const report = await this.#within("serverClose()", this.#close());
+    await this.#within("serveForever()", serving);
+    await this.#within("the clients", Promise.all(this.#talks));
+    await world.sleep(1_000); // what dies takes a moment
+    await this.#check(report);
+  }
+
+  async #serve(): Promise<void> {
+    let error: unknown = null;
+    await this.#server.serveForever().catch((thrown) => error = thrown);
+    if (error !== null) this.world.fail(`serveForever() rejected: ${error}`);
+  }
+
+  #close(): Promise<DrainReport> {
+    this.world.note("serverClose()");
+    return this.#server.serverClose();
+  }
+
+  #sendClients(count: number): void {
+    const { world } = this;
+    for (let i = 0; i < count; i++) {
+      world.at(world.below(3_000), () => {
+        const conn = this.net.connect(this.#server.serverAddress.port);
+        const { port } = conn?.localAddr ?? { port: 0 };
+        const client: Client = {
+          port,
+          received: 0,
+          isWrong: false,
+          outcome: conn === null ? "refused" : null,
+        };
+        this.clients.push(client);
+        if (conn === null) return;
+        if (world.chance(0.1)) {
+          this.stage.closedByHook.set(port, world.below(300));
+        }
+        this.#talks.push(this.#talk(client, conn));
+      });
+    }
+  }
+
+  /** A client's life: it asks, then reads fast, slowly, or not to the end. */
+  async #talk(client: Client, conn: SimConn): Promise<void> {
+    const { world } = this;
+    const leavesAfter = world.chance(0.15) ? world.below(500) : null;
+    if (leavesAfter !== null) {
+      world.at(leavesAfter, () => {
+        client.outcome ??= "left";
+        if (world.chance(0.5)) conn.reset();
+        else conn[Symbol.dispose]();
+      });
+    }
+    world.note(`client ${client.port} connects`);
+    const asking = this.#ask(conn).catch(() => {});
+    const isSlow = world.chance(0.4);
+    const buffer = new Uint8Array(isSlow ? 4_096 : 65_536);
+    try {
+      for (let n; (n = await conn.read(buffer)) !== null;) {
+        for (let i = 0; i < n; i++) {
+          client.isWrong ||=
+            buffer[i] !== byteOf(client.port, client.received + i);
+        }
+        client.received += n;
+        if (isSlow) await world.sleep(world.below(80));
+      }
+      client.outcome ??= "end";
+    } catch {
+      client.outcome ??= "reset";
+    }
+    world.note(`client ${client.port}: ${client.outcome}, ${client.received}`);
+    await asking;
+    conn[Symbol.dispose]();
+  }
+
+  async #ask(conn: SimConn): Promise<void> {
+    const { world } = this;
+    const lines: string[] = [];
+    if (world.chance(0.1)) return; // it never says a word
+    for (let i = world.below(4); i > 0; i--) {
+      lines.push(`echo ${world.below(500)}`);
+    }
+    lines.push(
+      world.chance(0.5)
+        ? `blob ${world.below(200_000)}`
+        : world.chance(0.1)
+        ? "throw"
+        : "bye",
+    );
+    for (const line of lines) {
+      if (world.chance(0.5)) await world.sleep(world.below(200));
+      const bytes = new TextEncoder().encode(`${line}\n`);
+      for (let sent = 0; sent < bytes.length;) {
+        sent += await conn.write(bytes.subarray(sent));
+      }
+    }
+    if (world.chance(0.6)) await conn.closeWrite();
+  }
+
+  async #makeTroubles(count: number): Promise<void> {
+    const { world } = this;
+    const kinds = [
+      () => this.#killOne(),
+      () => this.#hangOne(),
+      () => this.#recycle(),
+      () => this.#restart(),
+      () => this.#breakModule(),
+      () => void (this.net.bindFailures += 1 + world.below(2)),
+      () => this.#killOne(),
+      () => this.#killOne(),
+    ];
+    while (count-- > 0) {
+      await world.sleep(world.below(1_200));
+      await kinds[world.below(kinds.length)]!();
+    }
+  }
+
+  get #alive(): SimRunner[] {
+    return [...this.stage.runners].filter((each) =>
+      !each.hasExited && !each.isHung
+    );
+  }
+
+  #victim(): SimRunner | undefined {
+    const alive = this.#alive;
+    return alive[this.world.below(alive.length)];
+  }
+
+  #killOne(): void {
+    const victim = this.#victim();
+    this.world.note(`kill ${victim?.owner.name}`);
+    victim?.end({ code: -9, reason: "exit" });
+  }
+
+  #hangOne(): void {
+    const victim = this.#victim();
+    if (victim === undefined) return;
+    this.world.note(`hang ${victim.owner.name}`);
+    victim.isHung = true;
+    victim.owner.alive = false;
+    this.#hung++;
+  }
+
+  async #recycle(): Promise<void> {
+    this.world.note("recycle()");
+    // It rejects where a replica dies while it starts
+    await this.#within("recycle()", this.#server.recycle().catch(() => {}));
+  }
+
+  async #breakModule(): Promise<void> {
+    this.world.note("recycle() onto a broken module");
+    const before = this.#alive.filter((each) => each.isReady);
+    this.stage.isBroken = true;
+    let isRejected = false;
+    const recycled = this.#server.recycle().catch(() => isRejected = true);
+    await this.#within("recycle()", recycled);
+    this.stage.isBroken = false;
+    if (this.#hung > 0 || this.#isolates) return;
+    assert(
+      before.every((each) => !each.hasExited),
+      "recycle() onto a broken module ended a replica",
+    );
+    assert(isRejected || before.length === 0, "recycle() did not reject");
+  }
+
+  /** `shutdown()`, a pause in which nobody is served, and `serveForever()`. */
+  async #restart(): Promise<void> {
+    this.world.note("shutdown()");
+    await this.#within("shutdown()", this.#server.shutdown());
+    this.#pausedSince = this.world.now;
+    await this.world.sleep(this.world.below(500));
+    this.#checkPause();
+    // Stopped and started again before the replicas have done either
+    for (let flaps = this.world.below(4); flaps > 0; flaps--) {
+      void this.#serve();
+      await this.world.sleep(this.world.below(6));
+      await this.#within("shutdown()", this.#server.shutdown());
+    }
+    this.world.note("serveForever()");
+    void this.#serve();
+  }
+
+  /** After `shutdown()` no handler begins, where all replicas can hear it. */
+  #checkPause(): void {
+    const since = this.#pausedSince!;
+    this.#pausedSince = null;
+    if (this.#hung > 0) return;
+    for (const [port, all] of this.stage.served) {
+      for (const { at, owner } of all) {
+        // What was accepted before, and relayed, may begin a little later
+        if (owner.alive && at > since + 200) {
+          this.world.fail(`Client ${port} was served after shutdown()`);
+        }
+      }
+    }
+  }
+
+  async #within<T>(what: string, promise: Promise<T>): Promise<T> {
+    let timer: number | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = this.world.at(
+        PATIENCE_MS,
+        () => reject(new Error(`${what} did not settle`)),
+      );
+    });
+    try {
+      return await Promise.race([promise, late]);
+    } finally {
+      this.world.cancel(timer);
+    }
+  }
+
+  async #check(report: DrainReport): Promise<void> {
+    const { stage, net, world } = this;
+    const cutOff = new Set(
+      report.aborted.map((address) => (address as Deno.NetAddr).port),
+    );
+    for (const client of this.clients) this.#checkClient(client, cutOff);
+    for (const [port, errors] of stage.errors) {
+      const lost = errors.filter((error) => error instanceof RunnerExitError);
+      assert(port === 0 || lost.length <= 1, `${port} was reported lost twice`);
+    }
+    assert(net.left.length === 0, "a server's connection is left open");
+    assert(net.listening === 0, "a listener is left open");
+    assert(this.#alive.length === 0, "a replica is left");
+    assert(world.pendingOf(world.root) === 0, "a timer is left");
+    const stats = await this.#server.stats();
+    assert(stats.open === 0, "stats() counts a request that has ended");
+    const told = [...stage.served.values()].flat().filter((each) =>
+      this.#isTold(each)
+    );
+    assert(stats.accepted >= told.length, "stats() counts too few");
+  }
+
+  /** Where a hook closes a connection, its handler does not wait for more. */
+  #checkHook(port: number, told: Served[]): void {
+    const closedAt = this.stage.closedAt.get(port);
+    if (closedAt === undefined || this.#hung > 0) return;
+    for (const { at, endedAt } of told) {
+      const waited = endedAt! - Math.max(at, closedAt);
+      assert(waited < 500, `${port} was closed, its handler waited ${waited}`);
+    }
+  }
+
+  /**
+   * Whether the parent has all that a handler has written: then it gets to the
+   * client, whatever becomes of the replica.
+   */
+  #isTold({ owner, toldAfter }: Served): boolean {
+    const runner = [...this.stage.runners].find((each) => each.owner === owner);
+    return toldAfter !== null && runner !== undefined &&
+      runner.fromReplica.delivered >= toldAfter;
+  }
+
+  #checkClient(client: Client, cutOff: Set<number>): void {
+    const { port, received, outcome } = client;
+    assert(outcome !== null, `client ${port} has no outcome`);
+    assert(!client.isWrong, `client ${port} read bytes that nobody wrote`);
+    const served = this.stage.served.get(port) ?? [];
+    // A replica that dies may have begun without the parent's having heard of
+    // it: then another serves the client
+    const told = served.filter((each) => this.#isTold(each));
+    assert(told.length <= 1, `client ${port} was served twice`);
+    const isReported = cutOff.has(port) || this.stage.errors.has(port);
+    if (this.stage.closedByHook.has(port)) {
+      return this.#checkHook(port, told);
+    }
+    if (outcome !== "end") return;
+    const written = served.at(-1)?.written ?? null;
+    const isTooSlow = cutOff.has(port) ||
+      this.stage.errors.get(port)?.some((e) => e.name === "TimedOut");
+    const isTold = told.length > 0 && !isTooSlow;
+    assert(
+      written === received || (isReported && !(isTold && written !== null)),
+      `client ${port} got ${received} of ${written} bytes and a clean end; ` +
+        (isReported ? "the parent had them all" : "nobody was told"),
+    );
+  }
+}
+
+function assert(condition: boolean, message: string): void {
+  if (!condition) throw new Error(message);
+}
+
+/**
+ * Runs one simulation.
+ *
+ * @param seed What decides its course.
+ * @returns Its course, the same each time.
+ * @throws {Error} If something was not as it must be; it tells the seed.
+ */
+export async function simulate(seed: number): Promise<string[]> {
+  const simulation = new Simulation(seed);
+  try {
+    await simulation.run();
+    return simulation.world.trace;
+  } catch (error) {
+    const { trace, now, steps } = simulation.world;
+    throw new Error(
+      `Seed ${seed} fails at ${now.toFixed(0)} ms, step ${steps}: ${
+        (error as Error).message
+      }\n${trace.join("\n")}`,
+      { cause: error },
+    );
+  }
+}
