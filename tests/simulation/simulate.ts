@@ -25,6 +25,7 @@ const SHUTDOWN_TIMEOUT_MS = 10_000;
 /** What a client met. */
 interface Client {
   port: number;
+  since: number;
   received: number;
   isWrong: boolean;
   outcome: "end" | "reset" | "left" | "refused" | null;
@@ -118,6 +119,7 @@ class Simulation {
         const { port } = conn?.localAddr ?? { port: 0 };
         const client: Client = {
           port,
+          since: world.now,
           received: 0,
           isWrong: false,
           outcome: conn === null ? "refused" : null,
@@ -277,12 +279,11 @@ class Simulation {
     const since = this.#pausedSince!;
     this.#pausedSince = null;
     if (this.#hung > 0) return;
-    for (const [port, all] of this.stage.served) {
-      for (const { at, owner } of all) {
-        // What was accepted before, and relayed, may begin a little later
-        if (owner.alive && at > since + 200) {
-          this.world.fail(`Client ${port} was served after shutdown()`);
-        }
+    // What was accepted before may still wait for a replica
+    for (const { port } of this.clients.filter((c) => c.since > since)) {
+      const served = this.stage.served.get(port) ?? [];
+      if (served.some(({ owner }) => owner.alive)) {
+        this.world.fail(`Client ${port} was served after shutdown()`);
       }
     }
   }
