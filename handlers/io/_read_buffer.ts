@@ -78,6 +78,15 @@ export class ReadBuffer {
     return decoder.decode(this.#bytes.subarray(start, stop));
   }
 
+  /** A line as text, for an iterator. */
+  nextLine(): IteratorResult<string> | undefined {
+    const value = this.line();
+    if (value === undefined) return undefined;
+    return value === null
+      ? { done: true, value: undefined }
+      : { done: false, value };
+  }
+
   /** A line as it came; `null` at the end. */
   lineBytes(): Uint8Array | null | undefined {
     const end = this.#until(NEWLINE);

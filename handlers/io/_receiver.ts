@@ -7,7 +7,7 @@
 import { assertInteger } from "../../workers/_validate.ts";
 import { clockOf } from "./_clock.ts";
 import { IdleTimer, MAX_TIMEOUT_MS } from "./_idle_timer.ts";
-import type { ReadBuffer } from "./_read_buffer.ts";
+import { incomplete, type ReadBuffer } from "./_read_buffer.ts";
 import { sendHeld } from "../_internal.ts";
 import { RequestTimeoutError } from "../errors.ts";
 import type { ReaderSource } from "./reader_source.ts";
@@ -94,6 +94,20 @@ export class Receiver {
     if (this.#waiter !== null) return this.#refuse();
     if (this.#buffer.ended) return Promise.resolve(null);
     return this.#wait(null, into, idle) as Promise<number | null>;
+  }
+
+  /** Reads until `into` is full, straight into it where nothing is buffered. */
+  async receiveAll(into: Uint8Array): Promise<Uint8Array> {
+    const buffer = this.#buffer;
+    for (let filled = 0; filled < into.length;) {
+      const rest = into.subarray(filled);
+      const count = buffer.isIdle
+        ? await this.receive(rest, filled === 0)
+        : await this.take(() => buffer.copy(rest));
+      if (count === null) throw incomplete(into.length, into.slice(0, filled));
+      filled += count;
+    }
+    return into;
   }
 
   /** Why nothing can be read. */

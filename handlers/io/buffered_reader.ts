@@ -7,7 +7,7 @@
 import { assertPositiveInteger } from "../../workers/_validate.ts";
 import { drain, pair, release, type sendHeld } from "../_internal.ts";
 import { concat } from "./_bytes.ts";
-import { incomplete, ReadBuffer } from "./_read_buffer.ts";
+import { ReadBuffer } from "./_read_buffer.ts";
 import { Receiver } from "./_receiver.ts";
 import type { BufferedReaderOptions, ReaderSource } from "./reader_source.ts";
 
@@ -22,17 +22,6 @@ const encoder = new TextEncoder();
  * Reads from a connection by lines, by counts and by delimiters. One read at a
  * time; memory is bounded by `maxLineLength`, except in `readAll()` and
  * `readExact()`.
- *
- * @example Reading lines
- * ```ts
- * import { BufferedReader } from "@socketserver/socketserver";
- * import { assertEquals } from "@std/assert";
- *
- * const reader = BufferedReader.from(new TextEncoder().encode("one\r\ntwo\n"));
- * assertEquals(await reader.readLine(), "one");
- * assertEquals(await reader.readLine(), "two");
- * assertEquals(await reader.readLine(), null);
- * ```
  */
 export class BufferedReader {
   #buffer: ReadBuffer;
@@ -199,14 +188,15 @@ export class BufferedReader {
    * `maxLineLength`.
    * @throws {RequestTimeoutError} If nothing came within the time-out.
    */
-  async readUntil(delimiter: string | Uint8Array): Promise<Uint8Array> {
+  readUntil(delimiter: string | Uint8Array): Promise<Uint8Array> {
     const sought = typeof delimiter === "string"
       ? encoder.encode(delimiter)
       : delimiter;
     if (sought.length === 0) {
-      throw new RangeError("Cannot read until an empty delimiter");
+      const why = "Cannot read until an empty delimiter: nothing would be read";
+      return Promise.reject(new RangeError(why));
     }
-    return await this.#receiver.take(() => this.#buffer.until(sought));
+    return this.#receiver.take(() => this.#buffer.until(sought));
   }
 
   /**
@@ -227,15 +217,15 @@ export class BufferedReader {
    * @throws {IncompleteReadError} If the data ends before.
    * @throws {RequestTimeoutError} If nothing came within the time-out.
    */
-  async readExact(count: number): Promise<Uint8Array> {
+  readExact(count: number): Promise<Uint8Array> {
     if (!Number.isSafeInteger(count) || count < 0) {
-      throw new RangeError(
-        `Cannot read ${count} bytes: expected an integer of 0 or more`,
-      );
+      const why =
+        `Cannot read ${count} bytes: expected an integer of 0 or more`;
+      return Promise.reject(new RangeError(why));
     }
-    return await (count < this.#bufferSize
+    return count < this.#bufferSize
       ? this.#receiver.take(() => this.#buffer.exactly(count))
-      : this.#readLarge(count));
+      : this.#receiver.receiveAll(new Uint8Array(count));
   }
 
   /**
@@ -280,8 +270,15 @@ export class BufferedReader {
    *
    * @returns The iterator.
    */
-  async *[Symbol.asyncIterator](): AsyncIterableIterator<string> {
-    for (let line; (line = await this.readLine()) !== null;) yield line;
+  [Symbol.asyncIterator](): AsyncIterableIterator<string> {
+    // Not a generator: its promises cost more than the parsing of a line
+    const attempt = () => this.#buffer.nextLine();
+    return {
+      next: () => this.#receiver.take(attempt),
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
   }
 
   /** @ignore */
@@ -297,20 +294,5 @@ export class BufferedReader {
   /** @ignore */
   [release](): void {
     this.#receiver.release();
-  }
-
-  /** Reads straight to where the bytes go; fewer at the end. */
-  async #readLarge(count: number): Promise<Uint8Array> {
-    const bytes = new Uint8Array(count);
-    let filled = 0;
-    while (filled < count) {
-      const rest = bytes.subarray(filled);
-      const n = this.#buffer.isIdle
-        ? await this.#receiver.receive(rest, filled === 0)
-        : await this.#receiver.take(() => this.#buffer.copy(rest));
-      if (n === null) throw incomplete(count, bytes.slice(0, filled));
-      filled += n;
-    }
-    return bytes;
   }
 }
