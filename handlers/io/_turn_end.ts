@@ -18,6 +18,11 @@ export const stillHolds: unique symbol = Symbol("stillHolds");
 /** To a writer: the turn ends. */
 export const endTurn: unique symbol = Symbol("endTurn");
 
+/** Typed by some configurations only. */
+const scope = globalThis as unknown as {
+  setImmediate(callback: () => void): unknown;
+};
+
 let holders: Gatherer[] = [];
 let scheduled = false;
 
@@ -37,7 +42,7 @@ function afterRound(): void {
 
 function arm(): void {
   holders = holders.filter((holder) => holder[stillHolds]());
-  if (holders.length > 0) setImmediate(sendAll);
+  if (holders.length > 0) scope.setImmediate(sendAll);
   else scheduled = false;
 }
 

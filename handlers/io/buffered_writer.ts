@@ -5,6 +5,7 @@
  */
 
 import { assertInteger } from "../../workers/_validate.ts";
+import { checkpoint, checkpointDue } from "../../workers/locks/_checkpoint.ts";
 import { finish, release, sendHeld } from "../_internal.ts";
 import { takeBuffer } from "./_buffer_pool.ts";
 import { putText } from "./_bytes.ts";
@@ -213,6 +214,8 @@ export class BufferedWriter {
   async #writeNow(bytes: Uint8Array): Promise<number> {
     try {
       if (this.#held + bytes.length >= this.#bufferSize) await this.#sendAll();
+      // A loop of writes that the system takes at once is microtasks alone
+      if (checkpointDue()) await checkpoint();
       this.#sender.check();
       if (this.#gather(bytes) < 0) {
         this.#sender.send(bytes);

@@ -97,6 +97,18 @@ test("BufferedWriter holds no more than two buffers for a client that takes noth
   assertEquals(gate.writes.join("").length, 99_000);
 });
 
+test("BufferedWriter lets the event loop turn in a loop of writes that are taken at once", async () => {
+  const writer = new BufferedWriter({
+    write: (bytes) => Promise.resolve(bytes.length),
+  }, { bufferSize: 16_384 });
+  let turned = false;
+  const timer = setTimeout(() => turned = true);
+  for (let i = 0; i < 10_000_000 && !turned; i++) await writer.write("x");
+  clearTimeout(timer);
+  assertEquals(turned, true);
+  await writer.flush();
+});
+
 test("BufferedWriter: a failure in the background reaches the next write, and flush()", async () => {
   const gone = new BrokenPipe("gone");
   const writer = new BufferedWriter({ write: () => Promise.reject(gone) }, {
