@@ -254,13 +254,16 @@ testPools("map() refuses what can't work at once", async (make, kind) => {
 
 testPools("map() gives results as they finish, if asked", async (make) => {
   await using pool = make();
-  const times = [200, 5, 5, 5];
   const options = { ordered: false };
-  const results: number[] = [];
-  for await (const time of pool.map(tasks.napAndEcho, times, options)) {
-    results.push(time);
+  const file = await Deno.makeTempFile();
+  const results: unknown[] = [];
+  const items = [file, "a", "b", "c"];
+  for await (const item of pool.map(tasks.awaitEnd, items, options)) {
+    // The first waits until the others are taken.
+    if (results.push(item) === 3) await Deno.remove(file);
   }
-  assertEquals(results, [5, 5, 5, 200]);
+  assertEquals(results.at(-1), file);
+  assertEquals(results.slice(0, 3).toSorted(), ["a", "b", "c"]);
   const all = await pool.map(tasks.square, numbers(200), {
     ...options,
     chunkSize: 3,

@@ -220,9 +220,16 @@ export function failLater(): Promise<never> {
   return new Promise(() => {});
 }
 
-export async function napAndEcho(time: number): Promise<number> {
-  await new Promise((resolve) => setTimeout(resolve, time));
-  return time;
+/** Waits until a file is gone, and gives its name back. */
+export async function awaitEnd(file: string): Promise<string> {
+  while (true) {
+    try {
+      await Deno.stat(file);
+    } catch {
+      return file;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }
 
 /** Throws what is hard to describe, or to pass on. */

@@ -8,23 +8,18 @@ interface Timed {
   readonly started: number;
 }
 
-/** Counts what a pool does. */
+/** Settles the tasks of a pool, and counts. */
 export class PoolMeter {
-  /** As in {@linkcode PoolStats}. */
-  completed = 0;
-  /** As in {@linkcode PoolStats}. */
-  failed = 0;
-  /** As in {@linkcode PoolStats}. */
-  cancelled = 0;
-  /** As in {@linkcode PoolStats}. */
-  restarts = 0;
+  #completed = 0;
+  #failed = 0;
+  #cancelled = 0;
   #runTime = new Histogram();
   #waitTime = new Histogram();
   /** How long the workers lived that are gone. */
   #past = 0;
 
   /**
-   * Counts a task that was answered.
+   * Counts a task that ran.
    *
    * @param task The task.
    * @param time How long it ran.
@@ -33,6 +28,42 @@ export class PoolMeter {
     task.target.count(time);
     this.#runTime.record(time);
     this.#waitTime.record(performance.now() - task.submitted - time);
+  }
+
+  /**
+   * Settles a task with its result.
+   *
+   * @param task The task, which may be settled already.
+   * @param value The result.
+   */
+  complete(task: PoolTask, value: unknown): void {
+    if (task.settled) return;
+    this.#completed++;
+    task.resolve(value);
+  }
+
+  /**
+   * Settles a task that threw, was lost, or could not be run.
+   *
+   * @param task The task, which may be settled already.
+   * @param error The error.
+   */
+  fail(task: PoolTask, error: unknown): void {
+    if (task.settled) return;
+    this.#failed++;
+    task.reject(error);
+  }
+
+  /**
+   * Settles a task that nobody wants any more.
+   *
+   * @param task The task, which may be settled already.
+   * @param reason Why not.
+   */
+  cancel(task: PoolTask, reason: unknown): void {
+    if (task.settled) return;
+    this.#cancelled++;
+    task.reject(reason);
   }
 
   /**
@@ -52,16 +83,15 @@ export class PoolMeter {
    */
   summary(workers: Timed[]): Omit<
     PoolStats,
-    "workers" | "idle" | "queued" | "running" | "needsDrain"
+    "workers" | "idle" | "restarts" | "queued" | "running" | "needsDrain"
   > {
     const now = performance.now();
     let lived = this.#past;
     for (const { started } of workers) lived += now - started;
     return {
-      completed: this.completed,
-      failed: this.failed,
-      cancelled: this.cancelled,
-      restarts: this.restarts,
+      completed: this.#completed,
+      failed: this.#failed,
+      cancelled: this.#cancelled,
       runTime: this.#runTime.summary(),
       waitTime: this.#waitTime.summary(),
       utilization: lived === 0 ? 0 : Math.min(1, this.#runTime.total / lived),

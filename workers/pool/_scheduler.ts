@@ -1,11 +1,5 @@
-import { describeExit } from "../runner/lifecycle.ts";
-import {
-  HandlerImportError,
-  PoolClosedError,
-  PoolFullError,
-  type RunnerExit,
-  RunnerExitError,
-} from "../errors.ts";
+import { HandlerImportError, type RunnerExit } from "../errors.ts";
+import { poolClosed, poolFull, taskLost } from "./_errors.ts";
 import { IdleWatch } from "./_idle.ts";
 import type { PoolSettings, PoolStats } from "./_options.ts";
 import { PoolMeter } from "./_meter.ts";
@@ -15,7 +9,8 @@ import { PoolTarget } from "./_target.ts";
 import { PoolTask, type TaskGroup, type TaskOptions } from "./_task.ts";
 import { limitTask, type TaskLimitOptions } from "./_task_limits.ts";
 import { TaskQueue } from "./_task_queue.ts";
-import { WorkerHandle, type WorkerHandleOwner } from "./_worker_handle.ts";
+import { WorkerGroup } from "./_worker_group.ts";
+import type { WorkerHandle, WorkerHandleOwner } from "./_worker_handle.ts";
 import { WorkerHealth } from "./_worker_health.ts";
 
 /** From so many waiting tasks for each worker on, a pool asks for a pause. */
@@ -27,15 +22,12 @@ export class Scheduler implements WorkerHandleOwner {
   readonly settings: PoolSettings;
   /** The tasks that no worker has. */
   readonly queue: TaskQueue;
-  #workers: WorkerHandle[] = [];
+  #group: WorkerGroup;
   #targets = new Map<string, PoolTarget>();
   #meter = new PoolMeter();
   #health: WorkerHealth;
   #stalls = new StallWatch();
   #idle: IdleWatch = new IdleWatch(this);
-  #lastNumber = -1;
-  /** How many workers died that were not replaced. */
-  #died = 0;
   #state: "open" | "closing" | "terminated" = "open";
   #broken: Error | null = null;
   #scheduled = false;
@@ -50,20 +42,14 @@ export class Scheduler implements WorkerHandleOwner {
     const { maxQueue, workers } = settings;
     this.settings = settings;
     this.queue = new TaskQueue(Math.min(maxQueue, HIGH_WATER * workers));
+    this.#group = new WorkerGroup(this, settings);
     this.#health = new WorkerHealth(settings, () => this.#dispatch());
   }
 
   /** Whether there is nothing to do. */
   get idle(): boolean {
     return this.#state === "open" && this.queue.length === 0 &&
-      this.#running === 0;
-  }
-
-  /** How many tasks the workers have. */
-  get #running(): number {
-    let running = 0;
-    for (const { load } of this.#workers) running += load;
-    return running;
+      this.#group.load === 0;
   }
 
   /**
@@ -75,7 +61,9 @@ export class Scheduler implements WorkerHandleOwner {
    * @returns The task, whose promise is the result.
    */
   submit(name: string, args: unknown[], options: TaskOptions): PoolTask {
-    if (this.#state !== "open") throw this.#closedError("was not taken");
+    if (this.#state !== "open") {
+      throw poolClosed(this.settings, "was not taken");
+    }
     if (this.#broken !== null) throw this.#broken;
     let target = this.#targets.get(name);
     if (target === undefined) {
@@ -126,7 +114,9 @@ export class Scheduler implements WorkerHandleOwner {
    */
   cancel(group: TaskGroup, reason: unknown): void {
     this.#cancel((task) => task.group === group, reason);
-    if (group.kill) this.#kill((task) => task.group === group);
+    if (!group.kill) return;
+    this.#group.kill((task) => task.group === group);
+    this.#schedule();
   }
 
   /**
@@ -140,7 +130,9 @@ export class Scheduler implements WorkerHandleOwner {
       this.#state = "closing";
       this.#idle.wake();
     }
-    if (cancel) this.#cancel(() => true, this.#closedError("was cancelled"));
+    if (cancel) {
+      this.#cancel(() => true, poolClosed(this.settings, "was cancelled"));
+    }
     this.#schedule();
     return this.#ended.promise;
   }
@@ -154,8 +146,8 @@ export class Scheduler implements WorkerHandleOwner {
     if (this.#state !== "terminated") {
       this.#state = "terminated";
       this.#idle.wake();
-      this.#cancel(() => true, this.#closedError("was cancelled"));
-      for (const worker of this.#workers) worker.terminate();
+      this.#cancel(() => true, poolClosed(this.settings, "was cancelled"));
+      this.#group.terminate();
     }
     this.#schedule();
     return this.#ended.promise;
@@ -163,19 +155,20 @@ export class Scheduler implements WorkerHandleOwner {
 
   /** Tells how the pool is doing. */
   stats(): PoolStats {
-    const workers = this.#workers;
+    const { workers, load, restarts } = this.#group;
     return {
       workers: workers.length,
       idle: workers.filter(({ ready, load }) => ready && load === 0).length,
       queued: this.queue.length,
-      running: this.#running,
+      running: load,
+      restarts,
       ...this.#meter.summary(workers),
       needsDrain: this.queue.needsDrain,
     };
   }
 
   keepAlive(alive: boolean): void {
-    for (const worker of this.#workers) worker.keepAlive(alive);
+    this.#group.keepAlive(alive);
   }
 
   workerHeard(): void {
@@ -185,99 +178,54 @@ export class Scheduler implements WorkerHandleOwner {
 
   taskAnswered(task: PoolTask, outcome: Outcome, time: number): void {
     this.#health.worked();
-    if (task.settled) return;
     this.#meter.record(task, time);
-    if (outcome.kind === "done") {
-      this.#meter.completed++;
-      task.resolve(outcome.value);
-    } else if (outcome.kind === "thrown") {
-      this.#fail(task, outcome.error);
-    } else {
+    if (outcome.kind === "done") this.#meter.complete(task, outcome.value);
+    else if (outcome.kind === "thrown") this.#meter.fail(task, outcome.error);
+    else {
       const { module } = this.settings;
-      this.#fail(task, new HandlerImportError(outcome.why, module));
+      this.#meter.fail(task, new HandlerImportError(outcome.why, module));
     }
   }
 
   taskRefused(task: PoolTask, error: unknown): void {
-    this.#fail(task, error);
+    this.#meter.fail(task, error);
     this.#schedule();
   }
 
   workerExited(worker: WorkerHandle, exit: RunnerExit, asked: boolean): void {
-    this.#workers.splice(this.#workers.indexOf(worker), 1);
+    const died = !asked && this.#state !== "terminated";
+    this.#group.remove(worker, died);
     this.#meter.retire(worker);
     const { begun, waiting } = worker.abandon();
-    if (!asked && this.#state !== "terminated") {
-      this.#died++;
-      this.#break(this.#health.judge(worker, exit, begun.length > 0));
-    }
+    if (died) this.#break(this.#health.judge(worker, exit, begun.length > 0));
     const again: PoolTask[] = [];
     for (const task of begun) {
-      if (this.#mayRetry(task)) again.push(task);
-      else this.#fail(task, this.#lossOf(task, exit));
+      const retries = this.#state === "terminated" ? 0 : this.settings.retries;
+      if (task.mayRetry(retries)) again.push(task);
+      else this.#meter.fail(task, this.#lossOf(task, exit));
     }
     this.queue.putBack([...again, ...waiting]);
-    if (this.#state === "terminated") {
-      this.#cancel(() => true, this.#closedError("was cancelled"));
-    } else if (this.#broken !== null) {
-      this.#rejectQueue(this.#broken);
-    }
     this.#schedule();
   }
 
-  #mayRetry(task: PoolTask): boolean {
-    return this.#state !== "terminated" && !task.settled &&
-      task.transfer === null && !(task.group?.cancelled ?? false) &&
-      task.deaths++ < this.settings.retries;
-  }
-
   #lossOf(task: PoolTask, exit: RunnerExit): Error {
-    if (this.#state === "terminated") return this.#closedError("was ended");
-    return new RunnerExitError(
-      `Cannot get the result of "${task.target.name}": the ` +
-        `${this.settings.kind} that ran it ${describeExit(exit)}`,
-      exit,
-    );
+    return this.#state === "terminated"
+      ? poolClosed(this.settings, "was ended")
+      : taskLost(this.settings, task.target.name, exit);
   }
 
   #break(error: Error | null): void {
     if (error === null || this.#broken !== null) return;
     this.#broken = error;
     this.#idle.wake();
-    this.#rejectQueue(error);
-  }
-
-  #rejectQueue(error: unknown): void {
-    for (const task of this.queue.remove(() => true)) this.#fail(task, error);
-  }
-
-  #fail(task: PoolTask, error: unknown): void {
-    if (task.settled) return;
-    this.#meter.failed++;
-    task.reject(error);
+    this.#schedule();
   }
 
   /** Rejects the tasks that match and have not begun. */
   #cancel(matches: (task: PoolTask) => boolean, reason: unknown): void {
     const tasks = this.queue.remove(matches);
-    for (const worker of this.#workers) tasks.push(...worker.recall(matches));
-    for (const task of tasks) this.#reject(task, reason);
-    this.#schedule();
-  }
-
-  #reject(task: PoolTask, reason: unknown): void {
-    if (task.settled) return;
-    this.#meter.cancelled++;
-    task.reject(reason);
-  }
-
-  /** Ends the workers that have a task which matches, and replaces them. */
-  #kill(matches: (task: PoolTask) => boolean): void {
-    for (const worker of this.#workers) {
-      if (worker.leaving || !worker.has(matches)) continue;
-      worker.kill();
-      this.#died++;
-    }
+    tasks.push(...this.#group.recall(matches));
+    for (const task of tasks) this.#meter.cancel(task, reason);
     this.#schedule();
   }
 
@@ -285,32 +233,20 @@ export class Scheduler implements WorkerHandleOwner {
   #end(task: PoolTask, reason: unknown): void {
     const isTask = (other: PoolTask) => other === task;
     if (this.queue.has(task)) this.queue.delete(task);
-    for (const worker of this.#workers) {
-      if (!worker.has(isTask)) continue;
-      worker.look();
-      worker.recall(isTask);
-    }
-    this.#reject(task, reason);
-    this.#kill(isTask);
-  }
-
-  #closedError(what: string): PoolClosedError {
-    return new PoolClosedError(
-      `Cannot run a task: it ${what} because "${this.settings.name}" was ` +
-        "shut down",
-    );
+    else this.#group.lookFor(task);
+    this.#group.recall(isTask);
+    this.#meter.cancel(task, reason);
+    this.#group.kill(isTask);
+    this.#schedule();
   }
 
   #assertRoom(): void {
-    const { maxQueue, name } = this.settings;
+    const { maxQueue } = this.settings;
     if (this.queue.length < maxQueue) return;
     // A worker may have time for some of them.
     this.#dispatch();
     if (this.queue.length < maxQueue) return;
-    throw new PoolFullError(
-      `Cannot run a task: in "${name}" as many wait as "maxQueue" allows, ` +
-        `${maxQueue}; wait for drained(), or use map()`,
-    );
+    throw poolFull(this.settings);
   }
 
   #schedule(): void {
@@ -325,73 +261,50 @@ export class Scheduler implements WorkerHandleOwner {
   };
 
   #dispatch(): void {
-    if (this.queue.length > 0) this.#assign();
-    for (const worker of this.#workers) if (worker.spent) worker.end();
+    const group = this.#group;
+    if (this.queue.length > 0) {
+      this.#rejectQueue();
+      group.assign(this.queue);
+    }
+    group.retire();
     const ending = this.#state !== "open" || this.#broken !== null;
     if (!ending || this.queue.length > 0) this.#grow();
     if (ending && this.queue.length === 0) this.#leave();
     else if (this.settings.kind === "thread") {
-      this.#stalls.watch(this.#workers, this.#takeBack);
+      this.#stalls.watch(group.workers, this.#takeBack);
+    }
+  }
+
+  /** Rejects the tasks that no worker will have. */
+  #rejectQueue(): void {
+    if (this.#state === "terminated") {
+      const error = poolClosed(this.settings, "was cancelled");
+      for (const task of this.queue.clear()) this.#meter.cancel(task, error);
+    } else if (this.#broken !== null) {
+      const error = this.#broken;
+      for (const task of this.queue.clear()) this.#meter.fail(task, error);
     }
   }
 
   #takeBack = (worker: WorkerHandle): void => {
-    this.queue.putBack(worker.recall((task) => task.transfer === null));
+    this.queue.putBack(worker.tasks.recall((task) => task.transfer === null));
     this.#dispatch();
   };
 
-  /** Gives waiting tasks to the workers with the fewest. */
-  #assign(): void {
-    const now = performance.now();
-    for (let task; (task = this.queue.first) !== null;) {
-      let best: WorkerHandle | null = null;
-      for (const worker of this.#workers) {
-        if (best !== null && best.load <= worker.load) continue;
-        if (!worker.accepts(task, now)) continue;
-        best = worker;
-        if (worker.load === 0) break;
-      }
-      if (best === null) break;
-      this.queue.delete(task);
-      best.hand(task, now);
-    }
-    for (const worker of this.#workers) worker.flush();
-  }
-
-  /** Starts workers for what the others have no time for. */
   #grow(): void {
     if (this.#health.waiting) return;
-    let present = 0;
-    let tasks = this.queue.length;
-    for (const { leaving, load } of this.#workers) {
-      if (leaving) continue;
-      present++;
-      tasks += load;
-    }
-    const replaced = this.#health.good && this.#state === "open"
-      ? this.#died
-      : 0;
-    const wanted = Math.max(tasks, present + replaced);
-    for (; present < Math.min(wanted, this.settings.workers); present++) {
-      try {
-        const number = ++this.#lastNumber;
-        this.#workers.push(new WorkerHandle(this, this.settings, number));
-      } catch (error) {
-        return this.#break(
-          error instanceof Error ? error : new Error(reasonOf(error)),
-        );
-      }
-      if (this.#died > 0) {
-        this.#died--;
-        this.#meter.restarts++;
-      }
+    const replaces = this.#health.good && this.#state === "open";
+    try {
+      this.#group.grow(this.queue.length, replaces);
+    } catch (error) {
+      this.#break(error instanceof Error ? error : new Error(reasonOf(error)));
     }
   }
 
   /** Ends the workers that have nothing left to do. */
   #leave(): void {
-    for (const worker of this.#workers) if (worker.load === 0) worker.end();
-    if (this.#workers.length > 0 || this.#state === "open") return;
+    this.#group.end();
+    if (this.#group.workers.length > 0 || this.#state === "open") return;
     this.#health.stop();
     this.#stalls.stop();
     this.#idle.stop();

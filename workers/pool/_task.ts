@@ -117,6 +117,17 @@ export class PoolTask {
   }
 
   /**
+   * Tells, after the death of its worker, whether it may run again.
+   *
+   * @param retries How often a task may.
+   * @returns Whether it may.
+   */
+  mayRetry(retries: number): boolean {
+    return !this.settled && this.transfer === null &&
+      !(this.group?.cancelled ?? false) && this.deaths++ < retries;
+  }
+
+  /**
    * Finds out why the task can't be posted.
    *
    * @param kind Where it was to run.

@@ -115,4 +115,13 @@ export class TaskQueue {
     }
     return removed;
   }
+
+  /**
+   * Takes all tasks.
+   *
+   * @returns Them, in order.
+   */
+  clear(): PoolTask[] {
+    return this.remove(() => true);
+  }
 }

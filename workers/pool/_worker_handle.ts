@@ -7,14 +7,13 @@ import {
   type Answer,
   LOOK,
   type Outcome,
-  outcomeOf,
   type PoolStart,
   READY,
-  SLOTS,
   type Status,
   STRIDE,
 } from "./_protocol.ts";
 import type { PoolTask } from "./_task.ts";
+import { type LostTasks, TaskWindow } from "./_task_window.ts";
 import type { Runner } from "../runner/runner.ts";
 import { startRunner } from "../runner/start_runner.ts";
 
@@ -35,36 +34,22 @@ export interface WorkerHandleOwner {
   workerExited(handle: WorkerHandle, exit: RunnerExit, asked: boolean): void;
 }
 
-/** What a worker had when it died. */
-export interface LostTasks {
-  /** What it has, or may have, begun with. */
-  begun: PoolTask[];
-  /** What it had not begun with. */
-  waiting: PoolTask[];
-}
-
 /** A worker of a pool, as the pool sees it. */
 export class WorkerHandle {
   /** Whether it can be given tasks. */
   ready = false;
   /** Whether the pool has given it up, or told it to end. */
   leaving = false;
-  /** How many tasks it has. */
-  load = 0;
   /** How many tasks it has answered. */
   answered = 0;
+  /** The tasks that it has. */
+  readonly tasks: TaskWindow;
   /** When it was started. */
   readonly started: number = performance.now();
   #owner: WorkerHandleOwner;
   #settings: PoolSettings;
   #runner: Runner;
-  #taskSlots: TaskSlots | null;
-  #tasks: (PoolTask | null)[] = new Array(SLOTS).fill(null);
-  /** Whether a task was not answered, one that was taken back included. */
-  #open = new Uint8Array(SLOTS);
-  /** The number of the oldest task that was not answered. */
-  #oldest = 0;
-  #next = 0;
+  #taskSlots: TaskSlots | null = null;
   #outbox: unknown[] = [];
   #tiny = false;
   #heard = 0;
@@ -87,7 +72,8 @@ export class WorkerHandle {
     this.#owner = owner;
     this.#settings = settings;
     const taskSlots = thread ? TaskSlots.memory() : null;
-    this.#taskSlots = taskSlots === null ? null : new TaskSlots(taskSlots);
+    if (taskSlots !== null) this.#taskSlots = new TaskSlots(taskSlots);
+    this.tasks = new TaskWindow(this.#taskSlots);
     const name = `${settings.name}_${number}`;
     const data: PoolStart = {
       module,
@@ -113,9 +99,18 @@ export class WorkerHandle {
     });
   }
 
+  /** How many tasks it has. */
+  get load(): number {
+    return this.tasks.load;
+  }
+
   /** Whether it has no tasks and may have no more. */
   get spent(): boolean {
-    return this.load === 0 && this.#next >= this.#settings.maxTasksPerWorker;
+    return this.load === 0 && this.#isWornOut;
+  }
+
+  get #isWornOut(): boolean {
+    return this.tasks.given >= this.#settings.maxTasksPerWorker;
   }
 
   /**
@@ -126,9 +121,8 @@ export class WorkerHandle {
    * @returns Whether it may.
    */
   accepts(task: PoolTask, now: number): boolean {
-    if (!this.ready || this.leaving) return false;
-    if (this.#next >= this.#settings.maxTasksPerWorker) return false;
-    if (this.#next - this.#oldest >= SLOTS) return false;
+    if (!this.ready || this.leaving || this.#isWornOut) return false;
+    if (this.tasks.full) return false;
     if (this.load === 0) return true;
     return this.#tiny && task.tiny && !this.isStalled(now);
   }
@@ -150,15 +144,11 @@ export class WorkerHandle {
    * @param now What time it is.
    */
   hand(task: PoolTask, now: number): void {
-    if (this.load++ === 0) {
+    if (this.load === 0) {
       this.#tiny = task.tiny;
       this.#heard = now;
     }
-    const id = this.#next++;
-    const slot = id & SLOTS - 1;
-    this.#tasks[slot] = task;
-    this.#open[slot] = 1;
-    this.#taskSlots?.reset(slot);
+    const id = this.tasks.add(task);
     if (task.transfer !== null) {
       this.flush();
       this.#postAlone(id, task, task.transfer);
@@ -177,40 +167,9 @@ export class WorkerHandle {
     } catch {
       for (let at = 0; at < outbox.length; at += STRIDE) {
         const id = outbox[at] as number;
-        this.#postAlone(id, this.#tasks[id & SLOTS - 1]!, []);
+        this.#postAlone(id, this.tasks.get(id)!, []);
       }
     }
-  }
-
-  /**
-   * Takes back tasks that a thread has not begun with.
-   *
-   * @param matches Tells which.
-   * @returns Those that were taken back.
-   */
-  recall(matches: (task: PoolTask) => boolean): PoolTask[] {
-    const recalled: PoolTask[] = [];
-    if (this.#taskSlots === null) return recalled;
-    for (let id = this.#oldest; id < this.#next; id++) {
-      const slot = id & SLOTS - 1;
-      const task = this.#tasks[slot] ?? null;
-      if (task === null || !matches(task)) continue;
-      if (!this.#taskSlots.recall(slot)) continue;
-      this.#tasks[slot] = null;
-      this.load--;
-      recalled.push(task);
-    }
-    return recalled;
-  }
-
-  /**
-   * Tells whether it has a task that matches.
-   *
-   * @param matches Tells which do.
-   * @returns Whether it has.
-   */
-  has(matches: (task: PoolTask) => boolean): boolean {
-    return this.#tasks.some((task) => task !== null && matches(task));
   }
 
   /**
@@ -220,15 +179,7 @@ export class WorkerHandle {
    */
   abandon(): LostTasks {
     this.#guard(LOOK);
-    const waiting = this.recall((task) => task.transfer === null);
-    const begun: PoolTask[] = [];
-    for (let id = this.#oldest; id < this.#next; id++) {
-      const task = this.#tasks[id & SLOTS - 1] ?? null;
-      if (task !== null) begun.push(task);
-    }
-    this.#tasks.fill(null);
-    this.load = 0;
-    return { begun, waiting };
+    return this.tasks.abandon();
   }
 
   /** Makes it end, when it has nothing to do. */
@@ -273,19 +224,6 @@ export class WorkerHandle {
     this.#owner.workerHeard();
   }
 
-  #look(): void {
-    const taskSlots = this.#taskSlots;
-    if (taskSlots === null) return;
-    taskSlots.look();
-    const end = this.#next;
-    for (let id = this.#oldest; id < end; id++) {
-      const slot = id & SLOTS - 1;
-      if (this.#open[slot] === 0) continue;
-      const answer = taskSlots.take(slot);
-      if (answer !== null) this.#answered(id, answer);
-    }
-  }
-
   #killLater(): void {
     this.#killTimer ??= setTimeout(() => this.#runner.kill(), KILL_AFTER);
   }
@@ -299,7 +237,7 @@ export class WorkerHandle {
     try {
       this.#post([id, task.target.name, task.args, task.flags], transfer);
     } catch (error) {
-      this.#close(id);
+      this.tasks.close(id);
       this.#owner.taskRefused(task, task.explain(this.#settings.kind, error));
     }
   }
@@ -326,45 +264,21 @@ export class WorkerHandle {
 
   #read(message: unknown): void {
     if (message === LOOK) {
-      this.#look();
+      this.tasks.look((id, answer) => this.#answer(id, answer));
     } else if (message === READY && !this.ready) {
       this.ready = true;
     } else if (Array.isArray(message) && message.length === 4) {
-      const [id, status, value, time] = message as [
-        number,
-        Status,
-        unknown,
-        number,
-      ];
-      this.#answered(id, { status, value, time });
+      const [id, status, value, time] = message;
+      this.#answer(id, { status: status as Status, value, time });
     } else {
       throw new TypeError("No answer");
     }
   }
 
-  #answered(id: number, answer: Answer): void {
-    const slot = id & SLOTS - 1;
-    const known = Number.isInteger(id) && id >= this.#oldest && id < this.#next;
-    if (!known || this.#open[slot] !== 1) throw new TypeError("No such task");
-    const outcome = outcomeOf(answer);
-    const task = this.#close(id);
-    // Only what was taken back is skipped.
-    if ((task === null) !== (outcome === null)) throw new TypeError("Skipped");
-    if (task === null || outcome === null) return;
+  #answer(id: number, answer: Answer): void {
+    const answered = this.tasks.answer(id, answer);
+    if (answered === null) return;
     this.answered++;
-    this.#owner.taskAnswered(task, outcome, answer.time);
-  }
-
-  /** Clears a task's place, and gives the task unless it was taken back. */
-  #close(id: number): PoolTask | null {
-    const slot = id & SLOTS - 1;
-    const task = this.#tasks[slot] ?? null;
-    this.#tasks[slot] = null;
-    this.#open[slot] = 0;
-    while (
-      this.#oldest < this.#next && this.#open[this.#oldest & SLOTS - 1] === 0
-    ) this.#oldest++;
-    if (task !== null) this.load--;
-    return task;
+    this.#owner.taskAnswered(...answered, answer.time);
   }
 }

@@ -1,0 +1,170 @@
+import { type Answer, type Outcome, outcomeOf, SLOTS } from "./_protocol.ts";
+import type { PoolTask } from "./_task.ts";
+import type { TaskSlots } from "./_task_slots.ts";
+
+/** What a worker had when it died. */
+export interface LostTasks {
+  /** What it has, or may have, begun with. */
+  begun: PoolTask[];
+  /** What it had not begun with. */
+  waiting: PoolTask[];
+}
+
+/** Tells whether a task is meant. */
+export type TaskMatcher = (task: PoolTask) => boolean;
+
+/** The tasks that a worker has, numbered in the order in which it got them. */
+export class TaskWindow {
+  /** How many tasks there are. */
+  load = 0;
+  /** How many there ever were. */
+  given = 0;
+  #taskSlots: TaskSlots | null;
+  #tasks: (PoolTask | null)[] = new Array(SLOTS).fill(null);
+  /** Whether a task was not answered, one that was taken back included. */
+  #open = new Uint8Array(SLOTS);
+  /** The number of the oldest task that was not answered. */
+  #oldest = 0;
+
+  /**
+   * Constructs an empty window.
+   *
+   * @param taskSlots What is shared with the worker, if it is a thread.
+   */
+  constructor(taskSlots: TaskSlots | null) {
+    this.#taskSlots = taskSlots;
+  }
+
+  /** Whether there is no room for another task. */
+  get full(): boolean {
+    return this.given - this.#oldest >= SLOTS;
+  }
+
+  /**
+   * Adds a task.
+   *
+   * @param task The task.
+   * @returns Its number.
+   */
+  add(task: PoolTask): number {
+    const id = this.given++;
+    const slot = id & SLOTS - 1;
+    this.#tasks[slot] = task;
+    this.#open[slot] = 1;
+    this.#taskSlots?.reset(slot);
+    this.load++;
+    return id;
+  }
+
+  /**
+   * Gives a task.
+   *
+   * @param id Its number.
+   * @returns The task, or `null` if it was taken back or is answered.
+   */
+  get(id: number): PoolTask | null {
+    return this.#tasks[id & SLOTS - 1] ?? null;
+  }
+
+  /**
+   * Tells whether there is a task that matches.
+   *
+   * @param matches Tells which do.
+   * @returns Whether there is.
+   */
+  has(matches: TaskMatcher): boolean {
+    return this.#tasks.some((task) => task !== null && matches(task));
+  }
+
+  /**
+   * Takes an answer, which the worker may have made up.
+   *
+   * @param id The number of the task.
+   * @param answer The answer.
+   * @returns The task and what became of it; `null` if it was taken back.
+   * @throws If that answer can't be.
+   */
+  answer(id: number, answer: Answer): [PoolTask, Outcome] | null {
+    const known = Number.isInteger(id) && id >= this.#oldest && id < this.given;
+    if (!known || this.#open[id & SLOTS - 1] !== 1) {
+      throw new TypeError("No such task");
+    }
+    const outcome = outcomeOf(answer);
+    const task = this.get(id);
+    // Only what was taken back is skipped.
+    if ((task === null) !== (outcome === null)) throw new TypeError("Skipped");
+    this.close(id);
+    return task === null || outcome === null ? null : [task, outcome];
+  }
+
+  /**
+   * Looks for answers on the task slots.
+   *
+   * @param found Called with each.
+   */
+  look(found: (id: number, answer: Answer) => void): void {
+    const taskSlots = this.#taskSlots;
+    if (taskSlots === null) return;
+    taskSlots.look();
+    const end = this.given;
+    for (let id = this.#oldest; id < end; id++) {
+      const slot = id & SLOTS - 1;
+      if (this.#open[slot] === 0) continue;
+      const answer = taskSlots.take(slot);
+      if (answer !== null) found(id, answer);
+    }
+  }
+
+  /**
+   * Clears a task's place.
+   *
+   * @param id Its number.
+   */
+  close(id: number): void {
+    const slot = id & SLOTS - 1;
+    if (this.#tasks[slot] !== null) this.load--;
+    this.#tasks[slot] = null;
+    this.#open[slot] = 0;
+    while (
+      this.#oldest < this.given && this.#open[this.#oldest & SLOTS - 1] === 0
+    ) this.#oldest++;
+  }
+
+  /**
+   * Takes back tasks that a thread has not begun with.
+   *
+   * @param matches Tells which.
+   * @returns Those that were taken back, in order.
+   */
+  recall(matches: TaskMatcher): PoolTask[] {
+    const recalled: PoolTask[] = [];
+    if (this.#taskSlots === null) return recalled;
+    for (let id = this.#oldest; id < this.given; id++) {
+      const slot = id & SLOTS - 1;
+      const task = this.get(id);
+      if (task === null || !matches(task)) continue;
+      if (!this.#taskSlots.recall(slot)) continue;
+      this.#tasks[slot] = null;
+      this.load--;
+      recalled.push(task);
+    }
+    return recalled;
+  }
+
+  /**
+   * Takes all tasks from a dead worker.
+   *
+   * @returns The tasks, in order.
+   */
+  abandon(): LostTasks {
+    const waiting = this.recall((task) => task.transfer === null);
+    const begun: PoolTask[] = [];
+    for (let id = this.#oldest; id < this.given; id++) {
+      const task = this.get(id);
+      if (task !== null) begun.push(task);
+    }
+    this.#tasks.fill(null);
+    this.load = 0;
+    return { begun, waiting };
+  }
+}
