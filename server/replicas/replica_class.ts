@@ -19,9 +19,24 @@ export type ServerClass = new (...args: any[]) => BaseServer<any, any>;
 export interface ReplicaServer {
   /**
    * Puts a new replica in the place of each, one after the other, while the
-   * server goes on.
+   * server goes on. If a new one does not start, the promise rejects, and those
+   * that were not replaced yet serve on.
+   *
+   * @throws {HandlerImportError} If a new replica can't import its modules.
+   * @throws {RunnerExitError} If a new replica ends before it serves.
    */
   recycle(): Promise<void>;
+  /**
+   * Does the same to run new code: each new replica imports the modules of the
+   * handler and the server as they are now. Connections that are open finish
+   * on the old code. If the new code does not start, the promise rejects and
+   * the replicas that were not replaced yet serve on. The hooks that run in
+   * the server itself, such as `verifyRequest()` by relay, stay as they were.
+   *
+   * @throws {HandlerImportError} If the new code can't be imported.
+   * @throws {RunnerExitError} If a new replica ends before it serves.
+   */
+  reload(): Promise<void>;
 }
 
 /**
@@ -61,6 +76,9 @@ function implement(Server: ServerClass, kind: RunnerKind): void {
     declare [role]: ServerRole | null;
     async recycle(): Promise<void> {
       await this[role]?.recycle?.();
+    }
+    async reload(): Promise<void> {
+      await this.recycle();
     }
     [prepare](options: ReplicaOptions): void {
       prepareReplicas(this as unknown as BaseServer, kind, options);

@@ -35,6 +35,7 @@ const GUARD_MS = 20_000;
 /** A server with replicas, whatever its requests. */
 export type ReplicaServer = BaseServer<never> & {
   recycle(): Promise<void>;
+  reload(): Promise<void>;
 };
 
 /** A class of servers with replicas, and how they get their requests. */

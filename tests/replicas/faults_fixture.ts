@@ -78,13 +78,26 @@ export class Fixed extends ThreadingTCPServer {
   }
 }
 
-/** Ends its replica a moment after its request has ended. */
-export class LastWords extends StreamRequestHandler {
+/** Ends its replica a moment after a request. */
+export class MortalThreading extends ThreadingTCPServer {
   static readonly module = module;
-  override async handle(): Promise<void> {
-    await this.wfile.write("done\n");
-    setTimeout(() => Deno.exit(1), 3);
+  override closeRequest(request: Deno.TcpConn): void {
+    super.closeRequest(request);
+    endSoon();
   }
+}
+
+/** Ends its replica a moment after a request. */
+export class MortalForking extends ForkingTCPServer {
+  static readonly module = module;
+  override closeRequest(request: Deno.TcpConn): void {
+    super.closeRequest(request);
+    endSoon();
+  }
+}
+
+function endSoon(): void {
+  if (isReplica) setTimeout(() => Deno.exit(1), 3);
 }
 
 /** Fails, or ends its replica, as the client says. */

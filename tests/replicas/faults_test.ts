@@ -33,15 +33,15 @@ import {
   Crowded,
   Fixed,
   Greeting,
-  LastWords,
   Moody,
+  MortalForking,
+  MortalThreading,
   UnboundForking,
   UnboundThreading,
 } from "./faults_fixture.ts";
-import { LineEcho } from "./handlers_fixture.ts";
+import { Greeter, LineEcho } from "./handlers_fixture.ts";
 import { Hanging } from "./hanging_fixture.ts";
 import {
-  LASTING_MODES,
   type Mode,
   modeOf,
   MODES,
@@ -314,24 +314,27 @@ test("a server that takes something else for an address is refused with what it 
 
 // Fault 17
 
-testEach(
-  LASTING_MODES,
-  "tells of no request that had ended when its replica died (fault 17)",
-  async (mode) => {
-    await using server = mode.open(LastWords, { workers: 1 });
-    const errors = collectErrors(server);
-    server.serveForever();
-    await server.ready;
-    using conn = await dial(server as unknown as BaseServer);
-    assertEquals(await readToEnd(conn), "done\n");
-    await pause(50); // to ask for the counts would have it tell what has ended
-    await until(
-      async () => (await server.stats()).restarts === 1,
-      "the replica's end",
-    );
-    assertEquals(messages(errors), []);
-  },
-);
+for (const Server of [MortalThreading, MortalForking]) {
+  for (const dispatch of ["shard", "relay"] as const) {
+    test(`${Server.name} by ${dispatch} tells of no request that had ended when its replica died (fault 17)`, async () => {
+      await using server = new Server({ port: 0 }, Greeter, {
+        workers: 1,
+        dispatch,
+      });
+      const errors = collectErrors(server);
+      server.serveForever();
+      await server.ready;
+      using conn = await dial(server);
+      assertEquals(await readToEnd(conn), "hello\n");
+      await pause(50); // to ask for the counts would have it tell what ended
+      await until(
+        async () => (await server.stats()).restarts === 1,
+        "the replica's end",
+      );
+      assertEquals(messages(errors), []);
+    });
+  }
+}
 
 test("ForkingTCPServer opens a port that is free but once (fault 17)", async () => {
   const probe = Deno.listen({ port: 0 });

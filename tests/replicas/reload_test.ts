@@ -1,0 +1,101 @@
+/** Servers whose code changes while they serve. */
+
+import { assertEquals, assertRejects } from "@std/assert";
+import { HandlerImportError } from "../../mod.ts";
+import { within } from "../servers/_support.ts";
+import { type Mode, STREAM_MODES, testEach } from "./_support.ts";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+const MODES = STREAM_MODES.filter(({ dispatch }) => dispatch !== "isolate");
+
+const HANDLER = `import { StreamRequestHandler } from "${ROOT}mod.ts";
+import { word } from "./word.ts";
+export class Saying extends StreamRequestHandler {
+  static readonly module = import.meta.url;
+  override async handle() {
+    await this.wfile.write(word + "\\n");
+    await this.request.read(new Uint8Array(10));
+    await this.wfile.write(word + "\\n");
+  }
+}`;
+
+/** A handler's modules, which a test rewrites. */
+class Code implements AsyncDisposable {
+  readonly #dir: string = Deno.makeTempDirSync();
+
+  constructor() {
+    Deno.writeTextFileSync(`${this.#dir}/handler.ts`, HANDLER);
+  }
+
+  async say(word: string): Promise<void> {
+    await this.write(`export const word = "${word}";`);
+  }
+
+  async write(text: string): Promise<void> {
+    await Deno.writeTextFile(`${this.#dir}/word.ts`, text);
+  }
+
+  async load() {
+    return (await import(`file://${this.#dir}/handler.ts`)).Saying;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.#dir, { recursive: true });
+  }
+}
+
+async function greeting(
+  mode: Mode,
+  server: ReturnType<Mode["open"]>,
+): Promise<string | null> {
+  using client = await mode.connect(server as never);
+  return await within(5_000, "a greeting", client.receive());
+}
+
+testEach(
+  MODES,
+  "reload() serves new clients by new code, and finishes open requests on the old",
+  async (mode) => {
+    await using code = new Code();
+    await code.say("old");
+    await using server = mode.open(await code.load());
+    server.serveForever();
+    await server.ready;
+    using open = await mode.connect(server);
+    assertEquals(await open.receive(), "old");
+    await code.say("new");
+    const reloading = server.reload();
+    while (await greeting(mode, server) !== "new");
+    await open.send("x");
+    assertEquals(await open.receive(), "old");
+    await within(10_000, "reload()", reloading);
+    for (let i = 0; i < 4; i++) {
+      assertEquals(await greeting(mode, server), "new");
+    }
+    assertEquals((await server.stats()).restarts, 0);
+  },
+);
+
+testEach(
+  MODES,
+  "reload() to code that does not load rejects, and the old code serves on",
+  async (mode) => {
+    await using code = new Code();
+    await code.say("old");
+    await using server = mode.open(await code.load());
+    server.serveForever();
+    await server.ready;
+    for (const text of ["export const", "throw new Error('no');", ""]) {
+      await code.write(text);
+      await assertRejects(
+        () => within(10_000, "reload()", server.reload()),
+        HandlerImportError,
+      );
+      for (let i = 0; i < 4; i++) {
+        assertEquals(await greeting(mode, server), "old");
+      }
+    }
+    const { restarts, workers } = await server.stats();
+    assertEquals([restarts, workers], [0, 2]);
+  },
+);
