@@ -1,6 +1,8 @@
 /** Sources, sinks and dice for the tests of readers and writers. */
 
 import type { ReaderSource, WriterSink } from "../../mod.ts";
+import { clock } from "../../handlers/io/_clock.ts";
+import { TestClock } from "../../server/testing.ts";
 
 /** Numbers that are the same for the same seed (mulberry32). */
 export class Dice {
@@ -62,11 +64,20 @@ export class ChunkySource implements ReaderSource {
   }
 }
 
-/** Gives what it is told to, when it is told to; like a connection. */
+/**
+ * Gives what it is told to, when it is told to; like a connection, in a time of
+ * its own.
+ */
 export class ManualSource implements ReaderSource {
+  readonly [clock] = new TestClock();
   #queue: (Uint8Array | null)[] = [];
   #waiting: (() => void) | null = null;
   reads = 0;
+
+  /** Lets time pass. */
+  wait(ms: number): Promise<void> {
+    return this[clock].advance(ms);
+  }
 
   push(text: string | null): void {
     this.#queue.push(text === null ? null : new TextEncoder().encode(text));

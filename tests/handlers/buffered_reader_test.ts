@@ -1,5 +1,4 @@
 import {
-  assert,
   assertEquals,
   assertLessOrEqual,
   assertRejects,
@@ -13,7 +12,6 @@ import {
   RequestTimeoutError,
 } from "../../mod.ts";
 import { drain, release } from "../../handlers/_internal.ts";
-import { pause } from "../servers/_support.ts";
 import { ManualSource } from "./_sources.ts";
 
 const encoder = new TextEncoder();
@@ -152,42 +150,46 @@ Deno.test("BufferedReader passes errors of its source on", async () => {
 
 Deno.test("BufferedReader times out, and later reads fail with the same error", async () => {
   const source = new ManualSource();
-  const reader = new BufferedReader(source, { timeout: 20 });
+  const reader = new BufferedReader(source, { timeout: 60_000 });
   source.push("part of a line");
-  const error = await assertRejects(
-    () => reader.readLine(),
-    RequestTimeoutError,
-  );
-  assertEquals(error.timeout, 20);
+  const line = assertRejects(() => reader.readLine(), RequestTimeoutError);
+  await source.wait(60_000);
+  const error = await line;
+  assertEquals(error.timeout, 60_000);
   const again = await assertRejects(() => reader.readLine());
   assertStrictEquals(again, error);
-  reader[release]();
 });
 
 Deno.test("BufferedReader counts its time-out from the last byte", async () => {
   const source = new ManualSource();
   const reader = new BufferedReader(source, { timeout: 80 });
   const line = reader.readLine();
-  const begin = performance.now();
   for (const character of "drip-fed\n") {
-    await pause(20);
+    await source.wait(79);
     source.push(character);
   }
   assertEquals(await line, "drip-fed");
-  assert(performance.now() - begin > 160);
-  await pause(120); // nobody waits for a byte: no time-out
+  await source.wait(1_000); // nobody waits for a byte: no time-out
   source.push("next\n");
   assertEquals(await reader.readLine(), "next");
+});
+
+Deno.test("BufferedReader times out in real time as well", async () => {
+  const reader = new BufferedReader({ read: () => new Promise(() => {}) }, {
+    timeout: 5,
+  });
+  await assertRejects(() => reader.read(), RequestTimeoutError);
   reader[release]();
 });
 
 Deno.test("a drain ends a read that waits between requests", async () => {
-  const reader = new BufferedReader(new ManualSource());
+  const source = new ManualSource();
+  const reader = new BufferedReader(source);
   const line = reader.readLine();
   reader[drain]();
+  await source.wait(50);
   assertEquals(await line, null);
   assertEquals(await reader.read(), null);
-  reader[release]();
 });
 
 Deno.test("a drain lets a request that has begun come to its end", async () => {
@@ -195,17 +197,33 @@ Deno.test("a drain lets a request that has begun come to its end", async () => {
   const reader = new BufferedReader(source);
   source.push("half ");
   const line = reader.readLine();
-  await pause(5);
+  await source.wait(0);
   reader[drain]();
-  await pause(120);
+  await source.wait(10_000);
   source.push("and half\nnext");
   assertEquals(await line, "half and half");
   const next = reader.readLine();
-  await pause(120);
+  await source.wait(10_000);
   source.push(" too\n");
   assertEquals(await next, "next too");
-  assertEquals(await reader.readLine(), null);
-  reader[release]();
+  const end = reader.readLine();
+  await source.wait(50);
+  assertEquals(await end, null);
+});
+
+Deno.test("a drain lets readAll() and a body that has begun come to their ends", async () => {
+  for (const body of ["all", "exact"]) {
+    const source = new ManualSource();
+    const reader = new BufferedReader(source, { bufferSize: 4 });
+    const read = body === "all" ? reader.readAll() : reader.readExact(8);
+    source.push("1234");
+    await source.wait(0);
+    reader[drain]();
+    await source.wait(10_000);
+    source.push("5678");
+    source.push(null);
+    assertEquals(await read, encoder.encode("12345678"));
+  }
 });
 
 Deno.test("a drain lets bytes in that are under way", async () => {
@@ -213,17 +231,20 @@ Deno.test("a drain lets bytes in that are under way", async () => {
   const reader = new BufferedReader(source);
   const line = reader.readLine();
   reader[drain]();
-  await pause(5);
+  await source.wait(20);
   source.push("under way\n");
   assertEquals(await line, "under way");
-  assertEquals(await reader.readLine(), null);
-  reader[release]();
+  const end = reader.readLine();
+  await source.wait(50);
+  assertEquals(await end, null);
 });
 
 Deno.test("a drain before the first read ends that in a moment", async () => {
-  const reader = new BufferedReader(new ManualSource(), { timeout: 5_000 });
+  const source = new ManualSource();
+  const reader = new BufferedReader(source, { timeout: 5_000 });
   reader[drain]();
   assertEquals(await reader.readExact(0), new Uint8Array(0));
-  assertEquals(await reader.readLine(), null);
-  reader[release]();
+  const line = reader.readLine();
+  await source.wait(50);
+  assertEquals(await line, null);
 });

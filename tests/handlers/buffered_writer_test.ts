@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { BufferedWriter, RequestTimeoutError } from "../../mod.ts";
 import { release } from "../../handlers/_internal.ts";
-import { pause } from "../servers/_support.ts";
+import { clock } from "../../handlers/io/_clock.ts";
+import { TestClock } from "../../server/testing.ts";
 import { ChunkySink, forSeeds } from "./_sources.ts";
 
 const encoder = new TextEncoder();
@@ -82,7 +83,7 @@ Deno.test("BufferedWriter: flush() waits for writes that nobody awaited", async 
   let sent = 0;
   const writer = new BufferedWriter({
     async write(bytes) {
-      await pause(5);
+      await new Promise((resolve) => setImmediate(resolve));
       sent += bytes.length;
       return bytes.length;
     },
@@ -116,24 +117,30 @@ Deno.test("BufferedWriter: after a failure every write fails, nothing follows th
 });
 
 Deno.test("BufferedWriter times out from the last byte taken, and later writes fail", async () => {
+  const time = new TestClock();
   let taken = 0;
   const stuck = Promise.withResolvers<number>();
-  const writer = new BufferedWriter({
+  const sink = {
+    [clock]: time,
     async write() {
       if (taken === 6) return await stuck.promise;
-      await pause(20);
+      await new Promise<void>((resolve) => void time.after(59, resolve));
       taken++;
       return 1;
     },
-  }, { timeout: 60 });
-  const error = await assertRejects(
+  };
+  const writer = new BufferedWriter(sink, { timeout: 60 });
+  const write = assertRejects(
     () => writer.write("longer than six"),
     RequestTimeoutError,
   );
-  assertEquals([taken, error.timeout], [6, 60]);
+  await time.advance(6 * 59 + 59);
+  assertEquals(taken, 6);
+  await time.advance(1);
+  assertEquals((await write).timeout, 60);
   await assertRejects(() => writer.write("x"), RequestTimeoutError);
-  stuck.resolve(1);
-  writer[release]();
+  stuck.resolve(1); // too late: nothing more is sent
+  await assertRejects(() => writer.flush(), RequestTimeoutError);
 });
 
 Deno.test("BufferedWriter refuses options that can't work", () => {

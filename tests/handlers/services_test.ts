@@ -1,6 +1,6 @@
 /** The ready handlers on all four servers. */
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import {
   ChargenHandler,
   DaytimeHandler,
@@ -8,6 +8,7 @@ import {
   EchoHandler,
   SumHandler,
 } from "../../mod.ts";
+import { connect } from "../../server/testing.ts";
 import {
   ALL,
   collectErrors,
@@ -17,6 +18,7 @@ import {
   readExactly,
   readToEnd,
   STREAMS,
+  test,
   testEach,
   until,
   within,
@@ -205,6 +207,25 @@ testEach(
     assertEquals(await exchange(client, "2 3"), "5");
   },
 );
+
+test("SumHandler answers alike however its lines are split, alone or together", async () => {
+  const asked = LESSONS.map(([line]) => `${line}\n`).join("");
+  const answered = LESSONS.map(([, answer]) => `${answer}\n`).join("");
+  for (const chunkSize of [1, 2, 3, 7, 64, Infinity]) {
+    await using client = connect(SumHandler, { chunkSize });
+    await client.wfile.write(asked);
+    await client.closeWrite();
+    assertEquals(await readToEnd(client), answered);
+    await client.ended;
+  }
+});
+
+test("ChargenHandler waits for a client that stalls, and ends with its connection", async () => {
+  await using client = connect(ChargenHandler, { windowSize: 100 });
+  assertEquals((await readExactly(client, 500)).length, 500);
+  client.close();
+  await assertRejects(() => client.ended, Deno.errors.BrokenPipe);
+});
 
 let finished = 0;
 

@@ -1,12 +1,18 @@
 /** Settings and time-outs of handlers on real connections. */
 
-import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+} from "@std/assert";
 import {
   BaseRequestHandler,
   RequestTimeoutError,
   StreamRequestHandler,
   TCPServer,
 } from "../../mod.ts";
+import { connect } from "../../server/testing.ts";
 import {
   collectErrors,
   dial,
@@ -57,17 +63,16 @@ testEach(
   },
 );
 
-testEach(STREAMS, "timeout counts from the last byte", async (kind) => {
+test("timeout counts from the last byte", async () => {
   const context: unknown[] = [];
-  await using server = kind.open(Impatient, { context });
-  server.serveForever();
-  using conn = await dial(server);
+  await using client = connect(Impatient, { context });
   for (const character of "slow, but\n") {
-    await writeAll(conn, character);
-    await pause(15);
+    await client.wfile.write(character);
+    await client.clock.advance(59);
   }
-  await conn.closeWrite();
-  assertEquals(await readToEnd(conn), "");
+  await client.closeWrite();
+  assertEquals(await readToEnd(client), "");
+  await client.ended;
   assertEquals(context, ["slow, but"]);
 });
 
@@ -95,8 +100,8 @@ testEach(
   },
 );
 
-class Buffered extends StreamRequestHandler {
-  override wbufsize = -1;
+class Unbuffered extends StreamRequestHandler {
+  override wbufsize = 1_000;
   override rbufsize = 0;
   override disableNagleAlgorithm = true;
   override maxLineLength = 10;
@@ -112,17 +117,36 @@ class Buffered extends StreamRequestHandler {
   }
 }
 
-testEach(
-  STREAMS,
-  "rbufsize 0 reads nothing ahead, wbufsize holds until finish()",
-  async (kind) => {
-    await using server = kind.open(Buffered);
-    server.serveForever();
-    using conn = await dial(server);
-    await writeAll(conn, "line\nand six");
-    assertEquals(await readToEnd(conn), "line is held, then 7 bytes");
-  },
-);
+test("rbufsize 0 reads nothing ahead", async () => {
+  await using client = connect(Unbuffered);
+  await client.wfile.write("line\nand six");
+  assertEquals(await readToEnd(client), "line is held, then 7 bytes");
+});
+
+test("rfile and wfile work however a client's bytes are split", async () => {
+  const text = "one\r\ntwo €\n\nlast";
+  for (let splitAt = 0; splitAt <= 20; splitAt++) {
+    for (const chunkSize of [1, 2, Infinity]) {
+      const context: unknown[] = [];
+      await using client = connect(Impatient, { context, splitAt, chunkSize });
+      await client.wfile.write(text);
+      await client.closeWrite();
+      await client.ended;
+      assertEquals(context, ["one", "two €", "", "last"]);
+    }
+  }
+});
+
+test("a reset at any byte ends the handler with the reset, and nothing else", async () => {
+  for (let resetAfterReading = 0; resetAfterReading <= 8; resetAfterReading++) {
+    const context: unknown[] = [];
+    await using client = connect(Impatient, { context, resetAfterReading });
+    await client.wfile.write("ab\ncd\nef").catch(() => {}); // at 0 it comes too late
+    await assertRejects(() => client.ended, Deno.errors.ConnectionReset);
+    const lines = ["ab", "cd"].slice(0, Math.floor(resetAfterReading / 3));
+    assertEquals(context.slice(0, lines.length), lines);
+  }
+});
 
 const calls: string[] = [];
 
