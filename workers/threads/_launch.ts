@@ -1,12 +1,11 @@
 import type { ActivityStart, Payload } from "./_start.ts";
 import { context } from "./_context.ts";
 import { encode } from "../codec/codec.ts";
-import { packFor } from "../codec/payload.ts";
+import { packFor, SHARED_URLS } from "../codec/payload.ts";
 import type { Runner, RunnerKind } from "../runner/runner.ts";
 import { startRunner } from "../runner/start_runner.ts";
 
 const MAIN_URL = new URL("./_main.ts", import.meta.url).href;
-const SYNC_URL = new URL("../queue/_sync.ts", import.meta.url).href;
 
 /** What is to be started. */
 export interface Launch {
@@ -40,7 +39,7 @@ export function launch(what: Launch): Runner {
     return startRunner(kind, {
       main: MAIN_URL,
       // The classes of locks take time to load: only where there are some.
-      modules: packed === payload ? [module] : [module, SYNC_URL],
+      modules: packed === payload ? [module] : [module, SHARED_URLS[kind]],
       data: describeStart(what, packed),
       name,
       permissions,
