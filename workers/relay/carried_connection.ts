@@ -18,7 +18,7 @@ import {
   readOption,
   toErrorFrame,
 } from "./frames.ts";
-import { ReceiveWindow, SendWindow } from "./window.ts";
+import { MIN_WINDOW, ReceiveWindow, SendWindow } from "./window.ts";
 
 const readBlocks = new BlockPool(16_384);
 
@@ -120,6 +120,7 @@ export class CarriedConnection implements Carried, WriterHost {
     if (op === Op.began && stage === "waiting") {
       this.#stage = "begun";
       this.#kept = null;
+      this.#resumeReading();
     } else if (op === Op.end && stage === "begun") this.#stage = "ended";
     else if (op === Op.close && isOpen) this.#stage = "closed";
     else if (op === Op.done && (isOpen || stage === "closed")) {
@@ -135,7 +136,7 @@ export class CarriedConnection implements Carried, WriterHost {
     try {
       for (;;) {
         if (this.#isReadingOver()) return;
-        const room = this.#carrier === null ? 0 : this.#sending.room;
+        const room = this.#room;
         if (room <= 0) {
           await this.#untilRoom();
           continue;
@@ -163,6 +164,16 @@ export class CarriedConnection implements Carried, WriterHost {
     const { link, id } = this.#carrier!;
     link.send(Op.data, id, bytes);
     this.#sending.take(bytes.length);
+  }
+
+  /** How much may be read now; not more than 0 if nothing. */
+  get #room(): number {
+    if (this.#carrier === null) return 0;
+    const { room } = this.#sending;
+    // It is held twice until the runner begins
+    return this.#kept === null
+      ? room
+      : Math.min(room, MIN_WINDOW - this.#kept.length);
   }
 
   #isReadingOver(): boolean {

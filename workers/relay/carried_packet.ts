@@ -7,8 +7,8 @@
 import { isPacketAddress, isSameAddress } from "./addresses.ts";
 import { type Carried, type Carrier, outOfOrder } from "./carried.ts";
 import { notBegun, RelayProtocolError } from "./errors.ts";
-import { HEADER, Op, type Opcode, readPacket, toErrorFrame } from "./frames.ts";
-import { WINDOW } from "./window.ts";
+import { Op, type Opcode, readPacket, toErrorFrame } from "./frames.ts";
+import { FRAME_COST, WINDOW } from "./window.ts";
 
 /** Sends a packet from the socket that the relay stands in front of. */
 export type SendPacket = (packet: Uint8Array, to: Deno.Addr) => Promise<number>;
@@ -37,7 +37,7 @@ export class CarriedPacket implements Carried {
     const { packet, from, truncated } = carried;
     this.#carried = carried;
     this.#carrier = carrier;
-    this.#size = HEADER + packet.length;
+    this.#size = FRAME_COST + packet.length;
     carrier.budget.used += this.#size;
     carrier.link.sendPacket(carrier.id, Number(truncated), from, packet);
   }
@@ -71,13 +71,13 @@ export class CarriedPacket implements Carried {
       throw new RelayProtocolError("Cannot send a packet: no address");
     }
     const { length } = packet;
-    if (this.#held + HEADER + length > WINDOW) {
+    if (this.#held + FRAME_COST + length > WINDOW) {
       throw new RelayProtocolError(
         `Cannot take a packet of ${length} bytes: ${this.#held} wait`,
       );
     }
-    this.#held += HEADER + length;
-    this.#carrier.intake.held += HEADER + length;
+    this.#held += FRAME_COST + length;
+    this.#carrier.intake.held += FRAME_COST + length;
     return this.#deliver(number, address, packet);
   }
 
@@ -97,8 +97,8 @@ export class CarriedPacket implements Carried {
     } catch (error) {
       result = toErrorFrame(error);
     }
-    intake.held -= HEADER + length;
-    this.#held -= HEADER + length;
+    intake.held -= FRAME_COST + length;
+    this.#held -= FRAME_COST + length;
     if (!this.#done) link.sendSent(id, number, result);
     else this.advance();
   }

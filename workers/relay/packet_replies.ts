@@ -4,9 +4,9 @@
  * @module
  */
 
-import { HEADER, readSent } from "./frames.ts";
+import { readSent } from "./frames.ts";
 import type { RelayLink } from "./relay_link.ts";
-import { type Budget, SendWindow } from "./window.ts";
+import { type Budget, FRAME_COST, SendWindow } from "./window.ts";
 
 interface Reply {
   packet: Uint8Array;
@@ -57,7 +57,7 @@ export class PacketReplies {
     const { number, result } = readSent(bytes);
     const reply = this.#sent.get(number)!;
     this.#sent.delete(number);
-    this.#window.credit(HEADER + reply.packet.length);
+    this.#window.credit(FRAME_COST + reply.packet.length);
     if (typeof result === "number") reply.resolve(result);
     else reply.reject(result);
     this.#endIfSent();

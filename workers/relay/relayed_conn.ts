@@ -23,6 +23,8 @@ import {
 } from "./window.ts";
 
 const CHUNK_SIZE = 16_384;
+/** After so many reads that did not have to wait, one waits all the same. */
+const MOST_READS_IN_TURN = 1_024;
 
 interface Reader {
   into: Uint8Array;
@@ -54,6 +56,7 @@ export class RelayedConn implements Deno.Conn {
   #sending: SendWindow;
   #receiving: ReceiveWindow;
   #received = new ByteQueue();
+  #readsInTurn = 0;
   #ended = false;
   #closed = false;
   #writeClosed = false;
@@ -76,12 +79,17 @@ export class RelayedConn implements Deno.Conn {
   read(into: Uint8Array): Promise<number | null> {
     if (this.#closed) return Promise.reject(badResource());
     if (into.length === 0) return Promise.resolve(0);
-    if (this.#received.length > 0) return Promise.resolve(this.#take(into));
-    if (this.#lost !== null) return Promise.reject(this.#lost);
-    if (this.#ended) return Promise.resolve(null);
     if (this.#reader !== null) {
       return Promise.reject(new Deno.errors.Busy("Already reading"));
     }
+    if (this.#received.length > 0) {
+      if (++this.#readsInTurn < MOST_READS_IN_TURN) {
+        return Promise.resolve(this.#take(into));
+      }
+      // A loop of small reads must not keep the event loop from turning
+      setImmediate(() => this.#readInNextTurn());
+    } else if (this.#lost !== null) return Promise.reject(this.#lost);
+    else if (this.#ended) return Promise.resolve(null);
     return new Promise((resolve, reject) => {
       this.#reader = { into, resolve, reject };
     });
@@ -184,7 +192,7 @@ export class RelayedConn implements Deno.Conn {
         return;
       case Op.end:
         this.#ended = true;
-        this.#endRead()?.resolve(null);
+        if (this.#received.length === 0) this.#endRead()?.resolve(null);
         return;
       case Op.credit:
         return this.#sending.credit(readNumber(bytes));
@@ -197,14 +205,23 @@ export class RelayedConn implements Deno.Conn {
 
   #arrived(bytes: Uint8Array): void {
     this.#receiving.take(bytes.length);
-    const reader = this.#endRead();
-    if (reader === null) return this.#received.push(bytes);
+    if (this.#reader === null || this.#received.length > 0) {
+      return this.#received.push(bytes);
+    }
+    const reader = this.#endRead()!;
     // The usual case: nothing waits, so nothing is copied twice
     const count = Math.min(bytes.length, reader.into.length);
     reader.into.set(count < bytes.length ? bytes.subarray(0, count) : bytes);
     if (count < bytes.length) this.#received.push(bytes.subarray(count));
     this.#receiving.release(count);
     reader.resolve(count);
+  }
+
+  #readInNextTurn(): void {
+    this.#readsInTurn = 0;
+    if (this.#reader === null || this.#received.length === 0) return;
+    const reader = this.#endRead()!;
+    reader.resolve(this.#take(reader.into));
   }
 
   #take(into: Uint8Array): number {

@@ -1,7 +1,7 @@
 /**
  * How much may be under way: what bounds the memory of a relay.
  *
- * A sender counts each frame, its header included, until the receiver has
+ * A sender counts each frame until the receiver has
  * passed it on and credits it. One connection may have {@linkcode WINDOW}
  * bytes under way, all of a runner together {@linkcode BUDGET}; beyond that
  * each has still {@linkcode MIN_WINDOW}, so that those that don't move leave
@@ -11,9 +11,14 @@
  */
 
 import { RelayProtocolError } from "./errors.ts";
-import { HEADER, NO_REQUEST, Op } from "./frames.ts";
+import { NO_REQUEST, Op } from "./frames.ts";
 import type { RelayLink } from "./relay_link.ts";
 
+/**
+ * What a frame counts besides what it carries: its header and what is made of
+ * it, so that many small ones wait as few large ones do.
+ */
+export const FRAME_COST = 64;
 /** Most bytes of one connection that may be under way in one direction. */
 export const WINDOW = 262_144;
 /** What one connection may have under way when the budget is used up. */
@@ -50,7 +55,7 @@ export class SendWindow {
   /** How many bytes one more frame may hold; not more than 0 if none. */
   get room(): number {
     const limit = this.#budget.used < BUDGET ? WINDOW : MIN_WINDOW;
-    return limit - this.#used - HEADER;
+    return limit - this.#used - FRAME_COST;
   }
 
   /** Whether nothing is under way. */
@@ -60,8 +65,8 @@ export class SendWindow {
 
   /** Counts a frame that is sent. */
   take(length: number): void {
-    this.#used += HEADER + length;
-    this.#budget.used += HEADER + length;
+    this.#used += FRAME_COST + length;
+    this.#budget.used += FRAME_COST + length;
   }
 
   /** Counts what the other end has passed on. */
@@ -140,14 +145,14 @@ export class ReceiveWindow {
 
   /** Counts a frame that has come. */
   take(length: number): void {
-    if (length === 0 || this.#open + HEADER + length > WINDOW) {
+    if (length === 0 || this.#open + FRAME_COST + length > WINDOW) {
       throw new RelayProtocolError(
         `Cannot take ${length} bytes: ${this.#open} are under way`,
       );
     }
-    this.#open += HEADER + length;
-    this.#intake.held += HEADER + length;
-    this.release(HEADER);
+    this.#open += FRAME_COST + length;
+    this.#intake.held += FRAME_COST + length;
+    this.release(FRAME_COST);
   }
 
   /** Counts bytes that were passed on, and credits them before long. */
