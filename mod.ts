@@ -89,6 +89,7 @@ export type {
   UncheckedArgs,
 } from "./workers/threads/_options.ts";
 export * from "./workers/locks/barrier.ts";
+export * from "./workers/locks/barrier_options.ts";
 export * from "./workers/locks/broken_barrier_error.ts";
 export * from "./workers/locks/bounded_semaphore.ts";
 export * from "./workers/locks/condition.ts";

@@ -271,7 +271,7 @@ export async function nestOften(
 /** Hands a lock on as fast as it can until it is told to stop. */
 export function hammer(
   _sync: boolean,
-  lock: Lock,
+  lock: Lock | RLock,
   turns: Int32Array,
   stop: Int32Array,
 ): void {

@@ -7,7 +7,15 @@ import {
 } from "@std/assert";
 import { Condition } from "../../workers/locks/condition.ts";
 import { RLock } from "../../workers/locks/rlock.ts";
-import { eventually, sharedWords, testThreads, waiters } from "./_teams.ts";
+import { WaitQueue } from "../../workers/locks/_wait_queue.ts";
+import {
+  eventually,
+  recordOf,
+  sharedWords,
+  testThreads,
+  Threads,
+  waiters,
+} from "./_teams.ts";
 
 testThreads(
   "RLock: its owner takes it again, and frees it at the last release",
@@ -122,3 +130,25 @@ testThreads(
     await team.all("nestOften", condition, 10_000);
   },
 );
+
+Deno.test("RLock: its owner does not queue up behind one that was overtaken", async () => {
+  using team = new Threads(1, true);
+  const lock = new RLock();
+  const turns = sharedWords(1);
+  const stop = sharedWords(1);
+  const hammered = team.run(0, "hammer", lock, turns, stop);
+  try {
+    await eventually(() => Atomics.load(turns, 0) > 0);
+    const queue = new WaitQueue(recordOf(lock));
+    for (let overtaken = false; !overtaken;) {
+      lock.acquireSync();
+      overtaken = queue.reserved !== 0;
+      if (overtaken) assert(lock.acquireSync({ timeout: 20_000 }));
+      if (overtaken) lock.release();
+      lock.release();
+    }
+  } finally {
+    Atomics.store(stop, 0, 1);
+  }
+  await hammered;
+});

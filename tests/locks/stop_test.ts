@@ -115,8 +115,8 @@ Deno.test("ThreadPool.terminate() ends a task that blocks for a Lock", async () 
   const kept = pool.submit(keep, lock);
   await eventually(() => waiters(lock) === 1);
   const terminated = pool.terminate();
-  lock.release();
   await assertRejects(() => kept);
+  lock.release();
   await terminated;
   // The lock would be taken at the next tick.
   assert(await lock.acquire());

@@ -49,11 +49,11 @@ class Sleep {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #over = false;
 
-  constructor(slot: WaitSlot, limit: Deadline, onTick?: () => boolean) {
+  constructor(slot: WaitSlot, deadline: Deadline, onTick?: () => boolean) {
     this.#slot = slot;
-    this.#signal = limit.signal;
+    this.#signal = deadline.signal;
     this.#onTick = onTick;
-    const left = limit.deadline - performance.now();
+    const left = deadline.at - performance.now();
     if (left <= MAX_DELAY) {
       this.#timer = setTimeout(
         () => this.#end("timed-out"),
@@ -111,14 +111,14 @@ class Sleep {
  * woken must change the word and notify it, or the engine's own waiter stays.
  *
  * @param slot The word and the value: another value ends the sleep.
- * @param limit When it ends at the latest; an abort rejects.
+ * @param deadline When it ends at the latest; an abort rejects.
  * @param onTick Called now and then; `true` ends the sleep.
  * @returns Why it ended.
  */
 export function sleep(
   slot: WaitSlot,
-  limit: Deadline,
+  deadline: Deadline,
   onTick?: () => boolean,
 ): Promise<Outcome> {
-  return new Sleep(slot, limit, onTick).outcome;
+  return new Sleep(slot, deadline, onTick).outcome;
 }

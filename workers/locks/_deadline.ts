@@ -3,12 +3,12 @@ import type { AcquireOptions } from "./wait_options.ts";
 /** When a wait ends without success. */
 export interface Deadline {
   /** On the clock of `performance.now()`; `-Infinity` is "try only". */
-  deadline: number;
+  at: number;
   signal?: AbortSignal | undefined;
 }
 
-/** No limit. */
-export const FOREVER: Deadline = { deadline: Infinity };
+/** Never. */
+export const FOREVER: Deadline = { at: Infinity };
 
 /**
  * Checks the options of a wait.
@@ -26,16 +26,16 @@ export function deadlineOf(doing: string, options?: AcquireOptions): Deadline {
         `Cannot ${doing}: "timeout" has no meaning with "blocking: false"`,
       );
     }
-    return { deadline: -Infinity, signal };
+    return { at: -Infinity, signal };
   }
-  return { deadline: moment(doing, timeout), signal };
+  return { at: moment(doing, timeout), signal };
 }
 
 /**
  * Checks a time-out.
  *
  * @param doing What is being done, for the message.
- * @param timeout Milliseconds, or nothing for no limit.
+ * @param timeout Milliseconds, or nothing for none.
  * @returns The moment it is over.
  */
 function moment(doing: string, timeout?: number): number {

@@ -1,10 +1,12 @@
+import type { WaitSyncOptions } from "./wait_options.ts";
+
 /**
  * A guard for `using`: releases once, when it is disposed of.
  *
  * @param release What is to be done then.
  * @returns The guard.
  */
-export function holdOf(release: () => void): Disposable {
+export function guardOf(release: () => void): Disposable {
   let held = true;
   return {
     [Symbol.dispose](): void {
@@ -19,11 +21,15 @@ export function holdOf(release: () => void): Disposable {
  * The error of a guard that was not had in time.
  *
  * @param name What was waited for.
+ * @param options How long.
  * @returns A `TimeoutError`, as `AbortSignal.timeout()` has it.
  */
-export function holdTimedOut(name: string): DOMException {
+export function guardTimedOut(
+  name: string,
+  options: WaitSyncOptions = {},
+): DOMException {
   return new DOMException(
-    `Cannot hold the ${name}: the time-out was over first`,
+    `Cannot acquire the ${name} within ${options.timeout} ms`,
     "TimeoutError",
   );
 }

@@ -1,4 +1,5 @@
 import type { Deadline } from "./_deadline.ts";
+import { isStopped, throwIfStopped } from "./_stop_word.ts";
 import { mayTry, mayTrySync, until, untilSync } from "./_until.ts";
 import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 
@@ -36,21 +37,21 @@ export class Permits extends WaitQueue {
   /**
    * Takes a permit at once, if nobody comes first.
    *
-   * @param limit When to give up.
+   * @param deadline When to give up.
    * @returns Whether it did; if not, go on with `takeLater()`.
    */
-  takeNow(limit?: Deadline): boolean {
-    return mayTry(this, limit) && this.take();
+  takeNow(deadline?: Deadline): boolean {
+    return mayTry(this, deadline) && this.take();
   }
 
   /**
    * Takes a permit, waiting on the event loop.
    *
-   * @param limit When to give up.
+   * @param deadline When to give up.
    * @returns Whether it did.
    */
-  takeLater(limit?: Deadline): Promise<boolean> {
-    return until(this, () => this.take(), limit);
+  takeLater(deadline?: Deadline): Promise<boolean> {
+    return until(this, () => this.take(), deadline);
   }
 
   /**
@@ -59,7 +60,7 @@ export class Permits extends WaitQueue {
    * @param deadline When to give up.
    * @returns Whether it did.
    */
-  takeSync(deadline?: number): boolean {
+  takeSync(deadline?: Deadline): boolean {
     return mayTrySync(this, deadline) && this.take() ||
       untilSync(this, () => this.take(), deadline);
   }
@@ -92,6 +93,7 @@ export class Permits extends WaitQueue {
    * Takes a permit if there is one.
    *
    * @returns Whether there was.
+   * @throws {DOMException} An `AbortError` if the thread was terminated.
    */
   take(): boolean {
     for (;;) {
@@ -104,6 +106,11 @@ export class Permits extends WaitQueue {
         before - 1,
       );
       if (seen !== before) continue;
+      // Not before: it may be given back by whoever has terminated the thread.
+      if (isStopped()) {
+        this.give(1);
+        throwIfStopped();
+      }
       // A newcomer may have been held back although there was one for it.
       if (before > 1 && this.size > 0) this.wake(1);
       return true;

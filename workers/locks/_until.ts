@@ -10,19 +10,19 @@ import { Waiter } from "./_waiter.ts";
  * event loop need not turn.
  *
  * @param queue Who waits for the same.
- * @param limit When to give up.
+ * @param deadline When to give up.
  * @param takes Whether a success is something that a thread could be
  * terminated with; if not, the caller lets the event loop turn afterwards.
  * @returns If not, or the attempt fails, go on with `until()`.
  */
 export function mayTry(
   queue: WaitQueue,
-  limit: Deadline = FOREVER,
+  deadline: Deadline = FOREVER,
   takes: boolean = queue.fair,
 ): boolean {
-  limit.signal?.throwIfAborted();
+  deadline.signal?.throwIfAborted();
   if (isStopped()) return false;
-  if (limit.deadline !== -Infinity && !queue.mayOvertake()) return false;
+  if (deadline.at !== -Infinity && !queue.mayOvertake()) return false;
   return !(takes && checkpointDue());
 }
 
@@ -32,18 +32,18 @@ export function mayTry(
  *
  * @param queue Where to wait.
  * @param attempt Takes what is waited for, or returns `false`.
- * @param limit When to give up.
+ * @param deadline When to give up.
  * @returns Whether an attempt succeeded.
  */
 export async function until(
   queue: WaitQueue,
   attempt: () => boolean,
-  limit: Deadline = FOREVER,
+  deadline: Deadline = FOREVER,
 ): Promise<boolean> {
   try {
-    if (limit.deadline !== -Infinity) return await wait(queue, attempt, limit);
+    if (deadline.at !== -Infinity) return await wait(queue, attempt, deadline);
     if (checkpointDue()) await checkpoint();
-    limit.signal?.throwIfAborted();
+    deadline.signal?.throwIfAborted();
     throwIfStopped();
     return attempt();
   } catch (error) {
@@ -55,15 +55,15 @@ export async function until(
 async function wait(
   queue: WaitQueue,
   attempt: () => boolean,
-  limit: Deadline,
+  deadline: Deadline,
 ): Promise<boolean> {
-  limit.signal?.throwIfAborted();
+  deadline.signal?.throwIfAborted();
   const waiter = new Waiter(queue, attempt, false);
   let success = false;
   try {
     success = waiter.enter();
     while (!success) {
-      const outcome = await sleep(waiter.slot, limit, () => waiter.tick());
+      const outcome = await sleep(waiter.slot, deadline, () => waiter.tick());
       if (outcome === "timed-out") return success = waiter.expire();
       success = outcome === "ticked" || waiter.enter();
     }
@@ -81,9 +81,12 @@ async function wait(
  * @returns If not, or the attempt fails, go on with `untilSync()`.
  * @throws {DOMException} An `AbortError` if the thread was terminated.
  */
-export function mayTrySync(queue: WaitQueue, deadline = Infinity): boolean {
+export function mayTrySync(
+  queue: WaitQueue,
+  deadline: Deadline = FOREVER,
+): boolean {
   throwIfStopped();
-  return deadline === -Infinity || queue.mayOvertake();
+  return deadline.at === -Infinity || queue.mayOvertake();
 }
 
 /**
@@ -98,15 +101,15 @@ export function mayTrySync(queue: WaitQueue, deadline = Infinity): boolean {
 export function untilSync(
   queue: WaitQueue,
   attempt: () => boolean,
-  deadline: number = Infinity,
+  deadline: Deadline = FOREVER,
 ): boolean {
-  if (deadline === -Infinity) return attempt();
+  if (deadline.at === -Infinity) return attempt();
   const waiter = new Waiter(queue, attempt, true);
   let success = false;
   try {
     success = waiter.enter();
     while (!success) {
-      const left = deadline - performance.now();
+      const left = deadline.at - performance.now();
       if (left <= 0) return success = waiter.expire();
       const { words, index, value } = waiter.slot;
       Atomics.wait(words, index, value, Math.min(left, TICK));

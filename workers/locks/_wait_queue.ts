@@ -196,7 +196,7 @@ export class WaitQueue {
   }
 
   /**
-   * Keeps those who came later back until a waiter has had its turn.
+   * Keeps those who came later back until a waiter has tried.
    *
    * @param ticket The waiter's ticket.
    * @param allowance How many newcomers may overtake it.

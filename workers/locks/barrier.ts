@@ -11,34 +11,12 @@ import { register } from "../codec/share.ts";
 import { isStopped } from "./_stop_word.ts";
 import { mayTry, until, untilSync } from "./_until.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
-import type { WaitOptions, WaitSyncOptions } from "./wait_options.ts";
-
-/** Options of a {@linkcode Barrier}. */
-export interface BarrierOptions {
-  /**
-   * Called by the last one to arrive, before all go on. It can't cross to
-   * another thread: a barrier that is shared gets it with each `wait()`.
-   */
-  action?: () => void | Promise<void>;
-  /**
-   * How long each `wait()` waits unless told otherwise, in milliseconds.
-   *
-   * @default {Infinity}
-   */
-  timeout?: number;
-}
-
-/** Options of {@linkcode Barrier.wait}. */
-export interface BarrierWaitOptions extends WaitOptions {
-  /** Called if this one is the last to arrive; the barrier's own if absent. */
-  action?: () => void | Promise<void>;
-}
-
-/** Options of {@linkcode Barrier.waitSync}. */
-export interface BarrierWaitSyncOptions extends WaitSyncOptions {
-  /** Called if this one is the last to arrive; the barrier's own if absent. */
-  action?: () => void;
-}
+import type {
+  BarrierOptions,
+  BarrierWaitOptions,
+  BarrierWaitSyncOptions,
+} from "./barrier_options.ts";
+import type { WaitOptions } from "./wait_options.ts";
 
 /**
  * Lets a fixed number of threads or tasks wait for each other, again and
@@ -186,17 +164,17 @@ export class Barrier {
    * ```
    */
   async wait(options: BarrierWaitOptions = {}): Promise<number> {
-    const limit = this.#deadlineOf(options);
+    const deadline = this.#deadlineOf(options);
     const { waiters } = this.#state;
     const arrival = new Arrival(this.#state);
-    mayTry(waiters, limit) && arrival.attempt() ||
-      await until(waiters, () => arrival.attempt(), limit);
+    mayTry(waiters, deadline) && arrival.attempt() ||
+      await until(waiters, () => arrival.attempt(), deadline);
     const { place } = arrival;
     try {
       if (this.#isLast(place)) {
         await (options.action ?? this.#action)?.();
         this.#state.complete(place.round);
-      } else await until(waiters, this.#over(place), limit);
+      } else await until(waiters, this.#over(place), deadline);
     } catch (error) {
       if (this.#state.breakRound(place.round)) throw error;
     }
@@ -224,7 +202,7 @@ export class Barrier {
    * ```
    */
   waitSync(options: BarrierWaitSyncOptions = {}): number {
-    const { deadline } = this.#deadlineOf(options);
+    const deadline = this.#deadlineOf(options);
     const { waiters } = this.#state;
     const arrival = new Arrival(this.#state);
     untilSync(waiters, () => arrival.attempt(), deadline);

@@ -2,17 +2,13 @@ import { type InnerLock, innerLockOf } from "./_inner_lock.ts";
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
 import { type Deadline, deadlineOf } from "./_deadline.ts";
 import { Lock } from "./lock.ts";
+import { LockHolder, lockOf, setLock } from "./_lock_holder.ts";
 import { pack, register, unpack } from "../codec/share.ts";
 import type { RLock } from "./rlock.ts";
-import { sleep, TICK, type WaitSlot } from "./_async_wait.ts";
 import { forfeit, isStopped } from "./_stop_word.ts";
 import { WaitQueue, type WaitRecord } from "./_wait_queue.ts";
-import type {
-  AcquireOptions,
-  AcquireSyncOptions,
-  WaitOptions,
-  WaitSyncOptions,
-} from "./wait_options.ts";
+import { waitUnlocked, waitUnlockedSync } from "./_condition_wait.ts";
+import type { WaitOptions, WaitSyncOptions } from "./wait_options.ts";
 
 /** Options of a {@linkcode Condition}. */
 export interface ConditionOptions {
@@ -38,9 +34,9 @@ interface ConditionRecord {
  * `wait()` releases the lock, an `RLock` at any depth, and has it again when it
  * returns.
  * Waiters are notified in the order in which they came, each by one
- * notification, and keep the program alive. A notification never goes to one
- * whose time is over or whose thread has ended; who gets one while it is being
- * aborted hands it on.
+ * notification, and keep the program alive. A notification never goes to a waiter
+ * whose time is over or whose thread has ended; one that is aborted meanwhile
+ * hands it on.
  *
  * @example Usage
  * ```ts
@@ -65,9 +61,8 @@ interface ConditionRecord {
  * assertEquals(await item, "an item");
  * ```
  */
-export class Condition {
+export class Condition extends LockHolder {
   #waiters = new WaitQueue(0, false);
-  #lock: Lock | RLock;
   #inner: InnerLock;
 
   static {
@@ -77,12 +72,12 @@ export class Condition {
       blank: () => new Condition(),
       record: (condition): ConditionRecord => ({
         waiters: condition.#waiters.record,
-        lock: pack(condition.#lock),
+        lock: pack(lockOf(condition)),
       }),
       fill: (condition, record: ConditionRecord) => {
         condition.#waiters = new WaitQueue(record.waiters, false);
-        condition.#lock = unpack(record.lock) as Lock | RLock;
-        condition.#inner = innerLockOf(condition.#lock);
+        setLock(condition, unpack(record.lock) as Lock | RLock);
+        condition.#inner = innerLockOf(lockOf(condition));
       },
     });
   }
@@ -94,114 +89,8 @@ export class Condition {
    * @throws {TypeError} If `lock` is neither a `Lock` nor an `RLock`.
    */
   constructor(options: ConditionOptions = {}) {
-    this.#lock = options.lock ?? new Lock();
-    this.#inner = innerLockOf(this.#lock);
-  }
-
-  /**
-   * Takes the condition's lock.
-   *
-   * @param options Whether to wait, and for how long.
-   * @returns `true`, or `false` if it could not be had in time.
-   * @throws {TypeError} If `timeout` is given with `blocking: false`.
-   * @throws {RangeError} If `timeout` is negative.
-   *
-   * @example Usage
-   * ```ts
-   * import { Condition } from "@socketserver/socketserver";
-   * import { assert } from "@std/assert";
-   *
-   * assert(await new Condition().acquire());
-   * ```
-   */
-  async acquire(options?: AcquireOptions): Promise<boolean> {
-    return await this.#lock.acquire(options);
-  }
-
-  /**
-   * Takes the condition's lock, blocking the thread if need be.
-   *
-   * @param options Whether to wait, and for how long.
-   * @returns `true`, or `false` if it could not be had in time.
-   * @throws {TypeError} If `timeout` is given with `blocking: false`.
-   * @throws {RangeError} If `timeout` is negative.
-   *
-   * @example Usage
-   * ```ts
-   * import { Condition } from "@socketserver/socketserver";
-   * import { assert } from "@std/assert";
-   *
-   * assert(new Condition().acquireSync());
-   * ```
-   */
-  acquireSync(options?: AcquireSyncOptions): boolean {
-    return this.#lock.acquireSync(options);
-  }
-
-  /**
-   * Gives the condition's lock back.
-   *
-   * @throws {Error} If it is not locked, or owned by another thread.
-   *
-   * @example Usage
-   * ```ts
-   * import { Condition, Lock } from "@socketserver/socketserver";
-   * import { assertFalse } from "@std/assert";
-   *
-   * const lock = new Lock();
-   * const condition = new Condition({ lock });
-   * await condition.acquire();
-   * condition.release();
-   * assertFalse(lock.locked());
-   * ```
-   */
-  release(): void {
-    this.#lock.release();
-  }
-
-  /**
-   * Takes the condition's lock for the rest of a block.
-   *
-   * @param options How long to wait for it.
-   * @returns A guard that releases the lock when it goes out of scope.
-   * @throws {DOMException} A `TimeoutError` if it could not be had in time.
-   * @throws {RangeError} If `timeout` is negative.
-   *
-   * @example Usage
-   * ```ts
-   * import { Condition, Lock } from "@socketserver/socketserver";
-   * import { assert } from "@std/assert";
-   *
-   * const lock = new Lock();
-   * using _held = await new Condition({ lock }).hold();
-   * assert(lock.locked());
-   * ```
-   */
-  async hold(options?: WaitOptions): Promise<Disposable> {
-    return await this.#lock.hold(options);
-  }
-
-  /**
-   * Takes the condition's lock for the rest of a block, blocking the thread if
-   * need be.
-   *
-   * @param options How long to wait for it.
-   * @returns A guard that releases the lock when it goes out of scope.
-   * @throws {DOMException} A `TimeoutError` if it could not be had in time.
-   * @throws {RangeError} If `timeout` is negative.
-   *
-   * @example Usage
-   * ```ts
-   * import { Condition, Lock } from "@socketserver/socketserver";
-   * import { assert } from "@std/assert";
-   *
-   * const lock = new Lock();
-   * using _held = new Condition({ lock }).holdSync();
-   * assert(lock.locked());
-   * ```
-   */
-  holdSync(options?: WaitSyncOptions): Disposable {
-    return this.#lock.holdSync(options);
+    super(options.lock ?? new Lock());
+    this.#inner = innerLockOf(lockOf(this));
   }
 
   /**
@@ -249,7 +138,7 @@ export class Condition {
   }
 
   /**
-   * Waits until a predicate holds, which is looked at with the lock taken.
+   * Waits until a predicate is truthy; it is called with the lock taken.
    *
    * @typeParam T What the predicate returns.
    * @param predicate Tells, by a truthy value, that the wait is over.
@@ -269,11 +158,11 @@ export class Condition {
    * ```
    */
   async waitFor<T>(predicate: () => T, options?: WaitOptions): Promise<T> {
-    const limit = deadlineOf("wait for the condition", options);
+    const deadline = deadlineOf("wait for the condition", options);
     this.#refuse("wait for");
     let value = predicate();
     while (!value) {
-      const notified = await this.#wait(limit);
+      const notified = await this.#wait(deadline);
       value = predicate();
       if (!notified) break;
     }
@@ -302,11 +191,11 @@ export class Condition {
    * ```
    */
   waitForSync<T>(predicate: () => T, options?: WaitSyncOptions): T {
-    const limit = deadlineOf("wait for the condition", options);
+    const deadline = deadlineOf("wait for the condition", options);
     this.#refuse("wait for");
     let value = predicate();
     while (!value) {
-      const notified = this.#waitSync(limit);
+      const notified = this.#waitSync(deadline);
       value = predicate();
       if (!notified) break;
     }
@@ -381,49 +270,17 @@ export class Condition {
     );
   }
 
-  async #wait(limit: Deadline): Promise<boolean> {
+  async #wait(deadline: Deadline): Promise<boolean> {
     this.#refuse("wait for");
-    limit.signal?.throwIfAborted();
-    const slot = this.#waiters.enrol(this.#waiters.takeTicket(false));
-    // Asleep before the lock is free, so that a notification can tell this
-    // waiter from one whose thread has ended.
-    const asleep = sleep(slot, limit);
-    const depth = this.#inner.releaseAll();
-    try {
-      await asleep;
-    } catch (reason) {
-      await this.#getUp(slot, depth) && this.#waiters.wake(1);
-      throw reason;
-    }
-    return await this.#getUp(slot, depth);
+    return await waitUnlocked(this.#waiters, this.#inner, deadline);
   }
 
-  /** Takes the lock again, and tells whether a notification has come. */
-  async #getUp(slot: WaitSlot, depth: number): Promise<boolean> {
-    const notified = !this.#waiters.cancel(slot);
-    await this.#inner.restore(depth);
-    return notified;
-  }
-
-  #waitSync({ deadline }: Deadline): boolean {
+  #waitSync(deadline: Deadline): boolean {
     this.#refuse("wait for");
-    const slot = this.#waiters.enrol(this.#waiters.takeTicket(true));
-    const { words, index, value } = slot;
-    const depth = this.#inner.releaseAll();
-    let notified = false;
     try {
-      while (Atomics.load(words, index) === value && !isStopped()) {
-        const left = deadline - performance.now();
-        if (left <= 0) break;
-        Atomics.wait(words, index, value, Math.min(left, TICK));
-      }
-      notified = !this.#waiters.cancel(slot);
-      this.#inner.restoreSync(depth);
-      return notified;
+      return waitUnlockedSync(this.#waiters, this.#inner, deadline);
     } catch (error) {
-      // The thread was terminated.
-      forfeit(this.#lock);
-      if (notified) this.#waiters.wake(1);
+      if (isStopped()) forfeit(lockOf(this));
       throw error;
     }
   }

@@ -1,4 +1,4 @@
-import { holdOf, holdTimedOut } from "./_guard.ts";
+import { guardOf, guardTimedOut } from "./_guard.ts";
 import { registerInnerLock } from "./_inner_lock.ts";
 import { deadlineOf } from "./_deadline.ts";
 import { Permits } from "./_permits.ts";
@@ -13,20 +13,25 @@ import type {
 } from "./wait_options.ts";
 
 /**
- * Lets one at a time have something: threads, and tasks of one event loop.
+ * Lets one thread, or one task of an event loop, have something at a time.
  *
  * A lock that is passed to a thread is the same lock there. Whoever can reach
  * it may release it. It is not reentrant: see {@linkcode RLock}.
  *
- * Those who wait are served in the order in which they came, but for this: a
- * newcomer may overtake the one who is just being woken. It can do so once;
- * then newcomers queue up until that one has had its turn, so nobody starves.
+ * Waiters are served in the order in which they came. A few newcomers may
+ * overtake a waiter that was woken and has yet to try; then they queue up
+ * behind it, so nobody starves. A loop over `acquire()` lets the event loop turn
+ * every few milliseconds.
  *
  * Waiting with `acquire()` keeps the program alive. A thread that ends while
- * it waits does not disturb the others; a lock that it holds stays locked.
+ * it waits does not disturb the others; a lock that it has stays locked.
  * `acquireSync()` blocks the thread and with it everything on its event loop,
- * also the task that would release the lock. `Worker.terminate()` does not end
- * a thread that is blocked: it goes on when it gets the lock.
+ * also the task that would release the lock.
+ *
+ * A thread that is terminated while it waits takes nothing any more:
+ * `acquire()` never settles there, and `acquireSync()` throws an `AbortError`.
+ * A bare `Worker` is not told of its `terminate()`: if it is blocked, it goes
+ * on when it gets the lock.
  *
  * @example Usage
  * ```ts
@@ -82,9 +87,9 @@ export class Lock {
    * ```
    */
   async acquire(options?: AcquireOptions): Promise<boolean> {
-    const limit = deadlineOf("acquire the lock", options);
-    return this.#permits.takeNow(limit) ||
-      await this.#permits.takeLater(limit);
+    const deadline = deadlineOf("acquire the lock", options);
+    return this.#permits.takeNow(deadline) ||
+      await this.#permits.takeLater(deadline);
   }
 
   /**
@@ -106,7 +111,7 @@ export class Lock {
    * ```
    */
   acquireSync(options?: AcquireSyncOptions): boolean {
-    const { deadline } = deadlineOf("acquire the lock", options);
+    const deadline = deadlineOf("acquire the lock", options);
     return this.#permits.takeSync(deadline);
   }
 
@@ -169,8 +174,8 @@ export class Lock {
    * ```
    */
   async hold(options?: WaitOptions): Promise<Disposable> {
-    if (!await this.acquire(options)) throw holdTimedOut("lock");
-    return holdOf(() => this.release());
+    if (!await this.acquire(options)) throw guardTimedOut("lock", options);
+    return guardOf(() => this.release());
   }
 
   /**
@@ -192,7 +197,7 @@ export class Lock {
    * ```
    */
   holdSync(options?: WaitSyncOptions): Disposable {
-    if (!this.acquireSync(options)) throw holdTimedOut("lock");
-    return holdOf(() => this.release());
+    if (!this.acquireSync(options)) throw guardTimedOut("lock", options);
+    return guardOf(() => this.release());
   }
 }

@@ -1,4 +1,4 @@
-import { holdOf, holdTimedOut } from "./_guard.ts";
+import { guardOf, guardTimedOut } from "./_guard.ts";
 import { registerInnerLock } from "./_inner_lock.ts";
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
 import { type Deadline, deadlineOf, FOREVER } from "./_deadline.ts";
@@ -20,13 +20,13 @@ const OWNER_2 = OWN_WITH_PERMITS + 1;
 const DEPTH = OWN_WITH_PERMITS + 2;
 
 /**
- * A lock that its owner can take again: it is free when it was released as
- * often as it was acquired.
+ * A lock that its owner can take again, at once whoever waits for it: it is free
+ * when it was released as often as it was acquired.
  *
  * The owner is a thread, as in Python. Tasks of one event loop are one thread,
  * so they do not keep each other out, and each can release what another has
- * acquired; use a {@linkcode Lock} between tasks. Otherwise it waits, is shared
- * and is left behind as a `Lock`.
+ * acquired; use a {@linkcode Lock} between tasks. Waiting, sharing and thread
+ * death work as for a `Lock`.
  *
  * @example Usage
  * ```ts
@@ -86,10 +86,10 @@ export class RLock {
    * ```
    */
   async acquire(options?: AcquireOptions): Promise<boolean> {
-    const limit = deadlineOf("acquire the lock", options);
+    const deadline = deadlineOf("acquire the lock", options);
     // An async function less where nobody has it.
-    return mayTry(this.#permits, limit) && this.#take(1) ||
-      await this.#until(1, limit);
+    return mayTry(this.#permits, deadline) && this.#take(1) ||
+      await this.#until(1, deadline);
   }
 
   /**
@@ -111,7 +111,7 @@ export class RLock {
    * ```
    */
   acquireSync(options?: AcquireSyncOptions): boolean {
-    const { deadline } = deadlineOf("acquire the lock", options);
+    const deadline = deadlineOf("acquire the lock", options);
     return this.#untilSync(1, deadline);
   }
 
@@ -199,8 +199,8 @@ export class RLock {
    * ```
    */
   async hold(options?: WaitOptions): Promise<Disposable> {
-    if (!await this.acquire(options)) throw holdTimedOut("lock");
-    return holdOf(() => this.release());
+    if (!await this.acquire(options)) throw guardTimedOut("lock", options);
+    return guardOf(() => this.release());
   }
 
   /**
@@ -222,24 +222,24 @@ export class RLock {
    * ```
    */
   holdSync(options?: WaitSyncOptions): Disposable {
-    if (!this.acquireSync(options)) throw holdTimedOut("lock");
-    return holdOf(() => this.release());
+    if (!this.acquireSync(options)) throw guardTimedOut("lock", options);
+    return guardOf(() => this.release());
   }
 
   get #words(): Int32Array {
     return this.#permits.words;
   }
 
-  async #until(depth: number, limit: Deadline = FOREVER): Promise<boolean> {
-    limit.signal?.throwIfAborted();
+  async #until(depth: number, deadline: Deadline = FOREVER): Promise<boolean> {
+    deadline.signal?.throwIfAborted();
     if (this.#takeAgain(depth)) {
       if (checkpointDue(true)) await checkpoint();
       return true;
     }
-    return await until(this.#permits, () => this.#take(depth), limit);
+    return await until(this.#permits, () => this.#take(depth), deadline);
   }
 
-  #untilSync(depth: number, deadline?: number): boolean {
+  #untilSync(depth: number, deadline?: Deadline): boolean {
     return this.#takeAgain(depth) ||
       mayTrySync(this.#permits, deadline) && this.#takeFirst(depth) ||
       untilSync(this.#permits, () => this.#take(depth), deadline);

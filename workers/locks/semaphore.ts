@@ -1,4 +1,4 @@
-import { holdOf, holdTimedOut } from "./_guard.ts";
+import { guardOf, guardTimedOut } from "./_guard.ts";
 import { deadlineOf } from "./_deadline.ts";
 import { MOST_PERMITS, Permits } from "./_permits.ts";
 import { register } from "../codec/share.ts";
@@ -37,7 +37,7 @@ function refusePermits(
  * A number of permits: `acquire()` takes one, or waits for one; `release()`
  * gives back.
  *
- * It waits, is shared and is left behind as a {@linkcode Lock}.
+ * Waiting, sharing and thread death work as for a {@linkcode Lock}.
  *
  * @example Usage
  * ```ts
@@ -118,9 +118,9 @@ export class Semaphore {
    * ```
    */
   async acquire(options?: AcquireOptions): Promise<boolean> {
-    const limit = deadlineOf("acquire the semaphore", options);
-    return this.#permits.takeNow(limit) ||
-      await this.#permits.takeLater(limit);
+    const deadline = deadlineOf("acquire the semaphore", options);
+    return this.#permits.takeNow(deadline) ||
+      await this.#permits.takeLater(deadline);
   }
 
   /**
@@ -140,7 +140,7 @@ export class Semaphore {
    * ```
    */
   acquireSync(options?: AcquireSyncOptions): boolean {
-    const { deadline } = deadlineOf("acquire the semaphore", options);
+    const deadline = deadlineOf("acquire the semaphore", options);
     return this.#permits.takeSync(deadline);
   }
 
@@ -189,8 +189,8 @@ export class Semaphore {
    * ```
    */
   async hold(options?: WaitOptions): Promise<Disposable> {
-    if (!await this.acquire(options)) throw holdTimedOut("semaphore");
-    return holdOf(() => this.release());
+    if (!await this.acquire(options)) throw guardTimedOut("semaphore", options);
+    return guardOf(() => this.release());
   }
 
   /**
@@ -212,7 +212,7 @@ export class Semaphore {
    * ```
    */
   holdSync(options?: WaitSyncOptions): Disposable {
-    if (!this.acquireSync(options)) throw holdTimedOut("semaphore");
-    return holdOf(() => this.release());
+    if (!this.acquireSync(options)) throw guardTimedOut("semaphore", options);
+    return guardOf(() => this.release());
   }
 }

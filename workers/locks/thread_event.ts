@@ -111,10 +111,10 @@ export class ThreadEvent {
    * ```
    */
   async wait(options?: WaitOptions): Promise<boolean> {
-    const limit = deadlineOf("wait for the event", options);
+    const deadline = deadlineOf("wait for the event", options);
     const attempt = this.#hasBeenSet();
-    const set = mayTry(this.#waiters, limit) && attempt() ||
-      await until(this.#waiters, attempt, limit);
+    const set = mayTry(this.#waiters, deadline) && attempt() ||
+      await until(this.#waiters, attempt, deadline);
     if (checkpointDue()) await checkpoint();
     return set;
   }
@@ -135,7 +135,7 @@ export class ThreadEvent {
    * ```
    */
   waitSync(options?: WaitSyncOptions): boolean {
-    const { deadline } = deadlineOf("wait for the event", options);
+    const deadline = deadlineOf("wait for the event", options);
     const attempt = this.#hasBeenSet();
     return attempt() || untilSync(this.#waiters, attempt, deadline);
   }

@@ -10,12 +10,8 @@ import type {
   WaitSyncOptions,
 } from "../locks/wait_options.ts";
 import type { MakeStore } from "./_item_store.ts";
-import { QueueCore } from "./_queue_core.ts";
-import {
-  QueueClosedError,
-  QueueEmptyError,
-  QueueFullError,
-} from "./queue_errors.ts";
+import { QueueCore, Taken } from "./_queue_core.ts";
+import { QueueClosedError, QueueFullError } from "./queue_errors.ts";
 import type { SharedQueueOptions } from "./queue_options.ts";
 
 const DEFAULT_CAPACITY = 2 ** 20;
@@ -131,11 +127,11 @@ export abstract class QueueBase<T> {
    * @throws {RangeError} If the item is larger than the queue.
    */
   async put(value: T, options?: AcquireOptions): Promise<void> {
-    const limit = deadlineOf(PUT, options);
+    const deadline = deadlineOf(PUT, options);
     const push = this.#pushOf(value);
     const { putters } = this.#core;
-    const pushed = mayTry(putters, limit, false) && push() ||
-      await until(putters, push, limit);
+    const pushed = mayTry(putters, deadline, false) && push() ||
+      await until(putters, push, deadline);
     if (checkpointDue()) await checkpoint();
     if (!pushed) throw fullError();
   }
@@ -148,7 +144,7 @@ export abstract class QueueBase<T> {
    * @throws As {@linkcode put} does.
    */
   putSync(value: T, options?: AcquireSyncOptions): void {
-    const { deadline } = deadlineOf(PUT, options);
+    const deadline = deadlineOf(PUT, options);
     const push = this.#pushOf(value);
     const { putters } = this.#core;
     if (mayTrySync(putters, deadline) && push()) return;
@@ -174,11 +170,11 @@ export abstract class QueueBase<T> {
    * @throws {QueueClosedError} If the queue is or gets closed, and is empty.
    */
   async get(options?: AcquireOptions): Promise<T> {
-    const limit = deadlineOf(GET, options);
+    const deadline = deadlineOf(GET, options);
     const { getters } = this.#core;
     const taken = new Taken(this.#core);
-    mayTry(getters, limit) && taken.attempt() ||
-      await until(getters, () => taken.attempt(), limit);
+    mayTry(getters, deadline) && taken.attempt() ||
+      await until(getters, () => taken.attempt(), deadline);
     return taken.value as T;
   }
 
@@ -190,7 +186,7 @@ export abstract class QueueBase<T> {
    * @throws As {@linkcode get} does.
    */
   getSync(options?: AcquireSyncOptions): T {
-    const { deadline } = deadlineOf(GET, options);
+    const deadline = deadlineOf(GET, options);
     const { getters } = this.#core;
     const taken = new Taken(this.#core);
     mayTrySync(getters, deadline) && taken.attempt() ||
@@ -225,11 +221,11 @@ export abstract class QueueBase<T> {
    * @throws {RangeError} If `timeout` is negative.
    */
   async join(options?: WaitOptions): Promise<boolean> {
-    const limit = deadlineOf("join the queue", options);
+    const deadline = deadlineOf("join the queue", options);
     const done = (): boolean => this.#core.unfinished === 0;
     const { joiners } = this.#core;
-    const joined = mayTry(joiners, limit) && done() ||
-      await until(joiners, done, limit);
+    const joined = mayTry(joiners, deadline) && done() ||
+      await until(joiners, done, deadline);
     if (checkpointDue()) await checkpoint();
     return joined;
   }
@@ -242,7 +238,7 @@ export abstract class QueueBase<T> {
    * @throws {RangeError} If `timeout` is negative.
    */
   joinSync(options?: WaitSyncOptions): boolean {
-    const { deadline } = deadlineOf("join the queue", options);
+    const deadline = deadlineOf("join the queue", options);
     const { joiners, unfinished } = this.#core;
     return unfinished === 0 ||
       untilSync(joiners, () => this.#core.unfinished === 0, deadline);
@@ -283,24 +279,4 @@ export abstract class QueueBase<T> {
 
 function fullError(): QueueFullError {
   return new QueueFullError("Cannot put an item in the queue: it is full");
-}
-
-/** What a `get()` takes. */
-class Taken {
-  readonly #core: QueueCore;
-  #item: Uint8Array<ArrayBuffer> | null = null;
-
-  constructor(core: QueueCore) {
-    this.#core = core;
-  }
-
-  attempt(): boolean {
-    this.#item = this.#core.shift();
-    return this.#item !== null;
-  }
-
-  get value(): unknown {
-    if (this.#item !== null) return this.#core.read(this.#item);
-    throw new QueueEmptyError("Cannot get an item of the queue: it is empty");
-  }
 }

@@ -1,6 +1,7 @@
 import { ByteWriter } from "../codec/byte_writer.ts";
 import { decode, encodeInto } from "../codec/codec.ts";
 import { refuseShared } from "../codec/share.ts";
+import { throwIfStopped } from "../locks/_stop_word.ts";
 import {
   newWaitRecord,
   QUEUE_BYTES,
@@ -14,7 +15,7 @@ import {
   STORE_WORDS,
 } from "./_item_store.ts";
 import { alone } from "./_mutex.ts";
-import { QueueClosedError } from "./queue_errors.ts";
+import { QueueClosedError, QueueEmptyError } from "./queue_errors.ts";
 
 // Three wait queues, these words and the items' bytes share one memory.
 const MUTEX = 0;
@@ -164,10 +165,12 @@ export class QueueCore {
    *
    * @returns Its bytes, or `null` if there is none.
    * @throws {QueueClosedError} If there is none and the queue is closed.
+   * @throws {DOMException} An `AbortError` if the thread was terminated.
    */
   shift(): Uint8Array<ArrayBuffer> | null {
     if (this.size === 0 && !this.closed) return null;
     const item = alone(this.#words, MUTEX, () => {
+      throwIfStopped();
       const next = this.#store.shift();
       if (next !== null || !this.closed) return next;
       throw this.#closedError("get an item of");
@@ -212,5 +215,32 @@ export class QueueCore {
 
   #closedError(doing: string): QueueClosedError {
     return new QueueClosedError(`Cannot ${doing} the queue: it is closed`);
+  }
+}
+
+/** What a `get()` takes. */
+export class Taken {
+  readonly #core: QueueCore;
+  #item: Uint8Array<ArrayBuffer> | null = null;
+
+  /**
+   * Takes nothing yet.
+   *
+   * @param core The queue.
+   */
+  constructor(core: QueueCore) {
+    this.#core = core;
+  }
+
+  /** Takes an item if there is one. */
+  attempt(): boolean {
+    this.#item = this.#core.shift();
+    return this.#item !== null;
+  }
+
+  /** The item; throws if there was none. */
+  get value(): unknown {
+    if (this.#item !== null) return this.#core.read(this.#item);
+    throw new QueueEmptyError("Cannot get an item of the queue: it is empty");
   }
 }

@@ -1,0 +1,70 @@
+import { sleep, TICK } from "./_async_wait.ts";
+import type { Deadline } from "./_deadline.ts";
+import type { InnerLock } from "./_inner_lock.ts";
+import { isStopped } from "./_stop_word.ts";
+import type { WaitQueue } from "./_wait_queue.ts";
+
+/**
+ * Waits to be notified, on the event loop, without a lock that the caller has.
+ *
+ * @param waiters Who waits.
+ * @param lock The lock; the caller has it again afterwards.
+ * @param deadline When to give up.
+ * @returns Whether a notification has come.
+ */
+export async function waitUnlocked(
+  waiters: WaitQueue,
+  lock: InnerLock,
+  deadline: Deadline,
+): Promise<boolean> {
+  deadline.signal?.throwIfAborted();
+  const slot = waiters.enrol(waiters.takeTicket(false));
+  // Asleep before the lock is free, so that a notification can tell this
+  // waiter from one whose thread has ended.
+  const asleep = sleep(slot, deadline);
+  const depth = lock.releaseAll();
+  let aborted = true;
+  let notified = false;
+  try {
+    await asleep;
+    aborted = false;
+  } finally {
+    notified = !waiters.cancel(slot);
+    await lock.restore(depth);
+    if (aborted && notified) waiters.wake(1);
+  }
+  return notified;
+}
+
+/**
+ * As {@linkcode waitUnlocked}, blocking the thread.
+ *
+ * @param waiters Who waits.
+ * @param lock The lock; the caller has it again afterwards.
+ * @param deadline When to give up.
+ * @returns Whether a notification has come.
+ * @throws {DOMException} An `AbortError` if the thread was terminated; then
+ * the caller does not have the lock.
+ */
+export function waitUnlockedSync(
+  waiters: WaitQueue,
+  lock: InnerLock,
+  deadline: Deadline,
+): boolean {
+  const slot = waiters.enrol(waiters.takeTicket(true));
+  const { words, index, value } = slot;
+  const depth = lock.releaseAll();
+  while (Atomics.load(words, index) === value && !isStopped()) {
+    const left = deadline.at - performance.now();
+    if (left <= 0) break;
+    Atomics.wait(words, index, value, Math.min(left, TICK));
+  }
+  const notified = !waiters.cancel(slot);
+  try {
+    lock.restoreSync(depth);
+  } catch (error) {
+    if (notified) waiters.wake(1);
+    throw error;
+  }
+  return notified;
+}
