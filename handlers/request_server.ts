@@ -6,6 +6,20 @@
 
 import type { Distribution } from "../workers/_histogram.ts";
 
+/** How a replica is doing. */
+export interface ReplicaStats {
+  /** Its number; each new replica gets another. */
+  replica: number;
+  /** Where it is in its life. */
+  state: "starting" | "ready" | "serving" | "paused" | "draining" | "ended";
+  /** Requests open in it. */
+  open: number;
+  /** Errors thrown by handlers and hooks in it. */
+  errors: number;
+  /** How long the requests took that have ended in it, in milliseconds. */
+  duration: Distribution;
+}
+
 /** Counts that a server keeps, all from its start on unless said otherwise. */
 export interface ServerStats {
   /** Requests taken from the socket: connections or packets. */
@@ -56,6 +70,8 @@ export interface ServerStats {
   workers?: number;
   /** How many replicas were replaced because they ended or did not answer. */
   restarts?: number;
+  /** Each replica there is at this moment. */
+  replicas?: ReplicaStats[];
 }
 
 /**

@@ -10,6 +10,8 @@ import type { CycleObserver } from "./core/request_cycle.ts";
 import type { Counts } from "./core/counts.ts";
 import type { DrainPartner } from "./core/drain.ts";
 import type { ServerLimits } from "./options.ts";
+import type { RequestMeter } from "./core/request_meter.ts";
+import type { Telemetry } from "./core/telemetry.ts";
 
 /** Called by the constructor before the address is bound; sets the role. */
 export const prepare: unique symbol = Symbol("prepare");
@@ -58,6 +60,8 @@ export interface ServerRole extends CycleObserver, DrainPartner {
   suspend?(): Promise<void>;
   /** Replicas that listen themselves take clients again. */
   resume?(): Promise<void>;
+  /** Others may be watched than before. */
+  watch?(): void;
   /** Puts a new replica in the place of each, one after the other. */
   recycle?(): Promise<void>;
 }
@@ -68,10 +72,14 @@ export interface ServerCore {
   serve(request: unknown, clientAddress: Deno.Addr): Promise<void>;
   /** Counts an error and gives it to the hook. */
   report(error: Error, clientAddress: Deno.Addr | null): Promise<void>;
-  /** The counts. */
+  /** The counts, and what was measured. */
   stats(): ServerStats;
   /** Those of requests that were accepted or handled here, as they change. */
   readonly counts: Counts;
+  /** Tells those who watch. */
+  readonly telemetry: Telemetry;
+  /** Measures requests, those included that replicas have accepted. */
+  readonly meter: RequestMeter;
   /** Ends the serving. */
   endServing(): Promise<void>;
   /** Ends the serving with an error. */

@@ -329,6 +329,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
     listener: (event: ServerEvents[K]) => void,
   ): void {
     this.#telemetry.on(name, listener);
+    this[role]?.watch?.();
   }
 
   /**
@@ -342,6 +343,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
     listener: (event: ServerEvents[K]) => void,
   ): void {
     this.#telemetry.off(name, listener);
+    this[role]?.watch?.();
   }
 
   /** Opens `socket` on `serverAddress`. */
@@ -467,6 +469,8 @@ export abstract class BaseServer<R = unknown, C = unknown>
         const { size: open } = cycle.open;
         return { ...cycle.counts, open, dropped, ...cycle.meter.stats() };
       },
+      telemetry: this.#telemetry,
+      meter: cycle.meter,
       endServing: async () => {
         // What is queued before the listener closes is taken first
         if (this.#suspending !== null) await this.#suspending;
@@ -558,6 +562,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
     await this.#activation;
     // What happens in a replica is told by its parent
     if (!this[role]?.bindsLater) await this.#telemetry.openChannels();
+    this[role]?.watch?.();
     if (this.acceptor === null) {
       throw new TypeError(
         this.#suspension === null

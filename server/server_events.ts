@@ -49,7 +49,7 @@ export interface ErrorEvent extends ServerEvent {
 
 /** Something happened to a replica. */
 export interface ReplicaEvent extends ServerEvent {
-  /** Which replica, from 0 on; its successor has the same number. */
+  /** Its number; each new replica gets another. */
   replica: number;
   /** What it runs in. */
   kind: "thread" | "process";
@@ -125,7 +125,7 @@ export interface ServerEvents {
   replicaStart: ReplicaEvent;
   /** A replica has ended. */
   replicaExit: ReplicaExitEvent;
-  /** A replica that ended or stalled is about to get a successor. */
+  /** A replica gets a successor: it ended unasked, stalled or is renewed. */
   replicaReplace: ReplicaEvent;
   /** A replica did not answer for `stallTimeout` and is given up. */
   replicaStall: ReplicaEvent;

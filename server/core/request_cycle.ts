@@ -39,7 +39,8 @@ export interface CycleHooks<R> {
 /** Who is told of the requests that are accepted here. */
 export interface CycleObserver {
   opened?(request: unknown, clientAddress: Deno.Addr): void;
-  closed?(request: unknown): void;
+  /** `duration` is how long it was served, `null` if it was turned away. */
+  closed?(request: unknown, duration: number | null): void;
   /** Counts have changed without that a request was accepted or has ended. */
   changed?(): void;
 }
@@ -99,8 +100,8 @@ export class RequestCycle<R> {
       await this.#failed(open, error);
     } finally {
       if (!open.aborted) this.completed++;
-      observer?.closed?.(request);
-      this.meter.end(open);
+      const duration = this.meter.end(open);
+      observer?.closed?.(request, duration);
       this.#end(open);
     }
   }

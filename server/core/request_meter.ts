@@ -8,7 +8,7 @@ import type { ServerStats } from "../../handlers/request_server.ts";
 import { Histogram } from "../../workers/_histogram.ts";
 import { ByteMeter } from "./byte_meter.ts";
 import type { OpenRequest } from "./open_requests.ts";
-import type { Telemetry } from "./telemetry.ts";
+import type { Details, Telemetry } from "./telemetry.ts";
 
 /** Measures the requests of one server, and tells those who watch it. */
 export class RequestMeter {
@@ -41,22 +41,34 @@ export class RequestMeter {
     }
   }
 
-  /** A request has ended. */
-  end({ started, bytes, clientAddress, failed, aborted }: OpenRequest): void {
-    if (started === null) return;
+  /** A request has ended; gives how long it took, if it was served. */
+  end(open: OpenRequest): number | null {
+    const { started, bytes, clientAddress, failed, aborted } = open;
+    if (started === null) return null;
     const duration = performance.now() - started;
-    this.#duration.record(duration);
-    if (bytes === null) return;
+    this.measured(duration);
+    if (bytes === null) return duration;
     const { bytesRead, bytesWritten } = bytes;
-    this.#bytesRead.record(bytesRead);
-    this.#bytesWritten.record(bytesWritten);
-    this.#telemetry.emit("requestEnd", {
+    this.ended({
       clientAddress,
       duration,
       bytesRead,
       bytesWritten,
       failed: failed || aborted,
     });
+    return duration;
+  }
+
+  /** Counts a request that has ended here or elsewhere. */
+  measured(duration: number): void {
+    this.#duration.record(duration);
+  }
+
+  /** Tells of a watched request that has ended here or elsewhere. */
+  ended(details: Details<"requestEnd">): void {
+    this.#bytesRead.record(details.bytesRead);
+    this.#bytesWritten.record(details.bytesWritten);
+    this.#telemetry.emit("requestEnd", details);
   }
 
   /** What was measured. */

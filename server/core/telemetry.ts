@@ -19,6 +19,8 @@ export type Details<K extends EventName> = Omit<
 export type Listener<K extends EventName = EventName> = (
   event: ServerEvents[K],
 ) => void;
+/** Tells an event. */
+export type Emit = <K extends EventName>(name: K, details: Details<K>) => void;
 type AnyListener = (event: unknown) => void;
 
 const NAMES: readonly EventName[] = [
@@ -39,6 +41,8 @@ export class Telemetry {
   #server: { readonly serverAddress: Deno.Addr };
   #listeners: Map<EventName, Set<AnyListener>> = new Map();
   #channels: Map<EventName, Channel> | null = null;
+  #forward: Emit | null = null;
+  #forwarded: ReadonlySet<EventName> = new Set();
 
   constructor(server: { readonly serverAddress: Deno.Addr }) {
     this.#server = server;
@@ -74,14 +78,25 @@ export class Telemetry {
     );
   }
 
+  /** Has others tell the events, and only those of these names. */
+  forward(names: readonly EventName[], forward: Emit): void {
+    this.#forwarded = new Set(names);
+    this.#forward = forward;
+  }
+
   /** Whether anybody would notice an event. */
   isWatched(name: EventName): boolean {
+    if (this.#forward !== null) return this.#forwarded.has(name);
     return this.#listeners.has(name) ||
       this.#channels?.get(name)?.hasSubscribers === true;
   }
 
   /** Tells an event; what a listener throws is printed. */
   emit<K extends EventName>(name: K, details: Details<K>): void {
+    if (this.#forward !== null) {
+      if (this.#forwarded.has(name)) this.#forward(name, details);
+      return;
+    }
     const { serverAddress } = this.#server;
     const event = { serverAddress, ...details };
     const listeners: AnyListener[] = [...this.#listeners.get(name) ?? []];

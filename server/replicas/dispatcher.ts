@@ -19,8 +19,8 @@ export interface DispatcherHost {
   wanted(): void;
   /** A replica was chosen for a request. */
   chosen(replica: Replica): void;
-  /** A request that a replica was chosen for has ended. */
-  served(replica: Replica): void;
+  /** A request that a replica was chosen for has ended, after so many ms. */
+  served(replica: Replica, duration: number): void;
 }
 
 /** Gives requests to replicas, and again what a replica never began. */
@@ -39,6 +39,7 @@ export class Dispatcher {
   async process(request: unknown, clientAddress: Deno.Addr): Promise<void> {
     for (let tries = 1;; tries++) {
       const replica = await this.#choose();
+      const started = performance.now();
       try {
         return await carry(replica, request, clientAddress);
       } catch (error) {
@@ -46,7 +47,7 @@ export class Dispatcher {
         // It may be what ends them
         if (tries === MAX_TRIES) throw error.cause;
       } finally {
-        this.#host.served(replica);
+        this.#host.served(replica, performance.now() - started);
       }
     }
   }

@@ -84,6 +84,7 @@ class ReplicaSide {
       sharingOf(boot.sharing),
     );
     this.#server = construct(boot, modules, this.#link);
+    this.#link.forward([]);
     this.#relay = new RelayPort(port, {
       connection: (conn) => this.#server[core].serve(conn, conn.remoteAddr),
       packet: (packet, from, truncated, reply) => {
@@ -108,6 +109,8 @@ class ReplicaSide {
         return this.#server[core].drain();
       case "limits":
         return this.#server[core].setLimits(message[1]);
+      case "watch":
+        return this.#link.forward(message[1]);
       case "ping":
         return this.#post(["pong"]);
       case "answer":

@@ -5,11 +5,17 @@
  */
 
 import type { ServerStats } from "../../handlers/request_server.ts";
+import {
+  type ErrorRecord,
+  toErrorRecord,
+} from "../../workers/runner/error_record.ts";
 import { core, type OpenListener, type ServerRole } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
+import { lacksDescriptors } from "../core/descriptors.ts";
+import type { Details, EventName } from "../core/telemetry.ts";
 import type { PortSharing } from "./port_sharing.ts";
 import { COUNTS } from "../core/counts.ts";
-import type { FromReplica, Question } from "./protocol.ts";
+import type { FromReplica, Question, ReplicaEventName } from "./protocol.ts";
 
 let waitingLink: ParentLink | null = null;
 
@@ -46,6 +52,7 @@ export class ParentLink implements ServerRole {
   #ids: Map<unknown, number> = new Map();
   #lastId = 0;
   #ended: number[] = [];
+  #durations: number[] = [];
   #isScheduled = false;
   #questions: Map<number, (answer: ServerStats | null) => void> = new Map();
   #lastQuestion = 0;
@@ -76,7 +83,8 @@ export class ParentLink implements ServerRole {
     this.#post(["opened", id, clientAddress]);
   }
 
-  closed(request: unknown): void {
+  closed(request: unknown, duration: number | null): void {
+    this.#durations.push(duration ?? -1);
     this.#ended.push(this.#ids.get(request)!);
     this.#ids.delete(request);
     this.changed();
@@ -96,7 +104,20 @@ export class ParentLink implements ServerRole {
       "ended",
       this.#ended.splice(0),
       COUNTS.map((name) => counts[name]),
+      this.#durations.splice(0),
     ]);
+  }
+
+  /** Tells the events of some names, and no others, from now on. */
+  forward(names: readonly EventName[]): void {
+    this.server![core].telemetry.forward(names, (name, details) => {
+      const { error, ...rest } = details as Details<"error">;
+      this.#post([
+        "event",
+        name as ReplicaEventName,
+        { ...rest, ...(name === "error" && { error: recordOf(error) }) },
+      ]);
+    });
   }
 
   /** Takes the answer to a question. */
@@ -117,4 +138,10 @@ export class ParentLink implements ServerRole {
       this.#post(["ask", id, question]);
     });
   }
+}
+
+function recordOf(error: unknown): ErrorRecord {
+  // To look its stack up would end the program
+  if (lacksDescriptors(error)) return { name: "Error", message: String(error) };
+  return toErrorRecord(error);
 }

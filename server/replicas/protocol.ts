@@ -7,10 +7,12 @@
  * - Of the commands `resume`, `pause` and `close` one is under way at a time.
  *   The replica answers the first two with `done` and the last with `closed`.
  *   No command follows `close`; `leave` follows `closed`.
- * - `drain`, `limits`, `ping` and `answer` may come at any time; `pong` answers `ping`.
+ * - `drain`, `limits`, `watch`, `ping` and `answer` may come at any time; `pong`
+ *   answers `ping`.
  * - `opened` tells of a request that the replica accepted by itself: after the
  *   first `resume` and before `closed`, with rising numbers. `ended` names open
- *   ones only.
+ *   ones only, and how long each took in milliseconds: -1 if it was turned away.
+ * - `event` may come of what is watched, and of what was until a moment ago.
  * - Counts never go down.
  * - `ask` and `leaving` may come at any time, and `answer` answers `ask`.
  * - Bytes are the relay's.
@@ -21,6 +23,7 @@
  */
 
 import type { ServerStats } from "../../handlers/request_server.ts";
+import type { ErrorRecord } from "../../workers/runner/error_record.ts";
 import type { AnyOptions } from "../core/check_options.ts";
 import { COUNTS } from "../core/counts.ts";
 import type { DrainReport } from "../drain_report.ts";
@@ -53,6 +56,7 @@ export type ToReplica =
   | Command
   | ["leave"]
   | ["drain"]
+  | ["watch", names: ReplicaEventName[]]
   | ["ping"]
   | ["limits", limits: ServerLimits]
   | ["answer", id: number, value: ServerStats | null]
@@ -70,10 +74,33 @@ export type FromReplica =
   | ["closed", report: DrainReport]
   | ["pong"]
   | ["opened", id: number, clientAddress: Deno.Addr]
-  | ["ended", ids: number[], counts: CountValues]
+  | ["ended", ids: number[], counts: CountValues, durations: number[]]
+  | ["event", name: ReplicaEventName, details: EventDetails]
   | ["ask", id: number, question: Question]
   | ["leaving"]
   | Uint8Array;
+
+/** The events of what happens in a replica. */
+export const REPLICA_EVENTS = [
+  "connection",
+  "requestEnd",
+  "refusal",
+  "error",
+] as const;
+
+/** One of {@linkcode REPLICA_EVENTS}. */
+export type ReplicaEventName = typeof REPLICA_EVENTS[number];
+
+/** What an event tells; an error as a record. */
+export interface EventDetails {
+  clientAddress: Deno.Addr | null;
+  error?: ErrorRecord;
+  duration?: number;
+  bytesRead?: number;
+  bytesWritten?: number;
+  failed?: boolean;
+  reason?: string;
+}
 
 type Check = (value: unknown) => boolean;
 type Shapes = Readonly<Record<string, readonly Check[]>>;
@@ -83,7 +110,8 @@ const FROM_REPLICA: Shapes = {
   closed: [isReport],
   pong: [],
   opened: [isCount, isAddress],
-  ended: [isCounts, isCountValues],
+  ended: [isCounts, isCountValues, isDurations],
+  event: [isEventName, isDetails],
   ask: [isCount, isQuestion],
   leaving: [],
 };
@@ -94,6 +122,7 @@ const TO_REPLICA: Shapes = {
   close: [isTime],
   leave: [],
   drain: [],
+  watch: [isNames],
   ping: [],
   limits: [isObject],
   answer: [isCount, isObject],
@@ -161,6 +190,30 @@ function isCounts(value: unknown): boolean {
 
 function isCountValues(value: unknown): boolean {
   return isCounts(value) && (value as number[]).length === COUNTS.length;
+}
+
+function isDurations(value: unknown): boolean {
+  return Array.isArray(value) && value.every(isDuration);
+}
+
+function isDuration(value: unknown): boolean {
+  return Number.isFinite(value) && (value as number) >= -1;
+}
+
+function isEventName(value: unknown): boolean {
+  return REPLICA_EVENTS.some((name) => name === value);
+}
+
+function isNames(value: unknown): boolean {
+  return Array.isArray(value) && value.every(isEventName);
+}
+
+/** What an event does not need it may leave out, but not tell wrongly. */
+function isDetails(value: unknown): boolean {
+  const { clientAddress, duration = 0, bytesRead = 0, bytesWritten = 0 } =
+    (value ?? {}) as Partial<EventDetails>;
+  return (clientAddress === null || isAddress(clientAddress)) &&
+    isDuration(duration) && isCount(bytesRead) && isCount(bytesWritten);
 }
 
 function isObject(value: unknown): boolean {

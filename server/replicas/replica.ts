@@ -11,13 +11,16 @@ import type { Runner } from "../../workers/runner/runner.ts";
 import type { Member } from "../../workers/runner/supervisor.ts";
 import type { ServerLimits } from "../options.ts";
 import { COUNTS } from "../core/counts.ts";
+import { Histogram } from "../../workers/_histogram.ts";
 import { Life } from "./life.ts";
 import {
   type CountValues,
   decodeFromReplica,
+  type EventDetails,
   type FromReplica,
   outOfOrder,
   type Question,
+  type ReplicaEventName,
   type ToReplica,
 } from "./protocol.ts";
 
@@ -33,6 +36,10 @@ export interface ReplicaOwner {
   shutdown(): Promise<void>;
   /** The counts of the whole server. */
   stats(): Promise<ServerStats>;
+  /** A request that the replica accepted by itself has ended. */
+  measured(duration: number): void;
+  /** Something happened in the replica. */
+  told(name: ReplicaEventName, details: EventDetails): void;
   /** The replica was told to end by somebody else. */
   leaving(replica: Replica): void;
   /** The replica has ended, or was given up. */
@@ -41,6 +48,7 @@ export interface ReplicaOwner {
 
 /** A runner, the requests in it, and what can be asked of it. */
 export class Replica implements Member {
+  readonly number: number;
   readonly runner: Runner;
   readonly relay: RelayHub;
   readonly life: Life;
@@ -48,6 +56,8 @@ export class Replica implements Member {
   readonly accepted: Map<number, Deno.Addr> = new Map();
   /** What it has counted, in the order of {@linkcode COUNTS}. */
   counts: CountValues = COUNTS.map(() => 0);
+  /** How long its requests took. */
+  readonly duration: Histogram = new Histogram();
   /** How many times in a row it has not answered in time. */
   unanswered = 0;
   #owner: ReplicaOwner;
@@ -55,7 +65,8 @@ export class Replica implements Member {
   #pinged = false;
   #resumed = false;
 
-  constructor(runner: Runner, owner: ReplicaOwner) {
+  constructor(number: number, runner: Runner, owner: ReplicaOwner) {
+    this.number = number;
     this.runner = runner;
     this.#owner = owner;
     this.relay = new RelayHub({
@@ -93,6 +104,11 @@ export class Replica implements Member {
     this.#send(["limits", limits]);
   }
 
+  /** Has it tell events of these names, and no others. */
+  watch(names: ReplicaEventName[]): void {
+    this.#send(["watch", names]);
+  }
+
   /** Asks whether it is there, and counts when it has not said so yet. */
   ping(): void {
     if (this.#pinged) {
@@ -120,7 +136,9 @@ export class Replica implements Member {
       case "opened":
         return this.#opened(message[1], message[2]);
       case "ended":
-        return this.#ended(message[1], message[2]);
+        return this.#ended(message[1], message[2], message[3]);
+      case "event":
+        return this.#owner.told(message[1], message[2]);
       case "pong":
         if (!this.#pinged) throw outOfOrder("pong");
         this.#pinged = false;
@@ -145,7 +163,8 @@ export class Replica implements Member {
     if (this.counts[ACCEPTED]! < id) this.counts[ACCEPTED] = id;
   }
 
-  #ended(ids: number[], counts: CountValues): void {
+  #ended(ids: number[], counts: CountValues, durations: number[]): void {
+    if (ids.length !== durations.length) throw outOfOrder("durations");
     for (const id of ids) {
       if (!this.accepted.delete(id)) throw outOfOrder("ended");
     }
@@ -153,6 +172,11 @@ export class Replica implements Member {
       throw outOfOrder("counts");
     }
     this.counts = counts;
+    for (const duration of durations) {
+      if (duration < 0) continue;
+      this.duration.record(duration);
+      this.#owner.measured(duration);
+    }
   }
 
   async #answer(id: number, question: Question): Promise<void> {

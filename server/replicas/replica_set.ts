@@ -4,18 +4,24 @@
  * @module
  */
 
-import type { ServerStats } from "../../handlers/request_server.ts";
+import type {
+  ReplicaStats,
+  ServerStats,
+} from "../../handlers/request_server.ts";
 import type { RunnerExitError } from "../../workers/errors.ts";
 import type {
   Runner,
   RunnerKind,
   RunnerOptions,
 } from "../../workers/runner/runner.ts";
+import { fromErrorRecord } from "../../workers/runner/error_record.ts";
+import { describeExit } from "../../workers/runner/lifecycle.ts";
 import { startRunner } from "../../workers/runner/start_runner.ts";
 import { Supervisor } from "../../workers/runner/supervisor.ts";
 import { core, type OpenListener, type ServerRole } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import { exactLimit, optionsForReplicas } from "../core/check_options.ts";
+import { COUNTS } from "../core/counts.ts";
 import { inTime } from "../core/in_time.ts";
 import type { DrainReport } from "../drain_report.ts";
 import { ServerClosedError } from "../errors.ts";
@@ -29,7 +35,12 @@ import {
   type PortSharing,
   whyNotShared,
 } from "./port_sharing.ts";
-import type { Boot } from "./protocol.ts";
+import {
+  type Boot,
+  type EventDetails,
+  REPLICA_EVENTS,
+  type ReplicaEventName,
+} from "./protocol.ts";
 import { Replica, type ReplicaOwner } from "./replica.ts";
 import { Statistics } from "./statistics.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -37,6 +48,7 @@ import { Watchdog } from "./watchdog.ts";
 const MAIN_URL = new URL("./main.ts", import.meta.url).href;
 const DEFAULT_STALL_TIMEOUT_MS = 5_000;
 const MAX_ISOLATED = 40;
+const ERRORS = COUNTS.indexOf("errors");
 /** So many packets at most are in a replica: the rest wait in the socket. */
 const PACKETS_PER_REPLICA = 1_024;
 /** Replicas cut off later than their server, which so can tell what it cut. */
@@ -72,6 +84,7 @@ export class ReplicaSet implements ServerRole {
   #dispatcher: Dispatcher;
   #watchdog: Watchdog;
   #statistics = new Statistics();
+  #lastNumber = 0;
   #started = false;
   #draining = false;
   #finishing = false;
@@ -94,7 +107,11 @@ export class ReplicaSet implements ServerRole {
       options.maxConnections ?? Infinity,
     );
     const { stallTimeout = DEFAULT_STALL_TIMEOUT_MS } = options;
-    this.#watchdog = new Watchdog(this.#replicas, stallTimeout);
+    this.#watchdog = new Watchdog(
+      this.#replicas,
+      stallTimeout,
+      (replica) => this.#tell("replicaStall", replica),
+    );
     this.#owner = {
       confines: (options.permissions ?? "inherit") !== "inherit",
       get commandTimeout() {
@@ -102,6 +119,8 @@ export class ReplicaSet implements ServerRole {
       },
       shutdown: () => server[core].endServing(),
       stats: () => server.stats(),
+      measured: (duration) => server[core].meter.measured(duration),
+      told: (name, details) => this.#told(name, details),
       leaving: (replica) => this.#letGo(replica),
       ended: (replica, cause) => this.#ended(replica, cause),
     };
@@ -117,7 +136,10 @@ export class ReplicaSet implements ServerRole {
       candidates: () => this.#candidates(),
       wanted: () => this.#started || this.#keepQuietly(),
       chosen: (replica) => this.#isolates && this.#isolate(replica),
-      served: (replica) => this.#isolates && void this.#retire(replica),
+      served: (replica, duration) => {
+        replica.duration.record(duration);
+        if (this.#isolates) void this.#retire(replica);
+      },
     });
   }
 
@@ -196,6 +218,7 @@ export class ReplicaSet implements ServerRole {
       ...this.#statistics.sum(own, this.#replicas),
       dispatch: this.#isolates ? "isolate" : dispatch,
       workers: this.#replicas.size,
+      replicas: [...this.#replicas].map((replica) => this.#statsOf(replica)),
     });
   }
 
@@ -225,10 +248,49 @@ export class ReplicaSet implements ServerRole {
     await this.#lead(this.#goalAfter);
   }
 
+  watch(): void {
+    const names = this.#watched();
+    for (const replica of this.#replicas) replica.watch(names);
+  }
+
   recycle(): Promise<void> {
     return this.#recycling ??= this.#recycle().finally(() => {
       this.#recycling = null;
     });
+  }
+
+  #watched(): ReplicaEventName[] {
+    const { telemetry } = this.#server[core];
+    return REPLICA_EVENTS.filter((name) => telemetry.isWatched(name));
+  }
+
+  /** Tells what a replica has told. */
+  #told(name: ReplicaEventName, { error, ...details }: EventDetails): void {
+    const { meter, telemetry } = this.#server[core];
+    if (name === "requestEnd") return meter.ended(details as never);
+    telemetry.emit(name, {
+      ...details,
+      ...(error !== undefined && { error: fromErrorRecord(error) }),
+    } as never);
+  }
+
+  /** Tells what happened to a replica. */
+  #tell(
+    name: "replicaStart" | "replicaReplace" | "replicaStall",
+    { number }: Replica,
+  ): void {
+    const { telemetry } = this.#server[core];
+    telemetry.emit(name, { replica: number, kind: this.#kind });
+  }
+
+  #statsOf({ number, load, life, counts, duration }: Replica): ReplicaStats {
+    return {
+      replica: number,
+      state: life.state,
+      open: load,
+      errors: counts[ERRORS]!,
+      duration: duration.distribution(),
+    };
   }
 
   get #isolates(): boolean {
@@ -291,10 +353,15 @@ export class ReplicaSet implements ServerRole {
       name: constructor.name,
       permissions: this.#options.permissions ?? "inherit",
     });
-    const replica = new Replica(runner, this.#owner);
+    const replica = new Replica(++this.#lastNumber, runner, this.#owner);
     this.#replicas.add(replica);
     void replica.life.lead(this.#goal);
-    replica.ready.then(() => this.#dispatcher.wake(), () => {});
+    replica.ready.then(() => {
+      this.#tell("replicaStart", replica);
+      this.#dispatcher.wake();
+    }, () => {});
+    const names = this.#watched();
+    if (names.length > 0) replica.watch(names);
     if (this.#draining) replica.drain();
     return replica;
   }
@@ -317,8 +384,17 @@ export class ReplicaSet implements ServerRole {
     this.#isolated.delete(replica);
     this.#statistics.keep(replica);
     relay.fail(cause, this.#server.shutdownTimeout);
+    this.#server[core].telemetry.emit("replicaExit", {
+      replica: replica.number,
+      kind: this.#kind,
+      expected: life.isClosing,
+      status: describeExit(cause.exit),
+    });
     if (this.#finishing) return;
-    if (life.wasReady && !life.isClosing) this.#statistics.restarts++;
+    if (life.wasReady && !life.isClosing) {
+      this.#statistics.restarts++;
+      this.#tell("replicaReplace", replica);
+    }
     for (const address of accepted.values()) {
       void this.#server[core].report(cause, address);
     }
@@ -334,6 +410,7 @@ export class ReplicaSet implements ServerRole {
       if (this.#finishing) return;
       // It may have ended, or have been taken for a request
       const isIn = this.#supervisor.replace(replica, successor);
+      if (isIn) this.#tell("replicaReplace", replica);
       await this.#retire(isIn ? replica : successor);
     }
   }

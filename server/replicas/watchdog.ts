@@ -12,10 +12,16 @@ const PING_INTERVAL_MS = 1_000;
 export class Watchdog {
   #replicas: Iterable<Replica>;
   #stallTimeout: number;
+  #stalled: (replica: Replica) => void;
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  constructor(replicas: Iterable<Replica>, stallTimeout: number) {
+  constructor(
+    replicas: Iterable<Replica>,
+    stallTimeout: number,
+    stalled: (replica: Replica) => void,
+  ) {
     this.#replicas = replicas;
+    this.#stalled = stalled;
     this.#stallTimeout = stallTimeout;
   }
 
@@ -39,6 +45,7 @@ export class Watchdog {
       if (state === "starting" || state === "ended") continue;
       replica.ping();
       if (replica.unanswered * interval >= this.#stallTimeout) {
+        this.#stalled(replica);
         replica.life.terminate(
           `did not answer for ${this.#stallTimeout} ms, as in an endless loop`,
         );

@@ -48,9 +48,19 @@ const WRONG: [what: string, message: unknown][] = [
   ["an answer to no ping", ["pong"]],
   ["a request out of turn", ["opened", 7, ADDRESS]],
   ["a request of nowhere", ["opened", 1, { transport: "tcp" }]],
-  ["the end of no request", ["ended", [5], NONE]],
-  ["counts that are none", ["ended", [], [1, 2]]],
-  ["counts below zero", ["ended", [], COUNTS.map(() => -1)]],
+  ["the end of no request", ["ended", [5], NONE, [1]]],
+  ["counts that are none", ["ended", [], [1, 2], []]],
+  ["counts below zero", ["ended", [], COUNTS.map(() => -1), []]],
+  ["a duration of no request", ["ended", [], NONE, [1]]],
+  ["a duration that is none", ["ended", [], NONE, [NaN]]],
+  ["an event of no name", ["event", "drainEnd", { clientAddress: null }]],
+  ["an event of nothing", ["event", "connection", null]],
+  ["an event of nobody", ["event", "connection", { clientAddress: 1 }]],
+  ["an error that is none", [
+    "event",
+    "error",
+    { clientAddress: null, error: { name: 1 } },
+  ]],
   ["a question out of numbers", ["ask", -1, "stats"]],
   ["an unknown question", ["ask", 1, "context"]],
   ["bytes that are no frames", new Uint8Array([1, 2, 3])],
@@ -76,8 +86,8 @@ test("counts that go down end their replica", async () => {
   collectErrors(server);
   server.serveForever();
   await server.ready;
-  started[0]!.say(["ended", [], COUNTS.map(() => 3)]);
-  started[0]!.say(["ended", [], COUNTS.map(() => 2)]);
+  started[0]!.say(["ended", [], COUNTS.map(() => 3), []]);
+  started[0]!.say(["ended", [], COUNTS.map(() => 2), []]);
   assertEquals((await started[0]!.exited).reason, "protocol");
   // And what it had counted stays
   assertEquals((await server.stats()).rejected, 3);
@@ -88,6 +98,7 @@ const WRONG_TO_REPLICA: [what: string, messages: unknown[]][] = [
   ["a leave before a close", [["leave"]]],
   ["two commands at once", [["pause", true], ["resume"]]],
   ["a time below zero", [["close", -1]]],
+  ["to watch what there is not", [["watch", ["drainEnd"]]]],
 ];
 
 for (const [what, messages] of WRONG_TO_REPLICA) {

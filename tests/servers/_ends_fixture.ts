@@ -1,6 +1,6 @@
-/** A handler that tells whom it talks to; replicas import it. */
+/** Handlers that tell of themselves; replicas import them. */
 
-import { StreamRequestHandler } from "../../mod.ts";
+import { RequestHandler, StreamRequestHandler } from "../../mod.ts";
 
 /** Answers with the ends of the connection, and then with what comes. */
 export class Ends extends StreamRequestHandler {
@@ -12,5 +12,19 @@ export class Ends extends StreamRequestHandler {
     );
     await this.wfile.write(`${ends.join(" ")}\n`);
     for await (const line of this.rfile) await this.wfile.write(`${line}\n`);
+  }
+}
+
+/** Echoes lines, and does what some say. */
+export class Telling extends RequestHandler {
+  static readonly module = import.meta.url;
+  override async handle(): Promise<void> {
+    for await (const line of this.rfile) {
+      if (line === "fail") throw new RangeError("as told");
+      if (line === "exit") Deno.exit(3);
+      const end = performance.now() + 3_000;
+      while (line === "block" && performance.now() < end);
+      await this.wfile.write(`${line}\n`);
+    }
   }
 }

@@ -1,0 +1,158 @@
+/** Events and measures of servers with replicas, as their parent tells them. */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import {
+  RemoteError,
+  type ReplicaExitEvent,
+  type RequestEndEvent,
+} from "../../mod.ts";
+import {
+  modeOf,
+  MODES,
+  statsWhen,
+  STREAM_MODES,
+  test,
+  testEach,
+} from "../replicas/_support.ts";
+import { Telling } from "./_ends_fixture.ts";
+import { dial, exchange, readToEnd, until, writeAll } from "./_support.ts";
+
+testEach(
+  MODES,
+  "on() tells of requests, wherever they are served",
+  async (mode) => {
+    await using server = mode.open(Telling);
+    const ended: RequestEndEvent[] = [];
+    let connections = 0;
+    server.on("requestEnd", (event) => void ended.push(event));
+    server.on("connection", () => void connections++);
+    const serving = server.serveForever();
+    await server.ready;
+    for (let i = 0; i < 4; i++) {
+      using client = await mode.connect(server);
+      assertEquals(await exchange(client, "hello"), "hello");
+      await client.end();
+      await until(() => ended.length === i + 1, "a request has ended");
+    }
+    for (const event of ended) {
+      assertEquals([event.bytesRead, event.bytesWritten], [6, 6]);
+      assertEquals(event.failed, false);
+      assert(event.duration > 0);
+      assertEquals(event.serverAddress, server.serverAddress);
+    }
+    assertEquals(connections, mode.isStream ? 4 : 0);
+    const stats = await statsWhen(
+      server,
+      ({ duration }) => duration.count === 4,
+      "four durations",
+    );
+    assertEquals([stats.bytesRead.count, stats.bytesWritten.total], [4, 24]);
+    const counts = stats.replicas!.map(({ duration }) => duration.count);
+    if (mode.dispatch !== "isolate") {
+      assertEquals(counts.reduce((sum, count) => sum + count), 4);
+    }
+    await server.serverClose();
+    await serving;
+  },
+);
+
+testEach(
+  STREAM_MODES,
+  "on() tells of errors in replicas",
+  async (mode) => {
+    await using server = mode.open(Telling);
+    const errors: unknown[] = [];
+    server.on("error", ({ error }) => void errors.push(error));
+    const serving = server.serveForever();
+    await server.ready;
+    using client = await dial(server);
+    await writeAll(client, "fail\n");
+    assertEquals(await readToEnd(client), "");
+    await until(() => errors.length === 1, "the error");
+    const [error] = errors;
+    assert(error instanceof RemoteError, String(error));
+    assertEquals(error.message, "as told");
+    await server.serverClose();
+    await serving;
+  },
+);
+
+for (
+  const name of ["ThreadingTCPServer by shard", "ForkingTCPServer by relay"]
+) {
+  test(`${name} on() tells of its replicas`, async () => {
+    await using server = modeOf(name).open(Telling, { workers: 1 });
+    server.handleError = () => {};
+    const events: string[] = [];
+    const exits: ReplicaExitEvent[] = [];
+    for (const name of ["replicaStart", "replicaReplace"] as const) {
+      server.on(name, ({ replica, kind }) => {
+        events.push(`${name} ${replica} ${kind}`);
+      });
+    }
+    server.on("replicaExit", (event) => void exits.push(event));
+    const serving = server.serveForever();
+    await server.ready;
+    using client = await dial(server);
+    await writeAll(client, "exit\n");
+    await readToEnd(client).catch(() => "");
+    await until(() => events.length === 3, "another has started");
+    const kind = name.startsWith("Thr") ? "thread" : "process";
+    assertEquals(events, [
+      `replicaStart 1 ${kind}`,
+      `replicaReplace 1 ${kind}`,
+      `replicaStart 2 ${kind}`,
+    ]);
+    assertEquals(exits.map(({ replica, expected }) => [replica, expected]), [
+      [1, false],
+    ]);
+    assertMatch(exits[0]!.status, /exited|ended|killed/);
+    const [replica] = (await server.stats()).replicas!;
+    assertEquals([replica?.replica, replica?.open], [2, 0]);
+    await server.serverClose();
+    await serving;
+    assertEquals(exits.map(({ replica, expected }) => [replica, expected]), [
+      [1, false],
+      [2, true],
+    ]);
+  });
+
+  test(`${name} on() tells of a replica that stalls`, async () => {
+    await using server = modeOf(name).open(Telling, {
+      workers: 1,
+      stallTimeout: 200,
+    });
+    server.handleError = () => {};
+    const { promise, resolve } = Promise.withResolvers<number>();
+    server.on("replicaStall", ({ replica }) => resolve(replica));
+    const serving = server.serveForever();
+    await server.ready;
+    using client = await dial(server);
+    await writeAll(client, "block\n");
+    assertEquals(await promise, 1);
+    await server.serverClose();
+    await serving;
+  });
+
+  test(`${name} forgets what nobody watches any more`, async () => {
+    await using server = modeOf(name).open(Telling);
+    let count = 0;
+    const listener = () => void count++;
+    server.on("requestEnd", listener);
+    server.off("requestEnd", listener);
+    const serving = server.serveForever();
+    await server.ready;
+    using client = await dial(server);
+    await writeAll(client, "hello\n");
+    await client.closeWrite();
+    await readToEnd(client);
+    const stats = await statsWhen(
+      server,
+      ({ duration }) => duration.count === 1,
+      "it is measured",
+    );
+    assertEquals([count, stats.bytesRead.count], [0, 0]);
+    await server.serverClose();
+    await serving;
+  });
+}
