@@ -104,6 +104,22 @@ export abstract class Pool implements AsyncDisposable {
    * task with a `signal` or a `timeout` has its worker to itself.
    * @returns What it returns. Rejects as with `submit()`, with the reason of
    * the signal, and with a `TimeoutError`.
+   *
+   * @example Bytes that move there and back
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using pool = new ThreadPool({
+   *   module: "data:text/javascript,export function fill(b) { return b.fill(1); }",
+   * });
+   * const bytes = new Uint8Array(65_536);
+   * const filled = await pool.run<Uint8Array>("fill", [bytes], {
+   *   transfer: [bytes.buffer],
+   *   timeout: 10_000,
+   * });
+   * assertEquals([filled[0], bytes.length], [1, 0]);
+   * ```
    */
   run<A extends unknown[], R>(
     target: (...args: A) => R,
@@ -236,8 +252,8 @@ export abstract class Pool implements AsyncDisposable {
 
   /**
    * Ends the workers at once; what was not done is rejected with a
-   * {@linkcode PoolClosedError}. A thread in an endless loop can't be stopped,
-   * and is given up after half a second.
+   * {@linkcode PoolClosedError}. A thread that does not stop within half a
+   * second, such as one in an endless loop, is set aside.
    *
    * @returns A promise that settles when nothing of the workers is left.
    */

@@ -1,7 +1,8 @@
 /**
- * The results of a pool's `map()`, in the order of the items: `await` it for
- * an array, or loop over it with `for await`, which takes no more items than
- * are needed to keep the workers busy.
+ * The results of a pool's `map()` or `starmap()`, in the order of the items
+ * unless `ordered` is `false`: `await` it for an array, or loop over it with
+ * `for await`, which takes no more items than are needed to keep the workers
+ * busy.
  *
  * Nothing begins before one of them is done; each loop begins anew.
  *

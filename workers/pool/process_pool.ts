@@ -17,13 +17,17 @@ export type ProcessPoolOptions<A extends unknown[] = unknown[]> = PoolOptions<
  * Processes are started when there is work for them, and replaced when they
  * die; the task is then rejected, or run again if `retries` allows. A pool
  * keeps the program alive while it has tasks; one that has had nothing to do
- * for a tenth of a second does not.
+ * for a tenth of a second does not. `await using` waits for what was
+ * submitted; `terminate()` doesn't.
  *
  * Functions that so far took a quarter of a millisecond or less are given to a
- * process ahead, many at once: they are lost with it, too, and wait for a call
- * among them that takes long against all expectation.
+ * process many at once. If the process dies, all of them are lost; if one takes
+ * long, those behind it wait. A task that is run with a `signal` or a `timeout`
+ * has its process to itself, which is killed if the task must be ended.
  *
- * Nothing is shared: locks and `SharedArrayBuffer`s are refused.
+ * Arguments and results are copied. Locks and queues may be passed: they stay
+ * in this program, and the process calls them. A `SharedArrayBuffer` is
+ * refused.
  *
  * @example A crash that costs one result
  * ```ts ignore
@@ -50,6 +54,22 @@ export type ProcessPoolOptions<A extends unknown[] = unknown[]> = PoolOptions<
  *   workers: 1,
  * });
  * assertEquals(await pool.submit<number>("add", 1, 2), 3);
+ * ```
+ *
+ * @example A time limit
+ * ```ts
+ * import { ProcessPool } from "@socketserver/socketserver";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * await using pool = new ProcessPool({
+ *   module: "data:text/javascript,export function endless() { while (true); }",
+ *   workers: 1,
+ * });
+ * const error = await assertRejects(
+ *   () => pool.run("endless", [], { timeout: 100 }),
+ *   DOMException,
+ * );
+ * assertEquals(error.name, "TimeoutError");
  * ```
  */
 export class ProcessPool<A extends unknown[] = unknown[]> extends Pool {

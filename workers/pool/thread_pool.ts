@@ -13,17 +13,20 @@ export type ThreadPoolOptions<A extends unknown[] = unknown[]> = PoolOptions<A>;
  *
  * Threads are started when there is work for them, and replaced when they
  * die. A pool keeps the program alive while it has tasks; one that has had
- * nothing to do for a tenth of a second does not, but where a version of Deno
- * has no way to let go of a `Worker`. A pool whose module can't be imported
- * rejects all tasks.
+ * nothing to do for a tenth of a second does not, except where a version of
+ * Deno can't let go of a `Worker`. If the module can't be imported, or the
+ * initializer throws, the pool rejects all tasks. `await using` waits for what
+ * was submitted, as Python's `with` does; `terminate()` doesn't.
  *
- * After a task a thread waits for the next one for up to 5 ms before timers
- * and the like that tasks left behind get their turn. Of a thread that dies,
- * only the task that it ran is lost: it is rejected, or run again if `retries`
- * allows.
+ * Functions that so far took a quarter of a millisecond or less are given to a
+ * thread many at once, and taken back if one of them takes long. If a thread
+ * dies, only the task that it ran is lost: it is rejected, or run again if
+ * `retries` allows. A thread that gets short tasks one by one looks out for the
+ * next one for 0.05 ms before it sleeps.
  *
  * Locks, queues and `SharedArrayBuffer`s in arguments and results are shared.
- * A task that has begun can't be stopped.
+ * A function that computes can't be stopped from outside: `run()` with a
+ * `signal` or a `timeout` sets its thread aside, and another takes its place.
  *
  * @example A function on all cores
  * ```ts ignore
@@ -51,6 +54,25 @@ export type ThreadPoolOptions<A extends unknown[] = unknown[]> = PoolOptions<A>;
  *   workers: 2,
  * });
  * assertEquals(await pool.submit<number>("add", 1, 2), 3);
+ * assertEquals(await pool.starmap<number>("add", [[1, 2], [3, 4]]), [3, 7]);
+ * ```
+ *
+ * @example Threads that are prepared
+ * ```ts
+ * import { ThreadPool } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const module = `data:text/javascript,
+ *   let factor;
+ *   export function prepare(value) { factor = value; }
+ *   export function scale(x) { return factor * x; }`;
+ * await using pool = new ThreadPool({
+ *   module,
+ *   initializer: "prepare",
+ *   initializerArgs: [10],
+ *   maxTasksPerWorker: 1_000,
+ * });
+ * assertEquals(await pool.map<number>("scale", [1, 2]), [10, 20]);
  * ```
  */
 export class ThreadPool<A extends unknown[] = unknown[]> extends Pool {
