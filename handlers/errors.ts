@@ -7,8 +7,9 @@
 import { SocketServerError } from "../workers/errors.ts";
 
 /**
- * Thrown by a read or write of a handler that waited longer than the
- * handler's `timeout`.
+ * Thrown by a read or write of a handler that waited longer than the handler's
+ * `timeout`, and the reason with which a request ends that is over
+ * `idleTimeout`, `requestTimeout` or `minRate`.
  *
  * @example Usage
  * ```ts

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { bytesOf, drain, finish, pair, release } from "./_internal.ts";
+import { abort, bytesOf, drain, finish, pair, release } from "./_internal.ts";
 import { PacketWriter } from "./io/_packet_writer.ts";
 import { BaseRequestHandler } from "./base_request_handler.ts";
 import { BufferedReader } from "./io/buffered_reader.ts";
@@ -114,6 +114,13 @@ export abstract class RequestHandler<
   override [drain](): void {
     this.#draining = true;
     this.#rfile?.[drain]();
+  }
+
+  /** @ignore */
+  override [abort](reason: unknown): void {
+    super[abort](reason);
+    this.#rfile?.[abort](reason);
+    this.#wfile?.[abort](reason);
   }
 
   /** @ignore */

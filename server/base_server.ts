@@ -182,6 +182,8 @@ export abstract class BaseServer<R = unknown, C = unknown>
       const serving = this.#occupy(true, async () => {
         this.#readiness.resolve();
         do {
+          await this.#suspending;
+          if (this.acceptor === null) continue;
           await this.#loop.run(() => this.#cycle.afterTurn());
         } while (await this.#suspension?.promise);
       });
@@ -223,18 +225,20 @@ export abstract class BaseServer<R = unknown, C = unknown>
   /**
    * Refuses new clients until `resume()`; open requests go on, and so does
    * `serveForever()`. Connections that the system has queued are served, then
-   * the listener is closed: the system refuses new ones. Packets are dropped.
+   * the listener is closed: the system refuses new ones, and may reset one that
+   * comes at that moment. Packets are dropped.
    *
    * @returns A promise that settles when no more requests are taken.
    * @throws {ServerClosedError} If the server was closed.
    */
   async suspend(): Promise<void> {
     if (this.#closing !== null) throw this.#closedError("suspend");
-    if (this.#suspension !== null) return;
-    await this[role]?.suspend?.();
-    // Replies leave through the socket of the packets
-    if (this.acceptor?.carriesReplies) this.#cycle.refuses = true;
-    else await (this.#suspending = this.#stopListening());
+    if (this.#suspension === null) {
+      this.#suspension = Promise.withResolvers();
+      this.#suspension.promise.catch(() => {}); // serveForever() looks at it
+      this.#suspending = this.#stopListening();
+    }
+    await this.#suspending;
   }
 
   /**
@@ -247,22 +251,19 @@ export abstract class BaseServer<R = unknown, C = unknown>
   async resume(): Promise<void> {
     if (this.#closing !== null) throw this.#closedError("resume");
     await this.#suspending;
-    const suspension = this.#suspension;
-    if (suspension !== null) {
-      this[core].join();
-      await this.#activation;
-    }
+    if (this.#suspension === null) return;
+    this[core].join();
+    await this.#activation;
     await this[role]?.resume?.();
     this.#cycle.refuses = false;
-    if (suspension === null) return;
+    this.#suspension?.resolve(true);
     this.#suspension = null;
-    this.#loop.begin();
-    suspension.resolve(true);
   }
 
   /**
-   * Changes limits while the server runs. Open requests stay open; they count,
-   * and the deadlines hold for them from now on.
+   * Changes limits while the server runs. Open requests stay open; they count.
+   * `requestTimeout` holds for them from now on, `idleTimeout` and `minRate`
+   * from their next read or write.
    *
    * @param limits The limits to change; others stay as they are.
    * @throws {TypeError} If one is no limit, or has no meaning for this server.
@@ -585,11 +586,18 @@ export abstract class BaseServer<R = unknown, C = unknown>
   }
 
   async #stopListening(): Promise<void> {
-    this.#suspension = Promise.withResolvers();
-    this.#suspension.promise.catch(() => {}); // serveForever() looks at it
-    this.#loop.stop();
     try {
-      await this[core].leave();
+      await this[role]?.suspend?.();
+      // Replies leave through the socket of the packets
+      if (this.acceptor?.carriesReplies) this.#cycle.refuses = true;
+      else {
+        if (this.#loop.isStopping) await this.#serving;
+        this.#loop.release();
+        await this[core].leave();
+      }
+    } catch (error) {
+      this.#suspension = null;
+      throw error;
     } finally {
       this.#suspending = null;
     }

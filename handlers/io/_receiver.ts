@@ -44,7 +44,7 @@ export class Receiver {
   #buffer: ReadBuffer;
   #timer: IdleTimer | null = null;
   #waiter: Waiter | null = null;
-  #failure: Error | null = null;
+  #failure: unknown = null;
   #draining = false;
   #endGrace: (() => void) | null = null;
 
@@ -74,6 +74,12 @@ export class Receiver {
   release(): void {
     this.#timer?.stop();
     this.#endGrace?.();
+  }
+
+  /** Ends the read that waits, and all that would. */
+  fail(error: unknown): void {
+    this.#failure = error;
+    this.#settle()?.reject(error);
   }
 
   /** Takes from the buffer, which is filled until what is asked for is there. */
@@ -184,11 +190,12 @@ export class Receiver {
 
   #timeOut(): void {
     const { timeout } = this.#timer!;
-    this.#failure = new RequestTimeoutError(
-      `Cannot read: nothing came from the client for ${timeout} ms`,
-      timeout,
+    this.fail(
+      new RequestTimeoutError(
+        `Cannot read: nothing came from the client for ${timeout} ms`,
+        timeout,
+      ),
     );
-    this.#settle()?.reject(this.#failure);
   }
 
   #armGrace(steps = DRAIN_STEPS, seen = progress, left = DRAIN_RENEWALS): void {

@@ -69,6 +69,11 @@ export class Sender {
     return this.failure!.error;
   }
 
+  /** Ends the sending. */
+  fail(error: unknown): void {
+    this.#onFailure(error);
+  }
+
   /** Lets go of the timer. */
   release(): void {
     this.#timer?.stop();

@@ -5,7 +5,7 @@
  */
 
 import { assertPositiveInteger } from "../../workers/_validate.ts";
-import { drain, pair, release, type sendHeld } from "../_internal.ts";
+import { abort, drain, pair, release, type sendHeld } from "../_internal.ts";
 import { concat } from "./_bytes.ts";
 import { ReadBuffer } from "./_read_buffer.ts";
 import { Receiver } from "./_receiver.ts";
@@ -289,6 +289,11 @@ export class BufferedReader {
   /** @ignore */
   [drain](): void {
     this.#receiver.drain();
+  }
+
+  /** @ignore */
+  [abort](reason: unknown): void {
+    this.#receiver.fail(reason);
   }
 
   /** @ignore */

@@ -6,7 +6,7 @@
 
 import { assertInteger } from "../../workers/_validate.ts";
 import { checkpoint, checkpointDue } from "../../workers/locks/_checkpoint.ts";
-import { finish, release, sendHeld } from "../_internal.ts";
+import { abort, finish, release, sendHeld } from "../_internal.ts";
 import { takeBuffer } from "./_buffer_pool.ts";
 import { putText } from "./_bytes.ts";
 import { Sender, type WriterSink } from "./_sender.ts";
@@ -176,6 +176,11 @@ export class BufferedWriter {
     }
     const isIdle = this.#held === 0 && !isBusy && this.#queued === 0;
     return isIdle ? undefined : this.#finish();
+  }
+
+  /** @ignore */
+  [abort](reason: unknown): void {
+    this.#sender.fail(reason);
   }
 
   /** @ignore */

@@ -103,7 +103,7 @@ export class AcceptLoop<R> {
       const hasRoom = this.#host.hasRoom();
       quiet = taken === seen && hasRoom ? quiet + 1 : 0;
       const ended = quiet >= QUIET_TURNS || performance.now() >= deadline;
-      if (ended) this.stop();
+      if (ended) this.release();
       // While there is no room nothing can be taken: that is not quiet
       seen = hasRoom ? taken : -1;
     }, QUIET_MS);
@@ -117,13 +117,17 @@ export class AcceptLoop<R> {
   /** Ends the consumer of this moment. */
   stop(): void {
     this.#stopping = true;
-    const consumer = this.#release();
-    consumer?.resolve();
+    this.release();
+  }
+
+  /** Ends the consumer of this moment, which may begin again. */
+  release(): void {
+    this.#takeConsumer()?.resolve();
   }
 
   /** Ends the consumer of this moment with an error. */
   fail(error: Error): void {
-    this.#release()?.reject(error);
+    this.#takeConsumer()?.reject(error);
   }
 
   /** A request has ended: there may be room again. */
@@ -156,7 +160,7 @@ export class AcceptLoop<R> {
     });
   }
 
-  #release(): Consumer | null {
+  #takeConsumer(): Consumer | null {
     const consumer = this.#consumer;
     this.#consumer = null;
     clearTimeout(this.#timer);
@@ -174,7 +178,7 @@ export class AcceptLoop<R> {
     if (!this.#hasRoom()) return;
     this.#take(this.#arrived);
     const turn = consumer.afterTurn?.();
-    if (--consumer.left === 0) return this.stop();
+    if (--consumer.left === 0) return this.release();
     if (turn instanceof Promise) turn.then(() => this.#advance());
     else this.#arm();
   }
@@ -220,7 +224,7 @@ export class AcceptLoop<R> {
   #recover(error: unknown): void {
     this.#failure = null;
     if (error instanceof Deno.errors.BadResource) {
-      this.#release()!.reject(error);
+      this.#takeConsumer()!.reject(error);
       return;
     }
     if (isDisconnect(error)) {

@@ -114,6 +114,8 @@ const WRONG: [Loose, Record<string, unknown>, string][] = [
   [tcp, { trustedProxies: ["::1"] }, '"trustedProxies" without'],
   [tcp, { proxyProtocol: "v2" }, '"require", "accept"'],
   [tcp, { proxyProtocol: "accept", cert: PEM, key: PEM }, "together"],
+  [tcp, { noDelay: true, cert: PEM, key: PEM }, '"noDelay" and "cert"'],
+  [tcp, { keepAlive: true, cert: PEM, key: PEM }, '"keepAlive" and "cert"'],
   [threading, { dispatch: "fork" }, '"auto", "shard", "relay", "isolate"'],
   [threading, { workers: 0 }, '"workers"'],
   [threading, { stallTimeout: 0 }, '"stallTimeout"'],

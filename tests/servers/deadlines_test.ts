@@ -1,0 +1,283 @@
+/** Deadlines: idle, slow and endless clients are ended, and nobody else. */
+
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import {
+  BaseRequestHandler,
+  DatagramRequestHandler,
+  EchoHandler,
+  RequestTimeoutError,
+  StreamRequestHandler,
+  type StreamServerOptions,
+} from "../../mod.ts";
+import {
+  ALL,
+  type AnyHandlerClass,
+  collectErrors,
+  DATAGRAMS,
+  dial,
+  exchange,
+  type Kind,
+  kinds,
+  pause,
+  readExactly,
+  readToEnd,
+  STREAMS,
+  testEach,
+  until,
+  within,
+  writeAll,
+} from "./_support.ts";
+
+/** Opens a server of any kind with options of one of connections. */
+function open(
+  kind: Kind,
+  handler: AnyHandlerClass,
+  options: StreamServerOptions,
+) {
+  const server = kind.open(handler, options as object);
+  const errors = collectErrors(server);
+  server.serveForever();
+  return { server, errors };
+}
+
+function assertTimedOut(errors: unknown[], part: string): void {
+  assertEquals(errors.length, 1);
+  const [error] = errors;
+  assertInstanceOf(error, RequestTimeoutError);
+  assert(error.message.includes(part), error.message);
+}
+
+const seen: unknown[] = [];
+
+/** Reads lines, and notes how that ended. */
+class Lines extends StreamRequestHandler {
+  override async handle(): Promise<void> {
+    try {
+      for await (const line of this.rfile) await this.wfile.write(`${line}\n`);
+    } catch (error) {
+      seen.push(error, this.signal.reason);
+      throw error;
+    }
+  }
+}
+
+/** Works on the connection itself. */
+class Raw extends BaseRequestHandler<Deno.Conn> {
+  override async handle(): Promise<void> {
+    const buffer = new Uint8Array(100);
+    for (let n; (n = await this.request.read(buffer)) !== null;) {
+      await this.request.write(buffer.subarray(0, n));
+    }
+  }
+}
+
+/** Works through the streams of the connection. */
+class Piped extends BaseRequestHandler<Deno.Conn> {
+  override handle(): Promise<void> {
+    return this.request.readable.pipeTo(this.request.writable);
+  }
+}
+
+for (const handler of [Lines, Raw, Piped]) {
+  testEach(
+    STREAMS,
+    `with idleTimeout ends a client that is silent (${handler.name})`,
+    async (kind) => {
+      const { server, errors } = open(kind, handler as AnyHandlerClass, {
+        idleTimeout: 150,
+      });
+      await using _server = server;
+      using client = await dial(server);
+      await writeAll(client, "hello\n");
+      await readExactly(client, 6);
+      assertEquals(await within(5_000, "the end", readToEnd(client)), "");
+      await until(async () => (await server.stats()).open === 0, "the end");
+      assertTimedOut(errors, '"idleTimeout"');
+      assertEquals((await server.stats()).timeouts, 1);
+    },
+  );
+}
+
+testEach(
+  STREAMS,
+  "gives the RequestTimeoutError to rfile and signal",
+  async (kind) => {
+    seen.length = 0;
+    const { server, errors } = open(kind, Lines, { idleTimeout: 50 });
+    await using _server = server;
+    using client = await dial(server);
+    assertEquals(await readToEnd(client), "");
+    await until(() => seen.length > 0, "the handler notices");
+    assertEquals(seen, [errors[0], errors[0]]);
+  },
+);
+
+testEach(
+  STREAMS,
+  "with idleTimeout lets a client that speaks from time to time be",
+  async (kind) => {
+    const { server, errors } = open(kind, EchoHandler, { idleTimeout: 600 });
+    await using _server = server;
+    using client = await kind.connect(server);
+    for (let i = 0; i < 12; i++) {
+      assertEquals(await exchange(client, `${i}`), `${i}`);
+      await pause(100);
+    }
+    assertEquals(errors, []);
+  },
+);
+
+class Slow extends StreamRequestHandler {
+  override async handle(): Promise<void> {
+    await this.rfile.readLine();
+    await pause(300);
+    await this.wfile.write("done\n");
+  }
+}
+
+testEach(
+  STREAMS,
+  "with idleTimeout lets a handler that is busy be",
+  async (kind) => {
+    const { server, errors } = open(kind, Slow, { idleTimeout: 60 });
+    await using _server = server;
+    using client = await kind.connect(server);
+    assertEquals(await exchange(client, "begin"), "done");
+    assertEquals(errors, []);
+  },
+);
+
+class Flooder extends StreamRequestHandler {
+  override async handle(): Promise<void> {
+    const chunk = new Uint8Array(1024 * 1024);
+    for (;;) await this.wfile.write(chunk);
+  }
+}
+
+testEach(
+  STREAMS,
+  "with idleTimeout ends a client that reads nothing",
+  async (kind) => {
+    const { server, errors } = open(kind, Flooder, { idleTimeout: 100 });
+    await using _server = server;
+    using _client = await dial(server);
+    await until(async () => (await server.stats()).timeouts === 1, "the end");
+    await until(async () => (await server.stats()).open === 0, "it is closed");
+    assertTimedOut(errors, '"idleTimeout"');
+  },
+);
+
+testEach(
+  STREAMS,
+  "with requestTimeout ends a client that sends a byte from time to time",
+  async (kind) => {
+    const { server, errors } = open(kind, Lines, {
+      requestTimeout: 300,
+      idleTimeout: 200,
+    });
+    await using _server = server;
+    using client = await dial(server);
+    const end = readToEnd(client).catch(() => "");
+    let ended = false;
+    end.then(() => ended = true);
+    for (let i = 0; i < 200 && !ended; i++) {
+      await writeAll(client, "x").catch(() => {});
+      await pause(20);
+    }
+    assert(ended, "It was held for ever");
+    assertTimedOut(errors, '"requestTimeout"');
+  },
+);
+
+class Sleeper extends BaseRequestHandler {
+  override async handle(): Promise<void> {
+    await new Promise((resolve) => this.signal.onabort = resolve);
+  }
+}
+
+testEach(
+  ALL,
+  "with requestTimeout aborts a handler that hangs",
+  async (kind) => {
+    const { server, errors } = open(kind, Sleeper, { requestTimeout: 50 });
+    await using _server = server;
+    using client = await kind.connect(server);
+    await client.send("x");
+    await until(async () => (await server.stats()).timeouts === 1, "the end");
+    await until(async () => (await server.stats()).open === 0, "it is closed");
+    assertTimedOut(errors, '"requestTimeout"');
+  },
+);
+
+class Prompt extends DatagramRequestHandler {
+  override async handle(): Promise<void> {
+    await this.wfile.write("prompt");
+  }
+}
+
+testEach(DATAGRAMS, "with requestTimeout serves as before", async (kind) => {
+  const { server, errors } = open(kind, Prompt, { requestTimeout: 5_000 });
+  await using _server = server;
+  using client = await kind.connect(server);
+  for (let i = 0; i < 10; i++) {
+    await client.send("x");
+    assertEquals(await client.receive(), "prompt");
+  }
+  assertEquals(errors, []);
+});
+
+testEach(
+  [kinds.tcp],
+  "with minRate ends a client that is too slow, and no other",
+  async (kind) => {
+    const { server, errors } = open(kind, Lines, { minRate: 100 });
+    await using _server = server;
+    using slow = await dial(server);
+    using quick = await dial(server);
+    let ended = false;
+    const end = readToEnd(slow).then(() => ended = true, () => ended = true);
+    const line = `${"x".repeat(200)}\n`;
+    for (let i = 0; i < 400 && !ended; i++) {
+      await writeAll(slow, "x").catch(() => {});
+      await writeAll(quick, line);
+      await readExactly(quick, line.length);
+      await pause(50);
+    }
+    await end;
+    assertTimedOut(errors, '"minRate"');
+  },
+);
+
+testEach(
+  STREAMS,
+  "setLimits() puts deadlines on open requests, and takes them away",
+  async (kind) => {
+    const { server, errors } = open(kind, Lines, {});
+    await using _server = server;
+    using first = await kind.connect(server);
+    assertEquals(await exchange(first, "a"), "a");
+    await server.setLimits({ idleTimeout: 200 });
+    assertEquals(await exchange(first, "b"), "b");
+    assertEquals(await first.receive(), null);
+    await until(() => errors.length === 1, "the error");
+    await server.setLimits({ idleTimeout: Infinity });
+    using second = await kind.connect(server);
+    assertEquals(await exchange(second, "c"), "c");
+    await pause(400);
+    assertEquals(await exchange(second, "d"), "d");
+    assertEquals(errors.length, 1);
+  },
+);
+
+testEach(STREAMS, "with deadlines leaves no timer behind", async (kind) => {
+  const { server } = open(kind, EchoHandler, {
+    idleTimeout: 60_000,
+    requestTimeout: 60_000,
+    minRate: 1,
+  });
+  for (let i = 0; i < 3; i++) {
+    using client = await kind.connect(server);
+    assertEquals(await exchange(client, "a"), "a");
+  }
+  await server.serverClose();
+});

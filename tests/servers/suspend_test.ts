@@ -1,0 +1,191 @@
+/** suspend() and resume(). */
+
+import { assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import { EchoHandler, ServerClosedError, TCPServer } from "../../mod.ts";
+import {
+  ALL,
+  assertEchoes,
+  type Client,
+  DATAGRAMS,
+  dial,
+  exchange,
+  pause,
+  readExactly,
+  readToEnd,
+  STREAMS,
+  test,
+  testEach,
+  until,
+  within,
+  writeAll,
+} from "./_support.ts";
+
+testEach(
+  STREAMS,
+  "suspended refuses new clients, serves open ones, and resumes on its address",
+  async (kind) => {
+    await using server = kind.open(EchoHandler);
+    const { serverAddress } = server;
+    const served = server.serveForever();
+    using open = await kind.connect(server);
+    assertEquals(await exchange(open, "before"), "before");
+    await server.suspend();
+    await assertRejects(() => dial(server));
+    assertEquals(await exchange(open, "meanwhile"), "meanwhile");
+    await server.resume();
+    assertEquals(server.serverAddress, serverAddress);
+    await assertEchoes(kind, server);
+    assertEquals(await exchange(open, "after"), "after");
+    await server.shutdown();
+    await served;
+  },
+);
+
+testEach(
+  STREAMS,
+  "suspend() serves who has connected already",
+  async (kind) => {
+    await using server = kind.open(EchoHandler);
+    const clients: Client[] = [];
+    for (let i = 0; i < 50; i++) clients.push(await kind.connect(server));
+    server.serveForever();
+    const suspended = server.suspend();
+    for (const [i, client] of clients.entries()) {
+      assertEquals(await exchange(client, `${i}`), `${i}`);
+      client[Symbol.dispose]();
+    }
+    await suspended;
+    assertEquals((await server.stats()).accepted, 50);
+  },
+);
+
+testEach(
+  DATAGRAMS,
+  "suspended drops packets and counts them; resumed answers",
+  async (kind) => {
+    await using server = kind.open(EchoHandler);
+    server.serveForever();
+    await assertEchoes(kind, server);
+    await server.suspend();
+    using client = await kind.connect(server);
+    await client.send("lost");
+    await until(async () => (await server.stats()).refused === 1, "the drop");
+    await server.resume();
+    assertEquals(await exchange(client, "answered"), "answered");
+  },
+);
+
+testEach(
+  ALL,
+  "suspend() and resume() can be called twice, and before serving",
+  async (kind) => {
+    await using server = kind.open(EchoHandler);
+    await server.resume();
+    await server.suspend();
+    await server.suspend();
+    await server.resume();
+    await server.resume();
+    server.serveForever();
+    await assertEchoes(kind, server);
+    await Promise.all([server.suspend(), server.suspend()]);
+    await Promise.all([server.resume(), server.resume()]);
+    await assertEchoes(kind, server);
+  },
+);
+
+testEach(ALL, "shutdown() ends a suspended serveForever()", async (kind) => {
+  await using server = kind.open(EchoHandler);
+  const served = server.serveForever();
+  await server.suspend();
+  await within(5_000, "shutdown()", server.shutdown());
+  await within(5_000, "serveForever()", served);
+  await server.resume();
+  server.serveForever();
+  await assertEchoes(kind, server);
+});
+
+testEach(
+  STREAMS,
+  "suspended can't begin to serve, and says so",
+  async (kind) => {
+    await using server = kind.open(EchoHandler);
+    await server.suspend();
+    await assertRejects(() => server.serveForever(), TypeError, "resume()");
+    await assertRejects(() => server.handleRequest(), TypeError, "resume()");
+  },
+);
+
+testEach(
+  ALL,
+  "serverClose() closes a suspended server for good",
+  async (kind) => {
+    const server = kind.open(EchoHandler);
+    const served = server.serveForever();
+    await server.suspend();
+    await within(5_000, "serverClose()", server.serverClose());
+    await served;
+    await assertRejects(() => server.resume(), ServerClosedError);
+    await assertRejects(() => server.suspend(), ServerClosedError);
+  },
+);
+
+testEach(
+  STREAMS,
+  "serverClose() while suspend() is under way settles both",
+  async (kind) => {
+    const server = kind.open(EchoHandler);
+    const served = server.serveForever();
+    const suspended = server.suspend();
+    await within(5_000, "serverClose()", server.serverClose());
+    await suspended;
+    await served;
+  },
+);
+
+test("TCPServer.resume() rejects while another holds the port, and can be tried again", async () => {
+  await using server = new TCPServer({ port: 0 }, EchoHandler);
+  const served = server.serveForever();
+  await server.suspend();
+  const thief = Deno.listen(server.serverAddress);
+  await assertRejects(() => server.resume(), Deno.errors.AddrInUse);
+  thief.close();
+  await pause(0);
+  await server.resume();
+  using conn = await dial(server);
+  await writeAll(conn, "served");
+  await conn.closeWrite();
+  assertEquals(await readToEnd(conn), "served");
+  await server.shutdown();
+  await served;
+});
+
+test("TCPServer suspended a hundred times under load serves each connection that it took", async () => {
+  await using server = new TCPServer({ port: 0 }, EchoHandler);
+  server.serveForever();
+  let over = false;
+  let echoes = 0;
+  const visits = Array.from({ length: 4 }, async () => {
+    while (!over) {
+      try {
+        using conn = await dial(server);
+        await writeAll(conn, "x");
+        await readExactly(conn, 1);
+        echoes++;
+      } catch (error) {
+        // Refused, or reset in the queue of the listener that was closed
+        if (!(error instanceof Deno.errors.ConnectionRefused)) {
+          assertInstanceOf(error, Deno.errors.ConnectionReset);
+        }
+        await pause(1);
+      }
+    }
+  });
+  for (let i = 0; i < 100; i++) {
+    await server.suspend();
+    await server.resume();
+    await pause(2);
+  }
+  over = true;
+  await Promise.all(visits);
+  assertEquals((await server.stats()).accepted, echoes);
+});
