@@ -21,6 +21,7 @@ export interface Drainable<R> {
   readonly acceptor: Acceptor<R> | null;
   readonly socket: unknown;
   readonly requestQueueSize: number;
+  readonly serverAddress: Deno.Addr;
   readonly shutdownTimeout: number;
 }
 
@@ -80,11 +81,12 @@ export class Drain<R> {
 
   /** Takes what the system has queued for the socket already. */
   async acceptBacklog(deadline: number): Promise<void> {
-    const { acceptor, requestQueueSize } = this.#server;
+    const { acceptor, requestQueueSize, serverAddress } = this.#server;
     if (acceptor === null) return;
     acceptor.ref?.();
     this.#loop.begin();
-    const limit = Math.max(requestQueueSize, UNIX_QUEUE_SIZE) + 1;
+    const isTcp = serverAddress.transport === "tcp";
+    const limit = (isTcp ? requestQueueSize : UNIX_QUEUE_SIZE) + 1;
     try {
       await this.#loop.runUntilQuiet(limit, deadline);
     } catch (error) {
