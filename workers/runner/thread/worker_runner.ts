@@ -1,4 +1,3 @@
-import { entrySource } from "../entry_source.ts";
 import type { RunnerExit } from "../../errors.ts";
 import { Inbox } from "../inbox.ts";
 import { Lifecycle } from "../lifecycle.ts";
@@ -12,14 +11,16 @@ import {
   type RunnerOptions,
 } from "../runner.ts";
 import { stop } from "../../locks/_stop_word.ts";
+import { createWorker } from "./create_worker.ts";
 import { webLocks } from "./web_locks.ts";
 import type { WorkerStart } from "./worker_entry.ts";
 
-const ENTRY_URL = new URL("./worker_entry.ts", import.meta.url).href;
 /** How long a terminated thread may take before it counts as stuck. */
 const STUCK_AFTER = 500;
 /** How often an unreferenced thread is looked after. */
 const POLL_INTERVAL = 50;
+/** After so many turns without one there are no more messages. */
+const QUIET_TURNS = 3;
 
 type RefMethod = (this: Worker, referenced: boolean) => void;
 
@@ -51,48 +52,6 @@ function findRefMethod(): RefMethod | undefined {
 
 const REF_METHOD = findRefMethod();
 
-/**
- * A worker's local modules count as files that the program reads. What Deno
- * prints for those it may not read can't be caught.
- */
-function assertReadable(urls: string[], name: string): void {
-  for (const url of urls) {
-    if (!url.startsWith("file:")) continue;
-    const { state } = Deno.permissions.requestSync({
-      name: "read",
-      path: new URL(url),
-    });
-    if (state !== "granted") {
-      throw new Deno.errors.NotCapable(
-        `Cannot start thread "${name}": this program may not read "${url}", ` +
-          "which runs there (needs --allow-read)",
-      );
-    }
-  }
-}
-
-function createWorker(options: RunnerOptions): Worker {
-  const { name = "", permissions = "inherit" } = options;
-  assertReadable([ENTRY_URL, options.main, ...options.modules ?? []], name);
-  if (permissions !== "inherit" && !launchFlags().workerOptions) {
-    throw new Deno.errors.NotSupported(
-      `Cannot start thread "${name}" with permissions of its own: add ` +
-        `"worker-options" to "unstable" in deno.json, or run Deno with ` +
-        "--unstable-worker-options (found only where this program may read " +
-        "its deno.json, or has all permissions)",
-    );
-  }
-  // The same modules give the same URL: what Deno has found out about it, such
-  // as its types under "deno test", serves the next thread as well
-  const source = entrySource(ENTRY_URL, options);
-  const url = `data:application/javascript,${encodeURIComponent(source)}`;
-  return new Worker(url, {
-    type: "module",
-    name,
-    ...(permissions === "inherit" ? {} : { deno: { permissions } }),
-  });
-}
-
 /** A runner in a `Worker`. */
 export class WorkerRunner implements Runner {
   readonly kind = "thread";
@@ -112,6 +71,7 @@ export class WorkerRunner implements Runner {
   #stopWords = new Int32Array(new SharedArrayBuffer(4));
   #worker: Worker;
   #line: RefPort;
+  #received = 0;
   #exit: RunnerExit | null = null;
   #gone = false;
   #referenced = true;
@@ -212,6 +172,7 @@ export class WorkerRunner implements Runner {
   }
 
   #receive(frame: unknown): void {
+    this.#received++;
     this.#decoder.receiveFrame(frame);
     if (this.#referenced || this.#letGoTimer !== undefined) return;
     // Deno lets go of the read under way alone, and begins the next one at the
@@ -287,13 +248,20 @@ export class WorkerRunner implements Runner {
   #die(): void {
     if (this.#gone) return;
     this.#gone = true;
+    this.#drain(QUIET_TURNS);
+  }
+
+  /**
+   * The lock can be free before the thread's last messages are read, of which
+   * each turn of the event loop delivers one at least. Closing the line would
+   * deliver them at once, but not the one that Deno is about to deliver.
+   */
+  #drain(turns: number): void {
     if (this.#exit !== null) return this.#finish(this.#exit);
-    // The lock can be free before the thread's last messages are read. Those
-    // taken from the line are delivered by the next turn, and closing it
-    // delivers the rest.
+    if (turns === 0) return this.#finish({ code: 1, reason: "exit" });
+    const received = this.#received;
     setTimeout(() => {
-      this.#line.close();
-      this.#finish(this.#exit ?? { code: 1, reason: "exit" });
+      this.#drain(received === this.#received ? turns - 1 : QUIET_TURNS);
     });
   }
 
