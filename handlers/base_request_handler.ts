@@ -73,6 +73,24 @@ export abstract class BaseRequestHandler<R = unknown, C = unknown> {
    * Aborted when the server closes and the request did not end within
    * `shutdownTimeout`. Give it to whatever the handler waits for.
    *
+   * @example Usage
+   * ```ts
+   * import { BaseRequestHandler } from "@socketserver/socketserver";
+   * import { connect } from "@socketserver/socketserver/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Patient extends BaseRequestHandler<Deno.Conn> {
+   *   override async handle() {
+   *     await new Promise((resolve) => this.signal.onabort = resolve);
+   *   }
+   * }
+   *
+   * await using client = connect(Patient);
+   * client.abort("the server closes"); // as a server does
+   * await client.ended;
+   * assertEquals(client.handler.signal.reason, "the server closes");
+   * ```
+   *
    * @returns The signal of this request.
    */
   get signal(): AbortSignal {
@@ -81,13 +99,81 @@ export abstract class BaseRequestHandler<R = unknown, C = unknown> {
     return this.#controller.signal;
   }
 
-  /** Called first. Does nothing unless overridden. */
+  /**
+   * Called first. Does nothing unless overridden.
+   *
+   * @example Usage
+   * ```ts
+   * import { BaseRequestHandler } from "@socketserver/socketserver";
+   * import { connect } from "@socketserver/socketserver/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const calls: string[] = [];
+   * class Noted extends BaseRequestHandler {
+   *   override setup() {
+   *     calls.push("setup");
+   *   }
+   *   override handle() {
+   *     calls.push("handle");
+   *   }
+   *   override finish() {
+   *     calls.push("finish");
+   *   }
+   * }
+   *
+   * await using client = connect(Noted);
+   * await client.ended;
+   * assertEquals(calls, ["setup", "handle", "finish"]);
+   * ```
+   */
   setup(): void | Promise<void> {}
 
-  /** Does the work of the request. */
+  /**
+   * Does the work of the request.
+   *
+   * @example Usage
+   * ```ts
+   * import { BaseRequestHandler } from "@socketserver/socketserver";
+   * import { connect } from "@socketserver/socketserver/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Once extends BaseRequestHandler<Deno.Conn> {
+   *   override async handle() {
+   *     await this.request.write(new TextEncoder().encode("once\n"));
+   *   }
+   * }
+   *
+   * await using client = connect(Once);
+   * assertEquals(await client.rfile.readLine(), "once");
+   * ```
+   */
   abstract handle(): void | Promise<void>;
 
-  /** Called after `handle()`, also when that threw. Does nothing unless overridden. */
+  /**
+   * Called after `handle()`, also when that threw. Does nothing unless
+   * overridden.
+   *
+   * @example Usage
+   * ```ts
+   * import { BaseRequestHandler } from "@socketserver/socketserver";
+   * import { connect } from "@socketserver/socketserver/testing";
+   * import { assert, assertRejects } from "@std/assert";
+   *
+   * let finished = false;
+   * class Failing extends BaseRequestHandler {
+   *   override handle() {
+   *     throw new RangeError("in handle");
+   *   }
+   *   override finish() {
+   *     finished = true;
+   *   }
+   * }
+   *
+   * await using client = connect(Failing);
+   * await assertRejects(() => client.ended, RangeError);
+   * assert(finished);
+   * ```
+   */
   finish(): void | Promise<void> {}
 
   /** @ignore */

@@ -43,6 +43,22 @@ export abstract class DatagramRequestHandler<C = unknown>
   /**
    * The bytes received; the handler's own, to keep or to change.
    *
+   * @example Usage
+   * ```ts
+   * import { DatagramRequestHandler } from "@socketserver/socketserver";
+   * import { sendPacket } from "@socketserver/socketserver/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Backwards extends DatagramRequestHandler {
+   *   override async handle() {
+   *     await this.wfile.write(this.packet.reverse());
+   *   }
+   * }
+   *
+   * const [reply] = await sendPacket(Backwards, "abc");
+   * assertEquals(new TextDecoder().decode(reply![0]), "cba");
+   * ```
+   *
    * @returns The packet.
    */
   get packet(): Uint8Array {
@@ -52,6 +68,22 @@ export abstract class DatagramRequestHandler<C = unknown>
   /**
    * The server's socket, to send from the server's own address.
    *
+   * @example Usage
+   * ```ts
+   * import { DatagramRequestHandler } from "@socketserver/socketserver";
+   * import { sendPacket } from "@socketserver/socketserver/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Twice extends DatagramRequestHandler {
+   *   override async handle() {
+   *     await this.socket.send(this.packet, this.clientAddress);
+   *     await this.socket.send(this.packet, this.clientAddress);
+   *   }
+   * }
+   *
+   * assertEquals((await sendPacket(Twice, "again")).length, 2);
+   * ```
+   *
    * @returns The socket.
    */
   get socket(): DatagramSocket {
@@ -60,6 +92,22 @@ export abstract class DatagramRequestHandler<C = unknown>
 
   /**
    * Whether the packet was longer than `maxPacketSize` and lost its end.
+   *
+   * @example Usage
+   * ```ts
+   * import { DatagramRequestHandler } from "@socketserver/socketserver";
+   * import { sendPacket } from "@socketserver/socketserver/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Whole extends DatagramRequestHandler {
+   *   override async handle() {
+   *     if (!this.truncated) await this.wfile.write("whole");
+   *   }
+   * }
+   *
+   * const [reply] = await sendPacket(Whole, "short");
+   * assertEquals(new TextDecoder().decode(reply![0]), "whole");
+   * ```
    *
    * @returns `true` where it was.
    */

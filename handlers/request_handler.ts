@@ -72,6 +72,25 @@ export abstract class RequestHandler<
   /**
    * Reads what the client sent.
    *
+   * @example Usage
+   * ```ts
+   * import { StreamRequestHandler } from "@socketserver/socketserver";
+   * import { connect } from "@socketserver/socketserver/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Count extends StreamRequestHandler {
+   *   override async handle() {
+   *     const length = Number(await this.rfile.readLine());
+   *     const body = await this.rfile.readExact(length);
+   *     await this.wfile.write(`${body.length} bytes\n`);
+   *   }
+   * }
+   *
+   * await using client = connect(Count);
+   * await client.wfile.write("3\nabc");
+   * assertEquals(await client.rfile.readLine(), "3 bytes");
+   * ```
+   *
    * @returns The reader, made with the handler's settings at its first use.
    */
   get rfile(): BufferedReader {
@@ -82,13 +101,52 @@ export abstract class RequestHandler<
    * Writes to the client. Call its `flush()` before you write to the connection
    * itself or close it.
    *
+   * @example Usage
+   * ```ts
+   * import { StreamRequestHandler } from "@socketserver/socketserver";
+   * import { connect } from "@socketserver/socketserver/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Parts extends StreamRequestHandler {
+   *   override async handle() {
+   *     await this.wfile.write("one, ");
+   *     await this.wfile.write(new Uint8Array([116, 119, 111])); // sent with it
+   *   }
+   * }
+   *
+   * await using client = connect(Parts);
+   * assertEquals(new TextDecoder().decode((await client.rfile.read())!), "one, two");
+   * ```
+   *
    * @returns The writer, made with the handler's settings at its first use.
    */
   get wfile(): BufferedWriter {
     return this.#wfile ??= this.#openWriter();
   }
 
-  /** Sets the connection's options. Overriding methods call it. */
+  /**
+   * Sets the connection's options. Overriding methods call it.
+   *
+   * @example Usage
+   * ```ts
+   * import { StreamRequestHandler } from "@socketserver/socketserver";
+   * import { connect } from "@socketserver/socketserver/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Greeting extends StreamRequestHandler {
+   *   override async setup() {
+   *     await super.setup();
+   *     await this.wfile.write("welcome\n");
+   *   }
+   *   override async handle() {
+   *     for await (const line of this.rfile) await this.wfile.write(`${line}\n`);
+   *   }
+   * }
+   *
+   * await using client = connect(Greeting);
+   * assertEquals(await client.rfile.readLine(), "welcome");
+   * ```
+   */
   override setup(): void | Promise<void> {
     if (this.disableNagleAlgorithm && "setNoDelay" in this.request) {
       (this.request as Deno.TcpConn).setNoDelay(true);
@@ -98,6 +156,27 @@ export abstract class RequestHandler<
   /**
    * Sends what `wfile` still holds: what is buffered for a connection, the
    * reply to a packet. Overriding methods call it.
+   *
+   * @example Usage
+   * ```ts
+   * import { StreamRequestHandler } from "@socketserver/socketserver";
+   * import { connect } from "@socketserver/socketserver/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Polite extends StreamRequestHandler {
+   *   override async handle() {
+   *     await this.rfile.readLine();
+   *   }
+   *   override async finish() {
+   *     await this.wfile.write("goodbye\n");
+   *     await super.finish();
+   *   }
+   * }
+   *
+   * await using client = connect(Polite);
+   * await client.wfile.write("enough\n");
+   * assertEquals(await client.rfile.readLine(), "goodbye");
+   * ```
    */
   override finish(): void | Promise<void> {
     if (this.#wfile === null) return;

@@ -35,6 +35,25 @@ export abstract class StreamRequestHandler<C = unknown>
   /**
    * The connection: Python's name for what is also `request`.
    *
+   * @example Usage
+   * ```ts
+   * import { StreamRequestHandler } from "@socketserver/socketserver";
+   * import { connect } from "@socketserver/socketserver/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Port extends StreamRequestHandler {
+   *   override async handle() {
+   *     const { port } = this.connection.remoteAddr as Deno.NetAddr;
+   *     await this.wfile.write(`${port}\n`);
+   *   }
+   * }
+   *
+   * await using client = connect(Port, {
+   *   clientAddress: { transport: "tcp", hostname: "127.0.0.1", port: 4_321 },
+   * });
+   * assertEquals(await client.rfile.readLine(), "4321");
+   * ```
+   *
    * @returns The connection.
    */
   get connection(): Deno.Conn {

@@ -36,7 +36,21 @@ export class ChargenHandler extends RequestHandler {
     setHome(this, import.meta.url);
   }
 
-  /** Sends lines of 72 characters, each shifted by one. */
+  /**
+   * Sends lines of 72 characters, each shifted by one.
+   *
+   * @example Two lines
+   * ```ts
+   * import { ChargenHandler } from "@socketserver/socketserver";
+   * import { connect } from "@socketserver/socketserver/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using client = connect(ChargenHandler);
+   * const first = (await client.rfile.readLine())!;
+   * const second = (await client.rfile.readLine())!;
+   * assertEquals(second.slice(0, -1), first.slice(1));
+   * ```
+   */
   override async handle(): Promise<void> {
     if ("packet" in this.request) {
       const length = Math.floor(Math.random() * (MAX_REPLY_LENGTH + 1));

@@ -27,7 +27,21 @@ export class DaytimeHandler extends RequestHandler {
     setHome(this, import.meta.url);
   }
 
-  /** Sends one line. */
+  /**
+   * Sends one line.
+   *
+   * @example One line
+   * ```ts
+   * import { DaytimeHandler } from "@socketserver/socketserver";
+   * import { connect } from "@socketserver/socketserver/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using client = connect(DaytimeHandler);
+   * const line = (await client.rfile.readLine())!;
+   * assertEquals(new Date(line).toISOString(), line);
+   * assertEquals(await client.rfile.readLine(), null);
+   * ```
+   */
   override async handle(): Promise<void> {
     await this.wfile.write(`${new Date().toISOString()}\r\n`);
   }

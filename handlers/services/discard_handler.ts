@@ -30,7 +30,21 @@ export class DiscardHandler extends RequestHandler {
     setHome(this, import.meta.url);
   }
 
-  /** Reads until the client ends. */
+  /**
+   * Reads until the client ends.
+   *
+   * @example Nothing comes back
+   * ```ts
+   * import { DiscardHandler } from "@socketserver/socketserver";
+   * import { connect } from "@socketserver/socketserver/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using client = connect(DiscardHandler);
+   * await client.wfile.write("gone");
+   * await client.closeWrite();
+   * assertEquals(await client.rfile.read(), null);
+   * ```
+   */
   override async handle(): Promise<void> {
     const buffer = new Uint8Array(BUFFER_SIZE);
     while (await this.rfile.read(buffer) !== null);

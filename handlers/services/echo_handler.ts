@@ -31,7 +31,19 @@ export class EchoHandler extends RequestHandler {
     setHome(this, import.meta.url);
   }
 
-  /** Sends back every byte until the client ends, or the packet. */
+  /**
+   * Sends back every byte until the client ends, or the packet.
+   *
+   * @example A packet
+   * ```ts
+   * import { EchoHandler } from "@socketserver/socketserver";
+   * import { sendPacket } from "@socketserver/socketserver/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const [reply] = await sendPacket(EchoHandler, "ping");
+   * assertEquals(new TextDecoder().decode(reply![0]), "ping");
+   * ```
+   */
   override async handle(): Promise<void> {
     const { request, rfile, wfile } = this;
     if ("packet" in request) {

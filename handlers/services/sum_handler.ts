@@ -45,7 +45,19 @@ export class SumHandler extends RequestHandler {
     setHome(this, import.meta.url);
   }
 
-  /** Answers line by line. */
+  /**
+   * Answers line by line.
+   *
+   * @example A packet of two lines
+   * ```ts
+   * import { SumHandler } from "@socketserver/socketserver";
+   * import { sendPacket } from "@socketserver/socketserver/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const [reply] = await sendPacket(SumHandler, "2 3\n4 5\n");
+   * assertEquals(new TextDecoder().decode(reply![0]), "5\n9\n");
+   * ```
+   */
   override async handle(): Promise<void> {
     for (let answer; (answer = await this.#answerLine()) !== null;) {
       await this.wfile.write(`${answer}\n`);

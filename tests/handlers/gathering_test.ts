@@ -1,7 +1,13 @@
 /** When `wfile` sends what it has gathered, and where a failure goes. */
 
-import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
 import { BufferedWriter, StreamRequestHandler, TCPServer } from "../../mod.ts";
+import { connect } from "../../server/testing.ts";
 import {
   collectErrors,
   dial,
@@ -345,3 +351,28 @@ testEach(
     assertEquals(await readToEnd(conn), "all of it");
   },
 );
+
+test("a client that sends and never reads is not read on for ever", async () => {
+  const context: unknown[] = [];
+  class Answers extends StreamRequestHandler<unknown[]> {
+    override async handle(): Promise<void> {
+      for await (const line of this.rfile) {
+        this.server.context.push(line);
+        await this.wfile.write("x".repeat(1_000));
+      }
+    }
+  }
+  await using client = connect(Answers, { context, windowSize: 1 });
+  let written = 0;
+  const writing = (async () => {
+    for (;;) written += await client.write(new Uint8Array(1_000).fill(10));
+  })().catch(() => {});
+  await client.clock.advance(0);
+  const read = context.length;
+  await client.clock.advance(0);
+  assertEquals(context.length, read);
+  assert(read < 40, "two buffers hold 32 answers");
+  assert(written < 200_000);
+  client.close();
+  await writing;
+});
