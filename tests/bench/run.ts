@@ -10,6 +10,8 @@
  * else the machine does hits all of them; a rate is the median of the rounds.
  * Rates of two runs can't be compared, ratios within one can.
  *
+ * Pools are measured by `deno run -A tests/bench/pool/run.ts`.
+ *
  * @module
  */
 // deno-lint-ignore-file no-console
