@@ -93,6 +93,7 @@ export * from "./workers/locks/barrier_options.ts";
 export * from "./workers/locks/broken_barrier_error.ts";
 export * from "./workers/locks/bounded_semaphore.ts";
 export * from "./workers/locks/condition.ts";
+export * from "./workers/locks/condition_options.ts";
 export * from "./workers/threads/current_thread.ts";
 export * from "./workers/errors.ts";
 export * from "./workers/threads/except_hook.ts";

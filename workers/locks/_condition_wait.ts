@@ -63,6 +63,8 @@ export function waitUnlockedSync(
   try {
     lock.restoreSync(depth);
   } catch (error) {
+    // The thread was terminated: its guards must not release another's lock.
+    lock.forfeit();
     if (notified) waiters.wake(1);
     throw error;
   }

@@ -8,6 +8,8 @@ export interface InnerLock {
   restore(depth: number): Promise<void>;
   /** As `restore()`, blocking the thread. */
   restoreSync(depth: number): void;
+  /** Keeps this thread, which was terminated without it, from releasing it. */
+  forfeit(): void;
 }
 
 type Constructor<T> = abstract new (...args: never[]) => T;

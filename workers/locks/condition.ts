@@ -2,25 +2,17 @@ import { type InnerLock, innerLockOf } from "./_inner_lock.ts";
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
 import { type Deadline, deadlineOf } from "./_deadline.ts";
 import { Lock } from "./lock.ts";
-import { LockHolder, lockOf, setLock } from "./_lock_holder.ts";
 import { pack, register, unpack } from "../codec/share.ts";
 import type { RLock } from "./rlock.ts";
-import { forfeit, isStopped } from "./_stop_word.ts";
 import { WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 import { waitUnlocked, waitUnlockedSync } from "./_condition_wait.ts";
-import type { WaitOptions, WaitSyncOptions } from "./wait_options.ts";
-
-/** Options of a {@linkcode Condition}. */
-export interface ConditionOptions {
-  /**
-   * The lock that guards what the condition is about. With an `RLock`, the
-   * default in Python, `wait()` releases what the thread holds: also what its
-   * other tasks hold. It is for threads that do not share their event loop.
-   *
-   * @default {new Lock()}
-   */
-  lock?: Lock | RLock;
-}
+import type { ConditionOptions } from "./condition_options.ts";
+import type {
+  AcquireOptions,
+  AcquireSyncOptions,
+  WaitOptions,
+  WaitSyncOptions,
+} from "./wait_options.ts";
 
 interface ConditionRecord {
   waiters: WaitRecord;
@@ -61,8 +53,9 @@ interface ConditionRecord {
  * assertEquals(await item, "an item");
  * ```
  */
-export class Condition extends LockHolder {
+export class Condition {
   #waiters = new WaitQueue(0, false);
+  #lock: Lock | RLock;
   #inner: InnerLock;
 
   static {
@@ -72,12 +65,12 @@ export class Condition extends LockHolder {
       blank: () => new Condition(),
       record: (condition): ConditionRecord => ({
         waiters: condition.#waiters.record,
-        lock: pack(lockOf(condition)),
+        lock: pack(condition.#lock),
       }),
       fill: (condition, record: ConditionRecord) => {
         condition.#waiters = new WaitQueue(record.waiters, false);
-        setLock(condition, unpack(record.lock) as Lock | RLock);
-        condition.#inner = innerLockOf(lockOf(condition));
+        condition.#lock = unpack(record.lock) as Lock | RLock;
+        condition.#inner = innerLockOf(condition.#lock);
       },
     });
   }
@@ -89,8 +82,57 @@ export class Condition extends LockHolder {
    * @throws {TypeError} If `lock` is neither a `Lock` nor an `RLock`.
    */
   constructor(options: ConditionOptions = {}) {
-    super(options.lock ?? new Lock());
-    this.#inner = innerLockOf(lockOf(this));
+    this.#lock = options.lock ?? new Lock();
+    this.#inner = innerLockOf(this.#lock);
+  }
+
+  /**
+   * Takes the condition's lock, as {@linkcode Lock.acquire} does.
+   *
+   * @param options Whether to wait, and for how long.
+   * @returns `true`, or `false` if it could not be had in time.
+   */
+  async acquire(options?: AcquireOptions): Promise<boolean> {
+    return await this.#lock.acquire(options);
+  }
+
+  /**
+   * Takes the condition's lock, as {@linkcode Lock.acquireSync} does.
+   *
+   * @param options Whether to wait, and for how long.
+   * @returns `true`, or `false` if it could not be had in time.
+   */
+  acquireSync(options?: AcquireSyncOptions): boolean {
+    return this.#lock.acquireSync(options);
+  }
+
+  /**
+   * Gives the condition's lock back.
+   *
+   * @throws {Error} If it is not locked, or owned by another thread.
+   */
+  release(): void {
+    this.#lock.release();
+  }
+
+  /**
+   * Takes the condition's lock for a block, as {@linkcode Lock.hold} does.
+   *
+   * @param options How long to wait for it.
+   * @returns A guard that releases the lock when it goes out of scope.
+   */
+  async hold(options?: WaitOptions): Promise<Disposable> {
+    return await this.#lock.hold(options);
+  }
+
+  /**
+   * Takes the condition's lock for a block, as {@linkcode Lock.holdSync} does.
+   *
+   * @param options How long to wait for it.
+   * @returns A guard that releases the lock when it goes out of scope.
+   */
+  holdSync(options?: WaitSyncOptions): Disposable {
+    return this.#lock.holdSync(options);
   }
 
   /**
@@ -122,16 +164,6 @@ export class Condition extends LockHolder {
    * @returns `true`, or `false` if the time was over first.
    * @throws {Error} If the lock is not owned.
    * @throws {RangeError} If `timeout` is negative.
-   *
-   * @example Usage
-   * ```ts
-   * import { Condition } from "@socketserver/socketserver";
-   * import { assertFalse } from "@std/assert";
-   *
-   * const condition = new Condition();
-   * using _held = condition.holdSync();
-   * assertFalse(condition.waitSync({ timeout: 10 }));
-   * ```
    */
   waitSync(options?: WaitSyncOptions): boolean {
     return this.#waitSync(deadlineOf("wait for the condition", options));
@@ -179,16 +211,6 @@ export class Condition extends LockHolder {
    * @returns What the predicate returned last.
    * @throws {Error} If the lock is not owned.
    * @throws {RangeError} If `timeout` is negative.
-   *
-   * @example Usage
-   * ```ts
-   * import { Condition } from "@socketserver/socketserver";
-   * import { assertEquals } from "@std/assert";
-   *
-   * const condition = new Condition();
-   * using _held = condition.holdSync();
-   * assertEquals(condition.waitForSync(() => 3), 3);
-   * ```
    */
   waitForSync<T>(predicate: () => T, options?: WaitSyncOptions): T {
     const deadline = deadlineOf("wait for the condition", options);
@@ -250,11 +272,10 @@ export class Condition extends LockHolder {
    *   return await condition.waitFor(() => ready);
    * }
    * const waits = [wait(), wait()];
-   * {
-   *   using _held = await condition.hold();
-   *   ready = true;
-   *   condition.notifyAll();
-   * }
+   * await condition.acquire();
+   * ready = true;
+   * condition.notifyAll();
+   * condition.release();
    * assertEquals(await Promise.all(waits), [true, true]);
    * ```
    */
@@ -277,11 +298,6 @@ export class Condition extends LockHolder {
 
   #waitSync(deadline: Deadline): boolean {
     this.#refuse("wait for");
-    try {
-      return waitUnlockedSync(this.#waiters, this.#inner, deadline);
-    } catch (error) {
-      if (isStopped()) forfeit(lockOf(this));
-      throw error;
-    }
+    return waitUnlockedSync(this.#waiters, this.#inner, deadline);
   }
 }

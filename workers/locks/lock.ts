@@ -2,7 +2,7 @@ import { guardOf, guardTimedOut } from "./_guard.ts";
 import { registerInnerLock } from "./_inner_lock.ts";
 import { deadlineOf } from "./_deadline.ts";
 import { Permits } from "./_permits.ts";
-import { isForfeited } from "./_stop_word.ts";
+import { forfeit, isForfeited } from "./_stop_word.ts";
 import { register } from "../codec/share.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
 import type {
@@ -65,6 +65,7 @@ export class Lock {
       releaseAll: () => (lock.release(), 1),
       restore: async () => void await lock.acquire(),
       restoreSync: () => void lock.acquireSync(),
+      forfeit: () => forfeit(lock),
     }));
   }
 

@@ -3,7 +3,7 @@ import { registerInnerLock } from "./_inner_lock.ts";
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
 import { type Deadline, deadlineOf, FOREVER } from "./_deadline.ts";
 import { OWN_WITH_PERMITS, Permits } from "./_permits.ts";
-import { isForfeited } from "./_stop_word.ts";
+import { forfeit, isForfeited } from "./_stop_word.ts";
 import { register } from "../codec/share.ts";
 import { THREAD_ID } from "./_thread_id.ts";
 import { mayTry, mayTrySync, until, untilSync } from "./_until.ts";
@@ -64,6 +64,7 @@ export class RLock {
       },
       restore: async (depth) => void await lock.#until(depth),
       restoreSync: (depth) => void lock.#untilSync(depth),
+      forfeit: () => forfeit(lock),
     }));
   }
 

@@ -16,6 +16,7 @@ import {
 } from "./_item_store.ts";
 import { alone } from "./_mutex.ts";
 import { QueueClosedError, QueueEmptyError } from "./queue_errors.ts";
+import type { SharedQueueOptions } from "./queue_options.ts";
 
 // Three wait queues, these words and the items' bytes share one memory.
 const MUTEX = 0;
@@ -29,6 +30,8 @@ const WORDS_AT = 3 * QUEUE_BYTES;
 const BYTES_AT = WORDS_AT + 4 * WORDS;
 
 const MOST_ITEMS = 2 ** 31 - 1;
+const DEFAULT_CAPACITY = 2 ** 20;
+const MOST_CAPACITY = 2 ** 30;
 
 /** What a queue is, across threads. */
 export class QueueCore {
@@ -67,16 +70,29 @@ export class QueueCore {
   /**
    * Makes a queue.
    *
-   * @param maxSize How many items it may hold.
-   * @param capacity How many bytes.
+   * @param options How much it may hold.
    * @param makeStore How it keeps its items.
    * @returns The queue.
    */
-  static make(
-    maxSize: number,
-    capacity: number,
-    makeStore: MakeStore,
-  ): QueueCore {
+  static make(options: SharedQueueOptions, makeStore: MakeStore): QueueCore {
+    const { maxSize = Infinity, capacity = DEFAULT_CAPACITY } = options;
+    if (
+      !(maxSize >= 1 && (Number.isInteger(maxSize) || maxSize === Infinity))
+    ) {
+      throw new RangeError(
+        `Cannot make a queue: "maxSize" must be a whole number of 1 or more, ` +
+          `or Infinity, received ${maxSize}`,
+      );
+    }
+    if (
+      !(Number.isInteger(capacity) && capacity >= 1 &&
+        capacity <= MOST_CAPACITY)
+    ) {
+      throw new RangeError(
+        `Cannot make a queue: "capacity" must be a whole number of bytes ` +
+          `from 1 to ${MOST_CAPACITY}, received ${capacity}`,
+      );
+    }
     const record = newWaitRecord(BYTES_AT + capacity);
     const core = new QueueCore(record, makeStore);
     Atomics.store(core.#words, MAX_SIZE, Math.min(maxSize, MOST_ITEMS));

@@ -1,11 +1,7 @@
 import { Heap } from "./_heap.ts";
-import { QueueBase, type QueueKind, registerQueue } from "./_queue_base.ts";
-import type { SharedQueueOptions } from "./queue_options.ts";
-
-const KIND: QueueKind = {
-  makeStore: (words, bytes) => new Heap(words, bytes, true),
-  priorityOf: () => 0,
-};
+import { registerSubclass } from "../codec/share.ts";
+import { setKind } from "./_queue_kind.ts";
+import { SharedQueue } from "./shared_queue.ts";
 
 /**
  * Carries values between threads as a {@linkcode SharedQueue} does, but last
@@ -25,19 +21,16 @@ const KIND: QueueKind = {
  * assertEquals(await queue.get(), "second");
  * ```
  */
-export class LifoQueue<T = unknown> extends QueueBase<T> {
+export class LifoQueue<T = unknown> extends SharedQueue<T> {
   static {
-    registerQueue("LifoQueue", LifoQueue, () => new LifoQueue({ capacity: 1 }));
-  }
-
-  /**
-   * Makes a queue.
-   *
-   * @param options How much it may hold.
-   * @throws {RangeError} If `maxSize` is not a whole number of 1 or more or
-   * `Infinity`, or `capacity` is not a whole number from 1 to 1073741824.
-   */
-  constructor(options: SharedQueueOptions = {}) {
-    super(KIND, options);
+    setKind(LifoQueue, {
+      makeStore: (words, bytes) => new Heap(words, bytes, true),
+      priorityOf: () => 0,
+    });
+    registerSubclass<LifoQueue>(SharedQueue, {
+      tag: "LifoQueue",
+      type: LifoQueue,
+      blank: () => new LifoQueue({ capacity: 1 }),
+    });
   }
 }

@@ -1,11 +1,7 @@
 import { Heap } from "./_heap.ts";
-import { QueueBase, type QueueKind, registerQueue } from "./_queue_base.ts";
-import type { SharedQueueOptions } from "./queue_options.ts";
-
-const KIND: QueueKind = {
-  makeStore: (words, bytes) => new Heap(words, bytes, false),
-  priorityOf,
-};
+import { registerSubclass } from "../codec/share.ts";
+import { setKind } from "./_queue_kind.ts";
+import { SharedQueue } from "./shared_queue.ts";
 
 /** An item of a {@linkcode PriorityQueue}: its priority, alone or first. */
 export type Prioritized = number | readonly [number, ...unknown[]];
@@ -38,23 +34,16 @@ function priorityOf(value: unknown): number {
  * ```
  */
 export class PriorityQueue<T extends Prioritized = Prioritized>
-  extends QueueBase<T> {
+  extends SharedQueue<T> {
   static {
-    registerQueue(
-      "PriorityQueue",
-      PriorityQueue,
-      () => new PriorityQueue({ capacity: 1 }),
-    );
-  }
-
-  /**
-   * Makes a queue.
-   *
-   * @param options How much it may hold.
-   * @throws {RangeError} If `maxSize` is not a whole number of 1 or more or
-   * `Infinity`, or `capacity` is not a whole number from 1 to 1073741824.
-   */
-  constructor(options: SharedQueueOptions = {}) {
-    super(KIND, options);
+    setKind(PriorityQueue, {
+      makeStore: (words, bytes) => new Heap(words, bytes, false),
+      priorityOf,
+    });
+    registerSubclass<PriorityQueue>(SharedQueue, {
+      tag: "PriorityQueue",
+      type: PriorityQueue,
+      blank: () => new PriorityQueue({ capacity: 1 }),
+    });
   }
 }

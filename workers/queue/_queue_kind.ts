@@ -1,0 +1,31 @@
+import type { MakeStore } from "./_item_store.ts";
+
+/** How a class of queues keeps its items. */
+export interface QueueKind {
+  /** Makes its store. */
+  makeStore: MakeStore;
+  /** Tells an item's priority; throws if it can have none. */
+  priorityOf(value: unknown): number;
+}
+
+const kinds = new WeakMap<object, QueueKind>();
+
+/**
+ * Says how a class keeps its items; its subclasses do the same.
+ *
+ * @param type The class.
+ * @param kind How.
+ */
+export function setKind(type: object, kind: QueueKind): void {
+  kinds.set(type, kind);
+}
+
+/**
+ * Tells how a class keeps its items.
+ *
+ * @param type The class, or a subclass.
+ * @returns How.
+ */
+export function kindOf(type: object): QueueKind {
+  return kinds.get(type) ?? kindOf(Object.getPrototypeOf(type));
+}
