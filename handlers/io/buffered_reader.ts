@@ -37,11 +37,8 @@ export class BufferedReader {
    * @throws {RangeError} If an option is out of its range.
    */
   constructor(source: ReaderSource, options: BufferedReaderOptions = {}) {
-    const {
-      bufferSize = DEFAULT_BUFFER_SIZE,
-      maxLineLength = DEFAULT_MAX_LINE_LENGTH,
-      timeout = null,
-    } = options;
+    const { bufferSize = DEFAULT_BUFFER_SIZE, timeout = null } = options;
+    const { maxLineLength = DEFAULT_MAX_LINE_LENGTH } = options;
     assertPositiveInteger("bufferSize", bufferSize);
     assertPositiveInteger("maxLineLength", maxLineLength);
     const buffer = new ReadBuffer(bufferSize, maxLineLength);
