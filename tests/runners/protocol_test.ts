@@ -13,7 +13,6 @@ import {
   type ChannelConn,
 } from "../../workers/runner/process/channel.ts";
 import { FRAME, RunnerDecoder } from "../../workers/runner/protocol.ts";
-import { Rpc } from "../../workers/runner/rpc.ts";
 import { startRunner } from "../../workers/runner/start_runner.ts";
 import { Process } from "../../workers/threads/process.ts";
 import { Thread } from "../../workers/threads/thread.ts";
@@ -210,40 +209,4 @@ Deno.test("Channel delivers a frame of 3 MB between small ones, in any pieces", 
   const { messages, exit } = await feed(bytes, createRandom(1));
   assertEquals(messages, ["first", large, "last"]);
   assertEquals(exit, null);
-});
-
-Deno.test("Rpc refuses what makes no sense, and goes on", async () => {
-  const posted: unknown[] = [];
-  const faults: unknown[] = [];
-  const rpc = new Rpc((message) => posted.push(message), {
-    good: (value) => value,
-    bad: () => Promise.reject(new Error("bad")),
-  }, (error) => faults.push(error));
-  const wrong: unknown[] = [
-    null,
-    "call",
-    [],
-    ["tell", "constructor"],
-    ["call", 1, "none"],
-    ["result", 1, 2],
-    ["error", 1, null],
-    ["other", 1],
-  ];
-  for (const message of wrong) {
-    let thrown: unknown;
-    try {
-      rpc.receive(message);
-    } catch (error) {
-      thrown = error;
-    }
-    assertInstanceOf(thrown, Error);
-    assertEquals(thrown.name, "ProtocolError");
-  }
-  rpc.receive(["tell", "bad", null]);
-  rpc.receive(["call", 1, "good", 5]);
-  const asked = rpc.call("there");
-  rpc.receive(["result", 1, "answer"]);
-  assertEquals(await asked, "answer");
-  assertEquals(posted, [["call", 1, "there", undefined], ["result", 1, 5]]);
-  assertEquals(String(faults), "Error: bad");
 });

@@ -83,6 +83,19 @@ Deno.test("Process that is killed gives back what it held", async () => {
   assertEquals([lock.locked(), semaphore.value], [false, 2]);
 });
 
+Deno.test("Process that is killed may have lost what it held to somebody else", async () => {
+  const lock = new Lock();
+  const semaphore = new Semaphore(2);
+  const told = new ThreadEvent();
+  const process = start(targets.holdForEver, { lock, semaphore, told });
+  await told.wait();
+  lock.release();
+  process.kill();
+  await process.join();
+  await assertRejects(() => process.result);
+  assertEquals([lock.locked(), semaphore.value], [false, 2]);
+});
+
 Deno.test("Process that is killed while it waits takes nothing any more", async () => {
   const lock = new Lock();
   const queue = new SharedQueue<number>();

@@ -4,7 +4,7 @@
  * @module
  */
 import { HandlerImportError } from "../errors.ts";
-import { type ExitRecord, toExitRecord } from "./error_record.ts";
+import { type ExitRecord, tellRecord, toExitRecord } from "./error_record.ts";
 import { adoptLaunchFlags } from "./process/launch_flags.ts";
 import { decodeStart } from "./protocol.ts";
 import type { RunnerMain, RunnerPort } from "./runner.ts";
@@ -78,12 +78,9 @@ export function tellExit(
   send: (exit: ExitRecord) => void,
   exit: ExitRecord,
 ): void {
-  try {
-    send(exit);
-  } catch {
-    const { cause: _, ...error } = exit.error!;
-    send({ ...exit, error });
-  }
+  const { error } = exit;
+  if (error === undefined) return send(exit);
+  tellRecord((error) => send({ ...exit, error }), error);
 }
 
 /**

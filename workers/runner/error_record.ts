@@ -112,6 +112,24 @@ export function fromErrorRecord(record: ErrorRecord, depth = 0): RemoteError {
 }
 
 /**
+ * Sends a record, without the cause where that can't cross.
+ *
+ * @param send Sends it, or throws.
+ * @param record What {@linkcode toErrorRecord} made.
+ */
+export function tellRecord(
+  send: (record: ErrorRecord) => void,
+  record: ErrorRecord,
+): void {
+  try {
+    send(record);
+  } catch {
+    const { cause: _, ...rest } = record;
+    send(rest);
+  }
+}
+
+/**
  * Says how a runner ends that threw.
  *
  * @param thrown What was thrown.

@@ -11,7 +11,11 @@
  */
 import { findExported } from "../../codec/exported.ts";
 import { callsOf } from "../../codec/share.ts";
-import { type ErrorRecord, toErrorRecord } from "../error_record.ts";
+import {
+  type ErrorRecord,
+  tellRecord,
+  toErrorRecord,
+} from "../error_record.ts";
 import { ProtocolError } from "../protocol_error.ts";
 
 /** An answer to a call. */
@@ -69,7 +73,11 @@ export class ShareHost {
     }
     this.#calls.clear();
     for (const [object, count] of this.#held) {
-      for (let left = count; left > 0; left--) object.release!();
+      try {
+        for (let left = count; left > 0; left--) object.release!();
+      } catch {
+        // Somebody else released it for the child
+      }
     }
     this.#held.clear();
   }
@@ -115,7 +123,10 @@ export class ShareHost {
     } catch (error) {
       if (this.#ended) return;
       // Number 0 tells the child of an error that nobody there waits for
-      this.#send([number, undefined, toErrorRecord(error)]);
+      tellRecord(
+        (record) => this.#send([number, undefined, record]),
+        toErrorRecord(error),
+      );
     }
   }
 
