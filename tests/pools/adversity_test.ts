@@ -188,3 +188,49 @@ testPools("map() names the worker's death", async (make, kind) => {
   assertInstanceOf(error, RunnerExitError);
   assert(pool.stats().running === 0);
 });
+
+testPools("run() can be aborted while its worker starts", async (make) => {
+  await using pool = make({ workers: 1 });
+  const controller = new AbortController();
+  const { signal } = controller;
+  const result = pool.run(tasks.add, [1, 2], { signal });
+  await Promise.resolve();
+  assertEquals(pool.stats().workers, 1);
+  controller.abort(new Error("enough"));
+  await assertRejects(() => result, Error, "enough");
+  assertEquals(await pool.submit(tasks.countCalls), 1);
+  assertEquals(pool.stats().restarts, 0);
+});
+
+testPools("an abort after the result changes nothing", async (make) => {
+  await using pool = make({ workers: 1 });
+  const controller = new AbortController();
+  const { signal } = controller;
+  assertEquals(await pool.run(tasks.countCalls, [], { signal }), 1);
+  controller.abort();
+  assertEquals(await pool.submit(tasks.countCalls), 2);
+  const { cancelled, completed, restarts } = pool.stats();
+  assertEquals([cancelled, completed, restarts], [0, 2, 0]);
+});
+
+testPools("aborts in every state settle each task once", async (make) => {
+  await using pool = make();
+  let settled = 0;
+  const results: Promise<unknown>[] = [];
+  for (let index = 0; index < 60; index++) {
+    const timeout = index % 2 === 0 ? index : 60_000;
+    const controller = new AbortController();
+    const { signal } = controller;
+    const result = index % 3 === 0
+      ? pool.run(tasks.napAndTellPid, [20], { signal, timeout })
+      : pool.run(tasks.add, [1, 2], { signal, timeout });
+    setTimeout(() => controller.abort(), 3 * index);
+    results.push(result.finally(() => settled++));
+  }
+  await Promise.allSettled(results);
+  assertEquals(settled, 60);
+  await until(() => pool.stats().running === 0, "the end of what was killed");
+  const { completed, failed, cancelled } = pool.stats();
+  assertEquals([completed + cancelled, failed], [60, 0]);
+  assertEquals(await pool.submit(tasks.add, 1, 2), 3);
+});

@@ -1,17 +1,22 @@
 /** A pool that has had nothing to do for so long lets the program end. */
 const REST_AFTER = 100;
 
-/** What an {@linkcode IdleWatch} watches. */
+/** What may have nothing to do. */
 interface Watched {
   /** Whether there is nothing to do. */
   readonly idle: boolean;
-  /** Makes the workers keep the program alive, or lets it end. */
+}
+
+/** What keeps the program alive. */
+interface Living {
+  /** Makes it keep the program alive, or lets it end. */
   keepAlive(alive: boolean): void;
 }
 
 /** Lets the program end while a pool has nothing to do. */
 export class IdleWatch {
   #pool: Watched;
+  #workers: Living;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #resting = false;
   #touched = false;
@@ -20,9 +25,11 @@ export class IdleWatch {
    * Constructs a watch.
    *
    * @param pool What is watched.
+   * @param workers What keeps the program alive.
    */
-  constructor(pool: Watched) {
+  constructor(pool: Watched, workers: Living) {
     this.#pool = pool;
+    this.#workers = workers;
   }
 
   /** Tells that there is something to do. */
@@ -30,7 +37,7 @@ export class IdleWatch {
     this.#touched = true;
     if (!this.#resting) return;
     this.#resting = false;
-    this.#pool.keepAlive(true);
+    this.#workers.keepAlive(true);
   }
 
   /** Tells that there may be nothing to do. */
@@ -42,7 +49,7 @@ export class IdleWatch {
       if (!this.#pool.idle) return;
       if (this.#touched) return this.watch();
       this.#resting = true;
-      this.#pool.keepAlive(false);
+      this.#workers.keepAlive(false);
     }, REST_AFTER);
     Deno.unrefTimer(this.#timer);
   }

@@ -27,7 +27,7 @@ export class Scheduler implements WorkerHandleOwner {
   #meter = new PoolMeter();
   #health: WorkerHealth;
   #stalls = new StallWatch();
-  #idle: IdleWatch = new IdleWatch(this);
+  #idle: IdleWatch;
   #state: "open" | "closing" | "terminated" = "open";
   #broken: Error | null = null;
   #scheduled = false;
@@ -43,6 +43,7 @@ export class Scheduler implements WorkerHandleOwner {
     this.settings = settings;
     this.queue = new TaskQueue(Math.min(maxQueue, HIGH_WATER * workers));
     this.#group = new WorkerGroup(this, settings);
+    this.#idle = new IdleWatch(this, this.#group);
     this.#health = new WorkerHealth(settings, () => this.#dispatch());
   }
 
@@ -61,9 +62,8 @@ export class Scheduler implements WorkerHandleOwner {
    * @returns The task, whose promise is the result.
    */
   submit(name: string, args: unknown[], options: TaskOptions): PoolTask {
-    if (this.#state !== "open") {
-      throw poolClosed(this.settings, "was not taken");
-    }
+    const { settings } = this;
+    if (this.#state !== "open") throw poolClosed(settings, "was not taken");
     if (this.#broken !== null) throw this.#broken;
     let target = this.#targets.get(name);
     if (target === undefined) {
@@ -71,7 +71,7 @@ export class Scheduler implements WorkerHandleOwner {
       this.#targets.set(name, target);
     }
     this.#assertRoom();
-    const task = new PoolTask(this.settings.kind, target, args, options);
+    const task = new PoolTask(settings.kind, target, args, options);
     this.queue.push(task);
     this.#idle.wake();
     this.#schedule();
@@ -95,14 +95,7 @@ export class Scheduler implements WorkerHandleOwner {
     signal?.throwIfAborted();
     const alone = signal !== undefined || timeout !== undefined;
     const task = this.submit(name, args, { transfer, alone });
-    if (alone) {
-      limitTask(
-        name,
-        task.promise,
-        options,
-        (reason) => this.#end(task, reason),
-      );
-    }
+    if (alone) limitTask(task, options, (reason) => this.#end(task, reason));
     return await task.promise;
   }
 
@@ -165,10 +158,6 @@ export class Scheduler implements WorkerHandleOwner {
       ...this.#meter.summary(workers),
       needsDrain: this.queue.needsDrain,
     };
-  }
-
-  keepAlive(alive: boolean): void {
-    this.#group.keepAlive(alive);
   }
 
   workerHeard(): void {
@@ -241,12 +230,10 @@ export class Scheduler implements WorkerHandleOwner {
   }
 
   #assertRoom(): void {
-    const { maxQueue } = this.settings;
-    if (this.queue.length < maxQueue) return;
+    const { queue, settings } = this;
     // A worker may have time for some of them.
-    this.#dispatch();
-    if (this.queue.length < maxQueue) return;
-    throw poolFull(this.settings);
+    if (queue.length >= settings.maxQueue) this.#dispatch();
+    if (queue.length >= settings.maxQueue) throw poolFull(settings);
   }
 
   #schedule(): void {

@@ -1,3 +1,4 @@
+import type { PoolTask } from "./_task.ts";
 import { MAX_TIMEOUT } from "../threads/_options.ts";
 
 /** What may end a task early. */
@@ -11,14 +12,12 @@ export interface TaskLimitOptions {
 /**
  * Ends a task early, by its signal or when its time is over.
  *
- * @param name The name of what it calls.
- * @param settled Settles with the task.
+ * @param task The task.
  * @param options Its limits; the signal is not aborted yet.
  * @param end Called with the reason, once at most.
  */
 export function limitTask(
-  name: string,
-  settled: Promise<unknown>,
+  { target, promise }: PoolTask,
   { signal, timeout = Infinity }: TaskLimitOptions,
   end: (reason: unknown) => void,
 ): void {
@@ -27,7 +26,7 @@ export function limitTask(
   const timer = timeout > MAX_TIMEOUT ? undefined : setTimeout(() => {
     end(
       new DOMException(
-        `Cannot get the result of "${name}": it took longer than ${timeout} ms`,
+        `Cannot get the result of "${target.name}": it took longer than ${timeout} ms`,
         "TimeoutError",
       ),
     );
@@ -36,5 +35,5 @@ export function limitTask(
     signal?.removeEventListener("abort", abort);
     clearTimeout(timer);
   }
-  settled.then(release, release);
+  promise.then(release, release);
 }
