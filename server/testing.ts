@@ -24,6 +24,10 @@ import type { BufferedReader } from "../handlers/io/buffered_reader.ts";
 import type { BufferedWriter } from "../handlers/io/buffered_writer.ts";
 import type { RequestServer } from "../handlers/request_server.ts";
 import { checkHandler, runHandler } from "./core/run_handler.ts";
+import {
+  checkConnectOptions,
+  checkPacketOptions,
+} from "./memory/check_options.ts";
 import { LocalServer } from "./memory/local_server.ts";
 import { makeLine } from "./memory/memory_conn.ts";
 import { LocalClient } from "./memory/local_client.ts";
@@ -229,6 +233,7 @@ export function connect<C, H extends BaseRequestHandler>(
   ...[options = {} as never]: OptionsArgument<C, ConnectOptions<C>>
 ): TestClient<H> {
   checkHandler(Handler);
+  checkConnectOptions(options);
   const { clientAddress = CLIENT_ADDRESS, serverAddress = SERVER_ADDRESS } =
     options;
   const server = new LocalServer(serverAddress, options.context as C);
@@ -263,6 +268,7 @@ export async function sendPacket<C>(
   ...[options = {} as never]: OptionsArgument<C, SendPacketOptions<C>>
 ): Promise<[packet: Uint8Array, address: Deno.Addr][]> {
   checkHandler(Handler);
+  checkPacketOptions(options);
   const { clientAddress = CLIENT_ADDRESS, serverAddress = SERVER_ADDRESS } =
     options;
   const replies: [Uint8Array, Deno.Addr][] = [];

@@ -214,6 +214,24 @@ test("connect() refuses what is no handler and options out of range", () => {
   }
 });
 
+test("connect() and sendPacket() refuse options that they don't know", async () => {
+  assertThrows(
+    // @ts-expect-error: a misspelt option
+    () => connect(EchoHandler, { chunksize: 1 }),
+    TypeError,
+    '"chunksize"',
+  );
+  await assertRejects(
+    // @ts-expect-error: an option of connections
+    () => sendPacket(EchoHandler, "x", { splitAt: 1 }),
+    TypeError,
+    '"splitAt"',
+  );
+  // @ts-expect-error: the handler needs a context
+  const needsContext = () => connect(Context);
+  await assertRejects(() => needsContext().ended, TypeError);
+});
+
 /** What the ends of a connection do, one step after the other. */
 async function protocol(
   open: (handler: typeof Scripted) => Promise<Deno.Conn>,
