@@ -20,6 +20,9 @@ const COUNTERS: Partial<
 > = {
   accepted: ["requests_accepted", "Requests taken from the socket."],
   rejected: ["requests_rejected", "Requests that verifyRequest() turned away."],
+  refused: ["requests_refused", "Requests refused because of a limit."],
+  waited: ["requests_waited", "Requests that a limit made wait."],
+  failedHandshakes: ["tls_handshakes_failed", "TLS handshakes that failed."],
   badProxyHeaders: [
     "proxy_headers_bad",
     "Connections closed for their PROXY header.",

@@ -23,6 +23,8 @@ import {
 const USUAL_HEADER_BYTES = 536;
 
 const DEFAULT_TIMEOUT_MS = 5_000;
+/** How long a header may still take when the server closes. */
+const DRAIN_TIMEOUT_MS = 500;
 
 /** The options that say what headers there are. */
 type Options = Pick<
@@ -35,6 +37,9 @@ export class ProxyHeaders implements Preamble {
   #required: boolean;
   #trusted: AddressList | null;
   #timeout: number;
+  /** The connections that have not sent theirs, and when they are closed. */
+  #timers: Map<Deno.Conn, ReturnType<typeof setTimeout>> = new Map();
+  #late: WeakSet<Deno.Conn> = new WeakSet();
 
   constructor(options: Options) {
     const { proxyProtocol, trustedProxies, handshakeTimeout } = options;
@@ -59,11 +64,7 @@ export class ProxyHeaders implements Preamble {
     const trusts = this.#trusted === null || !("hostname" in peer) ||
       this.#trusted.has(peer);
     if (!trusts && this.#required) throw untrusted(peer);
-    let late = false;
-    const timer = setTimeout(() => {
-      late = true;
-      conn[Symbol.dispose]();
-    }, this.#timeout);
+    this.#arm(conn);
     try {
       const [bytes, header] = await this.#receive(conn);
       if (header !== null && !trusts) throw untrusted(peer);
@@ -72,10 +73,28 @@ export class ProxyHeaders implements Preamble {
       if (rest.length > 0) unread(conn, rest);
       return header?.ends?.source ?? peer;
     } catch (error) {
-      throw late ? tooSlow(this.#timeout) : error;
+      throw this.#late.has(conn) ? tooSlow(this.#timeout) : error;
     } finally {
-      clearTimeout(timer);
+      clearTimeout(this.#timers.get(conn));
+      this.#timers.delete(conn);
     }
+  }
+
+  /** The server closes: a header that is on its way has come in this time. */
+  drain(): void {
+    this.#timeout = Math.min(this.#timeout, DRAIN_TIMEOUT_MS);
+    for (const [conn, timer] of this.#timers) {
+      clearTimeout(timer);
+      this.#arm(conn);
+    }
+  }
+
+  #arm(conn: Deno.Conn): void {
+    const end = () => {
+      this.#late.add(conn);
+      conn[Symbol.dispose]();
+    };
+    this.#timers.set(conn, setTimeout(end, this.#timeout));
   }
 
   /** Reads until there is a header, or there can't be one. */

@@ -244,6 +244,16 @@ test("serverClose() serves proxied connections of the backlog", async () => {
   assertEquals(await readToEnd(client), "hello\n");
 });
 
+test("serverClose() waits for no more than a moment for a header", async () => {
+  const server = open({ proxyProtocol: "require", handshakeTimeout: 60_000 });
+  collectErrors(server);
+  using client = await dial(server);
+  await writeAll(client, "PROXY");
+  await until(async () => (await server.stats()).open === 1, "it is open");
+  assertEquals((await server.serverClose()).aborted, []);
+  assertEquals((await server.stats()).timeouts, 1);
+});
+
 test("serverClose() tells whose header it did not wait for", async () => {
   const server = open({ proxyProtocol: "require", shutdownTimeout: 10 });
   const errors = collectErrors(server);
