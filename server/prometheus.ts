@@ -14,33 +14,52 @@ const ESCAPES: Record<string, string> = {
   "\n": "\\n",
 };
 
+/** Where a metric's values are in the counts, its name and what it means. */
+type Metric = [key: string, name: string, help: string];
+
 /** What is counted from the start on. */
-const COUNTERS: Partial<
-  Record<keyof ServerStats, [name: string, help: string]>
-> = {
-  accepted: ["requests_accepted", "Requests taken from the socket."],
-  rejected: ["requests_rejected", "Requests that verifyRequest() turned away."],
-  refused: ["requests_refused", "Requests refused because of a limit."],
-  waited: ["requests_waited", "Requests that a limit made wait."],
-  failedHandshakes: ["tls_handshakes_failed", "TLS handshakes that failed."],
-  badProxyHeaders: [
-    "proxy_headers_bad",
-    "Connections closed for their PROXY header.",
-  ],
-  errors: ["errors", "Errors of handlers and hooks."],
-  disconnects: ["disconnects", "Clients that left in the middle of a request."],
-  timeouts: ["timeouts", "Requests that ran into a time-out."],
-  acceptErrors: ["accept_errors", "Failures to accept."],
-  dropped: ["replies_dropped", "Replies to clients without an address."],
-  restarts: ["replica_restarts", "Replicas that were replaced."],
-};
+const COUNTERS: Metric[] = [
+  ["accepted", "requests_accepted", "Requests taken from the socket."],
+  ["rejected", "requests_rejected", "Requests verifyRequest() turned away."],
+  ["refused", "requests_refused", "Requests refused because of a limit."],
+  ["waited", "requests_waited", "Requests that a limit made wait."],
+  ["failedHandshakes", "tls_handshakes_failed", "TLS handshakes that failed."],
+  ["badProxyHeaders", "proxy_headers_bad", "PROXY headers that were no good."],
+  ["errors", "errors", "Errors of handlers and hooks."],
+  ["disconnects", "disconnects", "Clients that left during a request."],
+  ["timeouts", "timeouts", "Requests that ran into a time-out."],
+  ["acceptErrors", "accept_errors", "Failures to accept."],
+  ["dropped", "replies_dropped", "Replies to clients without an address."],
+  ["restarts", "replica_restarts", "Replicas that were replaced."],
+];
 
 /** What holds for this moment. */
-const GAUGES: Partial<Record<keyof ServerStats, [name: string, help: string]>> =
-  {
-    open: ["requests_open", "Requests open now."],
-    workers: ["replicas", "Replicas there are now."],
-  };
+const GAUGES: Metric[] = [
+  ["open", "requests_open", "Requests open now."],
+  ["workers", "replicas", "Replicas there are now."],
+];
+
+const DURATION: Metric = [
+  "duration",
+  "request_duration_seconds",
+  "How long requests took.",
+];
+
+/** The same of each replica. */
+const OF_REPLICAS: [type: string, metric: Metric][] = [
+  ["gauge", ["open", "replica_requests_open", "Requests open in a replica."]],
+  ["counter", ["errors", "replica_errors", "Errors in a replica."]],
+  ["histogram", [
+    "duration",
+    "replica_request_duration_seconds",
+    "How long requests took in a replica.",
+  ]],
+];
+
+const SIZES: Metric[] = [
+  ["bytesRead", "request_read_bytes", "Bytes read, of watched requests."],
+  ["bytesWritten", "request_written_bytes", "Bytes written, likewise."],
+];
 
 /** The bounds of the buckets, as powers of two: of a millisecond, of a byte. */
 const DURATION_POWERS = [-3, 16];
@@ -102,69 +121,62 @@ export function toPrometheus(
     }
   }
   const page = new Page(prefix, labels);
-  for (const [key, [name, help]] of Object.entries(COUNTERS)) {
-    page.value("counter", `${name}_total`, help, stats[key as "accepted"]);
+  const whole: Series[] = [[{ ...stats }, []]];
+  for (const metric of COUNTERS) page.metric("counter", metric, whole);
+  for (const metric of GAUGES) page.metric("gauge", metric, whole);
+  for (const metric of [DURATION, ...SIZES]) {
+    page.metric("histogram", metric, whole);
   }
-  for (const [key, [name, help]] of Object.entries(GAUGES)) {
-    page.value("gauge", name, help, stats[key as "open"]);
-  }
-  const { duration, bytesRead, bytesWritten } = stats;
-  page.histogram(
-    ...["request_duration_seconds", "How long requests took."] as const,
-    ...[duration, 1_000, DURATION_POWERS] as const,
-  );
-  page.histogram(
-    ...[
-      "request_read_bytes",
-      "Bytes read in requests that were watched.",
-    ] as const,
-    ...[bytesRead, 1, SIZE_POWERS] as const,
-  );
-  page.histogram(
-    ...[
-      "request_written_bytes",
-      "Bytes written in requests that were watched.",
-    ] as const,
-    ...[bytesWritten, 1, SIZE_POWERS] as const,
-  );
+  const replicas = (stats.replicas ?? []).map((replica): Series => [
+    { ...replica },
+    [["replica", String(replica.replica)]],
+  ]);
+  for (const [type, metric] of OF_REPLICAS) page.metric(type, metric, replicas);
   return page.text;
 }
+
+type Labels = [name: string, value: string][];
+/** Counts, and the labels that tell them from others. */
+type Series = [counts: Record<string, unknown>, labels: Labels];
 
 class Page {
   text = "";
   #prefix: string;
-  #labels: [name: string, value: string][];
+  #labels: Labels;
 
   constructor(prefix: string, labels: Readonly<Record<string, string>>) {
     this.#prefix = prefix;
     this.#labels = Object.entries(labels);
   }
 
-  value(type: string, name: string, help: string, value?: number): void {
-    if (value === undefined) return;
-    this.#head(type, name, help);
-    this.#line(name, value);
+  /** Writes a metric for all that have it. */
+  metric(type: string, [key, base, help]: Metric, all: Series[]): void {
+    const name = type === "counter" ? `${base}_total` : base;
+    const having = all.filter(([counts]) => counts[key] !== undefined);
+    if (having.length > 0) this.#head(type, name, help);
+    for (const [counts, labels] of having) {
+      const value = counts[key] as number | Distribution;
+      if (typeof value === "number") this.#line(name, value, labels);
+      else this.#histogram(name, value, labels);
+    }
   }
 
-  /** `unit` is how many of the distribution's make one of Prometheus's. */
-  histogram(
-    name: string,
-    help: string,
-    { count, total, buckets }: Distribution,
-    unit: number,
-    [first = 0, last = 0]: readonly number[],
-  ): void {
-    this.#head("histogram", name, help);
+  #histogram(name: string, distribution: Distribution, labels: Labels): void {
+    const { count, total, buckets } = distribution;
+    const isTime = name.endsWith("_seconds");
+    const unit = isTime ? 1_000 : 1;
+    const [first = 0, last = 0] = isTime ? DURATION_POWERS : SIZE_POWERS;
     for (let power = first; power <= last; power++) {
       const bound = 2 ** power;
       // The buckets' bounds are powers of the eighth root of 2
       const below = buckets.filter(({ upTo }) => upTo < bound * 1.01);
       const sum = below.reduce((sum, { count }) => sum + count, 0);
-      this.#line(`${name}_bucket`, sum, ["le", String(bound / unit)]);
+      const le = String(bound / unit);
+      this.#line(`${name}_bucket`, sum, [...labels, ["le", le]]);
     }
-    this.#line(`${name}_bucket`, count, ["le", "+Inf"]);
-    this.#line(`${name}_sum`, total / unit);
-    this.#line(`${name}_count`, count);
+    this.#line(`${name}_bucket`, count, [...labels, ["le", "+Inf"]]);
+    this.#line(`${name}_sum`, total / unit, labels);
+    this.#line(`${name}_count`, count, labels);
   }
 
   #head(type: string, name: string, help: string): void {
@@ -172,7 +184,7 @@ class Page {
     this.text += `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n`;
   }
 
-  #line(name: string, value: number, ...more: [string, string][]): void {
+  #line(name: string, value: number, more: Labels): void {
     const labels = [...this.#labels, ...more].map(([name, value]) =>
       `${name}="${value.replaceAll(/[\\"\n]/g, (c) => ESCAPES[c]!)}"`
     );

@@ -1,6 +1,10 @@
 /** Handlers that tell of themselves; replicas import them. */
 
-import { RequestHandler, StreamRequestHandler } from "../../mod.ts";
+import {
+  RequestHandler,
+  RequestTimeoutError,
+  StreamRequestHandler,
+} from "../../mod.ts";
 
 /** Answers with the ends of the connection, and then with what comes. */
 export class Ends extends StreamRequestHandler {
@@ -20,7 +24,7 @@ export class Telling extends RequestHandler {
   static readonly module = import.meta.url;
   override async handle(): Promise<void> {
     for await (const line of this.rfile) {
-      if (line === "fail") throw new RangeError("as told");
+      if (line === "fail") throw new RequestTimeoutError("as told", 1);
       if (line === "exit") Deno.exit(3);
       const end = performance.now() + 3_000;
       while (line === "block" && performance.now() < end);

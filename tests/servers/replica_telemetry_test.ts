@@ -5,6 +5,7 @@ import {
   RemoteError,
   type ReplicaExitEvent,
   type RequestEndEvent,
+  toPrometheus,
 } from "../../mod.ts";
 import {
   modeOf,
@@ -49,6 +50,11 @@ testEach(
     assertEquals([stats.bytesRead.count, stats.bytesWritten.total], [4, 24]);
     const counts = stats.replicas!.map(({ duration }) => duration.count);
     if (mode.dispatch !== "isolate") {
+      const text = toPrometheus(stats);
+      const lines = text.matchAll(
+        /^socketserver_replica_request_duration_seconds_count\{replica="\d+"\} (\d+)$/gm,
+      );
+      assertEquals([...lines].map(([, count]) => Number(count)), counts);
       assertEquals(counts.reduce((sum, count) => sum + count), 4);
     }
     await server.serverClose();
