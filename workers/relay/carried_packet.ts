@@ -88,19 +88,21 @@ export class CarriedPacket implements Carried {
   ): Promise<void> {
     const { link, id, intake } = this.#carrier;
     const { length } = packet;
-    let result: number | ReturnType<typeof toErrorFrame>;
     try {
       const to = this.#allowed(address);
       // A copy, if it would hold a message much larger than itself
       const isSmall = length * 2 < packet.buffer.byteLength;
-      result = await this.#carried.send(isSmall ? packet.slice() : packet, to);
+      const count = await this.#carried.send(
+        isSmall ? packet.slice() : packet,
+        to,
+      );
+      link.sendSent(id, number, count);
     } catch (error) {
-      result = toErrorFrame(error);
+      link.sendNotSent(id, number, toErrorFrame(error));
     }
     intake.held -= FRAME_COST + length;
     this.#held -= FRAME_COST + length;
-    if (!this.#done) link.sendSent(id, number, result);
-    else this.advance();
+    if (this.#done) this.advance();
   }
 
   /** The address to send to: the runner can't be trusted to have checked it. */

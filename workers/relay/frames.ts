@@ -52,6 +52,8 @@ export type FrameHandler = (op: Opcode, id: number, bytes: Uint8Array) => void;
 
 /** How many bytes stand before what a frame carries. */
 export const HEADER = 12;
+/** The size of what says that a packet was sent; what says why not is longer. */
+export const SENT_SIZE = 8;
 /** The number of what belongs to no request. */
 export const NO_REQUEST = 0;
 
@@ -127,18 +129,17 @@ export function readPacket(
   };
 }
 
-/** Reads what became of a packet. */
+/** Reads what became of a packet: its number, and how many bytes or why not. */
 export function readSent(
   bytes: Uint8Array,
 ): { number: number; result: number | Error } {
   if (bytes.length < 4) throw malformed("expected a result");
-  const number = viewOf(bytes).getUint32(0);
-  const result = readJson(bytes.subarray(4));
+  const view = viewOf(bytes);
   return {
-    number,
-    result: typeof result === "number"
-      ? result
-      : fromErrorFrame(result as ErrorFrame),
+    number: view.getUint32(0),
+    result: bytes.length === SENT_SIZE
+      ? view.getUint32(4)
+      : fromErrorFrame(readJson(bytes.subarray(4)) as ErrorFrame),
   };
 }
 

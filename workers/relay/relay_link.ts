@@ -4,7 +4,13 @@
  * @module
  */
 
-import { type ErrorFrame, HEADER, Op, type Opcode } from "./frames.ts";
+import {
+  type ErrorFrame,
+  HEADER,
+  Op,
+  type Opcode,
+  SENT_SIZE,
+} from "./frames.ts";
 
 const NOTHING = new Uint8Array(0);
 const INITIAL_SIZE = 65_536;
@@ -81,10 +87,19 @@ export class RelayLink {
     this.#added();
   }
 
-  /** Adds a frame that says what became of a packet. */
-  sendSent(id: number, number: number, result: number | ErrorFrame): void {
+  /** Adds a frame that says how many bytes of a packet were sent. */
+  sendSent(id: number, number: number, count: number): void {
     if (this.#closed) return;
-    const json = encoder.encode(JSON.stringify(result));
+    const start = this.#begin(Op.sent, id, SENT_SIZE);
+    this.#view.setUint32(start, number);
+    this.#view.setUint32(start + 4, count);
+    this.#added();
+  }
+
+  /** Adds a frame that says why a packet was not sent. */
+  sendNotSent(id: number, number: number, error: ErrorFrame): void {
+    if (this.#closed) return;
+    const json = encoder.encode(JSON.stringify(error));
     const start = this.#begin(Op.sent, id, 4 + json.length);
     this.#view.setUint32(start, number);
     this.#buffer.set(json, start + 4);

@@ -41,6 +41,12 @@ export interface RelayHandlers {
   ): Promise<void>;
 }
 
+interface RequestToBegin {
+  id: number;
+  isPacket: boolean;
+  serve(): Promise<void>;
+}
+
 /** Takes connections and packets from a relay. */
 export class RelayPort {
   #port: Pick<RunnerPort, "kind" | "post" | "flushed">;
@@ -49,7 +55,7 @@ export class RelayPort {
   #budget = new Budget();
   #intake: Intake;
   #requests: Map<number, RelayedConn | PacketReplies> = new Map();
-  #toBegin: [id: number, serve: () => Promise<void>][] = [];
+  #toBegin: RequestToBegin[] = [];
   #beginning = false;
   #allBegun: (() => void) | null = null;
 
@@ -104,7 +110,8 @@ export class RelayPort {
       addresses: readJson(bytes) as ConnOrigin["addresses"],
     });
     this.#requests.set(id, conn);
-    this.#toBegin.push([id, () => this.#serve(id, conn)]);
+    const serve = () => this.#serve(id, conn);
+    this.#toBegin.push({ id, isPacket: false, serve });
   }
 
   #openPacket(id: number, bytes: Uint8Array): void {
@@ -118,19 +125,23 @@ export class RelayPort {
         // Its own: a handler may keep it, or transfer its buffer
         [packet.slice(), address as Deno.Addr, number === 1],
       );
-    this.#toBegin.push([id, serve]);
+    this.#toBegin.push({ id, isPacket: true, serve });
   }
 
-  /** Begins with one after the other: each may be the last thing done here. */
+  /**
+   * Begins with one connection after the other: each may be the last thing done
+   * here. Packets get lost anyway, and begin together.
+   */
   async #begin(): Promise<void> {
     this.#beginning = true;
-    for (let next; (next = this.#toBegin.shift()) !== undefined;) {
-      const [id, serve] = next;
-      this.#link.send(Op.began, id);
+    while (this.#toBegin.length > 0) {
+      const count = this.#toBegin[0]!.isPacket ? this.#toBegin.length : 1;
+      const requests = this.#toBegin.splice(0, count);
+      for (const { id } of requests) this.#link.send(Op.began, id);
       this.#link.flush();
       // What a thread has posted is away, unlike what a process has
       if (this.#port.kind === "process") await this.#port.flushed();
-      void serve();
+      for (const request of requests) void request.serve();
     }
     this.#beginning = false;
     this.#allBegun?.();
