@@ -51,6 +51,8 @@ const MAX_ISOLATED = 40;
 const ERRORS = COUNTS.indexOf("errors");
 /** So many packets at most are in a replica: the rest wait in the socket. */
 const PACKETS_PER_REPLICA = 1_024;
+/** So many bytes of packets, and one more packet. */
+const BYTES_PER_REPLICA = 8_388_608;
 /** Replicas cut off later than their server, which so can tell what it cut. */
 const CUT_OFF_AFTER_MS = 100;
 /** How long the server waits for replicas that are to accept no more. */
@@ -146,9 +148,12 @@ export class ReplicaSet implements ServerRole {
   get limit(): number {
     if (this.#isolates) return this.#workers;
     const { transport } = this.#server.serverAddress;
-    return transport === "tcp" || transport === "unix"
-      ? Infinity
-      : this.#workers * PACKETS_PER_REPLICA;
+    if (transport === "tcp" || transport === "unix") return Infinity;
+    let bytes = 0;
+    for (const { relay } of this.#replicas) bytes += relay.backlog;
+    // Packets may be large: what is in the replicas has to end first
+    if (bytes > this.#workers * BYTES_PER_REPLICA) return 0;
+    return this.#workers * PACKETS_PER_REPLICA;
   }
 
   open(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {

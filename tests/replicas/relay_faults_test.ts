@@ -8,6 +8,7 @@ import {
   exchange,
   pause,
   readToEnd,
+  unixSocket,
   until,
   within,
   writeAll,
@@ -218,6 +219,38 @@ testEach(
     await client.send("echo");
     assertEquals(await within(10_000, "the echo", client.receive()), "echo");
     assertEquals(errors.length, 1, String(errors));
+  },
+);
+
+testEach(
+  [modeOf("ForkingUnixDatagramServer by relay")],
+  "leaves packets in its socket while a busy replica has 8 MiB of them",
+  async (mode) => {
+    await using server = mode.open(Looping, {
+      workers: 1,
+      stallTimeout: Infinity,
+      shutdownTimeout: 100,
+    });
+    collectErrors(server);
+    server.serveForever();
+    await server.ready;
+    const client = unixSocket();
+    const packet = new Uint8Array(60_000);
+    await client.send(new TextEncoder().encode("loop"), server.serverAddress);
+    let sent = 0;
+    const sending = (async () => {
+      for (;; sent++) await client.send(packet, server.serverAddress);
+    })().catch(() => {});
+    for (let before = -1; before !== sent;) {
+      before = sent;
+      await pause(300);
+    }
+    const bytes = sent * packet.length;
+    assert(bytes > 4_000_000 && bytes < 10_000_000, `${bytes} bytes`);
+    // A send that waits ends no sooner than the socket it waits for
+    await server.serverClose();
+    await sending;
+    client.close();
   },
 );
 

@@ -20,7 +20,9 @@ import {
 } from "./frames.ts";
 import { MIN_WINDOW, ReceiveWindow, SendWindow } from "./window.ts";
 
-const readBlocks = new BlockPool(16_384);
+/** What an idle connection holds, and what one that fills it gets instead. */
+const smallBlocks = new BlockPool(4_096);
+const largeBlocks = new BlockPool(32_768);
 
 /** What the handler meets when the connection was closed here. */
 const CLOSED_HERE: ErrorFrame = {
@@ -132,7 +134,8 @@ export class CarriedConnection implements Carried, WriterHost {
   }
 
   async #readAll(): Promise<void> {
-    const buffer = readBlocks.take();
+    let blocks = smallBlocks;
+    let buffer = blocks.take();
     try {
       for (;;) {
         if (this.#isReadingOver()) return;
@@ -152,11 +155,16 @@ export class CarriedConnection implements Carried, WriterHost {
         const bytes = buffer.subarray(0, count);
         this.#kept?.push(bytes);
         if (this.#carrier !== null) this.#send(bytes);
+        if (count === smallBlocks.size) {
+          blocks.giveBack(buffer);
+          blocks = largeBlocks;
+          buffer = blocks.take();
+        }
       }
     } catch (error) {
       this.lose(error);
     } finally {
-      readBlocks.giveBack(buffer);
+      blocks.giveBack(buffer);
     }
   }
 

@@ -5,7 +5,7 @@
  * passed it on and credits it. One connection may have {@linkcode WINDOW}
  * bytes under way, all of a runner together {@linkcode BUDGET}; beyond that
  * each has still {@linkcode MIN_WINDOW}, so that those that don't move leave
- * the others alone.
+ * the others alone, and what a read brings that had begun before.
  *
  * @module
  */
