@@ -73,7 +73,7 @@ export class Deadlines {
     if (period === Infinity) return;
     open[WATCH] ??= new Watch(open.request);
     if (idleTimeout !== Infinity) open[WATCH].watchPending();
-    if (minRate > 0) open[WATCH].countBytes();
+    if (minRate > 0) open[WATCH].watchRate(minRate);
     this.#timer ??= setInterval(
       () => this.#look(),
       Math.min(MAX_INTERVAL_MS, Math.max(MIN_INTERVAL_MS, period / LOOKS)),
@@ -133,13 +133,13 @@ class Watch {
     streamThroughMethods(conn);
   }
 
-  countBytes(): void {
+  watchRate(minRate: number): void {
     if (this.#rate !== null || !("read" in this.#conn)) return;
-    const rate = this.#rate = new Rate();
+    const rate = this.#rate = new Rate(minRate);
     const conn = this.#conn;
     const [readNow, writeNow] = [conn.read, conn.write];
-    conn.read = (bytes) => rate.count(readNow.call(conn, bytes));
-    conn.write = (bytes) => rate.count(writeNow.call(conn, bytes));
+    conn.read = (bytes) => rate.watch(readNow.call(conn, bytes), 0);
+    conn.write = (bytes) => rate.watch(writeNow.call(conn, bytes), 1);
     streamThroughMethods(conn);
   }
 
@@ -180,47 +180,67 @@ class Watch {
   }
 }
 
-/** How fast a client sends and takes while it is waited for. */
+/**
+ * How fast a client sends and takes while it is waited for. Once it has done
+ * enough for a whole window, the rest of the window costs nothing.
+ */
 class Rate {
+  #enough: number;
   #bytes = 0;
   #waited = 0;
   #pending = 0;
   #since = 0;
+  #begin = performance.now();
+  /** The newest read and write that were not followed. */
+  #loose: (Promise<number | null> | null)[] = [null, null];
 
-  count<T extends number | null>(operation: Promise<T>): Promise<T> {
-    if (this.#pending++ === 0) this.#since = performance.now();
-    return operation.then(this.#onCount, this.#onError);
+  constructor(minRate: number) {
+    this.#enough = minRate * RATE_WINDOW_MS / 1_000;
+  }
+
+  watch<T extends number | null>(
+    operation: Promise<T>,
+    isWrite: 0 | 1,
+  ): Promise<T> {
+    if (this.#bytes >= this.#enough) this.#loose[isWrite] = operation;
+    else this.#follow(operation);
+    return operation;
   }
 
   look(now: number, minRate: number): RequestTimeoutError | null {
+    this.#enough = minRate * RATE_WINDOW_MS / 1_000;
+    if (this.#bytes >= this.#enough) {
+      if (now - this.#begin >= RATE_WINDOW_MS) this.#beginWindow(now);
+      return null;
+    }
     if (this.#pending > 0) {
       this.#waited += now - this.#since;
       this.#since = now;
     }
-    if (minRate === 0 || this.#waited < RATE_WINDOW_MS) return null;
-    const rate = this.#bytes * 1_000 / this.#waited;
+    if (this.#waited < RATE_WINDOW_MS) return null;
     const waited = Math.round(this.#waited);
-    this.#bytes = this.#waited = 0;
-    return rate >= minRate ? null : new RequestTimeoutError(
-      `The client sent and took ${
-        rate.toFixed(1)
-      } bytes a second, fewer than ${minRate} ("minRate")`,
+    return new RequestTimeoutError(
+      `The client sent and took ${this.#bytes} bytes in ${waited} ms, fewer than ${minRate} a second ("minRate")`,
       waited,
     );
   }
 
-  #onCount = <T extends number | null>(count: T): T => {
-    this.#bytes += count ?? 0;
-    this.#settle();
-    return count;
-  };
-
-  #onError = (error: unknown): never => {
-    this.#settle();
-    throw error;
-  };
-
-  #settle(): void {
-    if (--this.#pending === 0) this.#waited += performance.now() - this.#since;
+  #beginWindow(now: number): void {
+    this.#begin = this.#since = now;
+    this.#bytes = this.#waited = 0;
+    for (const operation of this.#loose) {
+      if (operation !== null) this.#follow(operation);
+    }
+    this.#loose = [null, null];
   }
+
+  #follow(operation: Promise<number | null>): void {
+    if (this.#pending++ === 0) this.#since = performance.now();
+    operation.then(this.#settle, this.#settle);
+  }
+
+  #settle = (count: unknown): void => {
+    if (typeof count === "number") this.#bytes += count;
+    if (--this.#pending === 0) this.#waited += performance.now() - this.#since;
+  };
 }
