@@ -41,7 +41,7 @@ export class Overflow {
   #start = FIRST;
 
   /**
-   * Joins slots.
+   * Joins slots; {@linkcode Overflow.over} does it once.
    *
    * @param memory The memory they are in.
    */
@@ -52,11 +52,11 @@ export class Overflow {
 
   /** The slots of the queues that this thread makes. */
   static get own(): Overflow {
-    return own ??= new Overflow(new SharedArrayBuffer(4 * END));
+    return own ??= Overflow.over(new SharedArrayBuffer(4 * END));
   }
 
   /**
-   * The slots of queues that another thread has made.
+   * The slots of queues that some thread has made.
    *
    * @param memory The memory they are in.
    * @returns One for the same memory.

@@ -85,9 +85,7 @@ export class WaitQueue {
     const { memory } = record;
     this.words = new Int32Array(memory, at, memory.byteLength - at >> 2);
     this.fair = fair;
-    this.#overflow = record.overflow === Overflow.own.memory
-      ? Overflow.own
-      : Overflow.over(record.overflow);
+    this.#overflow = Overflow.over(record.overflow);
   }
 
   /** The queue's memory. */

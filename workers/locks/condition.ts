@@ -205,12 +205,9 @@ export class Condition {
   /**
    * As {@linkcode Condition.waitFor}, blocking the thread.
    *
-   * @typeParam T What the predicate returns.
    * @param predicate Tells, by a truthy value, that the wait is over.
    * @param options How long to wait in all.
    * @returns What the predicate returned last.
-   * @throws {Error} If the lock is not owned.
-   * @throws {RangeError} If `timeout` is negative.
    */
   waitForSync<T>(predicate: () => T, options?: WaitSyncOptions): T {
     const deadline = deadlineOf("wait for the condition", options);

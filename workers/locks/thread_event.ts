@@ -1,7 +1,7 @@
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
 import { deadlineOf } from "./_deadline.ts";
 import { register } from "../codec/share.ts";
-import { mayTry, until, untilSync } from "./_until.ts";
+import { until, untilSync } from "./_until.ts";
 import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 import type { WaitOptions, WaitSyncOptions } from "./wait_options.ts";
 
@@ -112,9 +112,9 @@ export class ThreadEvent {
    */
   async wait(options?: WaitOptions): Promise<boolean> {
     const deadline = deadlineOf("wait for the event", options);
-    const attempt = this.#hasBeenSet();
-    const set = mayTry(this.#waiters, deadline) && attempt() ||
-      await until(this.#waiters, attempt, deadline);
+    deadline.signal?.throwIfAborted();
+    const set = this.isSet() ||
+      await until(this.#waiters, this.#hasBeenSet(), deadline);
     if (checkpointDue()) await checkpoint();
     return set;
   }
