@@ -16,8 +16,8 @@ interface Edit {
 const MUTANTS: Record<string, Edit[]> = {
   "a connection is closed before what was written is delivered": [{
     file: "workers/relay/carried_connection.ts",
-    find: "    if (!this.#writing) this.#advance();\n  }\n\n  fail(",
-    put: "    this.#advance();\n  }\n\n  fail(",
+    find: "    if (!this.#writer.isIdle) return;\n    const stage",
+    put: "    const stage",
   }],
   "a replica that can't listen stays, and nothing limits the wait for it": [
     {
@@ -51,9 +51,8 @@ const MUTANTS: Record<string, Edit[]> = {
   }],
   "a handler is not told that a hook closed its connection": [{
     file: "workers/relay/carried_connection.ts",
-    find: "    if (this.#carrier !== null) this.#tellLoss();\n    this.#resume",
-    put:
-      "    if (this.#carrier !== null && !isClosedHere) this.#tellLoss();\n    this.#resume",
+    find: "if (isClosedHere) return this.#letGo(CLOSED_HERE);",
+    put: "if (isClosedHere) return;",
   }],
 };
 
