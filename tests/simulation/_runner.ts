@@ -77,7 +77,7 @@ export class SimRunner implements Runner {
   readonly owner: Owner;
   /** It does nothing any more. */
   isHung = false;
-  isReady = false;
+  readyAt = Infinity;
   readonly fromReplica: Line;
   readonly toReplica: Line;
   #machine: Machine;
@@ -204,7 +204,7 @@ export class SimRunner implements Runner {
       return end(error);
     }
     this.fromReplica.send(() => {
-      this.isReady = true;
+      this.readyAt = this.#machine.world.now;
       this.#lifecycle.becomeReady();
     });
   }

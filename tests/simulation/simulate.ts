@@ -243,7 +243,10 @@ class Simulation {
 
   async #breakModule(): Promise<void> {
     this.world.note("recycle() onto a broken module");
-    const before = this.#alive.filter((each) => each.isReady);
+    // Those that are in use by now
+    const before = this.#alive.filter((each) =>
+      this.world.now - each.readyAt > 200
+    );
     this.stage.isBroken = true;
     let isRejected = false;
     const recycled = this.#server.recycle().catch(() => isRejected = true);
