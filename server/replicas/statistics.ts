@@ -7,9 +7,14 @@
  * @module
  */
 
-import type { ServerStats } from "../../handlers/request_server.ts";
+import type {
+  ReplicaStats,
+  ServerStats,
+} from "../../handlers/request_server.ts";
 import { COUNTS } from "../core/counts.ts";
 import type { Replica } from "./replica.ts";
+
+const ERRORS = COUNTS.indexOf("errors");
 
 /** Adds up what replicas have told, those that are gone included. */
 export class Statistics {
@@ -23,8 +28,13 @@ export class Statistics {
   }
 
   /** The counts of the server and its replicas together. */
-  sum(own: ServerStats, replicas: Iterable<Replica>): ServerStats {
-    const stats = { ...own, restarts: this.restarts };
+  sum(own: ServerStats, replicas: ReadonlySet<Replica>): ServerStats {
+    const stats = {
+      ...own,
+      restarts: this.restarts,
+      workers: replicas.size,
+      replicas: [...replicas].map(statsOf),
+    };
     COUNTS.forEach((name, i) =>
       stats[name] = (own[name] ?? 0) + this.#past[i]!
     );
@@ -34,4 +44,15 @@ export class Statistics {
     }
     return stats;
   }
+}
+
+function statsOf(replica: Replica): ReplicaStats {
+  const { number, load, life, counts, duration } = replica;
+  return {
+    replica: number,
+    state: life.state,
+    open: load,
+    errors: counts[ERRORS]!,
+    duration: duration.distribution(),
+  };
 }

@@ -44,7 +44,7 @@ const MUTANTS: Record<string, Edit[]> = {
     },
   ],
   "recycle() ends the old replica first": [{
-    file: "server/replicas/replica_set.ts",
+    file: "server/replicas/members.ts",
     find: "      const successor = this.#start();",
     put:
       "      await this.#retire(replica);\n      const successor = this.#start();",

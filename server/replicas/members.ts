@@ -1,0 +1,187 @@
+/**
+ * Which replicas there are.
+ *
+ * @module
+ */
+
+import { Supervisor } from "../../workers/runner/supervisor.ts";
+import { inTime } from "../core/in_time.ts";
+import type { DrainReport } from "../drain_report.ts";
+import type { Goal } from "./life.ts";
+import type { Replica } from "./replica.ts";
+
+/** Replicas cut off later than their server, which so can tell what it cut. */
+const CUT_OFF_AFTER_MS = 100;
+/** How long the server waits for replicas that are to accept no more. */
+const LEAD_TIMEOUT_MS = 1_000;
+
+/** So many packets at most are in a replica: the rest wait in the socket. */
+const PACKETS_PER_REPLICA = 1_024;
+/** So many bytes of packets, and one more packet. */
+const BYTES_PER_REPLICA = 8_388_608;
+
+/** What the members need of the replica set. */
+export interface MembersHost {
+  /** How many there are; the most, where each is there for one request. */
+  readonly workers: number;
+  /** Whether each is there for one request. */
+  readonly isolates: boolean;
+  /** How long one that is replaced has for its requests. */
+  readonly shutdownTimeout: number;
+  /** Starts a replica. */
+  start(): Replica;
+  /** A replica can be used. */
+  started(replica: Replica): void;
+  /** A replica is about to be replaced. */
+  replaced(replica: Replica): void;
+  /** Replicas end before they are ready, again and again. */
+  gaveUp(cause: Error): void;
+}
+
+/** Starts, replaces and closes replicas. */
+export class Members {
+  readonly all: Set<Replica> = new Set();
+  #host: MembersHost;
+  /** Those that have the one request that they are there for. */
+  #taken: Set<Replica> = new Set();
+  #supervisor: Supervisor<Replica>;
+  #goal: Goal = "leave";
+  #isKeeping = false;
+  #recycling: Promise<void> | null = null;
+
+  constructor(host: MembersHost) {
+    this.#host = host;
+    this.#supervisor = new Supervisor({
+      start: () => this.#start(),
+      ended: () => {}, // told by its life, which knows it earlier
+      gaveUp: (cause) => {
+        this.#isKeeping = false;
+        host.gaveUp(cause);
+      },
+    });
+  }
+
+  /** What they do, or are on their way to do. */
+  get goal(): Goal {
+    return this.#goal;
+  }
+
+  /** Those that can be given a request. */
+  get candidates(): Replica[] {
+    return [...this.all].filter((replica) =>
+      replica.life.isUsable && !this.#taken.has(replica)
+    );
+  }
+
+  /** Most requests that they can have. */
+  mostRequests(transport: Deno.Addr["transport"]): number {
+    const { workers, isolates } = this.#host;
+    if (isolates) return workers;
+    if (transport === "tcp" || transport === "unix") return Infinity;
+    let bytes = 0;
+    for (const { relay } of this.all) bytes += relay.backlog;
+    // Packets may be large: what is in the replicas has to end first
+    return bytes > workers * BYTES_PER_REPLICA
+      ? 0
+      : workers * PACKETS_PER_REPLICA;
+  }
+
+  /** Keeps as many as there should be; settles when they can be used. */
+  keep(): Promise<void> {
+    this.#isKeeping = true;
+    const { workers, isolates } = this.#host;
+    if (!isolates) return this.#supervisor.keep(workers);
+    const room = workers - this.#taken.size;
+    return this.#supervisor.keep(Math.min(cores(), room));
+  }
+
+  /** Leads all to a goal, and those to come. */
+  async lead(goal: Goal): Promise<void> {
+    this.#goal = goal;
+    const all = [...this.all].map(({ life }) => life.lead(goal));
+    await inTime(Promise.all(all), LEAD_TIMEOUT_MS);
+  }
+
+  /** One was chosen for a request. */
+  take(replica: Replica): void {
+    if (!this.#host.isolates) return;
+    this.#taken.add(replica);
+    this.#supervisor.release(replica, false);
+    this.#keepOn();
+  }
+
+  /** A request that one was chosen for has ended. */
+  served(replica: Replica): void {
+    if (this.#host.isolates) void this.#retire(replica);
+  }
+
+  /** Puts a new one in the place of each, one after the other. */
+  recycle(): Promise<void> {
+    return this.#recycling ??= this.#recycle().finally(() => {
+      this.#recycling = null;
+    });
+  }
+
+  /** Replaces one that was told to end, once its requests have ended. */
+  letGo(replica: Replica): void {
+    if (!this.#isKeeping || !replica.life.isUsable) return;
+    this.#supervisor.release(replica);
+    void this.#retire(replica);
+  }
+
+  /** One has ended, or was given up. */
+  remove(replica: Replica): void {
+    this.all.delete(replica);
+    this.#taken.delete(replica);
+  }
+
+  /** Closes all, and starts no more. */
+  async close(deadline: number, reason: Error): Promise<DrainReport> {
+    this.#isKeeping = false;
+    this.#supervisor.stop(reason);
+    const left = Math.max(0, deadline - performance.now());
+    const reports = await Promise.all([...this.all].map(async (replica) => {
+      const report = await replica.life.close(left + CUT_OFF_AFTER_MS);
+      const aborted = [...replica.accepted.values()];
+      return report ?? { completed: 0, aborted };
+    }));
+    return {
+      completed: reports.reduce((sum, { completed }) => sum + completed, 0),
+      aborted: reports.flatMap(({ aborted }) => aborted),
+    };
+  }
+
+  #keepOn(): void {
+    if (this.#isKeeping) this.keep().catch(() => {}); // told by gaveUp()
+  }
+
+  #start(): Replica {
+    const replica = this.#host.start();
+    this.all.add(replica);
+    void replica.life.lead(this.#goal);
+    replica.ready.then(() => this.#host.started(replica), () => {});
+    return replica;
+  }
+
+  async #recycle(): Promise<void> {
+    for (const replica of [...this.#supervisor.ready]) {
+      const successor = this.#start();
+      await successor.ready;
+      if (!this.#isKeeping) return;
+      // It may have ended, or have been taken for a request
+      const isIn = this.#supervisor.replace(replica, successor);
+      if (isIn) this.#host.replaced(replica);
+      await this.#retire(isIn ? replica : successor);
+    }
+  }
+
+  async #retire(replica: Replica): Promise<void> {
+    await replica.life.close(this.#host.shutdownTimeout);
+    if (this.#host.isolates) this.#keepOn();
+  }
+}
+
+/** How many threads the machine runs at once. */
+export function cores(): number {
+  return navigator.hardwareConcurrency;
+}
