@@ -45,7 +45,7 @@ async function makeServer(command: ServeCommand): Promise<CliServer> {
   try {
     return new Server(address as TcpAddress & UnixAddress, Handler, {
       ...options,
-      module,
+      ...(mode !== "event-loop" && { module }),
       ...(exec !== null && { context: exec }),
     });
   } catch (error) {

@@ -1,6 +1,6 @@
 /**
  * A service behind HAProxy, which tells it its clients and looks after its
- * health; SIGHUP renews its threads. `haproxy -f haproxy.cfg` with
+ * health; SIGHUP loads its code anew. `haproxy -f haproxy.cfg` with
  *
  * ```text
  * backend service
@@ -45,8 +45,8 @@ if (import.meta.main) {
     trustedProxies: [proxy],
   });
   Deno.addSignalListener("SIGHUP", async () => {
-    await server.recycle();
-    console.log("renewed");
+    await server.reload();
+    console.log("reloaded");
   });
   server.ready.then(() => console.log(server.serverAddress.port));
   await server.serveForever({ signals: ["SIGTERM"] });

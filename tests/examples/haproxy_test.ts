@@ -1,4 +1,4 @@
-/** Two servers behind a real HAProxy: one is renewed, one is killed, under load. */
+/** Two servers behind a real HAProxy: one is reloaded, one is killed, under load. */
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { testWith } from "./_clients.ts";
@@ -221,9 +221,9 @@ async function run(folder: string): Promise<void> {
   await load.until(both);
 
   a.kill("SIGHUP");
-  assertEquals(await a.line(), "renewed");
+  assertEquals(await a.line(), "reloaded");
   await load.until((threads) => threadsOf("a", threads).length === 4);
-  assertEquals(load.lost, [], "requests were lost by the renewal");
+  assertEquals(load.lost, [], "requests were lost by the reload");
 
   b.kill("SIGKILL");
   await b.status;

@@ -1,6 +1,7 @@
 /** Events and measures of servers with replicas, as their parent tells them. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import {
   RemoteError,
   type ReplicaExitEvent,
@@ -82,6 +83,25 @@ testEach(
     await serving;
   },
 );
+
+test("diagnostics channels have what happens in replicas, told once", async () => {
+  const seen: unknown[] = [];
+  const listener = (event: unknown) => {
+    seen.push((event as RequestEndEvent).bytesRead);
+  };
+  subscribe("socketserver:requestEnd", listener);
+  await using server = modeOf("ThreadingTCPServer by shard").open(Telling);
+  const serving = server.serveForever();
+  await server.ready;
+  using client = await dial(server);
+  await writeAll(client, "hello\n");
+  await client.closeWrite();
+  await readToEnd(client);
+  await server.serverClose();
+  await serving;
+  unsubscribe("socketserver:requestEnd", listener);
+  assertEquals(seen, [6]);
+});
 
 for (
   const name of ["ThreadingTCPServer by shard", "ForkingTCPServer by relay"]
