@@ -189,7 +189,7 @@ testEach(
   LOOPED.map(modeOf),
   "gives a connection that its replica never began to another",
   async (mode) => {
-    await using server = mode.open(Deadly, { workers: 1, stallTimeout: 400 });
+    await using server = mode.open(Deadly, { workers: 1, stallTimeout: 2_000 });
     const errors = collectErrors(server);
     server.serveForever();
     using looping = await mode.connect(server);
@@ -208,7 +208,10 @@ testEach(
   DATAGRAMS.filter(({ runner }) => runner === "process"),
   "gives a packet that its replica never began to another",
   async (mode) => {
-    await using server = mode.open(Looping, { workers: 1, stallTimeout: 400 });
+    await using server = mode.open(Looping, {
+      workers: 1,
+      stallTimeout: 2_000,
+    });
     const errors = collectErrors(server);
     server.serveForever();
     await server.ready;
