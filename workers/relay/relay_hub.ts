@@ -17,6 +17,9 @@
  * - `load`: how many requests the runner has; `size`: with those that it is
  *   done with and that are not delivered yet; `backlog`: bytes under way to it.
  *
+ * Deno can't reset a connection: one that is cut off ends for its client as any
+ * other does. That it was cut off is what the promise tells.
+ *
  * To cut a request off, close its connection: its handler's next read or write
  * fails, and the promise settles once the runner is done with it or has ended.
  *
