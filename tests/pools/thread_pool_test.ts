@@ -77,6 +77,26 @@ testPool(
 
 testPool(
   "ThreadPool",
+  "gives the results that a thread has left before it blocks",
+  async (make) => {
+    await using pool = make({ workers: 1 });
+    const pass = () => pool.submit(tasks.blockIf, null);
+    for (let round = 0; round < 40; round++) {
+      await Promise.all(Array.from({ length: 100 }, pass));
+    }
+    const gate = new Gate();
+    const before = Array.from({ length: 10 }, pass);
+    const blocked = pool.submit(tasks.blockIf, gate.memory);
+    const behind = pool.submit(tasks.blockIf, null);
+    assertEquals((await Promise.all(before)).length, 10);
+    gate.open();
+    assertEquals(await blocked, "let go");
+    assertEquals(await behind, "passed");
+  },
+);
+
+testPool(
+  "ThreadPool",
   "loses only the task that a thread died of, not those behind it",
   async (make) => {
     await using pool = make();
