@@ -34,8 +34,8 @@ const CALL_AFTER = TINY;
  * event loop, in milliseconds: to be woken there takes longer than a short task.
  */
 const LINGER = 0.05;
-/** It does so only where the last message came this soon. */
-const MAX_PAUSE = 0.2;
+/** After how many tasks it tries again, at most, where that was in vain. */
+const MAX_SKIPPED = 63;
 
 type Call = (...args: unknown[]) => unknown;
 
@@ -81,7 +81,9 @@ class PoolWorker {
   /** Whether answers lie on the task slots that the pool was not told of. */
   #left = false;
   #called = 0;
-  #rested = -Infinity;
+  /** How often looking out was in vain, and how often it is left out. */
+  #vain = 0;
+  #skipped = 0;
   #working = false;
   #ending = false;
 
@@ -136,16 +138,21 @@ class PoolWorker {
     else this.#rest(begun);
   }
 
-  /** Looks out for the next message where messages come thick and fast. */
+  /** Looks out for the next message where those come thick and fast. */
   #rest(begun: number): void {
-    const now = performance.now();
-    const pause = begun - this.#rested;
-    this.#rested = now;
     const taskSlots = this.#taskSlots;
-    if (taskSlots === null || pause > MAX_PAUSE || now - begun > TINY) return;
+    const now = performance.now();
+    if (taskSlots === null || now - begun > TINY) return;
+    if (this.#skipped < this.#vain) {
+      this.#skipped++;
+      return;
+    }
     while (
       taskSlots.posted === this.#received && performance.now() - now < LINGER
     );
+    const inVain = taskSlots.posted === this.#received;
+    this.#vain = inVain ? Math.min(2 * this.#vain + 1, MAX_SKIPPED) : 0;
+    this.#skipped = 0;
   }
 
   /** Runs a task; what is returned is to be awaited. */

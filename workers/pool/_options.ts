@@ -86,8 +86,8 @@ export interface PoolRunOptions {
   timeout?: number;
   /**
    * What of the arguments moves instead of being copied, as with
-   * `postMessage()`: it is taken from the caller at once. What of it is in the
-   * result moves back. To a process it is copied.
+   * `postMessage()`: the caller loses it, when a worker takes the task at the
+   * latest. What of it is in the result moves back. To a process it is copied.
    */
   transfer?: Transferable[];
 }

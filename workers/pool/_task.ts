@@ -74,16 +74,14 @@ export class PoolTask {
     this.alone = alone || (group !== null && group.kill);
     const packed = packArguments(kind, target.name, args);
     this.flags = packed === args ? flags : flags | FLAGS.packed;
-    if (transfer === undefined) {
-      this.args = packed;
-      this.transfer = null;
-    } else {
-      const moved = move(target.name, packed, transfer);
-      // To a process they are copied after all.
-      const stays = kind === "process";
-      this.args = stays ? moved[0] : moved;
-      this.transfer = stays ? null : moved[1];
-      if (!stays) this.flags |= FLAGS.moved;
+    this.args = packed;
+    this.transfer = null;
+    if (transfer !== undefined && kind === "process") {
+      this.args = move(target.name, packed, transfer);
+    } else if (transfer !== undefined) {
+      this.args = [packed, transfer];
+      this.transfer = transfer;
+      this.flags |= FLAGS.moved;
     }
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.promise = promise;
@@ -135,10 +133,12 @@ export class PoolTask {
    * @returns An error that names the argument.
    */
   explain(kind: RunnerKind, error: unknown): Error {
-    for (let index = 0; index < this.args.length; index++) {
+    const moved = (this.flags & FLAGS.moved) !== 0;
+    const args = moved ? this.args[0] as unknown[] : this.args;
+    for (let index = 0; index < args.length; index++) {
       try {
-        if (kind === "thread") structuredClone(this.args[index]);
-        else encode(this.args[index]);
+        if (kind === "thread") structuredClone(args[index]);
+        else encode(args[index]);
       } catch (why) {
         return refusal(this.target.name, `argument ${index}`, why);
       }
@@ -154,14 +154,14 @@ function refusal(name: string, what: string, why: unknown): TypeError {
   );
 }
 
-/** Takes the arguments from their owner at once, as `postMessage()` does. */
+/** Copies what will be copied after all, and takes it from its owner. */
 function move(
   name: string,
   args: unknown[],
   transfer: Transferable[],
-): [args: unknown[], transfer: Transferable[]] {
+): unknown[] {
   try {
-    return structuredClone([args, transfer], { transfer });
+    return structuredClone(args, { transfer });
   } catch (error) {
     throw refusal(name, "the arguments", error);
   }
