@@ -11,6 +11,7 @@ import { movedIn } from "./_moved.ts";
 import { TaskSlots } from "./_task_slots.ts";
 import {
   FLAGS,
+  isBytes,
   isPlain,
   LOOK,
   type PoolStart,
@@ -81,7 +82,7 @@ class PoolWorker {
   /** Whether answers lie on the task slots that the pool was not told of. */
   #left = false;
   #called = 0;
-  /** How often looking out was in vain, and how often it is left out. */
+  /** How often to leave looking out out, and how often that was done. */
   #vain = 0;
   #skipped = 0;
   #working = false;
@@ -143,15 +144,13 @@ class PoolWorker {
     const taskSlots = this.#taskSlots;
     const now = performance.now();
     if (taskSlots === null || now - begun > TINY) return;
-    if (this.#skipped < this.#vain) {
-      this.#skipped++;
-      return;
-    }
+    if (this.#skipped++ < this.#vain) return;
     while (
       taskSlots.posted === this.#received && performance.now() - now < LINGER
     );
     const inVain = taskSlots.posted === this.#received;
-    this.#vain = inVain ? Math.min(2 * this.#vain + 1, MAX_SKIPPED) : 0;
+    const more = Math.min(2 * this.#vain + 1, MAX_SKIPPED);
+    this.#vain = inVain ? more : this.#vain >> 1;
     this.#skipped = 0;
   }
 
@@ -202,7 +201,9 @@ class PoolWorker {
     if (isPlain(value)) {
       return this.#answer(id, STATUS.done, value, performance.now() - begun);
     }
-    const packed = packFor(this.#port.kind, value);
+    const { kind } = this.#port;
+    const bare = kind === "thread" && isBytes(value);
+    const packed = bare ? value : packFor(kind, value);
     const status = packed === value ? STATUS.done : STATUS.donePacked;
     const time = performance.now() - begun;
     if (moved.length === 0) return this.#answer(id, status, packed, time);

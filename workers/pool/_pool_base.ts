@@ -140,13 +140,17 @@ export abstract class Pool implements AsyncDisposable {
     args: readonly unknown[],
     options?: PoolRunOptions,
   ): Promise<T>;
-  async run(
+  run(
     target: string | ((...args: never[]) => unknown),
     args: readonly unknown[],
     options: PoolRunOptions = {},
   ): Promise<unknown> {
-    checkRunOptions(args, options);
-    return await this.#core.run(targetName(target), [...args], options);
+    try {
+      checkRunOptions(args, options);
+      return this.#core.run(targetName(target), [...args], options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**

@@ -159,6 +159,16 @@ export function isPlain(value: unknown, depth = 0): boolean {
   }
 }
 
+/**
+ * Tells whether a value is bytes, in which there are no locks.
+ *
+ * @param value The value.
+ * @returns Whether it is.
+ */
+export function isBytes(value: unknown): boolean {
+  return value instanceof ArrayBuffer || ArrayBuffer.isView(value);
+}
+
 function isPlainObject(value: object, depth: number): boolean {
   if (Array.isArray(value)) {
     return value.length <= MAX_ITEMS &&

@@ -86,7 +86,7 @@ export class Scheduler implements WorkerHandleOwner {
    * @param options Its limits, and what of the arguments moves.
    * @returns The result.
    */
-  async run(
+  run(
     name: string,
     args: unknown[],
     options: TaskLimitOptions & Pick<TaskOptions, "transfer">,
@@ -96,7 +96,7 @@ export class Scheduler implements WorkerHandleOwner {
     const alone = signal !== undefined || timeout !== undefined;
     const task = this.submit(name, args, { transfer, alone });
     if (alone) limitTask(task, options, (reason) => this.#end(task, reason));
-    return await task.promise;
+    return task.promise;
   }
 
   /**

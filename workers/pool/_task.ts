@@ -1,6 +1,6 @@
 import { packFor } from "../codec/payload.ts";
 import { encode } from "../codec/codec.ts";
-import { FLAGS, isPlain, reasonOf } from "./_protocol.ts";
+import { FLAGS, isBytes, isPlain, reasonOf } from "./_protocol.ts";
 import type { PoolTarget } from "./_target.ts";
 import type { RunnerKind } from "../runner/runner.ts";
 
@@ -175,7 +175,7 @@ function packArguments(
   let packed = args;
   for (let index = 0; index < args.length; index++) {
     const value = args[index];
-    if (isPlain(value)) continue;
+    if (isPlain(value) || kind === "thread" && isBytes(value)) continue;
     const type = typeof value;
     let crossing: unknown;
     try {
