@@ -135,13 +135,17 @@ function unread(conn: Deno.Conn, bytes: Uint8Array): void {
   let stream: Deno.Conn["readable"] | null = null;
   const over: Partial<Record<keyof Deno.Conn, unknown>> = conn;
   const { read } = conn;
+  const own = Object.getOwnPropertyDescriptor(conn, "read");
   const readAgain = (into: Uint8Array): Promise<number | null> => {
     // Somebody may have put something over this in turn
     if (rest.length === 0) return read.call(conn, into);
     const count = Math.min(rest.length, into.length);
     into.set(rest.subarray(0, count));
     rest = rest.subarray(count);
-    if (rest.length === 0 && over.read === readAgain) delete over.read;
+    if (rest.length === 0 && over.read === readAgain) {
+      if (own === undefined) delete over.read;
+      else Object.defineProperty(conn, "read", own);
+    }
     return Promise.resolve(count);
   };
   Object.defineProperties(conn, {

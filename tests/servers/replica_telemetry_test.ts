@@ -151,11 +151,14 @@ for (
     server.handleError = () => {};
     const { promise, resolve } = Promise.withResolvers<number>();
     server.on("replicaStall", ({ replica }) => resolve(replica));
+    const { promise: replaced, resolve: started } = Promise.withResolvers();
+    server.on("replicaStart", ({ replica }) => replica === 2 && started(null));
     const serving = server.serveForever();
     await server.ready;
     using client = await dial(server);
     await writeAll(client, "block\n");
     assertEquals(await promise, 1);
+    await replaced;
     await server.serverClose();
     await serving;
   });
