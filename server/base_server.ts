@@ -400,11 +400,11 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @param request The request.
    * @param clientAddress Its client's address.
    */
-  async finishRequest(request: R, clientAddress: Deno.Addr): Promise<void> {
+  finishRequest(request: R, clientAddress: Deno.Addr): Promise<void> {
     const { RequestHandlerClass } = this;
     const handler = new RequestHandlerClass(request, clientAddress, this);
     this.#cycle.begin(request, handler);
-    await runHandler(handler);
+    return runHandler(handler);
   }
 
   /**

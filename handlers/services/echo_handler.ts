@@ -45,11 +45,12 @@ export class EchoHandler extends RequestHandler {
    * ```
    */
   override async handle(): Promise<void> {
-    const { request, rfile, wfile } = this;
+    const { request } = this;
     if ("packet" in request) {
       await request.socket.send(bytesOf(request), this.clientAddress);
       return;
     }
+    const { rfile, wfile } = this;
     const buffer = new Uint8Array(BUFFER_SIZE);
     for (let n; (n = await rfile.read(buffer)) !== null;) {
       await wfile.write(buffer.subarray(0, n));
