@@ -190,7 +190,9 @@ function construct(
 function knownOnly(options: Record<string, unknown>): typeof options {
   return new Proxy(options, {
     get(target, name) {
-      if (typeof name === "symbol" || name in target || isOption(name)) {
+      const isKnown = typeof name === "symbol" || name in target ||
+        name === "toJSON" || name === "then" || isOption(name);
+      if (isKnown) {
         return Reflect.get(target, name);
       }
       throw new TypeError(

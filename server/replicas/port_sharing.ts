@@ -65,8 +65,14 @@ export class OneSocket implements PortSharing {
     const { port } = address.port === 0 ? probe(address, open) : address;
     const listener = this.join({ ...address, port }, open);
     const key = `${listener.addr.hostname} ${listener.addr.port}`;
+    if (OneSocket.#taken.has(key)) {
+      listener.close();
+      // Throws, unless that server's listener was closed behind its back
+      probe({ ...address, port }, open);
+      OneSocket.#taken.delete(key);
+      return this.bind({ ...address, port }, open);
+    }
     try {
-      if (OneSocket.#taken.has(key)) throw addressInUse();
       assertShared({ ...address, port }, open);
     } catch (error) {
       listener.close();
@@ -202,11 +208,6 @@ function probe(address: Deno.NetAddr, open: OpenListener): Deno.NetAddr {
   const alone = open(address, {});
   alone.close();
   return alone.addr as Deno.NetAddr;
-}
-
-function addressInUse(): Error {
-  const error = new Deno.errors.AddrInUse("Address already in use");
-  return Object.assign(error, { code: "EADDRINUSE" });
 }
 
 /** Elsewhere than on Linux the system does not spread the connections. */

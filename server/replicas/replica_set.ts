@@ -280,7 +280,10 @@ export class ReplicaSet implements ServerRole {
     for (const address of accepted.values()) {
       void this.#server[core].report(cause, address);
     }
-    if (load === 0 && life.wasReady && GIVEN_UP.has(cause.exit.reason)) {
+    const { reason } = cause.exit;
+    if (
+      load === 0 && life.wasReady && !life.isClosing && GIVEN_UP.has(reason)
+    ) {
       void this.#server[core].report(cause, null);
     }
   }

@@ -88,6 +88,21 @@ testEach(TCP_MODES, "its port is free again after a close", async (mode) => {
   await assertEchoes(kinds.tcp, next);
 });
 
+testEach(
+  TCP_MODES,
+  "takes the port of a server whose listener was closed, and not by its close",
+  async (mode) => {
+    const first = mode.open(LineEcho);
+    const { port } = first.serverAddress as Deno.NetAddr;
+    (first.socket as unknown as Deno.Listener).close();
+    await using second = mode.openAt(port);
+    second.serveForever();
+    await assertEchoes(kinds.tcp, second);
+    await first.serverClose();
+    await assertEchoes(kinds.tcp, second);
+  },
+);
+
 async function connectAll(
   mode: Mode,
   server: Parameters<Mode["connect"]>[0],
