@@ -60,6 +60,10 @@ export async function stampede(
     void ask(how).catch(() => {});
   }, KILL_EVERY_MS);
   await new Promise((resolve) => setTimeout(resolve, duration));
+  await until(
+    () => result.kills >= 5 && result.echoes > 100 && errors.length > 0,
+    "a stampede",
+  );
   clearInterval(killing);
   over = true;
   await within(10_000, "the clients", Promise.all(clients));
