@@ -25,7 +25,7 @@ const DRAIN_RENEWALS = 100;
 /** Counts the reads that begin and end while servers close, of all readers. */
 let progress = 0;
 
-/** A read that waits. */
+/** A read that waits; a reader has one at a time, in the same object. */
 interface Waiter {
   /** What it wants of the buffer; `null` if the bytes go where it said. */
   attempt: (() => unknown) | null;
@@ -44,6 +44,13 @@ export class Receiver {
   #buffer: ReadBuffer;
   #timer: IdleTimer | null = null;
   #waiter: Waiter | null = null;
+  readonly #record: Waiter = {
+    attempt: null,
+    into: null,
+    idle: false,
+    resolve: ignore,
+    reject: ignore,
+  };
   #failure: unknown = null;
   #draining = false;
   #endGrace: (() => void) | null = null;
@@ -129,10 +136,19 @@ export class Receiver {
     idle: boolean,
   ): Promise<unknown> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
-    return new Promise((resolve, reject) => {
-      this.#read({ attempt, into, idle, resolve, reject });
-    });
+    const waiter = this.#record;
+    waiter.attempt = attempt;
+    waiter.into = into;
+    waiter.idle = idle;
+    const promise = new Promise(this.#keep);
+    this.#read(waiter);
+    return promise;
   }
+
+  #keep = (resolve: Waiter["resolve"], reject: Waiter["reject"]): void => {
+    this.#record.resolve = resolve;
+    this.#record.reject = reject;
+  };
 
   /**
    * One read of the source that a time-out or a drain can end, though the
@@ -209,3 +225,5 @@ export class Receiver {
     });
   }
 }
+
+function ignore(): void {}
