@@ -18,6 +18,7 @@ function members(value: object): Iterable<unknown> {
  * @returns What of that is in the result.
  */
 export function movedIn(result: unknown, moved: unknown[]): Transferable[] {
+  if (moved.includes(result)) return [result as Transferable];
   const found: unknown[] = [];
   const seen = new Set([result]);
   // A set yields what is added to it meanwhile.
