@@ -54,10 +54,11 @@ export async function stampede(
   }
 
   const clients = Array.from({ length: CLIENTS }, come);
+  const killed: Promise<void>[] = [];
   const how = mode.runner === "process" ? "kill" : "exit";
   const killing = setInterval(() => {
     result.kills++;
-    void ask(how).catch(() => {});
+    killed.push(ask(how).then(() => {}, () => {}));
   }, KILL_EVERY_MS);
   await new Promise((resolve) => setTimeout(resolve, duration));
   await until(
@@ -66,7 +67,7 @@ export async function stampede(
   );
   clearInterval(killing);
   over = true;
-  await within(10_000, "the clients", Promise.all(clients));
+  await within(10_000, "the clients", Promise.all([...clients, ...killed]));
   await until(
     async () => (await server.stats()).workers === 3,
     "all replicas to be back",
