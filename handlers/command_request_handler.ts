@@ -24,8 +24,9 @@ const MAPPED_REGEXP = /^::ffff:(?=\d+\.)/i;
  * A command whose client is gone, or that the closing server has waited for
  * long enough, gets SIGTERM, and SIGKILL a second later. A client that closes
  * without a reset looks like one that only ends its direction: a command that
- * takes no notice of the end of stdin is ended at its next output. What the
- * command writes to stderr goes to the server's.
+ * takes no notice of the end of stdin is ended at its next output. Only the
+ * command itself is ended, not what it has started. What it writes to stderr
+ * goes to the server's.
  *
  * The command finds the addresses in its environment, as under UCSPI's
  * `tcpserver`: `PROTO` (`TCP`), `TCPREMOTEIP`, `TCPREMOTEPORT`, `TCPLOCALIP`
