@@ -6,6 +6,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { PoolClosedError } from "../../workers/errors.ts";
+import { ThreadPool } from "../../workers/pool/thread_pool.ts";
 import { until } from "../runners/_children.ts";
 import { Gate, testPool, testPools } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
@@ -284,3 +285,20 @@ testPools("run() and shutdown() settle a task once", async (make) => {
     assertEquals(pool.stats().cancelled + pool.stats().failed, 3);
   }
 });
+
+/** Checked by the compiler alone. */
+export function typesAreChecked(pool: ThreadPool): void {
+  const sum: Promise<number> = pool.run(tasks.add, [1, 2]);
+  const sums: PromiseLike<number[]> = pool.starmap(tasks.add, [[1, 2]]);
+  // @ts-expect-error A text is no number
+  pool.run(tasks.add, [1, "2"]);
+  // @ts-expect-error An argument is missing
+  pool.run(tasks.add, [1]);
+  // @ts-expect-error A text is no number
+  pool.starmap(tasks.add, [[1, "2"]]);
+  const initializer = tasks.add;
+  new ThreadPool({ module: "", initializer, initializerArgs: [1, 2] });
+  // @ts-expect-error A text is no number
+  new ThreadPool({ module: "", initializer, initializerArgs: [1, "2"] });
+  void [sum, sums];
+}
