@@ -18,8 +18,8 @@ const MAPPED_REGEXP = /^::ffff:(?=\d+\.)/i;
  *
  * When the client ends its direction, stdin ends; when the command closes
  * stdout, the client sees the end. The connection is closed once the command
- * has exited and all its output is sent; its exit code does not matter. Who is
- * slow slows the other side down: nothing piles up in between.
+ * has exited and all its output is sent; its exit code does not matter. A slow side
+ * slows the other one down: nothing piles up in between.
  *
  * A command whose client is gone, or that the closing server has waited for
  * long enough, gets SIGTERM, and SIGKILL a second later. A client that closes
