@@ -7,40 +7,29 @@
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import { RequestTimeoutError } from "../handlers/errors.ts";
 import type { RequestServer, ServerStats } from "../handlers/request_server.ts";
-import {
-  core,
-  prepare,
-  role,
-  type ServerCore,
-  type ServerRole,
-  settings,
-} from "./_internal.ts";
+import { core, prepare, role, type ServerRole, settings } from "./_internal.ts";
 import {
   type AnyOptions,
   checkLimits,
   checkOptions,
 } from "./core/check_options.ts";
-import { AcceptLoop } from "./core/accept_loop.ts";
+
 import { closeQuietly, isDisconnect } from "./core/disconnect.ts";
-import { Drain } from "./core/drain.ts";
+
 import { printError } from "./core/error_report.ts";
-import { ProxyHeaders } from "./core/proxied_connection.ts";
-import { RequestCycle } from "./core/request_cycle.ts";
+
+import { Serving } from "./core/serving.ts";
 import { checkHandler, runHandler } from "./core/run_handler.ts";
-import { Signals } from "./core/signals.ts";
-import { Telemetry } from "./core/telemetry.ts";
-import { Handshakes } from "./sockets/tls.ts";
+
 import { findDescriptor } from "./sockets/fileno.ts";
 import type { Acceptor } from "./acceptor.ts";
-import { formatAddress } from "./addresses.ts";
-import { ServerClosedError } from "./errors.ts";
+
 import type { DrainReport } from "./drain_report.ts";
 import type { ServeOptions, ServerLimits, ServerOptions } from "./options.ts";
 import type { ServerEvents } from "./server_events.ts";
 
 const DEFAULT_QUEUE_SIZE = 511;
 const DEFAULT_SHUTDOWN_TIMEOUT_MS = 10_000;
-const DEFAULT_HANDSHAKE_TIMEOUT_MS = 5_000;
 
 /**
  * Takes requests from a socket and makes a handler for each: the base of all
@@ -84,22 +73,9 @@ export abstract class BaseServer<R = unknown, C = unknown>
   /** @ignore */
   [role]: ServerRole | null = null;
   /** @ignore */
-  readonly [core]: ServerCore;
+  readonly [core]: Serving<R>;
   /** @ignore */
   readonly [settings]: AnyOptions;
-
-  #telemetry: Telemetry = new Telemetry(this);
-  #cycle: RequestCycle<R>;
-  #loop: AcceptLoop<R>;
-  #drain: Drain<R>;
-  #readiness: PromiseWithResolvers<void> = Promise.withResolvers();
-  #activation: Promise<void> | null = null;
-  #serving: Promise<unknown> | null = null;
-  #closing: Promise<DrainReport> | null = null;
-  /** Of a suspended server; gives whether it goes on. */
-  #suspension: PromiseWithResolvers<boolean> | null = null;
-  #suspending: Promise<void> | null = null;
-  #lastTaken: Promise<void> | null = null;
   #signal: AbortSignal | undefined;
 
   /**
@@ -130,37 +106,12 @@ export abstract class BaseServer<R = unknown, C = unknown>
     this.maxConnections = options.maxConnections ?? Infinity;
     this.shutdownTimeout = options.shutdownTimeout ??
       DEFAULT_SHUTDOWN_TIMEOUT_MS;
-    this.ready = this.#readiness.promise;
-    this.ready.catch(() => {}); // nobody has to look
-    this.#cycle = new RequestCycle(
-      this,
-      this.#telemetry,
-      () => this.#loop.wake(),
-    );
-    this.#loop = new AcceptLoop({
-      next: () => this.getRequest(),
-      hasRoom: () => this.#hasRoom(),
-      take: (accepted, waited) => {
-        if (waited) this.#cycle.counts.waited++;
-        this.#lastTaken = this.#cycle.serve(accepted);
-      },
-      failed: (error, first) => void this.#cycle.acceptFailed(error, first),
-    });
-    const { entrance } = this.#cycle;
-    if (all.proxyProtocol !== undefined) {
-      entrance.proxyHeaders = new ProxyHeaders(all);
-    }
-    if (all.cert !== undefined) {
-      const { handshakeTimeout = DEFAULT_HANDSHAKE_TIMEOUT_MS } = all;
-      entrance.handshakes = new Handshakes(handshakeTimeout);
-    }
-    this.#cycle.setLimits(all, () => this.#room());
-    this.#drain = new Drain(this, this.#loop, this.#cycle);
-    this[core] = this.#makeCore();
+    this[core] = new Serving<R>(this, all);
+    this.ready = this[core].ready;
     this[prepare](options);
-    this.#cycle.observer = this[role];
+    this[core].cycle.observer = this[role];
     const binds = options.bindAndActivate ?? true;
-    if (binds && !this[role]?.bindsLater) this.#bindAndActivate();
+    if (binds && !this[role]?.bindsLater) this[core].join();
     this.#signal = options.signal;
     this.#signal?.addEventListener("abort", this.#onAbort);
   }
@@ -174,24 +125,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @throws {TypeError} If the server serves already or is not bound.
    */
   async serveForever(options: ServeOptions = {}): Promise<void> {
-    const { signal, signals = [] } = options;
-    const stop = () => void this.shutdown();
-    await using _signals = new Signals(signals, stop);
-    signal?.addEventListener("abort", stop);
-    try {
-      const serving = this.#occupy(true, async () => {
-        this.#readiness.resolve();
-        do {
-          await this.#suspending;
-          if (this.acceptor === null) continue;
-          await this.#loop.run(() => this.#cycle.afterTurn());
-        } while (await this.#suspension?.promise);
-      });
-      if (signal?.aborted) stop();
-      await serving;
-    } finally {
-      signal?.removeEventListener("abort", stop);
-    }
+    await this[core].forever(options, () => void this.shutdown());
   }
 
   /**
@@ -202,14 +136,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @throws {TypeError} If the server serves already or is not bound.
    */
   async handleRequest(): Promise<void> {
-    this.#lastTaken = null;
-    await this.#occupy(false, async () => {
-      this.#readiness.resolve();
-      if (!await this.#loop.runOnce(this.timeout ?? Infinity)) {
-        await this.handleTimeout();
-      }
-    });
-    await this.#lastTaken;
+    await this[core].once();
   }
 
   /**
@@ -232,13 +159,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @throws {ServerClosedError} If the server was closed.
    */
   async suspend(): Promise<void> {
-    if (this.#closing !== null) throw this.#closedError("suspend");
-    if (this.#suspension === null) {
-      this.#suspension = Promise.withResolvers();
-      this.#suspension.promise.catch(() => {}); // serveForever() looks at it
-      this.#suspending = this.#stopListening();
-    }
-    await this.#suspending;
+    await this[core].suspend();
   }
 
   /**
@@ -249,15 +170,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @throws {Deno.errors.AddrInUse} If the address was taken meanwhile.
    */
   async resume(): Promise<void> {
-    if (this.#closing !== null) throw this.#closedError("resume");
-    await this.#suspending;
-    if (this.#suspension === null) return;
-    this[core].join();
-    await this.#activation;
-    await this[role]?.resume?.();
-    this.#cycle.refuses = false;
-    this.#suspension?.resolve(true);
-    this.#suspension = null;
+    await this[core].resume();
   }
 
   /**
@@ -287,7 +200,8 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @returns What became of the open requests.
    */
   serverClose(): Promise<DrainReport> {
-    return this.#closing ??= this.#close();
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+    return this[core].close();
   }
 
   /** Closes the server, as `serverClose()` does. */
@@ -302,7 +216,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @throws {Deno.errors.NotSupported} If the system does not tell it.
    */
   fileno(): number {
-    if (this.#closing !== null || this.socket === null) return -1;
+    if (this[core].isClosed || this.socket === null) return -1;
     const { addr } = this.socket as { addr?: Deno.Addr };
     return findDescriptor(addr ?? this.serverAddress);
   }
@@ -329,7 +243,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
     name: K,
     listener: (event: ServerEvents[K]) => void,
   ): void {
-    this.#telemetry.on(name, listener);
+    this[core].telemetry.on(name, listener);
     this[role]?.watch?.();
   }
 
@@ -343,7 +257,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
     name: K,
     listener: (event: ServerEvents[K]) => void,
   ): void {
-    this.#telemetry.off(name, listener);
+    this[core].telemetry.off(name, listener);
     this[role]?.watch?.();
   }
 
@@ -389,7 +303,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
       return await this.closeRequest(request);
     }
     await this.finishRequest(request, clientAddress);
-    this.#cycle.open.setShut(request);
+    this[core].cycle.open.setShut(request);
     const shut = this.shutdownRequest(request);
     if (shut !== undefined) await shut;
   }
@@ -403,7 +317,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
   finishRequest(request: R, clientAddress: Deno.Addr): Promise<void> {
     const { RequestHandlerClass } = this;
     const handler = new RequestHandlerClass(request, clientAddress, this);
-    this.#cycle.begin(request, handler);
+    this[core].cycle.begin(request, handler);
     return runHandler(handler);
   }
 
@@ -456,172 +370,4 @@ export abstract class BaseServer<R = unknown, C = unknown>
   [prepare](_options: ServerOptions<C>): void {}
 
   #onAbort = (): void => void this.serverClose();
-
-  #makeCore(): ServerCore {
-    const cycle = this.#cycle;
-    return {
-      serve: (request, clientAddress) =>
-        cycle.serveAccepted(request as R, clientAddress),
-      report: (error, clientAddress) =>
-        cycle.report(error, null, clientAddress),
-      counts: cycle.counts,
-      stats: () => {
-        const { dropped = 0 } = (this.socket ?? {}) as { dropped?: number };
-        const { size: open } = cycle.open;
-        return { ...cycle.counts, open, dropped, ...cycle.meter.stats() };
-      },
-      telemetry: this.#telemetry,
-      meter: cycle.meter,
-      endServing: async () => {
-        // What is queued before the listener closes is taken first
-        if (this.#suspending !== null) await this.#suspending;
-        this.#loop.stop();
-        this.#suspension?.resolve(false);
-        this[role]?.interrupt?.();
-        await this.#serving;
-      },
-      setLimits: (limits) => {
-        this.maxConnections = limits.maxConnections ?? this.maxConnections;
-        cycle.setLimits(limits, () => this.#room());
-        this.#loop.wake();
-      },
-      failServing: (error) => {
-        this.#loop.fail(error);
-        this.#suspension?.reject(error);
-      },
-      drain: () => cycle.open.drain(),
-      join: () => {
-        if (this.acceptor === null) this.#bindAndActivate();
-      },
-      leave: async () => {
-        if (this.acceptor === null) return;
-        await this.#activation?.catch(() => {});
-        if (!this[role]?.sharesQueue) {
-          const deadline = performance.now() + this.shutdownTimeout;
-          await this.#drain.acceptBacklog(deadline);
-        }
-        await this.#drain.closeAcceptor();
-        this.acceptor = null;
-        this.socket = null;
-      },
-    };
-  }
-
-  /** How many more requests than now may be served. */
-  #room(): number {
-    const { open, entrance } = this.#cycle;
-    const limit = Math.min(this.maxConnections, this[role]?.limit ?? Infinity);
-    return limit - open.size + (entrance.admission?.held ?? 0);
-  }
-
-  #hasRoom(): boolean {
-    const { admission } = this.#cycle.entrance;
-    return admission?.overLimit === "refuse" || this.#room() > 0;
-  }
-
-  #bindAndActivate(): void {
-    try {
-      const bound = this.serverBind();
-      if (bound instanceof Promise) {
-        this.#activation = bound.then(() => this.serverActivate());
-        this.#activation.catch(() => {}); // told by serveForever()
-      } else {
-        this.#activation = this.serverActivate() ?? null;
-        this.#activation?.catch(() => {});
-      }
-    } catch (error) {
-      closeQuietly(this.acceptor ?? this.socket);
-      throw error;
-    }
-  }
-
-  /** Runs the one consumer of requests that there may be at a time. */
-  async #occupy(
-    forever: boolean,
-    consume: () => Promise<void>,
-  ): Promise<void> {
-    if (this.#closing !== null) throw this.#closedError();
-    if (this.#serving !== null) {
-      throw new TypeError(
-        "Cannot serve: the server serves already; call shutdown() first",
-      );
-    }
-    this.#loop.begin();
-    const serving = this.#consume(forever, consume);
-    this.#serving = serving.catch(() => {});
-    try {
-      await serving;
-    } finally {
-      this.#serving = null;
-    }
-  }
-
-  async #consume(
-    forever: boolean,
-    consume: () => Promise<void>,
-  ): Promise<void> {
-    await this.#activation;
-    // What happens in a replica is told by its parent
-    if (!this[role]?.bindsLater) await this.#telemetry.openChannels();
-    this[role]?.watch?.();
-    if (this.acceptor === null) {
-      throw new TypeError(
-        this.#suspension === null
-          ? "Cannot serve: the server is not bound; call serverBind() and serverActivate() first"
-          : "Cannot serve: the server is suspended; call resume() first",
-      );
-    }
-    if (this.#loop.isStopping) return;
-    this.acceptor.ref?.();
-    try {
-      await this[role]?.start?.(forever).catch((error) => {
-        this.#readiness.reject(error);
-        throw error;
-      });
-      if (!this.#loop.isStopping) await consume();
-    } finally {
-      await this[role]?.pause?.();
-      this.acceptor?.unref?.();
-    }
-  }
-
-  async #stopListening(): Promise<void> {
-    try {
-      await this[role]?.suspend?.();
-      // Replies leave through the socket of the packets
-      if (this.acceptor?.carriesReplies) this.#cycle.refuses = true;
-      else {
-        if (this.#loop.isStopping) await this.#serving;
-        this.#loop.release();
-        await this[core].leave();
-      }
-    } catch (error) {
-      this.#suspension = null;
-      throw error;
-    } finally {
-      this.#suspending = null;
-    }
-  }
-
-  #closedError(what = "serve"): ServerClosedError {
-    return new ServerClosedError(
-      `Cannot ${what} on ${
-        formatAddress(this.serverAddress)
-      }: the server was closed`,
-    );
-  }
-
-  async #close(): Promise<DrainReport> {
-    const deadline = performance.now() + this.shutdownTimeout;
-    this.#signal?.removeEventListener("abort", this.#onAbort);
-    this.#readiness.reject(this.#closedError());
-    await Promise.resolve(); // for #closing to be set
-    await this[core].endServing();
-    await this.#activation?.catch(() => {});
-    const { sharesQueue = false } = this[role] ?? {};
-    this.#telemetry.emit("drainStart", { open: this.#cycle.open.size });
-    const report = await this.#drain.run(deadline, this[role], sharesQueue);
-    this.#telemetry.emit("drainEnd", { report });
-    return report;
-  }
 }

@@ -5,22 +5,29 @@
  * @module
  */
 
+import { Handshakes } from "../sockets/tls.ts";
+import type { Preamble } from "./preamble.ts";
+import type { AnyOptions } from "./check_options.ts";
+import { ProxyHeaders } from "./proxied_connection.ts";
 import type { Admission } from "./admission.ts";
 import type { OpenRequest } from "./open_requests.ts";
-
-/** Reads what comes before a client's own bytes. */
-export interface Preamble {
-  /** Gives the client's address, where the preamble tells one. */
-  read(request: unknown, peer: Deno.Addr): Promise<Deno.Addr>;
-  /** The server closes: what has not begun need not be waited for long. */
-  drain?(): void;
-}
 
 /** The steps, those that the server's options ask for. */
 export class Entrance {
   proxyHeaders: Preamble | null = null;
   admission: Admission | null = null;
   handshakes: Preamble | null = null;
+  /** Makes the steps that don't change. */
+  setUp(options: AnyOptions): void {
+    const { proxyProtocol, cert, handshakeTimeout } = options;
+    if (proxyProtocol !== undefined) {
+      this.proxyHeaders = new ProxyHeaders(options);
+    }
+    if (cert !== undefined) {
+      this.handshakes = new Handshakes(handshakeTimeout);
+    }
+  }
+
   /** Whether there is nothing to pass. */
   get isOpen(): boolean {
     return this.proxyHeaders === null && this.admission === null &&

@@ -8,7 +8,7 @@ import { RequestTimeoutError } from "../../handlers/errors.ts";
 import { formatAddress } from "../addresses.ts";
 import { AddressList } from "./address_list.ts";
 import { readableOf } from "./connection_streams.ts";
-import type { Preamble } from "./entrance.ts";
+import type { Preamble } from "./preamble.ts";
 import type { StreamServerOptions } from "../options.ts";
 import {
   beginsHeader,

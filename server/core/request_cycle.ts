@@ -73,6 +73,11 @@ export class RequestCycle<R> {
     this.#ended = ended;
   }
 
+  /** Whether what is over the limit is taken all the same, and refused. */
+  get refusesOverLimit(): boolean {
+    return this.entrance.admission?.overLimit === "refuse";
+  }
+
   /** Serves a request that was accepted here. */
   async serve([request, peer]: Accepted<R>): Promise<void> {
     this.counts.accepted++;

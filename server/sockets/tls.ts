@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Preamble } from "../core/entrance.ts";
+import type { Preamble } from "../core/preamble.ts";
 import type { TcpServerOptions } from "../options.ts";
 
 /** The options that make a TCP server one with TLS. */
@@ -51,6 +51,7 @@ export function listenTls(
   }
 }
 
+const DEFAULT_TIMEOUT_MS = 5_000;
 /** How long a handshake may still take when the server closes. */
 const DRAIN_TIMEOUT_MS = 500;
 
@@ -60,7 +61,7 @@ export class Handshakes implements Preamble {
   #timers: Map<Deno.TlsConn, ReturnType<typeof setTimeout>> = new Map();
 
   /** `timeout` is how long one may take, in milliseconds. */
-  constructor(timeout: number) {
+  constructor(timeout = DEFAULT_TIMEOUT_MS) {
     this.#timeout = timeout;
   }
 
