@@ -173,6 +173,10 @@ export class Receiver {
 
   #onRead = (count: number | null): void => {
     if (this.#draining) progress++;
+    this.#took(count);
+  };
+
+  #took(count: number | null): void {
     const waiter = this.#settle();
     if (count === null) this.#buffer.ended = true;
     if (waiter === null) return;
@@ -180,7 +184,7 @@ export class Receiver {
     if (count !== null) this.#buffer.add(count);
     waiter.idle = false;
     this.#attempt(waiter, waiter.attempt);
-  };
+  }
 
   #attempt(waiter: Waiter, attempt: () => unknown): void {
     try {
@@ -221,7 +225,7 @@ export class Receiver {
         return this.#armGrace(DRAIN_STEPS, progress, left - 1);
       }
       if (steps > 1) return this.#armGrace(steps - 1, seen, left);
-      this.#onRead(null);
+      this.#took(null); // no progress of a client: that would renew others
     });
   }
 }

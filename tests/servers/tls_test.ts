@@ -16,7 +16,6 @@ import {
   readToEnd,
   test,
   until,
-  within,
   writeAll,
 } from "./_support.ts";
 import { CA_PATH, read, tls } from "./_certificates.ts";
@@ -87,21 +86,30 @@ test("TCPServer offers alpnProtocols", async () => {
   assertEquals(await readToEnd(client), "one tcp");
 });
 
-test("TCPServer: a hundred clients that say nothing stop nobody, and are given up after handshakeTimeout", async () => {
-  await using server = open({ handshakeTimeout: 1_000 });
-  const errors = collectErrors(server);
+test("TCPServer: a hundred clients that say nothing stop nobody", async () => {
+  await using server = open({ handshakeTimeout: 60_000 });
   server.serveForever();
   const silent = await Promise.all(
     Array.from({ length: 100 }, () => dial(server)),
   );
+  await until(async () => (await server.stats()).open === 100, "they wait");
   for (let i = 0; i < 10; i++) {
     using client = await connect(server);
     await writeAll(client, "x");
-    await within(900, "an echo", readExactly(client, 1));
+    assertEquals((await readExactly(client, 1)).length, 1);
   }
-  assertEquals((await server.stats()).failedHandshakes, 0);
+  for (const conn of silent) conn.close();
+});
+
+test("TCPServer gives clients up that say nothing for handshakeTimeout", async () => {
+  await using server = open({ handshakeTimeout: 50 });
+  const errors = collectErrors(server);
+  server.serveForever();
+  const silent = await Promise.all(
+    Array.from({ length: 20 }, () => dial(server)),
+  );
   await until(
-    async () => (await server.stats()).failedHandshakes === 100,
+    async () => (await server.stats()).failedHandshakes === 20,
     "the count",
   );
   assertEquals((await server.stats()).open, 0);
