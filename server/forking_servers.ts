@@ -100,7 +100,7 @@ export class ForkingTCPServer<C = unknown> extends TCPServer<C> {
     RequestHandlerClass: RequestHandlerClass<Deno.TcpConn, C>,
     ...options: OptionsArgument<C, TcpServerOptions<C> & ReplicaOptions<C>>
   ) {
-    super(address, RequestHandlerClass, ...options);
+    super(address, RequestHandlerClass, options[0] as never);
   }
 }
 
@@ -155,7 +155,7 @@ export class ForkingUDPServer<C = unknown> extends UDPServer<C> {
     RequestHandlerClass: RequestHandlerClass<DatagramRequest, C>,
     ...options: OptionsArgument<C, UdpServerOptions<C> & ReplicaOptions<C>>
   ) {
-    super(address, RequestHandlerClass, ...options);
+    super(address, RequestHandlerClass, options[0] as never);
   }
 }
 
@@ -209,7 +209,7 @@ export class ForkingUnixStreamServer<C = unknown> extends UnixStreamServer<C> {
     RequestHandlerClass: RequestHandlerClass<Deno.UnixConn, C>,
     ...options: OptionsArgument<C, StreamServerOptions<C> & ReplicaOptions<C>>
   ) {
-    super(address, RequestHandlerClass, ...options);
+    super(address, RequestHandlerClass, options[0] as never);
   }
 }
 
@@ -268,7 +268,7 @@ export class ForkingUnixDatagramServer<C = unknown>
     RequestHandlerClass: RequestHandlerClass<DatagramRequest, C>,
     ...options: OptionsArgument<C, DatagramServerOptions<C> & ReplicaOptions<C>>
   ) {
-    super(address, RequestHandlerClass, ...options);
+    super(address, RequestHandlerClass, options[0] as never);
   }
 }
 

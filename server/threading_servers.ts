@@ -101,7 +101,7 @@ export class ThreadingTCPServer<C = unknown> extends TCPServer<C> {
     RequestHandlerClass: RequestHandlerClass<Deno.TcpConn, C>,
     ...options: OptionsArgument<C, TcpServerOptions<C> & ReplicaOptions<C>>
   ) {
-    super(address, RequestHandlerClass, ...options);
+    super(address, RequestHandlerClass, options[0] as never);
   }
 }
 
@@ -156,7 +156,7 @@ export class ThreadingUDPServer<C = unknown> extends UDPServer<C> {
     RequestHandlerClass: RequestHandlerClass<DatagramRequest, C>,
     ...options: OptionsArgument<C, UdpServerOptions<C> & ReplicaOptions<C>>
   ) {
-    super(address, RequestHandlerClass, ...options);
+    super(address, RequestHandlerClass, options[0] as never);
   }
 }
 
@@ -211,7 +211,7 @@ export class ThreadingUnixStreamServer<C = unknown>
     RequestHandlerClass: RequestHandlerClass<Deno.UnixConn, C>,
     ...options: OptionsArgument<C, StreamServerOptions<C> & ReplicaOptions<C>>
   ) {
-    super(address, RequestHandlerClass, ...options);
+    super(address, RequestHandlerClass, options[0] as never);
   }
 }
 
@@ -270,7 +270,7 @@ export class ThreadingUnixDatagramServer<C = unknown>
     RequestHandlerClass: RequestHandlerClass<DatagramRequest, C>,
     ...options: OptionsArgument<C, DatagramServerOptions<C> & ReplicaOptions<C>>
   ) {
-    super(address, RequestHandlerClass, ...options);
+    super(address, RequestHandlerClass, options[0] as never);
   }
 }
 
