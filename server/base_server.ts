@@ -235,6 +235,19 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * Calls a listener with each event of a kind, until `off()`. A server with
    * replicas tells what happens in them, too. What a listener throws is printed.
    *
+   * @example Usage
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const names: string[] = [];
+   * const server = new TCPServer({ port: 0 }, EchoHandler);
+   * server.on("drainStart", () => void names.push("start"));
+   * server.on("drainEnd", ({ report }) => void names.push(`${report.completed}`));
+   * await server.serverClose();
+   * assertEquals(names, ["start", "0"]);
+   * ```
+   *
    * @param name The name of the event.
    * @param listener What to call. It must not block: the request waits for it.
    * @throws {TypeError} If there is no such event.

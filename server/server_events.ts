@@ -40,7 +40,7 @@ export interface RefusalEvent extends ConnectionEvent {
 }
 
 /** An error was given to `handleError()`. */
-export interface ErrorEvent extends ServerEvent {
+export interface RequestErrorEvent extends ServerEvent {
   /** The error. */
   error: unknown;
   /** The client's address; `null` when accepting a request failed. */
@@ -120,7 +120,7 @@ export interface ServerEvents {
   /** A request was turned away. */
   refusal: RefusalEvent;
   /** An error was given to `handleError()`. */
-  error: ErrorEvent;
+  error: RequestErrorEvent;
   /** A replica is ready. */
   replicaStart: ReplicaEvent;
   /** A replica has ended. */
