@@ -180,19 +180,17 @@ test("acceptRatePerClient refuses what is too fast, of one client", async () => 
     acceptRatePerClient: 3,
     overLimit: "refuse",
   });
-  const conns = [];
-  for (let i = 0; i < 3; i++) {
-    const conn = await connect(server, 1);
-    assert(await echo(conn));
-    conns.push(conn);
-  }
-  assert(await isRefused(await connect(server, 1)));
+  const refused = await Promise.all(
+    Array.from({ length: 50 }, async () => isRefused(await connect(server, 1))),
+  );
+  const count = refused.filter((one) => one).length;
+  assert(count > 0 && count <= 47, `${count} of 50`);
+  assertEquals((await server.stats()).refused, count);
   using other = await connect(server, 2);
   assert(await echo(other));
-  for (const conn of conns) conn.close();
   await until(
     async () => !await isRefused(await connect(server, 1)),
-    "a token",
+    "it may begin another",
   );
 });
 
@@ -289,10 +287,10 @@ test("UDPServer: limits of clients drop packets", async () => {
   });
   server.serveForever();
   const client = udpSocket();
-  for (let i = 0; i < 5; i++) {
+  for (let i = 0; i < 50; i++) {
     await client.send(encoder.encode("x"), server.serverAddress);
   }
-  await statsWhen(server, "refused", 3);
+  await until(async () => (await server.stats()).refused > 0, "a refusal");
   client.close();
 });
 

@@ -84,7 +84,7 @@ for (const handler of [Lines, Raw, Piped]) {
     `with idleTimeout ends a client that is silent (${handler.name})`,
     async (kind) => {
       const { server, errors } = open(kind, handler as AnyHandlerClass, {
-        idleTimeout: 150,
+        idleTimeout: 600,
       });
       await using _server = server;
       using client = await dial(server);
@@ -116,12 +116,12 @@ testEach(
   STREAMS,
   "with idleTimeout lets a client that speaks from time to time be",
   async (kind) => {
-    const { server, errors } = open(kind, EchoHandler, { idleTimeout: 600 });
+    const { server, errors } = open(kind, EchoHandler, { idleTimeout: 1_500 });
     await using _server = server;
     using client = await kind.connect(server);
-    for (let i = 0; i < 12; i++) {
+    for (let i = 0; i < 9; i++) {
       assertEquals(await exchange(client, `${i}`), `${i}`);
-      await pause(100);
+      await pause(200);
     }
     assertEquals(errors, []);
   },
@@ -130,7 +130,7 @@ testEach(
 class Slow extends StreamRequestHandler {
   override async handle(): Promise<void> {
     await this.rfile.readLine();
-    await pause(300);
+    await pause(1_000);
     await this.wfile.write("done\n");
   }
 }
@@ -139,7 +139,7 @@ testEach(
   STREAMS,
   "with idleTimeout lets a handler that is busy be",
   async (kind) => {
-    const { server, errors } = open(kind, Slow, { idleTimeout: 60 });
+    const { server, errors } = open(kind, Slow, { idleTimeout: 500 });
     await using _server = server;
     using client = await kind.connect(server);
     assertEquals(await exchange(client, "begin"), "done");
@@ -173,7 +173,6 @@ testEach(
   async (kind) => {
     const { server, errors } = open(kind, Lines, {
       requestTimeout: 300,
-      idleTimeout: 200,
     });
     await using _server = server;
     using client = await dial(server);
@@ -256,7 +255,7 @@ testEach(
     await using _server = server;
     using first = await kind.connect(server);
     assertEquals(await exchange(first, "a"), "a");
-    await server.setLimits({ idleTimeout: 200 });
+    await server.setLimits({ idleTimeout: 500 });
     assertEquals(await exchange(first, "b"), "b");
     assertEquals(await first.receive(), null);
     await until(() => errors.length === 1, "the error");

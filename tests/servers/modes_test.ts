@@ -32,7 +32,7 @@ testEach(
   TCP_MODES,
   "serves TLS beside clients that are silent",
   async (mode) => {
-    const server = mode.open(RawEcho, { ...tls, handshakeTimeout: 300 });
+    const server = mode.open(RawEcho, { ...tls, handshakeTimeout: 2_000 });
     const serving = server.serveForever();
     await server.ready;
     const { hostname, port } = server.serverAddress as Deno.NetAddr;
@@ -95,7 +95,7 @@ testEach(
   TCP_MODES,
   "ends a client over idleTimeout, and counts it once",
   async (mode) => {
-    const server = mode.open(RawEcho, { idleTimeout: 200 });
+    const server = mode.open(RawEcho, { idleTimeout: 1_000 });
     const errors: string[] = [];
     server.handleError = (error) => void errors.push((error as Error).name);
     const serving = server.serveForever();
