@@ -1,5 +1,5 @@
 /**
- * What all servers have in common.
+ * The base class of all servers.
  *
  * @module
  */
@@ -32,16 +32,34 @@ const DEFAULT_QUEUE_SIZE = 511;
 const DEFAULT_SHUTDOWN_TIMEOUT_MS = 10_000;
 
 /**
- * Takes requests from a socket and makes a handler for each: the base of all
- * servers. Requests are handled concurrently on the event loop.
+ * The base of all servers: takes requests from a socket and makes a handler for
+ * each. Requests run concurrently on the event loop.
  *
- * Every hook can be overridden, by a synchronous or an asynchronous method; an
- * error that a hook throws goes to `handleError()` and never ends the serving.
- * For a request they are called in this order: `getRequest()`,
- * `verifyRequest()`, `processRequest()`, `finishRequest()`, `shutdownRequest()`,
- * `closeRequest()`; then `serviceActions()`. The constructor calls
- * `serverBind()` and `serverActivate()` before the fields of a subclass have
- * their values.
+ * Every hook may be overridden by a synchronous or an asynchronous method. An
+ * error that a hook throws goes to `handleError()`; it never ends the serving.
+ * The hooks of a request are called in this order: `getRequest()`,
+ * `verifyRequest()`, `processRequest()`, `finishRequest()`,
+ * `shutdownRequest()`, `closeRequest()`; then `serviceActions()`. The
+ * constructor calls `serverBind()` and `serverActivate()` before a subclass's
+ * fields are set.
+ *
+ * @example A server that chooses its clients
+ * ```ts
+ * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class Choosy extends TCPServer {
+ *   override verifyRequest(request: Deno.TcpConn) {
+ *     return request.remoteAddr.port < 1_024;
+ *   }
+ * }
+ *
+ * await using server = new Choosy({ port: 0 }, EchoHandler);
+ * server.serveForever();
+ * using client = await Deno.connect(server.serverAddress);
+ * assertEquals(await new Response(client.readable).text(), ""); // refused
+ * assertEquals((await server.stats()).rejected, 1);
+ * ```
  *
  * @typeParam R The type of the requests.
  * @typeParam C The type of `context`.
@@ -50,25 +68,25 @@ export abstract class BaseServer<R = unknown, C = unknown>
   implements RequestServer<C>, AsyncDisposable {
   /** The class of the handlers. */
   readonly RequestHandlerClass: RequestHandlerClass<R, C>;
-  /** The address asked for, and once it is bound the socket's own. */
+  /** The requested address; once bound, the socket's actual address. */
   serverAddress: Deno.Addr;
-  /** The socket, once it is bound. */
+  /** The socket; `null` until it is bound. */
   socket: unknown = null;
-  /** Where the requests come from, once the server is activated. */
+  /** The source of requests; `null` until the server is activated. */
   acceptor: Acceptor<R> | null = null;
-  /** The value of the option `context`. */
+  /** The option `context`. */
   readonly context: C;
-  /** Settles when requests are being served; rejects if they never will be. */
+  /** Resolves when the server takes requests. Rejects if it never will. */
   readonly ready: Promise<void>;
-  /** Value of the option `requestQueueSize`. */
+  /** The option `requestQueueSize`. */
   readonly requestQueueSize: number;
-  /** Value of the option `allowReusePort`. */
+  /** The option `allowReusePort`. */
   readonly allowReusePort: boolean;
-  /** Value of the option `timeout`; may be changed at any time. */
+  /** The option `timeout`; may be changed at any time. */
   timeout: number | null;
-  /** Value of the option `maxConnections`; may be changed at any time. */
+  /** The option `maxConnections`; may be changed at any time. */
   maxConnections: number;
-  /** Value of the option `shutdownTimeout`; may be changed at any time. */
+  /** The option `shutdownTimeout`; may be changed at any time. */
   shutdownTimeout: number;
   /** @ignore */
   [role]: ServerRole | null = null;
@@ -79,13 +97,14 @@ export abstract class BaseServer<R = unknown, C = unknown>
   #signal: AbortSignal | undefined;
 
   /**
-   * Constructs a server and binds its address, unless told not to.
+   * Constructs a server and binds its address, unless `bindAndActivate` is
+   * `false`.
    *
    * @param address The address, checked and complete.
    * @param RequestHandlerClass The class of the handlers.
-   * @param options The limits, the time-outs, the context.
-   * @throws {TypeError} If the handler or an option is of the wrong shape.
-   * @throws {RangeError} If a number is out of its range.
+   * @param options Limits, time-outs and the context.
+   * @throws {TypeError} If the handler or an option has the wrong shape.
+   * @throws {RangeError} If a number is out of range.
    */
   constructor(
     address: Deno.Addr,
@@ -117,31 +136,77 @@ export abstract class BaseServer<R = unknown, C = unknown>
   }
 
   /**
-   * Serves requests until `shutdown()` or `serverClose()`. May be called again
-   * after `shutdown()`.
+   * Serves requests until `shutdown()` or `serverClose()`. You may call it
+   * again after `shutdown()`.
+   *
+   * @example Serving until a signal from elsewhere in the program
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using server = new TCPServer({ port: 0 }, EchoHandler);
+   * const controller = new AbortController();
+   * const serving = server.serveForever({ signal: controller.signal });
+   * await server.ready;
+   * controller.abort();
+   * await serving;
+   * assertEquals((await server.stats()).accepted, 0);
+   * ```
    *
    * @param options Other ways to end the serving.
-   * @throws {ServerClosedError} If the server was closed.
-   * @throws {TypeError} If the server serves already or is not bound.
+   * @throws {ServerClosedError} If the server is closed.
+   * @throws {TypeError} If the server is already serving or is not bound.
    */
   async serveForever(options: ServeOptions = {}): Promise<void> {
     await this[core].forever(options, () => void this.shutdown());
   }
 
   /**
-   * Serves one request to its end, or calls `handleTimeout()` when none came
-   * within `timeout`.
+   * Serves one request to its end. Calls `handleTimeout()` if none came within
+   * `timeout`.
    *
-   * @throws {ServerClosedError} If the server was closed.
-   * @throws {TypeError} If the server serves already or is not bound.
+   * @example Serving a single client
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using server = new TCPServer({ port: 0 }, EchoHandler);
+   * using client = await Deno.connect(server.serverAddress);
+   * await client.write(new TextEncoder().encode("once"));
+   * await client.closeWrite();
+   * await server.handleRequest();
+   * assertEquals(await new Response(client.readable).text(), "once");
+   * ```
+   *
+   * @throws {ServerClosedError} If the server is closed.
+   * @throws {TypeError} If the server is already serving or is not bound.
    */
   async handleRequest(): Promise<void> {
     await this[core].once();
   }
 
   /**
-   * Ends `serveForever()`. Open requests go on, the socket stays open, and
-   * clients that connect wait. May be called at any time, from handlers too.
+   * Ends `serveForever()`. Open requests go on, and the socket stays open:
+   * clients that connect wait. You may call it at any time, also from a
+   * handler.
+   *
+   * @example A handler that ends the serving
+   * ```ts
+   * import { StreamRequestHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Stop extends StreamRequestHandler {
+   *   override async handle() {
+   *     await this.server.shutdown();
+   *   }
+   * }
+   *
+   * await using server = new TCPServer({ port: 0 }, Stop);
+   * const serving = server.serveForever();
+   * using _client = await Deno.connect(server.serverAddress);
+   * await serving;
+   * assertEquals((await server.stats()).accepted, 1);
+   * ```
    *
    * @returns A promise that settles when no more requests are taken.
    */
@@ -150,13 +215,30 @@ export abstract class BaseServer<R = unknown, C = unknown>
   }
 
   /**
-   * Refuses new clients until `resume()`; open requests go on, and so does
-   * `serveForever()`. Connections that the system has queued are served, then
-   * the listener is closed: the system refuses new ones, and may reset one that
-   * comes at that moment. Packets are dropped.
+   * Refuses new clients until `resume()`. Open requests and `serveForever()` go
+   * on. Connections that the system has queued are served; then the listener is
+   * closed. The system refuses later connections, and may reset one that
+   * arrives at that moment. Packets are dropped.
+   *
+   * @example Pausing for maintenance
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assertRejects } from "@std/assert";
+   *
+   * await using server = new TCPServer({ port: 0 }, EchoHandler);
+   * server.serveForever();
+   * const { serverAddress } = server;
+   * await server.suspend();
+   * await assertRejects(
+   *   () => Deno.connect(serverAddress),
+   *   Deno.errors.ConnectionRefused,
+   * );
+   * await server.resume();
+   * using _client = await Deno.connect(serverAddress);
+   * ```
    *
    * @returns A promise that settles when no more requests are taken.
-   * @throws {ServerClosedError} If the server was closed.
+   * @throws {ServerClosedError} If the server is closed.
    */
   async suspend(): Promise<void> {
     await this[core].suspend();
@@ -166,21 +248,46 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * Takes requests again after `suspend()`, on the same address. If it rejects,
    * the server stays suspended.
    *
-   * @throws {ServerClosedError} If the server was closed.
-   * @throws {Deno.errors.AddrInUse} If the address was taken meanwhile.
+   * @example Usage
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using server = new TCPServer({ port: 0 }, EchoHandler);
+   * server.serveForever();
+   * const { port } = server.serverAddress;
+   * await server.suspend();
+   * await server.resume();
+   * assertEquals(server.serverAddress.port, port);
+   * ```
+   *
+   * @throws {ServerClosedError} If the server is closed.
+   * @throws {Deno.errors.AddrInUse} If another socket took the address
+   * meanwhile.
    */
   async resume(): Promise<void> {
     await this[core].resume();
   }
 
   /**
-   * Changes limits while the server runs. Open requests stay open; they count.
-   * `requestTimeout` holds for them from now on, `idleTimeout` and `minRate`
-   * from their next read or write.
+   * Changes limits while the server runs. Open requests stay open, and they
+   * count. `requestTimeout` applies to them at once, `idleTimeout` and
+   * `minRate` from their next read or write.
    *
-   * @param limits The limits to change; others stay as they are.
-   * @throws {TypeError} If one is no limit, or has no meaning for this server.
-   * @throws {RangeError} If a number is out of its range.
+   * @example Usage
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using server = new TCPServer({ port: 0 }, EchoHandler);
+   * await server.setLimits({ maxConnections: 100, overLimit: "refuse" });
+   * assertEquals(server.maxConnections, 100);
+   * ```
+   *
+   * @param limits The limits to change; the others stay as they are.
+   * @throws {TypeError} If an option is no limit, or does not apply to this
+   * server.
+   * @throws {RangeError} If a number is out of range.
    */
   async setLimits(limits: ServerLimits): Promise<void> {
     const { name } = this.constructor;
@@ -190,30 +297,65 @@ export abstract class BaseServer<R = unknown, C = unknown>
   }
 
   /**
-   * Closes the server for good: takes what the system has queued already,
-   * closes the socket, and lets open requests finish for `shutdownTimeout`.
-   * Handlers that wait in `rfile` with nothing of a request read find its end.
-   * What remains is aborted and closed.
+   * Closes the server for good. It serves what the system has queued, closes
+   * the socket, and gives open requests `shutdownTimeout` to finish. A handler
+   * that waits in `rfile` between two requests reads the end. Requests that
+   * remain are aborted and closed.
    *
-   * A handler must not wait for it: it would wait for itself.
+   * Do not await it in a handler: it would wait for itself.
    *
-   * @returns What became of the open requests.
+   * @example Usage
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const server = new TCPServer({ port: 0 }, EchoHandler);
+   * const serving = server.serveForever();
+   * const { aborted } = await server.serverClose();
+   * await serving;
+   * assertEquals(aborted, []);
+   * ```
+   *
+   * @returns The open requests that finished, and those that were aborted.
    */
   serverClose(): Promise<DrainReport> {
     this.#signal?.removeEventListener("abort", this.#onAbort);
     return this[core].close();
   }
 
-  /** Closes the server, as `serverClose()` does. */
+  /**
+   * Closes the server, as `serverClose()` does.
+   *
+   * @example Usage
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const server = new TCPServer({ port: 0 }, EchoHandler);
+   * {
+   *   await using _closing = server;
+   * }
+   * assertEquals(server.fileno(), -1);
+   * ```
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.serverClose();
   }
 
   /**
-   * Tells the file descriptor of the socket (Linux).
+   * Returns the file descriptor of the socket. Linux only.
    *
-   * @returns The descriptor, -1 when the server is closed or not bound.
-   * @throws {Deno.errors.NotSupported} If the system does not tell it.
+   * @example Usage
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assert } from "@std/assert";
+   *
+   * await using server = new TCPServer({ port: 0 }, EchoHandler);
+   * if (Deno.build.os === "linux") assert(server.fileno() > 2);
+   * ```
+   *
+   * @returns The descriptor, or -1 if the server is closed or not bound.
+   * @throws {Deno.errors.NotSupported} If the system has no way to find it.
    */
   fileno(): number {
     if (this[core].isClosed || this.socket === null) return -1;
@@ -222,9 +364,19 @@ export abstract class BaseServer<R = unknown, C = unknown>
   }
 
   /**
-   * Counts what has happened.
+   * Returns the server's counts.
    *
-   * @returns The counts.
+   * @example Usage
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using server = new TCPServer({ port: 0 }, EchoHandler);
+   * const { accepted, open } = await server.stats();
+   * assertEquals([accepted, open], [0, 0]);
+   * ```
+   *
+   * @returns The counts, those of all replicas included.
    */
   async stats(): Promise<ServerStats> {
     const own = this[core].stats();
@@ -261,10 +413,24 @@ export abstract class BaseServer<R = unknown, C = unknown>
   }
 
   /**
-   * Calls a listener no more.
+   * Removes a listener.
+   *
+   * @example Usage
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const events: string[] = [];
+   * const listener = () => void events.push("drainStart");
+   * const server = new TCPServer({ port: 0 }, EchoHandler);
+   * server.on("drainStart", listener);
+   * server.off("drainStart", listener);
+   * await server.serverClose();
+   * assertEquals(events, []);
+   * ```
    *
    * @param name The name of the event.
-   * @param listener What was given to `on()`.
+   * @param listener The function given to `on()`.
    */
   off<K extends keyof ServerEvents>(
     name: K,
@@ -274,14 +440,74 @@ export abstract class BaseServer<R = unknown, C = unknown>
     this[role]?.watch?.();
   }
 
-  /** Opens `socket` on `serverAddress`. */
+  /**
+   * Opens `socket` on `serverAddress`.
+   *
+   * @example Binding later than constructing
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assert } from "@std/assert";
+   *
+   * await using server = new TCPServer({ port: 0 }, EchoHandler, {
+   *   bindAndActivate: false,
+   * });
+   * await server.serverBind();
+   * await server.serverActivate();
+   * assert(server.serverAddress.port > 0);
+   * ```
+   */
   abstract serverBind(): void | Promise<void>;
 
-  /** Sets `acceptor`, after which the server can serve. */
+  /**
+   * Sets `acceptor`. The server can serve from then on.
+   *
+   * @example Taking requests from a listener of your own
+   * ```ts
+   * import {
+   *   EchoHandler,
+   *   ListenerAcceptor,
+   *   TCPServer,
+   * } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Wrapping extends TCPServer {
+   *   override serverActivate() {
+   *     this.acceptor = new ListenerAcceptor(this.socket!);
+   *   }
+   * }
+   *
+   * await using server = new Wrapping({ port: 0 }, EchoHandler);
+   * server.serveForever();
+   * using client = await Deno.connect(server.serverAddress);
+   * await client.closeWrite();
+   * assertEquals(await new Response(client.readable).text(), "");
+   * ```
+   */
   abstract serverActivate(): void | Promise<void>;
 
   /**
    * Waits for the next request.
+   *
+   * @example Counting requests before they are checked
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * let requests = 0;
+   * class Counting extends TCPServer {
+   *   override async getRequest() {
+   *     const taken = await super.getRequest();
+   *     requests++;
+   *     return taken;
+   *   }
+   * }
+   *
+   * await using server = new Counting({ port: 0 }, EchoHandler);
+   * using client = await Deno.connect(server.serverAddress);
+   * await client.closeWrite();
+   * await server.handleRequest();
+   * assertEquals(requests, 1);
+   * ```
    *
    * @returns The request and its client's address.
    */
@@ -290,24 +516,65 @@ export abstract class BaseServer<R = unknown, C = unknown>
   }
 
   /**
-   * Decides whether a request is served.
+   * Decides whether to serve a request. A rejected request is closed and
+   * counted.
    *
-   * @param _request The request.
-   * @param _clientAddress Its client's address.
-   * @returns Always `true`, unless overridden.
+   * @example Refusing everybody
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Closed extends TCPServer {
+   *   override verifyRequest() {
+   *     return false;
+   *   }
+   * }
+   *
+   * await using server = new Closed({ port: 0 }, EchoHandler);
+   * using client = await Deno.connect(server.serverAddress);
+   * await server.handleRequest();
+   * assertEquals(await new Response(client.readable).text(), "");
+   * ```
+   *
+   * @param request The request.
+   * @param clientAddress The client's address.
+   * @returns `true`, unless overridden.
    */
   verifyRequest(
-    _request: R,
-    _clientAddress: Deno.Addr,
+    // deno-lint-ignore no-unused-vars
+    request: R,
+    // deno-lint-ignore no-unused-vars
+    clientAddress: Deno.Addr,
   ): boolean | Promise<boolean> {
     return true;
   }
 
   /**
-   * Serves a request that was found good, and closes it.
+   * Serves a verified request, then closes it.
+   *
+   * @example Timing requests
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assert } from "@std/assert";
+   *
+   * const times: number[] = [];
+   * class Timed extends TCPServer {
+   *   override async processRequest(request: Deno.TcpConn, client: Deno.Addr) {
+   *     const start = performance.now();
+   *     await super.processRequest(request, client);
+   *     times.push(performance.now() - start);
+   *   }
+   * }
+   *
+   * await using server = new Timed({ port: 0 }, EchoHandler);
+   * using client = await Deno.connect(server.serverAddress);
+   * await client.closeWrite();
+   * await server.handleRequest();
+   * assert(times[0]! >= 0);
+   * ```
    *
    * @param request The request.
-   * @param clientAddress Its client's address.
+   * @param clientAddress The client's address.
    */
   async processRequest(request: R, clientAddress: Deno.Addr): Promise<void> {
     const elsewhere = this[role]?.process?.(request, clientAddress);
@@ -322,10 +589,27 @@ export abstract class BaseServer<R = unknown, C = unknown>
   }
 
   /**
-   * Makes a handler and calls its methods.
+   * Constructs the handler and runs it.
+   *
+   * @example A function in place of a handler
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Greeting extends TCPServer {
+   *   override async finishRequest(request: Deno.TcpConn) {
+   *     await request.write(new TextEncoder().encode("hello"));
+   *   }
+   * }
+   *
+   * await using server = new Greeting({ port: 0 }, EchoHandler);
+   * server.serveForever();
+   * using client = await Deno.connect(server.serverAddress);
+   * assertEquals(await new Response(client.readable).text(), "hello");
+   * ```
    *
    * @param request The request.
-   * @param clientAddress Its client's address.
+   * @param clientAddress The client's address.
    */
   finishRequest(request: R, clientAddress: Deno.Addr): Promise<void> {
     const { RequestHandlerClass } = this;
@@ -335,7 +619,26 @@ export abstract class BaseServer<R = unknown, C = unknown>
   }
 
   /**
-   * Ends a request; calls `closeRequest()`.
+   * Ends a request: calls `closeRequest()`.
+   *
+   * @example Saying goodbye to every client
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Polite extends TCPServer {
+   *   override async shutdownRequest(request: Deno.TcpConn) {
+   *     await request.write(new TextEncoder().encode("bye"));
+   *     await super.shutdownRequest(request);
+   *   }
+   * }
+   *
+   * await using server = new Polite({ port: 0 }, EchoHandler);
+   * server.serveForever();
+   * using client = await Deno.connect(server.serverAddress);
+   * await client.closeWrite();
+   * assertEquals(await new Response(client.readable).text(), "bye");
+   * ```
    *
    * @param request The request.
    */
@@ -346,27 +649,111 @@ export abstract class BaseServer<R = unknown, C = unknown>
   /**
    * Closes a request. Does nothing for packets.
    *
+   * @example Noticing the end of a request
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const closed: number[] = [];
+   * class Noticing extends TCPServer {
+   *   override closeRequest(request: Deno.TcpConn) {
+   *     closed.push(request.remoteAddr.port);
+   *     return super.closeRequest(request);
+   *   }
+   * }
+   *
+   * await using server = new Noticing({ port: 0 }, EchoHandler);
+   * using client = await Deno.connect(server.serverAddress);
+   * await client.closeWrite();
+   * await server.handleRequest();
+   * assertEquals(closed, [client.localAddr.port]);
+   * ```
+   *
    * @param request The request.
    */
   closeRequest(request: R): void | Promise<void> {
     closeQuietly(request);
   }
 
-  /** Called by `serveForever()` after each request was taken. */
+  /**
+   * Does nothing unless overridden. `serveForever()` calls it after taking each
+   * request.
+   *
+   * @example Stopping after the first request
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Once extends TCPServer {
+   *   override serviceActions() {
+   *     this.shutdown();
+   *   }
+   * }
+   *
+   * await using server = new Once({ port: 0 }, EchoHandler);
+   * const serving = server.serveForever();
+   * using _client = await Deno.connect(server.serverAddress);
+   * await serving;
+   * assertEquals((await server.stats()).accepted, 1);
+   * ```
+   */
   serviceActions(): void | Promise<void> {}
 
-  /** Called by `handleRequest()` when no request came in time. */
+  /**
+   * Does nothing unless overridden. `handleRequest()` calls it when no request
+   * came within `timeout`.
+   *
+   * @example Usage
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assert } from "@std/assert";
+   *
+   * let idle = false;
+   * class Bored extends TCPServer {
+   *   override handleTimeout() {
+   *     idle = true;
+   *   }
+   * }
+   *
+   * await using server = new Bored({ port: 0 }, EchoHandler, { timeout: 10 });
+   * await server.handleRequest();
+   * assert(idle);
+   * ```
+   */
   handleTimeout(): void | Promise<void> {}
 
   /**
-   * Called with every error of a request, once. Unless overridden it prints the
-   * error, except for a client that went away, left in the middle of a message
-   * or was too slow. While no file descriptor is free it prints the message
-   * without the stack, which would end the program.
+   * Called once for each error of a request. It prints the error, unless
+   * overridden. It does not print a client that left, broke off in the middle
+   * of a message, or was too slow. While no file descriptor is free, it prints
+   * only the message: reading the stack's source would end the program.
    *
-   * @param error What was thrown.
-   * @param request The request; `null` when accepting one failed.
-   * @param clientAddress Its client's address; `null` likewise.
+   * @example Collecting errors
+   * ```ts
+   * import { BaseRequestHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Faulty extends BaseRequestHandler {
+   *   override handle() {
+   *     throw new RangeError("a bug");
+   *   }
+   * }
+   * const errors: string[] = [];
+   * class Quiet extends TCPServer {
+   *   override handleError(error: unknown) {
+   *     errors.push(String(error));
+   *   }
+   * }
+   *
+   * await using server = new Quiet({ port: 0 }, Faulty);
+   * using _client = await Deno.connect(server.serverAddress);
+   * await server.handleRequest();
+   * assertEquals(errors, ["RangeError: a bug"]);
+   * ```
+   *
+   * @param error The error.
+   * @param request The request, or `null` if accepting one failed.
+   * @param clientAddress The client's address, or `null` if accepting failed.
    */
   handleError(
     error: unknown,

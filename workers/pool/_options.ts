@@ -18,30 +18,29 @@ export interface PoolOptions<A extends unknown[] = unknown[]> {
    */
   module: string | URL;
   /**
-   * How many workers there are at most. They are started when there is work
-   * that no other has time for.
+   * Most workers at once. A worker starts when all others are busy.
    *
    * @default {navigator.hardwareConcurrency}
    */
   workers?: number;
   /**
-   * How many tasks may wait for a worker; what is submitted beyond that is
-   * rejected with a {@linkcode PoolFullError}.
+   * Most tasks that may wait for a worker. The next is rejected with a
+   * {@linkcode PoolFullError}.
    *
    * @default {Infinity}
    */
   maxQueue?: number;
   /**
-   * How often a task is run again whose worker died. A task may then run more
-   * than once, from its beginning. One that was given a `transfer` is not run
-   * again.
+   * How often to run a task again if its worker dies. The task may then run
+   * more than once, each time from its beginning. A task with a `transfer` is
+   * not run again.
    *
    * @default {0}
    */
   retries?: number;
   /**
-   * A function that `module` exports, or its export's name, which each worker
-   * calls before its first task. If it throws, the pool rejects all tasks.
+   * A function that each worker calls before its first task, or its export's
+   * name. `module` must export it. If it throws, the pool rejects all tasks.
    */
   initializer?: ((...args: A) => unknown) | string;
   /**
@@ -51,20 +50,24 @@ export interface PoolOptions<A extends unknown[] = unknown[]> {
    */
   initializerArgs?: readonly [...A];
   /**
-   * After how many tasks a worker is ended; another takes its place when there
-   * is work for it.
+   * Ends a worker after this many tasks. Another takes its place when there is
+   * work for it.
    *
    * @default {Infinity}
    */
   maxTasksPerWorker?: number;
   /**
-   * What the functions may do. In a thread, anything but `"inherit"` needs
-   * `--unstable-worker-options`.
+   * The permissions of the functions. In a thread, anything but `"inherit"`
+   * needs `--unstable-worker-options`.
    *
    * @default {"inherit"}
    */
   permissions?: Deno.PermissionOptions;
-  /** The name, `"ThreadPool-N"` or `"ProcessPool-N"` if left out. */
+  /**
+   * The name.
+   *
+   * @default {"ThreadPool-N" or "ProcessPool-N"}
+   */
   name?: string;
 }
 
@@ -72,22 +75,23 @@ export interface PoolOptions<A extends unknown[] = unknown[]> {
 export interface PoolRunOptions {
   /**
    * Ends the task early: the promise rejects with the signal's reason. A task
-   * that has not begun never does. One that has costs its worker, which is
-   * replaced: a process is killed; a thread is terminated, which ends it at
-   * its next `await`, and is set aside until then.
+   * that has not begun never begins. One that has begun costs its worker, which
+   * is replaced. A process is killed. A thread is terminated, which ends it at
+   * its next `await`; until then it is set aside.
    */
   signal?: AbortSignal;
   /**
-   * How long the task may take from `run()` on, in milliseconds, waiting
-   * included. Then it ends as by `signal`, with a `TimeoutError`.
+   * Longest time from `run()` to the result in milliseconds, waiting included.
+   * Then the task ends as by `signal`, with a `TimeoutError`.
    *
    * @default {Infinity}
    */
   timeout?: number;
   /**
-   * What of the arguments moves instead of being copied, as with
-   * `postMessage()`: the caller loses it, when a worker takes the task at the
-   * latest. What of it is in the result moves back. To a process it is copied.
+   * Parts of the arguments to move instead of copying them, as with
+   * `postMessage()`. The caller loses them when a worker takes the task, at the
+   * latest. Those that are in the result move back. They are copied to a
+   * process.
    */
   transfer?: Transferable[];
 }
@@ -95,35 +99,35 @@ export interface PoolRunOptions {
 /** Options of a pool's `map()` and `starmap()`. */
 export interface PoolMapOptions {
   /**
-   * How many items make a task. Tiny functions are the faster for larger
-   * chunks; the items of a chunk are worked on one after the other.
+   * Items per task. Larger chunks make tiny functions faster. The items of a
+   * chunk run one after the other.
    *
    * @default {1}
    */
   chunkSize?: number;
   /**
-   * Whether the results come in the order of the items. Otherwise they come as
-   * they are finished.
+   * Whether results come in the order of the items. Otherwise they come as they
+   * are finished.
    *
    * @default {true}
    */
   ordered?: boolean;
   /**
-   * How many tasks may be under way, those included whose results have not
-   * been taken yet: no more items are read ahead.
+   * Most tasks at once, including those whose results have not been taken yet.
+   * No more items are read ahead.
    *
    * @default {8 * workers}
    */
   concurrency?: number;
   /**
-   * Ends it early: no more is read, what waits for a worker is cancelled, and
-   * the reason is thrown once what runs has ended. A function that runs in a
-   * thread can't be stopped.
+   * Ends the work early: no more items are read, waiting tasks are cancelled,
+   * and the reason is thrown once the running tasks have ended. A function that
+   * runs in a thread can't be stopped.
    */
   signal?: AbortSignal;
   /**
-   * Whether `signal`, an error and leaving a loop early also end the
-   * processes that run it, which are replaced. Not for threads.
+   * Whether `signal`, an error, and leaving a loop early also kill the
+   * processes that run the tasks. They are replaced. Not for threads.
    *
    * @default {false}
    */
@@ -133,22 +137,22 @@ export interface PoolMapOptions {
 /** Options of a pool's `shutdown()`. */
 export interface PoolShutdownOptions {
   /**
-   * Whether the promise waits for the tasks and workers to end, which they do
-   * anyway.
+   * Whether the promise waits until the tasks and workers have ended. They end
+   * in either case.
    *
    * @default {true}
    */
   wait?: boolean;
   /**
-   * Whether the tasks that have not begun are rejected, with a
-   * {@linkcode PoolClosedError}, instead of being done first.
+   * Whether to reject queued tasks with a {@linkcode PoolClosedError} instead
+   * of running them first.
    *
    * @default {false}
    */
   cancel?: boolean;
 }
 
-/** Times in milliseconds; percentiles are right within a tenth. */
+/** Times in milliseconds. Percentiles are accurate within a tenth. */
 export interface TimeSummary {
   /** The mean. */
   mean: number;
@@ -162,34 +166,34 @@ export interface TimeSummary {
   p99: number;
 }
 
-/** How a pool is doing. */
+/** The counts and times of a pool. */
 export interface PoolStats {
-  /** How many workers there are, those included that are starting. */
+  /** Workers, including those that are starting. */
   workers: number;
-  /** How many of them have nothing to do. */
+  /** Workers without a task. */
   idle: number;
-  /** How many tasks wait for a worker. */
+  /** Tasks that wait for a worker. */
   queued: number;
-  /** How many tasks a worker has: it runs one, and tiny ones wait there. */
+  /**
+   * Tasks that were given to a worker. A worker runs one of them; tiny ones
+   * wait there.
+   */
   running: number;
-  /** How many tasks gave a result. */
+  /** Tasks that returned a result. */
   completed: number;
-  /** How many tasks threw, were lost, or could not be run. */
+  /** Tasks that threw, were lost, or could not run. */
   failed: number;
-  /** How many tasks were cancelled, aborted, or not done in time. */
+  /** Tasks that were cancelled, were aborted, or timed out. */
   cancelled: number;
-  /** How many workers were started in place of one that died. */
+  /** Workers started in place of one that died. */
   restarts: number;
-  /** How long tasks ran. */
+  /** Run times of tasks. */
   runTime: TimeSummary;
   /** Time from `submit()` to the result, minus run time. */
   waitTime: TimeSummary;
-  /**
-   * How much of the time that the workers had so far they ran tasks, from 0
-   * to 1.
-   */
+  /** The part of the workers' time spent on tasks, from 0 to 1. */
   utilization: number;
-  /** As the pool's `needsDrain`. */
+  /** The pool's `needsDrain`. */
   needsDrain: boolean;
 }
 

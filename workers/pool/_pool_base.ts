@@ -18,39 +18,91 @@ import { PoolMap } from "./pool_map.ts";
 import type { RunnerKind } from "../runner/runner.ts";
 
 /**
- * What a {@linkcode ThreadPool} and a {@linkcode ProcessPool} have in common:
- * workers that run the functions of a module.
+ * The base of {@linkcode ThreadPool} and {@linkcode ProcessPool}: workers that
+ * run the functions of a module.
+ *
+ * @example Either kind of pool
+ * ```ts
+ * import { type Pool, ProcessPool, ThreadPool } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const module = "data:text/javascript,export function half(x) { return x / 2; }";
+ * const pools: Pool[] = [new ThreadPool({ module }), new ProcessPool({ module })];
+ * for (const pool of pools) {
+ *   assertEquals(await pool.submit("half", 4), 2);
+ *   await pool.shutdown();
+ * }
+ * ```
  */
 export abstract class Pool implements AsyncDisposable {
   #core: Scheduler;
 
   /**
-   * Constructs a pool, which starts no worker yet.
+   * Constructs a pool. Workers start when there is work.
    *
    * @param kind The kind of workers.
-   * @param options What they run, and how.
+   * @param options The module and the limits.
    */
   constructor(kind: RunnerKind, options: PoolOptions) {
     this.#core = new Scheduler(checkPoolOptions(kind, options));
   }
 
-  /** The name. */
+  /**
+   * The name.
+   *
+   * @example Usage
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function noop() {}";
+   * await using pool = new ThreadPool({ module, name: "images" });
+   * assertEquals(pool.name, "images");
+   * ```
+   */
   get name(): string {
     return this.#core.settings.name;
   }
 
   /**
-   * Whether so many tasks wait that no more should be submitted for now: from
-   * 32 for each worker on, or `maxQueue`, until there are half as many.
+   * Whether too many tasks wait to submit more for now. It turns `true` at
+   * `maxQueue` waiting tasks or at 32 per worker, whichever is less, and
+   * `false` when half of them are left.
+   *
+   * @example Submitting no faster than the workers work
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function half(x) { return x / 2; }";
+   * await using pool = new ThreadPool({ module, workers: 1 });
+   * const results: Promise<number>[] = [];
+   * for (let i = 0; i < 100; i++) {
+   *   if (pool.needsDrain) await pool.drained();
+   *   results.push(pool.submit<number>("half", i));
+   * }
+   * assertEquals((await Promise.all(results)).at(-1), 49.5);
+   * ```
    */
   get needsDrain(): boolean {
     return this.#core.queue.needsDrain;
   }
 
   /**
-   * Waits until more tasks may be submitted.
+   * Waits until you may submit more tasks.
    *
-   * @returns A promise that settles when `needsDrain` is false.
+   * @example Usage
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function noop() {}";
+   * await using pool = new ThreadPool({ module });
+   * await pool.drained(); // nothing waits
+   * assertEquals(pool.needsDrain, false);
+   * ```
+   *
+   * @returns A promise that settles when `needsDrain` is `false`.
    */
   drained(): Promise<void> {
     return this.#core.queue.drained();
@@ -60,16 +112,31 @@ export abstract class Pool implements AsyncDisposable {
    * Runs a function in a worker.
    *
    * A worker runs one function at a time, an asynchronous one to its end.
-   * Arguments are copied when a worker takes the task: don't change them
-   * meanwhile.
+   * Arguments are copied when a worker takes the task. Don't change them before
+   * that.
    *
-   * @param target The function, which `module` must export under its name.
-   * @param args Its arguments.
-   * @returns What it returns. Rejects with a {@linkcode RemoteError} for what
-   * it throws, a {@linkcode RunnerExitError} if its worker died, a
-   * {@linkcode HandlerImportError} if it can't be imported, a `TypeError` for
-   * an argument that can't be cloned, a {@linkcode PoolFullError} and a
-   * {@linkcode PoolClosedError}.
+   * @example Usage
+   * ```ts ignore
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * export function add(a: number, b: number): number {
+   *   return a + b;
+   * }
+   *
+   * if (import.meta.main) {
+   *   await using pool = new ThreadPool({ module: import.meta.url });
+   *   assertEquals(await pool.submit(add, 1, 2), 3);
+   * }
+   * ```
+   *
+   * @param target The function. `module` must export it under its name.
+   * @param args The arguments.
+   * @returns The function's result. Rejects with a {@linkcode RemoteError} if
+   * the function throws, a {@linkcode RunnerExitError} if the worker dies, a
+   * {@linkcode HandlerImportError} if the import fails, a `TypeError` if an
+   * argument can't be cloned, a {@linkcode PoolFullError} if `maxQueue` tasks
+   * wait, and a {@linkcode PoolClosedError} after `shutdown()`.
    */
   submit<A extends unknown[], R>(
     target: (...args: A) => R,
@@ -78,10 +145,20 @@ export abstract class Pool implements AsyncDisposable {
   /**
    * Runs a function in a worker.
    *
-   * @typeParam T What it returns.
+   * @example Usage
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function add(a, b) { return a + b; }";
+   * await using pool = new ThreadPool({ module });
+   * assertEquals(await pool.submit<number>("add", 1, 2), 3);
+   * ```
+   *
+   * @typeParam T The type of the result.
    * @param target The name of the export.
-   * @param args Its arguments.
-   * @returns What it returns.
+   * @param args The arguments.
+   * @returns The function's result.
    */
   submit<T = unknown>(target: string, ...args: unknown[]): Promise<T>;
   submit(
@@ -98,12 +175,12 @@ export abstract class Pool implements AsyncDisposable {
   /**
    * Runs a function in a worker, as `submit()` does, with options.
    *
-   * @param target The function, which `module` must export under its name.
-   * @param args Its arguments.
-   * @param options When to end it early, and what of the arguments moves. A
-   * task with a `signal` or a `timeout` has its worker to itself.
-   * @returns What it returns. Rejects as with `submit()`, with the reason of
-   * the signal, and with a `TimeoutError`.
+   * @param target The function. `module` must export it under its name.
+   * @param args The arguments.
+   * @param options A signal, a time-out, and the parts of the arguments to
+   * move. A task with a `signal` or a `timeout` has its worker to itself.
+   * @returns The function's result. Rejects as `submit()` does, and with the
+   * signal's reason or a `TimeoutError`.
    *
    * @example Bytes that move there and back
    * ```ts
@@ -129,11 +206,26 @@ export abstract class Pool implements AsyncDisposable {
   /**
    * Runs a function in a worker, as `submit()` does, with options.
    *
-   * @typeParam T What it returns.
+   * @example A task that takes too long
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertRejects } from "@std/assert";
+   *
+   * const module =
+   *   "data:text/javascript,export function never() { return new Promise(() => {}); }";
+   * await using pool = new ThreadPool({ module });
+   * await assertRejects(
+   *   () => pool.run("never", [], { timeout: 100 }),
+   *   DOMException,
+   * );
+   * ```
+   *
+   * @typeParam T The type of the result.
    * @param target The name of the export.
-   * @param args Its arguments.
-   * @param options When to end it early, and what of the arguments moves.
-   * @returns What it returns.
+   * @param args The arguments.
+   * @param options A signal, a time-out, and the parts of the arguments to
+   * move.
+   * @returns The function's result.
    */
   run<T = unknown>(
     target: string,
@@ -156,11 +248,26 @@ export abstract class Pool implements AsyncDisposable {
   /**
    * Runs a function once for each item.
    *
-   * @param target The function, which `module` must export under its name.
-   * @param items The items; they are read as results are taken.
-   * @param options How many at once, and when to end early.
-   * @returns The results, in the order of the items unless `ordered` is `false`,
-   * as an array to `await` or one by one.
+   * @example Usage
+   * ```ts ignore
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * export function double(x: number): number {
+   *   return x * 2;
+   * }
+   *
+   * if (import.meta.main) {
+   *   await using pool = new ThreadPool({ module: import.meta.url });
+   *   assertEquals(await pool.map(double, [1, 2, 3]), [2, 4, 6]);
+   * }
+   * ```
+   *
+   * @param target The function. `module` must export it under its name.
+   * @param items The items. They are read as results are taken.
+   * @param options The number of tasks at once, their size, and a signal.
+   * @returns The results, as an array to `await` or one by one. They come in
+   * the order of the items unless `ordered` is `false`.
    * @throws {TypeError} If an argument has the wrong shape.
    * @throws {RangeError} If a number is not positive.
    */
@@ -172,10 +279,24 @@ export abstract class Pool implements AsyncDisposable {
   /**
    * Runs a function once for each item.
    *
-   * @typeParam T What it returns.
+   * @example Results as they are finished
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function half(x) { return x / 2; }";
+   * await using pool = new ThreadPool({ module });
+   * let sum = 0;
+   * for await (const half of pool.map<number>("half", [2, 4], { ordered: false })) {
+   *   sum += half;
+   * }
+   * assertEquals(sum, 3);
+   * ```
+   *
+   * @typeParam T The type of a result.
    * @param target The name of the export.
-   * @param items The items; they are read as results are taken.
-   * @param options How many at once, and when to end early.
+   * @param items The items. They are read as results are taken.
+   * @param options The number of tasks at once, their size, and a signal.
    * @returns The results.
    */
   map<T = unknown>(
@@ -194,9 +315,24 @@ export abstract class Pool implements AsyncDisposable {
   /**
    * Runs a function once for each list of arguments.
    *
-   * @param target The function, which `module` must export under its name.
-   * @param items The lists of arguments; they are read as results are taken.
-   * @param options How many at once, and when to end early.
+   * @example Usage
+   * ```ts ignore
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * export function power(base: number, exponent: number): number {
+   *   return base ** exponent;
+   * }
+   *
+   * if (import.meta.main) {
+   *   await using pool = new ThreadPool({ module: import.meta.url });
+   *   assertEquals(await pool.starmap(power, [[2, 3], [3, 2]]), [8, 9]);
+   * }
+   * ```
+   *
+   * @param target The function. `module` must export it under its name.
+   * @param items The lists of arguments. They are read as results are taken.
+   * @param options The number of tasks at once, their size, and a signal.
    * @returns The results, as with `map()`.
    * @throws {TypeError} If an argument has the wrong shape.
    * @throws {RangeError} If a number is not positive.
@@ -209,10 +345,20 @@ export abstract class Pool implements AsyncDisposable {
   /**
    * Runs a function once for each list of arguments.
    *
-   * @typeParam T What it returns.
+   * @example Usage
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function add(a, b) { return a + b; }";
+   * await using pool = new ThreadPool({ module });
+   * assertEquals(await pool.starmap<number>("add", [[1, 2], [3, 4]]), [3, 7]);
+   * ```
+   *
+   * @typeParam T The type of a result.
    * @param target The name of the export.
-   * @param items The lists of arguments; they are read as results are taken.
-   * @param options How many at once, and when to end early.
+   * @param items The lists of arguments. They are read as results are taken.
+   * @param options The number of tasks at once, their size, and a signal.
    * @returns The results.
    */
   starmap<T = unknown>(
@@ -245,8 +391,21 @@ export abstract class Pool implements AsyncDisposable {
   /**
    * Stops accepting tasks, finishes queued ones, then ends the workers.
    *
-   * @param options Whether to wait, and whether to do what has not begun.
-   * @returns A promise that settles when nothing of the workers is left.
+   * @example Usage
+   * ```ts
+   * import { PoolClosedError, ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals, assertRejects } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function half(x) { return x / 2; }";
+   * const pool = new ThreadPool({ module });
+   * const result = pool.submit<number>("half", 8);
+   * await pool.shutdown();
+   * assertEquals(await result, 4);
+   * await assertRejects(() => pool.submit("half", 8), PoolClosedError);
+   * ```
+   *
+   * @param options Whether to wait, and whether to cancel queued tasks.
+   * @returns A promise that settles when all workers have ended.
    */
   shutdown(options: PoolShutdownOptions = {}): Promise<void> {
     const { wait = true, cancel = false } = options;
@@ -255,26 +414,66 @@ export abstract class Pool implements AsyncDisposable {
   }
 
   /**
-   * Ends the workers at once; what was not done is rejected with a
-   * {@linkcode PoolClosedError}. A thread that does not stop within half a
-   * second, such as one in an endless loop, is set aside.
+   * Ends the workers at once. Unfinished tasks reject with a {@linkcode
+   * PoolClosedError}. A thread that does not stop within half a second, for
+   * example in an endless loop, is set aside.
    *
-   * @returns A promise that settles when nothing of the workers is left.
+   * @example Usage
+   * ```ts
+   * import { PoolClosedError, ThreadPool } from "@socketserver/socketserver";
+   * import { assertRejects } from "@std/assert";
+   *
+   * const module =
+   *   "data:text/javascript,export function never() { return new Promise(() => {}); }";
+   * const pool = new ThreadPool({ module });
+   * const lost = assertRejects(() => pool.submit("never"), PoolClosedError);
+   * await pool.terminate();
+   * await lost;
+   * ```
+   *
+   * @returns A promise that settles when all workers have ended.
    */
   terminate(): Promise<void> {
     return this.#core.terminate();
   }
 
   /**
-   * Tells how the pool is doing.
+   * Returns the pool's counts and times.
    *
-   * @returns Counts and times since it was constructed.
+   * @example Usage
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function half(x) { return x / 2; }";
+   * await using pool = new ThreadPool({ module });
+   * await pool.map("half", [1, 2, 3]);
+   * assertEquals(pool.stats().completed, 3);
+   * ```
+   *
+   * @returns The counts and times since the pool was constructed.
    */
   stats(): PoolStats {
     return this.#core.stats();
   }
 
-  /** Finishes what was submitted, as `shutdown()` does. */
+  /**
+   * Finishes submitted tasks and ends the workers, as `shutdown()` does.
+   *
+   * @example Usage
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function half(x) { return x / 2; }";
+   * const pool = new ThreadPool({ module });
+   * {
+   *   await using _ending = pool;
+   *   await pool.submit("half", 2);
+   * }
+   * assertEquals(pool.stats().workers, 0);
+   * ```
+   */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#core.close(false);
   }

@@ -1,17 +1,16 @@
 /**
- * The results of a pool's `map()` or `starmap()`, in the order of the items
- * unless `ordered` is `false`: `await` it for an array, or loop over it with
- * `for await`, which takes no more items than are needed to keep the workers
- * busy.
+ * The results of a pool's `map()` or `starmap()`. `await` it for an array, or
+ * loop over it with `for await`, which reads only as many items as keep the
+ * workers busy.
  *
- * Nothing begins before one of them is done; each loop begins anew.
+ * Work begins when you do either. Each loop begins anew.
  *
- * After an error no further task begins; the error is thrown once those under
- * way have ended. Leaving a loop early waits for them, too.
+ * After an error no further task begins. The error is thrown once the running
+ * tasks have ended. Leaving a loop early also waits for them.
  *
- * @typeParam T What the function returns.
+ * @typeParam T The type of a result.
  *
- * @example Both ways
+ * @example An array, or one by one
  * ```ts
  * import { ThreadPool } from "@socketserver/socketserver";
  * import { assertEquals } from "@std/assert";
@@ -32,16 +31,29 @@ export class PoolMap<T> implements AsyncIterable<T>, PromiseLike<T[]> {
   #all: Promise<T[]> | null = null;
 
   /**
-   * Constructs results to be; a pool's `map()` does it.
+   * Constructs the results; `map()` and `starmap()` do it.
    *
-   * @param run Begins to work, and gives the results.
+   * @param run A function that begins the work and yields the results.
    */
   constructor(run: () => AsyncGenerator<T, void>) {
     this.#run = run;
   }
 
   /**
-   * Works on the items while the results are taken.
+   * Begins the work and yields each result.
+   *
+   * @example Usage
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using pool = new ThreadPool({
+   *   module: "data:text/javascript,export function half(x) { return x / 2; }",
+   * });
+   * for await (const result of pool.map<number>("half", [2])) {
+   *   assertEquals(result, 1);
+   * }
+   * ```
    *
    * @returns The results, in order.
    */
@@ -50,11 +62,24 @@ export class PoolMap<T> implements AsyncIterable<T>, PromiseLike<T[]> {
   }
 
   /**
-   * Works on all items, at the first call.
+   * Collects all results in an array. The first call begins the work.
+   *
+   * @example Usage
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using pool = new ThreadPool({
+   *   module: "data:text/javascript,export function half(x) { return x / 2; }",
+   * });
+   * const halves = pool.map<number>("half", [2, 4]);
+   * const sum = await halves.then(([a = 0, b = 0]) => a + b);
+   * assertEquals(sum, 3);
+   * ```
    *
    * @param onfulfilled Called with all results.
    * @param onrejected Called with the first error.
-   * @returns A promise for what these return.
+   * @returns A promise for the callback's result.
    */
   then<R = T[], E = never>(
     onfulfilled?: ((results: T[]) => R | PromiseLike<R>) | null,
