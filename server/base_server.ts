@@ -384,8 +384,8 @@ export abstract class BaseServer<R = unknown, C = unknown>
   }
 
   /**
-   * Calls a listener with each event of a kind, until `off()`. A server with
-   * replicas tells what happens in them, too. What a listener throws is printed.
+   * Adds a listener for an event. A server with replicas also emits their
+   * events. An error that a listener throws is printed.
    *
    * @example Usage
    * ```ts
@@ -401,7 +401,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * ```
    *
    * @param name The name of the event.
-   * @param listener What to call. It must not block: the request waits for it.
+   * @param listener The function to call. It must not block: the request waits.
    * @throws {TypeError} If there is no such event.
    */
   on<K extends keyof ServerEvents>(
