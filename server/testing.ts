@@ -169,7 +169,7 @@ export interface TestClient<H extends BaseRequestHandler = BaseRequestHandler>
    *
    * await using client = connect(EchoHandler);
    * client.abort();
-   * await assertRejects(() => client.ended, Deno.errors.Interrupted);
+   * await assertRejects(() => client.ended, DOMException);
    * assert(client.handler.signal.aborted);
    * ```
    *
