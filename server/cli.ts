@@ -5,8 +5,8 @@
  * ```text
  * deno task serve                        echo on 127.0.0.1:8080, in threads
  * deno task serve --mode forking --handler sum --workers 2
- * deno task serve --handler ./upper.ts#Upper --transport unix --path ./socket
- * deno task client                                 talks to 127.0.0.1:8080
+ * deno task serve unix:./socket --handler ./upper.ts#Upper
+ * deno task client                       talks to 127.0.0.1:8080
  * ```
  *
  * @module
@@ -15,12 +15,14 @@
 import { parseClient, parseServe } from "./cli/args.ts";
 import { runClient } from "./cli/client.ts";
 import { CLIENT_HELP, HELP, SERVE_HELP } from "./cli/help.ts";
+import { suggest } from "./cli/suggest.ts";
+import { VERSION } from "./cli/version.ts";
 import { printLine, printProblem } from "./cli/output.ts";
 import { runServe } from "./cli/serve.ts";
 import { UsageError } from "./cli/usage_error.ts";
 
 /**
- * Runs the command line. Problems are told in one line on stderr.
+ * Runs the command line. A problem is printed as one line on stderr.
  *
  * @example Usage
  * ```ts
@@ -31,7 +33,8 @@ import { UsageError } from "./cli/usage_error.ts";
  * ```
  *
  * @param args The command and its options, as in `Deno.args`.
- * @returns The exit code: 0, 1 for a failure, 2 for arguments that can't work.
+ * @returns The exit code: 0, 1 for a failure, 2 for arguments that can't work,
+ * 3 if the end of the server cut clients off.
  */
 export async function main(args: string[]): Promise<number> {
   try {
@@ -46,25 +49,47 @@ async function run([command, ...args]: string[]): Promise<number> {
   switch (command) {
     case "serve": {
       const serve = parseServe(args);
-      return serve === "help" ? help(SERVE_HELP) : await runServe(serve);
+      return serve === "help" ? print(SERVE_HELP) : await runServe(serve);
     }
     case "client": {
       const client = parseClient(args);
-      return client === "help" ? help(CLIENT_HELP) : await runClient(client);
+      return client === "help" ? print(CLIENT_HELP) : await runClient(client);
     }
+    case "help":
     case "--help":
     case "-h":
-      return help(HELP);
+      return help(args[0]);
+    case "--version":
+    case "-V":
+      return print(`socketserver ${VERSION} (Deno ${Deno.version.deno})`);
     default:
       throw new UsageError(
         command === undefined
           ? `No command given: expected "serve" or "client", or --help`
-          : `Unknown command "${command}": expected "serve" or "client", or --help`,
+          : unknown(command),
       );
   }
 }
 
-function help(text: string): number {
+function help(command: string | undefined): number {
+  switch (command) {
+    case undefined:
+      return print(HELP);
+    case "serve":
+      return print(SERVE_HELP);
+    case "client":
+      return print(CLIENT_HELP);
+    default:
+      throw new UsageError(unknown(command));
+  }
+}
+
+function unknown(command: string): string {
+  const near = suggest(command, ["serve", "client", "help", "--version"]);
+  return `Unknown command "${command}": expected "serve" or "client", or --help${near}`;
+}
+
+function print(text: string): number {
   printLine(text);
   return 0;
 }

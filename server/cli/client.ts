@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type ClientCommand, isDatagram, isUnix } from "./args.ts";
+import { isDatagram, isUnix } from "./address.ts";
+import type { ClientCommand } from "./args.ts";
 import { talkByPackets } from "./packets.ts";
 import { Prompt } from "./prompt.ts";
 import { talkByConnection } from "./connection.ts";

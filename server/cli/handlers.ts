@@ -14,8 +14,12 @@ import { DiscardHandler } from "../../handlers/services/discard_handler.ts";
 import { EchoHandler } from "../../handlers/services/echo_handler.ts";
 import { StreamRequestHandler } from "../../handlers/stream_request_handler.ts";
 import { SumHandler } from "../../handlers/services/sum_handler.ts";
-import { isDatagram, type Transport } from "./args.ts";
+import { isDatagram, type Transport } from "./address.ts";
+import { suggest } from "./suggest.ts";
 import { UsageError } from "./usage_error.ts";
+
+/** A module that no file of this machine's is: `jsr:`, `https:` and the like. */
+const SPECIFIER_REGEXP = /^(jsr|npm|https?|file|data):/;
 
 /** A handler, and the module that replicas import it from. */
 export interface NamedHandler {
@@ -31,7 +35,7 @@ const HANDLERS = new Map<string, NamedHandler>([
   ["sum", builtIn(SumHandler, "sum")],
 ]);
 
-/** Finds a handler by its name, or imports `file.ts#Class`. */
+/** Finds a handler by its name, or imports `file.ts#Class`, `jsr:@x/y#Class`. */
 export async function findHandler(
   name: string,
   transport: Transport,
@@ -43,7 +47,9 @@ export async function findHandler(
     throw new UsageError(
       `Unknown handler "${name}": expected ${
         [...HANDLERS.keys()].join(", ")
-      }, or file.ts#Class`,
+      }, file.ts#Class or jsr:@scope/name#Class${
+        suggest(name, HANDLERS.keys())
+      }`,
     );
   }
   const found = await importHandler(name.slice(0, hash), name.slice(hash + 1));
@@ -63,39 +69,44 @@ function builtIn(
 }
 
 async function importHandler(
-  file: string,
+  source: string,
   exportName: string,
 ): Promise<NamedHandler> {
-  const module = pathToFileURL(file).href;
-  const exports = await importFile(file, module);
+  const module = await locate(source);
+  const exports = await importModule(source, module);
   const Handler = exports[exportName];
   if (Handler === undefined) {
-    const names = Object.keys(exports).map((name) => `"${name}"`).join(", ");
+    const names = Object.keys(exports);
+    const list = names.map((name) => `"${name}"`).join(", ") || "nothing";
     throw new UsageError(
-      `"${file}" exports no "${exportName}"; it exports ${names || "nothing"}`,
+      `"${source}" exports no "${exportName}"; it exports ${list}`,
     );
   }
   if (!isHandlerClass(Handler)) {
     throw new UsageError(
-      `"${exportName}" of "${file}" is no handler: expected a class that extends BaseRequestHandler and has a method handle()`,
+      `"${exportName}" of "${source}" is no handler: expected a class that extends BaseRequestHandler and has a method handle()`,
     );
   }
   return { Handler, module };
 }
 
-async function importFile(
-  file: string,
+/** The module's URL. */
+async function locate(source: string): Promise<string> {
+  if (SPECIFIER_REGEXP.test(source)) return source;
+  const info = await Deno.stat(source).catch(() => null);
+  if (info?.isFile) return pathToFileURL(source).href;
+  throw new UsageError(`Cannot find the file "${source}" in "${Deno.cwd()}"`);
+}
+
+async function importModule(
+  source: string,
   module: string,
 ): Promise<Record<string, unknown>> {
-  const info = await Deno.stat(file).catch(() => null);
-  if (!info?.isFile) {
-    throw new UsageError(`Cannot find the file "${file}" in "${Deno.cwd()}"`);
-  }
   try {
     return await import(module);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    throw new Error(`Cannot import "${file}": ${message}`, { cause: error });
+    throw new Error(`Cannot import "${source}": ${message}`, { cause: error });
   }
 }
 

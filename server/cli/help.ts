@@ -7,18 +7,30 @@
 /** The help on both commands. */
 export const HELP = `Socket servers, and a client that talks to them
 
-Usage: deno task serve [options]      an echo server on 127.0.0.1:8080
-       deno task client [options]     a line client for it
+Usage: deno task serve [address] [options]     an echo server on 127.0.0.1:8080
+       deno task client [address] [options]    a line client for it
+       deno run server/cli.ts help [serve | client]
+       deno run server/cli.ts --version
 
-Without the repository:
-  deno run -A --unstable-net --unstable-worker-options \\
+Without the repository, with no more permissions than it needs:
+  deno run --allow-net --allow-read \\
     jsr:@socketserver/socketserver/cli serve
 
+Add these where you use them:
+  --allow-write              unix and unix-datagram: the socket's file
+  --allow-run                --mode forking, --exec
+  --allow-env=PATH           --exec with a name that is no path
+  --unstable-net             udp, unix-datagram; --mode forking, to share a port
+  --unstable-worker-options  --permissions none in threads
+
 "serve --help" and "client --help" show the options.
-Exit codes: 0 done, 1 failed, 2 arguments that can't work.`;
+Exit codes: 0 done, 1 failed, 2 arguments that can't work, 3 the end of the
+server cut clients off.`;
 
 const ADDRESS_HELP =
-  `  -t, --transport T          tcp, udp, unix or unix-datagram (tcp)
+  `Address, as tcp://host:port, udp://host:port, unix:/path, unix-datagram:/path,
+or by options:
+  -t, --transport T          tcp, udp, unix or unix-datagram (tcp)
       --hostname NAME        for tcp and udp: name or IP address (127.0.0.1)
   -p, --port N               for tcp and udp: port (8080)
       --path PATH            for unix and unix-datagram: the socket's path`;
@@ -26,17 +38,17 @@ const ADDRESS_HELP =
 /** The help on `serve`. */
 export const SERVE_HELP = `Serves until SIGINT (Ctrl-C) or SIGTERM
 
-Usage: deno task serve [options]
+Usage: deno task serve [address] [options]
 
-Address:
 ${ADDRESS_HELP}
 
 Handler:
       --handler NAME         echo, discard, daytime, chargen or sum (echo)
-      --handler FILE#CLASS   a class that a file exports: ./upper.ts#Upper
+      --handler FILE#CLASS   a class that a module exports: ./upper.ts#Upper,
+                             jsr:@scope/name#Upper, https://...#Upper
       --exec "COMMAND ARGS"  a command for each connection, which is its stdin
                              and stdout; quotes and backslashes as in a shell,
-                             but no shell; needs --allow-run (tcp and unix)
+                             but no shell (tcp and unix)
 
 Where handlers run:
   -m, --mode MODE            threading, forking or event-loop (threading)
@@ -52,19 +64,22 @@ Limits:
       --max-packet-size N    longest packet in bytes (what the system delivers)
       --shutdown-timeout MS  how long open requests may go on at the end (10000)
 
+Output:
   -q, --quiet                don't print each connection
   -h, --help                 this help
 
---port 0 takes any free port; the line "Serving ..." tells which. At the first
+Port 0 takes any free port; the line "Serving ..." tells which. At the first
 signal open requests may finish; a second one ends the program at once.`;
 
 /** The help on `client`. */
 export const CLIENT_HELP = `Sends what you type, line by line; prints what comes
 
-Usage: deno task client [options]
-       printf '2 3\\n' | deno task client [options]
+Usage: deno task client [address] [options]
+       printf '2 3\\n' | deno task client [address] [options]
 
 ${ADDRESS_HELP}
+
+Options:
       --timeout MS           for packets: longest wait for an answer (1000)
   -h, --help                 this help
 

@@ -8,6 +8,7 @@ import type { ServeCommand } from "./args.ts";
 import { findExecHandler } from "./exec.ts";
 import { findHandler } from "./handlers.ts";
 import { printLine } from "./output.ts";
+import { printRequests } from "./requests.ts";
 import { type CliServer, SERVERS } from "./servers.ts";
 import { StopSignals } from "./signals.ts";
 import { UsageError } from "./usage_error.ts";
@@ -18,9 +19,13 @@ import {
 } from "../addresses.ts";
 import type { DrainReport } from "../drain_report.ts";
 
+/** The exit code when the drain cut clients off. */
+const CUT_OFF = 3;
+
 /** Serves until a signal; returns the exit code. */
 export async function runServe(command: ServeCommand): Promise<number> {
   const server = await makeServer(command);
+  using _requests = printRequests(server, command);
   using stop = new StopSignals();
   const serving = server.serveForever({ signal: stop.signal });
   await Promise.race([server.ready, serving]);
@@ -31,17 +36,17 @@ export async function runServe(command: ServeCommand): Promise<number> {
   printLine(
     `Stopping: open requests have ${server.shutdownTimeout} ms to finish; another signal ends them at once`,
   );
-  printReport(await closing);
-  return 0;
+  const report = await closing;
+  printReport(report);
+  return report.aborted.length === 0 ? 0 : CUT_OFF;
 }
 
 async function makeServer(command: ServeCommand): Promise<CliServer> {
   const { transport, mode, address, exec, options } = command;
-  const pair = SERVERS[mode][transport];
+  const Server = SERVERS[mode][transport];
   const { Handler, module } = exec === null
     ? await findHandler(command.handler, transport)
     : await findExecHandler(exec);
-  const Server = command.quiet ? pair.Quiet : pair.Printing;
   try {
     return new Server(address as TcpAddress & UnixAddress, Handler, {
       ...options,

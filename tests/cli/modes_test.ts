@@ -148,7 +148,7 @@ for (const mode of ["threading", "forking"] as const) {
     using client = await beginRequest(server);
     server.program.kill("SIGTERM");
     assertEquals(await client.hear(), "");
-    assertEquals(await server.program.code(), 0);
+    assertEquals(await server.program.code(), 3);
     const { port } = client.address as Deno.NetAddr;
     assertMatch(
       server.program.stdout.text,

@@ -88,7 +88,7 @@ Deno.test("serve cuts off what outlasts --shutdown-timeout and names it", async 
   await client.hear();
   server.program.kill("SIGTERM");
   assertEquals(await client.hear(), "");
-  assertEquals(await server.program.code(), 0);
+  assertEquals(await server.program.code(), 3);
   const { port } = client.address as Deno.NetAddr;
   assertMatch(
     server.program.stdout.text,

@@ -1,12 +1,32 @@
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { parseServe } from "../../server/cli/args.ts";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
+import { parseClient, parseServe } from "../../server/cli/args.ts";
 import { runCli } from "./_cli.ts";
 
 const USAGE_ERRORS: [args: string, message: RegExp][] = [
   ["", /No command given: expected "serve" or "client"/],
   ["sreve", /Unknown command "sreve": expected "serve" or "client"/],
-  ["serve --prot 80", /Unknown option "--prot"; --help shows what there is/],
-  ["serve 8080", /Unexpected argument "8080"/],
+  ["sreve", /; did you mean "serve"\?/],
+  ["help me", /Unknown command "me": expected "serve" or "client"/],
+  ["serve --prot 80", /Unknown option "--prot"; did you mean "--port"\?/],
+  ["serve --color", /Unknown option "--color"; --help shows what there is/],
+  [
+    "serve 8080",
+    /Unexpected argument "8080": expected an address such as tcp:/,
+  ],
+  ["serve tcp://:1 tcp://:2", /Unexpected argument "tcp:\/\/:2": one address/],
+  ["serve tcp://:99999", /Cannot use "99999" as --port: .* from 0 to 65535/],
+  ["serve tcp://:http", /Cannot use "http" as --port: expected an integer/],
+  ["serve http://a:1", /Unexpected argument "http:\/\/a:1": expected an addr/],
+  ["serve unix:", /--path is empty: give a value/],
+  [
+    "serve udp://:1 --port 2",
+    /Cannot use both "udp:\/\/:1" and --port: give one/,
+  ],
   ["serve --port", /Option ".*--port.*" needs a value/],
   ["serve --port -1", /Option ".*--port.*" needs a value/],
   ["serve --quiet=yes", /Option ".*--quiet" does not take an argument/],
@@ -26,8 +46,10 @@ const USAGE_ERRORS: [args: string, message: RegExp][] = [
     `serve -t unix --path ${"x".repeat(200)}`,
     /Cannot listen on "x+": the path has 200 bytes, a socket's has at most \d+/,
   ],
-  ["serve --handler eco", /Unknown handler "eco": expected echo, discard, day/],
+  ["serve --handler eco", /Unknown handler "eco": .*; did you mean "echo"\?/],
+  ["serve -m treading", /as --mode: .*; did you mean "threading"\?/],
   ["serve --handler ./a.ts", /Unknown handler "\.\/a\.ts": .* file\.ts#Class/],
+  ["client tcp://:0", /Cannot connect to port 0: give the server's --port/],
   ["serve --handler ./a.ts#A", /Cannot find the file "\.\/a\.ts" in "\/.*"/],
   [
     "serve --handler tests/cli/handlers_fixture.ts#Nobody",
@@ -121,7 +143,13 @@ Deno.test("a handler's file that fails is told in one line, with exit code 1", a
 
 Deno.test("--help tells of the commands and of each one's options", async () => {
   const helps = [
-    { args: ["--help"], words: ["serve [options]", "client [options]"] },
+    {
+      args: ["--help"],
+      words: ["serve [address]", "client [address]", "--allow-net"],
+    },
+    { args: ["help"], words: ["serve [address]", "client [address]"] },
+    { args: ["help", "serve"], words: ["--handler"] },
+    { args: ["help", "client"], words: ["--timeout"] },
     {
       args: ["serve", "--help"],
       words: [
@@ -161,7 +189,37 @@ Deno.test("serve with no arguments is the tutorial's server: an echo in threads 
     address: { hostname: "127.0.0.1", port: 8080 },
     handler: "echo",
     exec: null,
-    quiet: false,
+    log: "plain",
     options: {},
+  });
+});
+
+Deno.test("an address may be one argument, as ip, name or path", () => {
+  const addresses: [written: string, transport: string, address: object][] = [
+    ["tcp://localhost:80", "tcp", { hostname: "localhost", port: 80 }],
+    ["tcp://[::1]:80/", "tcp", { hostname: "::1", port: 80 }],
+    ["tcp://0.0.0.0", "tcp", { hostname: "0.0.0.0", port: 8080 }],
+    ["udp://:53", "udp", { hostname: "127.0.0.1", port: 53 }],
+    ["unix:/tmp/a", "unix", { path: "/tmp/a" }],
+    ["unix:///tmp/a", "unix", { path: "/tmp/a" }],
+    ["unix-datagram:./a", "unix-datagram", { path: "./a" }],
+  ];
+  for (const [written, transport, address] of addresses) {
+    for (const parse of [parseServe, parseClient]) {
+      const parsed = parse([written]);
+      assert(parsed !== "help");
+      assertEquals(parsed.transport, transport);
+      assertEquals(parsed.address, address);
+    }
+  }
+});
+
+Deno.test("--version tells the version of deno.json", async () => {
+  const file = new URL("../../deno.json", import.meta.url);
+  const { version } = JSON.parse(await Deno.readTextFile(file));
+  assertEquals(await runCli(["--version"]), {
+    code: 0,
+    stdout: `socketserver ${version} (Deno ${Deno.version.deno})\n`,
+    stderr: "",
   });
 });
