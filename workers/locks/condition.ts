@@ -20,15 +20,14 @@ interface ConditionRecord {
 }
 
 /**
- * Lets those who have a lock wait, without it, until somebody who has it tells
- * them that something has changed.
+ * Lets the owners of a lock wait, without the lock, until another owner
+ * notifies them of a change.
  *
- * `wait()` releases the lock, an `RLock` at any depth, and has it again when it
- * returns.
- * Waiters are notified in the order in which they came, each by one
- * notification, and keep the program alive. A notification never goes to a waiter
- * whose time is over or whose thread has ended; one that is aborted meanwhile
- * hands it on.
+ * `wait()` releases the lock, an `RLock` at any depth, and takes it again
+ * before it returns. Waiters are notified in the order in which they came, each
+ * by one notification. They keep the program alive. A notification never goes
+ * to a waiter that timed out or whose thread has ended. An aborted waiter hands
+ * it on.
  *
  * @example Usage
  * ```ts
@@ -78,7 +77,7 @@ export class Condition {
   /**
    * Makes a condition.
    *
-   * @param options The lock that it is to stand on.
+   * @param options The lock to use.
    * @throws {TypeError} If `lock` is neither a `Lock` nor an `RLock`.
    */
   constructor(options: ConditionOptions = {}) {
@@ -89,8 +88,19 @@ export class Condition {
   /**
    * Takes the condition's lock, as {@linkcode Lock.acquire} does.
    *
-   * @param options Whether to wait, and for how long.
-   * @returns `true`, or `false` if it could not be had in time.
+   * @example Usage
+   * ```ts
+   * import { Condition } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const condition = new Condition();
+   * assertEquals(await condition.acquire(), true);
+   * assertEquals(await condition.acquire({ timeout: 10 }), false);
+   * condition.release();
+   * ```
+   *
+   * @param options Whether to wait, and how long.
+   * @returns `true`, or `false` if the lock could not be taken in time.
    */
   async acquire(options?: AcquireOptions): Promise<boolean> {
     return await this.#lock.acquire(options);
@@ -99,17 +109,38 @@ export class Condition {
   /**
    * Takes the condition's lock, as {@linkcode Lock.acquireSync} does.
    *
-   * @param options Whether to wait, and for how long.
-   * @returns `true`, or `false` if it could not be had in time.
+   * @example Usage
+   * ```ts
+   * import { Condition } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const condition = new Condition();
+   * assertEquals(condition.acquireSync(), true);
+   * condition.release();
+   * ```
+   *
+   * @param options Whether to wait, and how long.
+   * @returns `true`, or `false` if the lock could not be taken in time.
    */
   acquireSync(options?: AcquireSyncOptions): boolean {
     return this.#lock.acquireSync(options);
   }
 
   /**
-   * Gives the condition's lock back.
+   * Releases the condition's lock.
    *
-   * @throws {Error} If it is not locked, or owned by another thread.
+   * @example Usage
+   * ```ts
+   * import { Condition } from "@socketserver/socketserver";
+   * import { assertThrows } from "@std/assert";
+   *
+   * const condition = new Condition();
+   * condition.acquireSync();
+   * condition.release();
+   * assertThrows(() => condition.release(), Error, "not locked");
+   * ```
+   *
+   * @throws {Error} If it is not locked, or another thread owns it.
    */
   release(): void {
     this.#lock.release();
@@ -118,8 +149,21 @@ export class Condition {
   /**
    * Takes the condition's lock for a block, as {@linkcode Lock.hold} does.
    *
-   * @param options How long to wait for it.
-   * @returns A guard that releases the lock when it goes out of scope.
+   * @example Usage
+   * ```ts
+   * import { Condition } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const condition = new Condition();
+   * {
+   *   using _held = await condition.hold();
+   *   assertEquals(await condition.acquire({ blocking: false }), false);
+   * }
+   * assertEquals(await condition.acquire(), true);
+   * ```
+   *
+   * @param options How long to wait.
+   * @returns A guard that releases the lock at the end of the block.
    */
   async hold(options?: WaitOptions): Promise<Disposable> {
     return await this.#lock.hold(options);
@@ -128,8 +172,21 @@ export class Condition {
   /**
    * Takes the condition's lock for a block, as {@linkcode Lock.holdSync} does.
    *
-   * @param options How long to wait for it.
-   * @returns A guard that releases the lock when it goes out of scope.
+   * @example Usage
+   * ```ts
+   * import { Condition } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const condition = new Condition();
+   * {
+   *   using _held = condition.holdSync();
+   *   assertEquals(condition.acquireSync({ blocking: false }), false);
+   * }
+   * assertEquals(condition.acquireSync(), true);
+   * ```
+   *
+   * @param options How long to wait.
+   * @returns A guard that releases the lock at the end of the block.
    */
   holdSync(options?: WaitSyncOptions): Disposable {
     return this.#lock.holdSync(options);
@@ -158,10 +215,20 @@ export class Condition {
   }
 
   /**
-   * As {@linkcode Condition.wait}, blocking the thread.
+   * Blocks the thread as {@linkcode Condition.wait} waits.
+   *
+   * @example Usage
+   * ```ts
+   * import { Condition } from "@socketserver/socketserver";
+   * import { assertFalse } from "@std/assert";
+   *
+   * const condition = new Condition();
+   * using _held = condition.holdSync();
+   * assertFalse(condition.waitSync({ timeout: 10 }));
+   * ```
    *
    * @param options How long to wait.
-   * @returns `true`, or `false` if the time was over first.
+   * @returns `true`, or `false` if the time-out came first.
    * @throws {Error} If the lock is not owned.
    * @throws {RangeError} If `timeout` is negative.
    */
@@ -203,11 +270,24 @@ export class Condition {
   }
 
   /**
-   * As {@linkcode Condition.waitFor}, blocking the thread.
+   * Blocks the thread as {@linkcode Condition.waitFor} waits.
    *
-   * @param predicate Tells, by a truthy value, that the wait is over.
+   * @example Usage
+   * ```ts
+   * import { Condition } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const condition = new Condition();
+   * using _held = condition.holdSync();
+   * assertEquals(condition.waitForSync(() => "ready"), "ready");
+   * ```
+   *
+   * @typeParam T The type of the predicate's result.
+   * @param predicate Ends the wait by a truthy result.
    * @param options How long to wait in all.
-   * @returns What the predicate returned last.
+   * @returns The predicate's last result.
+   * @throws {Error} If the lock is not owned.
+   * @throws {RangeError} If `timeout` is negative.
    */
   waitForSync<T>(predicate: () => T, options?: WaitSyncOptions): T {
     const deadline = deadlineOf("wait for the condition", options);

@@ -4,10 +4,9 @@ import { setKind } from "./_queue_kind.ts";
 import { SharedQueue } from "./shared_queue.ts";
 
 /**
- * Carries values between threads as a {@linkcode SharedQueue} does, but last
- * in, first out.
+ * A {@linkcode SharedQueue} that returns the last item first.
  *
- * @typeParam T The values.
+ * @typeParam T The type of the values.
  *
  * @example Usage
  * ```ts

@@ -10,13 +10,13 @@ interface Queues {
 }
 
 /**
- * One end of a {@linkcode Pipe}: what it sends, the other end receives. Pass
- * it in the `args` of a thread or a process.
+ * One end of a {@linkcode Pipe}. The other end receives what it sends. Pass it
+ * in the `args` of a thread or a process.
  *
- * @typeParam S The type of what it sends.
- * @typeParam R The type of what it receives.
+ * @typeParam S The type of values sent.
+ * @typeParam R The type of values received.
  *
- * @example A process answers over a pipe
+ * @example A process that answers over a pipe
  * ```ts ignore
  * import { Pipe, type PipeConnection, Process } from "@socketserver/socketserver";
  * import { assertEquals } from "@std/assert";
@@ -57,9 +57,9 @@ export class PipeConnection<S = unknown, R = S> implements Disposable {
   }
 
   /**
-   * Constructs an end; use {@linkcode Pipe}, which makes both.
+   * Constructs one end. Use {@linkcode Pipe}, which makes both.
    *
-   * @param queues What it receives from and sends to.
+   * @param queues The queues to receive from and send to.
    */
   constructor(queues: {
     incoming: SharedQueue<unknown>;

@@ -3,7 +3,10 @@ import { registerSubclass } from "../codec/share.ts";
 import { setKind } from "./_queue_kind.ts";
 import { SharedQueue } from "./shared_queue.ts";
 
-/** An item of a {@linkcode PriorityQueue}: its priority, alone or first. */
+/**
+ * An item of a {@linkcode PriorityQueue}: a number, or an array that begins
+ * with one.
+ */
 export type Prioritized = number | readonly [number, ...unknown[]];
 
 function priorityOf(value: unknown): number {
@@ -16,10 +19,10 @@ function priorityOf(value: unknown): number {
 }
 
 /**
- * Carries values between threads as a {@linkcode SharedQueue} does, those with
- * the lowest number first. Items of the same number keep their order.
+ * A {@linkcode SharedQueue} that returns the item with the lowest number first.
+ * Items with the same number keep their order.
  *
- * @typeParam T The values: numbers, or arrays that begin with one.
+ * @typeParam T The type of the values: numbers, or arrays that begin with one.
  *
  * @example Usage
  * ```ts

@@ -1,15 +1,18 @@
-/** Options of a {@linkcode SharedQueue} and its kin. */
+/**
+ * Options of {@linkcode SharedQueue}, {@linkcode LifoQueue} and
+ * {@linkcode PriorityQueue}.
+ */
 export interface SharedQueueOptions {
   /**
-   * How many items there may be at once.
+   * Most items at once.
    *
    * @default {Infinity}
    */
   maxSize?: number;
   /**
-   * How many bytes the items may take together, each written as a structured
-   * clone and 4 more, 20 in a `LifoQueue` or a `PriorityQueue`. An item that is
-   * larger can never be put.
+   * Most bytes of all items together. An item takes the size of its structured
+   * clone plus 4 bytes, or plus 20 in a `LifoQueue` or a `PriorityQueue`. A
+   * larger item can never be put.
    *
    * @default {1048576}
    */

@@ -21,13 +21,13 @@ const GET = "get an item of the queue";
 /**
  * Carries values between threads, first in, first out, within a bound.
  *
- * Values are cloned, as messages are. What can't be cloned is refused by
- * `put()`. Waiting with `get()` and `put()` keeps the program alive, and is
- * fair as with a {@linkcode Lock}: a large item that has to wait for room holds
- * later ones back until it fits. A queue that was closed can be read to its
- * end; iterating over it does so.
+ * Values are cloned, as messages are. `put()` refuses a value that can't be
+ * cloned. `get()` and `put()` keep the program alive while they wait, and serve
+ * waiters fairly, as a {@linkcode Lock} does: a large item that waits for room
+ * holds back later ones until it fits. You can read a closed queue to its end;
+ * iterating does so.
  *
- * @typeParam T The values.
+ * @typeParam T The type of the values.
  *
  * @example Usage
  * ```ts
@@ -42,7 +42,7 @@ const GET = "get an item of the queue";
  * assertEquals(await Array.fromAsync(queue), ["first", "second"]);
  * ```
  *
- * @example Workers that tell when they are done
+ * @example Workers that report each finished item
  * ```ts
  * import { SharedQueue } from "@socketserver/socketserver";
  * import { assertEquals } from "@std/assert";
@@ -87,52 +87,107 @@ export class SharedQueue<T = unknown> {
   /**
    * Makes a queue.
    *
-   * @param options How much it may hold.
-   * @throws {RangeError} If `maxSize` is not a whole number of 1 or more or
-   * `Infinity`, or `capacity` is not a whole number from 1 to 1073741824.
+   * @param options The bounds.
+   * @throws {RangeError} If `maxSize` is neither `Infinity` nor a whole number
+   * of 1 or more, or `capacity` is not a whole number from 1 to 1073741824.
    */
   constructor(options: SharedQueueOptions = {}) {
     this.#kind = kindOf(new.target);
     this.#core = QueueCore.make(options, this.#kind.makeStore);
   }
 
-  /** How many items are in the queue. */
+  /**
+   * The number of items in the queue.
+   *
+   * @example Usage
+   * ```ts
+   * import { SharedQueue } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const queue = new SharedQueue<string>();
+   * queue.putNowait("item");
+   * assertEquals(queue.size, 1);
+   * ```
+   */
   get size(): number {
     return this.#core.size;
   }
 
-  /** Whether the queue was closed. */
+  /**
+   * Whether the queue is closed.
+   *
+   * @example Usage
+   * ```ts
+   * import { SharedQueue } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const queue = new SharedQueue();
+   * queue.close();
+   * assertEquals(queue.closed, true);
+   * ```
+   */
   get closed(): boolean {
     return this.#core.closed;
   }
 
   /**
-   * Tells whether there is no item. Another thread may change that at once.
+   * Returns whether there is no item. Another thread may change that at once.
    *
-   * @returns `true` if so.
+   * @example Usage
+   * ```ts
+   * import { SharedQueue } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * assertEquals(new SharedQueue().empty(), true);
+   * ```
+   *
+   * @returns `true` if the queue is empty.
    */
   empty(): boolean {
     return this.size === 0;
   }
 
   /**
-   * Tells whether there is no room. Another thread may change that at once.
+   * Returns whether there is no room. Another thread may change that at once.
    *
-   * @returns `true` if there are `maxSize` items or no bytes are left.
+   * @example Usage
+   * ```ts
+   * import { SharedQueue } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const queue = new SharedQueue<string>({ maxSize: 1 });
+   * queue.putNowait("item");
+   * assertEquals(queue.full(), true);
+   * ```
+   *
+   * @returns `true` if there are `maxSize` items or no bytes left.
    */
   full(): boolean {
     return this.#core.full;
   }
 
   /**
-   * Adds an item, waiting for room if need be.
+   * Adds an item. Waits until there is room.
+   *
+   * @example Usage
+   * ```ts
+   * import { QueueFullError, SharedQueue } from "@socketserver/socketserver";
+   * import { assertRejects } from "@std/assert";
+   *
+   * const queue = new SharedQueue<string>({ maxSize: 1 });
+   * await queue.put("first");
+   * await assertRejects(
+   *   () => queue.put("second", { timeout: 10 }),
+   *   QueueFullError,
+   * );
+   * ```
    *
    * @param value The item.
-   * @param options Whether to wait, and for how long.
+   * @param options Whether to wait, and how long.
    * @throws {QueueFullError} If there was no room in time.
-   * @throws {QueueClosedError} If the queue is or gets closed.
-   * @throws {DOMException} "DataCloneError", if the item can't be cloned.
-   * @throws {TypeError} If there is shared memory in the item, such as a lock.
+   * @throws {QueueClosedError} If the queue is closed, also while waiting.
+   * @throws {DOMException} A `DataCloneError` if the item can't be cloned.
+   * @throws {TypeError} If the item contains shared memory, for example a lock.
    * @throws {RangeError} If the item is larger than the queue.
    */
   async put(value: T, options?: AcquireOptions): Promise<void> {
@@ -146,10 +201,20 @@ export class SharedQueue<T = unknown> {
   }
 
   /**
-   * Adds an item, blocking the thread while there is no room.
+   * Adds an item. Blocks the thread until there is room.
+   *
+   * @example Usage
+   * ```ts
+   * import { SharedQueue } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const queue = new SharedQueue<string>();
+   * queue.putSync("item", { timeout: 1_000 });
+   * assertEquals(queue.getSync(), "item");
+   * ```
    *
    * @param value The item.
-   * @param options Whether to wait, and for how long.
+   * @param options Whether to wait, and how long.
    * @throws As {@linkcode put} does.
    */
   putSync(value: T, options?: AcquireSyncOptions): void {
@@ -163,6 +228,16 @@ export class SharedQueue<T = unknown> {
   /**
    * Adds an item without waiting.
    *
+   * @example Usage
+   * ```ts
+   * import { SharedQueue } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const queue = new SharedQueue<string>();
+   * queue.putNowait("item");
+   * assertEquals(queue.getNowait(), "item");
+   * ```
+   *
    * @param value The item.
    * @throws As {@linkcode put} does.
    */
@@ -171,12 +246,24 @@ export class SharedQueue<T = unknown> {
   }
 
   /**
-   * Takes the item that comes next, waiting for one if need be.
+   * Takes the next item. Waits until there is one.
    *
-   * @param options Whether to wait, and for how long.
+   * @example Usage
+   * ```ts
+   * import { SharedQueue } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const queue = new SharedQueue<string>();
+   * const item = queue.get();
+   * await queue.put("item");
+   * assertEquals(await item, "item");
+   * ```
+   *
+   * @param options Whether to wait, and how long.
    * @returns The item.
-   * @throws {QueueEmptyError} If there was none in time.
-   * @throws {QueueClosedError} If the queue is or gets closed, and is empty.
+   * @throws {QueueEmptyError} If there was no item in time.
+   * @throws {QueueClosedError} If the queue is empty and closed, also while
+   * waiting.
    */
   async get(options?: AcquireOptions): Promise<T> {
     const deadline = deadlineOf(GET, options);
@@ -188,9 +275,18 @@ export class SharedQueue<T = unknown> {
   }
 
   /**
-   * Takes the item that comes next, blocking the thread while there is none.
+   * Takes the next item. Blocks the thread until there is one.
    *
-   * @param options Whether to wait, and for how long.
+   * @example Usage
+   * ```ts
+   * import { QueueEmptyError, SharedQueue } from "@socketserver/socketserver";
+   * import { assertThrows } from "@std/assert";
+   *
+   * const queue = new SharedQueue<string>();
+   * assertThrows(() => queue.getSync({ timeout: 10 }), QueueEmptyError);
+   * ```
+   *
+   * @param options Whether to wait, and how long.
    * @returns The item.
    * @throws As {@linkcode get} does.
    */
@@ -204,7 +300,15 @@ export class SharedQueue<T = unknown> {
   }
 
   /**
-   * Takes the item that comes next without waiting.
+   * Takes the next item without waiting.
+   *
+   * @example Usage
+   * ```ts
+   * import { QueueEmptyError, SharedQueue } from "@socketserver/socketserver";
+   * import { assertThrows } from "@std/assert";
+   *
+   * assertThrows(() => new SharedQueue().getNowait(), QueueEmptyError);
+   * ```
    *
    * @returns The item.
    * @throws As {@linkcode get} does.
@@ -214,19 +318,44 @@ export class SharedQueue<T = unknown> {
   }
 
   /**
-   * Tells that an item that was taken is done, for those who `join()`.
+   * Reports that a taken item is done. `join()` waits for it.
    *
-   * @throws {RangeError} If as many are done as were put.
+   * @example Usage
+   * ```ts
+   * import { SharedQueue } from "@socketserver/socketserver";
+   * import { assertThrows } from "@std/assert";
+   *
+   * const queue = new SharedQueue<string>();
+   * queue.putNowait("item");
+   * queue.getNowait();
+   * queue.taskDone();
+   * assertThrows(() => queue.taskDone(), RangeError);
+   * ```
+   *
+   * @throws {RangeError} If it is called more often than items were put.
    */
   taskDone(): void {
     this.#core.taskDone();
   }
 
   /**
-   * Waits until each item that was put is done.
+   * Waits until every item that was put is done.
+   *
+   * @example Usage
+   * ```ts
+   * import { SharedQueue } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const queue = new SharedQueue<string>();
+   * queue.putNowait("item");
+   * assertEquals(await queue.join({ timeout: 10 }), false);
+   * queue.getNowait();
+   * queue.taskDone();
+   * assertEquals(await queue.join(), true);
+   * ```
    *
    * @param options How long to wait.
-   * @returns `true`, or `false` if the time was over first.
+   * @returns `true`, or `false` if the time-out came first.
    * @throws {RangeError} If `timeout` is negative.
    */
   async join(options?: WaitOptions): Promise<boolean> {
@@ -240,10 +369,18 @@ export class SharedQueue<T = unknown> {
   }
 
   /**
-   * As {@linkcode join}, blocking the thread.
+   * Blocks the thread until every item that was put is done.
+   *
+   * @example Usage
+   * ```ts
+   * import { SharedQueue } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * assertEquals(new SharedQueue().joinSync(), true);
+   * ```
    *
    * @param options How long to wait.
-   * @returns `true`, or `false` if the time was over first.
+   * @returns `true`, or `false` if the time-out came first.
    * @throws {RangeError} If `timeout` is negative.
    */
   joinSync(options?: WaitSyncOptions): boolean {
@@ -254,8 +391,20 @@ export class SharedQueue<T = unknown> {
   }
 
   /**
-   * Closes the queue: nothing more can be put, what is in it can be taken.
-   * To do so again does nothing.
+   * Closes the queue. Nothing more can be put; what is in it can still be
+   * taken. Closing again does nothing.
+   *
+   * @example Usage
+   * ```ts
+   * import { QueueClosedError, SharedQueue } from "@socketserver/socketserver";
+   * import { assertEquals, assertRejects } from "@std/assert";
+   *
+   * const queue = new SharedQueue<string>();
+   * await queue.put("last");
+   * queue.close();
+   * await assertRejects(() => queue.put("more"), QueueClosedError);
+   * assertEquals(await queue.get(), "last");
+   * ```
    */
   close(): void {
     this.#core.close();
@@ -264,7 +413,20 @@ export class SharedQueue<T = unknown> {
   /**
    * Takes items until the queue is closed and empty.
    *
-   * @returns The items, in their order.
+   * @example Usage
+   * ```ts
+   * import { SharedQueue } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const queue = new SharedQueue<number>();
+   * for (const n of [1, 2]) queue.putNowait(n);
+   * queue.close();
+   * let sum = 0;
+   * for await (const n of queue) sum += n;
+   * assertEquals(sum, 3);
+   * ```
+   *
+   * @returns The items, in order.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, void> {
     for (;;) {

@@ -30,10 +30,28 @@ let runnerOf: (activity: Activity) => Runner | null;
 let exitOf: (activity: Activity) => RunnerExit | null;
 
 /**
- * What a {@linkcode Thread} and a {@linkcode Process} have in common: code
- * that runs beside this one.
+ * The base of {@linkcode Thread} and {@linkcode Process}: code that runs beside
+ * the program.
  *
- * @typeParam T What the code returns.
+ * @example Either kind
+ * ```ts
+ * import { type Activity, Process, Thread } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const options = {
+ *   target: "half",
+ *   args: [4],
+ *   module: "data:text/javascript,export function half(x) { return x / 2; }",
+ * };
+ * const activities: Activity[] = [new Thread(options), new Process(options)];
+ * for (const activity of activities) {
+ *   activity.start();
+ *   assertEquals(await activity.result, 2);
+ *   await activity.join();
+ * }
+ * ```
+ *
+ * @typeParam T The type of the result.
  */
 export abstract class Activity<T = unknown> implements AsyncDisposable {
   /** Whether it is a thread or a process. */
@@ -64,10 +82,10 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
   }
 
   /**
-   * Constructs a thread or process that has not been started.
+   * Constructs a thread or process that is not started.
    *
    * @param kind Which of the two.
-   * @param options What to run, and how.
+   * @param options The target and its settings.
    */
   constructor(kind: "thread" | "process", options: ActivityOptions<T>) {
     const { target, args = [], name, daemon, permissions } = options;
@@ -90,7 +108,20 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
     if (target !== undefined) this.#name += ` (${targetName(target)})`;
   }
 
-  /** The name, which may be changed at any time. */
+  /**
+   * The name. You may change it at any time.
+   *
+   * @example Usage
+   * ```ts
+   * import { Thread } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function work() {}";
+   * const thread = new Thread({ target: "work", module });
+   * thread.name = "worker";
+   * assertEquals(thread.name, "worker");
+   * ```
+   */
   get name(): string {
     return this.#name;
   }
@@ -100,7 +131,17 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
   }
 
   /**
-   * Gives the name.
+   * Returns the name, as `name` does.
+   *
+   * @example Usage
+   * ```ts
+   * import { Thread } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function work() {}";
+   * const thread = new Thread({ target: "work", module, name: "worker" });
+   * assertEquals(thread.getName(), "worker");
+   * ```
    *
    * @returns The name.
    */
@@ -109,7 +150,18 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
   }
 
   /**
-   * Changes the name.
+   * Sets the name, as assigning to `name` does.
+   *
+   * @example Usage
+   * ```ts
+   * import { Thread } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function work() {}";
+   * const thread = new Thread({ target: "work", module });
+   * thread.setName("worker");
+   * assertEquals(thread.name, "worker");
+   * ```
    *
    * @param name The name.
    */
@@ -118,8 +170,19 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
   }
 
   /**
-   * Whether the program may end while this runs; it can be changed until the
+   * Whether the program may end while this runs. You may change it before the
    * start.
+   *
+   * @example Usage
+   * ```ts
+   * import { Thread } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function work() {}";
+   * const thread = new Thread({ target: "work", module });
+   * thread.daemon = true;
+   * assertEquals(thread.daemon, true);
+   * ```
    */
   get daemon(): boolean {
     return this.#daemon;
@@ -135,46 +198,120 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
     this.#daemon = daemon;
   }
 
-  /** The number that tells it from others, or `null` before the start. */
+  /**
+   * The identification number; `null` before the start.
+   *
+   * @example Usage
+   * ```ts
+   * import { Thread } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function work() {}";
+   * const thread = new Thread({ target: "work", module });
+   * assertEquals(thread.ident, null);
+   * ```
+   */
   get ident(): number | null {
     return this.#ident;
   }
 
-  /** The arguments, copies of the original ones where it runs. */
+  /**
+   * The arguments. In the thread or process they are copies.
+   *
+   * @example Usage
+   * ```ts
+   * import { Thread } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function work() {}";
+   * const thread = new Thread({ target: "work", args: [1, "a"], module });
+   * assertEquals(thread.args, [1, "a"]);
+   * ```
+   */
   get args(): readonly unknown[] {
     return this.#args;
   }
 
   /**
-   * What the code returned. Rejects with a {@linkcode RemoteError} for what it
-   * threw, a {@linkcode HandlerImportError} if it could not be imported, and a
+   * The code's result. Rejects with a {@linkcode RemoteError} if the code
+   * threw, a {@linkcode HandlerImportError} if the import failed, and a
    * {@linkcode RunnerExitError} if it ended without a result.
    *
    * If you read it before the end, handle its rejection; otherwise the hook of
-   * {@linkcode setExceptHook} gets the error. Waiting for the result of a
-   * daemon does not keep the program alive; {@linkcode join} does.
+   * {@linkcode setExceptHook} gets the error. Awaiting the result of a daemon
+   * does not keep the program alive; {@linkcode join} does.
+   *
+   * @example Usage
+   * ```ts
+   * import { Thread } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const thread = new Thread<number>({
+   *   target: "half",
+   *   args: [4],
+   *   module: "data:text/javascript,export function half(x) { return x / 2; }",
+   * });
+   * thread.start();
+   * assertEquals(await thread.result, 2);
+   * await thread.join();
+   * ```
    */
   get result(): Promise<T> {
     return this.#ending.ask() as Promise<T>;
   }
 
   /**
-   * Whether it was started and has not ended.
+   * Returns whether it was started and has not ended.
    *
-   * @returns Whether it is alive.
+   * @example Usage
+   * ```ts
+   * import { Thread } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function work() {}";
+   * const thread = new Thread({ target: "work", module });
+   * thread.start();
+   * assertEquals(thread.isAlive(), true);
+   * await thread.join();
+   * assertEquals(thread.isAlive(), false);
+   * ```
+   *
+   * @returns `true` while it is alive.
    */
   isAlive(): boolean {
     return this.#state === "running";
   }
 
   /**
-   * What runs there: calls the target, unless a subclass overrides it.
+   * Runs in the thread or process. It calls the target, unless a subclass
+   * overrides it.
    *
-   * The subclass's object is not the one that was started but, as with
-   * Python's `multiprocessing`, one of the same class that has copies of the
-   * original's public fields; no constructor is called.
+   * As with Python's `multiprocessing`, `this` is not the object that was
+   * started. It is another one of the same class, with copies of the original's
+   * public fields. No constructor is called.
+   *
+   * @example Usage
+   * ```ts ignore
+   * import { Thread } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * export class Doubler extends Thread<number> {
+   *   static readonly module = import.meta.url;
+   *   number = 21;
+   *   override run(): number {
+   *     return this.number * 2;
+   *   }
+   * }
+   *
+   * if (import.meta.main) {
+   *   const thread = new Doubler();
+   *   thread.start();
+   *   assertEquals(await thread.result, 42);
+   * }
+   * ```
    *
    * @returns The result.
+   * @throws {TypeError} If it is called here and the target is only a name.
    */
   run(): T | Promise<T> {
     const target = this.#target as ((...args: unknown[]) => T) | string | null;
@@ -187,7 +324,19 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
   }
 
   /**
-   * Starts it.
+   * Starts the thread or process.
+   *
+   * @example Usage
+   * ```ts
+   * import { Thread } from "@socketserver/socketserver";
+   * import { assertEquals, assertThrows } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function work() {}";
+   * const thread = new Thread({ target: "work", module });
+   * thread.start();
+   * assertThrows(() => thread.start(), Error, "started already");
+   * assertEquals(await thread.join(), true);
+   * ```
    *
    * @throws {Error} If it was started already.
    * @throws {TypeError} If an argument or a field can't be cloned.
@@ -226,13 +375,25 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
   }
 
   /**
-   * Waits for it to end.
+   * Waits until it has ended.
    *
-   * @param options How long to wait at most, in milliseconds, or that and a
-   * signal that ends the wait.
+   * @example With a time-out
+   * ```ts
+   * import { Thread } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module =
+   *   "data:text/javascript,export function never() { return new Promise(() => {}); }";
+   * await using thread = new Thread({ target: "never", module });
+   * thread.start();
+   * assertEquals(await thread.join(10), false);
+   * ```
+   *
+   * @param options The time-out in milliseconds, or an object with a time-out
+   * and a signal.
    * @returns Whether it has ended.
-   * @throws {Error} If it was not started, or is the code that asks.
-   * @throws {RangeError} If the time is negative.
+   * @throws {Error} If it was not started, or would wait for itself.
+   * @throws {RangeError} If the time-out is negative.
    */
   async join(options: number | WaitOptions = {}): Promise<boolean> {
     const wait = checkWait(options);
@@ -250,7 +411,24 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
     return this.#state === "ended";
   }
 
-  /** Ends it if it is alive, and waits until it has ended. */
+  /**
+   * Terminates it if it is alive, and waits until it has ended.
+   *
+   * @example Usage
+   * ```ts
+   * import { Thread } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module =
+   *   "data:text/javascript,export function never() { return new Promise(() => {}); }";
+   * const thread = new Thread({ target: "never", module });
+   * {
+   *   await using _ending = thread;
+   *   thread.start();
+   * }
+   * assertEquals(thread.isAlive(), false);
+   * ```
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     const runner = this.#runner;
     if (runner === null || this.#state === "ended") return;
@@ -274,10 +452,10 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
 }
 
 /**
- * Makes an object for code that runs already.
+ * Makes an object for code that already runs.
  *
- * @param construct Calls the class's constructor, whose checks are left out.
- * @param adoption What the object stands for.
+ * @param construct Calls the class's constructor, which skips its checks.
+ * @param adoption The name, number and arguments of that code.
  * @returns The object.
  */
 export function adopt<A extends Activity>(

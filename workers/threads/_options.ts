@@ -13,33 +13,38 @@ export const MAX_TIMEOUT = 2 ** 31 - 1;
 
 const NAMED_TARGET_REGEXP = /^(?:async\s+)?function\s*\*?\s*target\b/;
 
-/** Options of a thread or process, but its arguments. */
+/** Options of a thread or process, without its arguments. */
 export interface ActivitySettings<
   T = unknown,
   A extends readonly unknown[] = never[],
 > {
   /**
-   * What to run there: a function that `module` exports, or its export's name.
-   * Left out by classes that override `run()`.
+   * The function to run, which `module` exports, or its export's name. Leave it
+   * out in a class that overrides `run()`.
    */
   target?: ((...args: [...A]) => T | Promise<T>) | string;
   /**
-   * The name, `"Thread-N (target)"` or `"Process-N (target)"` if left out.
+   * The name.
+   *
+   * @default {"Thread-N (target)" or "Process-N (target)"}
    */
   name?: string;
   /**
-   * Whether the program may end while this runs. Left out, it is that of the
-   * thread or process that starts it. Where a version of Deno has no way to let
-   * go of a `Worker`, the program waits for daemon threads, too.
+   * Whether the program may end while this runs. Where a version of Deno can't
+   * unref a `Worker`, the program also waits for daemon threads.
+   *
+   * @default {that of the current thread or process}
    */
   daemon?: boolean;
   /**
    * The module that exports `target` or the class, nearly always
-   * `import.meta.url`. Left out, the class's `static module`.
+   * `import.meta.url`.
+   *
+   * @default {the class's `static module`}
    */
   module?: string | URL;
   /**
-   * What the code may do. For a thread, anything but `"inherit"` needs
+   * The permissions of the code. For a thread, anything but `"inherit"` needs
    * `--unstable-worker-options`.
    *
    * @default {"inherit"}
@@ -47,13 +52,13 @@ export interface ActivitySettings<
   permissions?: Deno.PermissionOptions;
 }
 
-/** The arguments of a target, where they can be told from its type. */
+/** The arguments of a target whose parameters are known. */
 export interface CheckedArgs<A extends readonly unknown[]> {
   /** The arguments of `target`, copied by structured clone. */
   args: Readonly<NoInfer<A>>;
 }
 
-/** The arguments of a target that is only a name, or has its own defaults. */
+/** The arguments of a target given by name, or whose parameters have defaults. */
 export interface UncheckedArgs {
   /**
    * The arguments of `target`, copied by structured clone.
@@ -65,10 +70,10 @@ export interface UncheckedArgs {
 
 /**
  * Options of a thread or process. The compiler checks `args` against the
- * parameters of `target`, where that is a function.
+ * parameters of `target` if that is a function.
  *
- * @typeParam T What the target returns.
- * @typeParam A Its parameters; `never[]` where they aren't known.
+ * @typeParam T The type of the result.
+ * @typeParam A The parameters of the target; `never[]` if they aren't known.
  */
 export type ActivityOptions<
   T = unknown,

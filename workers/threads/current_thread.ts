@@ -13,10 +13,10 @@ function adoptMain(): Thread {
 }
 
 /**
- * Gives the main thread of this process.
+ * Returns the main thread of this process.
  *
- * In a thread, it is an object that has the main thread's name and number; it
- * can't be joined from there.
+ * In another thread the object has the main thread's name and number. You can't
+ * join it from there.
  *
  * @returns The main thread.
  *
@@ -33,10 +33,10 @@ export function mainThread(): Thread {
 }
 
 /**
- * Gives the thread that this code runs in.
+ * Returns the thread that this code runs in.
  *
- * In a thread that was started, it is the object whose `run()` was called
- * there: it has the name, number and arguments of the one that was started.
+ * In a started thread, it is the object that `run()` was called on. It has the
+ * name, number and arguments of the original.
  *
  * @returns The current thread.
  *
@@ -57,8 +57,7 @@ function isThread(started: Started): started is Thread {
 }
 
 /**
- * Lists the threads that are alive as far as this one knows: itself, and those
- * that it started.
+ * Lists the live threads that this one knows: itself and those that it started.
  *
  * @returns The threads, the current one first.
  *
@@ -77,7 +76,7 @@ export function enumerate(): Thread[] {
 /**
  * Counts the threads that {@linkcode enumerate} lists.
  *
- * @returns How many there are.
+ * @returns The count.
  *
  * @example Usage
  * ```ts

@@ -1,30 +1,28 @@
 import type { Activity } from "./_activity_base.ts";
 import { exchangeHook } from "./_call_except_hook.ts";
 
-/** What an {@linkcode ExceptHook} is told. */
+/** The argument of an {@linkcode ExceptHook}. */
 export interface ExceptHookArgs {
-  /** What was thrown, with the original's name, message, stack and cause. */
+  /** The error, with the original's name, message, stack and cause. */
   error: Error;
   /** The thread or process that threw it. */
   thread: Activity;
 }
 
-/** Called for errors that nobody caught in a thread or process. */
+/** Handles errors that nobody caught in a thread or process. */
 export type ExceptHook = (args: ExceptHookArgs) => unknown;
 
 /**
- * Sets what is called when a thread or process that was started here ends by
- * an error, and nobody has asked for its `result`. Python's
- * `threading.excepthook`.
+ * Sets the hook for a thread or process that was started here, ended by an
+ * error, and whose `result` nobody read: Python's `threading.excepthook`.
  *
- * From the start, and again after `setExceptHook(null)`, the error is printed
- * to stderr, in one write. A hook that fails is reported there and does no
- * other harm.
+ * The default hook prints the error to stderr in one write. A hook that throws
+ * is reported there, and does no other harm.
  *
- * @param hook What to call, or `null` for the default.
- * @returns What was called so far.
+ * @param hook The hook, or `null` for the default.
+ * @returns The previous hook.
  *
- * @example Setting a hook and putting back what was there
+ * @example Replacing and restoring the hook
  * ```ts
  * import { setExceptHook } from "@socketserver/socketserver";
  * import { assertEquals, assertStrictEquals } from "@std/assert";

@@ -11,17 +11,17 @@ export type ProcessOptions<
 > = ActivityOptions<T, A>;
 
 /**
- * Code that runs in a process of its own: Python's `multiprocessing.Process`.
+ * Code that runs in its own process: Python's `multiprocessing.Process`.
  *
- * Nothing is shared: arguments and the result are copied. The process reads
- * and writes this program's stdin, stdout and stderr. It never outlives this
- * program, however that ends. An interrupt from the terminal (SIGINT) is left
- * to this program to handle.
+ * Processes share no memory; arguments and results are copied. The process uses
+ * this program's stdin, stdout and stderr. It never outlives this program,
+ * however the program ends. An interrupt from the terminal (SIGINT) goes only
+ * to this program.
  *
- * @typeParam T What the target returns.
- * @typeParam A The target's parameters, which `args` is checked against.
+ * @typeParam T The type of the result.
+ * @typeParam A The parameters of the target; `args` is checked against them.
  *
- * @example A process whose crash harms nobody
+ * @example A process that crashes without harm
  * ```ts ignore
  * import { Process } from "@socketserver/socketserver";
  * import { assertEquals } from "@std/assert";
@@ -38,7 +38,7 @@ export type ProcessOptions<
  * }
  * ```
  *
- * @example What is refused
+ * @example A target that is refused
  * ```ts
  * import { HandlerImportError, Process } from "@socketserver/socketserver";
  * import { assertThrows } from "@std/assert";
@@ -54,15 +54,26 @@ export class Process<
 > extends Activity<T> {
   #closed = false;
 
-  /** Says that it is a process. */
+  /**
+   * The kind.
+   *
+   * @example Usage
+   * ```ts
+   * import { Process } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function work() {}";
+   * assertEquals(new Process({ target: "work", module }).kind, "process");
+   * ```
+   */
   get kind(): "process" {
     return "process";
   }
 
   /**
-   * Constructs a process that has not been started.
+   * Constructs a process that is not started.
    *
-   * @param options What to run, and how.
+   * @param options The target and its settings.
    * @throws {TypeError} If an option has the wrong shape, or the target has no
    * name.
    * @throws {HandlerImportError} If no module was given.
@@ -71,15 +82,42 @@ export class Process<
     super("process", options as ProcessOptions<T>);
   }
 
-  /** The process id, or `null` before the start. */
+  /**
+   * The process id; `null` before the start.
+   *
+   * @example Usage
+   * ```ts
+   * import { Process } from "@socketserver/socketserver";
+   * import { assert, assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function work() {}";
+   * const process = new Process({ target: "work", module });
+   * assertEquals(process.pid, null);
+   * process.start();
+   * assert(process.pid! > 0);
+   * await process.join();
+   * ```
+   */
   get pid(): number | null {
     this.#check("tell the id of");
     return runnerOf(this)?.pid ?? null;
   }
 
   /**
-   * How it ended: `0`, the `n` of `Deno.exit(n)`, `1` for an uncaught error,
-   * `-N` for the signal number `N`; `null` before it has ended.
+   * The exit code: `0`, the `n` of `Deno.exit(n)`, `1` for an uncaught error,
+   * or `-N` for the signal number `N`. It is `null` before the end.
+   *
+   * @example Usage
+   * ```ts
+   * import { Process } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function leave() { Deno.exit(3); }";
+   * const process = new Process({ target: "leave", module });
+   * process.start();
+   * await process.join();
+   * assertEquals(process.exitCode, 3);
+   * ```
    */
   get exitCode(): number | null {
     this.#check("tell the exit code of");
@@ -87,7 +125,22 @@ export class Process<
   }
 
   /**
-   * Starts it.
+   * Starts the process.
+   *
+   * @example Usage
+   * ```ts
+   * import { Process } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const process = new Process<number>({
+   *   target: "half",
+   *   args: [4],
+   *   module: "data:text/javascript,export function half(x) { return x / 2; }",
+   * });
+   * process.start();
+   * assertEquals(await process.result, 2);
+   * await process.join();
+   * ```
    *
    * @throws {Error} If it was started already, or this is a daemon process,
    * which may not have children.
@@ -105,13 +158,24 @@ export class Process<
   }
 
   /**
-   * Waits for it to end.
+   * Waits until the process has ended.
    *
-   * @param options How long to wait at most, in milliseconds, or that and a
-   * signal that ends the wait.
+   * @example Usage
+   * ```ts
+   * import { Process } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function work() {}";
+   * const process = new Process({ target: "work", module });
+   * process.start();
+   * assertEquals(await process.join(), true);
+   * ```
+   *
+   * @param options The time-out in milliseconds, or an object with a time-out
+   * and a signal.
    * @returns Whether it has ended.
    * @throws {Error} If it was not started, or was closed.
-   * @throws {RangeError} If the time is negative.
+   * @throws {RangeError} If the time-out is negative.
    */
   override async join(options: number | WaitOptions = {}): Promise<boolean> {
     this.#check("join");
@@ -119,9 +183,22 @@ export class Process<
   }
 
   /**
-   * Whether it was started and has not ended.
+   * Returns whether the process was started and has not ended.
    *
-   * @returns Whether it is alive.
+   * @example Usage
+   * ```ts
+   * import { Process } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function work() {}";
+   * const process = new Process({ target: "work", module });
+   * process.start();
+   * assertEquals(process.isAlive(), true);
+   * await process.join();
+   * assertEquals(process.isAlive(), false);
+   * ```
+   *
+   * @returns `true` while it is alive.
    */
   override isAlive(): boolean {
     this.#check("look at");
@@ -129,7 +206,20 @@ export class Process<
   }
 
   /**
-   * Ends it by SIGTERM; does nothing if it has ended.
+   * Ends the process by SIGTERM. Does nothing if it has ended.
+   *
+   * @example Usage
+   * ```ts
+   * import { Process } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module =
+   *   "data:text/javascript,export function never() { return new Promise(() => {}); }";
+   * const process = new Process({ target: "never", module });
+   * process.start();
+   * process.terminate();
+   * assertEquals(await process.join(), true);
+   * ```
    *
    * @throws {Error} If it was not started, or was closed.
    */
@@ -138,7 +228,20 @@ export class Process<
   }
 
   /**
-   * Ends it by SIGKILL; does nothing if it has ended.
+   * Ends the process by SIGKILL. Does nothing if it has ended.
+   *
+   * @example Usage
+   * ```ts
+   * import { Process } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function endless() { while (true); }";
+   * const process = new Process({ target: "endless", module });
+   * process.start();
+   * process.kill();
+   * await process.join();
+   * assertEquals(process.exitCode, -9);
+   * ```
    *
    * @throws {Error} If it was not started, or was closed.
    */
@@ -147,7 +250,18 @@ export class Process<
   }
 
   /**
-   * Gives the object up: whatever is done with it from now on throws.
+   * Closes the object. From then on its methods throw.
+   *
+   * @example Usage
+   * ```ts
+   * import { Process } from "@socketserver/socketserver";
+   * import { assertThrows } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function work() {}";
+   * const process = new Process({ target: "work", module });
+   * process.close();
+   * assertThrows(() => process.start(), Error, "closed");
+   * ```
    *
    * @throws {Error} If the process is running.
    */
@@ -186,7 +300,7 @@ function isProcess(started: Started): started is Process {
 }
 
 /**
- * Lists the processes that this thread started and that are alive: Python's
+ * Lists the live processes that this thread started: Python's
  * `multiprocessing.active_children()`.
  *
  * @returns The processes, in the order of their starts.

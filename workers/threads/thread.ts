@@ -8,22 +8,20 @@ export type ThreadOptions<
 > = ActivityOptions<T, A>;
 
 /**
- * Code that runs in a thread of its own, a `Worker`: Python's
- * `threading.Thread`.
+ * Code that runs in its own thread, a `Worker`: Python's `threading.Thread`.
  *
- * A thread shares no variables with others: its module is loaded anew there,
- * and arguments and the result are copied, but for locks and
- * `SharedArrayBuffer`s, which are shared. Put the code that starts threads
- * under `if (import.meta.main)`.
+ * Threads share no variables. Each loads its module anew; arguments and results
+ * are copied. Only locks and `SharedArrayBuffer`s are shared. Put the code that
+ * starts threads under `if (import.meta.main)`.
  *
- * A thread ends when its target returns and the threads that it started, but
- * for daemons, have ended. Two things about threads can't be helped, and are
- * reasons to take a {@linkcode Process}: an endless loop can't be stopped, and
- * keeps the program from ending; a thread that runs out of memory takes the
- * program with it.
+ * A thread ends when its target has returned and the threads that it started,
+ * except daemons, have ended. Use a {@linkcode Process} if the code may loop
+ * endlessly or run out of memory. An endless loop in a thread can't be stopped
+ * and keeps the program from ending; a thread that runs out of memory ends the
+ * program.
  *
- * @typeParam T What the target returns.
- * @typeParam A The target's parameters, which `args` is checked against.
+ * @typeParam T The type of the result.
+ * @typeParam A The parameters of the target; `args` is checked against them.
  *
  * @example A thread that computes
  * ```ts ignore
@@ -68,7 +66,7 @@ export type ThreadOptions<
  * }
  * ```
  *
- * @example What is refused
+ * @example Targets that are refused
  * ```ts
  * import { HandlerImportError, Thread } from "@socketserver/socketserver";
  * import { assertThrows } from "@std/assert";
@@ -83,15 +81,25 @@ export class Thread<
   T = unknown,
   A extends readonly unknown[] = never[],
 > extends Activity<T> {
-  /** Says that it is a thread. */
+  /**
+   * The kind.
+   *
+   * @example Usage
+   * ```ts
+   * import { mainThread } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * assertEquals(mainThread().kind, "thread");
+   * ```
+   */
   get kind(): "thread" {
     return "thread";
   }
 
   /**
-   * Constructs a thread that has not been started.
+   * Constructs a thread that is not started.
    *
-   * @param options What to run, and how.
+   * @param options The target and its settings.
    * @throws {TypeError} If an option has the wrong shape, or the target has no
    * name.
    * @throws {HandlerImportError} If no module was given.
