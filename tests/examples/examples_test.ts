@@ -11,10 +11,12 @@ import { ask, run, testWith } from "./_clients.ts";
 import { ChatHandler } from "./chat_room.ts";
 import { DnsHandler } from "./dns.ts";
 import { HttpHandler } from "./http.ts";
+import { open as openTls } from "./https.ts";
 import { PrimeHandler } from "./prime_service.ts";
 import { RedisHandler } from "./redis_store.ts";
 import { CalculatorHandler } from "./sandboxed_calculator.ts";
 import { type Message, SmtpHandler } from "./smtp_sink.ts";
+import { SortHandler } from "./sorted.ts";
 import { SocksHandler } from "./socks5.ts";
 import { supervise } from "./supervised_worker.ts";
 
@@ -200,4 +202,20 @@ Deno.test("sandboxed_calculator.ts: what clients send can do nothing", async () 
 Deno.test("supervised_worker.ts: a process that ended is replaced", async () => {
   assertEquals(await supervise(3), "done at attempt 2");
   assert(await supervise(1).then(() => false, () => true));
+});
+
+testWith("sort", "sorted.ts: a command answers the connection", async () => {
+  await using server = new TCPServer(PORT_0, SortHandler);
+  server.serveForever();
+  const answer = await ask(server.serverAddress, "b", "c", "a");
+  assertEquals(answer, ["a", "b", "c"]);
+});
+
+testWith("curl", "https.ts: curl speaks TLS with threads", async () => {
+  const folder = new URL("../servers/certificates", import.meta.url).pathname;
+  await using server = await openTls(0, folder);
+  server.serveForever();
+  const site = `https://localhost:${server.serverAddress.port}/name`;
+  const trust = ["--cacert", `${folder}/ca.pem`];
+  assertEquals(await run("curl", ["-sS", ...trust, site]), "GET /name \n");
 });
