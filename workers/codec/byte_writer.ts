@@ -1,3 +1,9 @@
+/**
+ * A growing buffer of bytes.
+ *
+ * @module
+ */
+
 /** Bytes that grow at their end. */
 export class ByteWriter {
   /** Where the bytes are; the ones from `length` on are room. */

@@ -1,3 +1,9 @@
+/**
+ * Sleeps on the event loop until a word of shared memory changes.
+ *
+ * @module
+ */
+
 import { checkpointDue, onTurn } from "./_checkpoint.ts";
 import type { Deadline } from "./_deadline.ts";
 

@@ -1,3 +1,9 @@
+/**
+ * The shared memory of a barrier.
+ *
+ * @module
+ */
+
 import { BrokenBarrierError } from "./broken_barrier_error.ts";
 import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 

@@ -1,3 +1,9 @@
+/**
+ * Waits without a lock, then takes it again.
+ *
+ * @module
+ */
+
 import { sleep, TICK } from "./_async_wait.ts";
 import type { Deadline } from "./_deadline.ts";
 import type { InnerLock } from "./_inner_lock.ts";

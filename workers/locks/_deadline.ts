@@ -1,3 +1,9 @@
+/**
+ * Turns the options of a wait into a deadline.
+ *
+ * @module
+ */
+
 import type { AcquireOptions } from "./wait_options.ts";
 
 /** When a wait ends without success. */

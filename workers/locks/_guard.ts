@@ -1,3 +1,9 @@
+/**
+ * Guards for `using`.
+ *
+ * @module
+ */
+
 import type { WaitSyncOptions } from "./wait_options.ts";
 
 /**

@@ -1,3 +1,9 @@
+/**
+ * The operations that a condition needs of its lock.
+ *
+ * @module
+ */
+
 /** What a condition does with the lock it stands on. */
 export interface InnerLock {
   /** Whether the caller may be taken for its owner. */

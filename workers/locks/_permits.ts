@@ -1,3 +1,9 @@
+/**
+ * A count of permits in shared memory, the core of locks and semaphores.
+ *
+ * @module
+ */
+
 import type { Deadline } from "./_deadline.ts";
 import { isStopped, throwIfStopped } from "./_stop_word.ts";
 import { mayTry, mayTrySync, until, untilSync } from "./_until.ts";

@@ -1,4 +1,10 @@
 /**
+ * A number that identifies this thread.
+ *
+ * @module
+ */
+
+/**
  * What tells this thread from all others: two words, for no single one is
  * wide enough to be drawn without ever meeting another's.
  */

@@ -1,3 +1,9 @@
+/**
+ * Waits in a wait queue until an attempt succeeds.
+ *
+ * @module
+ */
+
 import { sleep, TICK } from "./_async_wait.ts";
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
 import { type Deadline, FOREVER } from "./_deadline.ts";

@@ -1,3 +1,9 @@
+/**
+ * One waiter in a wait queue.
+ *
+ * @module
+ */
+
 import type { WaitSlot } from "./_async_wait.ts";
 import { checkpointDue } from "./_checkpoint.ts";
 import { throwIfStopped } from "./_stop_word.ts";

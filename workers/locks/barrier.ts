@@ -1,3 +1,9 @@
+/**
+ * The barrier.
+ *
+ * @module
+ */
+
 import {
   Arrival,
   BarrierState,

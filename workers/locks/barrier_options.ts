@@ -1,3 +1,9 @@
+/**
+ * The options of barriers.
+ *
+ * @module
+ */
+
 import type { WaitOptions, WaitSyncOptions } from "./wait_options.ts";
 
 /** Options of a {@linkcode Barrier}. */

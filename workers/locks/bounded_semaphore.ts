@@ -1,3 +1,9 @@
+/**
+ * The semaphore with an upper bound.
+ *
+ * @module
+ */
+
 import { registerSubclass } from "../codec/share.ts";
 import { Semaphore } from "./semaphore.ts";
 

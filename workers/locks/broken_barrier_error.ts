@@ -1,3 +1,9 @@
+/**
+ * The error of a broken barrier.
+ *
+ * @module
+ */
+
 import { SocketServerError } from "../errors.ts";
 
 /**

@@ -1,3 +1,9 @@
+/**
+ * The condition variable.
+ *
+ * @module
+ */
+
 import { type InnerLock, innerLockOf } from "./_inner_lock.ts";
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
 import { type Deadline, deadlineOf } from "./_deadline.ts";

@@ -1,3 +1,9 @@
+/**
+ * The options of conditions.
+ *
+ * @module
+ */
+
 import type { Lock } from "./lock.ts";
 import type { RLock } from "./rlock.ts";
 

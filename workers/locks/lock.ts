@@ -1,3 +1,9 @@
+/**
+ * The lock.
+ *
+ * @module
+ */
+
 import { guardOf, guardTimedOut } from "./_guard.ts";
 import { registerInnerLock } from "./_inner_lock.ts";
 import { deadlineOf } from "./_deadline.ts";

@@ -1,3 +1,9 @@
+/**
+ * The reentrant lock.
+ *
+ * @module
+ */
+
 import { guardOf, guardTimedOut } from "./_guard.ts";
 import { registerInnerLock } from "./_inner_lock.ts";
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";

@@ -1,3 +1,9 @@
+/**
+ * The semaphore.
+ *
+ * @module
+ */
+
 import { guardOf, guardTimedOut } from "./_guard.ts";
 import { deadlineOf } from "./_deadline.ts";
 import { MOST_PERMITS, Permits } from "./_permits.ts";

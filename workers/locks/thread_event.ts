@@ -1,3 +1,9 @@
+/**
+ * The event that threads wait for.
+ *
+ * @module
+ */
+
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
 import { deadlineOf } from "./_deadline.ts";
 import { register } from "../codec/share.ts";

@@ -1,3 +1,9 @@
+/**
+ * The timer.
+ *
+ * @module
+ */
+
 /** The longest delay that the event loop knows. */
 const MAX_INTERVAL = 2 ** 31 - 1;
 

@@ -1,3 +1,9 @@
+/**
+ * The errors of a pool's tasks.
+ *
+ * @module
+ */
+
 import {
   PoolClosedError,
   PoolFullError,

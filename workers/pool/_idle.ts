@@ -1,3 +1,9 @@
+/**
+ * Lets the program end while a pool is idle.
+ *
+ * @module
+ */
+
 /** A pool that has had nothing to do for so long lets the program end. */
 const REST_AFTER = 100;
 

@@ -1,3 +1,9 @@
+/**
+ * One run of `map()` or `starmap()`.
+ *
+ * @module
+ */
+
 import type { Scheduler } from "./_scheduler.ts";
 import type { MapSettings } from "./_options.ts";
 import { FLAGS } from "./_protocol.ts";

@@ -1,3 +1,9 @@
+/**
+ * The counts and times of a pool.
+ *
+ * @module
+ */
+
 import { Histogram } from "../_histogram.ts";
 import type { PoolStats } from "./_options.ts";
 import type { PoolTask } from "./_task.ts";

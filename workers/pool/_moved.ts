@@ -1,3 +1,9 @@
+/**
+ * Finds the parts of a result to transfer.
+ *
+ * @module
+ */
+
 /** What can be moved but not copied. */
 const MOVABLE = [MessagePort, ReadableStream, WritableStream, TransformStream];
 

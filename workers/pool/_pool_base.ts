@@ -1,3 +1,9 @@
+/**
+ * The base class of pools.
+ *
+ * @module
+ */
+
 import { targetName } from "../threads/_options.ts";
 import { MapRun } from "./_map_run.ts";
 import { Scheduler } from "./_scheduler.ts";

@@ -1,3 +1,9 @@
+/**
+ * Gives the tasks of a pool to its workers.
+ *
+ * @module
+ */
+
 import { HandlerImportError, type RunnerExit } from "../errors.ts";
 import { poolClosed, poolFull, taskLost } from "./_errors.ts";
 import { IdleWatch } from "./_idle.ts";

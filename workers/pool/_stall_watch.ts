@@ -1,3 +1,9 @@
+/**
+ * Takes tasks back that wait behind a long one.
+ *
+ * @module
+ */
+
 import { STALLED_AFTER, type WorkerHandle } from "./_worker_handle.ts";
 
 /**

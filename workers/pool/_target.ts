@@ -1,3 +1,9 @@
+/**
+ * A pool's record of a function: its name and its run time.
+ *
+ * @module
+ */
+
 import { TINY } from "./_protocol.ts";
 
 /** How much of a mean run time the newest one is. */

@@ -1,3 +1,9 @@
+/**
+ * One task of a pool, from `submit()` to its result.
+ *
+ * @module
+ */
+
 import { packFor } from "../codec/payload.ts";
 import { encode } from "../codec/codec.ts";
 import { FLAGS, isBytes, isPlain, reasonOf } from "./_protocol.ts";

@@ -1,3 +1,9 @@
+/**
+ * Ends a task by its signal or its time-out.
+ *
+ * @module
+ */
+
 import type { PoolTask } from "./_task.ts";
 import { MAX_TIMEOUT } from "../threads/_options.ts";
 

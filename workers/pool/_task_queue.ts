@@ -1,3 +1,9 @@
+/**
+ * The tasks that wait for a worker.
+ *
+ * @module
+ */
+
 import type { PoolTask } from "./_task.ts";
 
 /** Tasks in the order in which they are to run. */

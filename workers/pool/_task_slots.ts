@@ -1,3 +1,9 @@
+/**
+ * Shared memory in which a thread reports on its tasks and small results.
+ *
+ * @module
+ */
+
 import { ByteWriter } from "../codec/byte_writer.ts";
 import { decode, encodeInto } from "../codec/codec.ts";
 import {

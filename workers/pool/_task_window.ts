@@ -1,3 +1,9 @@
+/**
+ * The tasks that were given to one worker.
+ *
+ * @module
+ */
+
 import { type Answer, type Outcome, outcomeOf, SLOTS } from "./_protocol.ts";
 import type { PoolTask } from "./_task.ts";
 import type { TaskSlots } from "./_task_slots.ts";

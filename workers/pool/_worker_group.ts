@@ -1,3 +1,9 @@
+/**
+ * The workers of a pool: starting, choosing and ending them.
+ *
+ * @module
+ */
+
 import type { PoolSettings } from "./_options.ts";
 import type { PoolTask } from "./_task.ts";
 import type { TaskQueue } from "./_task_queue.ts";

@@ -1,3 +1,9 @@
+/**
+ * One worker of a pool, as the pool sees it.
+ *
+ * @module
+ */
+
 import { SHARED_URLS } from "../codec/payload.ts";
 import { context, nextIdent } from "../threads/_context.ts";
 import type { RunnerExit } from "../errors.ts";

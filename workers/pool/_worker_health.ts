@@ -1,3 +1,9 @@
+/**
+ * Decides whether a pool goes on after workers died.
+ *
+ * @module
+ */
+
 import { HandlerImportError, type RunnerExit } from "../errors.ts";
 import { RunnerExitError } from "../errors.ts";
 import { describeExit } from "../runner/lifecycle.ts";

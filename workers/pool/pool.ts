@@ -1,3 +1,9 @@
+/**
+ * The public part of the pools' common code.
+ *
+ * @module
+ */
+
 export { Pool } from "./_pool_base.ts";
 export type {
   PoolMapOptions,

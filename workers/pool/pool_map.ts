@@ -1,4 +1,10 @@
 /**
+ * The results of `map()` and `starmap()`.
+ *
+ * @module
+ */
+
+/**
  * The results of a pool's `map()` or `starmap()`. `await` it for an array, or
  * loop over it with `for await`, which reads only as many items as keep the
  * workers busy.

@@ -1,3 +1,9 @@
+/**
+ * The pool of processes.
+ *
+ * @module
+ */
+
 import { Pool } from "./_pool_base.ts";
 import type { PoolOptions } from "./_options.ts";
 

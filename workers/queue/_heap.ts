@@ -1,3 +1,9 @@
+/**
+ * A store of items in shared memory, ordered by priority.
+ *
+ * @module
+ */
+
 import { ITEM_PREFIX, type ItemStore } from "./_item_store.ts";
 
 const COUNT = 0;

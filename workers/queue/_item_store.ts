@@ -1,3 +1,9 @@
+/**
+ * The interface of a queue's store.
+ *
+ * @module
+ */
+
 /** How many bytes stand before an item's own when it is put. */
 export const ITEM_PREFIX = 4;
 

@@ -1,3 +1,9 @@
+/**
+ * A mutex in one word of shared memory.
+ *
+ * @module
+ */
+
 const FREE = 0;
 const TAKEN = 1;
 const CONTENDED = 2;

@@ -1,3 +1,9 @@
+/**
+ * The shared memory of a queue: its counters, its wait queues and its items.
+ *
+ * @module
+ */
+
 import { ByteWriter } from "../codec/byte_writer.ts";
 import { decode, encodeInto } from "../codec/codec.ts";
 import { refuseShared } from "../codec/share.ts";

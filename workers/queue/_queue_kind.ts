@@ -1,3 +1,9 @@
+/**
+ * Which store a class of queues keeps its items in.
+ *
+ * @module
+ */
+
 import type { MakeStore } from "./_item_store.ts";
 
 /** How a class of queues keeps its items. */

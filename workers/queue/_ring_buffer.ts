@@ -1,3 +1,9 @@
+/**
+ * A first-in, first-out store of items in shared memory.
+ *
+ * @module
+ */
+
 import { ITEM_PREFIX, type ItemStore } from "./_item_store.ts";
 
 const HEAD = 0;

@@ -1,3 +1,9 @@
+/**
+ * The pipe between two threads or processes.
+ *
+ * @module
+ */
+
 import { register } from "../codec/share.ts";
 import type { AcquireOptions } from "../locks/wait_options.ts";
 import { QueueClosedError } from "./queue_errors.ts";

@@ -1,3 +1,9 @@
+/**
+ * The queue that returns the lowest number first.
+ *
+ * @module
+ */
+
 import { Heap } from "./_heap.ts";
 import { registerSubclass } from "../codec/share.ts";
 import { setKind } from "./_queue_kind.ts";

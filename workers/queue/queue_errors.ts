@@ -1,3 +1,9 @@
+/**
+ * The errors of queues.
+ *
+ * @module
+ */
+
 import { SocketServerError } from "../errors.ts";
 
 /**

@@ -1,4 +1,10 @@
 /**
+ * The options of queues.
+ *
+ * @module
+ */
+
+/**
  * Options of {@linkcode SharedQueue}, {@linkcode LifoQueue} and
  * {@linkcode PriorityQueue}.
  */

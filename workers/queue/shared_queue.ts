@@ -1,3 +1,9 @@
+/**
+ * The queue that threads share.
+ *
+ * @module
+ */
+
 import { register } from "../codec/share.ts";
 import { checkpoint, checkpointDue } from "../locks/_checkpoint.ts";
 import { deadlineOf } from "../locks/_deadline.ts";

@@ -1,3 +1,9 @@
+/**
+ * The source text of a runner's first module.
+ *
+ * @module
+ */
+
 import type { RunnerOptions } from "./runner.ts";
 
 function loader(url: string): string {

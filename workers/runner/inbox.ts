@@ -1,3 +1,9 @@
+/**
+ * A queue for messages that arrive before there is a handler.
+ *
+ * @module
+ */
+
 import type { MessageHandler } from "./runner.ts";
 
 /** Keeps messages in order until somebody handles them. */

@@ -1,3 +1,9 @@
+/**
+ * The start and the end of a runner, as promises and in words.
+ *
+ * @module
+ */
+
 import {
   HandlerImportError,
   type RunnerExit,

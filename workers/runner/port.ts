@@ -1,3 +1,9 @@
+/**
+ * A runner's end of the connection to its owner.
+ *
+ * @module
+ */
+
 import { type ExitRecord, toExitRecord } from "./error_record.ts";
 import { Inbox } from "./inbox.ts";
 import type { MessageHandler, RunnerKind, RunnerPort } from "./runner.ts";

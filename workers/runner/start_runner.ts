@@ -1,3 +1,9 @@
+/**
+ * Starts a runner of either kind.
+ *
+ * @module
+ */
+
 import { ChildRunner } from "./process/child_runner.ts";
 import type { Runner, RunnerKind, RunnerOptions } from "./runner.ts";
 import { WorkerRunner } from "./thread/worker_runner.ts";

@@ -1,3 +1,9 @@
+/**
+ * The base class of threads and processes.
+ *
+ * @module
+ */
+
 import {
   type ActivityOptions,
   checkArgs,

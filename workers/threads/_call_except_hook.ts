@@ -1,3 +1,9 @@
+/**
+ * Calls the hook for errors that nobody caught.
+ *
+ * @module
+ */
+
 /** What a hook is told, as far as the default one looks at it. */
 interface HookArgs {
   readonly error: Error;

@@ -1,3 +1,9 @@
+/**
+ * The result and the end of a thread or process.
+ *
+ * @module
+ */
+
 import { MAX_TIMEOUT } from "./_options.ts";
 import { unpack } from "../codec/share.ts";
 import { type RunnerExit, RunnerExitError } from "../errors.ts";

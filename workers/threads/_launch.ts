@@ -1,3 +1,9 @@
+/**
+ * Launches a thread or process.
+ *
+ * @module
+ */
+
 import type { ActivityStart, Payload } from "./_start.ts";
 import { context } from "./_context.ts";
 import { encode } from "../codec/codec.ts";

@@ -1,3 +1,9 @@
+/**
+ * The messages that start a thread or process.
+ *
+ * @module
+ */
+
 /** What a thread or process is told. */
 export interface ActivityStart {
   /** The URL of the module. */

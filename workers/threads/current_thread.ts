@@ -1,3 +1,9 @@
+/**
+ * The current thread, the main thread, and the list of live ones.
+ *
+ * @module
+ */
+
 import { adopt } from "./_activity_base.ts";
 import { context, MAIN_IDENT, type Started } from "./_context.ts";
 import { Thread } from "./thread.ts";

@@ -1,3 +1,9 @@
+/**
+ * The hook for errors that nobody caught.
+ *
+ * @module
+ */
+
 import type { Activity } from "./_activity_base.ts";
 import { exchangeHook } from "./_call_except_hook.ts";
 

@@ -1,3 +1,9 @@
+/**
+ * The process.
+ *
+ * @module
+ */
+
 import { Activity, exitOf, runnerOf } from "./_activity_base.ts";
 import type { ActivityOptions } from "./_options.ts";
 import { context, type Started } from "./_context.ts";

@@ -1,3 +1,9 @@
+/**
+ * The thread.
+ *
+ * @module
+ */
+
 import { Activity } from "./_activity_base.ts";
 import type { ActivityOptions } from "./_options.ts";
 

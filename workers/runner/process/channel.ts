@@ -1,3 +1,9 @@
+/**
+ * Framed messages over the socket between a process and its parent.
+ *
+ * @module
+ */
+
 import { ByteWriter } from "../../codec/byte_writer.ts";
 import { decode, encodeInto } from "../../codec/codec.ts";
 import { ProtocolError } from "../protocol_error.ts";

@@ -1,3 +1,9 @@
+/**
+ * The runner in a child process.
+ *
+ * @module
+ */
+
 import { Channel, type ChannelConn } from "./channel.ts";
 import {
   type ChildLink,

@@ -1,3 +1,9 @@
+/**
+ * Creates the `Worker` of a thread.
+ *
+ * @module
+ */
+
 import { entrySource } from "../entry_source.ts";
 import { launchFlags } from "../process/launch_flags.ts";
 import type { RunnerOptions } from "../runner.ts";

@@ -1,3 +1,9 @@
+/**
+ * The part of the Web Locks API that this package uses.
+ *
+ * @module
+ */
+
 /** The part of the Web Locks that this package uses. */
 export interface WebLocks {
   /** Calls back while holding the lock, for as long as that takes. */

@@ -1,3 +1,9 @@
+/**
+ * The runner in a thread, a `Worker`.
+ *
+ * @module
+ */
+
 import type { RunnerExit } from "../../errors.ts";
 import { Inbox } from "../inbox.ts";
 import { Lifecycle } from "../lifecycle.ts";
