@@ -8,7 +8,7 @@ import { setHome } from "../../workers/threads/_class_registry.ts";
 import { bytesOf } from "../_internal.ts";
 import { RequestHandler } from "../request_handler.ts";
 
-const BUFFER_SIZE = 65_536;
+const BUFFER_SIZE = 16_384;
 
 /**
  * Sends back what it gets (RFC 862).
