@@ -121,6 +121,7 @@ Deno.test("encode() writes plain values without the help of V8", () => {
     chunks: [[2, new Uint8Array(3)]],
     text: "ä",
     on: true,
+    address: Object.assign(Object.create(null), { port: 1 }),
   };
   assert(encode(plain)[0] !== V8_TAG);
   assertEquals(encode(new Date(0))[0], V8_TAG);

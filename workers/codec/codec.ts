@@ -117,7 +117,8 @@ function writeReference(
     return Object.keys(value).length <= value.length &&
       writeArray(writer, value, depth + 1);
   }
-  return prototype === Object.prototype &&
+  // Deno's own addresses have no prototype
+  return (prototype === Object.prototype || prototype === null) &&
     Object.prototype.toString.call(value) === "[object Object]" &&
     writeObject(writer, value, depth + 1);
 }
