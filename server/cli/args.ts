@@ -9,6 +9,7 @@ import type { Dispatch, ReplicaOptions } from "../options.ts";
 import {
   ADDRESS_OPTIONS,
   isDatagram,
+  isUnix,
   parseAddress,
   type Where,
 } from "./address.ts";
@@ -17,6 +18,9 @@ import * as read from "./values.ts";
 import { splitCommand } from "./words.ts";
 
 const DEFAULT_ANSWER_TIMEOUT_MS = 1_000;
+/** A timer of more would fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+const PERMISSIONS = ["none", "inherit"] as const;
 const MODES = ["threading", "event-loop", "forking"] as const;
 const DISPATCHES = ["auto", "shard", "relay", "isolate"] as const;
 
@@ -31,11 +35,16 @@ export interface ServeCommand extends Where {
   exec: string[] | null;
   /** How requests are printed. */
   log: "plain" | "none" | "text" | "json";
+  /** Files in PEM, which make it a server with TLS. */
+  tls: { cert: string; key: string } | null;
+  /** What is shown while it serves, and every how many seconds. */
+  live: { kind: "stats" | "top"; seconds: number } | null;
   /** The options of the server's class; those not given are left out. */
   options: Partial<
     & Pick<TcpServerOptions, "maxConnections" | "shutdownTimeout">
+    & Pick<TcpServerOptions, "allow" | "deny" | "idleTimeout">
     & Pick<UdpServerOptions, "maxPacketSize">
-    & Pick<ReplicaOptions, "workers" | "dispatch">
+    & Pick<ReplicaOptions, "workers" | "dispatch" | "permissions">
   >;
 }
 
@@ -55,6 +64,15 @@ const SERVE_OPTIONS = {
   "max-connections": { type: "string" },
   "max-packet-size": { type: "string" },
   "shutdown-timeout": { type: "string" },
+  cert: { type: "string" },
+  key: { type: "string" },
+  allow: { type: "string", multiple: true },
+  deny: { type: "string", multiple: true },
+  timeout: { type: "string" },
+  permissions: { type: "string" },
+  log: { type: "string" },
+  stats: { type: "string" },
+  top: { type: "boolean" },
   quiet: { type: "boolean", short: "q" },
 } as const;
 
@@ -71,21 +89,54 @@ export function parseServe(args: string[]): ServeCommand | "help" {
   const mode = read.choice(values, "mode", MODES) ?? "threading";
   refuseWithoutEffect(values, where, mode);
   read.exclude(values, ["handler", "exec"]);
+  read.exclude(values, ["exec", "permissions"]);
+  read.exclude(values, ["log", "quiet"]);
   const exec = read.text(values, "exec");
   return {
     ...where,
     mode,
     handler: read.text(values, "handler") ?? "echo",
     exec: exec === undefined ? null : splitCommand(exec),
-    log: values.quiet ? "none" : "plain",
+    log: parseLog(values),
+    tls: parseTls(values),
+    live: parseLive(values),
     options: read.given({
       maxConnections: read.integer(values, "max-connections", 1),
       maxPacketSize: read.integer(values, "max-packet-size", 1),
       shutdownTimeout: read.integer(values, "shutdown-timeout", 0),
       workers: read.integer(values, "workers", 1),
       dispatch: read.choice<Dispatch>(values, "dispatch", DISPATCHES),
+      allow: read.list(values, "allow"),
+      deny: read.list(values, "deny"),
+      idleTimeout: read.integer(values, "timeout", 1, MAX_TIMER_MS),
+      permissions: read.choice(values, "permissions", PERMISSIONS),
     }),
   };
+}
+
+function parseLog(values: read.Values): ServeCommand["log"] {
+  const log = read.choice(values, "log", ["text", "json"] as const);
+  // Lines of requests would push the table away
+  return log ?? (values.quiet || values.top ? "none" : "plain");
+}
+
+function parseTls(values: read.Values): ServeCommand["tls"] {
+  const [cert, key] = [read.text(values, "cert"), read.text(values, "key")];
+  if (cert !== undefined && key !== undefined) return { cert, key };
+  if (cert === undefined && key === undefined) return null;
+  const [one, other] = key === undefined ? ["cert", "key"] : ["key", "cert"];
+  throw new UsageError(`Cannot use --${one} without --${other}: give both`);
+}
+
+function parseLive(values: read.Values): ServeCommand["live"] {
+  read.exclude(values, ["stats", "top"]);
+  const seconds = read.integer(values, "stats", 1, MAX_TIMER_MS / 1_000);
+  if (seconds !== undefined) return { kind: "stats", seconds };
+  if (!values.top) return null;
+  if (Deno.stderr.isTerminal()) return { kind: "top", seconds: 1 };
+  throw new UsageError(
+    "Cannot use --top: stderr is no terminal; give --stats SECONDS",
+  );
 }
 
 function refuseWithoutEffect(
@@ -96,12 +147,18 @@ function refuseWithoutEffect(
   if (mode === "event-loop") {
     read.refuse(
       values,
-      ["workers", "dispatch"],
+      ["workers", "dispatch", "permissions", "top"],
       "--mode threading or forking",
     );
   }
+  if (transport !== "tcp") {
+    read.refuse(values, ["cert", "key"], "--transport tcp");
+  }
+  if (isUnix(transport)) {
+    read.refuse(values, ["allow", "deny"], "--transport tcp or udp");
+  }
   if (isDatagram(transport)) {
-    read.refuse(values, ["exec"], "--transport tcp or unix");
+    read.refuse(values, ["exec", "timeout"], "--transport tcp or unix");
   } else {
     const needed = "--transport udp or unix-datagram";
     read.refuse(values, ["max-packet-size"], needed);

@@ -58,14 +58,28 @@ Where handlers run:
                              shard    all accept on one TCP port
                              relay    the parent accepts and hands on
                              isolate  as relay, with one for each request
+      --permissions P        what handlers may do: none or inherit (inherit)
+
+TLS (tcp):
+      --cert FILE            the certificate chain, in PEM
+      --key FILE             its private key, in PEM
 
 Limits:
+      --allow LIST           the only clients served: addresses and subnets with
+                             commas between them; may be repeated (tcp and udp)
+      --deny LIST            clients refused, also those that --allow has
+      --timeout MS           longest wait for a client to send or take bytes
+                             (tcp and unix)
       --max-connections N    most requests open at once; others wait (no limit)
       --max-packet-size N    longest packet in bytes (what the system delivers)
       --shutdown-timeout MS  how long open requests may go on at the end (10000)
 
 Output:
   -q, --quiet                don't print each connection
+      --log FORMAT           text or json: a line on stdout for each connection,
+                             its end with bytes and duration, and each error
+      --stats SECONDS        counts and percentiles on stderr, every so often
+      --top                  a table of the replicas, every second (terminal)
   -h, --help                 this help
 
 Port 0 takes any free port; the line "Serving ..." tells which. At the first

@@ -22,8 +22,39 @@ export function printProblem(error: unknown): void {
   printNote(`error: ${message.trim().replaceAll(/\s*\n\s*/g, "; ")}`);
 }
 
+/** What is shown at the bottom of the terminal, on stderr. */
+let shown: string[] = [];
+
+/** Shows lines at the bottom of the terminal, in the place of those before. */
+export function show(lines: string[]): void {
+  const { columns, rows } = Deno.consoleSize();
+  // A terminal may not know its size
+  const fitting = lines.slice(0, (rows || 24) - 1)
+    .map((line) => line.slice(0, (columns || 80) - 1));
+  writeAll(Deno.stderr, erase() + fitting.join("\n"));
+  shown = fitting;
+}
+
+/** Leaves what is shown where it is, and prints below it from now on. */
+export function leave(): void {
+  if (shown.length > 0) writeAll(Deno.stderr, "\n");
+  shown = [];
+}
+
+function erase(): string {
+  if (shown.length === 0) return "";
+  return `\r${shown.length > 1 ? `\x1b[${shown.length - 1}A` : ""}\x1b[J`;
+}
+
 function write(stream: typeof Deno.stdout, line: string): void {
-  const bytes = encoder.encode(`${line}\n`);
+  if (shown.length === 0) return writeAll(stream, `${line}\n`);
+  writeAll(Deno.stderr, erase());
+  writeAll(stream, `${line}\n`);
+  writeAll(Deno.stderr, shown.join("\n"));
+}
+
+function writeAll(stream: typeof Deno.stdout, text: string): void {
+  const bytes = encoder.encode(text);
   try {
     for (let sent = 0; sent < bytes.length;) {
       sent += stream.writeSync(bytes.subarray(sent));

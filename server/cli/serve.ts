@@ -7,7 +7,8 @@
 import type { ServeCommand } from "./args.ts";
 import { findExecHandler } from "./exec.ts";
 import { findHandler } from "./handlers.ts";
-import { printLine } from "./output.ts";
+import { LiveStats } from "./live_stats.ts";
+import { printLine, printNote } from "./output.ts";
 import { printRequests } from "./requests.ts";
 import { type CliServer, SERVERS } from "./servers.ts";
 import { StopSignals } from "./signals.ts";
@@ -24,21 +25,30 @@ const CUT_OFF = 3;
 
 /** Serves until a signal; returns the exit code. */
 export async function runServe(command: ServeCommand): Promise<number> {
+  const say = sayer(command);
   const server = await makeServer(command);
   using _requests = printRequests(server, command);
   using stop = new StopSignals();
   const serving = server.serveForever({ signal: stop.signal });
   await Promise.race([server.ready, serving]);
-  if (!stop.signal.aborted) await printReady(server, command);
-  await serving;
+  if (!stop.signal.aborted) say(await describeReady(server, command));
+  {
+    using _live = command.live && new LiveStats(server, command.live);
+    await serving;
+  }
   const closing = server.serverClose();
   await Promise.race([closing, stop.settled()]);
-  printLine(
+  say(
     `Stopping: open requests have ${server.shutdownTimeout} ms to finish; another signal ends them at once`,
   );
   const report = await closing;
-  printReport(report);
+  say(describeReport(report));
   return report.aborted.length === 0 ? 0 : CUT_OFF;
+}
+
+/** With a log on stdout, everything else goes to stderr. */
+function sayer({ log }: ServeCommand): (line: string) => void {
+  return log === "plain" || log === "none" ? printLine : printNote;
 }
 
 async function makeServer(command: ServeCommand): Promise<CliServer> {
@@ -47,9 +57,14 @@ async function makeServer(command: ServeCommand): Promise<CliServer> {
   const { Handler, module } = exec === null
     ? await findHandler(command.handler, transport)
     : await findExecHandler(exec);
+  const tls = command.tls && {
+    cert: await readPem("cert", command.tls.cert),
+    key: await readPem("key", command.tls.key),
+  };
   try {
     return new Server(address as TcpAddress & UnixAddress, Handler, {
       ...options,
+      ...tls,
       ...(mode !== "event-loop" && { module }),
       ...(exec !== null && { context: exec }),
     });
@@ -58,6 +73,18 @@ async function makeServer(command: ServeCommand): Promise<CliServer> {
       throw new UsageError(error.message, { cause: error });
     }
     throw withCure(error, "port" in address);
+  }
+}
+
+async function readPem(option: string, path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    throw new UsageError(
+      `Cannot read "${path}" as --${option}: ${error.message}`,
+      { cause: error },
+    );
   }
 }
 
@@ -84,28 +111,23 @@ function findCure(error: Error, hasPort: boolean): string | null {
     : null;
 }
 
-async function printReady(
+async function describeReady(
   server: CliServer,
   command: ServeCommand,
-): Promise<void> {
-  const { handler, exec, transport, mode } = command;
+): Promise<string> {
+  const { handler, exec, transport, mode, tls } = command;
   const at = formatAddress(server.serverAddress);
   const { dispatch } = await server.stats();
-  const how = [transport, mode, dispatch].filter(Boolean).join(", ");
-  printLine(
-    `Serving ${
-      exec?.join(" ") ?? handler
-    } on ${at} (${how}); press Ctrl-C to stop`,
-  );
+  const how = [transport, tls && "TLS", mode, dispatch].filter(Boolean);
+  const what = exec?.join(" ") ?? handler;
+  return `Serving ${what} on ${at} (${how.join(", ")}); press Ctrl-C to stop`;
 }
 
-function printReport({ completed, aborted }: DrainReport): void {
+function describeReport({ completed, aborted }: DrainReport): string {
   const requests = completed === 1 ? "request" : "requests";
   const { length } = aborted;
   const clients = length === 0
     ? ""
     : ` (${aborted.map(formatAddress).join(", ")})`;
-  printLine(
-    `Stopped: ${completed} ${requests} finished, ${length} cut off${clients}`,
-  );
+  return `Stopped: ${completed} ${requests} finished, ${length} cut off${clients}`;
 }

@@ -115,9 +115,9 @@ export interface Served extends AsyncDisposable {
 export async function serve(...args: string[]): Promise<Served> {
   const program = cli("serve", ...args);
   try {
-    const [, port] = await program.stdout.until(
-      /^Serving .* on \S*?:?(\d*) \(.*\n/,
-    );
+    // With --log the line is on stderr
+    const out = args.includes("--log") ? program.stderr : program.stdout;
+    const [, port] = await out.until(/^Serving .* on \S*?:?(\d*) \(.*\n/);
     return {
       program,
       port: Number(port),
@@ -140,6 +140,15 @@ export async function runCli(
   const code = await program.code();
   const { stdout, stderr } = program;
   return { code, stdout: stdout.text, stderr: stderr.text };
+}
+
+/** Makes a folder that is removed at the end of the block. */
+export async function makeDir(): Promise<AsyncDisposable & { path: string }> {
+  const path = await Deno.makeTempDir();
+  return {
+    path,
+    [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }),
+  };
 }
 
 /** The ids of a program's descendants that run (Linux). */

@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch, assertNotMatch } from "@std/assert";
-import { CLI, has, Program, runCli, serve, Talker } from "./_cli.ts";
+import { CLI, has, makeDir, Program, runCli, serve, Talker } from "./_cli.ts";
 
 const PYTHON_LINES = `
 import socket, sys
@@ -27,14 +27,6 @@ export class Upper extends RequestHandler {
   }
 }
 `;
-
-async function makeDir(): Promise<AsyncDisposable & { path: string }> {
-  const path = await Deno.makeTempDir();
-  return {
-    path,
-    [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }),
-  };
-}
 
 Deno.test("serve answers a Python client and prints its connection", async () => {
   if (!await has("python3")) return;

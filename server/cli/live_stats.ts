@@ -1,0 +1,108 @@
+/**
+ * The options `--stats` and `--top`.
+ *
+ * @module
+ */
+
+import type {
+  ReplicaStats,
+  ServerStats,
+} from "../../handlers/request_server.ts";
+import type { ServeCommand } from "./args.ts";
+import { leave, printNote, show } from "./output.ts";
+import type { CliServer } from "./servers.ts";
+
+const COLUMNS = [
+  "replica",
+  "state",
+  "open",
+  "requests",
+  "errors",
+  "p50 ms",
+  "p99 ms",
+];
+
+/** Shows a server's counts again and again, until it is disposed. */
+export class LiveStats implements Disposable {
+  readonly #server: CliServer;
+  readonly #table: boolean;
+  readonly #period: number;
+  readonly #terminal: boolean = Deno.stderr.isTerminal();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #ended = false;
+  #accepted = 0;
+  #at = performance.now();
+  #stalls = 0;
+
+  constructor(
+    server: CliServer,
+    { kind, seconds }: NonNullable<ServeCommand["live"]>,
+  ) {
+    this.#server = server;
+    this.#table = kind === "top";
+    this.#period = seconds * 1_000;
+    server.on("replicaStall", this.#onStall);
+    if (this.#terminal) void this.#update();
+    else this.#wait();
+  }
+
+  [Symbol.dispose](): void {
+    this.#ended = true;
+    clearTimeout(this.#timer);
+    this.#server.off("replicaStall", this.#onStall);
+    leave();
+  }
+
+  #onStall = (): void => void this.#stalls++;
+
+  #wait(): void {
+    this.#timer = setTimeout(() => void this.#update(), this.#period);
+  }
+
+  async #update(): Promise<void> {
+    const stats = await this.#server.stats();
+    if (this.#ended) return;
+    const line = this.#summarize(stats);
+    if (!this.#terminal) printNote(`${new Date().toISOString()} ${line}`);
+    else show(this.#table ? [line, ...toTable(stats.replicas ?? [])] : [line]);
+    this.#wait();
+  }
+
+  #summarize(stats: ServerStats): string {
+    const now = performance.now();
+    const rate = (stats.accepted - this.#accepted) * 1_000 / (now - this.#at);
+    [this.#accepted, this.#at] = [stats.accepted, now];
+    const parts = [
+      `${stats.open} open`,
+      `${stats.accepted} accepted (${Math.round(rate)}/s)`,
+      `${stats.errors} errors`,
+      `p50 ${toMs(stats.duration.p50)} ms`,
+      `p99 ${toMs(stats.duration.p99)} ms`,
+    ];
+    if (stats.workers !== undefined) parts.push(`${stats.workers} replicas`);
+    // The rare is left out while it is none: a terminal has 80 columns
+    if (stats.refused > 0) parts.push(`${stats.refused} refused`);
+    if (stats.restarts) parts.push(`${stats.restarts} restarts`);
+    if (this.#stalls > 0) parts.push(`${this.#stalls} stalls`);
+    return parts.join(", ");
+  }
+}
+
+function toTable(replicas: ReplicaStats[]): string[] {
+  const rows = replicas.map(({ replica, state, open, errors, duration }) => [
+    String(replica),
+    state,
+    String(open),
+    String(duration.count),
+    String(errors),
+    toMs(duration.p50),
+    toMs(duration.p99),
+  ]);
+  return [COLUMNS, ...rows].map((row) =>
+    row.map((cell, column) => cell.padStart(column === 0 ? 7 : 10)).join("")
+  );
+}
+
+function toMs(duration: number): string {
+  return duration.toFixed(duration < 10 ? 2 : 0);
+}

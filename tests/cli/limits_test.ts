@@ -1,0 +1,76 @@
+/** What `serve` refuses and guards: TLS, addresses, idle clients, permissions. */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { makeDir, serve, Talker } from "./_cli.ts";
+
+const CERTIFICATES =
+  new URL("../servers/certificates/", import.meta.url).pathname;
+
+const SNOOP = `
+import { StreamRequestHandler } from "@socketserver/socketserver";
+export class Snoop extends StreamRequestHandler {
+  async handle() {
+    const { state } = Deno.permissions.querySync({ name: "read" });
+    await this.wfile.write(state);
+  }
+}
+`;
+
+for (const mode of ["event-loop", "threading", "forking"]) {
+  Deno.test(`serve --cert --key serves TLS, ${mode}`, async () => {
+    const cert = ["--cert", `${CERTIFICATES}cert.pem`];
+    const key = ["--key", `${CERTIFICATES}key.pem`];
+    await using server = await serve("tcp://:0", "-m", mode, ...cert, ...key);
+    assertMatch(server.program.stdout.text, /\(tcp, TLS, /);
+    const ca = await Deno.readTextFile(`${CERTIFICATES}ca.pem`);
+    using client = new Talker(
+      await Deno.connectTls({
+        hostname: "localhost",
+        port: server.port,
+        caCerts: [ca],
+      }),
+    );
+    await client.say("secret");
+    assertEquals(await client.hear(), "secret");
+  });
+}
+
+Deno.test("serve --deny refuses clients, also those of --allow", async () => {
+  const lists = ["--allow", "10.0.0.0/8,127.0.0.0/8", "--deny", "::1"];
+  await using friendly = await serve("tcp://:0", ...lists);
+  using welcome = await Talker.connect(friendly.port);
+  await welcome.say("ping");
+  assertEquals(await welcome.hear(), "ping");
+  const more = ["--deny", "127.0.0.1"];
+  await using hostile = await serve("tcp://:0", ...lists, ...more);
+  using refused = await Talker.connect(hostile.port);
+  assertEquals(await refused.hear().catch(() => ""), "");
+});
+
+Deno.test("serve --allow refuses clients that it does not have", async () => {
+  const lists = ["--allow", "10.0.0.0/8", "--allow", "::1"];
+  await using server = await serve("tcp://:0", ...lists);
+  using refused = await Talker.connect(server.port);
+  assertEquals(await refused.hear().catch(() => ""), "");
+});
+
+Deno.test("serve --timeout ends an idle client", async () => {
+  await using server = await serve("tcp://:0", "--timeout", "100");
+  using client = await Talker.connect(server.port);
+  assertEquals(await client.hear(), "");
+});
+
+for (const mode of ["threading", "forking"]) {
+  Deno.test(`serve --permissions none takes the handlers' permissions, ${mode}`, async () => {
+    await using dir = await makeDir();
+    await Deno.writeTextFile(`${dir.path}/snoop.ts`, SNOOP);
+    const handler = ["--handler", `${dir.path}/snoop.ts#Snoop`];
+    for (const permissions of ["none", "inherit"]) {
+      const args = ["-m", mode, ...handler, "--permissions", permissions];
+      await using server = await serve("tcp://:0", ...args);
+      using client = await Talker.connect(server.port);
+      const state = permissions === "none" ? /^(denied|prompt)$/ : /^granted$/;
+      assertMatch(await client.hear(), state);
+    }
+  });
+}

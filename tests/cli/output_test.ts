@@ -1,0 +1,109 @@
+/** What `serve` tells while it serves: --log, --stats, --top. */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { CLI, has, Program, serve, Talker } from "./_cli.ts";
+
+/** Runs a program on a terminal of 80 columns; Ctrl-C when its input ends. */
+const PYTHON_TERMINAL = `
+import fcntl, os, pty, struct, sys, termios, threading
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+def interrupt():
+    sys.stdin.read()
+    os.write(fd, b"\\x03")
+threading.Thread(target=interrupt, daemon=True).start()
+while True:
+    try:
+        data = os.read(fd, 4096)
+    except OSError:
+        break
+    if not data:
+        break
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`;
+
+function onTerminal(...args: string[]): Program {
+  const command = [Deno.execPath(), "run", "-A", CLI, "serve", ...args];
+  return new Program("python3", ["-c", PYTHON_TERMINAL, ...command]);
+}
+
+async function talk(port: number): Promise<Deno.NetAddr> {
+  using client = await Talker.connect(port);
+  await client.say("hello");
+  assertEquals(await client.hear(), "hello");
+  return client.address as Deno.NetAddr;
+}
+
+for (const mode of ["event-loop", "threading", "forking"]) {
+  Deno.test(`serve --log json prints an object a line, and nothing else on stdout, ${mode}`, async () => {
+    await using server = await serve("tcp://:0", "-m", mode, "--log", "json");
+    const { program } = server;
+    const { port } = await talk(server.port);
+    await program.stdout.until(/"event":"requestEnd".*\n/);
+    program.kill("SIGTERM");
+    assertEquals(await program.code(), 0);
+    const events = program.stdout.text.trim().split("\n")
+      .map((line) => JSON.parse(line));
+    const connection = events.find(({ event }) => event === "connection");
+    assertEquals(connection.client, `127.0.0.1:${port}`);
+    const end = events.find(({ event }) => event === "requestEnd");
+    assertEquals(end.client, `127.0.0.1:${port}`);
+    assertEquals([end.bytesRead, end.bytesWritten], [5, 5]);
+    assertEquals(typeof end.duration, "number");
+    assertEquals(events.at(-1).event, "drainEnd");
+    assertMatch(program.stderr.text, /^Serving .*\nStopping.*\nStopped.*\n$/);
+  });
+}
+
+Deno.test("serve --log text prints the end of a connection with bytes and duration", async () => {
+  await using server = await serve("tcp://:0", "--log", "text");
+  await talk(server.port);
+  await server.program.stdout.until(
+    /\n\S+Z connection server=\S+ client=\S+\n(.*\n)*\S+Z requestEnd .* duration=[\d.]+ bytesRead=5 bytesWritten=5 failed=false\n/,
+  );
+});
+
+Deno.test("serve --stats prints a line every so often when piped", async () => {
+  await using server = await serve("tcp://:0", "--stats", "1");
+  const { stderr } = server.program;
+  await stderr.until(/^\S+Z 0 open, 0 accepted \(0\/s\), .* \d+ replicas\n/);
+  await talk(server.port);
+  await stderr.until(/\n\S+Z 0 open, 1 accepted \(\d+\/s\), 0 errors, p50 /);
+});
+
+Deno.test("serve --stats updates one line in place on a terminal", async () => {
+  if (!await has("python3")) return;
+  await using program = onTerminal("tcp://:0", "--stats", "1");
+  const { stdout } = program;
+  const [, port] = await stdout.until(/Serving echo on 127.0.0.1:(\d+) .*\r\n/);
+  // deno-lint-ignore no-control-regex
+  await stdout.until(/\r\n0 open, 0 accepted [^\r\n]*\r\x1b\[J0 open, 0 acc/);
+  await talk(Number(port));
+  // A line of a connection takes its place, and it comes back below
+  await stdout.until(
+    // deno-lint-ignore no-control-regex
+    /\r\x1b\[Jconnection from \S+\r\n\d open, .*\r\x1b\[J0 open, 1 accepted/,
+  );
+  await program.endInput();
+  await stdout.until(/\r\nStopped: .*\r\n$/);
+  assertEquals(await program.code(), 0);
+});
+
+Deno.test("serve --top shows a table of the replicas on a terminal", async () => {
+  if (!await has("python3")) return;
+  await using program = onTerminal("tcp://:0", "--top", "--workers", "2");
+  const { stdout } = program;
+  const [, port] = await stdout.until(/Serving echo on 127.0.0.1:(\d+) .*\r\n/);
+  await talk(Number(port));
+  await stdout.until(
+    // deno-lint-ignore no-control-regex
+    /\r\x1b\[3A\x1b\[J0 open, 1 accepted .*\r\nreplica +state +open .*\r\n +1 +serving +0 +[01] .*\r\n +2 +serving/,
+  );
+  await program.endInput();
+  await stdout.until(/\r\nStopped: .*\r\n$/);
+  assertEquals(await program.code(), 0);
+});
