@@ -1,26 +1,26 @@
 /**
- * What a server tells its handlers, and these their readers and writers; not
- * for users, who override other methods.
+ * The calls from a server to its handlers, and from these to their readers and
+ * writers. They are symbols: user classes can't collide with them.
  *
  * @module
  */
 
-/** Server to handler: the time is up, give up. */
+/** Server to handler: time is up, give up. */
 export const abort: unique symbol = Symbol("abort");
 /** Server to handler: the server closes, begin nothing new. */
 export const drain: unique symbol = Symbol("drain");
-/** Server to handler: the request is over, let go of timers. */
+/** Server to handler: the request is over, clear timers. */
 export const release: unique symbol = Symbol("release");
-/** Handler to reader: the writer whose bytes go before a wait. */
+/** Handler to reader: the writer to flush before a wait. */
 export const pair: unique symbol = Symbol("pair");
-/** To a writer: send what you hold, without being waited for. */
+/** To a writer: send the buffered bytes; nobody awaits it. */
 export const sendHeld: unique symbol = Symbol("sendHeld");
-/** Handler to writer: send what you hold and tell what nobody was told. */
+/** Handler to writer: send the buffered bytes, report an unreported failure. */
 export const finish: unique symbol = Symbol("finish");
-/** Under it a datagram request has its bytes where they came to. */
+/** The key of a datagram request's bytes in their receive buffer. */
 export const received: unique symbol = Symbol("received");
 
-/** A packet's bytes, to be read and not kept: they may lie beside others'. */
+/** A packet's bytes. Read them, but don't keep them: the buffer is shared. */
 export function bytesOf(
   request: { packet: Uint8Array; [received]?: Uint8Array },
 ): Uint8Array {

@@ -8,7 +8,7 @@ import { abort, drain, release } from "./_internal.ts";
 import type { RequestServer } from "./request_server.ts";
 
 /**
- * The class of a handler: what a server makes an instance of for each request.
+ * The class of a handler. The server makes an instance for each request.
  *
  * @typeParam R The type of the request.
  * @typeParam C The type of the server's `context`.
@@ -20,11 +20,11 @@ export type RequestHandlerClass<R = unknown, C = unknown> = new (
 ) => BaseRequestHandler;
 
 /**
- * Answers one request. The server makes an instance for each, calls `setup()`,
- * `handle()` and `finish()` in this order and then closes the request.
+ * Answers one request. The server makes an instance for each request, calls
+ * `setup()`, `handle()` and `finish()` in this order, then closes the request.
  *
- * When `setup()` throws, neither of the others is called; when `handle()`
- * throws, `finish()` still is.
+ * If `setup()` throws, the other two are not called. If `handle()` throws,
+ * `finish()` is still called.
  *
  * @example A handler that works on the connection itself
  * ```ts
@@ -47,7 +47,7 @@ export type RequestHandlerClass<R = unknown, C = unknown> = new (
  * @typeParam C The type of the server's `context`.
  */
 export abstract class BaseRequestHandler<R = unknown, C = unknown> {
-  /** What the client asked with: a connection, or a packet. */
+  /** The request: a connection or a packet. */
   readonly request: R;
   /** The client's address. */
   readonly clientAddress: Deno.Addr;
@@ -59,7 +59,7 @@ export abstract class BaseRequestHandler<R = unknown, C = unknown> {
   /**
    * Constructs a handler for one request; called by the server.
    *
-   * @param request What the client asked with.
+   * @param request The connection or the packet.
    * @param clientAddress The client's address.
    * @param server The server that took the request.
    */
@@ -70,8 +70,9 @@ export abstract class BaseRequestHandler<R = unknown, C = unknown> {
   }
 
   /**
-   * Aborted when the server closes and the request did not end within
-   * `shutdownTimeout`. Give it to whatever the handler waits for.
+   * Aborted if the request has not ended `shutdownTimeout` after the server
+   * began to close, or exceeds a time limit. Pass it to everything that the
+   * handler waits for.
    *
    * @example Usage
    * ```ts
@@ -100,7 +101,7 @@ export abstract class BaseRequestHandler<R = unknown, C = unknown> {
   }
 
   /**
-   * Called first. Does nothing unless overridden.
+   * Prepares the request. Called first; does nothing unless overridden.
    *
    * @example Usage
    * ```ts
@@ -150,7 +151,7 @@ export abstract class BaseRequestHandler<R = unknown, C = unknown> {
   abstract handle(): void | Promise<void>;
 
   /**
-   * Called after `handle()`, also when that threw. Does nothing unless
+   * Cleans up. Called after `handle()`, also if that threw; does nothing unless
    * overridden.
    *
    * @example Usage

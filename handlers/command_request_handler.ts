@@ -1,5 +1,5 @@
 /**
- * A handler that runs a command.
+ * The handler that runs a command.
  *
  * @module
  */
@@ -12,26 +12,25 @@ const KILL_AFTER_MS = 1_000;
 const MAPPED_REGEXP = /^::ffff:(?=\d+\.)/i;
 
 /**
- * Runs a command for each connection: what the client sends is the command's
- * stdin, what the command writes to stdout is sent to the client. No shell is
- * involved. Needs `--allow-run` for the command.
+ * Runs a command for each connection. The client's bytes are the command's
+ * stdin; the command's stdout goes to the client. No shell is involved. Needs
+ * `--allow-run` for the command.
  *
- * When the client ends its direction, stdin ends; when the command closes
- * stdout, the client sees the end. The connection is closed once the command
- * has exited and all its output is sent; its exit code does not matter. A slow side
- * slows the other one down: nothing piles up in between.
+ * When the client stops sending, stdin ends. When the command closes stdout,
+ * the client sees the end. The connection is closed after the command has
+ * exited and all its output is sent; its exit code does not matter. A slow side
+ * slows the other one down: memory does not grow.
  *
- * A command whose client is gone, or that the closing server has waited for
- * long enough, gets SIGTERM, and SIGKILL a second later. A client that closes
- * without a reset looks like one that only ends its direction: a command that
- * takes no notice of the end of stdin is ended at its next output. Only the
- * command itself is ended, not what it has started. What it writes to stderr
- * goes to the server's.
+ * The command gets SIGTERM if its client is gone or `shutdownTimeout` is over,
+ * and SIGKILL a second later. A client that closes without a reset looks like
+ * one that only stopped sending: a command that ignores the end of stdin is
+ * ended at its next output. Processes that the command has started are not
+ * ended. Its stderr goes to the server's.
  *
- * The command finds the addresses in its environment, as under UCSPI's
- * `tcpserver`: `PROTO` (`TCP`), `TCPREMOTEIP`, `TCPREMOTEPORT`, `TCPLOCALIP`
- * and `TCPLOCALPORT`; on a Unix socket `PROTO` is `UNIX`, with
- * `UNIXLOCALPATH`, and `UNIXREMOTEPATH` for a client that has one.
+ * The environment holds the addresses, as under UCSPI's `tcpserver`: `PROTO`
+ * (`TCP`), `TCPREMOTEIP`, `TCPREMOTEPORT`, `TCPLOCALIP` and `TCPLOCALPORT`; on
+ * a Unix socket `PROTO` is `UNIX`, with `UNIXLOCALPATH`, and `UNIXREMOTEPATH`
+ * for a client that has one.
  *
  * @example A sorting service
  * ```ts
@@ -55,19 +54,19 @@ const MAPPED_REGEXP = /^::ffff:(?=\d+\.)/i;
  */
 export abstract class CommandRequestHandler<C = unknown>
   extends BaseRequestHandler<Deno.Conn, C> {
-  /** The program: a name that is looked for in `PATH`, or a path. */
+  /** The program: a name to look up in `PATH`, or a path. */
   abstract command: string | URL;
   /** Its arguments. */
   args: readonly string[] = [];
-  /** The folder to run it in; `undefined` for the server's own. */
+  /** The working directory; the server's own if `undefined`. */
   cwd: string | URL | undefined;
-  /** What is added to its environment. */
+  /** Variables to add to its environment. */
   env: Readonly<Record<string, string>> = {};
 
   /**
    * Runs the command to its end.
    *
-   * @throws {Deno.errors.NotFound} If there is no such command.
+   * @throws {Deno.errors.NotFound} If the command does not exist.
    * @throws {Deno.errors.NotCapable} Without `--allow-run` for it.
    */
   override async handle(): Promise<void> {
@@ -80,7 +79,7 @@ export abstract class CommandRequestHandler<C = unknown>
     const end = () => {
       signalChild(child, "SIGTERM");
       timer ??= setTimeout(() => signalChild(child, "SIGKILL"), KILL_AFTER_MS);
-      // Its own children may hold stdout open
+      // Its children may keep stdout open
       stdout.cancel().catch(() => {});
     };
     signal.addEventListener("abort", end);
@@ -127,7 +126,7 @@ export abstract class CommandRequestHandler<C = unknown>
     }
   }
 
-  /** Gives the command what the client sends; rejects when that is gone. */
+  /** Copies the client's bytes to stdin; rejects when the client is gone. */
   async #feed(
     stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>,
   ): Promise<void> {
@@ -142,7 +141,7 @@ export abstract class CommandRequestHandler<C = unknown>
     await stdin.close().catch(() => {});
   }
 
-  /** Gives the client what the command writes. */
+  /** Copies stdout to the client. */
   async #deliver(
     stdout: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>,
   ): Promise<void> {
@@ -160,7 +159,7 @@ function signalChild(child: Deno.ChildProcess, signal: Deno.Signal): void {
   try {
     child.kill(signal);
   } catch {
-    // It has ended meanwhile
+    // It has already ended
   }
 }
 

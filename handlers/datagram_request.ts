@@ -4,7 +4,7 @@
  * @module
  */
 
-/** The socket of a datagram server, as handlers use it: to send from. */
+/** The socket of a datagram server. Handlers send from it. */
 export interface DatagramSocket {
   /** The address that the socket is bound to. */
   readonly addr: Deno.Addr;
@@ -12,18 +12,18 @@ export interface DatagramSocket {
    * Sends a packet from the server's own address.
    *
    * @param packet The bytes to send.
-   * @param address Where to, nearly always the handler's `clientAddress`.
-   * @returns The number of bytes sent; 0 when the client has no address.
+   * @param address The receiver, nearly always the handler's `clientAddress`.
+   * @returns The number of bytes sent; 0 if the client has no address.
    */
   send(packet: Uint8Array, address: Deno.Addr): Promise<number>;
 }
 
-/** What a datagram server hands to its handlers for each packet. */
+/** The request of a datagram server: one packet. */
 export interface DatagramRequest {
-  /** The bytes received; the handler's own, to keep or to change. */
+  /** The received bytes. The handler may keep and change them. */
   readonly packet: Uint8Array;
   /** The server's socket. */
   readonly socket: DatagramSocket;
-  /** Whether the packet was longer than `maxPacketSize` and lost its end. */
+  /** Whether the packet was longer than `maxPacketSize`; its end is lost. */
   readonly truncated: boolean;
 }

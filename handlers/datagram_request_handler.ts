@@ -1,5 +1,5 @@
 /**
- * A handler for packets.
+ * The handler for packets.
  *
  * @module
  */
@@ -8,9 +8,8 @@ import type { DatagramRequest, DatagramSocket } from "./datagram_request.ts";
 import { RequestHandler } from "./request_handler.ts";
 
 /**
- * Answers a packet, UDP or Unix. What is written to `wfile` is sent to the
- * client as one packet when `handle()` has ended; when nothing was written,
- * nothing is sent.
+ * Answers a packet, UDP or Unix. All writes to `wfile` are sent to the client
+ * as one packet after `handle()`. Without a write, nothing is sent.
  *
  * @example Answering packets
  * ```ts
@@ -66,7 +65,7 @@ export abstract class DatagramRequestHandler<C = unknown>
   }
 
   /**
-   * The server's socket, to send from the server's own address.
+   * The server's socket. Packets sent from it have the server's address.
    *
    * @example Usage
    * ```ts
@@ -91,7 +90,7 @@ export abstract class DatagramRequestHandler<C = unknown>
   }
 
   /**
-   * Whether the packet was longer than `maxPacketSize` and lost its end.
+   * Whether the packet was longer than `maxPacketSize`; its end is lost.
    *
    * @example Usage
    * ```ts
@@ -109,7 +108,7 @@ export abstract class DatagramRequestHandler<C = unknown>
    * assertEquals(new TextDecoder().decode(reply![0]), "whole");
    * ```
    *
-   * @returns `true` where it was.
+   * @returns `true` if it was cut.
    */
   get truncated(): boolean {
     return this.request.truncated;

@@ -1,5 +1,5 @@
 /**
- * The errors that a handler meets while it talks to its client.
+ * The errors of reading from and writing to a client.
  *
  * @module
  */
@@ -7,9 +7,9 @@
 import { SocketServerError } from "../workers/errors.ts";
 
 /**
- * Thrown by a read or write of a handler that waited longer than the handler's
- * `timeout`, and the reason with which a request ends that is over
- * `idleTimeout`, `requestTimeout` or `minRate`.
+ * Thrown by a read or write that waits longer than the handler's `timeout`.
+ * Also the reason of a request that exceeds `idleTimeout` or `requestTimeout`,
+ * or falls below `minRate`.
  *
  * @example Usage
  * ```ts
@@ -22,14 +22,14 @@ import { SocketServerError } from "../workers/errors.ts";
 export class RequestTimeoutError extends SocketServerError {
   /** The name of the error's class. */
   override name = "RequestTimeoutError";
-  /** The time that was allowed, in milliseconds. */
+  /** The time limit in milliseconds. */
   readonly timeout: number;
 
   /**
    * Constructs an error about a time-out.
    *
-   * @param message What was waited for.
-   * @param timeout The time that was allowed, in milliseconds.
+   * @param message The operation that took too long.
+   * @param timeout The time limit in milliseconds.
    */
   constructor(message: string, timeout: number) {
     super(message);
@@ -38,9 +38,9 @@ export class RequestTimeoutError extends SocketServerError {
 }
 
 /**
- * Thrown when a line, or what comes before a delimiter, is longer than the
- * reader's `maxLineLength`. What is left of it is skipped: the next read
- * begins behind it.
+ * Thrown when a line, or the data before a delimiter, is longer than the
+ * reader's `maxLineLength`. The rest of it is skipped: the next read begins
+ * after it.
  *
  * @example Usage
  * ```ts
@@ -73,7 +73,7 @@ export class LineTooLongError extends SocketServerError {
 }
 
 /**
- * Thrown when the client's data ends before all that was asked for has come.
+ * Thrown when the client's data ends in the middle of a read.
  *
  * @example Usage
  * ```ts
@@ -88,14 +88,14 @@ export class LineTooLongError extends SocketServerError {
 export class IncompleteReadError extends SocketServerError {
   /** The name of the error's class. */
   override name = "IncompleteReadError";
-  /** What had come before the end. */
+  /** The bytes before the end. */
   readonly partial: Uint8Array;
 
   /**
    * Constructs an error about data that ended too early.
    *
-   * @param message What was asked for.
-   * @param partial What had come before the end.
+   * @param message The read that failed.
+   * @param partial The bytes before the end.
    */
   constructor(message: string, partial: Uint8Array) {
     super(message);

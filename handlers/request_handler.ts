@@ -1,5 +1,5 @@
 /**
- * A handler for connections and packets alike.
+ * The handler for both connections and packets.
  *
  * @module
  */
@@ -15,9 +15,8 @@ const DEFAULT_BUFFER_SIZE = 16_384;
 
 /**
  * Answers a connection or a packet through `rfile` and `wfile`: the same class
- * serves every transport. On a connection they read from and write to it; for
- * a packet, `rfile` reads what it holds and what was written to `wfile` is
- * sent as one packet when `handle()` has ended.
+ * serves every transport. For a packet, `rfile` reads its bytes, and all writes
+ * to `wfile` are sent as one packet after `handle()`.
  *
  * @example One class for TCP and UDP
  * ```ts
@@ -47,21 +46,25 @@ export abstract class RequestHandler<
   C = unknown,
   R extends Deno.Conn | DatagramRequest = Deno.Conn | DatagramRequest,
 > extends BaseRequestHandler<R, C> {
-  /** Size of `rfile`'s buffer in bytes; -1 for 16,384, 0 to never read ahead. */
+  /**
+   * Size of `rfile`'s buffer in bytes. -1 means 16,384; 0 never reads ahead.
+   */
   rbufsize: number = -1;
   /**
-   * Size of `wfile`'s buffer in bytes, -1 for 16,384. What is written is sent
-   * together: when the buffer is full, when `rfile` is about to wait for more,
-   * at `flush()`, at the end of `handle()`, and at the latest when this turn of
-   * the event loop ends. 0 sends every write at once.
+   * Size of `wfile`'s buffer in bytes. -1 means 16,384; 0 sends every write at
+   * once. The buffer is sent when it is full, before `rfile` waits, at
+   * `flush()`, after `handle()`, and at the latest at the end of this turn of
+   * the event loop.
    */
   wbufsize: number = -1;
   /**
    * Longest wait of a read or write on the connection in milliseconds, counted
-   * from the last byte; `null` waits without limit.
+   * from the last byte. `null` waits without limit.
    */
   timeout: number | null = null;
-  /** Whether small writes are sent without waiting for earlier ones (TCP only). */
+  /**
+   * Whether to send small writes without waiting for earlier ones (TCP only).
+   */
   disableNagleAlgorithm: boolean = false;
   /** Longest line that `rfile` reads, in bytes. */
   maxLineLength: number = 65_536;
@@ -70,7 +73,7 @@ export abstract class RequestHandler<
   #draining = false;
 
   /**
-   * Reads what the client sent.
+   * Reads from the client.
    *
    * @example Usage
    * ```ts
@@ -91,7 +94,7 @@ export abstract class RequestHandler<
    * assertEquals(await client.rfile.readLine(), "3 bytes");
    * ```
    *
-   * @returns The reader, made with the handler's settings at its first use.
+   * @returns The reader, made at its first use with the handler's settings.
    */
   get rfile(): BufferedReader {
     return this.#rfile ??= this.#openReader();
@@ -99,7 +102,7 @@ export abstract class RequestHandler<
 
   /**
    * Writes to the client. Call its `flush()` before you write to the connection
-   * itself or close it.
+   * directly or close it.
    *
    * @example Usage
    * ```ts
@@ -118,14 +121,14 @@ export abstract class RequestHandler<
    * assertEquals(new TextDecoder().decode((await client.rfile.read())!), "one, two");
    * ```
    *
-   * @returns The writer, made with the handler's settings at its first use.
+   * @returns The writer, made at its first use with the handler's settings.
    */
   get wfile(): BufferedWriter {
     return this.#wfile ??= this.#openWriter();
   }
 
   /**
-   * Sets the connection's options. Overriding methods call it.
+   * Sets the connection's options. Call it from an overriding method.
    *
    * @example Usage
    * ```ts
@@ -154,8 +157,8 @@ export abstract class RequestHandler<
   }
 
   /**
-   * Sends what `wfile` still holds: what is buffered for a connection, the
-   * reply to a packet. Overriding methods call it.
+   * Sends the bytes in `wfile`: the buffer of a connection, or the reply to a
+   * packet. Call it from an overriding method.
    *
    * @example Usage
    * ```ts
@@ -205,7 +208,7 @@ export abstract class RequestHandler<
   /** @ignore */
   override [release](): void | Promise<void> {
     this.#rfile?.[release]();
-    // A setup() that threw, or a finish() of the user's own, leaves bytes
+    // A setup() that threw, or an overridden finish(), leaves bytes
     const rest = this.#wfile?.[finish]();
     if (rest === undefined) return this.#wfile?.[release]();
     return rest.catch(ignore).then(() => this.#wfile?.[release]());
@@ -235,7 +238,7 @@ export abstract class RequestHandler<
   }
 }
 
-/** Has `closeWrite()` send first what a writer to the connection holds. */
+/** Makes `closeWrite()` flush the writer first. */
 function flushBeforeEnd(conn: Deno.Conn, writer: BufferedWriter): void {
   const { closeWrite } = conn;
   if (!Object.isExtensible(conn)) return;

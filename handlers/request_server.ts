@@ -6,36 +6,35 @@
 
 import type { Distribution } from "../workers/_histogram.ts";
 
-/** How a replica is doing. */
+/** The state and the counts of one replica. */
 export interface ReplicaStats {
   /** Its number; each new replica gets another. */
   replica: number;
-  /** Where it is in its life. */
+  /** Its state. */
   state: "starting" | "ready" | "serving" | "paused" | "draining" | "ended";
-  /** Requests open in it. */
+  /** Its open requests. */
   open: number;
-  /** Errors thrown by handlers and hooks in it. */
+  /** Errors thrown by its handlers and hooks. */
   errors: number;
-  /** How long the requests took that have ended in it, in milliseconds. */
+  /** Durations of its finished requests in milliseconds. */
   duration: Distribution;
 }
 
-/** Counts that a server keeps, all from its start on unless said otherwise. */
+/** The counts of a server since its start. */
 export interface ServerStats {
   /** Requests taken from the socket: connections or packets. */
   accepted: number;
-  /** Requests open at this moment. */
+  /** Requests open now. */
   open: number;
-  /** Requests that `verifyRequest()` turned away. */
+  /** Requests that `verifyRequest()` rejected. */
   rejected: number;
   /**
-   * Requests refused because of a limit, `allow`, `deny`, or while the server
-   * was suspended.
+   * Requests refused by a limit, `allow` or `deny`, or while suspended.
    */
   refused: number;
   /**
-   * Requests that a limit made wait: over a limit of their client, or the first
-   * that was taken after `maxConnections` were open.
+   * Requests that had to wait for a limit per client, or for `maxConnections`.
+   * Of those that wait in the system's queue, only the first is counted.
    */
   waited: number;
   /** TLS handshakes that failed or took too long. */
@@ -47,43 +46,43 @@ export interface ServerStats {
   badProxyHeaders: number;
   /** Errors thrown by handlers and hooks. */
   errors: number;
-  /** Clients that went away in the middle of a request. */
+  /** Clients that left in the middle of a request. */
   disconnects: number;
-  /** Requests that ran into their handler's `timeout`. */
+  /** Requests that exceeded their handler's `timeout`. */
   timeouts: number;
-  /** Failures to accept, `EMFILE` and the like, counted once each. */
+  /** Failures to accept, for example `EMFILE`. A streak counts once. */
   acceptErrors: number;
   /** Replies dropped because the client has no address to send to. */
   dropped: number;
-  /** How long requests took that have ended, in milliseconds. */
+  /** Durations of finished requests in milliseconds. */
   duration: Distribution;
   /**
-   * How many bytes were read in a request. Counted only while somebody listens
-   * to the event `"requestEnd"`, as it slows reading down.
+   * Bytes read per request. Counted only while the event `"requestEnd"` has a
+   * listener, because counting slows down reading.
    */
   bytesRead: Distribution;
-  /** How many bytes were written in a request; counted as `bytesRead` is. */
+  /** Bytes written per request, counted as `bytesRead` is. */
   bytesWritten: Distribution;
-  /** How the replicas get their requests, where there are replicas. */
+  /** How the replicas get their requests. */
   dispatch?: "shard" | "relay" | "isolate";
-  /** How many replicas there are at this moment. */
+  /** The number of replicas now. */
   workers?: number;
-  /** How many replicas were replaced because they ended or did not answer. */
+  /** Replicas that were replaced because they ended or did not answer. */
   restarts?: number;
-  /** Each replica there is at this moment. */
+  /** The replicas now. */
   replicas?: ReplicaStats[];
 }
 
 /**
  * The server as a handler sees it through `this.server`: the same on the event
- * loop, in a thread and in a child process.
+ * loop, in a thread or in a child process.
  *
  * @typeParam C The type of the server's `context`.
  */
 export interface RequestServer<C = unknown> {
   /** The address that the server is bound to. */
   readonly serverAddress: Deno.Addr;
-  /** The value given to the server's options for its handlers. */
+  /** The server's option `context`. */
   readonly context: C;
   /** Returns the server's counts. */
   stats(): Promise<ServerStats>;

@@ -1,5 +1,5 @@
 /**
- * A handler for connections.
+ * The handler for connections.
  *
  * @module
  */
@@ -33,7 +33,7 @@ import { RequestHandler } from "./request_handler.ts";
 export abstract class StreamRequestHandler<C = unknown>
   extends RequestHandler<C, Deno.Conn> {
   /**
-   * The connection: Python's name for what is also `request`.
+   * The connection; Python's second name for `request`.
    *
    * @example Usage
    * ```ts

@@ -1,12 +1,11 @@
 /**
- * The errors of this module that callers catch, as far as threads and
- * processes raise them.
+ * The errors of threads, processes and pools that callers catch.
  *
  * @module
  */
 
 /**
- * The base class of every error that this module defines.
+ * The base class of this module's errors.
  *
  * @example Telling this module's errors from others
  * ```ts
@@ -22,8 +21,8 @@ export class SocketServerError extends Error {
 }
 
 /**
- * Thrown when a handler, a server class or a target cannot be imported where
- * it is to run.
+ * Thrown when a thread or process can't import a handler, a server class or a
+ * target.
  *
  * @example Usage
  * ```ts
@@ -37,15 +36,15 @@ export class SocketServerError extends Error {
 export class HandlerImportError extends SocketServerError {
   /** The name of the error's class. */
   override name = "HandlerImportError";
-  /** The module that was to be imported, or `null` where none was named. */
+  /** The module to import, or `null` if none was given. */
   readonly module: string | null;
 
   /**
    * Constructs an error about a module.
    *
-   * @param message What failed, why, and the cure.
-   * @param module The module that was to be imported.
-   * @param options The cause, where there is one.
+   * @param message The failure, its reason and its cure.
+   * @param module The module to import.
+   * @param options The cause, if there is one.
    */
   constructor(message: string, module: string | null, options?: ErrorOptions) {
     super(message, options);
@@ -76,13 +75,12 @@ export interface RunnerExit {
     | "terminated"
     | "import"
     | "protocol";
-  /** What was thrown, where something was; for `"protocol"`, what is wrong. */
+  /** The uncaught error; for `"protocol"`, the violation. */
   error?: Error;
 }
 
 /**
- * Thrown for work that was lost because the thread or process that did it
- * ended before it was done.
+ * Thrown for work that was lost because its thread or process ended.
  *
  * @example Usage
  * ```ts
@@ -102,7 +100,7 @@ export class RunnerExitError extends SocketServerError {
   /**
    * Constructs an error about a runner that ended.
    *
-   * @param message What was lost and why.
+   * @param message The lost work and the reason.
    * @param exit How the runner ended.
    */
   constructor(message: string, exit: RunnerExit) {
@@ -112,8 +110,8 @@ export class RunnerExitError extends SocketServerError {
 }
 
 /**
- * Thrown for tasks that are given to a pool that was shut down, and for those
- * that it could not do any more.
+ * Thrown for tasks submitted after a pool's shutdown, and for those that it
+ * dropped then.
  *
  * @example Usage
  * ```ts
@@ -131,8 +129,7 @@ export class PoolClosedError extends SocketServerError {
 }
 
 /**
- * Thrown for tasks that are given to a pool in which as many wait already as
- * its `maxQueue` allows.
+ * Thrown for tasks submitted while `maxQueue` tasks wait.
  *
  * @example Usage
  * ```ts
@@ -155,19 +152,19 @@ export class PoolFullError extends SocketServerError {
 
 /** The parts of an error that cross from one runner to another. */
 export interface RemoteErrorInit {
-  /** The name of what was thrown, `"TypeError"` for one. */
+  /** The original's name, for example `"TypeError"`. */
   name: string;
   /** Its message. */
   message: string;
-  /** Its stack, where it had one. */
+  /** Its stack, if it had one. */
   stack?: string;
-  /** Its cause, a {@linkcode RemoteError} where it was an error. */
+  /** Its cause; a {@linkcode RemoteError} if it was an error. */
   cause?: unknown;
 }
 
 /**
- * What was thrown in a thread or process, as its caller sees it: the name,
- * message, stack and cause are those of the original.
+ * An error thrown in a thread or process, as the caller sees it. It has the
+ * original's name, message, stack and cause.
  *
  * @example Usage
  * ```ts
@@ -179,11 +176,11 @@ export interface RemoteErrorInit {
  * ```
  */
 export class RemoteError extends SocketServerError {
-  /** The name of what was thrown. */
+  /** The original's name. */
   override name: string;
 
   /**
-   * Constructs the error from the parts that crossed.
+   * Constructs the error from the original's parts.
    *
    * @param init The original's name, message, stack and cause.
    */

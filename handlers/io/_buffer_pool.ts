@@ -1,6 +1,6 @@
 /**
- * Buffers that writers gather in. A connection has one only from its first
- * write of a turn until the bytes are sent: thousands of idle ones hold none.
+ * The buffers of writers. A connection has one only from its first write until
+ * the bytes are sent, so thousands of idle connections need none.
  *
  * @module
  */
@@ -10,13 +10,13 @@ export const POOLED_SIZE = 16_384;
 const MAX_FREE = 64;
 const free: Uint8Array[] = [];
 
-/** Takes a buffer; its bytes are anything. */
+/** Takes a buffer with arbitrary content. */
 export function takeBuffer(size: number): Uint8Array {
   if (size !== POOLED_SIZE) return new Uint8Array(size);
   return free.pop() ?? new Uint8Array(POOLED_SIZE);
 }
 
-/** Gives a buffer back that nothing else refers to. */
+/** Returns a buffer. Nothing else may refer to it. */
 export function giveBack(buffer: Uint8Array): void {
   const whole = buffer.length === POOLED_SIZE;
   if (whole && free.length < MAX_FREE) free.push(buffer);

@@ -1,12 +1,12 @@
 /**
- * Searching bytes for bytes.
+ * Searches, joins and encodes bytes.
  *
  * @module
  */
 
 const NEAR = 64;
 
-/** Whether the bytes between `start` and `end` end in `sought`. */
+/** Whether the bytes from `start` to `end` end with `sought`. */
 export function endsWith(
   bytes: Uint8Array,
   start: number,
@@ -17,7 +17,7 @@ export function endsWith(
   return from >= start && indexOf(bytes, sought, from, end) === from;
 }
 
-/** The index of `sought` in `bytes` between `from` and `end`, or -1. */
+/** The index of `sought` in `bytes` from `from` to `end`, or -1. */
 export function indexOf(
   bytes: Uint8Array,
   sought: Uint8Array,
@@ -25,14 +25,14 @@ export function indexOf(
   end: number,
 ): number {
   if (sought.length === 1) {
-    // A view costs more than to look at the bytes of a short line
+    // For a short line a view costs more than a loop
     const near = Math.min(end, from + NEAR);
     for (let at = from; at < near; at++) {
       if (bytes[at] === sought[0]) return at;
     }
     from = near;
   }
-  // The search of a view ends where the view does, that of an array at its end
+  // A view limits the search to `end`
   const within = bytes.subarray(from, end);
   const last = within.length - sought.length;
   for (let at = 0; at <= last; at++) {
@@ -49,7 +49,7 @@ export function indexOf(
   return -1;
 }
 
-/** Puts bytes together. */
+/** Joins chunks of bytes. */
 export function concat(chunks: Uint8Array[]): Uint8Array {
   if (chunks.length === 1) return chunks[0]!;
   const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
@@ -62,13 +62,13 @@ export function concat(chunks: Uint8Array[]): Uint8Array {
   return bytes;
 }
 
-/** Longer texts are encoded faster by the system. */
+/** The system encodes longer texts faster. */
 const MAX_SHORT_TEXT = 40;
 const encoder = new TextEncoder();
 
 /**
- * Puts a text into bytes with room for three for each of its characters, as
- * UTF-8; returns the index behind it.
+ * Writes a text into bytes as UTF-8 and returns the index after it. There must
+ * be room for three bytes per character.
  */
 export function putText(text: string, into: Uint8Array, at: number): number {
   const { length } = text;

@@ -1,18 +1,18 @@
 /**
- * Where the time of readers and writers comes from.
+ * The clock of readers and writers.
  *
  * @module
  */
 
-/** Tells the time and calls back later. */
+/** A source of time and timers. */
 export interface Clock {
-  /** The time in milliseconds, from any beginning. */
+  /** The time in milliseconds since any fixed moment. */
   now(): number;
-  /** Calls `run` after `ms`, unless what is returned is called before. */
+  /** Calls `run` after `ms`. Returns a function that cancels it. */
   after(ms: number, run: () => void): () => void;
 }
 
-/** Under it a connection carries a clock of its own. */
+/** The key of a connection's own clock. */
 export const clock: unique symbol = Symbol("clock");
 
 /** The system's time. */
@@ -24,7 +24,7 @@ export const SYSTEM_CLOCK: Clock = {
   },
 };
 
-/** The clock for what is read from or written to a connection. */
+/** The clock of a connection. */
 export function clockOf(connection: unknown): Clock {
   return (connection as { [clock]?: Clock })[clock] ?? SYSTEM_CLOCK;
 }

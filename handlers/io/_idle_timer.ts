@@ -1,14 +1,14 @@
 /**
- * Watches one connection's pending read or write without a timer per
- * operation: the timer runs on through busy times and only looks, when it
- * fires, how long the operation of that moment has been waiting.
+ * Watches the pending read or write of one connection. It does not set a timer
+ * per operation: one timer runs through busy times, and when it fires, it
+ * checks how long the current operation has waited.
  *
  * @module
  */
 
 import { type Clock, SYSTEM_CLOCK } from "./_clock.ts";
 
-/** A timer of more would fire at once. */
+/** A longer timer would fire at once. */
 export const MAX_TIMEOUT_MS: number = 2 ** 31 - 1;
 
 /** Calls back once an operation has been pending for `timeout` ms. */
@@ -40,7 +40,7 @@ export class IdleTimer {
     this.#since = -1;
   }
 
-  /** No operation will follow. */
+  /** No operation will follow: clears the timer. */
   stop(): void {
     this.#cancel?.();
     this.#cancel = null;

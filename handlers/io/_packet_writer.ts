@@ -34,7 +34,7 @@ export class PacketWriter extends BufferedWriter {
     return Promise.resolve(this.#length - start);
   }
 
-  /** All that was written, or `null` when `write()` was never called. */
+  /** All written bytes, or `null` if `write()` was never called. */
   takeReply(): Uint8Array | null {
     if (!this.#written) return null;
     const reply = this.#buffer.subarray(0, this.#length);
@@ -45,7 +45,7 @@ export class PacketWriter extends BufferedWriter {
     return reply;
   }
 
-  /** The reply is sent: nothing refers to it any more. */
+  /** Reuses the memory of a reply that has been sent. */
   recycle(): void {
     giveBack(this.#lent);
     this.#lent = EMPTY;

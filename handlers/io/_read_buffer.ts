@@ -1,5 +1,5 @@
 /**
- * Bytes that were read ahead, and the lines and parts in them.
+ * The bytes that were read ahead, and the parsing of lines in them.
  *
  * @module
  */
@@ -13,8 +13,8 @@ const EMPTY = new Uint8Array(0);
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
- * Takes bytes in at one end and gives them out at the other. What is asked for
- * comes as `undefined` while more bytes are needed for it.
+ * A buffer of bytes: filled at one end, read at the other. A read returns
+ * `undefined` while it needs more bytes.
  */
 export class ReadBuffer {
   /** Whether nothing more will come. */
@@ -24,9 +24,9 @@ export class ReadBuffer {
   #end = 0;
   #size: number;
   #maxLineLength: number;
-  /** The end of a line that was too long, whose rest is thrown away. */
+  /** The end of a line that was too long; the bytes before it are skipped. */
   #skip: Uint8Array | null = null;
-  /** How many of the bytes held don't have this delimiter in them. */
+  /** The number of buffered bytes already searched for this delimiter. */
   #searched = 0;
   #sought: Uint8Array = EMPTY;
 
@@ -35,12 +35,12 @@ export class ReadBuffer {
     this.#maxLineLength = maxLineLength;
   }
 
-  /** Whether nothing of what is read next has come. */
+  /** Whether the buffer is empty and nothing is being skipped. */
   get isIdle(): boolean {
     return this.#start === this.#end && this.#skip === null;
   }
 
-  /** Takes bytes that are all there will be. */
+  /** Fills the buffer with complete data. */
   fill(bytes: Uint8Array): void {
     this.#bytes = bytes;
     this.#end = bytes.length;
@@ -51,14 +51,14 @@ export class ReadBuffer {
   space(): Uint8Array {
     if (this.#start === this.#end) this.#start = this.#end = 0;
     if (this.#end === this.#bytes.length) this.#makeRoom();
-    // A buffer of one byte asks for no reading ahead, however long the line
+    // A buffer of one byte means no reading ahead, even for a long line
     const stop = this.#size === 1 ? this.#end + 1 : this.#bytes.length;
     return this.#end === 0 && stop === this.#bytes.length
       ? this.#bytes
       : this.#bytes.subarray(this.#end, stop);
   }
 
-  /** So many bytes were put into the space. */
+  /** Reports the number of bytes put into the space. */
   add(count: number): void {
     this.#end += count;
   }
@@ -87,14 +87,14 @@ export class ReadBuffer {
       : { done: false, value };
   }
 
-  /** A line as it came; `null` at the end. */
+  /** A line with its end; `null` at the end. */
   lineBytes(): Uint8Array | null | undefined {
     const end = this.#until(NEWLINE);
     if (end < 0) return undefined;
     return end === this.#start ? null : this.#takeTo(end);
   }
 
-  /** What comes up to a delimiter, and with it. */
+  /** The bytes up to and including a delimiter. */
   until(delimiter: Uint8Array): Uint8Array | undefined {
     const end = this.#until(delimiter);
     if (end < 0) return undefined;
@@ -107,7 +107,7 @@ export class ReadBuffer {
     );
   }
 
-  /** So many bytes. */
+  /** An exact number of bytes. */
   exactly(count: number): Uint8Array | undefined {
     if (!this.#finishSkip()) return undefined;
     const end = this.#start + count;
@@ -116,14 +116,14 @@ export class ReadBuffer {
     throw incomplete(count, this.#takeTo(this.#end));
   }
 
-  /** All that is there; `null` at the end. */
+  /** All buffered bytes; `null` at the end. */
   chunk(): Uint8Array | null | undefined {
     if (!this.#finishSkip()) return undefined;
     if (this.#start < this.#end) return this.#takeTo(this.#end);
     return this.ended ? null : undefined;
   }
 
-  /** What is there, as much as fits; `null` at the end. */
+  /** Copies as many buffered bytes as fit; `null` at the end. */
   copy(into: Uint8Array): number | null | undefined {
     if (!this.#finishSkip()) return undefined;
     const count = Math.min(into.length, this.#end - this.#start);
@@ -144,7 +144,9 @@ export class ReadBuffer {
     return bytes;
   }
 
-  /** The index behind a delimiter, or of the end; -1 if more must come. */
+  /**
+   * The index after a delimiter, or of the end; -1 if more bytes are needed.
+   */
   #until(delimiter: Uint8Array): number {
     if (this.#skip !== null && !this.#finishSkip()) return -1;
     if (delimiter !== this.#sought) this.#searched = 0;
@@ -160,8 +162,8 @@ export class ReadBuffer {
   }
 
   /**
-   * Throws if what is held is too long: a part of the delimiter that has come,
-   * and the "\r" of a line's end, don't count.
+   * Throws if the buffered line is too long. A partial delimiter and the "\r"
+   * of a line's end don't count.
    */
   #checkLength(delimiter: Uint8Array, at: number): void {
     const end = at < 0 ? this.#end : at;
@@ -177,7 +179,7 @@ export class ReadBuffer {
     throw new LineTooLongError(this.#maxLineLength);
   }
 
-  /** Throws away what is left of a line that was too long; true when done. */
+  /** Skips the rest of a line that was too long; true when done. */
   #finishSkip(): boolean {
     const skip = this.#skip;
     if (skip === null) return true;
@@ -206,7 +208,7 @@ export class ReadBuffer {
   }
 }
 
-/** The error for data that ended before so many bytes had come. */
+/** The error for data that ended before `count` bytes. */
 export function incomplete(count: number, bytes: Uint8Array): Error {
   return new IncompleteReadError(
     `Cannot read ${count} bytes: the data ended after ${bytes.length}`,

@@ -1,5 +1,5 @@
 /**
- * Reads that can be ended though the connection's own can't.
+ * Reads that can be ended, although those of a connection can't.
  *
  * @module
  */
@@ -13,24 +13,24 @@ import { RequestTimeoutError } from "../errors.ts";
 import type { ReaderSource } from "./reader_source.ts";
 
 /**
- * How long a read that begins or waits while the server closes may go on when
- * nothing of a request has come: enough for bytes that are under way. It is
- * counted in steps, since timers come before the bytes of the same turn, and
- * begins anew, for a second or so, while other reads begin or end: Deno looks
- * for bytes only when the connections that wait to be accepted are through.
+ * How long a read may go on after the server began to close, if no byte of a
+ * request has come: long enough for bytes in transit. It is counted in steps
+ * because timers fire before the bytes of the same turn arrive. It begins anew,
+ * for about a second, while other reads begin or end: Deno polls for bytes only
+ * after it has accepted the waiting connections.
  */
 const DRAIN_STEP_MS = 10;
 const DRAIN_STEPS = 5;
 const DRAIN_RENEWALS = 100;
-/** Counts the reads that begin and end while servers close, of all readers. */
+/** Counts the reads of all readers that begin and end while servers close. */
 let progress = 0;
 
-/** A read that waits; a reader has one at a time, in the same object. */
+/** A pending read. A reader has one at a time, and reuses the object. */
 interface Waiter {
-  /** What it wants of the buffer; `null` if the bytes go where it said. */
+  /** Takes the result from the buffer; `null` if it reads into `into`. */
   attempt: (() => unknown) | null;
   into: Uint8Array | null;
-  /** Whether nothing of a request has come yet. */
+  /** Whether no byte of a request has come yet. */
   idle: boolean;
   resolve: (found: unknown) => void;
   reject: (error: unknown) => void;
@@ -38,7 +38,7 @@ interface Waiter {
 
 /** Reads from a source, until its end, a time-out or a drain. */
 export class Receiver {
-  /** Sends what its client may be waiting for, before a wait. */
+  /** The writer to flush before a wait: the client may need it to go on. */
   writer: { [sendHeld](): void } | null = null;
   #source: ReaderSource;
   #buffer: ReadBuffer;
@@ -71,25 +71,25 @@ export class Receiver {
     );
   }
 
-  /** The server closes: who waits for a new request need not wait long. */
+  /** The server closes: a read that waits for a new request ends soon. */
   drain(): void {
     this.#draining = true;
     if (this.#waiter?.idle) this.#armGrace();
   }
 
-  /** Lets go of the timers. */
+  /** Clears the timers. */
   release(): void {
     this.#timer?.stop();
     this.#endGrace?.();
   }
 
-  /** Ends the read that waits, and all that would. */
+  /** Ends the pending read and all later ones. */
   fail(error: unknown): void {
     this.#failure = error;
     this.#settle()?.reject(error);
   }
 
-  /** Takes from the buffer, which is filled until what is asked for is there. */
+  /** Fills the buffer until `attempt` succeeds. */
   take<T>(attempt: () => T | undefined): Promise<T> {
     if (this.#waiter !== null) return this.#refuse();
     const idle = this.#buffer.isIdle;
@@ -102,14 +102,14 @@ export class Receiver {
     return this.#wait(attempt, null, idle) as Promise<T>;
   }
 
-  /** One read straight into `into`. */
+  /** One read directly into `into`. */
   receive(into: Uint8Array, idle: boolean): Promise<number | null> {
     if (this.#waiter !== null) return this.#refuse();
     if (this.#buffer.ended) return Promise.resolve(null);
     return this.#wait(null, into, idle) as Promise<number | null>;
   }
 
-  /** Reads until `into` is full, straight into it where nothing is buffered. */
+  /** Reads until `into` is full; directly if nothing is buffered. */
   async receiveAll(into: Uint8Array): Promise<Uint8Array> {
     const buffer = this.#buffer;
     for (let filled = 0; filled < into.length;) {
@@ -123,7 +123,7 @@ export class Receiver {
     return into;
   }
 
-  /** Why nothing can be read. */
+  /** The reason why no read can begin. */
   #refuse(): Promise<never> {
     return Promise.reject(
       new TypeError("Cannot read: another read of this reader is pending"),
@@ -151,9 +151,9 @@ export class Receiver {
   };
 
   /**
-   * One read of the source that a time-out or a drain can end, though the
-   * source's own read can't be cancelled: that is left pending until the
-   * connection is closed, and no other is begun.
+   * One read of the source that a time-out or a drain can end. The source's own
+   * read can't be cancelled: it stays pending until the connection is closed,
+   * and no other read begins.
    */
   #read(waiter: Waiter): void {
     this.#waiter = waiter;
@@ -225,7 +225,7 @@ export class Receiver {
         return this.#armGrace(DRAIN_STEPS, progress, left - 1);
       }
       if (steps > 1) return this.#armGrace(steps - 1, seen, left);
-      this.#took(null); // no progress of a client: that would renew others
+      this.#took(null); // not a client's progress, which would extend other reads
     });
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Sends bytes whole, one lot after the other.
+ * Sends chunks of bytes completely, one after the other.
  *
  * @module
  */
@@ -11,22 +11,25 @@ import { giveBack } from "./_buffer_pool.ts";
 import { clockOf } from "./_clock.ts";
 import { IdleTimer, MAX_TIMEOUT_MS } from "./_idle_timer.ts";
 
-/** Where a {@linkcode BufferedWriter} puts its bytes, such as a `Deno.Conn`. */
+/**
+ * The receiver of a {@linkcode BufferedWriter}'s bytes, for example a
+ * `Deno.Conn`.
+ */
 export interface WriterSink {
   /**
    * Writes some of the bytes.
    *
-   * @param bytes What to write; it may change once the promise has settled.
-   * @returns How many were written.
+   * @param bytes The bytes. They may change after the promise has settled.
+   * @returns The number of bytes written.
    */
   write(bytes: Uint8Array): Promise<number>;
 }
 
-/** Sends to a sink, until it fails or takes nothing for too long. */
+/** Sends to a sink until it fails or times out. */
 export class Sender {
-  /** What ended the sending, and whether a caller knows. */
+  /** The failure that ended the sending, and whether a caller got it. */
   failure: { error: unknown; told: boolean } | null = null;
-  /** Has bytes that follow as soon as what is being sent is through. */
+  /** Called when the current chunk is sent. */
   onIdle: { [sendHeld](): void } | null = null;
   #sink: WriterSink;
   #timer: IdleTimer | null = null;
@@ -46,7 +49,7 @@ export class Sender {
     return this.#sending !== null;
   }
 
-  /** Sends bytes while not busy; gives the buffer that they lie in back. */
+  /** Sends bytes; call it while not busy. Returns their buffer to the pool. */
   send(bytes: Uint8Array, lent: Uint8Array | null = null): void {
     this.#lent = lent;
     this.#send(bytes);
@@ -58,12 +61,12 @@ export class Sender {
     return (this.#idle ??= Promise.withResolvers()).promise;
   }
 
-  /** Throws what ended the sending. */
+  /** Throws the failure that ended the sending. */
   check(): void {
     if (this.failure !== null) throw this.tell();
   }
 
-  /** What ended the sending, for a caller that passes it on. */
+  /** Returns the failure that ended the sending and marks it as reported. */
   tell(): unknown {
     this.failure!.told = true;
     return this.failure!.error;
@@ -74,7 +77,7 @@ export class Sender {
     this.#onFailure(error);
   }
 
-  /** Lets go of the timer. */
+  /** Clears the timer. */
   release(): void {
     this.#timer?.stop();
   }
@@ -90,7 +93,7 @@ export class Sender {
   }
 
   #onSent = (count: number): void => {
-    if (this.failure !== null) return; // the time was over before
+    if (this.failure !== null) return; // it timed out before
     this.#timer?.end();
     const bytes = this.#sending!;
     if (count < bytes.length) return this.#send(bytes.subarray(count));
@@ -100,7 +103,7 @@ export class Sender {
 
   #onFailure = (error: unknown): void => {
     if (this.failure !== null) return;
-    // What follows bytes that were lost would be taken for something else
+    // After lost bytes, the client would misread later ones
     this.failure = { error, told: false };
     this.#timer?.stop();
     this.#end();

@@ -1,19 +1,19 @@
 /**
- * Sends what writers have gathered when a turn of the event loop ends: one
- * timer for all of them, and none where a read follows and sends it.
+ * Flushes writers at the end of a turn of the event loop. All share one timer,
+ * and need none if a read follows and flushes them.
  *
  * @module
  */
 
-/** A writer that gathers. */
+/** A buffered writer. */
 export interface Gatherer {
-  /** Whether it holds bytes; if not, it is forgotten until it asks again. */
+  /** Whether it has buffered bytes. If not, it is dropped from the list. */
   [stillHolds](): boolean;
-  /** Sends what it holds, and is forgotten until it asks again. */
+  /** Sends its buffer; it is dropped from the list. */
   [endTurn](): void;
 }
 
-/** To a writer: do you hold bytes? */
+/** To a writer: are bytes buffered? */
 export const stillHolds: unique symbol = Symbol("stillHolds");
 /** To a writer: the turn ends. */
 export const endTurn: unique symbol = Symbol("endTurn");
@@ -26,13 +26,13 @@ const scope = globalThis as unknown as {
 let holders: Gatherer[] = [];
 let scheduled = false;
 
-/** Has a writer send what it holds, when this turn ends at the latest. */
+/** Flushes a writer at the end of this turn, at the latest. */
 export function sendAtTurnEnd(holder: Gatherer): void {
   holders.push(holder);
   if (scheduled) return;
   scheduled = true;
-  // A timer costs more than a short answer: those who await their write and
-  // then read have sent it after two rounds of the microtasks
+  // A timer costs more than a short answer. A handler that awaits its write and
+  // then reads has flushed after two rounds of microtasks
   queueMicrotask(afterRound);
 }
 

@@ -1,5 +1,5 @@
 /**
- * Reading by lines, by counts and by delimiters.
+ * Reads by lines, counts and delimiters.
  *
  * @module
  */
@@ -49,7 +49,7 @@ export class BufferedReader {
   }
 
   /**
-   * Makes a reader over bytes that are all there, such as a packet's.
+   * Makes a reader over complete data, for example a packet.
    *
    * @example Usage
    * ```ts
@@ -60,7 +60,7 @@ export class BufferedReader {
    * assertEquals(await reader.readExact(2), new Uint8Array([1, 2]));
    * ```
    *
-   * @param bytes What to read.
+   * @param bytes The data.
    * @param options The longest line.
    * @returns The reader.
    */
@@ -74,8 +74,7 @@ export class BufferedReader {
   }
 
   /**
-   * Reads what is there next into a buffer; directly, where nothing was read
-   * ahead.
+   * Reads available bytes into a buffer. Waits if there are none.
    *
    * @example Usage
    * ```ts
@@ -92,11 +91,11 @@ export class BufferedReader {
    *
    * @param into Where the bytes go.
    * @returns The number of bytes; `null` at the end.
-   * @throws {RequestTimeoutError} If nothing came within the time-out.
+   * @throws {RequestTimeoutError} If no bytes came within the time-out.
    */
   read(into: Uint8Array): Promise<number | null>;
   /**
-   * Reads what is there next, as bytes of its own.
+   * Reads available bytes. Waits if there are none.
    *
    * @example Usage
    * ```ts
@@ -109,7 +108,7 @@ export class BufferedReader {
    * ```
    *
    * @returns The bytes; `null` at the end.
-   * @throws {RequestTimeoutError} If nothing came within the time-out.
+   * @throws {RequestTimeoutError} If no bytes came within the time-out.
    */
   read(): Promise<Uint8Array | null>;
   read(into?: Uint8Array): Promise<number | Uint8Array | null> {
@@ -121,8 +120,8 @@ export class BufferedReader {
   }
 
   /**
-   * Reads a line as text: UTF-8, without its `"\n"` or `"\r\n"`. What comes
-   * after the last line's end is a line as well.
+   * Reads a line as UTF-8 text, without its `"\n"` or `"\r\n"`. The last line
+   * needs no end.
    *
    * @example Usage
    * ```ts
@@ -145,7 +144,7 @@ export class BufferedReader {
   }
 
   /**
-   * Reads a line as it was received, its end included.
+   * Reads a line as bytes, including its end.
    *
    * @example Usage
    * ```ts
@@ -165,7 +164,7 @@ export class BufferedReader {
   }
 
   /**
-   * Reads up to a delimiter, which is part of what is returned.
+   * Reads up to a delimiter. The result includes it.
    *
    * @example Usage
    * ```ts
@@ -178,10 +177,10 @@ export class BufferedReader {
    * assertEquals(new TextDecoder().decode(head), "Host: a\r\n\r\n");
    * ```
    *
-   * @param delimiter The text or the bytes that end what is read.
-   * @returns The bytes, the delimiter included.
+   * @param delimiter The text or bytes to stop at.
+   * @returns The bytes, including the delimiter.
    * @throws {IncompleteReadError} If the data ends before the delimiter.
-   * @throws {LineTooLongError} If what comes before it is longer than
+   * @throws {LineTooLongError} If the data before it is longer than
    * `maxLineLength`.
    * @throws {RequestTimeoutError} If nothing came within the time-out.
    */
@@ -190,7 +189,8 @@ export class BufferedReader {
       ? encoder.encode(delimiter)
       : delimiter;
     if (sought.length === 0) {
-      const why = "Cannot read until an empty delimiter: nothing would be read";
+      const why =
+        "Cannot read until an empty delimiter: expected at least one byte";
       return Promise.reject(new RangeError(why));
     }
     return this.#receiver.take(() => this.#buffer.until(sought));
@@ -209,9 +209,9 @@ export class BufferedReader {
    * assertEquals(await reader.readExact(length!), Uint8Array.of(7, 8));
    * ```
    *
-   * @param count How many.
+   * @param count The number of bytes.
    * @returns The bytes.
-   * @throws {IncompleteReadError} If the data ends before.
+   * @throws {IncompleteReadError} If the data ends too early.
    * @throws {RequestTimeoutError} If nothing came within the time-out.
    */
   readExact(count: number): Promise<Uint8Array> {
@@ -226,8 +226,8 @@ export class BufferedReader {
   }
 
   /**
-   * Reads all that comes until the end. Memory grows with it: for clients that
-   * are trusted, or for packets.
+   * Reads until the end. Memory grows with the data: use it for packets and
+   * trusted clients only.
    *
    * @example Usage
    * ```ts
@@ -252,7 +252,7 @@ export class BufferedReader {
   }
 
   /**
-   * Iterates over the lines, as `readLine()` gives them.
+   * Iterates over the lines, as `readLine()` returns them.
    *
    * @example Usage
    * ```ts

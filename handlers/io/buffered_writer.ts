@@ -1,5 +1,5 @@
 /**
- * Writing whole texts and bytes.
+ * Writes whole texts and bytes.
  *
  * @module
  */
@@ -27,7 +27,7 @@ export interface BufferedWriterOptions {
    */
   bufferSize?: number;
   /**
-   * Longest wait in milliseconds for the client to take bytes; `null` waits
+   * Longest wait for the client to take bytes in milliseconds. `null` waits
    * without limit.
    *
    * @default {null}
@@ -36,13 +36,12 @@ export interface BufferedWriterOptions {
 }
 
 /**
- * Writes texts and bytes to a connection, always whole and in the order of the
- * calls, also where these don't wait for each other.
+ * Writes texts and bytes to a connection. Each write is whole, and writes go
+ * out in the order of the calls, awaited or not.
  *
- * With a buffer, writes are gathered and sent together: when the buffer is
- * full, at `flush()`, and at the latest when this turn of the event loop ends.
- * A handler's `wfile` also sends when `rfile` is about to wait for more, and at
- * the end of `handle()`.
+ * A buffer gathers writes. It is sent when it is full, at `flush()`, and at the
+ * latest at the end of this turn of the event loop. A handler's `wfile` also
+ * sends before `rfile` waits, and after `handle()`.
  *
  * @example Writes that travel together
  * ```ts
@@ -68,7 +67,7 @@ export class BufferedWriter {
   #bufferSize: number;
   #buffer: Uint8Array = EMPTY;
   #held = 0;
-  /** Whether the end of the turn sends what is held. */
+  /** Whether the end of the turn sends the buffer. */
   #listed = false;
   /** Writes that wait for the client, in the order of their calls. */
   #queue: Promise<unknown> = NOTHING_QUEUED;
@@ -77,7 +76,7 @@ export class BufferedWriter {
   /**
    * Constructs a writer.
    *
-   * @param sink Where the bytes go.
+   * @param sink The receiver of the bytes.
    * @param options The buffer's size and the time-out.
    * @throws {RangeError} If an option is out of its range.
    */
@@ -89,11 +88,10 @@ export class BufferedWriter {
   }
 
   /**
-   * Writes all of `data`. The promise settles when the bytes are taken: at once
-   * while the buffer has room, otherwise when the client has taken enough.
-   * Bytes must not be changed before. A failure to send reaches the next write
-   * or `flush()`, and all writes after it; a promise that is not awaited does no
-   * harm.
+   * Writes all of `data`. The promise resolves at once while the buffer has
+   * room, otherwise when the client has taken enough. Don't change the bytes
+   * before that. If sending fails, the next write or `flush()` and all later
+   * ones reject. You need not await the promise.
    *
    * @example Usage
    * ```ts
@@ -112,8 +110,8 @@ export class BufferedWriter {
    * ```
    *
    * @param data A text, sent as UTF-8, or bytes.
-   * @returns The number of bytes, always all of them.
-   * @throws {RequestTimeoutError} If the client took nothing within the
+   * @returns The number of bytes written: all of them.
+   * @throws {RequestTimeoutError} If the client took no bytes within the
    * time-out.
    */
   write(data: string | Uint8Array): Promise<number> {
@@ -126,7 +124,7 @@ export class BufferedWriter {
   }
 
   /**
-   * Sends what the buffer holds and waits until all earlier writes are sent.
+   * Sends the buffer and waits until all earlier writes are sent.
    *
    * @example Usage
    * ```ts
@@ -143,7 +141,7 @@ export class BufferedWriter {
    * assertEquals(sent, 3);
    * ```
    *
-   * @throws {RequestTimeoutError} If the client took nothing within the
+   * @throws {RequestTimeoutError} If the client took no bytes within the
    * time-out.
    */
   flush(): Promise<void> {
@@ -188,7 +186,7 @@ export class BufferedWriter {
     this.#sender.release();
   }
 
-  /** Puts data into the buffer; -1 if there is no room for it. */
+  /** Puts data into the buffer; -1 if it does not fit. */
   #gather(data: string | Uint8Array): number {
     const isText = typeof data === "string";
     const most = isText ? data.length * 3 : data.length;
@@ -215,11 +213,12 @@ export class BufferedWriter {
     return written;
   }
 
-  /** Writes what finds no room in the buffer: what is held goes first. */
+  /** Writes data that does not fit in the buffer, after the buffered bytes. */
   async #writeNow(bytes: Uint8Array): Promise<number> {
     try {
       if (this.#held + bytes.length >= this.#bufferSize) await this.#sendAll();
-      // A loop of writes that the system takes at once is microtasks alone
+      // A loop of writes that the system takes at once never leaves the
+      // microtasks
       if (checkpointDue()) await checkpoint();
       this.#sender.check();
       if (this.#gather(bytes) < 0) {
@@ -245,7 +244,7 @@ export class BufferedWriter {
     if (this.#sender.failure?.told === false) throw this.#sender.tell();
   }
 
-  /** Settles when all that is held is sent, or sending has failed. */
+  /** Settles when all bytes are sent or sending has failed. */
   async #sendAll(): Promise<void> {
     while (this.#sender.isBusy || this.#held > 0) {
       if (!this.#sender.isBusy) this.#sendBuffer();
@@ -262,7 +261,7 @@ export class BufferedWriter {
   }
 }
 
-/** A promise whose rejection does not end the program if nobody looks. */
+/** Returns the promise; its rejection can't end the program. */
 function harmless<T>(promise: Promise<T>): Promise<T> {
   promise.catch(ignore);
   return promise;

@@ -1,10 +1,10 @@
 /**
- * What a reader reads from, and how.
+ * The source and the options of a reader.
  *
  * @module
  */
 
-/** What a `BufferedReader` reads from, such as a `Deno.Conn`. */
+/** The source of a `BufferedReader`, for example a `Deno.Conn`. */
 export interface ReaderSource {
   /**
    * Reads up to `into.length` bytes.
@@ -18,21 +18,21 @@ export interface ReaderSource {
 /** Options of `BufferedReader`. */
 export interface BufferedReaderOptions {
   /**
-   * Size of the buffer in bytes. It is made at the first buffered read, and
-   * grows for a longer line.
+   * Size of the buffer in bytes. It is allocated at the first buffered read,
+   * and grows for a longer line.
    *
    * @default {16384}
    */
   bufferSize?: number;
   /**
-   * Longest line in bytes, its end not counted; longer ones raise
+   * Longest line in bytes without its end. A longer one throws a
    * `LineTooLongError`.
    *
    * @default {65536}
    */
   maxLineLength?: number;
   /**
-   * Longest wait for the next bytes in milliseconds; `null` waits without
+   * Longest wait for the next bytes in milliseconds. `null` waits without
    * limit.
    *
    * @default {null}

@@ -15,8 +15,8 @@ const MAX_REPLY_LENGTH = 512;
 let pattern: Uint8Array | undefined;
 
 /**
- * Sends characters until the client leaves; in answer to a packet, one packet
- * of 0 to 512 of them (RFC 864).
+ * Sends characters until the client leaves. Answers a packet with 0 to 512
+ * characters (RFC 864).
  *
  * @example Usage
  * ```ts
@@ -61,7 +61,7 @@ export class ChargenHandler extends RequestHandler {
   }
 }
 
-/** The 95 lines after which the pattern repeats. */
+/** The 95 lines of the pattern; then it repeats. */
 function getPattern(): Uint8Array {
   return pattern ??= makePattern();
 }

@@ -8,8 +8,7 @@ import { setHome } from "../../workers/threads/_class_registry.ts";
 import { RequestHandler } from "../request_handler.ts";
 
 /**
- * Tells the date and the time, in UTC as ISO 8601 writes it, and ends
- * (RFC 867).
+ * Sends the date and the time in UTC, in ISO 8601 format, and ends (RFC 867).
  *
  * @example Usage
  * ```ts

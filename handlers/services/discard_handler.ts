@@ -10,7 +10,7 @@ import { RequestHandler } from "../request_handler.ts";
 const BUFFER_SIZE = 65_536;
 
 /**
- * Throws away what it gets and never answers (RFC 863).
+ * Discards what it receives and never answers (RFC 863).
  *
  * @example Usage
  * ```ts
@@ -31,7 +31,7 @@ export class DiscardHandler extends RequestHandler {
   }
 
   /**
-   * Reads until the client ends.
+   * Reads until the client stops sending.
    *
    * @example Nothing comes back
    * ```ts

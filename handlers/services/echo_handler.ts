@@ -11,7 +11,7 @@ import { RequestHandler } from "../request_handler.ts";
 const BUFFER_SIZE = 16_384;
 
 /**
- * Sends back what it gets (RFC 862).
+ * Sends back what it receives (RFC 862).
  *
  * @example Usage
  * ```ts
@@ -32,7 +32,7 @@ export class EchoHandler extends RequestHandler {
   }
 
   /**
-   * Sends back every byte until the client ends, or the packet.
+   * Sends back the packet, or every byte until the client stops sending.
    *
    * @example A packet
    * ```ts

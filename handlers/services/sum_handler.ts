@@ -11,8 +11,8 @@ import { RequestHandler } from "../request_handler.ts";
 const INTEGER_REGEXP = /^[+-]?\d+$/;
 
 /**
- * Adds two integers a line. Each line is answered with their sum, or with the
- * name of an error and what to do, and the connection goes on:
+ * Adds two integers per line. It answers each line with their sum or an error,
+ * and the connection goes on:
  *
  * ```text
  * 2 3                      5
@@ -21,8 +21,7 @@ const INTEGER_REGEXP = /^[+-]?\d+$/;
  * 9007199254740991 1       RangeError: the sum 9007199254740992 is out of range
  * ```
  *
- * What must be done at the end is done, whatever happened before: `finish()`
- * and the closing of the connection.
+ * Whatever happens, `finish()` is called and the connection is closed.
  *
  * @example Usage
  * ```ts

@@ -28,10 +28,10 @@ import type { WaitOptions } from "./wait_options.ts";
  * Lets a fixed number of threads or tasks wait for each other, again and
  * again.
  *
- * A time-out, an abort, `abort()`, `reset()` and an action that throws break
- * it: whoever waits, and whoever comes until it is `reset()`, gets a
- * {@linkcode BrokenBarrierError}. Waiting with `wait()` keeps the program
- * alive. One whose thread ends while it waits counts as arrived.
+ * A time-out, an aborted signal, `abort()`, `reset()` or an action that throws
+ * breaks the barrier. Current waiters, and later ones until `reset()`, get a
+ * {@linkcode BrokenBarrierError}. `wait()` keeps the program alive. A waiter
+ * whose thread ends counts as arrived.
  *
  * @example Usage
  * ```ts
@@ -76,8 +76,8 @@ export class Barrier {
   /**
    * Makes a barrier.
    *
-   * @param parties How many have to arrive.
-   * @param options What is done then, and how long to wait for it.
+   * @param parties The number of waiters that the barrier waits for.
+   * @param options The action and the time-out.
    * @throws {RangeError} If `parties` is not a whole number from 1 to 65535,
    * or `timeout` is negative.
    */
@@ -97,7 +97,7 @@ export class Barrier {
   }
 
   /**
-   * How many have to arrive.
+   * The number of waiters that the barrier waits for.
    *
    * @returns 1 or more.
    *
@@ -114,7 +114,7 @@ export class Barrier {
   }
 
   /**
-   * How many wait now.
+   * The number of waiters now.
    *
    * @returns 0 to `parties`.
    *
@@ -155,10 +155,10 @@ export class Barrier {
   /**
    * Waits until all have arrived.
    *
-   * @param options How long to wait, and what to do as the last one.
-   * @returns How many had arrived before this one.
+   * @param options The time-out, and the action of the last one to arrive.
+   * @returns The number of waiters that arrived before this one.
    * @throws {BrokenBarrierError} If the barrier is or becomes broken, also by
-   * this one's time-out.
+   * this call's time-out.
    * @throws {RangeError} If `timeout` is negative.
    *
    * @example Usage
@@ -190,12 +190,12 @@ export class Barrier {
   }
 
   /**
-   * As {@linkcode Barrier.wait}, blocking the thread.
+   * Blocks the thread until all have arrived.
    *
-   * @param options How long to wait, and what to do as the last one.
-   * @returns How many had arrived before this one.
+   * @param options The time-out, and the action of the last one to arrive.
+   * @returns The number of waiters that arrived before this one.
    * @throws {BrokenBarrierError} If the barrier is or becomes broken, also by
-   * this one's time-out.
+   * this call's time-out.
    * @throws {RangeError} If `timeout` is negative.
    * @throws {TypeError} If the action is asynchronous.
    *
@@ -230,7 +230,7 @@ export class Barrier {
   }
 
   /**
-   * Breaks the barrier, for those who wait and those who come.
+   * Breaks the barrier. Current and later waiters get a `BrokenBarrierError`.
    *
    * @example Usage
    * ```ts
@@ -247,7 +247,7 @@ export class Barrier {
   }
 
   /**
-   * Makes the barrier as new; those who wait get a `BrokenBarrierError`.
+   * Makes the barrier usable again. Current waiters get a `BrokenBarrierError`.
    *
    * @example Usage
    * ```ts
@@ -280,7 +280,7 @@ export class Barrier {
     return () => this.#state.isOver(round);
   }
 
-  /** A round that is not over by now breaks: this one's time is up. */
+  /** A round that is not complete breaks: this waiter's time is over. */
   #leave({ round, index }: Place): number {
     if (!this.#state.breakRound(round)) return index;
     throw brokenError();

@@ -8,8 +8,8 @@ import { registerSubclass } from "../codec/share.ts";
 import { Semaphore } from "./semaphore.ts";
 
 /**
- * A {@linkcode Semaphore} that never has more permits than at first: to give
- * back more than was taken is an error, and changes nothing.
+ * A {@linkcode Semaphore} that never has more permits than at first. Returning
+ * more than were taken throws and changes nothing.
  *
  * @example Usage
  * ```ts
@@ -33,7 +33,7 @@ export class BoundedSemaphore extends Semaphore {
   /**
    * Makes a semaphore.
    *
-   * @param value How many permits there are, at first and at most.
+   * @param value The initial and greatest number of permits.
    * @throws {RangeError} If it is not a whole number of 0 or more.
    */
   constructor(value = 1) {

@@ -7,7 +7,7 @@
 import { SocketServerError } from "../errors.ts";
 
 /**
- * Thrown to those who wait for a barrier that is, or becomes, broken.
+ * Thrown by waits for a barrier that is or becomes broken.
  *
  * @example Usage
  * ```ts

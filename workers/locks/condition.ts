@@ -201,8 +201,9 @@ export class Condition {
   /**
    * Releases the lock, waits to be notified, and takes the lock again.
    *
-   * @param options How long to wait; an abort rejects, with the lock taken.
-   * @returns `true`, or `false` if the time was over first.
+   * @param options How long to wait. An aborted wait rejects, with the lock
+   * taken.
+   * @returns `true`, or `false` if the time-out came first.
    * @throws {Error} If the lock is not owned.
    * @throws {RangeError} If `timeout` is negative.
    *
@@ -243,12 +244,13 @@ export class Condition {
   }
 
   /**
-   * Waits until a predicate is truthy; it is called with the lock taken.
+   * Waits until a predicate returns a truthy value. It is called with the lock
+   * taken.
    *
-   * @typeParam T What the predicate returns.
-   * @param predicate Tells, by a truthy value, that the wait is over.
+   * @typeParam T The type of the predicate's result.
+   * @param predicate Ends the wait by a truthy result.
    * @param options How long to wait in all.
-   * @returns What the predicate returned last.
+   * @returns The predicate's last result.
    * @throws {Error} If the lock is not owned.
    * @throws {RangeError} If `timeout` is negative.
    *
@@ -308,9 +310,9 @@ export class Condition {
   }
 
   /**
-   * Wakes those who have waited longest.
+   * Wakes the waiters that have waited longest.
    *
-   * @param count How many at most.
+   * @param count Most waiters to wake.
    * @throws {Error} If the lock is not owned.
    * @throws {RangeError} If `count` is not a whole number of 0 or more.
    *
@@ -339,7 +341,7 @@ export class Condition {
   }
 
   /**
-   * Wakes everybody who waits.
+   * Wakes all waiters.
    *
    * @throws {Error} If the lock is not owned.
    *

@@ -10,9 +10,9 @@ import type { RLock } from "./rlock.ts";
 /** Options of a {@linkcode Condition}. */
 export interface ConditionOptions {
   /**
-   * The lock that guards what the condition is about. With an `RLock`, the
-   * default in Python, `wait()` releases what the thread holds: also what its
-   * other tasks hold. It is for threads that do not share their event loop.
+   * The lock that guards the shared state. With an `RLock`, the default in
+   * Python, `wait()` also releases what the thread's other tasks hold: use it
+   * between threads, not between tasks of one event loop.
    *
    * @default {new Lock()}
    */

@@ -19,25 +19,25 @@ import type {
 } from "./wait_options.ts";
 
 /**
- * Lets one thread, or one task of an event loop, have something at a time.
+ * Lets one thread, or one task of an event loop, use something at a time.
  *
- * A lock that is passed to a thread is the same lock there. Whoever can reach
- * it may release it. It is not reentrant: see {@linkcode RLock}.
+ * A lock that is passed to a thread is the same lock there. Any thread that has
+ * it may release it. It is not reentrant; {@linkcode RLock} is.
  *
  * Waiters are served in the order in which they came. A few newcomers may
- * overtake a waiter that was woken and has yet to try; then they queue up
- * behind it, so nobody starves. A loop over `acquire()` lets the event loop turn
- * every few milliseconds.
+ * overtake a waiter that is just waking up; after that they queue behind it, so
+ * no waiter starves. A loop over `acquire()` yields to the event loop every few
+ * milliseconds.
  *
- * Waiting with `acquire()` keeps the program alive. A thread that ends while
- * it waits does not disturb the others; a lock that it has stays locked.
+ * Waiting with `acquire()` keeps the program alive. A thread that ends while it
+ * waits does not disturb the others; a lock that it owns stays locked.
  * `acquireSync()` blocks the thread and with it everything on its event loop,
  * also the task that would release the lock.
  *
  * A thread that is terminated while it waits takes nothing any more:
  * `acquire()` never settles there, and `acquireSync()` throws an `AbortError`.
- * A bare `Worker` is not told of its `terminate()`: if it is blocked, it goes
- * on when it gets the lock.
+ * A bare `Worker` does not notice its `terminate()` while it is blocked: it
+ * goes on when it gets the lock.
  *
  * @example Usage
  * ```ts
@@ -76,10 +76,10 @@ export class Lock {
   }
 
   /**
-   * Takes the lock, waiting for it if need be.
+   * Takes the lock. Waits until it is free.
    *
-   * @param options Whether to wait, and for how long.
-   * @returns `true`, or `false` if it could not be had in time.
+   * @param options Whether to wait, and how long.
+   * @returns `true`, or `false` if the lock could not be taken in time.
    * @throws {TypeError} If `timeout` is given with `blocking: false`.
    * @throws {RangeError} If `timeout` is negative.
    *
@@ -100,10 +100,10 @@ export class Lock {
   }
 
   /**
-   * Takes the lock, blocking the thread if need be.
+   * Takes the lock. Blocks the thread until it is free.
    *
-   * @param options Whether to wait, and for how long.
-   * @returns `true`, or `false` if it could not be had in time.
+   * @param options Whether to wait, and how long.
+   * @returns `true`, or `false` if the lock could not be taken in time.
    * @throws {TypeError} If `timeout` is given with `blocking: false`.
    * @throws {RangeError} If `timeout` is negative.
    *
@@ -123,7 +123,7 @@ export class Lock {
   }
 
   /**
-   * Gives the lock back.
+   * Releases the lock.
    *
    * @throws {Error} If it is not locked.
    *
@@ -146,9 +146,9 @@ export class Lock {
   }
 
   /**
-   * Tells whether somebody has the lock.
+   * Returns whether the lock is taken.
    *
-   * @returns `true` if so.
+   * @returns `true` while it is taken.
    *
    * @example Usage
    * ```ts
@@ -165,9 +165,10 @@ export class Lock {
   /**
    * Takes the lock for the rest of a block.
    *
-   * @param options How long to wait for it.
-   * @returns A guard that releases the lock when it goes out of scope.
-   * @throws {DOMException} A `TimeoutError` if it could not be had in time.
+   * @param options How long to wait.
+   * @returns A guard that releases the lock at the end of the block.
+   * @throws {DOMException} A `TimeoutError` if the lock could not be taken in
+   * time.
    * @throws {RangeError} If `timeout` is negative.
    *
    * @example Usage
@@ -186,11 +187,12 @@ export class Lock {
   }
 
   /**
-   * Takes the lock for the rest of a block, blocking the thread if need be.
+   * Takes the lock for the rest of a block. Blocks the thread until it is free.
    *
-   * @param options How long to wait for it.
-   * @returns A guard that releases the lock when it goes out of scope.
-   * @throws {DOMException} A `TimeoutError` if it could not be had in time.
+   * @param options How long to wait.
+   * @returns A guard that releases the lock at the end of the block.
+   * @throws {DOMException} A `TimeoutError` if the lock could not be taken in
+   * time.
    * @throws {RangeError} If `timeout` is negative.
    *
    * @example Usage

@@ -26,12 +26,12 @@ const OWNER_2 = OWN_WITH_PERMITS + 1;
 const DEPTH = OWN_WITH_PERMITS + 2;
 
 /**
- * A lock that its owner can take again, at once whoever waits for it: it is free
- * when it was released as often as it was acquired.
+ * A lock that its owner can take again without waiting. It is free when it was
+ * released as often as it was acquired.
  *
- * The owner is a thread, as in Python. Tasks of one event loop are one thread,
- * so they do not keep each other out, and each can release what another has
- * acquired; use a {@linkcode Lock} between tasks. Waiting, sharing and thread
+ * The owner is a thread, as in Python. All tasks of one event loop are one
+ * thread: they do not exclude each other, and each can release what another has
+ * acquired. Use a {@linkcode Lock} between tasks. Waiting, sharing and thread
  * death work as for a `Lock`.
  *
  * @example Usage
@@ -75,10 +75,10 @@ export class RLock {
   }
 
   /**
-   * Takes the lock, waiting for it if another thread has it.
+   * Takes the lock. Waits while another thread owns it.
    *
-   * @param options Whether to wait, and for how long.
-   * @returns `true`, or `false` if it could not be had in time.
+   * @param options Whether to wait, and how long.
+   * @returns `true`, or `false` if the lock could not be taken in time.
    * @throws {TypeError} If `timeout` is given with `blocking: false`.
    * @throws {RangeError} If `timeout` is negative.
    *
@@ -94,16 +94,16 @@ export class RLock {
    */
   async acquire(options?: AcquireOptions): Promise<boolean> {
     const deadline = deadlineOf("acquire the lock", options);
-    // An async function less where nobody has it.
+    // Saves an async call when the lock is free.
     return mayTry(this.#permits, deadline) && this.#take(1) ||
       await this.#until(1, deadline);
   }
 
   /**
-   * Takes the lock, blocking the thread while another one has it.
+   * Takes the lock. Blocks the thread while another one owns it.
    *
-   * @param options Whether to wait, and for how long.
-   * @returns `true`, or `false` if it could not be had in time.
+   * @param options Whether to wait, and how long.
+   * @returns `true`, or `false` if the lock could not be taken in time.
    * @throws {TypeError} If `timeout` is given with `blocking: false`.
    * @throws {RangeError} If `timeout` is negative.
    *
@@ -151,9 +151,9 @@ export class RLock {
   }
 
   /**
-   * Tells whether some thread has the lock.
+   * Returns whether any thread owns the lock.
    *
-   * @returns `true` if so.
+   * @returns `true` while it is owned.
    *
    * @example Usage
    * ```ts
@@ -168,9 +168,9 @@ export class RLock {
   }
 
   /**
-   * Tells whether this thread has the lock.
+   * Returns whether this thread owns the lock.
    *
-   * @returns `true` if so.
+   * @returns `true` while this thread owns it.
    *
    * @example Usage
    * ```ts
@@ -190,9 +190,10 @@ export class RLock {
   /**
    * Takes the lock for the rest of a block.
    *
-   * @param options How long to wait for it.
-   * @returns A guard that releases the lock when it goes out of scope.
-   * @throws {DOMException} A `TimeoutError` if it could not be had in time.
+   * @param options How long to wait.
+   * @returns A guard that releases the lock at the end of the block.
+   * @throws {DOMException} A `TimeoutError` if the lock could not be taken in
+   * time.
    * @throws {RangeError} If `timeout` is negative.
    *
    * @example Usage
@@ -211,11 +212,13 @@ export class RLock {
   }
 
   /**
-   * Takes the lock for the rest of a block, blocking the thread if need be.
+   * Takes the lock for the rest of a block. Blocks the thread while another one
+   * owns it.
    *
-   * @param options How long to wait for it.
-   * @returns A guard that releases the lock when it goes out of scope.
-   * @throws {DOMException} A `TimeoutError` if it could not be had in time.
+   * @param options How long to wait.
+   * @returns A guard that releases the lock at the end of the block.
+   * @throws {DOMException} A `TimeoutError` if the lock could not be taken in
+   * time.
    * @throws {RangeError} If `timeout` is negative.
    *
    * @example Usage
@@ -252,7 +255,7 @@ export class RLock {
       untilSync(this.#permits, () => this.#take(depth), deadline);
   }
 
-  /** Those who wait, wait for the owner: it must not queue up behind them. */
+  /** The waiters wait for the owner, so it must not queue behind them. */
   #takeAgain(depth: number): boolean {
     if (!this.owned()) return false;
     Atomics.add(this.#words, DEPTH, depth);

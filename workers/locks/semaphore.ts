@@ -19,7 +19,7 @@ import type {
 /** Options of a {@linkcode Semaphore}. */
 export interface SemaphoreOptions {
   /**
-   * The most permits that there may be; a `release()` beyond is refused.
+   * Most permits. A `release()` beyond it throws.
    *
    * @default {2147483647}
    */
@@ -40,8 +40,8 @@ function refusePermits(
 }
 
 /**
- * A number of permits: `acquire()` takes one, or waits for one; `release()`
- * gives back.
+ * A counter of permits. `acquire()` takes one, or waits for one; `release()`
+ * returns them.
  *
  * Waiting, sharing and thread death work as for a {@linkcode Lock}.
  *
@@ -77,8 +77,8 @@ export class Semaphore {
   /**
    * Makes a semaphore.
    *
-   * @param value How many permits there are at first.
-   * @param options How many there may be.
+   * @param value The initial number of permits.
+   * @param options The maximum.
    * @throws {RangeError} If `value` is not a whole number from 0 to `max`.
    */
   constructor(value = 1, options: SemaphoreOptions = {}) {
@@ -106,7 +106,7 @@ export class Semaphore {
   }
 
   /**
-   * Takes a permit, waiting for one if need be.
+   * Takes a permit. Waits until there is one.
    *
    * @param options Whether to wait, and for how long.
    * @returns `true`, or `false` if there was none in time.
@@ -130,7 +130,7 @@ export class Semaphore {
   }
 
   /**
-   * Takes a permit, blocking the thread if need be.
+   * Takes a permit. Blocks the thread until there is one.
    *
    * @param options Whether to wait, and for how long.
    * @returns `true`, or `false` if there was none in time.
@@ -151,11 +151,11 @@ export class Semaphore {
   }
 
   /**
-   * Gives permits back, which wakes as many of those who wait.
+   * Returns permits, and wakes as many waiters.
    *
-   * @param count How many.
+   * @param count The number of permits.
    * @throws {RangeError} If `count` is not a whole number of 1 or more, or
-   * there would be more permits than `max`; then nothing has changed.
+   * there would be more permits than `max`. Nothing changes then.
    *
    * @example Usage
    * ```ts
@@ -171,16 +171,16 @@ export class Semaphore {
     refusePermits("release the semaphore", count, 1, MOST_PERMITS);
     if (this.#permits.give(count)) return;
     throw new RangeError(
-      `Cannot release the semaphore: with "${count}" more it would have ` +
-        "more permits than it may have",
+      `Cannot release the semaphore by ${count}: it would have more permits ` +
+        "than its maximum",
     );
   }
 
   /**
    * Takes a permit for the rest of a block.
    *
-   * @param options How long to wait for it.
-   * @returns A guard that gives it back when it goes out of scope.
+   * @param options How long to wait.
+   * @returns A guard that returns the permit at the end of the block.
    * @throws {DOMException} A `TimeoutError` if there was none in time.
    * @throws {RangeError} If `timeout` is negative.
    *
@@ -200,10 +200,11 @@ export class Semaphore {
   }
 
   /**
-   * Takes a permit for the rest of a block, blocking the thread if need be.
+   * Takes a permit for the rest of a block. Blocks the thread until there is
+   * one.
    *
-   * @param options How long to wait for it.
-   * @returns A guard that gives it back when it goes out of scope.
+   * @param options How long to wait.
+   * @returns A guard that returns the permit at the end of the block.
    * @throws {DOMException} A `TimeoutError` if there was none in time.
    * @throws {RangeError} If `timeout` is negative.
    *

@@ -11,15 +11,15 @@ import { until, untilSync } from "./_until.ts";
 import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 import type { WaitOptions, WaitSyncOptions } from "./wait_options.ts";
 
-// How often the event changed: odd while it is set.
+// Counts the changes: odd while the event is set.
 const STATE = OWN;
 
 /**
- * A flag that threads wait for: Python's `threading.Event`, under a name that
- * the web's `Event` leaves free.
+ * A flag that threads wait for: Python's `threading.Event`. The web already has
+ * an `Event`.
  *
- * Who waits when it is set goes on, even if it is cleared at once. Waiting
- * with `wait()` keeps the program alive.
+ * `set()` wakes every waiter, even if you clear the event at once. `wait()`
+ * keeps the program alive.
  *
  * @example Usage
  * ```ts
@@ -49,9 +49,9 @@ export class ThreadEvent {
   }
 
   /**
-   * Tells whether the event is set.
+   * Returns whether the event is set.
    *
-   * @returns `true` if so.
+   * @returns `true` while it is set.
    *
    * @example Usage
    * ```ts
@@ -66,7 +66,7 @@ export class ThreadEvent {
   }
 
   /**
-   * Sets the event, and wakes everybody who waits for it.
+   * Sets the event and wakes all waiters.
    *
    * @example Usage
    * ```ts
@@ -105,7 +105,7 @@ export class ThreadEvent {
    * Waits until the event is set.
    *
    * @param options How long to wait.
-   * @returns `true`, or `false` if the time was over first.
+   * @returns `true`, or `false` if the time-out came first.
    * @throws {RangeError} If `timeout` is negative.
    *
    * @example Usage
@@ -126,10 +126,10 @@ export class ThreadEvent {
   }
 
   /**
-   * Waits until the event is set, and blocks the thread.
+   * Blocks the thread until the event is set.
    *
    * @param options How long to wait.
-   * @returns `true`, or `false` if the time was over first.
+   * @returns `true`, or `false` if the time-out came first.
    * @throws {RangeError} If `timeout` is negative.
    *
    * @example Usage
@@ -153,7 +153,7 @@ export class ThreadEvent {
   #change(from: 0 | 1): void {
     const state = this.#state;
     if ((state & 1) !== from) return;
-    // If another thread was faster, it did the same.
+    // A faster thread made the same change.
     Atomics.compareExchange(this.#waiters.words, STATE, state, state + 1 | 0);
   }
 

@@ -4,18 +4,18 @@
  * @module
  */
 
-/** The longest delay that the event loop knows. */
+/** The longest delay of `setTimeout()`. */
 const MAX_INTERVAL = 2 ** 31 - 1;
 
-/** How a {@linkcode Timer} stands. */
+/** The state of a {@linkcode Timer}. */
 type TimerState = "new" | "waiting" | "running" | "over";
 
 /**
- * Calls a function on the event loop once a time is over, unless it is
- * cancelled first.
+ * Calls a function on the event loop after an interval, unless it is cancelled
+ * first.
  *
- * It is made, and then started, as in Python; but it is no thread of its own.
- * While it waits it keeps the program alive.
+ * As in Python, `start()` starts it. Unlike there, it is no thread. It keeps
+ * the program alive while it waits.
  *
  * @example Usage
  * ```ts
@@ -32,11 +32,11 @@ type TimerState = "new" | "waiting" | "running" | "over";
  * ```
  */
 export class Timer {
-  /** How long it waits, in milliseconds. */
+  /** The interval in milliseconds. */
   readonly interval: number;
   /**
-   * Settles when the function has returned, or the timer was cancelled;
-   * rejects with what the function throws.
+   * Resolves when the function has returned or the timer was cancelled. Rejects
+   * with the function's error.
    */
   readonly finished: Promise<void>;
   readonly #target: () => unknown;
@@ -46,10 +46,10 @@ export class Timer {
   #id: ReturnType<typeof setTimeout> | undefined;
 
   /**
-   * Makes a timer; `start()` sets it going.
+   * Makes a timer. Call `start()` to start it.
    *
-   * @param interval How long to wait, in milliseconds.
-   * @param target What to call then; may be asynchronous.
+   * @param interval The interval in milliseconds.
+   * @param target The function to call, which may be asynchronous.
    * @throws {RangeError} If `interval` is not from 0 to 2147483647.
    * @throws {TypeError} If `target` is not a function.
    */
@@ -72,7 +72,7 @@ export class Timer {
   }
 
   /**
-   * Starts the timer. One that was cancelled before calls nothing.
+   * Starts the timer. A cancelled timer never calls its function.
    *
    * @throws {Error} If it was started already.
    *
@@ -98,8 +98,8 @@ export class Timer {
   }
 
   /**
-   * Stops the timer if it has not called its function yet. To do so again, or
-   * too late, does nothing.
+   * Stops the timer if it has not called its function yet. Otherwise does
+   * nothing.
    *
    * @example Usage
    * ```ts
@@ -121,7 +121,7 @@ export class Timer {
   }
 
   /**
-   * Tells whether the timer was started and is not over.
+   * Returns whether the timer was started and has not ended.
    *
    * @returns `true` while it waits and while its function runs.
    *

@@ -1,20 +1,20 @@
 /**
- * The options that everything one can wait for has in common.
+ * The options of waits.
  *
  * @module
  */
 
-/** Options of waits that block the thread, such as `waitSync()`. */
+/** Options of waits that block the thread, for example `waitSync()`. */
 export interface WaitSyncOptions {
   /**
-   * How long to wait, in milliseconds.
+   * Longest wait in milliseconds.
    *
    * @default {Infinity}
    */
   timeout?: number;
 }
 
-/** Options of waits on the event loop, such as `wait()`. */
+/** Options of waits on the event loop, for example `wait()`. */
 export interface WaitOptions extends WaitSyncOptions {
   /** Ends the wait: its promise rejects with the signal's reason. */
   signal?: AbortSignal;
@@ -23,7 +23,7 @@ export interface WaitOptions extends WaitSyncOptions {
 /** Options of `acquireSync()`, `putSync()` and `getSync()`. */
 export interface AcquireSyncOptions extends WaitSyncOptions {
   /**
-   * Whether to wait at all; with `false` there must be no `timeout`.
+   * Whether to wait at all. With `false`, give no `timeout`.
    *
    * @default {true}
    */

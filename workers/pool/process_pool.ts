@@ -20,22 +20,21 @@ export type ProcessPoolOptions<A extends unknown[] = unknown[]> = PoolOptions<
  * Processes that run the functions of a module: Python's
  * `ProcessPoolExecutor`, which goes on when a process dies.
  *
- * Processes are started when there is work for them, and replaced when they
- * die; the task is then rejected, or run again if `retries` allows. A pool
- * keeps the program alive while it has tasks; one that has had nothing to do
- * for a tenth of a second does not. `await using` waits for what was
- * submitted; `terminate()` doesn't.
+ * Processes start when there is work for them, and are replaced when they die.
+ * The task is then rejected, or run again if `retries` allows. A pool keeps the
+ * program alive while it has tasks. A pool that was idle for a tenth of a
+ * second does not. `await using` waits for submitted tasks; `terminate()` does
+ * not.
  *
- * Functions that so far took a quarter of a millisecond or less are given to a
- * process many at once. If the process dies, all of them are lost; if one takes
- * long, those behind it wait. A task that is run with a `signal` or a `timeout`
- * has its process to itself, which is killed if the task must be ended.
+ * A process gets several tasks at once if their function has so far taken a
+ * quarter of a millisecond or less. If the process dies, all of them are lost.
+ * If one takes long, the others wait behind it. A task with a `signal` or a
+ * `timeout` has its process to itself; ending the task kills the process.
  *
- * Arguments and results are copied. Locks and queues may be passed: they stay
- * in this program, and the process calls them. A `SharedArrayBuffer` is
- * refused.
+ * Arguments and results are copied. You may pass locks and queues: they stay in
+ * this program, and the process calls them. A `SharedArrayBuffer` is refused.
  *
- * @example A crash that costs one result
+ * @example A crash that loses one result
  * ```ts ignore
  * import { ProcessPool, RunnerExitError } from "@socketserver/socketserver";
  * import { assertRejects } from "@std/assert";
@@ -80,9 +79,9 @@ export type ProcessPoolOptions<A extends unknown[] = unknown[]> = PoolOptions<
  */
 export class ProcessPool<A extends unknown[] = unknown[]> extends Pool {
   /**
-   * Constructs a pool, which starts no process yet.
+   * Constructs a pool. Processes start when there is work.
    *
-   * @param options What the processes run, and how.
+   * @param options The module and the limits.
    * @throws {TypeError} If an option has the wrong shape.
    * @throws {RangeError} If a number is out of range.
    * @throws {HandlerImportError} If no module was given.

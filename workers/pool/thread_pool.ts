@@ -17,17 +17,17 @@ export type ThreadPoolOptions<A extends unknown[] = unknown[]> = PoolOptions<A>;
 /**
  * Threads that run the functions of a module: Python's `ThreadPoolExecutor`.
  *
- * Threads are started when there is work for them, and replaced when they
- * die. A pool keeps the program alive while it has tasks; one that has had
- * nothing to do for a tenth of a second does not, except where a version of
- * Deno can't let go of a `Worker`. If the module can't be imported, or the
- * initializer throws, the pool rejects all tasks. `await using` waits for what
- * was submitted, as Python's `with` does; `terminate()` doesn't.
+ * Threads start when there is work for them, and are replaced when they die. A
+ * pool keeps the program alive while it has tasks. A pool that was idle for a
+ * tenth of a second does not, except where a version of Deno can't unref a
+ * `Worker`. If the module can't be imported or the initializer throws, the pool
+ * rejects all tasks. `await using` waits for submitted tasks, as Python's
+ * `with` does; `terminate()` does not.
  *
- * Functions that so far took a quarter of a millisecond or less are given to a
- * thread many at once, and taken back if one of them takes long. If a thread
- * dies, only the task that it ran is lost: it is rejected, or run again if
- * `retries` allows. A thread that gets short tasks one by one looks out for the
+ * A thread gets several tasks at once if their function has so far taken a
+ * quarter of a millisecond or less. They are taken back if one of them takes
+ * long. If a thread dies, only the task that it ran is lost: it is rejected, or
+ * run again if `retries` allows. After a short task, a thread polls for the
  * next one for 0.05 ms before it sleeps.
  *
  * Locks, queues and `SharedArrayBuffer`s in arguments and results are shared.
@@ -63,7 +63,7 @@ export type ThreadPoolOptions<A extends unknown[] = unknown[]> = PoolOptions<A>;
  * assertEquals(await pool.starmap<number>("add", [[1, 2], [3, 4]]), [3, 7]);
  * ```
  *
- * @example Threads that are prepared
+ * @example Threads with an initializer
  * ```ts
  * import { ThreadPool } from "@socketserver/socketserver";
  * import { assertEquals } from "@std/assert";
@@ -83,9 +83,9 @@ export type ThreadPoolOptions<A extends unknown[] = unknown[]> = PoolOptions<A>;
  */
 export class ThreadPool<A extends unknown[] = unknown[]> extends Pool {
   /**
-   * Constructs a pool, which starts no thread yet.
+   * Constructs a pool. Threads start when there is work.
    *
-   * @param options What the threads run, and how.
+   * @param options The module and the limits.
    * @throws {TypeError} If an option has the wrong shape.
    * @throws {RangeError} If a number is out of range.
    * @throws {HandlerImportError} If no module was given.

@@ -75,9 +75,9 @@ export class PipeConnection<S = unknown, R = S> implements Disposable {
   }
 
   /**
-   * Sends a value; waits while the pipe is full.
+   * Sends a value. Waits while the pipe is full.
    *
-   * @param value The value, which is copied.
+   * @param value The value. It is copied.
    * @param options How long to wait.
    * @throws {QueueClosedError} If either end was closed.
    * @throws {QueueFullError} If there was no room in time.
@@ -97,7 +97,7 @@ export class PipeConnection<S = unknown, R = S> implements Disposable {
   }
 
   /**
-   * Receives the next value, waiting for it if need be.
+   * Receives the next value. Waits until there is one.
    *
    * @param options How long to wait.
    * @returns The value.
@@ -119,7 +119,8 @@ export class PipeConnection<S = unknown, R = S> implements Disposable {
   }
 
   /**
-   * Closes both directions. What was sent before can still be received.
+   * Closes both directions. The other end can still receive what was sent
+   * before.
    *
    * @example Usage
    * ```ts
@@ -173,9 +174,9 @@ export class PipeConnection<S = unknown, R = S> implements Disposable {
  * Makes a pipe between two threads or processes: Python's
  * `multiprocessing.Pipe()`.
  *
- * @typeParam A The type of what the first end sends.
- * @typeParam B The type of what the second end sends.
- * @param options How much each direction holds.
+ * @typeParam A The type of values that the first end sends.
+ * @typeParam B The type of values that the second end sends.
+ * @param options The bounds of each direction.
  * @returns Both ends.
  *
  * @example Usage

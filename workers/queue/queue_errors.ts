@@ -42,8 +42,8 @@ export class QueueEmptyError extends SocketServerError {
 }
 
 /**
- * Thrown by `put()` to a queue that is closed, and by `get()` when nothing is
- * left in it.
+ * Thrown by `put()` if the queue is closed, and by `get()` if it is closed and
+ * empty.
  *
  * @example Usage
  * ```ts
