@@ -20,6 +20,8 @@ import { splitCommand } from "./words.ts";
 const DEFAULT_ANSWER_TIMEOUT_MS = 1_000;
 /** A timer of more would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
+/** A handler from a file, in a URL or not. */
+const FILE_REGEXP = /^(?:file:|(?!\w{2,}:)).*#/;
 const PERMISSIONS = ["none", "inherit"] as const;
 const MODES = ["threading", "event-loop", "forking"] as const;
 const DISPATCHES = ["auto", "shard", "relay", "isolate"] as const;
@@ -39,6 +41,8 @@ export interface ServeCommand extends Where {
   tls: { cert: string; key: string } | null;
   /** What is shown while it serves, and every how many seconds. */
   live: { kind: "stats" | "top"; seconds: number } | null;
+  /** Whether the handler's files are reloaded when they change. */
+  watch: boolean;
   /** The options of the server's class; those not given are left out. */
   options: Partial<
     & Pick<TcpServerOptions, "maxConnections" | "shutdownTimeout">
@@ -73,6 +77,7 @@ const SERVE_OPTIONS = {
   log: { type: "string" },
   stats: { type: "string" },
   top: { type: "boolean" },
+  watch: { type: "boolean" },
   quiet: { type: "boolean", short: "q" },
 } as const;
 
@@ -91,15 +96,20 @@ export function parseServe(args: string[]): ServeCommand | "help" {
   read.exclude(values, ["handler", "exec"]);
   read.exclude(values, ["exec", "permissions"]);
   read.exclude(values, ["log", "quiet"]);
+  const handler = read.text(values, "handler") ?? "echo";
+  if (!FILE_REGEXP.test(handler)) {
+    read.refuse(values, ["watch"], "--handler FILE#CLASS");
+  }
   const exec = read.text(values, "exec");
   return {
     ...where,
     mode,
-    handler: read.text(values, "handler") ?? "echo",
+    handler,
     exec: exec === undefined ? null : splitCommand(exec),
     log: parseLog(values),
     tls: parseTls(values),
     live: parseLive(values),
+    watch: values.watch === true,
     options: read.given({
       maxConnections: read.integer(values, "max-connections", 1),
       maxPacketSize: read.integer(values, "max-packet-size", 1),
@@ -147,7 +157,7 @@ function refuseWithoutEffect(
   if (mode === "event-loop") {
     read.refuse(
       values,
-      ["workers", "dispatch", "permissions", "top"],
+      ["workers", "dispatch", "permissions", "top", "watch"],
       "--mode threading or forking",
     );
   }

@@ -46,6 +46,8 @@ Handler:
       --handler NAME         echo, discard, daytime, chargen or sum (echo)
       --handler FILE#CLASS   a class that a module exports: ./upper.ts#Upper,
                              jsr:@scope/name#Upper, https://...#Upper
+      --watch                new code when a module changes in the file's folder
+                             or below it (threading and forking)
       --exec "COMMAND ARGS"  a command for each connection, which is its stdin
                              and stdout; quotes and backslashes as in a shell,
                              but no shell (tcp and unix)
@@ -83,7 +85,9 @@ Output:
   -h, --help                 this help
 
 Port 0 takes any free port; the line "Serving ..." tells which. At the first
-signal open requests may finish; a second one ends the program at once.`;
+signal open requests may finish; a second one ends the program at once. SIGHUP
+has threads and processes replaced by new ones, which load the handler's code
+again; open requests finish on the old code, within --shutdown-timeout.`;
 
 /** The help on `client`. */
 export const CLIENT_HELP = `Sends what you type, line by line; prints what comes

@@ -9,6 +9,7 @@ import { findExecHandler } from "./exec.ts";
 import { findHandler } from "./handlers.ts";
 import { LiveStats } from "./live_stats.ts";
 import { printLine, printNote } from "./output.ts";
+import { Reloads } from "./reloads.ts";
 import { printRequests } from "./requests.ts";
 import { type CliServer, SERVERS } from "./servers.ts";
 import { StopSignals } from "./signals.ts";
@@ -26,13 +27,15 @@ const CUT_OFF = 3;
 /** Serves until a signal; returns the exit code. */
 export async function runServe(command: ServeCommand): Promise<number> {
   const say = sayer(command);
-  const server = await makeServer(command);
+  const { server, module } = await makeServer(command);
   using _requests = printRequests(server, command);
   using stop = new StopSignals();
   const serving = server.serveForever({ signal: stop.signal });
-  await Promise.race([server.ready, serving]);
-  if (!stop.signal.aborted) say(await describeReady(server, command));
   {
+    using reloads = server.reload && new Reloads(server, stop, say);
+    await Promise.race([server.ready, serving]);
+    if (!stop.signal.aborted) say(await describeReady(server, command));
+    if (command.watch) reloads?.watch(module);
     using _live = command.live && new LiveStats(server, command.live);
     await serving;
   }
@@ -51,7 +54,9 @@ function sayer({ log }: ServeCommand): (line: string) => void {
   return log === "plain" || log === "none" ? printLine : printNote;
 }
 
-async function makeServer(command: ServeCommand): Promise<CliServer> {
+async function makeServer(
+  command: ServeCommand,
+): Promise<{ server: CliServer; module: string }> {
   const { transport, mode, address, exec, options } = command;
   const Server = SERVERS[mode][transport];
   const { Handler, module } = exec === null
@@ -62,12 +67,13 @@ async function makeServer(command: ServeCommand): Promise<CliServer> {
     key: await readPem("key", command.tls.key),
   };
   try {
-    return new Server(address as TcpAddress & UnixAddress, Handler, {
+    const server = new Server(address as TcpAddress & UnixAddress, Handler, {
       ...options,
       ...tls,
       ...(mode !== "event-loop" && { module }),
       ...(exec !== null && { context: exec }),
     });
+    return { server, module };
   } catch (error) {
     if (error instanceof TypeError || error instanceof RangeError) {
       throw new UsageError(error.message, { cause: error });

@@ -24,7 +24,7 @@ export class StopSignals implements Disposable {
 
   constructor() {
     for (const [name, exitCode] of EXIT_CODES) {
-      const listener = () => this.#received(exitCode);
+      const listener = () => this.stop(exitCode);
       Deno.addSignalListener(name, listener);
       this.#listeners.push([name, listener]);
     }
@@ -40,18 +40,19 @@ export class StopSignals implements Disposable {
     return this.#settled.promise;
   }
 
+  /** Does what a signal does. */
+  stop(exitCode: number): void {
+    if (this.#armed) Deno.exit(exitCode);
+    if (this.signal.aborted) return;
+    this.#controller.abort(exitCode);
+    this.#timer = setTimeout(() => this.#arm(), ECHO_MS);
+  }
+
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
     for (const [name, listener] of this.#listeners) {
       Deno.removeSignalListener(name, listener);
     }
-  }
-
-  #received(exitCode: number): void {
-    if (this.#armed) Deno.exit(exitCode);
-    if (this.signal.aborted) return;
-    this.#controller.abort(exitCode);
-    this.#timer = setTimeout(() => this.#arm(), ECHO_MS);
   }
 
   #arm(): void {

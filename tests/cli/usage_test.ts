@@ -121,6 +121,13 @@ const USAGE_ERRORS: [args: string, message: RegExp][] = [
   ["serve --stats 0", /Cannot use "0" as --stats: expected an integer from 1/],
   ["serve --stats 1 --top", /Cannot use both --stats and --top: give one/],
   ["serve --top", /Cannot use --top: stderr is no terminal; give --stats/],
+  ["serve --watch", /--watch has no effect without --handler FILE#CLASS/],
+  ["serve --watch --exec cat", /--watch has no effect without --handler FILE/],
+  [
+    "serve --watch --handler https://a.test/b.ts#C",
+    /--watch has no effect without --handler FILE#CLASS/,
+  ],
+  ["serve -m event-loop --watch", /--watch has no effect without --mode thre/],
   ["serve -m event-loop --top", /--top has no effect without --mode threadin/],
   ["client --port 0", /Cannot connect to port 0: give the server's --port/],
   ["client --timeout 5", /--timeout has no effect without --transport udp/],
@@ -203,6 +210,7 @@ Deno.test("--help tells of the commands and of each one's options", async () => 
         "--log",
         "--stats",
         "--top",
+        "--watch",
         "--quiet",
       ],
     },
@@ -230,6 +238,7 @@ Deno.test("serve with no arguments is the tutorial's server: an echo in threads 
     log: "plain",
     tls: null,
     live: null,
+    watch: false,
     options: {},
   });
 });
