@@ -63,8 +63,8 @@ class Code implements AsyncDisposable {
     await Deno.rename(`${path}~`, path);
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#dir[Symbol.asyncDispose]();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#dir[Symbol.asyncDispose]();
   }
 }
 
