@@ -66,6 +66,23 @@ export abstract class CommandRequestHandler<C = unknown>
   /**
    * Runs the command to its end.
    *
+   * @example A command and its arguments
+   * ```ts
+   * import { CommandRequestHandler } from "@socketserver/socketserver";
+   * import { connect } from "@socketserver/socketserver/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Greeting extends CommandRequestHandler {
+   *   override command = Deno.execPath();
+   *   override args = ["eval", "console.log('hello')"];
+   * }
+   *
+   * await using client = connect(Greeting);
+   * assertEquals(await client.rfile.readLine(), "hello");
+   * await client.closeWrite();
+   * await client.ended;
+   * ```
+   *
    * @throws {Deno.errors.NotFound} If the command does not exist.
    * @throws {Deno.errors.NotCapable} Without `--allow-run` for it.
    */

@@ -41,6 +41,20 @@ export class ListenerAcceptor<R extends Deno.Conn = Deno.Conn>
   /**
    * Waits for the next connection.
    *
+   * @example Usage
+   * ```ts
+   * import { ListenerAcceptor } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const listener = Deno.listen({ port: 0 });
+   * const acceptor = new ListenerAcceptor(listener);
+   * using client = await Deno.connect({ port: listener.addr.port });
+   * const [request] = await acceptor.accept();
+   * assertEquals(request.remoteAddr, client.localAddr);
+   * request.close();
+   * acceptor.close();
+   * ```
+   *
    * @returns The connection and its client's address.
    */
   async accept(): Promise<[request: R, clientAddress: Deno.Addr]> {
@@ -48,17 +62,56 @@ export class ListenerAcceptor<R extends Deno.Conn = Deno.Conn>
     return [connection, connection.remoteAddr];
   }
 
-  /** Closes the listener. */
+  /**
+   * Closes the listener.
+   *
+   * @example Usage
+   * ```ts
+   * import { ListenerAcceptor } from "@socketserver/socketserver";
+   * import { assertRejects } from "@std/assert";
+   *
+   * const acceptor = new ListenerAcceptor(Deno.listen({ port: 0 }));
+   * const accepting = assertRejects(() => acceptor.accept());
+   * acceptor.close();
+   * await accepting;
+   * ```
+   */
   close(): void {
     this.#listener.close();
   }
 
-  /** Lets a pending `accept()` keep the program alive. */
+  /**
+   * Makes a pending `accept()` keep the program alive.
+   *
+   * @example Usage
+   * ```ts
+   * import { ListenerAcceptor } from "@socketserver/socketserver";
+   * import { assertRejects } from "@std/assert";
+   *
+   * const acceptor = new ListenerAcceptor(Deno.listen({ port: 0 }));
+   * acceptor.ref();
+   * acceptor.close();
+   * await assertRejects(() => acceptor.accept());
+   * ```
+   */
   ref(): void {
     this.#listener.ref();
   }
 
-  /** Lets the program end in spite of a pending `accept()`. */
+  /**
+   * Lets the program end despite a pending `accept()`.
+   *
+   * @example Usage
+   * ```ts
+   * import { ListenerAcceptor } from "@socketserver/socketserver";
+   * import { assertRejects } from "@std/assert";
+   *
+   * const acceptor = new ListenerAcceptor(Deno.listen({ port: 0 }));
+   * acceptor.unref();
+   * acceptor.close();
+   * await assertRejects(() => acceptor.accept());
+   * ```
+   */
   unref(): void {
     this.#listener.unref();
   }

@@ -65,7 +65,23 @@ export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
     super(checkTcpAddress(address, "tcp"), RequestHandlerClass, options[0]);
   }
 
-  /** Opens the listener; the system queues clients from now on. */
+  /**
+   * Opens the listener. From then on the system queues clients.
+   *
+   * @example Binding later than constructing
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assert } from "@std/assert";
+   *
+   * const server = new TCPServer({ port: 0 }, EchoHandler, {
+   *   bindAndActivate: false,
+   * });
+   * await server.serverBind();
+   * assert(server.socket !== null);
+   * await server.serverActivate();
+   * await server.serverClose();
+   * ```
+   */
   override serverBind(): void | Promise<void> {
     const { serverAddress, allowReusePort, requestQueueSize } = this;
     const tls = this[settings];
@@ -89,7 +105,23 @@ export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
     this.serverAddress = this.socket.addr as this["serverAddress"];
   }
 
-  /** Takes connections from the listener. */
+  /**
+   * Takes connections from the listener. From then on the server can serve.
+   *
+   * @example Usage
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assert } from "@std/assert";
+   *
+   * const server = new TCPServer({ port: 0 }, EchoHandler, {
+   *   bindAndActivate: false,
+   * });
+   * await server.serverBind();
+   * await server.serverActivate();
+   * assert(server.acceptor !== null);
+   * await server.serverClose();
+   * ```
+   */
   override serverActivate(): void | Promise<void> {
     const { cert, noDelay = true, keepAlive = false } = this[settings];
     this.acceptor = cert === undefined

@@ -77,7 +77,23 @@ export class UDPServer<C = unknown> extends BaseServer<DatagramRequest, C> {
     this.maxPacketSize = options[0]?.maxPacketSize ?? MAX_PACKET_SIZE;
   }
 
-  /** Opens the socket; the system queues packets from now on. */
+  /**
+   * Opens the socket. From then on the system queues packets.
+   *
+   * @example Binding later than constructing
+   * ```ts
+   * import { EchoHandler, UDPServer } from "@socketserver/socketserver";
+   * import { assert } from "@std/assert";
+   *
+   * const server = new UDPServer({ port: 0 }, EchoHandler, {
+   *   bindAndActivate: false,
+   * });
+   * await server.serverBind();
+   * assert(server.socket !== null);
+   * await server.serverActivate();
+   * await server.serverClose();
+   * ```
+   */
   override serverBind(): void | Promise<void> {
     const { hostname, port } = this.serverAddress;
     assertUnstableNet("receive packets");
@@ -92,7 +108,23 @@ export class UDPServer<C = unknown> extends BaseServer<DatagramRequest, C> {
     this.serverAddress = this.socket.addr as this["serverAddress"];
   }
 
-  /** Takes packets from the socket. */
+  /**
+   * Takes packets from the socket. From then on the server can serve.
+   *
+   * @example Usage
+   * ```ts
+   * import { EchoHandler, UDPServer } from "@socketserver/socketserver";
+   * import { assert } from "@std/assert";
+   *
+   * const server = new UDPServer({ port: 0 }, EchoHandler, {
+   *   bindAndActivate: false,
+   * });
+   * await server.serverBind();
+   * await server.serverActivate();
+   * assert(server.acceptor !== null);
+   * await server.serverClose();
+   * ```
+   */
   override serverActivate(): void | Promise<void> {
     this.acceptor = new DatagramAcceptor(
       this.socket as PacketSocket,

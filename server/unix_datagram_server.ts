@@ -86,7 +86,25 @@ export class UnixDatagramServer<C = unknown>
     this.maxPacketSize = options[0]?.maxPacketSize ?? MAX_PACKET_SIZE;
   }
 
-  /** Opens the socket; the system queues packets from now on. */
+  /**
+   * Opens the socket. From then on the system queues packets.
+   *
+   * @example Binding later than constructing
+   * ```ts
+   * import { EchoHandler, UnixDatagramServer } from "@socketserver/socketserver";
+   * import { assert } from "@std/assert";
+   *
+   * const dir = await Deno.makeTempDir();
+   * const server = new UnixDatagramServer({ path: `${dir}/socket` }, EchoHandler, {
+   *   bindAndActivate: false,
+   * });
+   * await server.serverBind();
+   * assert(server.socket !== null);
+   * await server.serverActivate();
+   * await server.serverClose();
+   * await Deno.remove(dir, { recursive: true });
+   * ```
+   */
   override serverBind(): void | Promise<void> {
     const { serverAddress } = this;
     assertUnstableNet("receive packets");
@@ -96,7 +114,25 @@ export class UnixDatagramServer<C = unknown>
     );
   }
 
-  /** Takes packets from the socket. */
+  /**
+   * Takes packets from the socket. From then on the server can serve.
+   *
+   * @example Usage
+   * ```ts
+   * import { EchoHandler, UnixDatagramServer } from "@socketserver/socketserver";
+   * import { assert } from "@std/assert";
+   *
+   * const dir = await Deno.makeTempDir();
+   * const server = new UnixDatagramServer({ path: `${dir}/socket` }, EchoHandler, {
+   *   bindAndActivate: false,
+   * });
+   * await server.serverBind();
+   * await server.serverActivate();
+   * assert(server.acceptor !== null);
+   * await server.serverClose();
+   * await Deno.remove(dir, { recursive: true });
+   * ```
+   */
   override serverActivate(): void | Promise<void> {
     this.acceptor = new DatagramAcceptor(
       this.socket as PacketSocket,

@@ -69,7 +69,25 @@ export class UnixStreamServer<C = unknown>
     super(checkUnixAddress(address, "unix"), RequestHandlerClass, options[0]);
   }
 
-  /** Opens the listener; the system queues clients from now on. */
+  /**
+   * Opens the listener. From then on the system queues clients.
+   *
+   * @example Binding later than constructing
+   * ```ts
+   * import { EchoHandler, UnixStreamServer } from "@socketserver/socketserver";
+   * import { assert } from "@std/assert";
+   *
+   * const dir = await Deno.makeTempDir();
+   * const server = new UnixStreamServer({ path: `${dir}/socket` }, EchoHandler, {
+   *   bindAndActivate: false,
+   * });
+   * await server.serverBind();
+   * assert(server.socket !== null);
+   * await server.serverActivate();
+   * await server.serverClose();
+   * await Deno.remove(dir, { recursive: true });
+   * ```
+   */
   override serverBind(): void | Promise<void> {
     const { path } = absoluteAddress(this.serverAddress);
     const [listener, file] = listenAt(
@@ -81,7 +99,25 @@ export class UnixStreamServer<C = unknown>
     this.socket = listener;
   }
 
-  /** Takes connections from the listener. */
+  /**
+   * Takes connections from the listener. From then on the server can serve.
+   *
+   * @example Usage
+   * ```ts
+   * import { EchoHandler, UnixStreamServer } from "@socketserver/socketserver";
+   * import { assert } from "@std/assert";
+   *
+   * const dir = await Deno.makeTempDir();
+   * const server = new UnixStreamServer({ path: `${dir}/socket` }, EchoHandler, {
+   *   bindAndActivate: false,
+   * });
+   * await server.serverBind();
+   * await server.serverActivate();
+   * assert(server.acceptor !== null);
+   * await server.serverClose();
+   * await Deno.remove(dir, { recursive: true });
+   * ```
+   */
   override serverActivate(): void | Promise<void> {
     this.acceptor = new ListenerAcceptor(this.socket!);
   }

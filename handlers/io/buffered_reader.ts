@@ -19,9 +19,28 @@ const NO_SOURCE: ReaderSource = { read: () => Promise.resolve(null) };
 const encoder = new TextEncoder();
 
 /**
- * Reads from a connection by lines, by counts and by delimiters. One read at a
- * time; memory is bounded by `maxLineLength`, except in `readAll()` and
+ * Reads from a connection by lines, counts and delimiters. Only one read may be
+ * pending. `maxLineLength` bounds the memory, except for `readAll()` and
  * `readExact()`.
+ *
+ * @example A line, then the bytes that it announces
+ * ```ts
+ * import { BufferedReader } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const source = new Blob(["3\nabc"]).stream().getReader({ mode: "byob" });
+ * const reader = new BufferedReader({
+ *   async read(into) {
+ *     const { value } = await source.read(new Uint8Array(into.length));
+ *     if (!value?.length) return null;
+ *     into.set(value);
+ *     return value.length;
+ *   },
+ * });
+ * const length = Number(await reader.readLine());
+ * const body = await reader.readExact(length);
+ * assertEquals(new TextDecoder().decode(body), "abc");
+ * ```
  */
 export class BufferedReader {
   #buffer: ReadBuffer;

@@ -5,7 +5,7 @@
  */
 
 /**
- * The time of one connection in memory: it stands still but for `advance()`.
+ * The clock of one connection in memory. It moves only by `advance()`.
  *
  * @example Usage
  * ```ts
@@ -21,7 +21,7 @@
  * }
  *
  * await using client = connect(Patient);
- * await client.clock.advance(60_000); // takes no time
+ * await client.clock.advance(60_000); // takes no real time
  * assertEquals(await client.rfile.readLine(), "too slow");
  * ```
  */
@@ -30,7 +30,17 @@ export class TestClock {
   #timers: Set<{ at: number; run: () => void }> = new Set();
 
   /**
-   * Tells the time.
+   * Returns the time.
+   *
+   * @example Usage
+   * ```ts
+   * import { connect } from "@socketserver/socketserver/testing";
+   * import { EchoHandler } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using client = connect(EchoHandler);
+   * assertEquals(client.clock.now(), 0);
+   * ```
    *
    * @returns Milliseconds since the connection was made.
    */
@@ -46,7 +56,7 @@ export class TestClock {
   }
 
   /**
-   * Moves the time on, and lets the handler do what it does in that time.
+   * Advances the time, and lets the handler do its work of that time.
    *
    * @example Usage
    * ```ts
@@ -59,7 +69,7 @@ export class TestClock {
    * assertEquals(client.clock.now(), 3_600_000);
    * ```
    *
-   * @param ms How far.
+   * @param ms The time to add, in milliseconds.
    */
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;

@@ -139,7 +139,21 @@ export class PipeConnection<S = unknown, R = S> implements Disposable {
     this.#queues.outgoing.close();
   }
 
-  /** Closes both directions, as `close()` does. */
+  /**
+   * Closes both directions, as `close()` does.
+   *
+   * @example Usage
+   * ```ts
+   * import { Pipe, QueueClosedError } from "@socketserver/socketserver";
+   * import { assertRejects } from "@std/assert";
+   *
+   * const [a, b] = Pipe<string>();
+   * {
+   *   using _closing = a;
+   * }
+   * await assertRejects(() => b.recv(), QueueClosedError);
+   * ```
+   */
   [Symbol.dispose](): void {
     this.close();
   }
