@@ -1,6 +1,8 @@
-// Node's net module, alone or in a cluster: node_net.mjs PORT [WORKERS]
+// Node's net module, also of Deno and Bun, alone or in a cluster:
+// node_net.mjs PORT [WORKERS]
 import cluster from "node:cluster";
 import net from "node:net";
+import process from "node:process";
 
 const [port, workers] = process.argv.slice(2).map(Number);
 

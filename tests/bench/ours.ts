@@ -14,6 +14,7 @@ import {
   UDPServer,
   UnixStreamServer,
 } from "../../mod.ts";
+import { RedisHandler } from "../examples/redis_store.ts";
 
 class OwnLoop extends BaseRequestHandler<Deno.Conn> {
   override async handle(): Promise<void> {
@@ -31,6 +32,12 @@ class Lines extends StreamRequestHandler {
     for (let line; (line = await this.rfile.readLine()) !== null;) {
       await this.wfile.write(`${line}\n`);
     }
+  }
+}
+
+class WrittenReply extends DatagramRequestHandler {
+  override async handle(): Promise<void> {
+    await this.wfile.write(this.packet);
   }
 }
 
@@ -52,8 +59,12 @@ function makeServer(
       return new TCPServer(address, OwnLoop);
     case "lines":
       return new TCPServer(address, Lines);
+    case "redis":
+      return new TCPServer(address, RedisHandler);
     case "udp":
       return new UDPServer(address, EchoHandler);
+    case "udp-wfile":
+      return new UDPServer(address, WrittenReply);
     case "udp-own":
       return new UDPServer(address, OwnReply);
     case "unix":

@@ -1,6 +1,6 @@
 """Python's servers: python_servers.py KIND PORT
 
-KIND is threading, forking, lines, asyncio-lines or udp.
+KIND is threading, forking, lines, asyncio, asyncio-lines or udp.
 """
 import asyncio
 import socketserver
@@ -53,15 +53,25 @@ async def echo_lines(reader, writer):
     writer.close()
 
 
-async def serve_lines(address):
-    server = await asyncio.start_server(echo_lines, *address, backlog=512)
+async def echo(reader, writer):
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except ConnectionError:
+        pass
+    writer.close()
+
+
+async def serve(client_connected, address):
+    server = await asyncio.start_server(client_connected, *address, backlog=512)
     print("ready", flush=True)
     await server.serve_forever()
 
 
 kind, address = sys.argv[1], ("127.0.0.1", int(sys.argv[2]))
-if kind == "asyncio-lines":
-    asyncio.run(serve_lines(address))
+if kind.startswith("asyncio"):
+    asyncio.run(serve(echo if kind == "asyncio" else echo_lines, address))
 elif kind == "udp":
     server = socketserver.UDPServer(address, Packets)
 elif kind == "forking":
