@@ -91,6 +91,9 @@ Deno.test("A thread that is blocked when it is terminated leaves the lock usable
   team.terminate(0);
   lock.release();
   assert(await lock.acquire(PATIENCE));
+  // It goes on when it gets the lock, and only then it ends.
+  lock.release();
+  await eventually(() => waiters(lock) === 0 && !lock.locked());
 });
 
 Deno.test("Threads that are terminated while they contend leave the lock usable", async () => {

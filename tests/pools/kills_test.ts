@@ -9,7 +9,7 @@ import type { Pool } from "../../workers/pool/pool.ts";
 import { testPool } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
 
-const KILLS = 200;
+const KILLS = Number(Deno.env.get("KILLS") ?? 40);
 const SEED = 20_26;
 
 /** The same numbers at every run. */
@@ -61,7 +61,7 @@ class Load {
 
 testPool(
   "ProcessPool",
-  "accounts for every task once under 200 kills by SIGKILL",
+  `accounts for every task once under ${KILLS} kills by SIGKILL`,
   async (make) => {
     await using pool = make();
     const draw = random(SEED);
@@ -91,7 +91,7 @@ testPool(
 
 testPool(
   "ThreadPool",
-  "accounts for every task once under 200 threads that end themselves",
+  `accounts for every task once under ${KILLS} threads that end themselves`,
   async (make) => {
     await using pool = make();
     const draw = random(SEED);

@@ -58,6 +58,52 @@ export async function waitForEver(
   await Promise.all(waits);
 }
 
+/** Fills a queue and empties it; tells what it gave, and what it refused. */
+export async function useQueue(queue: SharedQueue<number>, items: number[]) {
+  async function nameOf(act: () => Promise<unknown>): Promise<unknown> {
+    return await act().catch((error) => error.name);
+  }
+  for (const item of items) await queue.put(item);
+  const outcomes = [
+    await queue.join({ timeout: 1 }),
+    await nameOf(() => queue.put(0, { blocking: false })),
+  ];
+  const order = [];
+  for (const _ of items) {
+    order.push(await queue.get());
+    queue.taskDone();
+  }
+  outcomes.push(
+    await nameOf(() => queue.get({ timeout: 1 })),
+    await queue.join(),
+  );
+  const sync = {
+    size: () => queue.size,
+    closed: () => queue.closed,
+    empty: () => queue.empty(),
+    full: () => queue.full(),
+    putSync: () => queue.putSync(1),
+    putNowait: () => queue.putNowait(1),
+    getSync: () => queue.getSync(),
+    getNowait: () => queue.getNowait(),
+    joinSync: () => queue.joinSync(),
+  };
+  const refused = Object.entries(sync).map(([name, act]) => {
+    try {
+      return `${name}: ${act()}`;
+    } catch (error) {
+      return `${name}: ${/use "(.*)"/.exec((error as Error).message)?.[1]}`;
+    }
+  });
+  return { order, outcomes, refused };
+}
+
+export async function doneTooOften(queue: SharedQueue<number>) {
+  queue.taskDone();
+  await queue.join();
+  await new Promise((resolve) => setTimeout(resolve, 60_000));
+}
+
 export async function outcomes(
   lock: Lock,
   queue: SharedQueue<number>,

@@ -10,8 +10,10 @@ import {
 import {
   BoundedSemaphore,
   ForkingTCPServer,
+  LifoQueue,
   Lock,
   Pipe,
+  PriorityQueue,
   Process,
   ProcessPool,
   RLock,
@@ -110,6 +112,53 @@ Deno.test("Process that is killed while it waits takes nothing any more", async 
   await queue.put(7);
   assert(!lock.locked());
   assertEquals(await queue.get({ blocking: false }), 7);
+});
+
+Deno.test("SharedQueue.join() counts an item once that a killed process never got", async () => {
+  const queue = new SharedQueue<number>();
+  const told = new ThreadEvent();
+  const process = start(targets.waitForEver, new Lock(), queue, told);
+  await told.wait();
+  Deno.kill(process.pid!, "SIGSTOP");
+  await queue.put(7);
+  while (queue.size > 0) await new Promise((resolve) => setTimeout(resolve));
+  process.kill();
+  await process.join();
+  await assertRejects(() => process.result);
+  assertEquals(await queue.get(), 7);
+  queue.taskDone();
+  assert(await queue.join({ timeout: 0 }));
+});
+
+Deno.test("SharedQueue, LifoQueue and PriorityQueue keep their order, and count, in a process", async () => {
+  const expected: [SharedQueue<number>, number[]][] = [
+    [new SharedQueue({ maxSize: 3 }), [2, 3, 1]],
+    [new LifoQueue({ maxSize: 3 }), [1, 3, 2]],
+    [new PriorityQueue({ maxSize: 3 }), [1, 2, 3]],
+  ];
+  for (const [queue, order] of expected) {
+    assertEquals(await run(targets.useQueue, queue, [2, 3, 1]), {
+      order,
+      outcomes: [false, "QueueFullError", "QueueEmptyError", true],
+      refused: [
+        "size: await get()",
+        "closed: await get()",
+        "empty: await get()",
+        "full: await put()",
+        "putSync: await put()",
+        "putNowait: await put(value, { blocking: false })",
+        "getSync: await get()",
+        "getNowait: await get({ blocking: false })",
+        "joinSync: await join()",
+      ],
+    });
+    assert(await queue.join({ timeout: 0 }));
+    await assertRejects(
+      () => run(targets.doneTooOften, queue),
+      Error,
+      "Cannot mark an item as done",
+    );
+  }
 });
 
 Deno.test("Lock, SharedQueue and ThreadEvent answer a process as they do a thread", async () => {

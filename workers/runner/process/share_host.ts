@@ -156,6 +156,8 @@ export class ShareHost {
 async function giveItemBack(queue: Callable, item: unknown): Promise<void> {
   try {
     await queue.put!(item);
+    // It was put once more, not another one: `join()` counts it once
+    queue.taskDone!();
   } catch {
     // The queue was closed: nobody takes what is in it any more
   }

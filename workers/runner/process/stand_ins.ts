@@ -188,12 +188,26 @@ function standInForQueue(
       return refuse(`block for a ${name}`, 'use "await put()"');
     }
 
+    override putNowait(): void {
+      return refuse(
+        `look at a ${name}`,
+        'use "await put(value, { blocking: false })"',
+      );
+    }
+
     override get(options?: AcquireOptions): Promise<unknown> {
       return this.#line.call("get", options);
     }
 
     override getSync(): unknown {
       return refuse(`block for a ${name}`, 'use "await get()"');
+    }
+
+    override getNowait(): unknown {
+      return refuse(
+        `look at a ${name}`,
+        'use "await get({ blocking: false })"',
+      );
     }
 
     override taskDone(): void {
