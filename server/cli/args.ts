@@ -56,6 +56,11 @@ export interface ServeCommand extends Where {
 export interface ClientCommand extends Where {
   /** How long an answer to a packet is waited for, in milliseconds. */
   timeout: number;
+  /** Whether lines end with CR LF, whatever the input's end with. */
+  crlf: boolean;
+  tls: boolean;
+  /** A file in PEM: the authority that the server's certificate is from. */
+  ca: string | null;
 }
 
 const SERVE_OPTIONS = {
@@ -84,6 +89,9 @@ const SERVE_OPTIONS = {
 const CLIENT_OPTIONS = {
   ...ADDRESS_OPTIONS,
   timeout: { type: "string" },
+  crlf: { type: "boolean" },
+  tls: { type: "boolean" },
+  ca: { type: "string" },
 } as const;
 
 /** Reads the arguments of `serve`. */
@@ -180,13 +188,25 @@ export function parseClient(args: string[]): ClientCommand | "help" {
   const { values, positionals } = read.parse(args, CLIENT_OPTIONS);
   if (values.help) return "help";
   const where = parseAddress(values, positionals);
-  if (!isDatagram(where.transport)) {
+  if (isDatagram(where.transport)) {
+    read.refuse(values, ["crlf"], "--transport tcp or unix");
+  } else {
     read.refuse(values, ["timeout"], "--transport udp or unix-datagram");
   }
+  if (where.transport !== "tcp") {
+    read.refuse(values, ["tls"], "--transport tcp");
+  }
+  if (!values.tls) read.refuse(values, ["ca"], "--tls");
   if ("port" in where.address && where.address.port === 0) {
     throw new UsageError("Cannot connect to port 0: give the server's --port");
   }
   const timeout = read.integer(values, "timeout", 1) ??
     DEFAULT_ANSWER_TIMEOUT_MS;
-  return { ...where, timeout };
+  return {
+    ...where,
+    timeout,
+    crlf: values.crlf === true,
+    tls: values.tls === true,
+    ca: read.text(values, "ca") ?? null,
+  };
 }

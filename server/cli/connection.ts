@@ -10,23 +10,22 @@ import { isDisconnect } from "../core/disconnect.ts";
 import { formatAddress } from "../addresses.ts";
 
 const BUFFER_SIZE = 65_536;
-
-/** Where a stream server listens. */
-export type ConnectionAddress =
-  | Deno.NetAddr & { transport: "tcp" }
-  | Deno.UnixAddr & { transport: "unix" };
+const CR = 13;
+const LF = 10;
 
 type Progress = "sending" | "sent" | "refused";
 
 /** Sends the input and prints what comes, until the server ends. */
 export async function talkByConnection(
-  address: ConnectionAddress,
+  address: Deno.Addr,
+  connect: () => Promise<Deno.Conn>,
   prompt: Prompt,
+  crlf: boolean,
 ): Promise<number> {
   const at = formatAddress(address);
-  using connection = await connect(address, at);
+  using connection = await connect();
   let progress: Progress = "sending";
-  const sending = sendInput(connection, prompt).then((all) => {
+  const sending = sendInput(connection, prompt, crlf).then((all) => {
     progress = all ? "sent" : "refused";
   });
   await prompt.show();
@@ -49,38 +48,25 @@ export async function talkByConnection(
   }
 }
 
-async function connect(
-  address: ConnectionAddress,
-  at: string,
-): Promise<Deno.Conn> {
-  try {
-    return address.transport === "tcp"
-      ? await Deno.connect(address)
-      : await Deno.connect(address);
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    throw new Error(
-      `Cannot connect to "${at}": ${error.message}; ${
-        address.transport === "tcp"
-          ? "start a server there or give another --hostname or --port"
-          : "start a server there or give another --path"
-      }`,
-      { cause: error },
-    );
-  }
-}
-
-/** Sends stdin to its end; false if the server takes no more. */
+/**
+ * Sends stdin to its end, then closes this half of the connection; false if
+ * the server takes no more.
+ */
 async function sendInput(
   connection: Deno.Conn,
   prompt: Prompt,
+  crlf: boolean,
 ): Promise<boolean> {
   const buffer = new Uint8Array(BUFFER_SIZE);
+  let last = 0;
   for (let n; (n = await Deno.stdin.read(buffer)) !== null;) {
     prompt.typed();
+    const typed = buffer.subarray(0, n);
+    const bytes = crlf ? addReturns(typed, last) : typed;
+    last = typed.at(-1)!;
     try {
-      for (let sent = 0; sent < n;) {
-        sent += await connection.write(buffer.subarray(sent, n));
+      for (let sent = 0; sent < bytes.length;) {
+        sent += await connection.write(bytes.subarray(sent));
       }
     } catch (error) {
       return ignoreEnd(error);
@@ -92,6 +78,17 @@ async function sendInput(
     ignoreEnd(error);
   }
   return true;
+}
+
+/** Puts a CR before each LF that has none; `last` is the byte before these. */
+function addReturns(bytes: Uint8Array, last: number): Uint8Array {
+  const all = new Uint8Array(2 * bytes.length);
+  let length = 0;
+  for (const byte of bytes) {
+    if (byte === LF && last !== CR) all[length++] = CR;
+    all[length++] = last = byte;
+  }
+  return all.subarray(0, length);
 }
 
 async function printAnswers(

@@ -98,9 +98,15 @@ Usage: deno task client [address] [options]
 ${ADDRESS_HELP}
 
 Options:
+      --crlf                 end lines with CR LF, as many protocols want (tcp
+                             and unix)
+      --tls                  talk TLS (tcp)
+      --ca FILE              the authority of the server's certificate, in PEM,
+                             besides those that Deno trusts
       --timeout MS           for packets: longest wait for an answer (1000)
   -h, --help                 this help
 
-Ctrl-D ends the input; the client ends when the server does. Over udp and
+Ctrl-D ends the input, and that half of the connection; the client ends when
+the server does. Over udp and
 unix-datagram each line is a packet, and a line without an answer makes the
 exit code 1.`;

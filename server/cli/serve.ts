@@ -9,6 +9,7 @@ import { findExecHandler } from "./exec.ts";
 import { findHandler } from "./handlers.ts";
 import { LiveStats } from "./live_stats.ts";
 import { printLine, printNote } from "./output.ts";
+import { readPem } from "./pem.ts";
 import { Reloads } from "./reloads.ts";
 import { printRequests } from "./requests.ts";
 import { type CliServer, SERVERS } from "./servers.ts";
@@ -79,18 +80,6 @@ async function makeServer(
       throw new UsageError(error.message, { cause: error });
     }
     throw withCure(error, "port" in address);
-  }
-}
-
-async function readPem(option: string, path: string): Promise<string> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    throw new UsageError(
-      `Cannot read "${path}" as --${option}: ${error.message}`,
-      { cause: error },
-    );
   }
 }
 

@@ -1,6 +1,8 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { CLI, cli, has, Program, runCli, serve } from "./_cli.ts";
 
+const PEM = new URL("../servers/certificates/", import.meta.url).pathname;
+
 /** Types two lines and the end of the input on a terminal. */
 const PYTHON_TERMINAL = `
 import os, pty, sys
@@ -215,3 +217,54 @@ for (const transport of ["tcp", "udp"]) {
     assertStringIncludes(terminal.stdout.text, "> 2 3\r\n5\r\n> 2\r\n");
   });
 }
+
+Deno.test("client --crlf ends each line with CR LF, once", async () => {
+  await using server = await serve("tcp://:0");
+  const client = ["client", `tcp://:${server.port}`, "--crlf"];
+  const { stdout } = await runCli(client, "a\n\nb\r\nc");
+  assertEquals(stdout, "a\r\n\r\nb\r\nc");
+});
+
+Deno.test("client --crlf takes a CR LF in two pieces for one", async () => {
+  await using server = await serve("tcp://:0");
+  await using client = cli("client", `tcp://:${server.port}`, "--crlf");
+  await client.type("a\r");
+  await client.stdout.until(/^a\r$/);
+  await client.type("\nb\n");
+  await client.stdout.until(/^a\r\nb\r\n$/);
+  await client.endInput();
+  assertEquals(await client.code(), 0);
+});
+
+Deno.test("client closes its half at the end of the input, and hears all", async () => {
+  // Answers nothing before its input has ended
+  await using server = await serve("tcp://:0", "--exec", "sort");
+  const client = ["client", `tcp://:${server.port}`];
+  const { code, stdout } = await runCli(client, "c\na\nb\n");
+  assertEquals({ code, stdout }, { code: 0, stdout: "a\nb\nc\n" });
+});
+
+Deno.test("client --tls talks TLS, with the authority of --ca", async () => {
+  const tls = ["--cert", `${PEM}cert.pem`, "--key", `${PEM}key.pem`];
+  await using server = await serve("tcp://:0", ...tls);
+  const client = ["client", `tcp://localhost:${server.port}`, "--tls"];
+  assertEquals(await runCli([...client, "--ca", `${PEM}ca.pem`], "hello\n"), {
+    code: 0,
+    stdout: "hello\n",
+    stderr: "",
+  });
+  const { code, stderr } = await runCli(client, "hello\n");
+  assertEquals(code, 1);
+  assertMatch(
+    stderr,
+    /^error: Cannot connect to .*UnknownIssuer; give .* --ca FILE\n$/,
+  );
+});
+
+Deno.test("client --tls tells a server without TLS in one line", async () => {
+  await using server = await serve("tcp://:0");
+  const client = ["client", `tcp://localhost:${server.port}`, "--tls"];
+  const { code, stderr } = await runCli(client, "hello\n");
+  assertEquals(code, 1);
+  assertMatch(stderr, /^error: Cannot connect to .*; leave --tls out if .*\n$/);
+});

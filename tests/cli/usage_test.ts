@@ -7,6 +7,7 @@ import {
 import { parseClient, parseServe } from "../../server/cli/args.ts";
 import { runCli } from "./_cli.ts";
 
+const PEM = "tests/servers/certificates/";
 const USAGE_ERRORS: [args: string, message: RegExp][] = [
   ["", /No command given: expected "serve" or "client"/],
   ["sreve", /Unknown command "sreve": expected "serve" or "client"/],
@@ -102,7 +103,11 @@ const USAGE_ERRORS: [args: string, message: RegExp][] = [
   ],
   [
     "serve --cert deno.json --key deno.json",
-    /Cannot use "cert": it holds no certificate in PEM/,
+    /Cannot use "deno\.json" as --cert: it holds nothing in PEM/,
+  ],
+  [
+    `serve --cert ${PEM}cert.pem --key ${PEM}other_key.pem`,
+    /Cannot use "key": it does not fit "cert"/,
   ],
   ["serve --allow 127.0.0", /Cannot use "127.0.0" in "allow": expected a /],
   ["serve --deny 10.0.0.0/33", /"deny"/],
@@ -131,6 +136,11 @@ const USAGE_ERRORS: [args: string, message: RegExp][] = [
   ["serve -m event-loop --top", /--top has no effect without --mode threadin/],
   ["client --port 0", /Cannot connect to port 0: give the server's --port/],
   ["client --timeout 5", /--timeout has no effect without --transport udp/],
+  ["client udp://:1 --crlf", /--crlf has no effect without --transport tcp or/],
+  ["client unix:x --tls", /--tls has no effect without --transport tcp/],
+  ["client --ca x.pem", /--ca has no effect without --tls/],
+  ["client --tls --ca /none.pem", /Cannot read "\/none\.pem" as --ca: No such/],
+  ["client --tls --ca deno.json", /as --ca: it holds nothing in PEM/],
   ["client --handler echo", /Unknown option "--handler"/],
 ];
 
@@ -216,7 +226,16 @@ Deno.test("--help tells of the commands and of each one's options", async () => 
     },
     {
       args: ["client", "-h"],
-      words: ["--transport", "--hostname", "--port", "--path", "--timeout"],
+      words: [
+        "--transport",
+        "--hostname",
+        "--port",
+        "--path",
+        "--timeout",
+        "--crlf",
+        "--tls",
+        "--ca",
+      ],
     },
   ];
   for (const { args, words } of helps) {

@@ -1,0 +1,28 @@
+/**
+ * Certificates and keys on the command line.
+ *
+ * @module
+ */
+
+import { UsageError } from "./usage_error.ts";
+
+/** Reads the file that an option names. */
+export async function readPem(option: string, path: string): Promise<string> {
+  const text = await readText(option, path);
+  if (text.includes("-----BEGIN ")) return text;
+  throw new UsageError(
+    `Cannot use "${path}" as --${option}: it holds nothing in PEM`,
+  );
+}
+
+async function readText(option: string, path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    throw new UsageError(
+      `Cannot read "${path}" as --${option}: ${error.message}`,
+      { cause: error },
+    );
+  }
+}
