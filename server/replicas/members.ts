@@ -41,6 +41,8 @@ export interface MembersHost {
 /** Starts, replaces and closes replicas. */
 export class Members {
   readonly all: Set<Replica> = new Set();
+  /** Those, and what is left of others: a runner outlives its giving up. */
+  #alive: Set<Replica> = new Set();
   #host: MembersHost;
   /** Those that have the one request that they are there for. */
   #taken: Set<Replica> = new Set();
@@ -124,9 +126,12 @@ export class Members {
 
   /** Replaces one that was told to end, once its requests have ended. */
   letGo(replica: Replica): void {
-    if (!this.#isKeeping || !replica.life.isUsable) return;
-    this.#supervisor.release(replica);
-    void this.#retire(replica);
+    // What comes in one read with its being ready must wait for that
+    replica.runner.ready.then(() => {
+      if (!this.#isKeeping || !replica.life.isUsable) return;
+      this.#supervisor.release(replica);
+      void this.#retire(replica);
+    }, () => {});
   }
 
   /** One has ended, or was given up. */
@@ -145,6 +150,7 @@ export class Members {
       const aborted = [...replica.accepted.values()];
       return report ?? { completed: 0, aborted };
     }));
+    await Promise.all([...this.#alive].map(({ runner }) => runner.exited));
     return {
       completed: reports.reduce((sum, { completed }) => sum + completed, 0),
       aborted: reports.flatMap(({ aborted }) => aborted),
@@ -158,6 +164,8 @@ export class Members {
   #start(): Replica {
     const replica = this.#host.start();
     this.all.add(replica);
+    this.#alive.add(replica);
+    void replica.runner.exited.then(() => this.#alive.delete(replica));
     void replica.life.lead(this.#goal);
     replica.ready.then(() => this.#host.started(replica), () => {});
     return replica;

@@ -26,6 +26,8 @@ export class LocalRunner implements Runner {
   /** What each side has said, but for the relay's bytes. */
   readonly toReplica: unknown[] = [];
   readonly fromReplica: unknown[] = [];
+  /** What the next replica says in one breath with its being ready. */
+  static readonly firstWords: unknown[] = [];
   /** Whether the replica hears a message. */
   passes: (message: unknown) => boolean = () => true;
   #lifecycle: Lifecycle;
@@ -110,6 +112,7 @@ export class LocalRunner implements Runner {
       const done = runReplica(this.#port, loaded, data as Boot);
       this.#server = constructed.at(-1);
       this.#lifecycle.becomeReady();
+      for (const word of LocalRunner.firstWords.splice(0)) this.say(word);
       await done;
     } catch (error) {
       this.#end({ code: 1, reason: "error", error: error as Error });

@@ -12,7 +12,7 @@ import {
   until,
   within,
 } from "../servers/_support.ts";
-import type { LocalRunner } from "./_local_runner.ts";
+import { LocalRunner } from "./_local_runner.ts";
 import { LineEcho } from "./handlers_fixture.ts";
 import { LocalServer, started } from "./local_fixture.ts";
 import { test } from "./_support.ts";
@@ -36,6 +36,35 @@ for (const dispatch of ["shard", "relay", "isolate"] as const) {
     assertEquals((await server.stats()).accepted, 5);
   });
 }
+
+test("a replica that is told to end just when it is ready is replaced", async () => {
+  await using server = open({ workers: 1, dispatch: "relay" });
+  LocalRunner.firstWords.push(["leaving"]);
+  server.serveForever();
+  await server.ready;
+  const { reason } = await within(5_000, "its end", started[0]!.exited);
+  assertEquals(reason, "returned");
+  await assertEchoes(kinds.tcp, server);
+  assertEquals(started.length, 2);
+});
+
+test("serverClose() waits for the exit of a replica that was given up", async () => {
+  const server = open({ workers: 1, dispatch: "relay", stallTimeout: 50 });
+  const stalled = Promise.withResolvers<void>();
+  server.on("replicaStall", () => stalled.resolve());
+  const serving = server.serveForever();
+  await server.ready;
+  const [runner] = started as [LocalRunner];
+  let exits = 0;
+  runner.exited.then(() => exits++);
+  // As a process, that lives on for a moment after a SIGKILL
+  runner.kill = () => void setTimeout(() => runner.terminate(), 200);
+  runner.passes = () => false;
+  await stalled.promise;
+  await server.serverClose();
+  await serving;
+  assertEquals(exits, 1);
+});
 
 const WRONG: [what: string, message: unknown][] = [
   ["null", null],
