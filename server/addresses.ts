@@ -5,11 +5,10 @@
  */
 
 import { assertInteger, quote } from "../workers/_validate.ts";
+import { assertLinux, MAX_SOCKET_PATH_BYTES } from "./sockets/platform.ts";
 
 const BLANK_REGEXP = /^$|[\s\0/]/;
 const MAX_PORT = 65_535;
-/** What `sockaddr_un` holds, less the final zero byte. */
-const MAX_PATH_BYTES = Deno.build.os === "linux" ? 107 : 103;
 
 /** The address of a TCP or UDP server. */
 export interface TcpAddress {
@@ -90,10 +89,11 @@ export function checkUnixAddress<T extends "unix" | "unixpacket">(
       }: expected text that is not empty and has no zero byte`,
     );
   }
+  if (path.startsWith("\0")) assertLinux("listen on an abstract socket");
   const { length } = new TextEncoder().encode(path);
-  if (length > MAX_PATH_BYTES) {
+  if (length > MAX_SOCKET_PATH_BYTES) {
     throw new RangeError(
-      `Cannot listen on "${path}": the path has ${length} bytes, a socket's has at most ${MAX_PATH_BYTES}`,
+      `Cannot listen on "${path}": the path has ${length} bytes, a socket's has at most ${MAX_SOCKET_PATH_BYTES}`,
     );
   }
   return { transport, path };

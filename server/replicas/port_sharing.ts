@@ -10,6 +10,7 @@ import type { OpenListener } from "../_internal.ts";
 import { exactLimit } from "../core/check_options.ts";
 import type { ReplicaOptions } from "../options.ts";
 import { mayBeTaken } from "../sockets/fileno.ts";
+import { IS_LINUX } from "../sockets/platform.ts";
 
 const MAX_TRIES = 8;
 
@@ -210,9 +211,9 @@ function probe(address: Deno.NetAddr, open: OpenListener): Deno.NetAddr {
   return alone.addr as Deno.NetAddr;
 }
 
-/** Elsewhere than on Linux the system does not spread the connections. */
+/** Only Linux spreads connections over the listeners of a port. */
 function canReusePort(): boolean {
-  return Deno.build.os === "linux" && Deno.listenDatagram !== undefined;
+  return IS_LINUX && Deno.listenDatagram !== undefined;
 }
 
 /** An acceptor that can be told to hold still. */

@@ -1,18 +1,22 @@
 /**
- * The descriptor of a socket, which Deno doesn't tell.
+ * Finds the file descriptor of a socket in `/proc`, because Deno has no call
+ * for it.
  *
  * @module
  */
+
+import { assertLinux, IS_LINUX } from "./platform.ts";
 
 const SOCKET_REGEXP = /^socket:\[(\d+)\]$/;
 const LISTENING = "0A";
 const ACCEPTS_CONNECTIONS = "00010000";
 const NO_FLAGS = "00000000";
 const PROC_FD = "/proc/self/fd";
+const FINDING = "find the file descriptor of the socket";
 
-/** Finds the descriptor of the socket bound to `address`, -1 if there is none. */
+/** Finds the descriptor of the socket bound to `address`; -1 if there is none. */
 export function findDescriptor(address: Deno.Addr): number {
-  if (Deno.build.os !== "linux") throw notSupported("this is not Linux");
+  assertLinux(FINDING);
   let inodes: Set<string>;
   try {
     inodes = findInodes(address);
@@ -21,15 +25,18 @@ export function findDescriptor(address: Deno.Addr): number {
     }
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) {
-      throw notSupported("reading /proc needs --allow-all");
+      throw new Deno.errors.NotSupported(
+        `Cannot ${FINDING}: reading /proc needs --allow-all`,
+      );
     }
     throw error;
   }
   return -1;
 }
 
-/** Whether a TCP listener may have this port already; `false` is certain. */
+/** Whether a TCP listener may already have this port; `false` is certain. */
 export function mayBeTaken(port: number): boolean {
+  if (!IS_LINUX) return true;
   const end = `:${hex(port, 4)}`;
   try {
     return ["tcp", "tcp6"].some((name) =>
@@ -38,7 +45,7 @@ export function mayBeTaken(port: number): boolean {
       )
     );
   } catch {
-    return true; // not Linux, or not allowed to look
+    return true; // no permission to read /proc
   }
 }
 
@@ -74,7 +81,7 @@ function findInodes(address: Deno.Addr): Set<string> {
   );
 }
 
-/** How the tables write an address; of an IPv6 one, the port. */
+/** An address as the tables write it; of an IPv6 one, only the port. */
 function tableAddress({ hostname, port }: Deno.NetAddr): string {
   const bytes = hostname.includes(":") ? [] : hostname.split(".").reverse();
   const host = bytes.map((byte) => hex(Number(byte), 2)).join("");
@@ -88,10 +95,4 @@ function hex(value: number, width: number): string {
 function readTable(name: string): string[][] {
   const rows = Deno.readTextFileSync(`/proc/self/net/${name}`).split("\n");
   return rows.slice(1).map((row) => row.trim().split(/\s+/));
-}
-
-function notSupported(reason: string): Error {
-  return new Deno.errors.NotSupported(
-    `Cannot tell the descriptor of the server's socket: ${reason}`,
-  );
 }

@@ -1,4 +1,4 @@
-/** CPython's test_socketserver, for threading and forking, by its numbers. */
+/** The behaviour that CPython's test_socketserver checks, for threading and forking. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ServerClosedError } from "../../mod.ts";
@@ -8,7 +8,7 @@ import { LineEcho } from "./handlers_fixture.ts";
 import { MODES, statsWhen, test, testEach } from "./_support.ts";
 
 for (const kind of ALL) {
-  test(`${kind.name} serves three clients in turn with the handler of all modes (cases 1-4)`, async () => {
+  test(`${kind.name} serves three clients in turn with the handler of all modes`, async () => {
     const server = kind.open(LineEcho);
     const served = server.serveForever();
     for (const line of ["one", "two", "three"]) {
@@ -24,7 +24,7 @@ for (const kind of ALL) {
 
 testEach(
   MODES,
-  "serves three clients in turn, then shuts down and closes (cases 5-12)",
+  "serves three clients in turn, then shuts down and closes",
   async (mode) => {
     const unrelated = new Deno.Command("sleep", { args: ["60"] }).spawn();
     const server = mode.open(LineEcho);
@@ -49,7 +49,7 @@ testEach(
   },
 );
 
-testEach(MODES, "closes with no request served (case 14)", async (mode) => {
+testEach(MODES, "closes with no request served", async (mode) => {
   const server = mode.open(LineEcho);
   const served = server.serveForever();
   const report = await within(3_000, "the close", server.serverClose());
@@ -61,7 +61,7 @@ testEach(
   MODES.filter(({ transport, dispatch }) =>
     transport === "tcp" || dispatch === "relay"
   ),
-  "keeps no more replicas than it was told, after ten requests (case 27)",
+  "keeps no more replicas than it was told, after ten requests",
   async (mode) => {
     await using server = mode.open(LineEcho);
     server.serveForever();

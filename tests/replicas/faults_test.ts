@@ -53,10 +53,8 @@ import {
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 
-// Fault 2
-
 for (const Server of [UnboundThreading, UnboundForking]) {
-  test(`${Server.name}: replicas that can't bind end, and serveForever() with the cause (fault 2)`, async () => {
+  test(`${Server.name}: replicas that can't bind end, and serveForever() with the cause`, async () => {
     const path = freePath();
     await Deno.writeTextFile(path, "");
     await using server = new Server({ port: 0 }, LineEcho as never, {
@@ -70,7 +68,7 @@ for (const Server of [UnboundThreading, UnboundForking]) {
     assertStringIncludes(error.message, "This replica can't bind");
   });
 
-  test(`${Server.name}: recycle() rejects when a new replica can't bind, the old ones serve on (fault 2)`, async () => {
+  test(`${Server.name}: recycle() rejects when a new replica can't bind, the old ones serve on`, async () => {
     const path = freePath();
     await using server = new Server({ port: 0 }, LineEcho as never, {
       context: path,
@@ -93,7 +91,7 @@ for (const Server of [UnboundThreading, UnboundForking]) {
   });
 }
 
-test("ForkingTCPServer relays where its children could not listen (fault 2)", async () => {
+test("ForkingTCPServer relays where its children could not listen", async () => {
   const dir = await Deno.makeTempDir();
   const file = `${dir}/main.ts`;
   await Deno.writeTextFile(
@@ -145,8 +143,6 @@ test("ForkingTCPServer relays where its children could not listen (fault 2)", as
   await Deno.remove(dir, { recursive: true });
 });
 
-// Fault 6
-
 function handlerModule(word: string): string {
   return `import { StreamRequestHandler } from "${ROOT}mod.ts";
   export class Saying extends StreamRequestHandler {
@@ -164,7 +160,7 @@ async function say(server: ReplicaServer): Promise<string> {
 
 testEach(
   TCP_MODES,
-  "recycle() onto a module that does not load rejects, and the old replicas serve on (fault 6)",
+  "recycle() onto a module that does not load rejects, and the old replicas serve on",
   async (mode) => {
     const dir = await Deno.makeTempDir();
     const file = `${dir}/saying.ts`;
@@ -191,11 +187,9 @@ testEach(
   },
 );
 
-// Fault 8
-
 testEach(
   TCP_MODES.filter(({ dispatch }) => dispatch !== "isolate"),
-  "stops at once while replicas start: shutdown(), signal, close (fault 8)",
+  "stops at once while replicas start: shutdown(), signal, close",
   async (mode) => {
     await using server = mode.open(Hanging);
     const served = server.serveForever();
@@ -212,8 +206,6 @@ testEach(
   },
 );
 
-// Fault 10
-
 const REFUSED: [mode: string, options: Record<string, unknown>, why: string][] =
   [
     ["ThreadingUDPServer by relay", {}, "only a TCP port"],
@@ -224,7 +216,7 @@ const REFUSED: [mode: string, options: Record<string, unknown>, why: string][] =
   ];
 
 for (const [name, options, why] of REFUSED) {
-  test(`${name}: "shard" with ${JSON.stringify(options)} is refused with the reason (fault 10)`, () => {
+  test(`${name}: "shard" with ${JSON.stringify(options)} is refused with the reason`, () => {
     assertThrows(
       () => modeOf(name).open(LineEcho, { ...options, dispatch: "shard" }),
       TypeError,
@@ -240,8 +232,6 @@ testEach(MODES, 'takes "auto", and tells what it came to', async (mode) => {
   assertEquals(dispatch, mode.transport === "tcp" ? "shard" : "relay");
 });
 
-// Fault 11
-
 async function ask(mode: Mode, server: ReplicaServer, word: string) {
   using client = await mode.connect(server as unknown as BaseServer);
   await client.send(`${word}\n`);
@@ -250,7 +240,7 @@ async function ask(mode: Mode, server: ReplicaServer, word: string) {
 
 testEach(
   TCP_MODES,
-  "keeps its counts when replicas die and are replaced (fault 11)",
+  "keeps its counts when replicas die and are replaced",
   async (mode) => {
     await using server = mode.open(Moody);
     const told = collectErrors(server);
@@ -282,9 +272,7 @@ testEach(
   },
 );
 
-// Fault 15
-
-test("a server's own option, which replicas can't know, is refused with the cure (fault 15)", async () => {
+test("a server's own option, which replicas can't know, is refused with the cure", async () => {
   await using server = new Greeting({ port: 0 }, LineEcho, { word: "hi" });
   const error = await assertRejects(
     () => within(5_000, "serveForever()", server.serveForever()),
@@ -295,7 +283,7 @@ test("a server's own option, which replicas can't know, is refused with the cure
   assertStringIncludes(error.message, '"context"');
 });
 
-test("a server's own argument is refused at construction with the cure (fault 15)", () => {
+test("a server's own argument is refused at construction with the cure", () => {
   assertThrows(
     () => new Crowded({ port: 0 }, LineEcho, {}, "hi"),
     TypeError,
@@ -303,7 +291,7 @@ test("a server's own argument is refused at construction with the cure (fault 15
   );
 });
 
-test("a server that takes something else for an address is refused with what it is given (fault 15)", async () => {
+test("a server that takes something else for an address is refused with what it is given", async () => {
   await using server = new Fixed(0);
   await assertRejects(
     () => within(5_000, "serveForever()", server.serveForever()),
@@ -312,11 +300,9 @@ test("a server that takes something else for an address is refused with what it 
   );
 });
 
-// Fault 17
-
 for (const Server of [MortalThreading, MortalForking]) {
   for (const dispatch of ["shard", "relay"] as const) {
-    test(`${Server.name} by ${dispatch} tells of no request that had ended when its replica died (fault 17)`, async () => {
+    test(`${Server.name} by ${dispatch} tells of no request that had ended when its replica died`, async () => {
       await using server = new Server({ port: 0 }, Greeter, {
         workers: 1,
         dispatch,
@@ -336,7 +322,7 @@ for (const Server of [MortalThreading, MortalForking]) {
   }
 }
 
-test("ForkingTCPServer opens a port that is free but once (fault 17)", async () => {
+test("ForkingTCPServer opens a port that is free but once", async () => {
   const probe = Deno.listen({ port: 0 });
   const { port } = probe.addr;
   probe.close();

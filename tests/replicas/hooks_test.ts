@@ -79,7 +79,7 @@ for (const Server of [PickyThreading, PickyForking]) {
 
 for (const Server of [RefusingThreading, RefusingForking]) {
   for (const dispatch of DISPATCHES) {
-    test(`${Server.name} by ${dispatch} calls shutdownRequest() once for a request that verifyRequest() turns away (case 26)`, async () => {
+    test(`${Server.name} by ${dispatch} calls shutdownRequest() once for a request that verifyRequest() turns away`, async () => {
       await using server = new Server({ port: 0 }, LineEcho, {
         dispatch,
         workers: 2,
@@ -94,7 +94,7 @@ for (const Server of [RefusingThreading, RefusingForking]) {
 
 testEach(
   MODES,
-  "tells a handler's error where the handler runs, and serves on (cases 17-22)",
+  "tells a handler's error where the handler runs, and serves on",
   async (mode) => {
     await using server = mode.open(Failing);
     const errors = collectErrors(server);

@@ -159,7 +159,7 @@ function holdResume(runner: LocalRunner): Promise<unknown> {
   return promise;
 }
 
-test("shutdown() while a replica resumes: the pause waits for the resume (fault 4)", async () => {
+test("shutdown() while a replica resumes: the pause waits for the resume", async () => {
   await using server = open({ workers: 1 });
   const first = server.serveForever();
   await server.ready;

@@ -1,6 +1,6 @@
 /** What the tests of servers share: the four kinds, clients, waiting. */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   type BaseServer,
   type DatagramRequest,
@@ -315,12 +315,25 @@ export function testEach(
   group: readonly Kind[],
   what: string,
   run: (kind: Kind) => Promise<void>,
+  options: { ignore?: boolean } = {},
 ): void {
-  for (const kind of group) test(`${kind.name} ${what}`, () => run(kind));
+  for (const kind of group) {
+    test(`${kind.name} ${what}`, () => run(kind), options);
+  }
 }
 
-/** The descriptors of this process that are sockets. */
+/** Options of a test that needs `/proc` or another ability of Linux alone. */
+export const LINUX_ONLY = { ignore: Deno.build.os !== "linux" };
+
+/** Asserts that a server has a socket, by its descriptor where there is one. */
+export function assertBound(server: Pick<BaseServer, "fileno">): void {
+  if (Deno.build.os === "linux") assert(server.fileno() > 2);
+  else assertThrows(() => server.fileno(), Deno.errors.NotSupported, "Linux");
+}
+
+/** Counts this process's sockets; 0 where there is no `/proc`. */
 export function countSockets(): number {
+  if (Deno.build.os !== "linux") return 0;
   let count = 0;
   for (const { name } of Deno.readDirSync("/proc/self/fd")) {
     try {

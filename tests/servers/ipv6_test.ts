@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { EchoHandler, formatAddress, TCPServer, UDPServer } from "../../mod.ts";
 import {
+  assertBound,
   assertEchoes,
   kinds,
   readToEnd,
@@ -32,7 +33,7 @@ test('TCPServer listens on "::1"', async () => {
   const { hostname, port } = server.serverAddress;
   assertEquals(hostname, "::1");
   assertEquals(formatAddress(server.serverAddress), `[::1]:${port}`);
-  assert(server.fileno() > 2);
+  assertBound(server);
   await assertEchoes(kinds.tcp, server);
 }, options);
 
@@ -40,7 +41,7 @@ test('TCPServer listens on "::", for IPv4 as well', async () => {
   await using server = new TCPServer({ hostname: "::", port: 0 }, EchoHandler);
   server.serveForever();
   const { port } = server.serverAddress;
-  assert(server.fileno() > 2);
+  assertBound(server);
   for (const hostname of ["127.0.0.1", "::1"]) {
     using conn = await Deno.connect({ hostname, port });
     await writeAll(conn, hostname);
@@ -62,7 +63,7 @@ for (
       EchoHandler,
     );
     server.serveForever();
-    assert(server.fileno() > 2);
+    assertBound(server);
     const socket = udpSocket(client);
     const { port } = server.serverAddress;
     await socket.send(new TextEncoder().encode("six"), {
@@ -81,7 +82,7 @@ test('TCPServer listens on "localhost" and "0.0.0.0"', async () => {
     await using server = new TCPServer({ hostname, port: 0 }, EchoHandler);
     server.serveForever();
     assert(server.serverAddress.port > 0);
-    assert(server.fileno() > 2);
+    assertBound(server);
     await assertEchoes(kinds.tcp, server);
   }
 });

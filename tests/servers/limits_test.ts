@@ -14,6 +14,7 @@ import {
   dial,
   exchange,
   kinds,
+  LINUX_ONLY,
   pause,
   readToEnd,
   STREAMS,
@@ -105,6 +106,7 @@ testEach(
     assertEquals(server.fileno(), -1);
     await served;
   },
+  LINUX_ONLY,
 );
 
 test(
@@ -120,7 +122,7 @@ test(
     assert(second.fileno() > 2);
     assert(first.fileno() !== second.fileno());
   },
-  { ignore: Deno.build.os !== "linux" },
+  LINUX_ONLY,
 );
 
 testEach(

@@ -6,7 +6,7 @@ import {
   TCPServer,
   type TcpServerOptions,
 } from "../../mod.ts";
-import { dial, readToEnd, test } from "./_support.ts";
+import { dial, LINUX_ONLY, readToEnd, test } from "./_support.ts";
 
 const SOL_SOCKET = 1;
 const IPPROTO_TCP = 6;
@@ -74,6 +74,6 @@ for (const [options, told] of CASES) {
       using conn = await dial(server);
       assertEquals(await readToEnd(conn), told);
     },
-    { ignore: Deno.build.os !== "linux" },
+    LINUX_ONLY,
   );
 }

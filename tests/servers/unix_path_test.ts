@@ -5,10 +5,12 @@ import { EchoHandler } from "../../mod.ts";
 import { UnixDatagramServer, UnixStreamServer } from "../../mod.ts";
 import {
   type AnyServer,
+  assertBound,
   assertEchoes,
   freePath,
   type Kind,
   kinds,
+  LINUX_ONLY,
   pause,
   test,
 } from "./_support.ts";
@@ -128,7 +130,7 @@ for (const kind of UNIX) {
       const server = open(kind, "relative");
       assert(await exists(`${folder}/relative`));
       Deno.chdir("/");
-      assert(server.fileno() > 2);
+      assertBound(server);
       await server.serverClose();
       assertEquals(await exists(`${folder}/relative`), false);
     } finally {
@@ -141,14 +143,14 @@ for (const kind of UNIX) {
     const server = open(kind, path);
     const served = server.serveForever();
     assertEquals(server.serverAddress.transport.startsWith("unix"), true);
-    assert(server.fileno() > 2);
+    assertBound(server);
     assertThrows(() => open(kind, path), Deno.errors.AddrInUse);
     await assertEchoes(kind, server);
     await server.serverClose();
     await served;
     const again = open(kind, path);
     await again.serverClose();
-  }, { ignore: Deno.build.os !== "linux" });
+  }, LINUX_ONLY);
 
   test(`${kind.name} takes the longest path, 107 bytes`, async () => {
     const start = freePath();
@@ -156,7 +158,7 @@ for (const kind of UNIX) {
     await using server = open(kind, path);
     server.serveForever();
     await assertEchoes(kind, server);
-  }, { ignore: Deno.build.os !== "linux" });
+  }, LINUX_ONLY);
 }
 
 test("UnixStreamServer refuses connections once it is closed", async () => {

@@ -1,0 +1,121 @@
+/** What the package exports. */
+
+import { assert, assertEquals } from "@std/assert";
+import * as cli from "../../server/cli.ts";
+import * as mod from "../../mod.ts";
+import * as testing from "../../server/testing.ts";
+
+const ERRORS = [
+  "BrokenBarrierError",
+  "HandlerImportError",
+  "IncompleteReadError",
+  "LineTooLongError",
+  "PoolClosedError",
+  "PoolFullError",
+  "QueueClosedError",
+  "QueueEmptyError",
+  "QueueFullError",
+  "RemoteError",
+  "RequestTimeoutError",
+  "RunnerExitError",
+  "ServerClosedError",
+  "SocketServerError",
+];
+const CLASSES = [
+  "Activity",
+  "Barrier",
+  "BaseRequestHandler",
+  "BaseServer",
+  "BoundedSemaphore",
+  "BufferedReader",
+  "BufferedWriter",
+  "ChargenHandler",
+  "CommandRequestHandler",
+  "Condition",
+  "DatagramRequestHandler",
+  "DaytimeHandler",
+  "DiscardHandler",
+  "EchoHandler",
+  "ForkingTCPServer",
+  "ForkingUDPServer",
+  "ForkingUnixDatagramServer",
+  "ForkingUnixStreamServer",
+  "LifoQueue",
+  "ListenerAcceptor",
+  "Lock",
+  "PipeConnection",
+  "Pool",
+  "PoolMap",
+  "PriorityQueue",
+  "Process",
+  "ProcessPool",
+  "RLock",
+  "RequestHandler",
+  "Semaphore",
+  "SharedQueue",
+  "StreamRequestHandler",
+  "SumHandler",
+  "TCPServer",
+  "Thread",
+  "ThreadEvent",
+  "ThreadPool",
+  "ThreadingTCPServer",
+  "ThreadingUDPServer",
+  "ThreadingUnixDatagramServer",
+  "ThreadingUnixStreamServer",
+  "Timer",
+  "UDPServer",
+  "UnixDatagramServer",
+  "UnixStreamServer",
+];
+const FUNCTIONS = [
+  "ForkingMixIn",
+  "Pipe",
+  "ThreadingMixIn",
+  "activeChildren",
+  "activeCount",
+  "currentThread",
+  "enumerate",
+  "formatAddress",
+  "logEvents",
+  "mainThread",
+  "setExceptHook",
+  "toPrometheus",
+  "traceRequests",
+];
+
+function isClass(value: unknown): boolean {
+  return typeof value === "function" &&
+    Function.prototype.toString.call(value).startsWith("class");
+}
+
+Deno.test("mod.ts exports the documented classes and functions, nothing else", () => {
+  assertEquals(
+    Object.keys(mod).sort(),
+    [...ERRORS, ...CLASSES, ...FUNCTIONS].sort(),
+  );
+  for (const [name, value] of Object.entries(mod)) {
+    assertEquals(isClass(value), !FUNCTIONS.includes(name), name);
+  }
+});
+
+Deno.test("SocketServerError is the base of all errors that mod.ts exports", () => {
+  const exports: Record<string, unknown> = mod;
+  for (const name of ERRORS.filter((name) => name !== "SocketServerError")) {
+    const ErrorClass = exports[name] as typeof mod.SocketServerError;
+    assert(ErrorClass.prototype instanceof mod.SocketServerError, name);
+  }
+  assert(mod.SocketServerError.prototype instanceof Error);
+});
+
+Deno.test("server/testing.ts exports connect(), sendPacket() and TestClock", () => {
+  assertEquals(Object.keys(testing).sort(), [
+    "TestClock",
+    "connect",
+    "sendPacket",
+  ]);
+});
+
+Deno.test("server/cli.ts exports main()", () => {
+  assertEquals(Object.keys(cli), ["main"]);
+});
