@@ -1,6 +1,6 @@
 /**
- * Where a server meets what makes it one of several: a set of replicas, or the
- * tie of a replica to its parent. Not for users, who override other methods.
+ * The interface between a server and its role in a group: the set of replicas,
+ * or a replica's link to its parent. Symbols keep it apart from user methods.
  *
  * @module
  */
@@ -15,12 +15,12 @@ import type { Telemetry } from "./core/telemetry.ts";
 
 /** Called by the constructor before the address is bound; sets the role. */
 export const prepare: unique symbol = Symbol("prepare");
-/** The server's role, `null` where it stands alone. */
+/** The server's role; `null` if it stands alone. */
 export const role: unique symbol = Symbol("role");
-/** What a role may do with its server. */
+/** The calls from a role to its server. */
 export const core: unique symbol = Symbol("core");
 
-/** The options that the server was made with. */
+/** The server's options. */
 export const settings: unique symbol = Symbol("settings");
 
 /** Opens a listener, with options that Deno's types don't know. */
@@ -30,66 +30,72 @@ export type OpenListener = (
 ) => Deno.TcpListener;
 
 /**
- * What a server asks of its role. Whatever a role leaves out is as in a server
- * that stands alone.
+ * The calls from a server to its role. A missing member means the behaviour of
+ * a server that stands alone.
  */
 export interface ServerRole extends CycleObserver, DrainPartner {
-  /** Whether the constructor leaves it to `join()` to bind the address. */
+  /** Whether `join()` binds the address, not the constructor. */
   readonly bindsLater?: boolean;
-  /** Whether what is queued when the server leaves is left to others. */
+  /** Whether other listeners take over the queue when the server leaves. */
   readonly sharesQueue?: boolean;
   /** Most requests that can be open at once. */
   readonly limit?: number;
-  /** Opens a TCP port that several listen on. */
+  /** Opens a TCP port that others may share. */
   open?(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener;
-  /** The server begins to serve: for ever, or one request. */
+  /** The server begins to serve: forever, or one request. */
   start?(forever: boolean): Promise<void>;
   /** Ends the wait of `start()`. */
   interrupt?(): void;
-  /** The server takes no more requests for now. */
+  /** The server pauses taking requests. */
   pause?(): Promise<void>;
-  /** Has a request served elsewhere that the server has accepted. */
+  /** Serves an accepted request elsewhere. */
   process?(request: unknown, clientAddress: Deno.Addr): Promise<void>;
   /** Ends the serving of the whole server. */
   shutdown?(): Promise<void>;
   /** The counts of the whole server. */
   stats?(own: ServerStats): Promise<ServerStats>;
-  /** Has the whole server obey limits; rejects if it can't. */
+  /** Applies limits to the whole server; rejects if it can't. */
   setLimits?(limits: ServerLimits): Promise<void>;
   /** Replicas that listen themselves refuse new clients. */
   suspend?(): Promise<void>;
   /** Replicas that listen themselves take clients again. */
   resume?(): Promise<void>;
-  /** Others may be watched than before. */
+  /** The listeners of events have changed. */
   watch?(): void;
-  /** Puts a new replica in the place of each, one after the other. */
+  /** Replaces every replica, one after the other. */
   recycle?(): Promise<void>;
 }
 
-/** What a role may do with its server, all of it with this very object. */
+/**
+ * The calls from a role to its server. They affect only this object, not the
+ * replicas.
+ */
 export interface ServerCore {
-  /** Serves a request that another part of the server has accepted. */
+  /** Serves a request that another replica or the parent has accepted. */
   serve(request: unknown, clientAddress: Deno.Addr): Promise<void>;
-  /** Counts an error and gives it to the hook. */
+  /** Counts an error and passes it to the hook. */
   report(error: Error, clientAddress: Deno.Addr | null): Promise<void>;
-  /** The counts, and what was measured. */
+  /** The counts and the measurements. */
   stats(): ServerStats;
-  /** Those of requests that were accepted or handled here, as they change. */
+  /** The live counts of requests accepted or handled here. */
   readonly counts: Counts;
-  /** Tells those who watch. */
+  /** Emits events. */
   readonly telemetry: Telemetry;
-  /** Measures requests, those included that replicas have accepted. */
+  /** Measures requests, including those that replicas have accepted. */
   readonly meter: RequestMeter;
   /** Ends the serving. */
   endServing(): Promise<void>;
   /** Ends the serving with an error. */
   failServing(error: Error): void;
-  /** Has the handlers begin nothing new. */
+  /** Ends handlers that wait for a new request. */
   drain(): void;
-  /** Puts limits into force. */
+  /** Applies limits. */
   setLimits(limits: ServerLimits): void;
   /** Opens the listener, if there is none. */
   join(): void;
-  /** Closes the listener; what it holds is served, unless left to others. */
+  /**
+   * Closes the listener. Queued connections are served, unless others take over
+   * the queue.
+   */
   leave(): Promise<void>;
 }

@@ -1,5 +1,5 @@
 /**
- * Where servers listen.
+ * The addresses of servers: types, checks and formatting.
  *
  * @module
  */
@@ -13,26 +13,26 @@ const MAX_PORT = 65_535;
 /** The address of a TCP or UDP server. */
 export interface TcpAddress {
   /**
-   * The name or the IP address of the interface; `"::"` takes IPv4 as well.
+   * The name or the IP address of the interface. `"::"` also accepts IPv4.
    *
    * @default {"127.0.0.1"}
    */
   hostname?: string;
-  /** The port, 0 for any that is free. */
+  /** The port; 0 for any free one. */
   port: number;
 }
 
 /** The address of a server on a Unix socket. */
 export interface UnixAddress {
   /**
-   * The path of the socket; on Linux, one that begins with `"\0"` names a
-   * socket without a file.
+   * The path of the socket. A path that begins with `"\0"` names a socket
+   * without a file (Linux only).
    */
   path: string;
 }
 
 /**
- * Writes an address as text.
+ * Formats an address as text.
  *
  * @example Usage
  * ```ts
@@ -43,7 +43,7 @@ export interface UnixAddress {
  * assertEquals(formatAddress(address), "[::1]:80");
  * ```
  *
- * @param address The address, as sockets give it.
+ * @param address The address of a socket.
  * @returns `"127.0.0.1:80"`, `"[::1]:80"`, or the path of a Unix socket.
  */
 export function formatAddress(address: Deno.Addr): string {

@@ -1,5 +1,5 @@
 /**
- * The command line: a server with a ready handler or one's own, and a client
+ * The command line: a server with a built-in handler or your own, and a client
  * that talks to it line by line.
  *
  * ```text
@@ -33,8 +33,8 @@ import { UsageError } from "./cli/usage_error.ts";
  * ```
  *
  * @param args The command and its options, as in `Deno.args`.
- * @returns The exit code: 0, 1 for a failure, 2 for arguments that can't work,
- * 3 if the end of the server cut clients off.
+ * @returns The exit code: 0 for success, 1 for a failure, 2 for wrong
+ * arguments, 3 if closing the server cut off clients.
  */
 export async function main(args: string[]): Promise<number> {
   try {

@@ -4,10 +4,10 @@
  * @module
  */
 
-/** What became of the requests that were open when a server was closed. */
+/** The outcome of the requests that were open when a server closed. */
 export interface DrainReport {
-  /** How many ended by themselves. */
+  /** The number of requests that ended by themselves. */
   completed: number;
-  /** The clients whose requests were cut off at the end of `shutdownTimeout`. */
+  /** The clients whose requests were aborted after `shutdownTimeout`. */
   aborted: Deno.Addr[];
 }

@@ -7,8 +7,8 @@
 import { SocketServerError } from "../workers/errors.ts";
 
 /**
- * Thrown when a server that was closed is asked to serve, and the reason with
- * which the requests that outlast a close are aborted.
+ * Thrown when a closed server should serve. Also the reason of requests that
+ * are aborted after `shutdownTimeout`.
  *
  * @example Usage
  * ```ts

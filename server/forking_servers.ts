@@ -1,5 +1,5 @@
 /**
- * The servers that handle their requests in child processes.
+ * The servers that handle requests in child processes.
  *
  * @module
  */
@@ -30,9 +30,8 @@ import { UnixStreamServer } from "./unix_stream_server.ts";
 /**
  * Makes a server class handle its requests in child processes.
  *
- * What it gives is to be extended by a class with a name that its module
- * exports, for the child processes to import; hooks that are overridden there run
- * where a request is accepted.
+ * Extend the returned class and export your subclass, so that replicas can
+ * import it. Overridden hooks run where a request is accepted.
  *
  * @example Usage
  * ```ts ignore
@@ -57,11 +56,12 @@ export function ForkingMixIn<T extends ServerClass>(Base: T): ReplicaClass<T> {
 }
 
 /**
- * Serves TCP connections in child processes, each with an event loop of its own. Needs what
- * {@linkcode TCPServer} needs, and `--allow-run`, and `--allow-read` and `--allow-write` for the temporary directory.
+ * Serves TCP connections in child processes, each with its own event loop.
+ * Needs the permissions of {@linkcode TCPServer}, `--allow-run`, and
+ * `--allow-read` and `--allow-write` for the temporary directory.
  *
- * By default the processes share the port and accept by themselves, with
- * `--unstable-net` on Linux; elsewhere the server relays.
+ * By default the processes share the port, and each accepts. This needs
+ * Linux and `--unstable-net`; elsewhere the server relays.
  *
  * @example Usage
  * ```ts
@@ -84,16 +84,16 @@ export class ForkingTCPServer<C = unknown> extends TCPServer<C> {
   }
 
   /**
-   * Constructs a server and binds its address; the child processes start when it
-   * begins to serve.
+   * Constructs a server and binds its address. The child processes start when
+   * it begins to serve.
    *
    * @param address The interface and the port.
    * @param RequestHandlerClass The class of the handlers.
-   * @param options Where the classes lie, how many child processes, the limits.
-   * @throws {TypeError} If an argument is of the wrong shape.
-   * @throws {RangeError} If a number is out of its range.
-   * @throws {HandlerImportError} If a process could not import the classes.
-   * @throws {Deno.errors.AddrInUse} If somebody listens there already.
+   * @param options The module, the number of child processes and the limits.
+   * @throws {TypeError} If an argument has the wrong shape.
+   * @throws {RangeError} If a number is out of range.
+   * @throws {HandlerImportError} If a process can't import the classes.
+   * @throws {Deno.errors.AddrInUse} If another socket has the address.
    */
   constructor(
     address: TcpAddress,
@@ -108,10 +108,11 @@ export class ForkingTCPServer<C = unknown> extends TCPServer<C> {
 export interface ForkingTCPServer<C = unknown> extends ReplicaServer {}
 
 /**
- * Serves UDP packets in child processes, each with an event loop of its own. Needs what
- * {@linkcode UDPServer} needs, and `--allow-run`, and `--allow-read` and `--allow-write` for the temporary directory.
+ * Serves UDP packets in child processes, each with its own event loop. Needs
+ * the permissions of {@linkcode UDPServer}, `--allow-run`, and `--allow-read`
+ * and `--allow-write` for the temporary directory.
  *
- * The server receives, and relays to the process with the fewest open requests.
+ * The server receives the requests and relays each to the process with the fewest open requests.
  *
  * @example Usage
  * ```ts
@@ -139,16 +140,16 @@ export class ForkingUDPServer<C = unknown> extends UDPServer<C> {
   }
 
   /**
-   * Constructs a server and binds its address; the child processes start when it
-   * begins to serve.
+   * Constructs a server and binds its address. The child processes start when
+   * it begins to serve.
    *
    * @param address The interface and the port.
    * @param RequestHandlerClass The class of the handlers.
-   * @param options Where the classes lie, how many child processes, the limits.
-   * @throws {TypeError} If an argument is of the wrong shape.
-   * @throws {RangeError} If a number is out of its range.
-   * @throws {HandlerImportError} If a process could not import the classes.
-   * @throws {Deno.errors.AddrInUse} If somebody listens there already.
+   * @param options The module, the number of child processes and the limits.
+   * @throws {TypeError} If an argument has the wrong shape.
+   * @throws {RangeError} If a number is out of range.
+   * @throws {HandlerImportError} If a process can't import the classes.
+   * @throws {Deno.errors.AddrInUse} If another socket has the address.
    */
   constructor(
     address: TcpAddress,
@@ -163,10 +164,12 @@ export class ForkingUDPServer<C = unknown> extends UDPServer<C> {
 export interface ForkingUDPServer<C = unknown> extends ReplicaServer {}
 
 /**
- * Serves connections on a Unix socket in child processes, each with an event loop of its own. Needs what
- * {@linkcode UnixStreamServer} needs, and `--allow-run`, and `--allow-read` and `--allow-write` for the temporary directory.
+ * Serves connections on a Unix socket in child processes, each with its own
+ * event loop. Needs the permissions of {@linkcode UnixStreamServer},
+ * `--allow-run`, and `--allow-read` and `--allow-write` for the temporary
+ * directory.
  *
- * The server receives, and relays to the process with the fewest open requests.
+ * The server receives the requests and relays each to the process with the fewest open requests.
  *
  * @example Usage
  * ```ts
@@ -193,16 +196,16 @@ export class ForkingUnixStreamServer<C = unknown> extends UnixStreamServer<C> {
   }
 
   /**
-   * Constructs a server and binds its address; the child processes start when it
-   * begins to serve.
+   * Constructs a server and binds its address. The child processes start when
+   * it begins to serve.
    *
    * @param address The path.
    * @param RequestHandlerClass The class of the handlers.
-   * @param options Where the classes lie, how many child processes, the limits.
-   * @throws {TypeError} If an argument is of the wrong shape.
-   * @throws {RangeError} If a number is out of its range.
-   * @throws {HandlerImportError} If a process could not import the classes.
-   * @throws {Deno.errors.AddrInUse} If somebody listens there already.
+   * @param options The module, the number of child processes and the limits.
+   * @throws {TypeError} If an argument has the wrong shape.
+   * @throws {RangeError} If a number is out of range.
+   * @throws {HandlerImportError} If a process can't import the classes.
+   * @throws {Deno.errors.AddrInUse} If another socket has the address.
    */
   constructor(
     address: UnixAddress,
@@ -217,10 +220,11 @@ export class ForkingUnixStreamServer<C = unknown> extends UnixStreamServer<C> {
 export interface ForkingUnixStreamServer<C = unknown> extends ReplicaServer {}
 
 /**
- * Serves packets on a Unix socket in child processes, each with an event loop of its own. Needs what
- * {@linkcode UnixDatagramServer} needs, and `--allow-run`, and `--allow-read` and `--allow-write` for the temporary directory.
+ * Serves packets on a Unix socket in child processes, each with its own event
+ * loop. Needs the permissions of {@linkcode UnixDatagramServer}, `--allow-run`,
+ * and `--allow-read` and `--allow-write` for the temporary directory.
  *
- * The server receives, and relays to the process with the fewest open requests.
+ * The server receives the requests and relays each to the process with the fewest open requests.
  *
  * @example Usage
  * ```ts
@@ -252,16 +256,16 @@ export class ForkingUnixDatagramServer<C = unknown>
   }
 
   /**
-   * Constructs a server and binds its address; the child processes start when it
-   * begins to serve.
+   * Constructs a server and binds its address. The child processes start when
+   * it begins to serve.
    *
    * @param address The path.
    * @param RequestHandlerClass The class of the handlers.
-   * @param options Where the classes lie, how many child processes, the limits.
-   * @throws {TypeError} If an argument is of the wrong shape.
-   * @throws {RangeError} If a number is out of its range.
-   * @throws {HandlerImportError} If a process could not import the classes.
-   * @throws {Deno.errors.AddrInUse} If somebody listens there already.
+   * @param options The module, the number of child processes and the limits.
+   * @throws {TypeError} If an argument has the wrong shape.
+   * @throws {RangeError} If a number is out of range.
+   * @throws {HandlerImportError} If a process can't import the classes.
+   * @throws {Deno.errors.AddrInUse} If another socket has the address.
    */
   constructor(
     address: UnixAddress,

@@ -1,5 +1,5 @@
 /**
- * Connections from a listener.
+ * The acceptor of a listener.
  *
  * @module
  */
@@ -32,7 +32,7 @@ export class ListenerAcceptor<R extends Deno.Conn = Deno.Conn>
   /**
    * Constructs an acceptor that owns the listener.
    *
-   * @param listener Where the connections come in.
+   * @param listener The listener.
    */
   constructor(listener: Deno.Listener) {
     this.#listener = listener;

@@ -27,20 +27,20 @@ const ALL: readonly (keyof ServerEvents)[] = [
 /** Options of {@linkcode logEvents}. */
 export interface LogOptions {
   /**
-   * How a line looks: `"text"` for a time, the event and `key=value` pairs;
+   * The format of a line: `"text"` for a time, the event and `key=value` pairs,
    * `"json"` for an object with the same keys.
    *
    * @default {"text"}
    */
   format?: "text" | "json";
   /**
-   * The events to log. Those of each request slow a busy server down.
+   * The events to log. Events of single requests slow a busy server down.
    *
    * @default {all of them}
    */
   events?: readonly (keyof ServerEvents)[];
   /**
-   * Takes each line, without an end of line.
+   * Receives each line, without an end of line.
    *
    * @default {a write to stderr}
    */
@@ -48,7 +48,7 @@ export interface LogOptions {
 }
 
 /**
- * Logs the events of a server, a line each, until it is disposed.
+ * Logs each event of a server as one line, until the log is disposed.
  *
  * @example Usage
  * ```ts
@@ -63,9 +63,9 @@ export interface LogOptions {
  * ```
  *
  * @param server The server.
- * @param options The format, the events, and where the lines go.
- * @returns What ends the log when it is disposed.
- * @throws {TypeError} If an option is of the wrong shape.
+ * @param options The format, the events and the receiver of the lines.
+ * @returns The log. Dispose it to end it.
+ * @throws {TypeError} If an option has the wrong shape.
  */
 export function logEvents(
   server: Pick<BaseServer<never, never>, "on" | "off">,
@@ -103,7 +103,7 @@ function describe(name: string, event: object): Entry {
     else if (key === "clientAddress") {
       entry.client = value === null ? null : formatAddress(value);
     } else if (key === "error") {
-      // A stack is the matter of handleError()
+      // handleError() prints the stack
       entry.error = value instanceof Error
         ? `${value.name}: ${value.message}`
         : String(value);
@@ -131,6 +131,6 @@ function writeToStderr(line: string): void {
   try {
     Deno.stderr.writeSync(encoder.encode(`${line}\n`));
   } catch {
-    // Nobody reads it any more; that must not stop the server
+    // A closed stderr must not stop the server
   }
 }

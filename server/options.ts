@@ -4,7 +4,7 @@
  * @module
  */
 
-/** What to do with a client over a limit. */
+/** How to treat a client over a limit. */
 export type OverLimit = "wait" | "refuse";
 
 /**
@@ -21,27 +21,28 @@ export interface ServerOptions<C = unknown> {
    */
   bindAndActivate?: boolean;
   /**
-   * How long `handleRequest()` waits for a request, in milliseconds; `null`
-   * waits without limit. `serveForever()` takes no notice of it.
+   * Longest wait of `handleRequest()` for a request in milliseconds. `null`
+   * waits without limit. `serveForever()` ignores it.
    *
    * @default {null}
    */
   timeout?: number | null;
   /**
-   * Most requests open at once; 1 serves one after the other. `overLimit` says
-   * what happens to the next.
+   * Most requests open at once; 1 serves one after the other. `overLimit`
+   * applies to the next.
    *
    * @default {Infinity}
    */
   maxConnections?: number;
   /**
-   * What happens to a client over `maxConnections`, `maxConnectionsPerClient`
-   * or `acceptRatePerClient`.
+   * How to treat a client over `maxConnections`, `maxConnectionsPerClient` or
+   * `acceptRatePerClient`.
    *
-   * - `"wait"`: it is not served until there is room. Over `maxConnections` it
-   *   waits in the system's queue. Over a limit of its own it is held, so that
-   *   other clients pass it; when 1,024 requests are held, the next is refused.
-   * - `"refuse"`: its connection is closed at once, its packet dropped.
+   * - `"wait"`: it waits until there is room. Over `maxConnections` it waits in
+   *   the system's queue. Over a limit per client it waits in the server, and
+   *   other clients pass it; when 1,024 requests wait there, the next is
+   *   refused.
+   * - `"refuse"`: its connection is closed at once, or its packet is dropped.
    *
    * `stats()` counts both.
    *
@@ -49,23 +50,23 @@ export interface ServerOptions<C = unknown> {
    */
   overLimit?: OverLimit;
   /**
-   * Longest time from the beginning of a request to its end, in milliseconds.
-   * Then the handler's `signal` is aborted, the connection is closed, and
-   * `handleError()` gets a `RequestTimeoutError`.
+   * Longest duration of a request in milliseconds. After that, the handler's
+   * `signal` is aborted, the connection is closed, and `handleError()` gets a
+   * `RequestTimeoutError`.
    *
    * @default {Infinity}
    */
   requestTimeout?: number;
   /**
-   * How long `serverClose()` lets open requests finish, in milliseconds. Those
+   * How long `serverClose()` waits for open requests, in milliseconds. Requests
    * that remain are aborted.
    *
    * @default {10000}
    */
   shutdownTimeout?: number;
-  /** Closes the server when it is aborted, as `serverClose()` does. */
+  /** Closes the server when aborted, as `serverClose()` does. */
   signal?: AbortSignal;
-  /** A value for the handlers, theirs as `this.server.context`. */
+  /** A value for the handlers. They find it in `this.server.context`. */
   context?: C;
 }
 
@@ -76,43 +77,43 @@ export interface ServerOptions<C = unknown> {
  */
 export interface StreamServerOptions<C = unknown> extends ServerOptions<C> {
   /**
-   * Longest time that a read or a write of a handler may wait for the client,
-   * in milliseconds. Then the connection ends as with `requestTimeout`. It is
-   * looked at eight times in this period, so that it costs nothing per read.
+   * Longest wait of a handler's read or write for the client, in milliseconds.
+   * After that, the connection ends as with `requestTimeout`. The server checks
+   * eight times in this period, so a read costs nothing extra.
    *
    * @default {Infinity}
    */
   idleTimeout?: number;
   /**
-   * Fewest bytes a second that a client sends and takes while a handler waits
-   * for it, as an average over 5 seconds of waiting. Below it, the connection
-   * ends as with `requestTimeout`.
+   * Lowest rate in bytes per second at which a client sends and takes data
+   * while a handler waits for it. It is an average over 5 seconds of waiting.
+   * Below it, the connection ends as with `requestTimeout`.
    *
    * @default {0}
    */
   minRate?: number;
   /**
-   * Whether connections begin with a header of the PROXY protocol, version 1 or
-   * 2, which a load balancer puts there to tell the client's address. Handlers
-   * and hooks then see that address in place of the balancer's. Not with TLS.
+   * Whether connections begin with a PROXY protocol header, version 1 or 2. A
+   * load balancer sends it to pass on the client's address. Handlers and hooks
+   * then see that address instead of the balancer's. Not with TLS.
    *
-   * - `"require"`: each does; one without a valid header is closed;
-   * - `"accept"`: some do. The client has to speak first.
+   * - `"require"`: all do. A connection without a valid header is closed.
+   * - `"accept"`: some do. The client must send first.
    *
    * @default {undefined} no header is expected
    */
   proxyProtocol?: "require" | "accept";
   /**
-   * Addresses and subnets of the load balancers whose PROXY headers are
-   * believed, such as `["10.0.0.5", "fd00::/8"]`. A header from elsewhere
-   * closes its connection. If not given, every client's header is believed.
-   * Clients on Unix sockets are always trusted.
+   * Addresses and subnets of trusted load balancers, for example `["10.0.0.5",
+   * "fd00::/8"]`. A PROXY header from elsewhere closes its connection. Without
+   * this option every header is trusted. Clients on Unix sockets are always
+   * trusted.
    */
   trustedProxies?: readonly string[];
   /**
-   * Longest time for a PROXY header or a TLS handshake, in milliseconds. Then
-   * the connection is closed and counted. (Deno keeps the socket of a client
-   * that never begins the handshake until the client leaves.)
+   * Longest time for a PROXY header or a TLS handshake in milliseconds. After
+   * that, the connection is closed and counted. Deno keeps the socket of a
+   * client that never begins a TLS handshake until the client leaves.
    *
    * @default {5000}
    */
@@ -123,29 +124,27 @@ export interface StreamServerOptions<C = unknown> extends ServerOptions<C> {
 export interface ClientLimits {
   /**
    * Most requests of one client open at once. A client is an IPv4 address or
-   * the first 64 bits of an IPv6 address. `overLimit` says what happens to the
-   * next.
+   * the first 64 bits of an IPv6 address. `overLimit` applies to the next.
    *
    * @default {Infinity}
    */
   maxConnectionsPerClient?: number;
   /**
-   * Most requests that one client begins in a second; as many may come at
-   * once. `overLimit` says what happens to the next.
+   * Most requests of one client per second. As many may come at once.
+   * `overLimit` applies to the next.
    *
    * @default {Infinity}
    */
   acceptRatePerClient?: number;
   /**
-   * The only clients that are served: addresses and subnets, such as
-   * `["10.0.0.0/8", "::1"]`. Others are refused.
+   * Addresses and subnets of the clients to serve, for example `["10.0.0.0/8",
+   * "::1"]`. Others are refused.
    *
    * @default {everybody}
    */
   allow?: readonly string[];
   /**
-   * Clients that are refused, also where `allow` has them: addresses and
-   * subnets.
+   * Addresses and subnets of clients to refuse. `deny` overrules `allow`.
    *
    * @default {nobody}
    */
@@ -160,8 +159,8 @@ export interface ClientLimits {
 export interface TcpServerOptions<C = unknown>
   extends StreamServerOptions<C>, ClientLimits {
   /**
-   * How many connections the system queues while they wait to be accepted. The
-   * system refuses or ignores the next.
+   * Most connections that the system queues until they are accepted. The system
+   * refuses or ignores the next.
    *
    * @default {511}
    */
@@ -174,24 +173,24 @@ export interface TcpServerOptions<C = unknown>
    */
   allowReusePort?: boolean;
   /**
-   * Whether small writes are sent at once, and do not wait for the client to
-   * confirm earlier ones. With TLS, Deno has no way to set it.
+   * Whether to send small writes at once, without waiting for the client to
+   * confirm earlier ones. Deno can't set it with TLS.
    *
    * @default {true}
    */
   noDelay?: boolean;
   /**
-   * Whether the system probes idle connections, so that those whose client has
-   * vanished end. Not with TLS.
+   * Whether the system probes idle connections, and ends those whose client has
+   * vanished. Not with TLS.
    *
    * @default {false}
    */
   keepAlive?: boolean;
-  /** The server's certificate chain, in PEM: serves TLS. Needs `key`. */
+  /** The certificate chain in PEM format. Turns on TLS; needs `key`. */
   cert?: string;
-  /** The private key of `cert`, in PEM. */
+  /** The private key of `cert` in PEM format. */
   key?: string;
-  /** Protocols that the server offers in TLS, the preferred first. */
+  /** Protocols that the server offers in TLS, in order of preference. */
   alpnProtocols?: string[];
 }
 
@@ -202,9 +201,8 @@ export interface TcpServerOptions<C = unknown>
  */
 export interface DatagramServerOptions<C = unknown> extends ServerOptions<C> {
   /**
-   * Longest packet in bytes; of a longer one the rest is lost and the handler
-   * finds `truncated` set. By default nothing that the system delivers is
-   * longer.
+   * Longest packet in bytes. A longer packet loses its end, and the handler's
+   * `truncated` is `true`. By default the system delivers no longer packet.
    *
    * @default {65507} UDP; 212960 for Unix sockets
    */
@@ -219,7 +217,7 @@ export interface DatagramServerOptions<C = unknown> extends ServerOptions<C> {
 export interface UdpServerOptions<C = unknown>
   extends DatagramServerOptions<C>, ClientLimits {}
 
-/** The limits that `setLimits()` changes on a running server. */
+/** The limits that `setLimits()` can change on a running server. */
 export interface ServerLimits extends
   Pick<
     TcpServerOptions,
@@ -236,36 +234,35 @@ export interface ServerLimits extends
 
 /** Options of `serveForever()`. */
 export interface ServeOptions {
-  /** Ends the serving when it is aborted, as `shutdown()` does. */
+  /** Ends the serving when aborted, as `shutdown()` does. */
   signal?: AbortSignal;
   /**
-   * Signals of the operating system that end the serving, such as
-   * `["SIGINT", "SIGTERM"]`. A second one within a tenth of a second counts as
-   * the first: under `deno task` a Ctrl-C arrives twice, from the terminal and
-   * from the task. `serveForever()` returns 100 ms after the first. A later
-   * signal does what it did before: Ctrl-C ends the program.
+   * Signals of the operating system that end the serving, for example
+   * `["SIGINT", "SIGTERM"]`. `serveForever()` returns 100 ms after the first
+   * signal. Within these 100 ms a second signal is ignored, because under `deno
+   * task` a Ctrl-C arrives twice. After that, a second Ctrl-C ends the program.
    */
   signals?: Deno.Signal[];
 }
 
-/** How the replicas of a server get their requests. */
+/** How replicas get their requests. */
 export type Dispatch = "auto" | "shard" | "relay" | "isolate";
 
 /**
- * Options of servers that handle their requests in threads or processes,
- * besides those of the server that they extend.
+ * Options of threading and forking servers, in addition to those of the server
+ * that they extend.
  *
  * @typeParam C The type of `context`.
  */
 export interface ReplicaOptions<C = unknown> extends ServerOptions<C> {
   /**
-   * The module that exports the handler's class, and the server's where that
-   * is a class of yours: nearly always `import.meta.url`. A class may carry it
+   * The module that exports the handler's class, and your server's class if you
+   * made one: nearly always `import.meta.url`. You may put it into the class
    * instead: `static readonly module = import.meta.url`.
    */
   module?: string | URL;
   /**
-   * How many threads or processes; with `"isolate"` the most at once.
+   * The number of threads or processes. With `"isolate"`, most at once.
    *
    * @default {navigator.hardwareConcurrency} 40 for `"isolate"`
    */
@@ -273,36 +270,36 @@ export interface ReplicaOptions<C = unknown> extends ServerOptions<C> {
   /**
    * How the replicas get their requests.
    *
-   * - `"auto"`: `"shard"` where it can be had, else `"relay"`;
-   * - `"shard"`: each accepts on the same TCP port;
-   * - `"relay"`: the server accepts, and carries the bytes to the replica with
-   *   the fewest open requests and back;
-   * - `"isolate"`: as `"relay"`, with a replica of its own for each request.
+   * - `"auto"`: `"shard"` if possible, otherwise `"relay"`.
+   * - `"shard"`: each replica accepts on the same TCP port.
+   * - `"relay"`: the server accepts, and carries the bytes between the client
+   *   and the replica with the fewest open requests.
+   * - `"isolate"`: as `"relay"`, with a new replica for each request.
    *
-   * `"shard"` is refused where the port can't be shared: for Unix sockets and
-   * packets, for handlers with `permissions` of their own, with
-   * `maxConnections`, and for processes without `--unstable-net`, off Linux, or
-   * when `--allow-net` has a list.
+   * `"shard"` needs a port that can be shared. It is refused for Unix sockets
+   * and packets, with `permissions` or `maxConnections`, and for processes
+   * without `--unstable-net`, on systems other than Linux, or if `--allow-net`
+   * has a list.
    *
-   * Processes that share a port have a queue each. When one is replaced under
-   * load, or is caught in an endless loop until `stallTimeout` ends it, clients
-   * in its queue are lost; `"relay"` loses none.
+   * Processes that share a port have one queue each. If a process is replaced
+   * under load, or loops endlessly until `stallTimeout`, the clients in its
+   * queue are lost. `"relay"` loses none.
    *
    * @default {"auto"}
    */
   dispatch?: Dispatch;
   /**
-   * What the handlers may do. For threads, anything but `"inherit"` needs
-   * `--unstable-worker-options`.
+   * The permissions of the handlers. For threads, anything but `"inherit"`
+   * needs `--unstable-worker-options`.
    *
    * @default {"inherit"}
    */
   permissions?: Deno.PermissionOptions;
   /**
-   * How long a replica may not answer, in milliseconds, before it counts as
-   * caught in an endless loop and is replaced: a process is killed, a thread,
-   * which nothing can stop, is set aside. The requests in it are lost.
-   * `Infinity` waits for ever.
+   * How long a replica may stay silent, in milliseconds. After that, it counts
+   * as stuck in an endless loop and is replaced, and its requests are lost. A
+   * process is killed; a thread can't be stopped, so it is set aside.
+   * `Infinity` waits forever.
    *
    * @default {5000}
    */
@@ -310,8 +307,8 @@ export interface ReplicaOptions<C = unknown> extends ServerOptions<C> {
 }
 
 /**
- * The last argument of a server's constructor: the options, which can be left
- * out unless the handlers need a `context`.
+ * The last argument of a server's constructor. It may be left out unless the
+ * handlers need a `context`.
  *
  * @typeParam C The type of `context`.
  * @typeParam O The type of the options.

@@ -1,5 +1,5 @@
 /**
- * Counts of servers for Prometheus.
+ * A server's counts in the format of Prometheus.
  *
  * @module
  */
@@ -14,10 +14,10 @@ const ESCAPES: Record<string, string> = {
   "\n": "\\n",
 };
 
-/** Where a metric's values are in the counts, its name and what it means. */
+/** A metric: its field in the counts, its name and its help text. */
 type Metric = [key: string, name: string, help: string];
 
-/** What is counted from the start on. */
+/** Counters: they only grow. */
 const COUNTERS: Metric[] = [
   ["accepted", "requests_accepted", "Requests taken from the socket."],
   ["rejected", "requests_rejected", "Requests verifyRequest() turned away."],
@@ -33,7 +33,7 @@ const COUNTERS: Metric[] = [
   ["restarts", "replica_restarts", "Replicas that were replaced."],
 ];
 
-/** What holds for this moment. */
+/** Gauges: values of this moment. */
 const GAUGES: Metric[] = [
   ["open", "requests_open", "Requests open now."],
   ["workers", "replicas", "Replicas there are now."],
@@ -68,13 +68,13 @@ const SIZE_POWERS = [4, 26];
 /** Options of {@linkcode toPrometheus}. */
 export interface PrometheusOptions {
   /**
-   * What all names begin with.
+   * The prefix of all names.
    *
    * @default {"socketserver"}
    */
   prefix?: string;
   /**
-   * Labels of all values, to tell servers apart.
+   * Labels of all values, for example the server's name.
    *
    * @default {{}}
    */
@@ -103,10 +103,10 @@ export interface PrometheusOptions {
  * );
  * ```
  *
- * @param stats What `server.stats()` gave.
- * @param options The names' prefix and the labels.
+ * @param stats The result of `server.stats()`.
+ * @param options The prefix and the labels.
  * @returns The text, with an end of line.
- * @throws {TypeError} If the prefix or a label's name can't be one.
+ * @throws {TypeError} If the prefix or the name of a label is invalid.
  */
 export function toPrometheus(
   stats: ServerStats,
@@ -136,7 +136,7 @@ export function toPrometheus(
 }
 
 type Labels = [name: string, value: string][];
-/** Counts, and the labels that tell them from others. */
+/** Counts and their labels. */
 type Series = [counts: Record<string, unknown>, labels: Labels];
 
 class Page {
@@ -149,7 +149,7 @@ class Page {
     this.#labels = Object.entries(labels);
   }
 
-  /** Writes a metric for all that have it. */
+  /** Writes a metric for all counts that have it. */
   metric(type: string, [key, base, help]: Metric, all: Series[]): void {
     const name = type === "counter" ? `${base}_total` : base;
     const having = all.filter(([counts]) => counts[key] !== undefined);

@@ -1,18 +1,18 @@
 /**
- * What servers tell those who watch them.
+ * The events of servers.
  *
  * @module
  */
 
 import type { DrainReport } from "./drain_report.ts";
 
-/** What all events tell. */
+/** The fields of all events. */
 export interface ServerEvent {
   /** The address of the server. */
   serverAddress: Deno.Addr;
 }
 
-/** A connection was accepted; packets have no such event. */
+/** A connection was accepted. Packets have no such event. */
 export interface ConnectionEvent extends ServerEvent {
   /** The client's address. */
   clientAddress: Deno.Addr;
@@ -20,21 +20,21 @@ export interface ConnectionEvent extends ServerEvent {
 
 /** A request has ended. */
 export interface RequestEndEvent extends ConnectionEvent {
-  /** How long it took, in milliseconds. */
+  /** The duration in milliseconds. */
   duration: number;
-  /** How many bytes the client sent, as far as they were read. */
+  /** The client's bytes that were read. */
   bytesRead: number;
-  /** How many bytes the client was sent. */
+  /** The bytes sent to the client. */
   bytesWritten: number;
-  /** Whether it ended with an error, which has an event of its own. */
+  /** Whether it ended with an error. The error has its own event. */
   failed: boolean;
 }
 
-/** A request was turned away. */
+/** A request was refused. */
 export interface RefusalEvent extends ConnectionEvent {
   /**
-   * Why: `"verifyRequest"` for the hook's decision, or the name of the option
-   * that led to it, such as `"proxyProtocol"`.
+   * The reason: `"verifyRequest"` for the hook's decision, or the name of an
+   * option, for example `"proxyProtocol"`.
    */
   reason: string;
 }
@@ -49,34 +49,34 @@ export interface RequestErrorEvent extends ServerEvent {
 
 /** Something happened to a replica. */
 export interface ReplicaEvent extends ServerEvent {
-  /** Its number; each new replica gets another. */
+  /** Its number. Numbers are never reused. */
   replica: number;
-  /** What it runs in. */
+  /** The kind of runner. */
   kind: "thread" | "process";
 }
 
 /** A replica has ended. */
 export interface ReplicaExitEvent extends ReplicaEvent {
-  /** Whether it was told to. */
+  /** Whether the server ended it. */
   expected: boolean;
-  /** How it ended, in words. */
+  /** A description of how it ended. */
   status: string;
 }
 
 /** A server has begun to close. */
 export interface DrainStartEvent extends ServerEvent {
-  /** How many requests are open. */
+  /** The number of open requests. */
   open: number;
 }
 
 /** A server has closed. */
 export interface DrainEndEvent extends ServerEvent {
-  /** What became of the open requests. */
+  /** The outcome of the open requests. */
   report: DrainReport;
 }
 
 /**
- * The events of a server by their names, for `server.on()`. Each is also
+ * The names and types of events, for `server.on()`. Each event is also
  * published to the channel `socketserver:NAME` of `node:diagnostics_channel`.
  *
  * @example Watching requests
@@ -117,7 +117,7 @@ export interface ServerEvents {
   connection: ConnectionEvent;
   /** A request has ended. */
   requestEnd: RequestEndEvent;
-  /** A request was turned away. */
+  /** A request was refused. */
   refusal: RefusalEvent;
   /** An error was given to `handleError()`. */
   error: RequestErrorEvent;
@@ -125,9 +125,12 @@ export interface ServerEvents {
   replicaStart: ReplicaEvent;
   /** A replica has ended. */
   replicaExit: ReplicaExitEvent;
-  /** A replica gets a successor: it ended unasked, stalled or is renewed. */
+  /**
+   * A replica is being replaced: it ended unexpectedly, stalled, or is
+   * recycled.
+   */
   replicaReplace: ReplicaEvent;
-  /** A replica did not answer for `stallTimeout` and is given up. */
+  /** A replica did not answer for `stallTimeout`. */
   replicaStall: ReplicaEvent;
   /** The server has begun to close. */
   drainStart: DrainStartEvent;

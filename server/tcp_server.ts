@@ -41,9 +41,9 @@ import type { OptionsArgument, TcpServerOptions } from "./options.ts";
  * @typeParam C The type of `context`.
  */
 export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
-  /** The address asked for, and once it is bound the socket's own. */
+  /** The requested address; once bound, the socket's actual address. */
   declare serverAddress: Deno.NetAddr & { transport: "tcp" };
-  /** The listener, once the address is bound. */
+  /** The listener; `null` until it is bound. */
   declare socket: Deno.TcpListener | null;
 
   /**
@@ -51,10 +51,10 @@ export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
    *
    * @param address The interface and the port.
    * @param RequestHandlerClass The class of the handlers.
-   * @param options The limits, the time-outs, the context.
-   * @throws {TypeError} If an argument is of the wrong shape.
-   * @throws {RangeError} If a number is out of its range.
-   * @throws {Deno.errors.AddrInUse} If somebody listens there already.
+   * @param options Limits, time-outs and the context.
+   * @throws {TypeError} If an argument has the wrong shape.
+   * @throws {RangeError} If a number is out of range.
+   * @throws {Deno.errors.AddrInUse} If another socket has the address.
    * @throws {Deno.errors.NotCapable} Without `--allow-net`.
    */
   constructor(

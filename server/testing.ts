@@ -44,7 +44,7 @@ const SERVER_ADDRESS = {
 const CLIENT_ADDRESS = { ...SERVER_ADDRESS, port: 30_000 } as const;
 
 /**
- * What the handler is told.
+ * Options of {@linkcode sendPacket}.
  *
  * @typeParam C The type of `context`.
  */
@@ -58,20 +58,21 @@ export interface SendPacketOptions<C = unknown> {
 }
 
 /**
- * What the handler is told, and what is odd about its connection.
+ * Options of {@linkcode connect}: the handler's surroundings, and faults of its
+ * connection.
  *
  * @typeParam C The type of `context`.
  */
 export interface ConnectOptions<C = unknown> extends SendPacketOptions<C> {
   /**
-   * Most bytes that a read of the handler gets; 1 splits at every byte.
+   * Most bytes per read of the handler; 1 splits at every byte.
    *
    * @default {Infinity}
    */
   chunkSize?: number;
   /**
-   * Where a read of the handler ends, in bytes from the beginning, whatever the
-   * client has written at once.
+   * The position in bytes at which a read of the handler ends, however the
+   * client writes.
    *
    * @default {Infinity}
    */
@@ -83,14 +84,14 @@ export interface ConnectOptions<C = unknown> extends SendPacketOptions<C> {
    */
   resetAfterReading?: number;
   /**
-   * Bytes of the handler that reach the client before the connection is reset.
+   * Bytes that the handler writes before the connection is reset.
    *
    * @default {Infinity}
    */
   resetAfterWriting?: number;
   /**
-   * Bytes that the handler can write while the client does not read: then it
-   * waits, as for a client that stalls.
+   * Bytes that the handler can write while the client does not read. Then its
+   * writes wait, as for a stalled client.
    *
    * @default {65536}
    */
@@ -126,23 +127,23 @@ export interface TestClient<H extends BaseRequestHandler = BaseRequestHandler>
   /** The handler at the other end. */
   readonly handler: H;
   /**
-   * Settles when the handler has ended; rejects with what a server would give
-   * to `handleError()`.
+   * Resolves when the handler has ended. Rejects with the error that
+   * `handleError()` would get.
    */
   readonly ended: Promise<void>;
-  /** The time of the handler's `rfile` and `wfile`. */
+  /** The clock of the handler's `rfile` and `wfile`. */
   readonly clock: TestClock;
-  /** Reads what the handler sent. */
+  /** Reads from the handler. */
   readonly rfile: BufferedReader;
-  /** Writes to the handler, at once. */
+  /** Writes to the handler, unbuffered. */
   readonly wfile: BufferedWriter;
 
-  /** Resets the connection: what both ends do with it fails. */
+  /** Resets the connection. Reads and writes at both ends fail. */
   reset(): void;
 
   /**
-   * Does what a server does that closes: a handler that waits for a new request
-   * finds the end, within 50 ms of `clock`.
+   * Acts as a server that begins to close. A handler that waits for a new
+   * request reads the end within 50 ms of `clock`.
    *
    * @example Usage
    * ```ts
@@ -158,8 +159,8 @@ export interface TestClient<H extends BaseRequestHandler = BaseRequestHandler>
   drain(): void;
 
   /**
-   * Does what a server does when `shutdownTimeout` is over: the handler's
-   * `signal` is aborted and its connection closed.
+   * Acts as a server after `shutdownTimeout`: aborts the handler's `signal` and
+   * closes its connection.
    *
    * @example Usage
    * ```ts
@@ -173,7 +174,7 @@ export interface TestClient<H extends BaseRequestHandler = BaseRequestHandler>
    * assert(client.handler.signal.aborted);
    * ```
    *
-   * @param reason Why, for the signal.
+   * @param reason The signal's reason.
    */
   abort(reason?: unknown): void;
 }
@@ -191,8 +192,8 @@ export type HandlerClass<C, H extends BaseRequestHandler> = new (
 ) => H;
 
 /**
- * Makes a handler and connects to it. The handler runs as in a server, but for
- * the server: hooks, limits and deadlines of servers are not there.
+ * Makes a handler and connects to it. The handler runs as in a server, without
+ * the server's hooks, limits and deadlines.
  *
  * @example Half-closing
  * ```ts
@@ -223,10 +224,10 @@ export type HandlerClass<C, H extends BaseRequestHandler> = new (
  * @typeParam C The type of `context`.
  * @typeParam H The type of the handler.
  * @param Handler The class of the handler.
- * @param options What the handler is told, what is odd about the connection.
+ * @param options The handler's surroundings, and faults of its connection.
  * @returns The client's end.
- * @throws {TypeError} If the handler or an option is of the wrong shape.
- * @throws {RangeError} If a number is out of its range.
+ * @throws {TypeError} If the handler or an option has the wrong shape.
+ * @throws {RangeError} If a number is out of range.
  */
 export function connect<C, H extends BaseRequestHandler>(
   Handler: HandlerClass<C, H>,
@@ -243,7 +244,7 @@ export function connect<C, H extends BaseRequestHandler>(
 }
 
 /**
- * Gives a packet to a handler.
+ * Sends one packet to a handler.
  *
  * @example Usage
  * ```ts
@@ -257,10 +258,10 @@ export function connect<C, H extends BaseRequestHandler>(
  *
  * @typeParam C The type of `context`.
  * @param Handler The class of the handler.
- * @param packet What the client sent; a text as UTF-8.
- * @param options What the handler is told.
- * @returns The packets that the handler sent, and where to.
- * @throws {TypeError} If the handler is of the wrong shape.
+ * @param packet The packet. A text is sent as UTF-8.
+ * @param options The handler's surroundings.
+ * @returns The packets that the handler sent, with their receivers.
+ * @throws {TypeError} If the handler has the wrong shape.
  */
 export async function sendPacket<C>(
   Handler: HandlerClass<C, BaseRequestHandler>,

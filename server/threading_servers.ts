@@ -1,5 +1,5 @@
 /**
- * The servers that handle their requests in threads.
+ * The servers that handle requests in threads.
  *
  * @module
  */
@@ -30,9 +30,8 @@ import { UnixStreamServer } from "./unix_stream_server.ts";
 /**
  * Makes a server class handle its requests in threads.
  *
- * What it gives is to be extended by a class with a name that its module
- * exports, for the threads to import; hooks that are overridden there run
- * where a request is accepted.
+ * Extend the returned class and export your subclass, so that threads can
+ * import it. Overridden hooks run where a request is accepted.
  *
  * @example Usage
  * ```ts ignore
@@ -59,10 +58,10 @@ export function ThreadingMixIn<T extends ServerClass>(
 }
 
 /**
- * Serves TCP connections in threads, each with an event loop of its own. Needs what
- * {@linkcode TCPServer} needs, and `--allow-read` for the modules.
+ * Serves TCP connections in threads, each with its own event loop. Needs the
+ * permissions of {@linkcode TCPServer} and `--allow-read` for the modules.
  *
- * By default the threads share the port and accept by themselves.
+ * By default the threads share the port, and each accepts.
  *
  * @example Usage
  * ```ts
@@ -85,16 +84,16 @@ export class ThreadingTCPServer<C = unknown> extends TCPServer<C> {
   }
 
   /**
-   * Constructs a server and binds its address; the threads start when it
+   * Constructs a server and binds its address. The threads start when it
    * begins to serve.
    *
    * @param address The interface and the port.
    * @param RequestHandlerClass The class of the handlers.
-   * @param options Where the classes lie, how many threads, the limits.
-   * @throws {TypeError} If an argument is of the wrong shape.
-   * @throws {RangeError} If a number is out of its range.
-   * @throws {HandlerImportError} If a thread could not import the classes.
-   * @throws {Deno.errors.AddrInUse} If somebody listens there already.
+   * @param options The module, the number of threads and the limits.
+   * @throws {TypeError} If an argument has the wrong shape.
+   * @throws {RangeError} If a number is out of range.
+   * @throws {HandlerImportError} If a thread can't import the classes.
+   * @throws {Deno.errors.AddrInUse} If another socket has the address.
    */
   constructor(
     address: TcpAddress,
@@ -109,10 +108,10 @@ export class ThreadingTCPServer<C = unknown> extends TCPServer<C> {
 export interface ThreadingTCPServer<C = unknown> extends ReplicaServer {}
 
 /**
- * Serves UDP packets in threads, each with an event loop of its own. Needs what
- * {@linkcode UDPServer} needs, and `--allow-read` for the modules.
+ * Serves UDP packets in threads, each with its own event loop. Needs the
+ * permissions of {@linkcode UDPServer} and `--allow-read` for the modules.
  *
- * The server receives, and relays to the thread with the fewest open requests.
+ * The server receives the requests and relays each to the thread with the fewest open requests.
  *
  * @example Usage
  * ```ts
@@ -140,16 +139,16 @@ export class ThreadingUDPServer<C = unknown> extends UDPServer<C> {
   }
 
   /**
-   * Constructs a server and binds its address; the threads start when it
+   * Constructs a server and binds its address. The threads start when it
    * begins to serve.
    *
    * @param address The interface and the port.
    * @param RequestHandlerClass The class of the handlers.
-   * @param options Where the classes lie, how many threads, the limits.
-   * @throws {TypeError} If an argument is of the wrong shape.
-   * @throws {RangeError} If a number is out of its range.
-   * @throws {HandlerImportError} If a thread could not import the classes.
-   * @throws {Deno.errors.AddrInUse} If somebody listens there already.
+   * @param options The module, the number of threads and the limits.
+   * @throws {TypeError} If an argument has the wrong shape.
+   * @throws {RangeError} If a number is out of range.
+   * @throws {HandlerImportError} If a thread can't import the classes.
+   * @throws {Deno.errors.AddrInUse} If another socket has the address.
    */
   constructor(
     address: TcpAddress,
@@ -164,10 +163,11 @@ export class ThreadingUDPServer<C = unknown> extends UDPServer<C> {
 export interface ThreadingUDPServer<C = unknown> extends ReplicaServer {}
 
 /**
- * Serves connections on a Unix socket in threads, each with an event loop of its own. Needs what
- * {@linkcode UnixStreamServer} needs, and `--allow-read` for the modules.
+ * Serves connections on a Unix socket in threads, each with its own event loop.
+ * Needs the permissions of {@linkcode UnixStreamServer} and `--allow-read` for
+ * the modules.
  *
- * The server receives, and relays to the thread with the fewest open requests.
+ * The server receives the requests and relays each to the thread with the fewest open requests.
  *
  * @example Usage
  * ```ts
@@ -195,16 +195,16 @@ export class ThreadingUnixStreamServer<C = unknown>
   }
 
   /**
-   * Constructs a server and binds its address; the threads start when it
+   * Constructs a server and binds its address. The threads start when it
    * begins to serve.
    *
    * @param address The path.
    * @param RequestHandlerClass The class of the handlers.
-   * @param options Where the classes lie, how many threads, the limits.
-   * @throws {TypeError} If an argument is of the wrong shape.
-   * @throws {RangeError} If a number is out of its range.
-   * @throws {HandlerImportError} If a thread could not import the classes.
-   * @throws {Deno.errors.AddrInUse} If somebody listens there already.
+   * @param options The module, the number of threads and the limits.
+   * @throws {TypeError} If an argument has the wrong shape.
+   * @throws {RangeError} If a number is out of range.
+   * @throws {HandlerImportError} If a thread can't import the classes.
+   * @throws {Deno.errors.AddrInUse} If another socket has the address.
    */
   constructor(
     address: UnixAddress,
@@ -219,10 +219,11 @@ export class ThreadingUnixStreamServer<C = unknown>
 export interface ThreadingUnixStreamServer<C = unknown> extends ReplicaServer {}
 
 /**
- * Serves packets on a Unix socket in threads, each with an event loop of its own. Needs what
- * {@linkcode UnixDatagramServer} needs, and `--allow-read` for the modules.
+ * Serves packets on a Unix socket in threads, each with its own event loop.
+ * Needs the permissions of {@linkcode UnixDatagramServer} and `--allow-read`
+ * for the modules.
  *
- * The server receives, and relays to the thread with the fewest open requests.
+ * The server receives the requests and relays each to the thread with the fewest open requests.
  *
  * @example Usage
  * ```ts
@@ -254,16 +255,16 @@ export class ThreadingUnixDatagramServer<C = unknown>
   }
 
   /**
-   * Constructs a server and binds its address; the threads start when it
+   * Constructs a server and binds its address. The threads start when it
    * begins to serve.
    *
    * @param address The path.
    * @param RequestHandlerClass The class of the handlers.
-   * @param options Where the classes lie, how many threads, the limits.
-   * @throws {TypeError} If an argument is of the wrong shape.
-   * @throws {RangeError} If a number is out of its range.
-   * @throws {HandlerImportError} If a thread could not import the classes.
-   * @throws {Deno.errors.AddrInUse} If somebody listens there already.
+   * @param options The module, the number of threads and the limits.
+   * @throws {TypeError} If an argument has the wrong shape.
+   * @throws {RangeError} If a number is out of range.
+   * @throws {HandlerImportError} If a thread can't import the classes.
+   * @throws {Deno.errors.AddrInUse} If another socket has the address.
    */
   constructor(
     address: UnixAddress,

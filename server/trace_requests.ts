@@ -1,5 +1,5 @@
 /**
- * Spans of OpenTelemetry.
+ * Spans for OpenTelemetry.
  *
  * @module
  */
@@ -7,11 +7,11 @@
 import type { BaseServer } from "./base_server.ts";
 import type { RequestEndEvent } from "./server_events.ts";
 
-/** As OpenTelemetry numbers them. */
+/** OpenTelemetry's numbers. */
 const SERVER_KIND = 1;
 const ERROR_STATUS = 2;
 
-/** What is used of OpenTelemetry's API, which Deno has built in. */
+/** The part of OpenTelemetry's API in use. Deno has it built in. */
 interface Tracer {
   startSpan(name: string, options: {
     kind: number;
@@ -24,9 +24,9 @@ interface Tracer {
 }
 
 /**
- * Reports each request as a span of OpenTelemetry, until it is disposed. Deno
- * sends them where its environment says; start it with `OTEL_DENO=true`. A span
- * is made when its request has ended, so it has no others inside.
+ * Reports each request as an OpenTelemetry span, until disposed. Start Deno
+ * with `OTEL_DENO=true`; its environment sets the receiver. A span is made when
+ * its request has ended, so it has no child spans.
  *
  * @example Usage
  * ```ts no-assert
@@ -37,7 +37,7 @@ interface Tracer {
  * ```
  *
  * @param server The server.
- * @returns What ends the reports when it is disposed.
+ * @returns The reporter. Dispose it to end it.
  * @throws {Deno.errors.NotSupported} If Deno runs without OpenTelemetry.
  */
 export function traceRequests(
@@ -86,7 +86,7 @@ function attributesOf(
 function assertOn(tracer: Tracer): void {
   try {
     const startTime = Date.now();
-    // It is never ended, and so never sent
+    // A span that is never ended is never sent
     tracer.startSpan("check", { kind: 0, startTime, attributes: {} });
   } catch (cause) {
     throw new Deno.errors.NotSupported(

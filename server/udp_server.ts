@@ -26,7 +26,7 @@ const MAX_PACKET_SIZE = 65_507;
  * Serves UDP packets on the event loop. Needs `--allow-net` and
  * `--unstable-net`.
  *
- * Each packet is a request; a handler's packet is its own copy.
+ * Each packet is a request. The handler gets its own copy.
  *
  * @example Usage
  * ```ts
@@ -49,11 +49,11 @@ const MAX_PACKET_SIZE = 65_507;
  * @typeParam C The type of `context`.
  */
 export class UDPServer<C = unknown> extends BaseServer<DatagramRequest, C> {
-  /** The address asked for, and once it is bound the socket's own. */
+  /** The requested address; once bound, the socket's actual address. */
   declare serverAddress: Deno.NetAddr & { transport: "udp" };
-  /** The socket, once the address is bound. */
+  /** The socket; `null` until it is bound. */
   declare socket: DatagramSocket | null;
-  /** Value of the option `maxPacketSize`. */
+  /** The option `maxPacketSize`. */
   readonly maxPacketSize: number;
 
   /**
@@ -61,10 +61,10 @@ export class UDPServer<C = unknown> extends BaseServer<DatagramRequest, C> {
    *
    * @param address The interface and the port.
    * @param RequestHandlerClass The class of the handlers.
-   * @param options The limits, the time-outs, the context.
-   * @throws {TypeError} If an argument is of the wrong shape.
-   * @throws {RangeError} If a number is out of its range.
-   * @throws {Deno.errors.AddrInUse} If somebody listens there already.
+   * @param options Limits, time-outs and the context.
+   * @throws {TypeError} If an argument has the wrong shape.
+   * @throws {RangeError} If a number is out of range.
+   * @throws {Deno.errors.AddrInUse} If another socket has the address.
    * @throws {Deno.errors.NotCapable} Without `--allow-net`.
    * @throws {Deno.errors.NotSupported} Without `--unstable-net`.
    */

@@ -24,10 +24,10 @@ const MAX_PACKET_SIZE = 212_960;
  * Serves packets on a Unix socket, on the event loop. Needs `--allow-read` and
  * `--allow-write` for the path, `--allow-net` and `--unstable-net`.
  *
- * A reply goes to the path that the client is bound to; to a client without
- * one nothing can be sent, which is counted in `stats()`. A client that leaves
- * its replies unread holds up the others for a second, after which the server
- * opens a new socket on its path.
+ * A reply goes to the client's path. Replies to a client without a path are
+ * dropped and counted in `stats()`. A client that leaves its replies unread
+ * delays the others for a second. After that, the server opens a new socket on
+ * its path.
  *
  * @example Usage
  * ```ts
@@ -56,9 +56,9 @@ export class UnixDatagramServer<C = unknown>
   extends BaseServer<DatagramRequest, C> {
   /** The path. */
   declare serverAddress: Deno.UnixAddr & { transport: "unixpacket" };
-  /** The socket, once the address is bound. */
+  /** The socket; `null` until it is bound. */
   declare socket: DatagramSocket | null;
-  /** Value of the option `maxPacketSize`. */
+  /** The option `maxPacketSize`. */
   readonly maxPacketSize: number;
 
   /**
@@ -66,10 +66,10 @@ export class UnixDatagramServer<C = unknown>
    *
    * @param address The path.
    * @param RequestHandlerClass The class of the handlers.
-   * @param options The limits, the time-outs, the context.
-   * @throws {TypeError} If an argument is of the wrong shape.
-   * @throws {RangeError} If a number is out of its range.
-   * @throws {Deno.errors.AddrInUse} If somebody listens there already.
+   * @param options Limits, time-outs and the context.
+   * @throws {TypeError} If an argument has the wrong shape.
+   * @throws {RangeError} If a number is out of range.
+   * @throws {Deno.errors.AddrInUse} If another socket has the address.
    * @throws {Deno.errors.NotCapable} Without the permissions.
    * @throws {Deno.errors.NotSupported} Without `--unstable-net`.
    */

@@ -20,8 +20,8 @@ import type { OptionsArgument, StreamServerOptions } from "./options.ts";
  * Serves connections on a Unix socket, on the event loop. Needs `--allow-read`
  * and `--allow-write` for the path, and `--allow-net`.
  *
- * A socket file that nobody listens on any more is replaced; a live one, or a
- * file that is not a socket, never. The server's own is removed on close.
+ * The server replaces a socket file without a listener, but never a live one or
+ * another kind of file. It removes its own file when it closes.
  *
  * @example Usage
  * ```ts
@@ -46,7 +46,7 @@ export class UnixStreamServer<C = unknown>
   extends BaseServer<Deno.UnixConn, C> {
   /** The path. */
   declare serverAddress: Deno.UnixAddr & { transport: "unix" };
-  /** The listener, once the address is bound. */
+  /** The listener; `null` until it is bound. */
   declare socket: Deno.UnixListener | null;
 
   /**
@@ -54,11 +54,11 @@ export class UnixStreamServer<C = unknown>
    *
    * @param address The path.
    * @param RequestHandlerClass The class of the handlers.
-   * @param options The limits, the time-outs, the context.
-   * @throws {TypeError} If an argument is of the wrong shape.
-   * @throws {RangeError} If a number is out of its range.
-   * @throws {Deno.errors.AddrInUse} If somebody listens there already, or the
-   * path is that of another file.
+   * @param options Limits, time-outs and the context.
+   * @throws {TypeError} If an argument has the wrong shape.
+   * @throws {RangeError} If a number is out of range.
+   * @throws {Deno.errors.AddrInUse} If another server listens there, or the
+   * path is another kind of file.
    * @throws {Deno.errors.NotCapable} Without the permissions.
    */
   constructor(

@@ -1,5 +1,5 @@
 /**
- * A time that a test moves on.
+ * The clock that a test advances.
  *
  * @module
  */
@@ -89,12 +89,12 @@ export class TestClock {
   }
 }
 
-/** Typed by some configurations only. */
+/** Only some configurations have its type. */
 const scope = globalThis as unknown as {
   setImmediate(callback: () => void): unknown;
 };
 
-/** Lets everything happen that needs no time. */
+/** Lets everything finish that needs no time. */
 async function settle(): Promise<void> {
   for (let turns = 0; turns < 3; turns++) {
     await new Promise<void>((resolve) => scope.setImmediate(resolve));
