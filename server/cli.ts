@@ -6,8 +6,11 @@
  * deno task serve                        echo on 127.0.0.1:8080, in threads
  * deno task serve --mode forking --handler sum --workers 2
  * deno task serve unix:./socket --handler ./upper.ts#Upper
+ * deno task serve --handler ./upper.ts#Upper --watch --stats 1
  * deno task client                       talks to 127.0.0.1:8080
  * ```
+ *
+ * `help serve` and `help client` show the options.
  *
  * @module
  */

@@ -12,12 +12,12 @@ Usage: deno task serve [address] [options]     an echo server on 127.0.0.1:8080
        deno run server/cli.ts help [serve | client]
        deno run server/cli.ts --version
 
-Without the repository, with no more permissions than it needs:
-  deno run --allow-net --allow-read \\
-    jsr:@socketserver/socketserver/cli serve
+Without the repository:
+  deno run --allow-net jsr:@socketserver/socketserver/cli serve
 
 Add these where you use them:
-  --allow-write              unix and unix-datagram: the socket's file
+  --allow-read               a clone, a FILE, unix, unix-datagram, --exec
+  --allow-write              unix, unix-datagram
   --allow-run                --mode forking, --exec
   --allow-env=PATH           --exec with a name that is no path
   --unstable-net             udp, unix-datagram; --mode forking, to share a port
