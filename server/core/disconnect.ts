@@ -46,6 +46,30 @@ export function isOfAbort(error: unknown): boolean {
     (error instanceof Error && error.name === "AbortError");
 }
 
+/**
+ * What was thrown, or in its place an error that can be looked at: user code
+ * may throw a `Proxy`, or an error with a getter that throws.
+ */
+export function readable(error: unknown): unknown {
+  try {
+    isOfAbort(error);
+    return error;
+  } catch {
+    return new TypeError(
+      "Cannot report what was thrown: to look at it throws as well",
+    );
+  }
+}
+
+/** As {@linkcode closeQuietly}, where nobody can be told of an error. */
+export function closeAnyhow(resource: unknown): void {
+  try {
+    closeQuietly(resource);
+  } catch {
+    // It is some other object's than Deno's, and as closed as it can be
+  }
+}
+
 /** Closes what can be closed and was not yet. */
 export function closeQuietly(resource: unknown): void {
   try {

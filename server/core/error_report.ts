@@ -21,9 +21,14 @@ export function printError(
   // With none free, Deno ends the program when it looks up where in a
   // TypeScript file a stack's lines are
   const bare = lacksDescriptors(error);
-  const text = `${RULE}\nException occurred during ${doing}\n${
-    describe(error, bare)
-  }\n${RULE}\n`;
+  let described;
+  try {
+    described = describe(error, bare);
+  } catch {
+    described = "What was thrown can't be described: that throws as well";
+  }
+  const text =
+    `${RULE}\nException occurred during ${doing}\n${described}\n${RULE}\n`;
   try {
     Deno.stderr.writeSync(encoder.encode(text));
   } catch {

@@ -7,7 +7,7 @@
 import { abort, drain } from "../../handlers/_internal.ts";
 import type { ByteMeter } from "./byte_meter.ts";
 import type { BaseRequestHandler } from "../../handlers/base_request_handler.ts";
-import { closeQuietly } from "./disconnect.ts";
+import { closeAnyhow } from "./disconnect.ts";
 
 /** Under it a request carries its {@linkcode OpenRequest}. */
 const OPEN: unique symbol = Symbol("open");
@@ -154,5 +154,5 @@ export function cutOff(open: OpenRequest, reason: unknown): void {
   open.reason = reason;
   open.handler?.[abort]?.(reason);
   open.cancel?.();
-  closeQuietly(open.request);
+  closeAnyhow(open.request);
 }

@@ -8,7 +8,12 @@ import type { BaseRequestHandler } from "../../handlers/base_request_handler.ts"
 import type { Accepted } from "./accept_loop.ts";
 import { Counts } from "./counts.ts";
 import { noteAcceptError } from "./descriptors.ts";
-import { closeQuietly, isOfAbort } from "./disconnect.ts";
+import {
+  closeAnyhow,
+  closeQuietly,
+  isOfAbort,
+  readable,
+} from "./disconnect.ts";
 import { printError } from "./error_report.ts";
 import { type OpenRequest, OpenRequests } from "./open_requests.ts";
 import { HandshakeError } from "../sockets/tls.ts";
@@ -129,9 +134,10 @@ export class RequestCycle<R> {
     request: R | null,
     clientAddress: Deno.Addr | null,
   ): Promise<void> {
-    this.counts.addError(error, request);
+    const shown = readable(error);
+    this.counts.addError(shown, request);
     this.observer?.changed?.();
-    await this.#tell(error, request, clientAddress);
+    await this.#tell(shown, request, clientAddress);
   }
 
   /** Counts a failure to accept; the hook gets the first of a spell. */
@@ -201,10 +207,11 @@ export class RequestCycle<R> {
       await this.#reportOf(open, error);
       open.shut = true;
     }
-    if (open.shut) closeQuietly(open.request);
+    if (open.shut) closeAnyhow(open.request);
   }
 
-  async #reportOf(open: OpenRequest<R>, error: unknown): Promise<void> {
+  async #reportOf(open: OpenRequest<R>, thrown: unknown): Promise<void> {
+    const error = readable(thrown);
     if (open.aborted && (error === open.reason || isOfAbort(error))) return;
     if (error instanceof HandshakeError) {
       this.counts.failedHandshakes++;

@@ -317,3 +317,56 @@ test("serverActivate() that throws in the constructor closes the socket", () => 
   }
   assertEquals(message, path); // the sanitizer sees a listener that is left
 });
+
+const HOSTILE: [what: string, make: () => unknown][] = [
+  ["a Proxy that throws", () =>
+    new Proxy({}, {
+      getPrototypeOf() {
+        throw new Error("not to be looked at");
+      },
+    })],
+  [
+    "an error whose code throws",
+    () =>
+      Object.defineProperty(new Error("odd"), "code", {
+        get() {
+          throw new Error("not to be looked at");
+        },
+      }),
+  ],
+  ["an error whose message and stack throw", () => {
+    const descriptor = {
+      get() {
+        throw new Error("not to be looked at");
+      },
+    };
+    return Object.defineProperties(new Error("odd"), {
+      message: descriptor,
+      stack: descriptor,
+    });
+  }],
+  ["an object without a prototype", () => Object.create(null)],
+];
+
+for (const [what, make] of HOSTILE) {
+  test(`TCPServer serves on after a handler threw ${what}`, async () => {
+    class Hostile extends RequestHandler {
+      override async handle(): Promise<void> {
+        const line = await this.rfile.readLine();
+        if (line === "throw") throw make();
+        await this.wfile.write(`${line}\n`);
+      }
+    }
+    await using server = new TCPServer({ port: 0 }, Hostile);
+    const serving = server.serveForever();
+    for (const line of ["throw\n", "fine\n"]) {
+      using client = await Deno.connect(server.serverAddress);
+      await client.write(new TextEncoder().encode(line));
+      const answer = await within(2_000, "the end", readToEnd(client));
+      assertEquals(answer, line === "fine\n" ? line : "");
+    }
+    assertEquals((await server.stats()).errors, 1);
+    await server.serverClose();
+    await serving;
+  });
+}
