@@ -11,6 +11,8 @@ import type {
 import type { ServeCommand } from "./args.ts";
 import { leave, printNote, show } from "./output.ts";
 import type { CliServer } from "./servers.ts";
+import { isDisconnect } from "../core/disconnect.ts";
+import type { RequestErrorEvent } from "../server_events.ts";
 
 const COLUMNS = [
   "replica",
@@ -42,6 +44,7 @@ export class LiveStats implements Disposable {
     this.#table = kind === "top";
     this.#period = seconds * 1_000;
     server.on("replicaStall", this.#onStall);
+    server.on("error", this.#onError);
     if (this.#terminal) void this.#update();
     else this.#wait();
   }
@@ -50,10 +53,16 @@ export class LiveStats implements Disposable {
     this.#ended = true;
     clearTimeout(this.#timer);
     this.#server.off("replicaStall", this.#onStall);
+    this.#server.off("error", this.#onError);
     leave();
   }
 
   #onStall = (): void => void this.#stalls++;
+
+  /** A replica prints its errors itself: below what is shown. */
+  #onError = ({ error }: RequestErrorEvent): void => {
+    if (!isDisconnect(error)) leave();
+  };
 
   #wait(): void {
     this.#timer = setTimeout(() => void this.#update(), this.#period);

@@ -31,26 +31,29 @@ export function show(lines: string[]): void {
   // A terminal may not know its size
   const fitting = lines.slice(0, (rows || 24) - 1)
     .map((line) => line.slice(0, (columns || 80) - 1));
-  writeAll(Deno.stderr, erase() + fitting.join("\n"));
+  writeAll(Deno.stderr, erase() + join(fitting));
   shown = fitting;
 }
 
-/** Leaves what is shown where it is, and prints below it from now on. */
+/** Leaves what is shown where it is; what comes next is shown below. */
 export function leave(): void {
-  if (shown.length > 0) writeAll(Deno.stderr, "\n");
   shown = [];
 }
 
 function erase(): string {
-  if (shown.length === 0) return "";
-  return `\r${shown.length > 1 ? `\x1b[${shown.length - 1}A` : ""}\x1b[J`;
+  return shown.length === 0 ? "" : `\r\x1b[${shown.length}A\x1b[J`;
+}
+
+/** With an end of line at the end: others may print an error there. */
+function join(lines: string[]): string {
+  return lines.map((line) => `${line}\n`).join("");
 }
 
 function write(stream: typeof Deno.stdout, line: string): void {
   if (shown.length === 0) return writeAll(stream, `${line}\n`);
   writeAll(Deno.stderr, erase());
   writeAll(stream, `${line}\n`);
-  writeAll(Deno.stderr, shown.join("\n"));
+  writeAll(Deno.stderr, join(shown));
 }
 
 function writeAll(stream: typeof Deno.stdout, text: string): void {
