@@ -98,6 +98,34 @@ export async function useQueue(queue: SharedQueue<number>, items: number[]) {
   return { order, outcomes, refused };
 }
 
+/** Puts what can't be put; tells how each was refused. */
+export async function putBadly(
+  queue: SharedQueue<unknown>,
+  lock: Lock,
+): Promise<unknown[]> {
+  const { port1, port2 } = new MessageChannel();
+  const refusals = [];
+  for (const value of [[lock], new SharedArrayBuffer(4), port1, Symbol("x")]) {
+    const error = await queue.put(value).then(() => null, (error) => error);
+    refusals.push(`${error?.name}: ${error?.message.split(":")[0]}`);
+  }
+  port1.close();
+  port2.close();
+  return refusals;
+}
+
+/** Puts many items at the same time. */
+export async function putAtOnce(
+  queue: SharedQueue<number>,
+  count: number,
+): Promise<[number, string[]]> {
+  const puts = await Promise.allSettled(
+    Array.from({ length: count }, (_, i) => queue.put(i)),
+  );
+  const refused = puts.filter((put) => put.status === "rejected");
+  return [count - refused.length, refused.map(({ reason }) => reason.name)];
+}
+
 export async function doneTooOften(queue: SharedQueue<number>) {
   queue.taskDone();
   await queue.join();

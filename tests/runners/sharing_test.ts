@@ -161,6 +161,24 @@ Deno.test("SharedQueue, LifoQueue and PriorityQueue keep their order, and count,
   }
 });
 
+Deno.test("SharedQueue.put() refuses in a process what it refuses in a thread", async () => {
+  const queue = new SharedQueue();
+  assertEquals(await run(targets.putBadly, queue, new Lock()), [
+    "TypeError: Cannot put a Lock in a queue",
+    "TypeError: Cannot put a SharedArrayBuffer in a queue",
+    "DataCloneError: Cannot put a MessagePort in a queue",
+    "DataCloneError: Symbol(x) could not be cloned.",
+  ]);
+  assertEquals(queue.size, 0);
+});
+
+Deno.test("SharedQueue.put() refuses a process the call that is one too many", async () => {
+  const queue = new SharedQueue<number>();
+  const [done, refused] = await run(targets.putAtOnce, queue, 10_002);
+  assertEquals([done, queue.size], [10_000, 10_000]);
+  assertEquals(refused, ["RangeError", "RangeError"]);
+});
+
 Deno.test("Lock, SharedQueue and ThreadEvent answer a process as they do a thread", async () => {
   const lock = new Lock();
   using _held = await lock.hold();

@@ -17,12 +17,10 @@ import {
   toErrorRecord,
 } from "../error_record.ts";
 import { ProtocolError } from "../protocol_error.ts";
+import { MAX_CALLS } from "./share_link.ts";
 
 /** An answer to a call. */
 export type ShareAnswer = [call: number, value: unknown, error?: ErrorRecord];
-
-/** More waits of one child at once are refused. */
-const MAX_CALLS = 10_000;
 
 type Callable = Record<string, (...args: unknown[]) => unknown>;
 

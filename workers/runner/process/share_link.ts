@@ -7,6 +7,9 @@
 import { type ErrorRecord, fromErrorRecord } from "../error_record.ts";
 import { ProtocolError } from "../protocol_error.ts";
 
+/** More calls of one child at once are refused. */
+export const MAX_CALLS = 10_000;
+
 /** How a call ends. */
 interface Waiting {
   resolve(value: unknown): void;
@@ -52,6 +55,7 @@ export function receiveAnswer(message: unknown): void {
  * @param args Its arguments, without options.
  * @param options The options of the wait.
  * @returns What the method returned.
+ * @throws {RangeError} If too many calls are under way.
  */
 export function callParent(
   object: string,
@@ -61,7 +65,14 @@ export function callParent(
 ): Promise<unknown> {
   const { signal, ...rest } = options;
   signal?.throwIfAborted();
+  if (waiting.size >= MAX_CALLS) {
+    throw new RangeError(
+      `Cannot ${method} from a process: ${MAX_CALLS} calls of what its parent keeps are under way; await some of them first`,
+    );
+  }
   const number = ++lastCall;
+  // First: what can't be sent is not waited for
+  sendToParent!(["call", number, object, method, args, rest]);
   const { promise, resolve, reject } = Promise.withResolvers<unknown>();
   const cancel = (): void => sendToParent!(["cancel", number]);
   waiting.set(number, {
@@ -76,7 +87,6 @@ export function callParent(
     },
   });
   signal?.addEventListener("abort", cancel);
-  sendToParent!(["call", number, object, method, args, rest]);
   return promise;
 }
 

@@ -6,6 +6,7 @@
  * @module
  */
 import { registerStandIn } from "../../codec/exported.ts";
+import { refuseShared } from "../../codec/share.ts";
 import { RemoteError } from "../../errors.ts";
 import { BoundedSemaphore } from "../../locks/bounded_semaphore.ts";
 import { Lock } from "../../locks/lock.ts";
@@ -180,8 +181,12 @@ function standInForQueue(
       return refuse(`look at a ${name}`, 'use "await put()"');
     }
 
-    override put(value: unknown, options?: AcquireOptions): Promise<void> {
-      return this.#line.call("put", options, value);
+    override async put(
+      value: unknown,
+      options?: AcquireOptions,
+    ): Promise<void> {
+      refuseShared(value, "put", "in a queue");
+      await this.#line.call("put", options, value);
     }
 
     override putSync(): void {
