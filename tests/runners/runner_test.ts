@@ -17,6 +17,7 @@ import type {
   RunnerOptions,
 } from "../../workers/runner/runner.ts";
 import { startRunner } from "../../workers/runner/start_runner.ts";
+import { findRefMethod } from "../../workers/runner/thread/worker_runner.ts";
 import { listDescendants } from "./_children.ts";
 
 const KINDS: RunnerKind[] = ["thread", "process"];
@@ -352,4 +353,25 @@ Deno.test("a process's runner leaves no private socket behind", async () => {
     else Deno.env.set("TMPDIR", before);
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("findRefMethod() finds the method that lets go of a Worker, and takes no other", () => {
+  const decoys = {
+    [Symbol("two arguments")](_a: unknown, _b: unknown): string {
+      return "unrefOpPromise";
+    },
+    [Symbol("another purpose")](_referenced: boolean): void {},
+    [Symbol("no method")]: "unrefOpPromise",
+    get [Symbol("getter")](): never {
+      throw new Error("It is looked at, not called");
+    },
+    unrefOpPromise(_referenced: boolean): void {},
+  };
+  assertEquals(findRefMethod(decoys), undefined);
+  const wanted = function (_referenced: boolean): string {
+    return "unrefOpPromise";
+  };
+  Object.defineProperty(decoys, Symbol(), { value: wanted });
+  assertEquals(findRefMethod(decoys) as unknown, wanted);
+  assertEquals(typeof findRefMethod(), "function");
 });

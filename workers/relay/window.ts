@@ -58,11 +58,6 @@ export class SendWindow {
     return limit - this.#used - FRAME_COST;
   }
 
-  /** Whether nothing is under way. */
-  get isEmpty(): boolean {
-    return this.#used === 0;
-  }
-
   /** Counts a frame that is sent. */
   take(length: number): void {
     this.#used += FRAME_COST + length;

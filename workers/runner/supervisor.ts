@@ -31,13 +31,6 @@ export interface SupervisorHost<M extends Member> {
   gaveUp(cause: Error): void;
 }
 
-interface Waiter {
-  /** How many have to be ready. */
-  wanted: number;
-  resolve: () => void;
-  reject: (cause: Error) => void;
-}
-
 /**
  * Keeps `target` members running: starts another for each that ends, after a
  * pause that doubles until one has been healthy for a while.
@@ -53,7 +46,7 @@ export class Supervisor<M extends Member> {
   #pauses = 0;
   #everReady = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #waiting: Waiter[] = [];
+  #waiting: PromiseWithResolvers<void> | null = null;
   #stopped: Error | null = null;
 
   constructor(host: SupervisorHost<M>) {
@@ -70,6 +63,7 @@ export class Supervisor<M extends Member> {
     this.#target = target;
     this.#stopped = null;
     this.#fill();
+    this.#tellWaiting();
     return this.allReady();
   }
 
@@ -77,19 +71,7 @@ export class Supervisor<M extends Member> {
   allReady(): Promise<void> {
     if (this.#stopped !== null) return Promise.reject(this.#stopped);
     if (this.#ready.size >= this.#target) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ wanted: this.#target, resolve, reject });
-    });
-  }
-
-  /** Settles when a member is ready. */
-  async someReady(): Promise<void> {
-    while (this.#ready.size === 0) {
-      if (this.#stopped !== null) throw this.#stopped;
-      await new Promise<void>((resolve, reject) => {
-        this.#waiting.push({ wanted: 1, resolve, reject });
-      });
-    }
+    return (this.#waiting ??= Promise.withResolvers()).promise;
   }
 
   /** A member is meant to end: another takes its place, now if `replaced`. */
@@ -116,7 +98,8 @@ export class Supervisor<M extends Member> {
     this.#stopped = reason;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    for (const { reject } of this.#waiting.splice(0)) reject(reason);
+    this.#waiting?.reject(reason);
+    this.#waiting = null;
   }
 
   #fill(): void {
@@ -157,10 +140,9 @@ export class Supervisor<M extends Member> {
   }
 
   #tellWaiting(): void {
-    for (const waiter of this.#waiting.splice(0)) {
-      if (this.#ready.size >= waiter.wanted) waiter.resolve();
-      else this.#waiting.push(waiter);
-    }
+    if (this.#ready.size < this.#target) return;
+    this.#waiting?.resolve();
+    this.#waiting = null;
   }
 
   #failed(cause: Error): void {

@@ -39,10 +39,14 @@ interface RefPort extends MessagePort {
 /**
  * Finds what Deno's own `node:worker_threads` uses to let the program end
  * while a worker lives: a method of one argument under a private symbol.
+ *
+ * @param prototype Where to look.
+ * @returns The method, or `undefined` if a worker can't be let go of.
  */
-function findRefMethod(): RefMethod | undefined {
+export function findRefMethod(
+  prototype: object = Worker.prototype,
+): RefMethod | undefined {
   if (!("unref" in MessagePort.prototype)) return undefined;
-  const prototype = Worker.prototype as unknown as Record<symbol, unknown>;
   for (const symbol of Object.getOwnPropertySymbols(prototype)) {
     const value = Object.getOwnPropertyDescriptor(prototype, symbol)?.value;
     if (
