@@ -2,8 +2,8 @@
  * The loop that takes requests, one consumer at a time: `serveForever()`,
  * `handleRequest()`, or the drain of a close.
  *
- * An accept can't be cancelled but by closing the socket, so a consumer that
- * leaves while one is pending leaves it to the next, with what it brings.
+ * Only closing the socket cancels a pending accept. A consumer that ends before
+ * that leaves the accept, and its request, to the next consumer.
  *
  * @module
  */
@@ -12,17 +12,17 @@ import { isDisconnect } from "./disconnect.ts";
 
 const MIN_BACKOFF_MS = 5;
 const MAX_BACKOFF_MS = 1_000;
-/** So many clients that left at once are passed over before others' turn. */
+/** Most clients that left at once to skip before other work runs. */
 const DISCONNECTS_A_TURN = 64;
-/** Without an arrival for so long, nothing waits in the system's queue. */
+/** The system's queue is empty after this long without an arrival, */
 const QUIET_MS = 5;
-/** So many times in a row: on a busy machine timers come before arrivals. */
+/** this many times in a row: on a busy machine timers fire before arrivals. */
 const QUIET_TURNS = 3;
 
 /** A request and its client's address. */
 export type Accepted<R> = [request: R, clientAddress: Deno.Addr];
 
-/** What the loop needs of its server. */
+/** The server, as the loop sees it. */
 export interface AcceptLoopHost<R> {
   /** Waits for the next request. */
   next(): Promise<Accepted<R>>;
@@ -30,12 +30,12 @@ export interface AcceptLoopHost<R> {
   hasRoom(): boolean;
   /** Begins to serve a request; `waited` for room before it was accepted. */
   take(accepted: Accepted<R>, waited: boolean): void;
-  /** An accept failed; `first` of a spell, or again. */
+  /** An accept failed; `first` of a streak, or again. */
   failed(error: unknown, first: boolean): void;
 }
 
 interface Consumer {
-  /** How many requests it still wants. */
+  /** The number of requests still to take. */
   left: number;
   afterTurn: (() => void | Promise<void>) | null;
   resolve: () => void;
@@ -43,9 +43,9 @@ interface Consumer {
 }
 
 /**
- * Gives what the host's `next()` brings to its `take()`, while there is a
- * consumer and room. Driven by callbacks: a promise that could be woken early
- * would cost one more on every request.
+ * Passes requests from the host's `next()` to its `take()` while there is a
+ * consumer and room. It uses callbacks: a promise that can be woken early would
+ * cost another promise per request.
  */
 export class AcceptLoop<R> {
   #host: AcceptLoopHost<R>;
@@ -94,7 +94,7 @@ export class AcceptLoop<R> {
     return !timedOut;
   }
 
-  /** Takes what the system has queued already, at most `limit` requests. */
+  /** Takes the requests that the system has queued, at most `limit`. */
   async runUntilQuiet(limit: number, deadline: number): Promise<void> {
     let seen = -1;
     let taken = 0;
@@ -104,7 +104,7 @@ export class AcceptLoop<R> {
       quiet = taken === seen && hasRoom ? quiet + 1 : 0;
       const ended = quiet >= QUIET_TURNS || performance.now() >= deadline;
       if (ended) this.release();
-      // While there is no room nothing can be taken: that is not quiet
+      // Without room nothing is taken: that does not mean an empty queue
       seen = hasRoom ? taken : -1;
     }, QUIET_MS);
     try {
@@ -114,18 +114,18 @@ export class AcceptLoop<R> {
     }
   }
 
-  /** Ends the consumer of this moment. */
+  /** Ends the current consumer. */
   stop(): void {
     this.#stopping = true;
     this.release();
   }
 
-  /** Ends the consumer of this moment, which may begin again. */
+  /** Ends the current consumer, which may begin again. */
   release(): void {
     this.#takeConsumer()?.resolve();
   }
 
-  /** Ends the consumer of this moment with an error. */
+  /** Ends the current consumer with an error. */
   fail(error: Error): void {
     this.#takeConsumer()?.reject(error);
   }
@@ -135,16 +135,16 @@ export class AcceptLoop<R> {
     if (!this.#pending && this.#timer === undefined) this.#advance();
   }
 
-  /** After the socket was closed: waits for the last accept to end as well. */
+  /** Waits for the last accept, after the socket was closed. */
   async settle(): Promise<void> {
     if (this.#pending) {
       await new Promise<void>((resolve) => this.#settled = resolve);
     }
-    // It only says that the socket was closed; there may be another one
+    // The error only reports the closing; there may be a new socket
     this.#failure = null;
   }
 
-  /** Takes what an accept has brought that no consumer waited for. */
+  /** Takes a request that arrived without a consumer. */
   takeArrived(): void {
     if (this.#arrived !== null) this.#take(this.#arrived);
   }
@@ -168,13 +168,13 @@ export class AcceptLoop<R> {
     return consumer;
   }
 
-  /** Does the next thing that can be done, if there is one. */
+  /** Does the next possible step, if any. */
   #advance(): void {
     const consumer = this.#consumer;
     if (consumer === null) return;
     if (this.#failure !== null) return this.#recover(this.#failure.error);
     if (this.#arrived === null) return this.#arm();
-    // What was held by its client's limit may have taken the room
+    // A request that waited for its client's limit may have taken the room
     if (!this.#hasRoom()) return;
     this.#take(this.#arrived);
     const turn = consumer.afterTurn?.();

@@ -11,7 +11,7 @@ const ENTRY_REGEXP = /^([^/%]+)(?:\/(\d{1,3}))?$/;
 
 type Net = Pick<typeof import("node:net"), "BlockList" | "isIP">;
 
-/** A list of addresses and subnets, such as the value of an option. */
+/** A list of addresses and subnets. */
 export class AddressList {
   #list: BlockList;
 
@@ -23,7 +23,8 @@ export class AddressList {
    * @throws {TypeError} If one of them is neither.
    */
   constructor(option: string, entries: readonly string[]) {
-    // Imported at its first use: it slows the start of a thread by a half
+    // Imported at its first use: it would make starting a thread half as slow
+    // again
     const { BlockList, isIP } = (globalThis as unknown as {
       process: { getBuiltinModule(id: string): unknown };
     }).process.getBuiltinModule("node:net") as Net;
@@ -43,7 +44,7 @@ export class AddressList {
   }
 
   /**
-   * Whether an address is in the list; one without a host never is.
+   * Whether an address is in the list. An address without a host never is.
    *
    * @param address The address of a client.
    */

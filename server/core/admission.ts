@@ -1,5 +1,5 @@
 /**
- * Who may come in, and how many of one client at a time.
+ * Admission: which clients may come in, and how many requests of each.
  *
  * @module
  */
@@ -9,17 +9,17 @@ import type { Counts } from "./counts.ts";
 import type { OpenRequest } from "./open_requests.ts";
 import type { OverLimit, ServerLimits } from "../options.ts";
 
-/** Requests held beyond this are refused. */
+/** Most requests that wait here; more are refused. */
 export const MAX_HELD = 1_024;
 const MAPPED_PREFIX = "::ffff:";
-/** Below this many, clients that have left are not looked for. */
+/** Below this many clients, none are forgotten. */
 const MIN_CLIENTS = 1_024;
 
-/** What is known of a client. */
+/** A client's record. */
 interface Client {
   open: number;
   held: number;
-  /** How many requests it may begin at once, at the time `since`. */
+  /** The requests that it could begin at once at the time `since`. */
   tokens: number;
   since: number;
 }
@@ -32,12 +32,12 @@ interface Held {
 
 /** Admits requests within the limits of their clients. */
 export class Admission {
-  /** What happens to a request over a limit. */
+  /** How to treat a request over a limit. */
   overLimit: OverLimit = "wait";
   #allow: AddressList | null = null;
   #deny: AddressList | null = null;
   #maxPerClient = Infinity;
-  /** Requests a second. */
+  /** Requests per second. */
   #rate = Infinity;
   #counts: Counts;
   #room: () => number;
@@ -47,18 +47,18 @@ export class Admission {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #pruneAt = MIN_CLIENTS;
 
-  /** `room` tells how many more requests than now the server may serve. */
+  /** `room` returns how many more requests fit into the server. */
   constructor(counts: Counts, room: () => number) {
     this.#counts = counts;
     this.#room = room;
   }
 
-  /** How many requests wait for room among those of their client. */
+  /** The number of requests that wait for a limit of their client. */
   get held(): number {
     return this.#held.length;
   }
 
-  /** Puts limits into force. */
+  /** Applies limits. */
   setLimits(limits: ServerLimits): void {
     const { allow, deny } = limits;
     this.overLimit = limits.overLimit ?? this.overLimit;
@@ -69,7 +69,9 @@ export class Admission {
     this.admitHeld();
   }
 
-  /** Whether a request may come in; waits for room if that is the policy. */
+  /**
+   * Whether a request may come in. Waits for room if `overLimit` is `"wait"`.
+   */
   admit(open: OpenRequest): boolean | Promise<boolean> {
     const { clientAddress } = open;
     if (this.#deny?.has(clientAddress)) return false;
@@ -109,7 +111,9 @@ export class Admission {
     this.admitHeld();
   }
 
-  /** Lets in whoever fits now: a request has ended, or a limit has changed. */
+  /**
+   * Admits the requests that fit now: one has ended, or a limit has changed.
+   */
   admitHeld(): void {
     if (this.#held.length === 0) return;
     for (const held of [...this.#held]) {
@@ -160,7 +164,7 @@ export class Admission {
     if (this.#held.length === 0) clearTimeout(this.#timer);
   }
 
-  /** Comes back when a client that waits for nothing but its rate fits. */
+  /** Sets a timer for the next client that waits only for its rate. */
   #armTimer(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -173,7 +177,7 @@ export class Admission {
     this.#timer = setTimeout(() => this.admitHeld(), wait);
   }
 
-  /** Forgets clients that have left and could begin as many as strangers. */
+  /** Forgets clients that have left and are below their rate. */
   #prune(): void {
     for (const [key, client] of this.#clients) {
       const idle = client.open === 0 && client.held === 0;
@@ -190,8 +194,8 @@ export class Admission {
 }
 
 /**
- * What counts as one client: an IPv4 address, or the first 64 bits of an IPv6
- * address, of which one customer has as many as it likes.
+ * The key of a client: an IPv4 address, or the first 64 bits of an IPv6
+ * address, because a provider gives a customer all addresses below these.
  */
 export function clientKey(address: Deno.Addr): string | null {
   if (!("hostname" in address)) return null;

@@ -1,5 +1,5 @@
 /**
- * Counting the bytes of a request that somebody watches.
+ * Counts the bytes of a watched request.
  *
  * @module
  */
@@ -37,7 +37,7 @@ export class ByteMeter {
 
   #watchConnection(conn: Deno.Conn): void {
     const { read, write } = conn;
-    // Whoever waits for the same promise need not wait for the count
+    // Callers await the original promise, not the count
     const onRead = (count: number | null) =>
       void (this.bytesRead += count ?? 0);
     const onWrite = (count: number) => void (this.bytesWritten += count);

@@ -1,5 +1,6 @@
 /**
- * The one table of options: who has them, what they may be, and where they go.
+ * The table of options: the servers that have them, their checks, and the
+ * replicas that get them.
  *
  * @module
  */
@@ -17,7 +18,7 @@ import type {
   UdpServerOptions,
 } from "../options.ts";
 
-/** A timer of more would fire at once. */
+/** A longer timer would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Every option that there is. */
@@ -26,14 +27,14 @@ export type AnyOptions = TcpServerOptions & UdpServerOptions & ReplicaOptions;
 type Transport = Deno.Addr["transport"];
 
 interface Rule {
-  /** The servers that have it; all, where this is left out. */
+  /** The servers that have it; all if absent. */
   for?: Transport[] | "replicas";
   check: (name: string, value: unknown) => void;
-  /** Whether it is a limit that may be changed while the server runs. */
+  /** Whether `setLimits()` can change it. */
   live?: true;
-  /** Counted in one place only: where it is set, the parent accepts. */
+  /** Whether one place must count it: then the parent accepts. */
   exact?: true;
-  /** Whether replicas get it: all of them, or those that accept themselves. */
+  /** Which replicas get it: all, or those that accept. */
   replicas?: "all" | "accepting";
 }
 
@@ -122,9 +123,9 @@ const RULES: Record<keyof AnyOptions, Rule> = {
 /**
  * Checks the options of a server.
  *
- * @throws {TypeError} If one is unknown, has no meaning for this server, is of
- * the wrong shape, or contradicts another.
- * @throws {RangeError} If a number is out of its range.
+ * @throws {TypeError} If one is unknown, does not apply to this server, has the
+ * wrong shape, or contradicts another.
+ * @throws {RangeError} If a number is out of range.
  */
 export function checkOptions(
   server: string,
@@ -157,10 +158,10 @@ export function checkOptions(
 }
 
 /**
- * Checks limits for a server that runs.
+ * Checks limits for a running server.
  *
- * @throws {TypeError} If one is none, or has no meaning for this server.
- * @throws {RangeError} If a number is out of its range.
+ * @throws {TypeError} If one is no limit, or does not apply to this server.
+ * @throws {RangeError} If a number is out of range.
  */
 export function checkLimits(
   server: string,
@@ -202,7 +203,7 @@ export function isOption(name: string): boolean {
   return Object.hasOwn(RULES, name);
 }
 
-/** The option, if one is set, that only holds where one place accepts. */
+/** The name of a set option that only works if one place accepts. */
 export function exactLimit(options: AnyOptions): string | null {
   for (const [name, value] of Object.entries(options)) {
     const { exact } = RULES[name as keyof AnyOptions];

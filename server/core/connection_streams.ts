@@ -1,12 +1,13 @@
 /**
- * Streams over a connection whose own would pass by its `read()` and `write()`.
+ * Streams of a connection that use its `read()` and `write()`; the built-in
+ * ones would bypass them.
  *
  * @module
  */
 
 const CHUNK_SIZE = 16_384;
 
-/** What is read from a connection. */
+/** The readable stream of a connection. */
 export function readableOf(conn: Deno.Conn): Deno.Conn["readable"] {
   return new ReadableStream({
     type: "bytes",
@@ -21,7 +22,7 @@ export function readableOf(conn: Deno.Conn): Deno.Conn["readable"] {
   }, { highWaterMark: 0 });
 }
 
-/** What is written to a connection. */
+/** The writable stream of a connection. */
 export function writableOf(conn: Deno.Conn): Deno.Conn["writable"] {
   return new WritableStream({
     async write(bytes) {
@@ -34,7 +35,10 @@ export function writableOf(conn: Deno.Conn): Deno.Conn["writable"] {
   });
 }
 
-/** Has a connection's streams use its `read()` and `write()`, changed ones too. */
+/**
+ * Makes a connection's streams use its `read()` and `write()`, also if they are
+ * replaced.
+ */
 export function streamThroughMethods(conn: Deno.Conn): void {
   let readable: Deno.Conn["readable"] | null = null;
   let writable: Deno.Conn["writable"] | null = null;

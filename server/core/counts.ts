@@ -1,5 +1,5 @@
 /**
- * Counting what happens to requests.
+ * The counts of requests.
  *
  * @module
  */

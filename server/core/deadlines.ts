@@ -1,6 +1,6 @@
 /**
- * The deadlines of requests, looked at from time to time instead of a timer for
- * each read.
+ * The deadlines of requests. They are checked periodically, without a timer per
+ * read.
  *
  * @module
  */
@@ -13,17 +13,17 @@ import {
   type OpenRequests,
 } from "./open_requests.ts";
 
-/** How many times in the shortest period it is looked. */
+/** Checks per shortest period. */
 const LOOKS = 8;
 const MIN_INTERVAL_MS = 5;
 const MAX_INTERVAL_MS = 1_000;
-/** The time of waiting that `minRate` is an average over. */
+/** The waiting time over which `minRate` is averaged. */
 const RATE_WINDOW_MS = 5_000;
 const WATCH: unique symbol = Symbol("watch");
 
 const NAMES = ["idleTimeout", "requestTimeout", "minRate"] as const;
 
-/** The deadlines, each `Infinity` or 0 where there is none. */
+/** The deadlines; `Infinity` or 0 means none. */
 export interface DeadlineLimits {
   idleTimeout: number;
   requestTimeout: number;
@@ -32,7 +32,7 @@ export interface DeadlineLimits {
 
 type Watched = OpenRequest & { [WATCH]?: Watch };
 
-/** Ends requests whose time is over. */
+/** Ends requests that exceed a deadline. */
 export class Deadlines {
   readonly limits: DeadlineLimits = {
     idleTimeout: Infinity,
@@ -51,7 +51,7 @@ export class Deadlines {
     this.#expired = expired;
   }
 
-  /** Puts limits into force: for requests that are open, too. */
+  /** Applies limits, also to open requests. */
   set(limits: Partial<DeadlineLimits>): void {
     for (const name of NAMES) {
       this.limits[name] = limits[name] ?? this.limits[name];
@@ -62,7 +62,7 @@ export class Deadlines {
     }
   }
 
-  /** Watches a request that a handler has begun with. */
+  /** Watches a request that has a handler. */
   watch(open: Watched): void {
     const { idleTimeout, requestTimeout, minRate } = this.limits;
     const period = Math.min(
@@ -97,15 +97,15 @@ export class Deadlines {
   }
 }
 
-/** The newest read, or write, of a connection. */
+/** The latest read or write of a connection. */
 interface Pending {
   newest: Promise<unknown> | null;
-  /** The one that was the newest at the last look. */
+  /** The latest one at the last check. */
   seen: Promise<unknown> | null;
   settled: boolean;
 }
 
-/** What one request has done. */
+/** The activity of one request. */
 class Watch {
   #conn: Deno.Conn;
   #began = performance.now();
@@ -118,8 +118,8 @@ class Watch {
   }
 
   /**
-   * Notes each read and write, and nothing else: whether one has settled is
-   * found out when it is looked, once for many.
+   * Only records each read and write. The periodic check finds out whether one
+   * has settled, once for many.
    */
   watchPending(): void {
     if (this.#pending !== null || !("read" in this.#conn)) return;
@@ -181,8 +181,8 @@ class Watch {
 }
 
 /**
- * How fast a client sends and takes while it is waited for. Once it has done
- * enough for a whole window, the rest of the window costs nothing.
+ * The rate at which a client sends and takes data while a handler waits. After
+ * enough data for a whole window, the rest of the window costs nothing.
  */
 class Rate {
   #enough: number;
@@ -191,7 +191,7 @@ class Rate {
   #pending = 0;
   #since = 0;
   #begin = performance.now();
-  /** The newest read and write that were not followed. */
+  /** The latest read and write that were not measured. */
   #loose: (Promise<number | null> | null)[] = [null, null];
 
   constructor(minRate: number) {

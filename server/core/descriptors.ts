@@ -1,5 +1,5 @@
 /**
- * Knowing when a program is out of file descriptors.
+ * Detects that a program is out of file descriptors.
  *
  * @module
  */
@@ -7,20 +7,20 @@
 const CODES = ["EMFILE", "ENFILE"];
 const PROBE_PATH = "/dev/null";
 
-/** Accepts that fail are tried again within a second. */
+/** A failed accept is retried within a second. */
 const MEMORY_MS = 2_000;
 
-/** When an accept of this thread last failed for lack of a descriptor. */
+/** The last time that an accept of this thread found no free descriptor. */
 let failedAt = -Infinity;
 
-/** Notes why an accept failed. */
+/** Records the error of an accept. */
 export function noteAcceptError(error: unknown): void {
   if (isShortage(error)) failedAt = performance.now();
 }
 
 /**
- * Whether no descriptor is free, as far as can be known: by what is reported,
- * by the accepts of this thread, and by a try where reading is allowed.
+ * Whether no descriptor is free, judged by the error, by recent accepts of this
+ * thread, and by opening a file if permitted.
  */
 export function lacksDescriptors(reported: unknown): boolean {
   if (performance.now() - failedAt < MEMORY_MS || isShortage(reported)) {

@@ -1,5 +1,5 @@
 /**
- * Telling a client that left from a fault.
+ * Distinguishes a client that left from a fault.
  *
  * @module
  */
@@ -22,8 +22,8 @@ const CODES = [
 ];
 
 /**
- * Whether an error only says that the other side went away: at once, or in the
- * middle of a message. A packet that is too short has not gone away.
+ * Whether an error only means that the client left, also in the middle of a
+ * message. A packet that is too short does not count.
  */
 export function isDisconnect(error: unknown, request?: unknown): boolean {
   if (!(error instanceof Error)) return false;
@@ -38,7 +38,7 @@ export function isDisconnect(error: unknown, request?: unknown): boolean {
     CODES.includes((error as Error & { code?: string }).code ?? "");
 }
 
-/** Whether an error only says that the server has closed the connection. */
+/** Whether an error only means that the server has closed the connection. */
 export function isOfAbort(error: unknown): boolean {
   return error instanceof Deno.errors.BadResource ||
     error instanceof Deno.errors.Interrupted ||
@@ -70,7 +70,7 @@ export function closeAnyhow(resource: unknown): void {
   }
 }
 
-/** Closes what can be closed and was not yet. */
+/** Closes a resource, unless it is closed or has no `close()`. */
 export function closeQuietly(resource: unknown): void {
   try {
     (resource as { close?(): void } | null)?.close?.();

@@ -1,5 +1,6 @@
 /**
- * Closing a server: nothing that has come is lost, nothing outlasts the time.
+ * Closes a server: it loses no request that has arrived, and none outlasts the
+ * deadline.
  *
  * @module
  */
@@ -11,12 +12,12 @@ import type { AcceptLoop } from "./accept_loop.ts";
 import { closeQuietly } from "./disconnect.ts";
 import type { RequestCycle } from "./request_cycle.ts";
 
-/** What Deno has the system queue for a Unix socket, whatever is asked for. */
+/** The queue size that Deno sets for a Unix socket. */
 const UNIX_QUEUE_SIZE = 1_024;
-/** How long handlers that were aborted have to notice it. */
+/** How long aborted handlers have to end. */
 const ABORT_GRACE_MS = 100;
 
-/** What a drain needs to know of its server. */
+/** The server, as a drain sees it. */
 export interface Drainable<R> {
   readonly acceptor: Acceptor<R> | null;
   readonly socket: unknown;
@@ -25,15 +26,18 @@ export interface Drainable<R> {
   readonly shutdownTimeout: number;
 }
 
-/** Others that serve requests of the same server, and end with it. */
+/** The replicas, which serve requests of the same server and end with it. */
 export interface DrainPartner {
-  /** What is queued is left to the server; handlers begin nothing new. */
+  /**
+   * Leaves the queue to the server, and ends handlers that wait for a new
+   * request.
+   */
   drain?(): void;
-  /** The server has closed its socket: everything ends by `deadline`. */
+  /** The server has closed its socket: all requests end by `deadline`. */
   finish?(deadline: number): Promise<DrainReport>;
 }
 
-/** Ends what a server has begun. */
+/** Ends the requests of a server. */
 export class Drain<R> {
   #server: Drainable<R>;
   #loop: AcceptLoop<R>;
@@ -49,7 +53,10 @@ export class Drain<R> {
     this.#cycle = cycle;
   }
 
-  /** Takes the backlog, unless `leavesBacklog`; closes; waits; cuts off. */
+  /**
+   * Takes the backlog unless `leavesBacklog`, closes the socket, waits, then
+   * aborts the rest.
+   */
   async run(
     deadline: number,
     partner: DrainPartner | null,
@@ -79,7 +86,7 @@ export class Drain<R> {
     };
   }
 
-  /** Takes what the system has queued for the socket already. */
+  /** Takes the connections that the system has queued. */
   async acceptBacklog(deadline: number): Promise<void> {
     const { acceptor, requestQueueSize, serverAddress } = this.#server;
     if (acceptor === null) return;
@@ -94,7 +101,7 @@ export class Drain<R> {
     }
   }
 
-  /** Closes the socket and serves what its last accept has brought. */
+  /** Closes the socket and serves the request of its last accept. */
   async closeAcceptor(): Promise<void> {
     const { acceptor, socket } = this.#server;
     if (acceptor === null) return closeQuietly(socket);
@@ -103,7 +110,7 @@ export class Drain<R> {
     if (!acceptor.carriesReplies) this.#loop.takeArrived();
   }
 
-  /** Cuts off what is still open; returns whose it was. */
+  /** Aborts the requests still open; returns their clients. */
   async #abort(): Promise<Deno.Addr[]> {
     const { open } = this.#cycle;
     const reason = new ServerClosedError(

@@ -1,6 +1,6 @@
 /**
- * What a request passes before it is verified: whose it is, whether it may come
- * in now, and how it is secured.
+ * The steps before a request is verified: PROXY header, admission, TLS
+ * handshake.
  *
  * @module
  */
@@ -12,12 +12,12 @@ import { ProxyHeaders } from "./proxied_connection.ts";
 import type { Admission } from "./admission.ts";
 import type { OpenRequest } from "./open_requests.ts";
 
-/** The steps, those that the server's options ask for. */
+/** The steps that the server's options require. */
 export class Entrance {
   proxyHeaders: Preamble | null = null;
   admission: Admission | null = null;
   handshakes: Preamble | null = null;
-  /** Makes the steps that don't change. */
+  /** Makes the steps that stay the same. */
   setUp(options: AnyOptions): void {
     const { proxyProtocol, cert, handshakeTimeout } = options;
     if (proxyProtocol !== undefined) {
@@ -28,7 +28,7 @@ export class Entrance {
     }
   }
 
-  /** Whether there is nothing to pass. */
+  /** Whether there are no steps. */
   get isOpen(): boolean {
     return this.proxyHeaders === null && this.admission === null &&
       this.handshakes === null;
@@ -40,7 +40,7 @@ export class Entrance {
     this.handshakes?.drain?.();
   }
 
-  /** Leads a request in; false if it is refused. */
+  /** Takes a request through the steps; false if it is refused. */
   async pass(open: OpenRequest): Promise<boolean> {
     const { request, clientAddress: peer } = open;
     if (this.proxyHeaders !== null) {

@@ -1,5 +1,5 @@
 /**
- * What is printed about errors that no hook wanted.
+ * Prints errors that no hook handles.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { formatAddress } from "../addresses.ts";
 const RULE = "-".repeat(40);
 const encoder = new TextEncoder();
 
-/** Prints an error in one write, so that reports don't run into each other. */
+/** Prints an error in one write, so that reports don't mix. */
 export function printError(
   error: unknown,
   clientAddress: Deno.Addr | null,
@@ -18,8 +18,8 @@ export function printError(
     ? "accepting a request"
     : `processing of request from ${formatAddress(clientAddress)}`,
 ): void {
-  // With none free, Deno ends the program when it looks up where in a
-  // TypeScript file a stack's lines are
+  // Without a free descriptor, formatting a stack with TypeScript files ends
+  // the program
   const bare = lacksDescriptors(error);
   let described;
   try {
@@ -32,7 +32,7 @@ export function printError(
   try {
     Deno.stderr.writeSync(encoder.encode(text));
   } catch {
-    // Nobody reads stderr any more; that must not stop the server
+    // A closed stderr must not stop the server
   }
 }
 

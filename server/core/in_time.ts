@@ -1,10 +1,10 @@
 /**
- * Waiting, but not for ever.
+ * Waiting with a time-out.
  *
  * @module
  */
 
-/** What `work` gives, or `null` if it gives nothing within `timeout` ms. */
+/** The result of `work`, or `null` if there is none within `timeout` ms. */
 export async function inTime<T>(
   work: Promise<T>,
   timeout: number,

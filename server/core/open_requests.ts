@@ -1,5 +1,5 @@
 /**
- * The requests that a server has open.
+ * The open requests of a server.
  *
  * @module
  */
@@ -9,27 +9,27 @@ import type { ByteMeter } from "./byte_meter.ts";
 import type { BaseRequestHandler } from "../../handlers/base_request_handler.ts";
 import { closeAnyhow } from "./disconnect.ts";
 
-/** Under it a request carries its {@linkcode OpenRequest}. */
+/** The key of a request's {@linkcode OpenRequest}. */
 const OPEN: unique symbol = Symbol("open");
 
 /** A request, from its acceptance to its end. */
 export interface OpenRequest<R = unknown> {
   readonly request: R;
-  /** Its own, or for now that of the proxy it comes through. */
+  /** The client's address, or its proxy's until the header is read. */
   clientAddress: Deno.Addr;
-  /** Whether another part of the server has accepted it, and counts it. */
+  /** Whether the parent or another replica has accepted it, and counts it. */
   readonly relayed: boolean;
   handler: BaseRequestHandler | null;
-  /** Ends what the request waits for before it has a handler. */
+  /** Ends the request's wait before it has a handler. */
   cancel: (() => void) | null;
   aborted: boolean;
   /** Whether an error of it was reported. */
   failed: boolean;
-  /** When it began to be served; `null` if it was not, or not here. */
+  /** The time when it began; `null` if it did not, or not here. */
   started: number | null;
-  /** Counts its bytes, if somebody watches. */
+  /** Counts its bytes, if the event has a listener. */
   bytes: ByteMeter | null;
-  /** Why it was aborted. */
+  /** The reason of its abort. */
   reason: unknown;
   /** Whether `shutdownRequest()` was called. */
   shut: boolean;
@@ -38,11 +38,11 @@ export interface OpenRequest<R = unknown> {
 }
 
 /**
- * Knows the open requests, tells their handlers, waits for their end.
+ * Keeps the open requests, notifies their handlers, waits for their end.
  *
- * A list, and not a map of the requests: a map that grows and shrinks with
- * each leaves a chain of old tables that makes the garbage collector keep what
- * they held, which cost a tenth of the packets a second.
+ * It is a linked list, not a map. A map that grows and shrinks with each
+ * request leaves a chain of old tables, through which the garbage collector
+ * keeps old requests; this cost a tenth of the packets per second.
  */
 export class OpenRequests<R> {
   #open: OpenRequest<R>[] = [];
@@ -107,25 +107,25 @@ export class OpenRequests<R> {
     if (this.#open.length === 0) this.#emptied?.();
   }
 
-  /** Tells all handlers, and those to come, to begin nothing new. */
+  /** Ends all handlers that wait for a new request, also later ones. */
   drain(): void {
     this.#draining = true;
     for (const { handler } of this.#open) handler?.[drain]?.();
   }
 
-  /** Those that are open now. */
+  /** The open requests. */
   list(): OpenRequest<R>[] {
     return [...this.#open];
   }
 
-  /** Cuts off those that are open; returns them. */
+  /** Aborts the open requests; returns them. */
   abort(reason: unknown): OpenRequest<R>[] {
     const aborted = this.list();
     for (const open of aborted) cutOff(open, reason);
     return aborted;
   }
 
-  /** Settles when none is open, or after `timeout` ms. */
+  /** Settles when no request is open, or after `timeout` ms. */
   ended(timeout: number): Promise<void> {
     if (this.#open.length === 0 || timeout <= 0) return Promise.resolve();
     return new Promise((resolve) => {
@@ -148,7 +148,7 @@ export class OpenRequests<R> {
 
 type Marked<R> = { [OPEN]: OpenRequest<R> };
 
-/** Tells a handler to give up, and closes its connection. */
+/** Aborts a handler and closes its connection. */
 export function cutOff(open: OpenRequest, reason: unknown): void {
   open.aborted = true;
   open.reason = reason;

@@ -1,13 +1,13 @@
 /**
- * What comes before a client's own bytes.
+ * The bytes before a client's own.
  *
  * @module
  */
 
-/** Reads what comes before a client's own bytes. */
+/** Reads the bytes before a client's own. */
 export interface Preamble {
-  /** Gives the client's address, where the preamble tells one. */
+  /** Returns the client's address, if the preamble has one. */
   read(request: unknown, peer: Deno.Addr): Promise<Deno.Addr>;
-  /** The server closes: what has not begun need not be waited for long. */
+  /** The server closes: preambles that have not begun end soon. */
   drain?(): void;
 }

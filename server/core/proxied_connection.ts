@@ -19,14 +19,14 @@ import {
   ProxyHeaderError,
 } from "./proxy_protocol.ts";
 
-/** Any header fits, but for values that are longer than usual. */
+/** Holds any header without extra values. */
 const USUAL_HEADER_BYTES = 536;
 
 const DEFAULT_TIMEOUT_MS = 5_000;
-/** How long a header may still take when the server closes. */
+/** How long a header may take after the server began to close. */
 const DRAIN_TIMEOUT_MS = 500;
 
-/** The options that say what headers there are. */
+/** The options about headers. */
 type Options = Pick<
   StreamServerOptions,
   "proxyProtocol" | "trustedProxies" | "handshakeTimeout"
@@ -37,7 +37,7 @@ export class ProxyHeaders implements Preamble {
   #required: boolean;
   #trusted: AddressList | null;
   #timeout: number;
-  /** The connections that have not sent theirs, and when they are closed. */
+  /** The connections without a header yet, and their deadlines. */
   #timers: Map<Deno.Conn, ReturnType<typeof setTimeout>> = new Map();
   #late: WeakSet<Deno.Conn> = new WeakSet();
 
@@ -51,8 +51,8 @@ export class ProxyHeaders implements Preamble {
   }
 
   /**
-   * Reads the header of a connection, which then has the client's addresses and
-   * gives the client's bytes.
+   * Reads the header of a connection. After that the connection has the
+   * client's addresses and bytes.
    *
    * @returns The client's address.
    * @throws {ProxyHeaderError} If the header is missing, malformed, or not from
@@ -80,7 +80,7 @@ export class ProxyHeaders implements Preamble {
     }
   }
 
-  /** The server closes: a header that is on its way has come in this time. */
+  /** The server closes: a header in transit arrives in this time. */
   drain(): void {
     this.#timeout = Math.min(this.#timeout, DRAIN_TIMEOUT_MS);
     for (const [conn, timer] of this.#timers) {
@@ -97,7 +97,7 @@ export class ProxyHeaders implements Preamble {
     this.#timers.set(conn, setTimeout(end, this.#timeout));
   }
 
-  /** Reads until there is a header, or there can't be one. */
+  /** Reads until the header is complete or invalid. */
   async #receive(
     conn: Deno.Conn,
   ): Promise<[bytes: Uint8Array, header: ProxyHeader | null]> {
@@ -118,7 +118,7 @@ export class ProxyHeaders implements Preamble {
   }
 }
 
-/** Has a connection tell the ends that its header told. */
+/** Gives a connection the addresses of its header. */
 function setEnds(conn: Deno.Conn, { source, destination }: ProxyEnds): void {
   Object.defineProperties(conn, {
     remoteAddr: { value: source },
@@ -127,8 +127,8 @@ function setEnds(conn: Deno.Conn, { source, destination }: ProxyEnds): void {
 }
 
 /**
- * Has a connection give bytes again before others. Then nothing is left of it:
- * the connection reads as fast as before.
+ * Makes a connection return bytes before others. After that it is unchanged and
+ * reads as fast as before.
  */
 function unread(conn: Deno.Conn, bytes: Uint8Array): void {
   let rest = bytes;
@@ -137,7 +137,7 @@ function unread(conn: Deno.Conn, bytes: Uint8Array): void {
   const { read } = conn;
   const own = Object.getOwnPropertyDescriptor(conn, "read");
   const readAgain = (into: Uint8Array): Promise<number | null> => {
-    // Somebody may have put something over this in turn
+    // Other code may have replaced read() since
     if (rest.length === 0) return read.call(conn, into);
     const count = Math.min(rest.length, into.length);
     into.set(rest.subarray(0, count));
@@ -163,7 +163,7 @@ function untrusted(address: Deno.Addr): ProxyHeaderError {
 }
 
 function ended(filled: number): Error {
-  // As a balancer does that only looks whether somebody listens
+  // A balancer's health check does this
   if (filled === 0) {
     return new Deno.errors.ConnectionAborted("The client sent nothing");
   }

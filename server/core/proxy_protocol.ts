@@ -1,19 +1,19 @@
 /**
- * The header of the PROXY protocol, versions 1 and 2: what a balancer puts
- * before a connection's bytes to say who its client is.
+ * The header of the PROXY protocol, versions 1 and 2. A balancer sends it
+ * before a connection's bytes to pass on the client's address.
  *
- * Strict: what the specification does not allow is an error, never a guess.
- * https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt
+ * The parser is strict: everything that the specification does not allow is an
+ * error. https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt
  *
  * @module
  */
 
-/** More than any balancer sends; the format itself would allow 65,551 bytes. */
+/** More than any balancer sends. The format itself allows 65,551 bytes. */
 export const MAX_HEADER_BYTES = 4_096;
 /** The longest line of version 1, its end included. */
 const MAX_LINE_BYTES = 107;
 const FIXED_BYTES = 16;
-/** How many bytes the addresses take, by family. */
+/** The size of the addresses in bytes, by family. */
 const ADDRESS_BYTES = [0, 12, 36, 216];
 const UNIX_PATH_BYTES = 108;
 const CRC32C_TYPE = 0x03;
@@ -39,20 +39,20 @@ export interface ProxyEnds {
 
 /** A header. */
 export interface ProxyHeader {
-  /** How many bytes it takes; what follows is the client's. */
+  /** Its size in bytes. The client's bytes follow. */
   length: number;
-  /** `null` where it tells none: the connection is the balancer's own. */
+  /** `null` if it has none: the connection is the balancer's own. */
   ends: ProxyEnds | null;
 }
 
-/** A header that is not one. */
+/** The error of a missing or malformed header. */
 export class ProxyHeaderError extends SyntaxError {
   /** The name of the error's class. */
   override name = "ProxyHeaderError";
 }
 
 /**
- * Whether bytes begin a header, as far as there are any.
+ * Whether bytes can be the beginning of a header.
  *
  * @param bytes What has arrived, at least one byte.
  */
@@ -119,7 +119,7 @@ function parseBinary(bytes: Uint8Array): ProxyHeader | null {
   const family = familyAndProtocol! >> 4;
   const protocol = familyAndProtocol! & 0x0f;
   const addressBytes = ADDRESS_BYTES[family];
-  // What a LOCAL header tells besides its length is to be ignored
+  // Only the length of a LOCAL header counts
   const fits = addressBytes !== undefined && protocol <= 2 &&
     FIXED_BYTES + addressBytes <= length;
   if (!fits && !isLocal) {
@@ -223,7 +223,7 @@ function ipv4(text: string): string {
   return text;
 }
 
-/** An address in the one form that Deno writes it in. */
+/** An address in the form that Deno uses. */
 function ipv6(text: string): string {
   const url = `http://[${text}]`;
   if (!IPV6_REGEXP.test(text) || !URL.canParse(url)) {

@@ -1,5 +1,5 @@
 /**
- * A request from its acceptance to its end.
+ * The path of a request from its acceptance to its end.
  *
  * @module
  */
@@ -41,20 +41,23 @@ export interface CycleHooks<R> {
   ): void | Promise<void>;
 }
 
-/** Who is told of the requests that are accepted here. */
+/** The observer of requests accepted here. */
 export interface CycleObserver {
   opened?(request: unknown, clientAddress: Deno.Addr): void;
-  /** `duration` is how long it was served, `null` if it was turned away. */
+  /** `duration` is the time in ms, or `null` if it was refused. */
   closed?(request: unknown, duration: number | null): void;
-  /** Counts have changed without that a request was accepted or has ended. */
+  /** Counts have changed otherwise. */
   changed?(): void;
 }
 
-/** Leads requests through the hooks; whatever a hook throws ends nothing else. */
+/**
+ * Takes requests through the hooks. An error of a hook affects only its
+ * request.
+ */
 export class RequestCycle<R> {
   readonly open: OpenRequests<R> = new OpenRequests();
   readonly counts: Counts = new Counts();
-  /** How many requests ended that were accepted here and not aborted. */
+  /** The number of requests accepted here that ended without an abort. */
   completed = 0;
   observer: CycleObserver | null = null;
   readonly meter: RequestMeter;
@@ -64,13 +67,13 @@ export class RequestCycle<R> {
     (open, error) =>
       void this.report(error, open.request as R, open.clientAddress),
   );
-  /** Whether requests that come now are refused. */
+  /** Whether new requests are refused. */
   refuses = false;
   #hooks: CycleHooks<R>;
   #telemetry: Telemetry;
   #ended: () => void;
 
-  /** `ended` is called after each request: there may be room for another. */
+  /** `ended` is called after each request. */
   constructor(hooks: CycleHooks<R>, telemetry: Telemetry, ended: () => void) {
     this.#hooks = hooks;
     this.#telemetry = telemetry;
@@ -78,7 +81,7 @@ export class RequestCycle<R> {
     this.#ended = ended;
   }
 
-  /** Whether what is over the limit is taken all the same, and refused. */
+  /** Whether requests over the limit are accepted and refused. */
   get refusesOverLimit(): boolean {
     return this.entrance.admission?.overLimit === "refuse";
   }
@@ -128,7 +131,7 @@ export class RequestCycle<R> {
     }
   }
 
-  /** Counts an error and gives it to the hook, whatever the hook does. */
+  /** Counts an error and passes it to the hook. Never throws. */
   async report(
     error: unknown,
     request: R | null,
@@ -140,7 +143,7 @@ export class RequestCycle<R> {
     await this.#tell(shown, request, clientAddress);
   }
 
-  /** Counts a failure to accept; the hook gets the first of a spell. */
+  /** Counts a failure to accept. The hook gets the first of a streak. */
   async acceptFailed(error: unknown, first: boolean): Promise<void> {
     noteAcceptError(error);
     this.counts.addAcceptError(error);
@@ -148,7 +151,7 @@ export class RequestCycle<R> {
     if (first) await this.#tell(error, null, null);
   }
 
-  /** Calls `serviceActions()`; a promise only where there is one to wait for. */
+  /** Calls `serviceActions()`. Returns a promise only if the hook does. */
   afterTurn(): void | Promise<void> {
     try {
       const actions = this.#hooks.serviceActions();
@@ -158,7 +161,7 @@ export class RequestCycle<R> {
     }
   }
 
-  /** Puts limits into force; `room` tells how many more may be served. */
+  /** Applies limits. `room` returns how many more requests fit. */
   setLimits(limits: ServerLimits, room: () => number): void {
     const { entrance } = this;
     const { allow, deny, maxConnectionsPerClient, acceptRatePerClient } =
@@ -201,7 +204,7 @@ export class RequestCycle<R> {
   async #failed(open: OpenRequest<R>, error: unknown): Promise<void> {
     await this.#reportOf(open, error);
     try {
-      // An error of shutdownRequest() itself would come again
+      // shutdownRequest() would only throw again
       if (!open.shut) await this.#hooks.shutdownRequest(open.request);
     } catch (error) {
       await this.#reportOf(open, error);

@@ -1,5 +1,5 @@
 /**
- * Measuring requests.
+ * Measures requests.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { ByteMeter } from "./byte_meter.ts";
 import type { OpenRequest } from "./open_requests.ts";
 import type { Details, Telemetry } from "./telemetry.ts";
 
-/** Measures the requests of one server, and tells those who watch it. */
+/** Measures the requests of one server and emits their events. */
 export class RequestMeter {
   #telemetry: Telemetry;
   #duration: Histogram = new Histogram();
@@ -32,7 +32,7 @@ export class RequestMeter {
     }
   }
 
-  /** A request is turned away, before it is served or in its place. */
+  /** A request is refused. */
   refuse(open: OpenRequest, reason: string): void {
     open.started = null;
     const { clientAddress } = open;
@@ -41,7 +41,7 @@ export class RequestMeter {
     }
   }
 
-  /** A request has ended; gives how long it took, if it was served. */
+  /** A request has ended. Returns its duration, if it was served. */
   end(open: OpenRequest): number | null {
     const { started, bytes, clientAddress, failed, aborted } = open;
     if (started === null) return null;
@@ -64,14 +64,14 @@ export class RequestMeter {
     this.#duration.record(duration);
   }
 
-  /** Tells of a watched request that has ended here or elsewhere. */
+  /** Emits the end of a watched request, here or elsewhere. */
   ended(details: Details<"requestEnd">): void {
     this.#bytesRead.record(details.bytesRead);
     this.#bytesWritten.record(details.bytesWritten);
     this.#telemetry.emit("requestEnd", details);
   }
 
-  /** What was measured. */
+  /** The measurements. */
   stats(): Pick<ServerStats, "duration" | "bytesRead" | "bytesWritten"> {
     return {
       duration: this.#duration.distribution(),

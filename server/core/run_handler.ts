@@ -1,5 +1,5 @@
 /**
- * A handler's life.
+ * Runs handlers.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { release } from "../../handlers/_internal.ts";
 import type { BaseRequestHandler } from "../../handlers/base_request_handler.ts";
 import { quote } from "../../workers/_validate.ts";
 
-/** Throws for what is not the class of a handler. */
+/** Throws unless it is a handler class. */
 export function checkHandler(handler: unknown): void {
   if (typeof handler !== "function" || handler.prototype === undefined) {
     throw new TypeError(
@@ -25,9 +25,9 @@ export function checkHandler(handler: unknown): void {
   }
 }
 
-/** Calls a handler's methods, and has it let go of what it holds. */
+/** Calls a handler's methods, then releases it. */
 export async function runHandler(handler: BaseRequestHandler): Promise<void> {
-  // Only what is a promise is awaited: on a packet each await shows
+  // Awaits only promises: for packets each await is measurable
   try {
     const setUp = handler.setup();
     if (setUp !== undefined) await setUp;
@@ -46,7 +46,7 @@ export async function runHandler(handler: BaseRequestHandler): Promise<void> {
   }
 }
 
-/** Of two errors the later one is told, with the earlier as its cause. */
+/** Of two errors, throws the later one with the earlier as its cause. */
 async function finishAfter(
   handler: BaseRequestHandler,
   earlier: unknown,

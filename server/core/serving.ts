@@ -21,7 +21,7 @@ import type { RequestMeter } from "./request_meter.ts";
 import { Signals } from "./signals.ts";
 import { Telemetry } from "./telemetry.ts";
 
-/** What is served. */
+/** The server, as its serving sees it. */
 export interface ServingHost<R> extends CycleHooks<R> {
   readonly serverAddress: Deno.Addr;
   readonly requestQueueSize: number;
@@ -37,7 +37,7 @@ export interface ServingHost<R> extends CycleHooks<R> {
   handleTimeout(): void | Promise<void>;
 }
 
-/** Runs the one consumer of requests that there may be at a time. */
+/** Serves requests. Only one consumer may run at a time. */
 export class Serving<R> implements ServerCore {
   readonly telemetry: Telemetry;
   readonly cycle: RequestCycle<R>;
@@ -48,7 +48,7 @@ export class Serving<R> implements ServerCore {
   #activation: Promise<void> | null = null;
   #consuming: Promise<unknown> | null = null;
   #closing: Promise<DrainReport> | null = null;
-  /** Of a suspended server; gives whether it goes on. */
+  /** Set while suspended; resolves with whether the serving goes on. */
   #suspension: PromiseWithResolvers<boolean> | null = null;
   #suspending: Promise<void> | null = null;
   #lastTaken: Promise<void> | null = null;
@@ -73,7 +73,7 @@ export class Serving<R> implements ServerCore {
     this.#drain = new Drain(host, this.#loop, this.cycle);
     this.cycle.entrance.setUp(options);
     this.cycle.setLimits(options, () => this.#room());
-    this.ready.catch(() => {}); // nobody has to look
+    this.ready.catch(() => {}); // it may go unread
   }
 
   get ready(): Promise<void> {
@@ -106,7 +106,7 @@ export class Serving<R> implements ServerCore {
     await this.cycle.report(error, null, clientAddress);
   }
 
-  /** Serves until `stop` is called or what it is for happens. */
+  /** Serves until a signal, or until `stop` is called. */
   async forever(options: ServeOptions, stop: () => void): Promise<void> {
     const { signal, signals = [] } = options;
     await using _signals = new Signals(signals, stop);
@@ -139,7 +139,7 @@ export class Serving<R> implements ServerCore {
   }
 
   async endServing(): Promise<void> {
-    // What is queued before the listener closes is taken first
+    // Connections queued before the listener closes come first
     if (this.#suspending !== null) await this.#suspending;
     this.#loop.stop();
     this.#suspension?.resolve(false);
@@ -156,7 +156,7 @@ export class Serving<R> implements ServerCore {
     if (this.isClosed) throw this.#closedError("suspend");
     if (this.#suspension === null) {
       this.#suspension = Promise.withResolvers();
-      this.#suspension.promise.catch(() => {}); // forever() looks at it
+      this.#suspension.promise.catch(() => {}); // forever() awaits it
       this.#suspending = this.#stopListening();
     }
     await this.#suspending;
@@ -193,7 +193,7 @@ export class Serving<R> implements ServerCore {
       this.#activation = bound instanceof Promise
         ? bound.then(() => host.serverActivate())
         : host.serverActivate() ?? null;
-      this.#activation?.catch(() => {}); // told by forever()
+      this.#activation?.catch(() => {}); // forever() reports it
     } catch (error) {
       closeQuietly(host.acceptor ?? host.socket);
       throw error;
@@ -218,7 +218,7 @@ export class Serving<R> implements ServerCore {
     return this.#closing ??= this.#close();
   }
 
-  /** How many more requests than now may be served. */
+  /** How many more requests fit. */
   #room(): number {
     const { open, entrance } = this.cycle;
     const { maxConnections, [role]: part } = this.#host;
@@ -233,7 +233,7 @@ export class Serving<R> implements ServerCore {
     if (this.isClosed) throw this.#closedError("serve");
     if (this.#consuming !== null) {
       throw new TypeError(
-        "Cannot serve: the server serves already; call shutdown() first",
+        "Cannot serve: the server is already serving; call shutdown() first",
       );
     }
     this.#loop.begin();
@@ -253,7 +253,7 @@ export class Serving<R> implements ServerCore {
     const host = this.#host;
     const part = host[role];
     await this.#activation;
-    // What happens in a replica is told by its parent
+    // The parent emits the events of its replicas
     if (!part?.bindsLater) await this.telemetry.openChannels();
     part?.watch?.();
     if (host.acceptor === null) throw this.#notListening();
@@ -276,7 +276,7 @@ export class Serving<R> implements ServerCore {
   async #stopListening(): Promise<void> {
     try {
       await this.#host[role]?.suspend?.();
-      // Replies leave through the socket of the packets
+      // Replies need the socket of the packets
       if (this.#host.acceptor?.carriesReplies) this.cycle.refuses = true;
       else {
         if (this.#loop.isStopping) await this.#consuming;

@@ -5,12 +5,12 @@
  */
 
 /**
- * A Ctrl-C under `deno task` arrives twice within a moment: from the terminal
- * and handed on by the task.
+ * Under `deno task` a Ctrl-C arrives twice in short succession: from the
+ * terminal and from the task.
  */
 export const ECHO_MS = 100;
 
-/** Calls back at the first signal of the system, until it is disposed. */
+/** Calls back at the first signal, until disposed. */
 export class Signals implements AsyncDisposable {
   #stop: () => void;
   #listening: Deno.Signal[] = [];
@@ -29,7 +29,10 @@ export class Signals implements AsyncDisposable {
     }
   }
 
-  /** Gives the signals back, after one a moment later: it may have an echo. */
+  /**
+   * Stops handling signals. After one it waits a moment: a second copy may
+   * follow.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#came) {
       await new Promise((resolve) => setTimeout(resolve, ECHO_MS));

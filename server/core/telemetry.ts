@@ -1,5 +1,5 @@
 /**
- * Telling those who watch a server what happens, at no cost if nobody does.
+ * The events of a server. They cost nothing without listeners.
  *
  * @module
  */
@@ -10,16 +10,16 @@ import { printError } from "./error_report.ts";
 
 /** An event's name. */
 export type EventName = keyof ServerEvents;
-/** What an event tells besides the server. */
+/** An event's fields without the server. */
 export type Details<K extends EventName> = Omit<
   ServerEvents[K],
   "serverAddress"
 >;
-/** What is called with an event. */
+/** A listener. */
 export type Listener<K extends EventName = EventName> = (
   event: ServerEvents[K],
 ) => void;
-/** Tells an event. */
+/** Emits an event. */
 export type Emit = <K extends EventName>(name: K, details: Details<K>) => void;
 type AnyListener = (event: unknown) => void;
 
@@ -48,7 +48,7 @@ export class Telemetry {
     this.#server = server;
   }
 
-  /** The events that somebody watches. */
+  /** The events that have listeners. */
   get watched(): EventName[] {
     return NAMES.filter((name) => this.isWatched(name));
   }
@@ -69,7 +69,7 @@ export class Telemetry {
     if (listeners?.size === 0) this.#listeners.delete(name);
   }
 
-  /** Finds the diagnostics channels: at the first call of a thread it takes 3 ms. */
+  /** Opens the diagnostics channels. A thread's first call takes 3 ms. */
   async openChannels(): Promise<void> {
     if (this.#channels !== null) return;
     const { channel } = await import("node:diagnostics_channel");
@@ -78,20 +78,20 @@ export class Telemetry {
     );
   }
 
-  /** Has others tell the events, and only those of these names. */
+  /** Makes others emit the events of these names only. */
   forward(names: readonly EventName[], forward: Emit): void {
     this.#forwarded = new Set(names);
     this.#forward = forward;
   }
 
-  /** Whether anybody would notice an event. */
+  /** Whether an event has listeners. */
   isWatched(name: EventName): boolean {
     if (this.#forward !== null) return this.#forwarded.has(name);
     return this.#listeners.has(name) ||
       this.#channels?.get(name)?.hasSubscribers === true;
   }
 
-  /** Tells an event; what a listener throws is printed. */
+  /** Emits an event. An error of a listener is printed. */
   emit<K extends EventName>(name: K, details: Details<K>): void {
     if (this.#forward !== null) {
       if (this.#forwarded.has(name)) this.#forward(name, details);

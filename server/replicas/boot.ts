@@ -1,5 +1,5 @@
 /**
- * What a server tells its replicas at their start.
+ * The data that a server sends a replica at its start.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export interface BootDraft {
 }
 
 /**
- * Drafts what a server's replicas are told.
+ * Prepares that data.
  *
  * @throws {HandlerImportError} If a replica could not import a class.
  * @throws {TypeError} If the context can't be cloned, or the server's class can't
@@ -46,7 +46,7 @@ export function draftBoot(
   };
 }
 
-/** Replicas know of no arguments but those that every server takes. */
+/** Replicas construct the server with the three standard arguments only. */
 // deno-lint-ignore ban-types -- any class, whatever its constructor
 function assertConstructible(Server: Function): void {
   if (Server.length <= 3) return;

@@ -1,5 +1,5 @@
 /**
- * Which replica serves a request that the server has accepted.
+ * Chooses the replica for a request that the server has accepted.
  *
  * @module
  */
@@ -8,22 +8,22 @@ import type { DatagramRequest } from "../../handlers/datagram_request.ts";
 import { NotBegunError } from "../../workers/relay/errors.ts";
 import type { Replica } from "./replica.ts";
 
-/** To so many replicas a request goes before one begins with it. */
+/** Most replicas to try for one request. */
 const MAX_TRIES = 3;
 
-/** What a dispatcher needs of the replica set. */
+/** The replica set, as the dispatcher sees it. */
 export interface DispatcherHost {
-  /** Those that can be given a request. */
+  /** The replicas that can take a request. */
   candidates(): Iterable<Replica>;
   /** A request waits, and there is no candidate. */
   wanted(): void;
   /** A replica was chosen for a request. */
   chosen(replica: Replica): void;
-  /** A request that a replica was chosen for has ended, after so many ms. */
+  /** A dispatched request has ended after `ms`. */
   served(replica: Replica, duration: number): void;
 }
 
-/** Gives requests to replicas, and again what a replica never began. */
+/** Gives requests to replicas, and again those that a replica never began. */
 export class Dispatcher {
   #host: DispatcherHost;
   #waiting: (() => void)[] = [];
@@ -35,7 +35,7 @@ export class Dispatcher {
     this.#host = host;
   }
 
-  /** Serves a request; settles when what was answered is delivered. */
+  /** Serves a request; settles when the answer is delivered. */
   async process(request: unknown, clientAddress: Deno.Addr): Promise<void> {
     for (let tries = 1;; tries++) {
       const replica = await this.#choose();
@@ -44,7 +44,7 @@ export class Dispatcher {
         return await carry(replica, request, clientAddress);
       } catch (error) {
         if (!(error instanceof NotBegunError)) throw error;
-        // It may be what ends them
+        // This request may be what ends the replicas
         if (tries === MAX_TRIES) throw error.cause;
       } finally {
         this.#host.served(replica, performance.now() - started);
@@ -57,7 +57,7 @@ export class Dispatcher {
     for (const resume of this.#waiting.splice(0)) resume();
   }
 
-  /** Requests that no replica has yet may wait. */
+  /** Requests without a replica may wait. */
   open(): void {
     this.#failure = null;
   }
@@ -103,7 +103,7 @@ export class Dispatcher {
   }
 }
 
-/** One that does not answer has its hands full. */
+/** A replica that does not answer is busy. */
 function weight({ load, unanswered }: Replica): number {
   return unanswered > 0 ? Number.MAX_SAFE_INTEGER : load;
 }

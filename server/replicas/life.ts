@@ -1,14 +1,14 @@
 /**
- * A replica's life, as its server leads it.
+ * The states of a replica, driven by its server.
  *
  * ```text
  * starting ─▶ ready ─▶ serving ⇄ paused
  *     └────────┴─────────┴───────┴─▶ draining ─▶ ended
  * ```
  *
- * Every state but `ready`, `serving` and `paused` has a time limit, and so has
- * every command that leads from one to another; in those three the watchdog
- * asks for signs of life. When a limit is over the replica ends.
+ * Every command has a time limit, and so has every state except `ready`,
+ * `serving` and `paused`. In these three the watchdog checks the replica. When
+ * a limit is over, the replica ends.
  *
  * @module
  */
@@ -22,10 +22,10 @@ import { type Command, outOfOrder } from "./protocol.ts";
 const START_TIMEOUT_MS = 30_000;
 const COMMAND_TIMEOUT_MS = 10_000;
 const LEAVE_TIMEOUT_MS = 1_000;
-/** A timer of more would fire at once. */
+/** A longer timer would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** Where a replica is in its life. */
+/** The state of a replica. */
 export type State =
   | "starting"
   | "ready"
@@ -35,33 +35,32 @@ export type State =
   | "ended";
 
 /**
- * What a replica is to do: accept by itself, accept nothing, or close its
- * listener as well.
+ * The goal of a replica: accept, accept nothing, or close its listener as well.
  */
 export type Goal = "serve" | "pause" | "leave";
 
-/** What a life needs of its replica. */
+/** The replica, as its life sees it. */
 export interface LifeHost {
-  /** Sends a command, or the leave to go. */
+  /** Sends a command, or permission to exit. */
   send(message: Command | ["leave"]): void;
-  /** The replica has ended, or is given up and will; called once. */
+  /** The replica has ended or was given up. Called once. */
   ended(cause: RunnerExitError): void;
-  /** How long a command may take; what is queued at a listener is served. */
+  /** How long a command may take, including serving the listener's queue. */
   readonly commandTimeout: number;
 }
 
-/** Leads a replica from its start to its end. */
+/** Drives a replica from its start to its end. */
 export class Life {
-  /** Settles when the replica can be used; rejects if it never will be. */
+  /** Resolves when the replica is usable. Rejects if it never will be. */
   readonly ready: Promise<void>;
-  /** Whether it ever could be used. */
+  /** Whether it was ever usable. */
   wasReady = false;
   #runner: Runner;
   #host: LifeHost;
   #state: State = "starting";
   #readiness: PromiseWithResolvers<void> = Promise.withResolvers();
   #goal: Goal = "pause";
-  /** What the replica does; without a listener it has left. */
+  /** The replica's current goal. */
   #reached: Goal = "leave";
   #underWay: Goal | "close" | null = null;
   #settled: PromiseWithResolvers<void> | null = null;
@@ -90,7 +89,7 @@ export class Life {
     return this.#state;
   }
 
-  /** Whether it can be given requests. */
+  /** Whether it can take requests. */
   get isUsable(): boolean {
     return this.#state === "ready" || this.#state === "serving" ||
       this.#state === "paused";
@@ -101,14 +100,14 @@ export class Life {
     return this.#closing !== null;
   }
 
-  /** Leads it to a goal; settles when it is there, or never will be. */
+  /** Sets its goal. Settles when it is reached or never will be. */
   async lead(goal: Goal): Promise<void> {
     this.#goal = goal;
     this.#advance();
     await this.#settled?.promise;
   }
 
-  /** The replica has done what it was told. */
+  /** The replica has carried out a command. */
   acknowledge(): void {
     if (this.#underWay === null || this.#underWay === "close") {
       throw outOfOrder("done");
@@ -123,10 +122,10 @@ export class Life {
   }
 
   /**
-   * Lets its requests finish for `timeout` ms, and ends it.
+   * Waits `timeout` ms for its requests, then ends it.
    *
-   * @returns What became of the requests that it accepted by itself, or `null`
-   * if it did not say so in time; settles at its end.
+   * @returns The outcome of the requests that it accepted, or `null` if it did
+   * not report in time. Settles at its end.
    */
   close(timeout: number): Promise<DrainReport | null> {
     if (this.#closing !== null) return this.#closing.promise;
@@ -152,7 +151,7 @@ export class Life {
     this.#limit(LEAVE_TIMEOUT_MS, "did not leave");
   }
 
-  /** Gives it up now, whatever it does, and kills it if that can be. */
+  /** Gives it up at once, and kills it if possible. */
   terminate(why: string): void {
     const { kind } = this.#runner;
     this.#end(
@@ -161,7 +160,7 @@ export class Life {
         { code: 1, reason: "terminated" },
       ),
     );
-    // What does not answer would not hear of a SIGTERM either
+    // A stuck process would ignore SIGTERM
     this.#runner.kill();
   }
 

@@ -1,6 +1,6 @@
 /**
- * What runs in a replica: a whole server of the same class, that accepts on the
- * shared port, serves what is relayed to it, or both.
+ * The program of a replica: a whole server of the same class. It accepts on the
+ * shared port, serves relayed requests, or both.
  *
  * @module
  */
@@ -37,8 +37,8 @@ export function main(
   modules: Modules,
   data: unknown,
 ): Promise<void> {
-  // To stop a service, systemd and others signal all its processes at once:
-  // what is open here is to end first
+  // To stop a service, systemd and others signal all its processes at once.
+  // Open requests must end first
   if (port.kind === "process" && Deno.build.os !== "windows") {
     Deno.addSignalListener("SIGTERM", () => port.post(["leaving"]));
   }
@@ -138,7 +138,7 @@ class ReplicaSide {
     if (this.#isServing) throw outOfOrder("resume");
     this.#isServing = true;
     this.#server[core].join();
-    // A listener that broke ends the replica: another takes its place
+    // A broken listener ends the replica: another takes its place
     this.#server.serveForever().catch(this.#fail);
   }
 

@@ -1,5 +1,5 @@
 /**
- * Which replicas there are.
+ * The current replicas of a set.
  *
  * @module
  */
@@ -10,41 +10,44 @@ import type { DrainReport } from "../drain_report.ts";
 import type { Goal } from "./life.ts";
 import type { Replica } from "./replica.ts";
 
-/** Replicas cut off later than their server, which so can tell what it cut. */
+/**
+ * Replicas abort this much later than their server, so that it can report which
+ * requests it aborted.
+ */
 const CUT_OFF_AFTER_MS = 100;
-/** How long the server waits for replicas that are to accept no more. */
+/** How long the server waits for replicas to stop accepting. */
 const LEAD_TIMEOUT_MS = 1_000;
 
-/** So many packets at most are in a replica: the rest wait in the socket. */
+/** Most packets in one replica; others wait in the socket. */
 const PACKETS_PER_REPLICA = 1_024;
-/** So many bytes of packets, and one more packet. */
+/** Most bytes of packets in one replica, plus one packet. */
 const BYTES_PER_REPLICA = 8_388_608;
 
-/** What the members need of the replica set. */
+/** The replica set, as its members see it. */
 export interface MembersHost {
-  /** How many there are; the most, where each is there for one request. */
+  /** The number of replicas; with one request each, the maximum. */
   readonly workers: number;
-  /** Whether each is there for one request. */
+  /** Whether each serves only one request. */
   readonly isolates: boolean;
-  /** How long one that is replaced has for its requests. */
+  /** How long a replaced replica may finish its requests. */
   readonly shutdownTimeout: number;
   /** Starts a replica. */
   start(): Replica;
-  /** A replica can be used. */
+  /** A replica is usable. */
   started(replica: Replica): void;
   /** A replica is about to be replaced. */
   replaced(replica: Replica): void;
-  /** Replicas end before they are ready, again and again. */
+  /** Replicas repeatedly end before they are ready. */
   gaveUp(cause: Error): void;
 }
 
 /** Starts, replaces and closes replicas. */
 export class Members {
   readonly all: Set<Replica> = new Set();
-  /** Those, and what is left of others: a runner outlives its giving up. */
+  /** The replicas, and those given up whose runners have not ended. */
   #alive: Set<Replica> = new Set();
   #host: MembersHost;
-  /** Those that have the one request that they are there for. */
+  /** The replicas that have got their only request. */
   #taken: Set<Replica> = new Set();
   #supervisor: Supervisor<Replica>;
   #goal: Goal = "leave";
@@ -55,7 +58,7 @@ export class Members {
     this.#host = host;
     this.#supervisor = new Supervisor({
       start: () => this.#start(),
-      ended: () => {}, // told by its life, which knows it earlier
+      ended: () => {}, // its life reports it earlier
       gaveUp: (cause) => {
         this.#isKeeping = false;
         host.gaveUp(cause);
@@ -63,12 +66,12 @@ export class Members {
     });
   }
 
-  /** What they do, or are on their way to do. */
+  /** The replicas' goal. */
   get goal(): Goal {
     return this.#goal;
   }
 
-  /** Those that can be given a request. */
+  /** The replicas that can take a request. */
   get candidates(): Replica[] {
     return [...this.all].filter((replica) =>
       replica.life.isUsable && !this.#taken.has(replica)
@@ -82,13 +85,13 @@ export class Members {
     if (transport === "tcp" || transport === "unix") return Infinity;
     let bytes = 0;
     for (const { relay } of this.all) bytes += relay.backlog;
-    // Packets may be large: what is in the replicas has to end first
+    // Packets may be large: those in the replicas must end first
     return bytes > workers * BYTES_PER_REPLICA
       ? 0
       : workers * PACKETS_PER_REPLICA;
   }
 
-  /** Keeps as many as there should be; settles when they can be used. */
+  /** Starts missing replicas. Settles when all are usable. */
   keep(): Promise<void> {
     this.#isKeeping = true;
     const { workers, isolates } = this.#host;
@@ -97,7 +100,7 @@ export class Members {
     return this.#supervisor.keep(Math.min(cores(), room));
   }
 
-  /** Leads all to a goal, and those to come. */
+  /** Sets the goal of all replicas, also of later ones. */
   async lead(goal: Goal): Promise<void> {
     this.#goal = goal;
     const all = [...this.all].map(({ life }) => life.lead(goal));
@@ -117,14 +120,14 @@ export class Members {
     if (this.#host.isolates) void this.#retire(replica);
   }
 
-  /** Puts a new one in the place of each, one after the other. */
+  /** Replaces every replica, one after the other. */
   recycle(): Promise<void> {
     return this.#recycling ??= this.#recycle().finally(() => {
       this.#recycling = null;
     });
   }
 
-  /** Replaces one that was told to end, once its requests have ended. */
+  /** Replaces a replica that will end when its requests have ended. */
   letGo(replica: Replica): void {
     // What comes in one read with its being ready must wait for that
     replica.runner.ready.then(() => {
@@ -140,7 +143,7 @@ export class Members {
     this.#taken.delete(replica);
   }
 
-  /** Closes all, and starts no more. */
+  /** Closes all replicas and starts no more. */
   async close(deadline: number, reason: Error): Promise<DrainReport> {
     this.#isKeeping = false;
     this.#supervisor.stop(reason);
@@ -158,7 +161,7 @@ export class Members {
   }
 
   #keepOn(): void {
-    if (this.#isKeeping) this.keep().catch(() => {}); // told by gaveUp()
+    if (this.#isKeeping) this.keep().catch(() => {}); // gaveUp() reports it
   }
 
   #start(): Replica {
@@ -176,7 +179,7 @@ export class Members {
       const successor = this.#start();
       await successor.ready;
       if (!this.#isKeeping) return;
-      // It may have ended, or have been taken for a request
+      // It may have ended or have got a request
       const isIn = this.#supervisor.replace(replica, successor);
       if (isIn) this.#host.replaced(replica);
       await this.#retire(isIn ? replica : successor);
@@ -189,7 +192,7 @@ export class Members {
   }
 }
 
-/** How many threads the machine runs at once. */
+/** The number of threads that the machine runs at once. */
 export function cores(): number {
   return navigator.hardwareConcurrency;
 }

@@ -1,5 +1,5 @@
 /**
- * A replica's tie to the server that it is a replica of.
+ * A replica's link to its parent.
  *
  * @module
  */
@@ -20,8 +20,8 @@ import type { FromReplica, Question, ReplicaEventName } from "./protocol.ts";
 let waitingLink: ParentLink | null = null;
 
 /**
- * Constructs a server as a replica. Its class may be the user's, with a
- * constructor that knows of no such thing, so it is told behind their back.
+ * Constructs a server as a replica. A user's constructor does not know about
+ * replicas, so the link is passed by a variable.
  */
 export function withParentLink<S extends BaseServer>(
   parentLink: ParentLink,
@@ -42,7 +42,7 @@ export function takeParentLink(): ParentLink | null {
   return parentLink;
 }
 
-/** A replica's tie to its server, over the runner's messages. */
+/** A replica's link to its parent, over the runner's messages. */
 export class ParentLink implements ServerRole {
   readonly bindsLater = true;
   readonly sharesQueue: boolean;
@@ -72,14 +72,14 @@ export class ParentLink implements ServerRole {
   }
 
   async stats(): Promise<ServerStats> {
-    this.tell(); // what has ended here is to be counted there
+    this.tell(); // the parent counts the requests that have ended here
     return await this.#ask("stats") as ServerStats;
   }
 
   opened(request: unknown, clientAddress: Deno.Addr): void {
     const id = ++this.#lastId;
     this.#ids.set(request, id);
-    // At once: what is lost with this replica must be known outside of it
+    // At once: the parent must know the requests that a crash would lose
     this.#post(["opened", id, clientAddress]);
   }
 
@@ -93,11 +93,11 @@ export class ParentLink implements ServerRole {
   changed(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    // With others of this turn, but not later: the replica may end
+    // Together with others of this turn, but not later: the replica may end
     setImmediate(this.#onTurn);
   }
 
-  /** Tells now which requests have ended, and the counts. */
+  /** Sends the ended requests and the counts now. */
   tell(): void {
     const { counts } = this.server![core];
     this.#post([
@@ -108,7 +108,7 @@ export class ParentLink implements ServerRole {
     ]);
   }
 
-  /** Tells the events of some names, and no others, from now on. */
+  /** Sends only the events of these names from now on. */
   forward(names: readonly EventName[]): void {
     this.server![core].telemetry.forward(names, (name, details) => {
       const { error, ...rest } = details as Details<"error">;
@@ -120,7 +120,7 @@ export class ParentLink implements ServerRole {
     });
   }
 
-  /** Takes the answer to a question. */
+  /** Handles the answer to a question. */
   answer(id: number, value: ServerStats | null): void {
     this.#questions.get(id)?.(value);
     this.#questions.delete(id);
@@ -141,7 +141,7 @@ export class ParentLink implements ServerRole {
 }
 
 function recordOf(error: unknown): ErrorRecord {
-  // To look its stack up would end the program
+  // Formatting its stack would end the program
   if (lacksDescriptors(error)) return { name: "Error", message: String(error) };
   return toErrorRecord(error);
 }

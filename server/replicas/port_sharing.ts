@@ -1,5 +1,5 @@
 /**
- * One TCP port for a server and its replicas: three ways, or none.
+ * The ways to share one TCP port between a server and its replicas.
  *
  * @module
  */
@@ -14,14 +14,14 @@ import { IS_LINUX } from "../sockets/platform.ts";
 
 const MAX_TRIES = 8;
 
-/** How replicas come to a TCP port of their own. */
+/** How replicas listen on the TCP port. */
 export type Sharing = "loadBalanced" | "reusePort";
 
 /** How a server and its replicas share a port. */
 export interface PortSharing {
-  /** What the replicas are told; `null`: they don't accept by themselves. */
+  /** The replicas' way; `null` if they don't accept. */
   readonly name: Sharing | null;
-  /** Whether what is queued when one leaves is left to the others. */
+  /** Whether the others take over the queue of one that leaves. */
   readonly sharesQueue: boolean;
   /** Opens the server's listener. */
   bind(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener;
@@ -29,7 +29,10 @@ export interface PortSharing {
   join(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener;
   /** The server's listener has closed. */
   leave(): void;
-  /** Has the server's acceptor leave to replicas what comes, or take it. */
+  /**
+   * Makes the server's acceptor leave connections to the replicas, or take
+   * them.
+   */
   mute(acceptor: Acceptor, muted: boolean): Acceptor;
 }
 
@@ -55,20 +58,20 @@ export class NoSharing implements PortSharing {
 
 /** All listen on one kernel socket with one queue, by `loadBalanced`. */
 export class OneSocket implements PortSharing {
-  /** The ports that servers of this program hold in this way. */
+  /** The ports that servers of this program share in this way. */
   static readonly #taken: Set<string> = new Set();
   readonly name = "loadBalanced";
   readonly sharesQueue = true;
   #key = "";
 
   bind(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
-    // Who asks for port 0 twice gets the same port twice
+    // A second request for port 0 gets the same port
     const { port } = address.port === 0 ? probe(address, open) : address;
     const listener = this.join({ ...address, port }, open);
     const key = `${listener.addr.hostname} ${listener.addr.port}`;
     if (OneSocket.#taken.has(key)) {
       listener.close();
-      // Throws, unless that server's listener was closed behind its back
+      // Throws, unless other code closed that server's listener
       probe({ ...address, port }, open);
       OneSocket.#taken.delete(key);
       return this.bind({ ...address, port }, open);
@@ -100,14 +103,14 @@ export class OneSocket implements PortSharing {
   }
 }
 
-/** Each has a socket and a queue of its own, by SO_REUSEPORT. */
+/** Each has its own socket and queue, by SO_REUSEPORT. */
 export class ReusePort implements PortSharing {
   readonly name = "reusePort";
   readonly sharesQueue = false;
 
   bind(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
-    // The system would let a second program join. To take the port alone for a
-    // moment tells, but resets a client that comes meanwhile
+    // The system would let a second program join. Binding the port exclusively
+    // for a moment detects it, but resets a client that connects in that moment
     const { port } = address.port === 0 || mayBeTaken(address.port)
       ? probe(address, open)
       : address;
@@ -121,17 +124,17 @@ export class ReusePort implements PortSharing {
   leave(): void {}
 
   mute(acceptor: Acceptor): Acceptor {
-    return acceptor; // what is in its own queue no replica can take
+    return acceptor; // no replica can take from its queue
   }
 }
 
-/** The sharing that a replica was told of. */
+/** The way of sharing in a replica. */
 export function sharingOf(name: Sharing | null): PortSharing {
   if (name === null) return new NoSharing();
   return name === "loadBalanced" ? new OneSocket() : new ReusePort();
 }
 
-/** Why replicas can't accept by themselves, or `null` if they can. */
+/** The reason why replicas can't accept, or `null` if they can. */
 export function whyNotShared(
   kind: RunnerKind,
   address: Deno.Addr,
@@ -185,14 +188,14 @@ function bindSomewhere(
     try {
       return sharing.bind(address, open);
     } catch (error) {
-      // Somebody was quicker; of the ports that are free there are others
+      // Another program was faster; there are other free ports
       const another = address.port === 0 && tries < MAX_TRIES;
       if (!another || !(error instanceof Deno.errors.AddrInUse)) throw error;
     }
   }
 }
 
-/** This version of Deno does not know the undocumented option any more. */
+/** This version of Deno ignores the undocumented option. */
 class NotShared extends Error {}
 
 function assertShared(address: Deno.NetAddr, open: OpenListener): void {
@@ -204,7 +207,7 @@ function assertShared(address: Deno.NetAddr, open: OpenListener): void {
   }
 }
 
-/** Takes a port alone for a moment. */
+/** Binds a port exclusively for a moment. */
 function probe(address: Deno.NetAddr, open: OpenListener): Deno.NetAddr {
   const alone = open(address, {});
   alone.close();
@@ -216,7 +219,7 @@ function canReusePort(): boolean {
   return IS_LINUX && Deno.listenDatagram !== undefined;
 }
 
-/** An acceptor that can be told to hold still. */
+/** An acceptor that can be muted. */
 class MutableAcceptor implements Acceptor {
   #inner: Acceptor;
   #muted = false;

@@ -1,5 +1,5 @@
 /**
- * What a server and its replicas say to each other, and in which order.
+ * The messages between a server and its replicas, and their order.
  *
  * The server gives a replica its {@linkcode Boot} with the runner's start. From
  * then on:
@@ -31,13 +31,13 @@ import type { ServerLimits } from "../options.ts";
 import type { ClassRef } from "./class_ref.ts";
 import type { Sharing } from "./port_sharing.ts";
 
-/** What a replica is given at its start. */
+/** The data of a replica's start. */
 export interface Boot {
   server: ClassRef;
   handler: ClassRef;
   /** The address of the whole server. */
   address: Deno.Addr;
-  /** How the replica accepts by itself, or `null` when it does not. */
+  /** How the replica accepts, or `null` if it does not. */
   sharing: Sharing | null;
   /** The options that concern a replica. */
   options: Partial<AnyOptions>;
@@ -45,7 +45,7 @@ export interface Boot {
   context: unknown;
 }
 
-/** What a replica can be told to do, one at a time. */
+/** The commands to a replica. Only one is pending at a time. */
 export type Command =
   | ["resume"]
   | ["pause", leaves: boolean]
@@ -62,7 +62,7 @@ export type ToReplica =
   | ["answer", id: number, value: ServerStats | null]
   | Uint8Array;
 
-/** What a replica may ask: the counts of the whole server, or its shutdown. */
+/** A replica's questions: the counts of the whole server, or its shutdown. */
 export type Question = "stats" | "shutdown";
 
 /** The value of each count, from the replica's start on. */
@@ -91,7 +91,7 @@ export const REPLICA_EVENTS = [
 /** One of {@linkcode REPLICA_EVENTS}. */
 export type ReplicaEventName = typeof REPLICA_EVENTS[number];
 
-/** What an event tells; an error as a record. */
+/** The fields of an event; an error is a record. */
 export interface EventDetails {
   clientAddress: Deno.Addr | null;
   error?: ErrorRecord;
@@ -129,24 +129,24 @@ const TO_REPLICA: Shapes = {
 };
 
 /**
- * Takes what a replica says.
+ * Checks a message of a replica.
  *
- * @throws {TypeError} If it is nothing that a replica says.
+ * @throws {TypeError} If it is no message of a replica.
  */
 export function decodeFromReplica(message: unknown): FromReplica {
   return decode(FROM_REPLICA, "replica", message) as FromReplica;
 }
 
 /**
- * Takes what a server says.
+ * Checks a message of a server.
  *
- * @throws {TypeError} If it is nothing that a server says.
+ * @throws {TypeError} If it is no message of a server.
  */
 export function decodeToReplica(message: unknown): ToReplica {
   return decode(TO_REPLICA, "server", message) as ToReplica;
 }
 
-/** The error for what is said when it must not be. */
+/** The error of a message that is out of order. */
 export function outOfOrder(what: string): TypeError {
   return new TypeError(`Cannot take "${what}": it is out of order`);
 }
@@ -208,7 +208,7 @@ function isNames(value: unknown): boolean {
   return Array.isArray(value) && value.every(isEventName);
 }
 
-/** What an event does not need it may leave out, but not tell wrongly. */
+/** An event may omit fields that it does not need, but they must be valid. */
 function isDetails(value: unknown): boolean {
   const { clientAddress, duration = 0, bytesRead = 0, bytesWritten = 0 } =
     (value ?? {}) as Partial<EventDetails>;

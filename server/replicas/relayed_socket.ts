@@ -1,5 +1,5 @@
 /**
- * The socket of a packet as a replica sees it.
+ * The socket of a relayed packet.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import {
 import type { Reply } from "../../workers/relay/relay_port.ts";
 import { maxPayload, packetTooLong } from "../sockets/packet_socket.ts";
 
-/** Sends packets through the server that holds the socket. */
+/** Sends packets through the server that owns the socket. */
 export class RelayedSocket implements DatagramSocket {
   readonly addr: Deno.Addr;
   #client: Deno.Addr;

@@ -26,11 +26,11 @@ import {
 
 const ACCEPTED = COUNTS.indexOf("accepted");
 
-/** What a replica needs of its server. */
+/** The server, as a replica sees it. */
 export interface ReplicaOwner {
-  /** Whether handlers have permissions of their own. */
+  /** Whether handlers have their own permissions. */
   readonly confines: boolean;
-  /** How long a command may take, besides what every command may. */
+  /** Extra time for a command. */
   readonly commandTimeout: number;
   /** Ends the serving of the whole server. */
   shutdown(): Promise<void>;
@@ -40,13 +40,13 @@ export interface ReplicaOwner {
   measured(duration: number): void;
   /** Something happened in the replica. */
   told(name: ReplicaEventName, details: EventDetails): void;
-  /** The replica was told to end by somebody else. */
+  /** The replica is leaving at somebody else's request. */
   leaving(replica: Replica): void;
   /** The replica has ended, or was given up. */
   ended(replica: Replica, cause: RunnerExitError): void;
 }
 
-/** A runner, the requests in it, and what can be asked of it. */
+/** A runner and the requests in it. */
 export class Replica implements Member {
   readonly number: number;
   readonly runner: Runner;
@@ -54,11 +54,11 @@ export class Replica implements Member {
   readonly life: Life;
   /** The clients of the requests that it has accepted by itself. */
   readonly accepted: Map<number, Deno.Addr> = new Map();
-  /** What it has counted, in the order of {@linkcode COUNTS}. */
+  /** Its counts, in the order of {@linkcode COUNTS}. */
   counts: CountValues = COUNTS.map(() => 0);
-  /** How long its requests took. */
+  /** The durations of its requests. */
   readonly duration: Histogram = new Histogram();
-  /** How many times in a row it has not answered in time. */
+  /** How many pings in a row it has missed. */
   unanswered = 0;
   #owner: ReplicaOwner;
   #lastId = 0;
@@ -81,7 +81,7 @@ export class Replica implements Member {
         return owner.commandTimeout;
       },
     });
-    // What this throws ends the runner
+    // An error thrown here ends the runner
     runner.onmessage = (message) => this.#receive(decodeFromReplica(message));
   }
 
@@ -94,22 +94,22 @@ export class Replica implements Member {
     return this.relay.load + this.accepted.size;
   }
 
-  /** Has its handlers begin nothing new. */
+  /** Ends its handlers that wait for a new request. */
   drain(): void {
     this.#send(["drain"]);
   }
 
-  /** Has it obey limits. */
+  /** Applies limits to it. */
   setLimits(limits: ServerLimits): void {
     this.#send(["limits", limits]);
   }
 
-  /** Has it tell events of these names, and no others. */
+  /** Makes it send only the events of these names. */
   watch(names: ReplicaEventName[]): void {
     this.#send(["watch", names]);
   }
 
-  /** Asks whether it is there, and counts when it has not said so yet. */
+  /** Pings it, and counts a missing answer. */
   ping(): void {
     if (this.#pinged) {
       this.unanswered++;
@@ -120,7 +120,7 @@ export class Replica implements Member {
   }
 
   #command(message: ToReplica): void {
-    this.relay.flush(); // what it is to serve comes before
+    this.relay.flush(); // relayed requests come first
     this.#resumed ||= (message as unknown[])[0] === "resume";
     this.#send(message);
   }
@@ -159,7 +159,7 @@ export class Replica implements Member {
     if (!this.#resumed || id !== this.#lastId + 1) throw outOfOrder("opened");
     this.#lastId = id;
     this.accepted.set(id, clientAddress);
-    // It says so itself when one ends, but may end before it does
+    // It reports each end, but may end before it can
     if (this.counts[ACCEPTED]! < id) this.counts[ACCEPTED] = id;
   }
 

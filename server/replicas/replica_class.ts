@@ -15,23 +15,53 @@ import type { ReplicaOptions } from "../options.ts";
 // deno-lint-ignore no-explicit-any -- TypeScript wants it so of a mix-in's base
 export type ServerClass = new (...args: any[]) => BaseServer<any, any>;
 
-/** What a server with replicas has besides what others have. */
+/** The additional methods of a server with replicas. */
 export interface ReplicaServer {
   /**
-   * Puts a new replica in the place of each, one after the other, while the
-   * server goes on. If a new one does not start, the promise rejects, and those
-   * that were not replaced yet serve on.
+   * Replaces every replica, one after the other, while the server goes on. If a
+   * new replica does not start, the promise rejects, and the old replicas that
+   * are left go on.
+   *
+   * @example Usage
+   * ```ts
+   * import { EchoHandler, ThreadingTCPServer } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using server = new ThreadingTCPServer({ port: 0 }, EchoHandler, {
+   *   workers: 1,
+   * });
+   * server.serveForever();
+   * await server.ready;
+   * const [before] = (await server.stats()).replicas!;
+   * await server.recycle();
+   * const [after] = (await server.stats()).replicas!;
+   * assertEquals(before!.replica === after!.replica, false);
+   * ```
    *
    * @throws {HandlerImportError} If a new replica can't import its modules.
    * @throws {RunnerExitError} If a new replica ends before it serves.
    */
   recycle(): Promise<void>;
   /**
-   * Does the same to run new code: each new replica imports the modules of the
-   * handler and the server as they are now. Connections that are open finish
-   * on the old code. If the new code does not start, the promise rejects and
-   * the replicas that were not replaced yet serve on. The hooks that run in
-   * the server itself, such as `verifyRequest()` by relay, stay as they were.
+   * Replaces every replica to run new code. Each new replica imports the
+   * current modules of the handler and the server. Open connections finish on
+   * the old code. If the new code does not start, the promise rejects, and the
+   * old replicas that are left go on. Hooks that run in the server itself stay
+   * as they are, for example `verifyRequest()` with relay.
+   *
+   * @example Usage
+   * ```ts
+   * import { EchoHandler, ThreadingTCPServer } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using server = new ThreadingTCPServer({ port: 0 }, EchoHandler, {
+   *   workers: 1,
+   * });
+   * server.serveForever();
+   * await server.ready;
+   * await server.reload();
+   * assertEquals((await server.stats()).workers, 1);
+   * ```
    *
    * @throws {HandlerImportError} If the new code can't be imported.
    * @throws {RunnerExitError} If a new replica ends before it serves.
@@ -40,8 +70,8 @@ export interface ReplicaServer {
 }
 
 /**
- * The class that a mix-in gives: it takes what its base takes, with the options
- * of replicas besides the base's.
+ * The class that a mix-in returns. Its constructor takes the base's arguments
+ * and the options of replicas.
  *
  * @typeParam T The base.
  */
@@ -51,7 +81,7 @@ export type ReplicaClass<T extends ServerClass> = new (
   options?: ConstructorParameters<T>[2] & ReplicaOptions,
 ) => InstanceType<T> & ReplicaServer;
 
-/** Has a class of this package serve by replicas. */
+/** Makes a class of this package serve by replicas. */
 export function addReplicas(
   Server: ServerClass,
   kind: RunnerKind,

@@ -1,5 +1,5 @@
 /**
- * What those who watch a server with replicas are told.
+ * The events of a server with replicas.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import {
 } from "./protocol.ts";
 import type { Replica } from "./replica.ts";
 
-/** Tells what happens in replicas, and to them. */
+/** Emits the events in replicas and about them. */
 export class ReplicaEvents {
   #server: BaseServer;
   #kind: RunnerKind;
@@ -27,13 +27,13 @@ export class ReplicaEvents {
     this.#kind = kind;
   }
 
-  /** The events of replicas that somebody watches. */
+  /** The watched events of replicas. */
   get watched(): ReplicaEventName[] {
     const { telemetry } = this.#server[core];
     return REPLICA_EVENTS.filter((name) => telemetry.isWatched(name));
   }
 
-  /** A replica has told something. */
+  /** A replica has sent an event. */
   told(name: ReplicaEventName, { error, ...details }: EventDetails): void {
     const { meter, telemetry } = this.#server[core];
     if (name === "requestEnd") return meter.ended(details as never);

@@ -1,5 +1,5 @@
 /**
- * The replicas of a server, and what the server asks of them together.
+ * The replicas of a server as a group.
  *
  * @module
  */
@@ -33,15 +33,15 @@ import { Watchdog } from "./watchdog.ts";
 const MAIN_URL = new URL("./main.ts", import.meta.url).href;
 const DEFAULT_STALL_TIMEOUT_MS = 5_000;
 const MAX_ISOLATED = 40;
-/** Why replicas end that lost nothing, and are told of all the same. */
+/** Reasons to report the end of a replica that lost no request. */
 const GIVEN_UP: ReadonlySet<string> = new Set(["terminated", "protocol"]);
 
-/** How runners are started. */
+/** Starts runners. */
 export type StartRunner = (kind: RunnerKind, options: RunnerOptions) => Runner;
 
 /** Runs a server's handlers in replicas. */
 export class ReplicaSet implements ServerRole {
-  /** Ends the wait of `start()`: a module may never have done with loading. */
+  /** Ends the wait of `start()`: a module may never finish loading. */
   interrupt: () => void = () => {};
   #server: BaseServer;
   #kind: RunnerKind;
@@ -51,7 +51,7 @@ export class ReplicaSet implements ServerRole {
   #isolates: boolean;
   #workers: number;
   #port: ServerPort;
-  /** What the replicas do again when the server is no longer suspended. */
+  /** The replicas' goal after `resume()`. */
   #goalAfter: Goal = "leave";
   #owner: ReplicaOwner;
   #members: Members;
@@ -116,8 +116,8 @@ export class ReplicaSet implements ServerRole {
   }
 
   async pause(): Promise<void> {
-    // An accept that is pending would keep a client; where each has a queue of
-    // its own, closing it may lose some
+    // A pending accept would keep a client. If each has its own queue, closing
+    // it may lose clients
     this.#goalAfter = "leave";
     if (this.#members.goal === "serve") {
       await this.#lead(this.#port.sharing.sharesQueue ? "leave" : "pause");
@@ -155,7 +155,7 @@ export class ReplicaSet implements ServerRole {
     });
   }
 
-  /** Throws for a limit that can't be kept where replicas accept. */
+  /** Throws for a limit that does not work if replicas accept. */
   // deno-lint-ignore require-await -- what can't be had is told by a rejection
   async setLimits(limits: ServerLimits): Promise<void> {
     const exact = exactLimit(limits);
@@ -229,7 +229,7 @@ export class ReplicaSet implements ServerRole {
 
   async #prepare(forever: boolean): Promise<void> {
     this.#port.mute(forever);
-    // The one request must not come to a listener that nobody looks at
+    // The one request must not reach a listener without a consumer
     await this.#lead(forever ? "serve" : "leave");
     await this.#keep();
   }
@@ -238,7 +238,7 @@ export class ReplicaSet implements ServerRole {
     if (this.#port.sharing.name !== null) await this.#members.lead(goal);
   }
 
-  /** Has as many replicas as there should be from now on. */
+  /** Keeps the set complete from now on. */
   async #keep(): Promise<void> {
     this.#isKept = true;
     this.#dispatcher.open();

@@ -1,5 +1,5 @@
 /**
- * Makes a server one with replicas, or a replica.
+ * Gives a server its role: with replicas, or as a replica.
  *
  * @module
  */
@@ -18,7 +18,7 @@ export function prepareReplicas<R, C>(
   options: ReplicaOptions,
   start?: StartRunner,
 ): void {
-  // Replicas don't care what the requests are
+  // Replicas work with any kind of request
   const any = server as unknown as BaseServer;
   server[role] = takeParentLink() ?? new ReplicaSet(any, kind, options, start);
 }

@@ -1,5 +1,5 @@
 /**
- * The address of a server with replicas: who accepts what comes to it.
+ * The port of a server with replicas, and how they share it.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import {
   whyNotShared,
 } from "./port_sharing.ts";
 
-/** A server's listener, shared with its replicas where that can be. */
+/** A server's listener, shared with its replicas if possible. */
 export class ServerPort {
   #server: BaseServer;
   #kind: RunnerKind;
@@ -54,7 +54,7 @@ export class ServerPort {
     return listener;
   }
 
-  /** Has the server leave to its replicas what comes, or take it. */
+  /** Makes the server leave connections to its replicas, or take them. */
   mute(muted: boolean): void {
     const { acceptor } = this.#server;
     if (acceptor === null) return;

@@ -1,8 +1,7 @@
 /**
  * The counts of a server with replicas.
  *
- * Replicas tell theirs as they change, so that nothing is lost with them but
- * what they could not say any more.
+ * Replicas send changes at once, so a crash loses only the last ones.
  *
  * @module
  */
@@ -16,13 +15,13 @@ import type { Replica } from "./replica.ts";
 
 const ERRORS = COUNTS.indexOf("errors");
 
-/** Adds up what replicas have told, those that are gone included. */
+/** Adds up the counts of current and former replicas. */
 export class Statistics {
-  /** How many replicas ended that were not meant to. */
+  /** The number of replicas that ended unexpectedly. */
   restarts = 0;
   #past: number[] = COUNTS.map(() => 0);
 
-  /** A replica is gone: what it has counted stays. */
+  /** A replica has ended; its counts stay. */
   keep(replica: Replica): void {
     replica.counts.forEach((count, i) => this.#past[i]! += count);
   }

@@ -1,5 +1,5 @@
 /**
- * Looking after replicas that don't answer.
+ * Detects replicas that don't answer.
  *
  * @module
  */

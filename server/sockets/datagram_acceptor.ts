@@ -1,5 +1,5 @@
 /**
- * Packets from a datagram socket.
+ * The acceptor of a datagram socket.
  *
  * @module
  */
@@ -15,8 +15,8 @@ const MAX_SMALL_PACKET = 1_024;
 /**
  * Takes packets from a datagram socket, which it owns.
  *
- * All are received into one buffer, which halves the time of a receive, and
- * copied from there.
+ * It receives all packets into one buffer and copies them, which halves the
+ * time of a receive.
  */
 export class DatagramAcceptor implements Acceptor<DatagramRequest> {
   readonly carriesReplies = true;
@@ -32,7 +32,7 @@ export class DatagramAcceptor implements Acceptor<DatagramRequest> {
   }
 
   accept(): Promise<[request: DatagramRequest, clientAddress: Deno.Addr]> {
-    // One byte more than may come, to see that more came
+    // One byte more than allowed, to detect longer packets
     this.#buffer ??= new Uint8Array(this.#maxPacketSize() + 1);
     return this.#socket.receive(this.#buffer).then(this.#toRequest);
   }
@@ -57,7 +57,7 @@ export class DatagramAcceptor implements Acceptor<DatagramRequest> {
     return [new ReceivedPacket(bytes, this.#socket, truncated), from];
   };
 
-  /** Copies small packets one behind the other. */
+  /** Copies small packets into shared chunks. */
   #copy(data: Uint8Array): Uint8Array {
     const { length } = data;
     if (length > MAX_SMALL_PACKET) return data.slice();

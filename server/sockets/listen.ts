@@ -1,5 +1,5 @@
 /**
- * Opening sockets with errors that say where.
+ * Opens sockets. Errors contain the address.
  *
  * @module
  */
@@ -7,8 +7,7 @@
 import { formatAddress } from "../addresses.ts";
 
 /**
- * Calls `open`; what it throws keeps its class and gets the address into its
- * message.
+ * Calls `open`. Its errors keep their class; their message gets the address.
  */
 export function listenAt<S>(address: Deno.Addr, open: () => S): S {
   try {
@@ -24,10 +23,10 @@ export function listenAt<S>(address: Deno.Addr, open: () => S): S {
   }
 }
 
-/** Throws where packets can't be received, or ports not be shared. */
+/** Throws without the flag that packets and shared ports need. */
 export function assertUnstableNet(what: string): void {
-  // Without the flag Deno leaves this function out, while it ends the program
-  // at the first use of other parts of the same API
+  // Without the flag, Deno lacks this function; using other parts of the API
+  // ends the program
   if (Deno.listenDatagram === undefined) {
     throw new Deno.errors.NotSupported(
       `Cannot ${what} without Deno's flag --unstable-net; give it to "deno run" or put "unstable": ["net"] into deno.json`,

@@ -7,24 +7,24 @@
 import type { DatagramSocket } from "../../handlers/datagram_request.ts";
 
 const MAX_UDP_PAYLOAD = 65_507;
-/** What the kernel delivers by default. */
+/** The kernel's default limit. */
 const MAX_UNIX_PAYLOAD = 212_960;
 
-/** A socket that packets are taken from and sent from. */
+/** A socket that receives and sends packets. */
 export interface PacketSocket extends DatagramSocket {
-  /** How many replies had no address to go to. */
+  /** The number of replies without an address to send to. */
   readonly dropped: number;
-  /** Receives one packet; the bytes lie in `buffer` until the next call. */
+  /** Receives one packet. Its bytes are in `buffer` until the next call. */
   receive(buffer: Uint8Array): Promise<[Uint8Array, Deno.Addr]>;
   close(): void;
   ref(): void;
   unref(): void;
 }
 
-/** Deno's socket, whose last two methods its types leave out. */
+/** Deno's socket. Its types lack the last two methods. */
 export type DatagramConn = Deno.DatagramConn & { ref(): void; unref(): void };
 
-/** A UDP socket: sending and receiving don't hinder each other. */
+/** A UDP socket. It can send and receive at the same time. */
 export class UdpSocket implements PacketSocket {
   readonly addr: Deno.Addr;
   readonly dropped = 0;
@@ -58,7 +58,7 @@ export class UdpSocket implements PacketSocket {
   }
 }
 
-/** The most that a packet to or from this address can carry. */
+/** The longest packet to or from this address. */
 export function maxPayload(address: Deno.Addr): number {
   return address.transport === "udp" ? MAX_UDP_PAYLOAD : MAX_UNIX_PAYLOAD;
 }

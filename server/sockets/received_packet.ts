@@ -1,5 +1,5 @@
 /**
- * A packet as it was received.
+ * A received packet.
  *
  * @module
  */
@@ -11,8 +11,8 @@ import type {
 } from "../../handlers/datagram_request.ts";
 
 /**
- * Its bytes lie beside other packets' until a handler asks for its own: to make
- * a buffer takes a twentieth of the time of an echo.
+ * It shares a buffer with other packets until a handler reads its bytes:
+ * allocating a buffer takes a twentieth of the time of an echo.
  */
 export class ReceivedPacket implements DatagramRequest {
   readonly socket: DatagramSocket;

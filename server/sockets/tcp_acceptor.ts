@@ -1,5 +1,5 @@
 /**
- * TCP connections, set up as the server's options say.
+ * The acceptor of TCP connections, which sets their socket options.
  *
  * @module
  */

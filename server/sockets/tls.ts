@@ -7,13 +7,16 @@
 import type { Preamble } from "../core/preamble.ts";
 import type { TcpServerOptions } from "../options.ts";
 
-/** The options that make a TCP server one with TLS. */
+/** The options of TLS. */
 export type TlsOptions = Pick<
   TcpServerOptions,
   "cert" | "key" | "alpnProtocols"
 >;
 
-/** What Deno says of a certificate or key that can't be used, and whose fault it is. */
+/**
+ * Deno's messages about an unusable certificate or key, and the option at
+ * fault.
+ */
 const FAULTS: [RegExp, string][] = [
   [/No certificates found/, '"cert": it holds no certificate in PEM'],
   [/No keys found/, '"key": it holds no private key in PEM'],
@@ -22,7 +25,7 @@ const FAULTS: [RegExp, string][] = [
   [/cert|BadDer|BadEncoding/i, '"cert": Deno cannot read it'],
 ];
 
-/** A handshake that failed, for whatever reason. */
+/** The error of a failed handshake. */
 export class HandshakeError extends Error {}
 
 /**
@@ -52,15 +55,15 @@ export function listenTls(
 }
 
 const DEFAULT_TIMEOUT_MS = 5_000;
-/** How long a handshake may still take when the server closes. */
+/** How long a handshake may take after the server began to close. */
 const DRAIN_TIMEOUT_MS = 500;
 
-/** Has each connection shake hands, in its own time and beside the others. */
+/** Runs the handshakes of all connections concurrently. */
 export class Handshakes implements Preamble {
   #timeout: number;
   #timers: Map<Deno.TlsConn, ReturnType<typeof setTimeout>> = new Map();
 
-  /** `timeout` is how long one may take, in milliseconds. */
+  /** `timeout` is the longest time of one handshake in milliseconds. */
   constructor(timeout = DEFAULT_TIMEOUT_MS) {
     this.#timeout = timeout;
   }

@@ -13,7 +13,7 @@ import {
 } from "./packet_socket.ts";
 import { isAbstract, removeSocketFile, takeUnixPath } from "./unix_path.ts";
 
-/** How long one client may leave a reply unread before it is given up. */
+/** How long a client may leave a reply unread before the server drops it. */
 const STALL_MS = 1_000;
 
 interface Reply {
@@ -24,14 +24,13 @@ interface Reply {
 }
 
 /**
- * A Unix datagram socket on which replies can be sent while a packet is waited
- * for.
+ * A Unix datagram socket that can send replies while a receive is pending.
  *
- * Deno refuses either while the other is pending, so they take turns: a reply
- * that finds a receive pending wakes it with a packet that only this object can
- * have sent, all replies of that moment leave, and the receive is renewed. A
- * send to a client that never reads neither ends nor can be cancelled; after
- * `STALL_MS` the socket is left to it and a new one is bound to the path.
+ * Deno refuses to send while a receive is pending, and the reverse. So a reply
+ * wakes the pending receive with a packet that only this object can have sent;
+ * all waiting replies are sent, and the receive begins again. A send to a
+ * client that never reads does not end and can't be cancelled. After
+ * `STALL_MS`, a new socket is bound to the path in place of this one.
  */
 export class UnixPacketSocket implements PacketSocket {
   readonly addr: Deno.UnixAddr;
@@ -136,7 +135,7 @@ export class UnixPacketSocket implements PacketSocket {
     this.#sending = null;
   }
 
-  /** Gives up what else waits for the same client: each would take as long. */
+  /** Drops the other replies for the same client: each would take as long. */
   #drop(address: Deno.Addr, error: Error): void {
     const { path } = address as Deno.UnixAddr;
     this.#replies = this.#replies.filter((reply) => {
@@ -169,14 +168,14 @@ export class UnixPacketSocket implements PacketSocket {
     try {
       [this.#socket, this.#file] = takeUnixPath(this.addr.path, bind);
     } catch (cause) {
-      // Somebody else has taken the path: the next receive() tells the server
+      // Another process has taken the path: the next receive() reports it
       error.cause = cause;
     }
     this.#giveUp?.(error);
   }
 
   #isWakeWord(packet: Uint8Array): boolean {
-    // Also when none is expected: one may wait behind a socket given up
+    // Always: a receive may wait behind an abandoned socket
     return packet.length === this.#wakeWord.length &&
       packet.every((byte, index) => byte === this.#wakeWord[index]);
   }
@@ -187,9 +186,9 @@ function bind(path: string): DatagramConn {
 }
 
 /**
- * Binds a socket to send from, beside the server's: only with all permissions
- * does Deno let the system choose a name. The name can be left at once, since
- * nobody sends there.
+ * Binds a second socket to send from. Deno lets the system choose a name only
+ * with all permissions. The file can be removed at once, because nobody sends
+ * there.
  */
 function bindWaker(beside: string): DatagramConn {
   const name = crypto.randomUUID().slice(0, 6);

@@ -1,5 +1,5 @@
 /**
- * Taking and leaving the path of a Unix socket.
+ * Takes and releases the path of a Unix socket.
  *
  * @module
  */
@@ -10,8 +10,8 @@ const PROBE_TIMEOUT_MS = 2_000;
 const ANSWERED = 1;
 const REFUSED = 2;
 /**
- * Connects to a path and tells whether it was refused. A worker does it, since
- * a constructor can't wait for a promise but can for `Atomics`.
+ * Connects to a path and reports whether it was refused. It runs in a worker: a
+ * constructor can't await a promise, but can wait by `Atomics`.
  */
 const PROBE_SOURCE = `onmessage = async ({ data: [state, path] }) => {
   let outcome = ${ANSWERED};
@@ -31,8 +31,8 @@ export function isAbstract(path: string): boolean {
 }
 
 /**
- * Opens a socket at `path`, in place of a socket file that nobody listens on
- * any more; returns it and the file's identity.
+ * Opens a socket at `path`, replacing a socket file without a listener. Returns
+ * it and the file's identity.
  */
 export function takeUnixPath<S>(
   path: string,
@@ -51,14 +51,14 @@ export function takeUnixPath<S>(
   return [socket, identify(path)];
 }
 
-/** Removes the file at `path` if it is still this one. */
+/** Removes the file at `path` if it is still the same file. */
 export function removeSocketFile(path: string, file: string | null): void {
   if (file !== null && identify(path) === file) removeQuietly(path);
 }
 
 /**
- * Changes a listener's `close()`, which removes whatever lies at its path, to
- * keep what is somebody else's: the socket of a server that took our place.
+ * Changes a listener's `close()`, which removes any file at its path, to keep
+ * the socket of a server that took our place.
  */
 export function keepSuccessor(
   listener: Deno.UnixListener,
@@ -81,7 +81,7 @@ export function keepSuccessor(
   };
 }
 
-/** Links a file a second time; null where no link can be made. */
+/** Makes a second link to a file; null if it can't. */
 function putAside(path: string): string | null {
   const aside = `${path}.${crypto.randomUUID().slice(0, 8)}`;
   try {
@@ -92,7 +92,7 @@ function putAside(path: string): string | null {
   }
 }
 
-/** Deno removes the path once no accept is pending any more. */
+/** Deno removes the path when no accept is pending. */
 function putBack(
   aside: string,
   path: string,
@@ -138,8 +138,8 @@ function isRefused(path: string): boolean {
 }
 
 /**
- * Tells a file from others that had or will have its path: by the inode, which
- * the next file may get again, and the time that it was made.
+ * A file's identity: its inode, which a later file may reuse, and its creation
+ * time.
  */
 function identify(path: string): string | null {
   if (isAbstract(path)) return null;
@@ -160,8 +160,8 @@ function removeQuietly(path: string): void {
 }
 
 /**
- * The address with an absolute path where that fits a socket, so that its file
- * is found again after a change of the working directory.
+ * The address with an absolute path, if it is short enough: a change of the
+ * working directory then does no harm.
  */
 export function absoluteAddress(address: Deno.UnixAddr): Deno.UnixAddr {
   const { path, transport } = address;
@@ -169,7 +169,7 @@ export function absoluteAddress(address: Deno.UnixAddr): Deno.UnixAddr {
   try {
     return checkUnixAddress({ path: `${Deno.cwd()}/${path}` }, transport);
   } catch {
-    // Too long, or the working directory may not be read
+    // Too long, or no permission to read the working directory
     return address;
   }
 }
