@@ -60,6 +60,8 @@ export interface ServerRole extends CycleObserver, DrainPartner {
   suspend?(): Promise<void>;
   /** Replicas that listen themselves take clients again. */
   resume?(): Promise<void>;
+  /** Throws if the server may not close by itself. */
+  beforeClose?(): void;
   /** The listeners of events have changed. */
   watch?(): void;
   /** Replaces every replica, one after the other. */

@@ -214,8 +214,9 @@ export class Serving<R> implements ServerCore {
   }
 
   /** Closes the server for good. */
-  close(): Promise<DrainReport> {
-    return this.#closing ??= this.#close();
+  async close(): Promise<DrainReport> {
+    this.#host[role]?.beforeClose?.();
+    return await (this.#closing ??= this.#close());
   }
 
   /** How many more requests fit. */

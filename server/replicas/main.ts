@@ -151,6 +151,7 @@ class ReplicaSide {
   async #close(timeout: number): Promise<void> {
     await this.#relay.begun();
     this.#server.shutdownTimeout = timeout;
+    this.#link.isClosing = true;
     const report = await this.#server.serverClose();
     this.#isClosed = true;
     this.#link.tell();

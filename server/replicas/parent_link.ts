@@ -47,6 +47,8 @@ export class ParentLink implements ServerRole {
   readonly bindsLater = true;
   readonly sharesQueue: boolean;
   server: BaseServer | null = null;
+  /** Whether the parent has told this replica to close. */
+  isClosing = false;
   #post: (message: FromReplica) => void;
   #sharing: PortSharing;
   #ids: Map<unknown, number> = new Map();
@@ -69,6 +71,18 @@ export class ParentLink implements ServerRole {
 
   async shutdown(): Promise<void> {
     await this.#ask("shutdown");
+  }
+
+  beforeClose(): void {
+    if (!this.isClosing) throw notAlone("close");
+  }
+
+  suspend(): Promise<void> {
+    return Promise.reject(notAlone("suspend"));
+  }
+
+  setLimits(): Promise<void> {
+    return Promise.reject(notAlone("change the limits of"));
   }
 
   async stats(): Promise<ServerStats> {
@@ -138,6 +152,13 @@ export class ParentLink implements ServerRole {
       this.#post(["ask", id, question]);
     });
   }
+}
+
+/** The error for what would leave the server with a replica that is maimed. */
+function notAlone(what: string): TypeError {
+  return new TypeError(
+    `Cannot ${what} a server from one of its replicas: do it where the server was constructed, or call shutdown()`,
+  );
 }
 
 function recordOf(error: unknown): ErrorRecord {

@@ -3,6 +3,7 @@
 import type { RunnerExit } from "../../mod.ts";
 import { prepare, role } from "../../server/_internal.ts";
 import type { BaseServer } from "../../server/base_server.ts";
+import type { ParentLink } from "../../server/replicas/parent_link.ts";
 import { runReplica } from "../../server/replicas/main.ts";
 import type { Boot } from "../../server/replicas/protocol.ts";
 import type { StartRunner } from "../../server/replicas/replica_set.ts";
@@ -126,6 +127,7 @@ export class LocalRunner implements Runner {
     // What a thread or process that dies has open goes with it
     if (this.#server === undefined) return;
     this.#server.shutdownTimeout = 0;
+    (this.#server[role] as ParentLink).isClosing = true;
     void this.#server.serverClose();
   }
 }

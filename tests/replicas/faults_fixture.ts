@@ -111,3 +111,16 @@ export class Moody extends StreamRequestHandler {
   }
   override finish(): void {}
 }
+
+/** Does to its server what it is asked for, which its type does not have. */
+export class Meddling extends StreamRequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    const asked = await this.rfile.readLine() as "suspend" | "serverClose";
+    const server = this.server as unknown as ThreadingTCPServer;
+    await server[asked]?.().catch((error: Error) =>
+      this.wfile.write(`${error.message}\n`)
+    );
+    await this.wfile.write(`${await this.rfile.readLine()}\n`);
+  }
+}

@@ -4,6 +4,7 @@ import "./_serves_tests.ts";
 import {
   assert,
   assertEquals,
+  assertMatch,
   assertRejects,
   assertStringIncludes,
   assertThrows,
@@ -33,6 +34,7 @@ import {
   Crowded,
   Fixed,
   Greeting,
+  Meddling,
   Moody,
   MortalForking,
   MortalThreading,
@@ -341,3 +343,24 @@ test("ForkingTCPServer opens a port that is free but once", async () => {
     Deno.listen = listen;
   }
 });
+
+testEach(
+  TCP_MODES,
+  "a handler can neither close nor suspend one replica of a server",
+  async (mode) => {
+    await using server = mode.open(Meddling, { workers: 1 });
+    server.serveForever();
+    for (const what of ["serverClose", "suspend", "nothing"]) {
+      using client = await mode.connect(server);
+      await client.send(`${what}\n`);
+      if (what !== "nothing") {
+        assertMatch(
+          (await client.receive())!,
+          /^Cannot .* one of its replicas/,
+        );
+      }
+      await client.send("goes on\n");
+      assertEquals((await client.receive())?.trimEnd(), "goes on");
+    }
+  },
+);
