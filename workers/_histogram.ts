@@ -1,39 +1,41 @@
 /**
- * Counting quantities by their size.
+ * Histograms with logarithmic buckets.
  *
  * @module
  */
 
-/** How many buckets there are from a quantity to its double. */
+/** The number of buckets from a quantity to its double. */
 const PER_OCTAVE = 8;
 /** The first bucket ends near 2 ** -14: 60 nanoseconds, in milliseconds. */
 const FIRST_OCTAVE = -14;
-/** The last bucket is that of two days in milliseconds, or 256 MB. */
+/** The last bucket begins at two days in milliseconds, or at 256 MB. */
 const BUCKETS = 42 * PER_OCTAVE;
 
-/** How quantities are spread: the times or the sizes of requests, say. */
+/** The distribution of a quantity, for example the durations of requests. */
 export interface Distribution {
-  /** How many there were. */
+  /** The number of values. */
   count: number;
-  /** Their sum. */
+  /** The sum of the values. */
   total: number;
-  /** The mean; like those below 0 when there were none. */
+  /** The mean. This and the following are 0 without values. */
   mean: number;
   /** The smallest. */
   min: number;
   /** The largest. */
   max: number;
-  /** Half of them were no larger than this, within a tenth. */
+  /** The median, accurate within a tenth. */
   p50: number;
-  /** 90 of 100 were no larger than this, within a tenth. */
+  /** The 90th percentile, accurate within a tenth. */
   p90: number;
-  /** 99 of 100 were no larger than this, within a tenth. */
+  /** The 99th percentile, accurate within a tenth. */
   p99: number;
-  /** How many there were in each range up to `upTo`; empty ranges are left out. */
+  /**
+   * The number of values in each range up to `upTo`. Empty ranges are omitted.
+   */
   buckets: { upTo: number; count: number }[];
 }
 
-/** Quantities, told apart by a tenth of their size. */
+/** A histogram that resolves a tenth of a value. */
 export class Histogram {
   #counts: Float64Array = new Float64Array(BUCKETS);
   #count = 0;
@@ -47,12 +49,12 @@ export class Histogram {
   }
 
   /**
-   * Counts a quantity.
+   * Adds a value.
    *
-   * @param quantity What was measured: milliseconds, bytes.
+   * @param quantity The value: milliseconds or bytes.
    */
   record(quantity: number): void {
-    // Two threads' clocks may differ by a hair
+    // The clocks of two threads may differ slightly
     if (quantity < 0) quantity = 0;
     const octave = Math.max(Math.log2(quantity) - FIRST_OCTAVE, 0);
     const bucket = Math.min(Math.floor(octave * PER_OCTAVE), BUCKETS - 1);
@@ -64,7 +66,7 @@ export class Histogram {
   }
 
   /**
-   * Counts what another has counted.
+   * Adds the values of another histogram.
    *
    * @param other The other.
    */
@@ -76,7 +78,7 @@ export class Histogram {
     this.#max = Math.max(this.#max, other.#max);
   }
 
-  /** Sums up. */
+  /** Summarizes the values. */
   summary(): Omit<Distribution, "count" | "total" | "p90" | "buckets"> {
     if (this.#count === 0) return { mean: 0, min: 0, max: 0, p50: 0, p99: 0 };
     return {
@@ -88,7 +90,7 @@ export class Histogram {
     };
   }
 
-  /** Sums up, and tells how many there are of each size. */
+  /** Summarizes the values, with the number in each range. */
   distribution(): Distribution {
     const buckets: Distribution["buckets"] = [];
     this.#counts.forEach((count, bucket) => {

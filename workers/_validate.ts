@@ -1,5 +1,5 @@
 /**
- * Checks of numbers that callers give.
+ * Checks numbers.
  *
  * @module
  */
@@ -31,7 +31,7 @@ export function assertInteger(
   }
 }
 
-/** Shows a value in a message. */
+/** Quotes a value for a message. */
 export function quote(value: unknown): string {
   return typeof value === "string" ? `"${value}"` : String(value);
 }

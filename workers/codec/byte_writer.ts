@@ -6,15 +6,15 @@
 
 /** Bytes that grow at their end. */
 export class ByteWriter {
-  /** Where the bytes are; the ones from `length` on are room. */
+  /** The memory. Bytes from `length` on are free. */
   bytes: Uint8Array<ArrayBuffer>;
-  /** How many bytes there are. */
+  /** The number of bytes. */
   length = 0;
 
   /**
    * Constructs an empty writer.
    *
-   * @param size How much room it has at first.
+   * @param size The initial capacity in bytes.
    */
   constructor(size: number) {
     this.bytes = new Uint8Array(size);
@@ -23,7 +23,7 @@ export class ByteWriter {
   /**
    * Makes room.
    *
-   * @param count For how many bytes.
+   * @param count The number of bytes.
    */
   reserve(count: number): void {
     const needed = this.length + count;
@@ -57,7 +57,7 @@ export class ByteWriter {
   /**
    * Changes an integer of 32 bits.
    *
-   * @param offset Where it is.
+   * @param offset Its position.
    * @param value The integer.
    */
   setInt32(offset: number, value: number): void {

@@ -1,9 +1,9 @@
 /**
- * How values are written as bytes between processes.
+ * Writes values as bytes for another process.
  *
- * What V8's structured clone can write crosses. Setting that up takes it 10 µs
- * and more a message, so what most messages are made of (plain objects and
- * arrays of numbers, strings and bytes) is written by hand in a tenth of that.
+ * Every value that V8's structured clone can write may cross. V8 needs at least
+ * 10 µs per message, so plain objects and arrays of numbers, strings and bytes
+ * are written here in a tenth of that.
  *
  * @module
  */
@@ -15,7 +15,7 @@ export { decode } from "./decode.ts";
 const encoder = new TextEncoder();
 const float64 = new Float64Array(1);
 const float64Bytes = new Uint8Array(float64.buffer);
-/** What the value being written contains: twice means V8 must keep track. */
+/** The objects of the current value: if one occurs twice, V8 must write it. */
 const seen = new Set<object>();
 
 function writeNumber(writer: ByteWriter, value: number): void {
@@ -88,7 +88,7 @@ function writeObject(
   return true;
 }
 
-/** Whether it is all of plain memory, which nothing else has been seen of. */
+/** Whether it is the whole of unshared memory that occurs only once. */
 function isWhole(bytes: Uint8Array): boolean {
   if (!ArrayBuffer.isView(bytes)) return false;
   const { buffer } = bytes;
@@ -123,7 +123,10 @@ function writeReference(
     writeObject(writer, value, depth + 1);
 }
 
-/** Writes a value; `false` leaves it to V8, with the writer in any state. */
+/**
+ * Writes a value. `false` leaves it to V8; the writer's state is then
+ * undefined.
+ */
 function write(writer: ByteWriter, value: unknown, depth: number): boolean {
   switch (typeof value) {
     case "undefined":
@@ -154,7 +157,7 @@ function writeByV8(writer: ByteWriter, value: unknown): void {
     serializer.writeValue(value);
   } catch (error) {
     const { message } = Object(error) as Partial<Error>;
-    // Others are thrown by the value's own getters
+    // Other errors come from the value's own getters
     if (!message?.endsWith("could not be cloned.")) throw error;
     throw new DOMException(message, "DataCloneError");
   }
@@ -165,8 +168,8 @@ function writeByV8(writer: ByteWriter, value: unknown): void {
 /**
  * Writes a value as bytes.
  *
- * @param writer Where they go.
- * @param value What is to cross.
+ * @param writer The receiver of the bytes.
+ * @param value The value.
  * @throws {DOMException} "DataCloneError", if the value can't cross; the
  * writer is then as it was.
  */
@@ -185,9 +188,9 @@ export function encodeInto(writer: ByteWriter, value: unknown): void {
 }
 
 /**
- * Writes a value as bytes of its own.
+ * Writes a value as new bytes.
  *
- * @param value What is to cross.
+ * @param value The value.
  * @returns Its bytes.
  * @throws {DOMException} "DataCloneError", if the value can't cross.
  */

@@ -1,5 +1,5 @@
 /**
- * How values are read from bytes that another process wrote, well or not.
+ * Reads values from bytes of another process, which may be malformed.
  *
  * @module
  */
@@ -25,8 +25,8 @@ export const MAX_DEPTH = 8;
 export const SHORT_STRING = 24;
 
 /**
- * The part of `node:v8` that is used here: not `serialize()`, which writes
- * views of memory without the memory they share.
+ * The part of `node:v8` in use. `serialize()` is not, because it loses the
+ * memory that views share.
  */
 interface V8 {
   Serializer: new () => {
@@ -63,7 +63,7 @@ function refuse(): never {
   throw new TypeError("Cannot read a message: its bytes make no sense");
 }
 
-/** Reads what {@linkcode encodeInto} wrote, or refuses what anybody else did. */
+/** Reads values that {@linkcode encodeInto} wrote, and refuses other bytes. */
 class Reader {
   #bytes: Uint8Array<ArrayBuffer>;
   #offset: number;
@@ -112,7 +112,7 @@ class Reader {
       bytes[offset + 2]! << 16 | bytes[offset + 3]! << 24;
   }
 
-  /** Goes on, and tells where it was. */
+  /** Advances the position; returns the old one. */
   #advance(count: number): number {
     const start = this.#offset;
     if (count > this.#end - start) refuse();
@@ -164,9 +164,9 @@ class Reader {
 }
 
 /**
- * Reads a value from its bytes; nothing of it goes on using them.
+ * Reads a value from its bytes. The value does not refer to them.
  *
- * @param bytes Where {@linkcode encodeInto} wrote.
+ * @param bytes The bytes of {@linkcode encodeInto}.
  * @param start Where the value begins.
  * @param end Where it ends.
  * @returns The value.

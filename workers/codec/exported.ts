@@ -1,6 +1,6 @@
 /**
- * Objects that another process calls: its program keeps them, and gives out
- * their names. Whoever knows a name may call, so a name can't be guessed.
+ * Objects that another process may call. They stay in their program, which
+ * gives out their names. A name permits calls, so it can't be guessed.
  *
  * @module
  */
@@ -21,7 +21,7 @@ function enter(value: object, id: string): string {
 /**
  * Gives an object a name; the same each time.
  *
- * @param value The object, which its program has to keep.
+ * @param value The object. Its program must keep it.
  * @returns The name.
  */
 export function exportObject(value: object): string {
@@ -31,7 +31,7 @@ export function exportObject(value: object): string {
 /**
  * Finds an object by its name.
  *
- * @param id The name, or something else that was sent.
+ * @param id The name, or any other received value.
  * @returns The object, or `undefined` if there is none any more.
  */
 export function findExported(id: unknown): object | undefined {
@@ -39,10 +39,10 @@ export function findExported(id: unknown): object | undefined {
 }
 
 /**
- * Says how to make what stands in for objects that another process keeps.
+ * Registers how to make stand-ins for objects of another process.
  *
  * @param tag The name of their class.
- * @param make Makes what stands in for the object of a name.
+ * @param make Makes the stand-in for the object with a name.
  */
 export function registerStandIn(
   tag: string,
@@ -52,11 +52,11 @@ export function registerStandIn(
 }
 
 /**
- * Makes what stands in for an object that another process keeps.
+ * Makes the stand-in for an object of another process.
  *
  * @param tag The name of its class.
- * @param id The object's name, or something else that was sent.
- * @returns What stands in for it, or `undefined` if that can't be had.
+ * @param id The object's name, or any other received value.
+ * @returns The stand-in, or `undefined` if there is none.
  */
 export function standInFor(tag: string, id: unknown): object | undefined {
   if (typeof id !== "string") return undefined;
@@ -68,7 +68,7 @@ export function standInFor(tag: string, id: unknown): object | undefined {
 }
 
 /**
- * Tells whether another process keeps what an object stands for.
+ * Returns whether an object is a stand-in.
  *
  * @param value The object.
  * @returns `true` if so.

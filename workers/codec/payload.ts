@@ -1,26 +1,26 @@
 /**
- * What is done to arguments, fields and results before they cross; they are
- * restored by `unpack()`.
+ * Prepares arguments, fields and results for crossing. `unpack()` restores
+ * them.
  *
  * @module
  */
 import type { RunnerKind } from "../runner/runner.ts";
 import { pack, packRemote, refuseShared } from "./share.ts";
 
-/** The modules that `unpack()` needs where there are locks and their like. */
+/** The modules that `unpack()` needs for locks and similar objects. */
 export const SHARED_URLS: Record<RunnerKind, string> = {
   thread: new URL("../queue/_sync.ts", import.meta.url).href,
   process: new URL("../runner/process/stand_ins.ts", import.meta.url).href,
 };
 
 /**
- * Makes a value ready to cross: threads share the memory of locks and their
- * like; a process gets stand-ins for those that it can call through its line.
+ * Makes a value ready to cross. Threads share the memory of locks and similar
+ * objects; a process gets stand-ins for them.
  *
- * @param kind Where to, or from.
- * @param value What is to cross.
- * @returns What is posted in its place.
- * @throws {TypeError} If it shares memory, and that can't be.
+ * @param kind The kind of the other runner.
+ * @param value The value.
+ * @returns The value to post instead.
+ * @throws {TypeError} If it contains shared memory that can't cross.
  */
 export function packFor(kind: RunnerKind, value: unknown): unknown {
   if (kind === "thread") return pack(value);

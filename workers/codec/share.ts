@@ -1,9 +1,9 @@
 /**
- * How locks and their like cross to another thread: a structured clone drops
- * classes and private fields, so each travels as a plain, tagged record of its
- * shared memory, and is made anew from it on the other side.
+ * Sends locks and similar objects to another thread. A structured clone drops
+ * classes and private fields, so each crosses as a tagged record of its shared
+ * memory, and is made again from it at the other end.
  *
- * Who receives must have the classes registered: import `../queue/_sync.ts`.
+ * The receiver must have the classes registered: import `../queue/_sync.ts`.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import {
 
 const TAG = "@socketserver/sync";
 
-// Data that came from outside can look like a record but can't hold this.
+// Foreign data can look like a record, but can't contain this.
 const PROOF = new SharedArrayBuffer(0);
 
 // Marks a record that names an object of another process.
@@ -27,13 +27,16 @@ const REMOTE_PROOF = "c0e8a1f2-5b0a-4c52-9f53-3f3c54c1f1a6";
 export interface SharedType<T extends object> {
   /** The name of the class, the same in every thread. */
   tag: string;
-  /** What a process may call; without it, instances go to threads alone. */
+  /**
+   * The methods that a process may call. Without it, instances cross only to
+   * threads.
+   */
   calls?: readonly string[];
-  /** Whether the record is a value that is to be packed itself. */
+  /** Whether the record itself must be packed. */
   composite?: true;
   /** The class. */
   type: { readonly prototype: T };
-  /** Makes an instance that is to be filled. */
+  /** Makes an instance to fill. */
   blank(): T;
   /** Takes the memory out of an instance; throws if it can't be shared. */
   record(value: T): unknown;
@@ -51,9 +54,9 @@ const types = new Map<object, SharedType<object>>();
 const tags = new Map<string, SharedType<object>>();
 
 /**
- * Makes instances of a class fit to cross.
+ * Registers a class whose instances can cross.
  *
- * @param type How they do it.
+ * @param type How they cross.
  */
 export function register<T extends object>(type: SharedType<T>): void {
   const erased = type as unknown as SharedType<object>;
@@ -62,10 +65,10 @@ export function register<T extends object>(type: SharedType<T>): void {
 }
 
 /**
- * Makes instances of a subclass fit to cross; it has no memory of its own.
+ * Registers a subclass without memory of its own.
  *
  * @param base The class it extends, which is registered.
- * @param type What is different.
+ * @param type The differences.
  */
 export function registerSubclass<T extends object>(
   base: { readonly prototype: object },
@@ -119,7 +122,7 @@ function reach(root: object): Map<object, object[]> {
   return parents;
 }
 
-/** What must be replaced: instances, and all that leads to one. */
+/** The objects to replace: instances, and all that lead to one. */
 function affected(root: object): Set<object> {
   const parents = reach(root);
   const found = new Set<object>();
@@ -196,22 +199,22 @@ function rebuild(
 }
 
 /**
- * Makes a value fit to be posted to a thread.
+ * Prepares a value for posting to a thread.
  *
- * @param value What is to be posted.
- * @returns The value itself where no lock or its like is in it; else a copy of
- * what leads to them, with records in their places.
+ * @param value The value.
+ * @returns The value itself if it contains no lock or similar object. Otherwise
+ * a copy with records in their places.
  */
 export function pack(value: unknown): unknown {
   return replaceWith(memoryRecord, value);
 }
 
 /**
- * Makes a value fit to be sent to a process, or back: locks and their like
- * stay where they are, and the process is given their names.
+ * Prepares a value for sending to a process, or back. Locks and similar objects
+ * stay where they are; the process gets their names.
  *
- * @param value What is to be sent; `refuseShared()` has let it pass.
- * @returns As of {@linkcode pack}.
+ * @param value The value, checked by `refuseShared()`.
+ * @returns As {@linkcode pack} does.
  */
 export function packRemote(value: unknown): unknown {
   return replaceWith(remoteRecord, value);
@@ -245,7 +248,7 @@ function reviveRecord(record: SharedRecord): object {
 }
 
 /**
- * Tells what a process may call on an object that it knows the name of.
+ * Lists the methods of an object that a process may call.
  *
  * @param value The object.
  * @returns The names of the methods.
@@ -255,10 +258,10 @@ export function callsOf(value: object): readonly string[] {
 }
 
 /**
- * Brings locks and their like back to life in a value that was posted.
+ * Restores the locks and similar objects in a received value.
  *
- * @param value What was received; it is changed in place.
- * @returns The value, or what it stands for.
+ * @param value The received value. It is changed in place.
+ * @returns The value, or the object that it stands for.
  */
 export function unpack(value: unknown): unknown {
   if (!isObject(value)) return value;
@@ -275,7 +278,7 @@ export function unpack(value: unknown): unknown {
   const root = revive(value);
   if (root !== value) return root;
   const seen = new Set<object>([value]);
-  // A set yields what is added to it meanwhile.
+  // Iterating a set includes values added meanwhile.
   for (const parent of seen) {
     reviveMembers(parent, revive);
     for (const child of members(parent)) {
@@ -306,20 +309,20 @@ function reviveMembers(
   }
 }
 
-// Others are the platform's own, which V8 would write as `{}`.
+// Others are platform objects, which V8 would write as `{}`.
 const CLONEABLE_REGEXP =
   /^\[object (Object|Array|Map|Set|Date|RegExp|Error|Boolean|Number|String|BigInt|ArrayBuffer|DataView|\w+Array|Arguments)\]$/;
 
 /**
- * Refuses what can't be written as bytes, or would be lost without a word.
+ * Refuses values that can't be written as bytes or would be silently lost.
  *
- * @param value What is to cross.
- * @param doing What is being done to it, for the message.
- * @param where And where, for the message.
- * @param remote Whether what a process may call is let pass.
- * @throws {TypeError} If there is shared memory in it, alone or in a lock.
- * @throws {DOMException} "DataCloneError", if there is an object of the
- * platform in it, such as a `MessagePort`.
+ * @param value The value.
+ * @param doing The operation, for the message.
+ * @param where The place, for the message.
+ * @param remote Whether objects that a process may call are allowed.
+ * @throws {TypeError} If it contains shared memory, directly or in a lock.
+ * @throws {DOMException} A `DataCloneError` if it contains a platform object,
+ * for example a `MessagePort`.
  */
 export function refuseShared(
   value: unknown,

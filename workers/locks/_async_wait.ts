@@ -8,15 +8,15 @@ import { checkpointDue, onTurn } from "./_checkpoint.ts";
 import type { Deadline } from "./_deadline.ts";
 
 /**
- * How often a waiter looks for itself, in milliseconds. Nothing depends on it
- * but the cure of a wake-up that went to a thread that is busy or gone.
+ * How often a waiter checks by itself, in milliseconds. It is only needed if a
+ * wake-up went to a thread that is busy or has ended.
  */
 export const TICK = 50;
 
 /** Longer delays fire at once. */
 const MAX_DELAY = 2 ** 31 - 1;
 
-/** Why a sleep ended. */
+/** The reason for the end of a sleep. */
 export type Outcome = "woken" | "ticked" | "timed-out";
 
 /** The word that a sleeper watches, and the value that it sleeps on. */
@@ -28,8 +28,8 @@ export interface WaitSlot {
   ticket: number;
 }
 
-// `Atomics.waitAsync()` alone does not keep the event loop alive; one interval
-// for all who sleep in this thread does, and is their tick as well.
+// `Atomics.waitAsync()` does not keep the event loop alive. One interval for
+// all sleepers of this thread does, and is their tick as well.
 const sleepers = new Set<Sleep>();
 let interval: ReturnType<typeof setInterval> | undefined;
 
@@ -40,7 +40,7 @@ function tickAll(): void {
 function keepAlive(): void {
   if (interval !== undefined) return;
   const started = setInterval(tickAll, TICK);
-  // The first use of a timer in a thread loads them, and lets other tasks run
+  // The first timer of a thread loads Deno's timers, and other tasks run
   // meanwhile: one of them may have come here as well.
   if (interval === undefined) interval = started;
   else clearInterval(started);
@@ -71,7 +71,7 @@ class Sleep {
     keepAlive();
     this.#listen();
     if (this.#signal?.aborted) this.#end();
-    // Whoever comes here only to let the event loop turn is not woken.
+    // A task that only yields to the event loop is not woken.
     if (onTick && checkpointDue()) onTurn(() => this.tick());
   }
 
@@ -113,13 +113,14 @@ class Sleep {
 }
 
 /**
- * Sleeps on the event loop, and keeps the program alive meanwhile. Who is not
- * woken must change the word and notify it, or the engine's own waiter stays.
+ * Sleeps on the event loop and keeps the program alive meanwhile. A caller that
+ * was not woken must change the word and notify it, or the engine's own waiter
+ * stays.
  *
  * @param slot The word and the value: another value ends the sleep.
- * @param deadline When it ends at the latest; an abort rejects.
- * @param onTick Called now and then; `true` ends the sleep.
- * @returns Why it ended.
+ * @param deadline The latest end. An abort rejects.
+ * @param onTick Called at each tick; `true` ends the sleep.
+ * @returns The reason for the end.
  */
 export function sleep(
   slot: WaitSlot,

@@ -15,20 +15,20 @@ const BROKEN_ROUNDS = OWN + 2;
 /** The most parties that a barrier can have. */
 export const MOST_PARTIES = 2 ** 16 - 1;
 
-// The state in one word, so that each of its changes is one: who has arrived,
-// two flags, the number of the round.
+// The state is one word, so each change is atomic: the number of arrivals, two
+// flags, the number of the round.
 const ARRIVED = MOST_PARTIES;
 const BROKEN = 1 << 16;
-/** Somebody is just beginning the next round. */
+/** A thread is just beginning the next round. */
 const ADVANCING = 1 << 17;
 const ROUND_SHIFT = 18;
 const ROUND_MASK = 2 ** (32 - ROUND_SHIFT) - 1;
 
-/** Somebody's place in a round. */
+/** A place in a round. */
 export interface Place {
   /** The round. */
   round: number;
-  /** How many had arrived before. */
+  /** The number of earlier arrivals. */
   index: number;
 }
 
@@ -36,22 +36,22 @@ function roundOf(state: number): number {
   return state >>> ROUND_SHIFT;
 }
 
-/** The error of those who meet a broken barrier. */
+/** The error of a broken barrier. */
 export function brokenError(): BrokenBarrierError {
   return new BrokenBarrierError(
     "Cannot pass the barrier: it is broken; reset() makes it as new",
   );
 }
 
-/** How a barrier stands, across threads. */
+/** The state of a barrier, shared by threads. */
 export class BarrierState {
-  /** Who waits. */
+  /** The waiters. */
   readonly waiters: WaitQueue;
 
   /**
    * Makes a state, or joins one.
    *
-   * @param from How many parties there are, or the memory.
+   * @param from The number of parties, or the memory.
    */
   constructor(from: number | WaitRecord) {
     const parties = typeof from === "number" ? from : undefined;
@@ -62,12 +62,12 @@ export class BarrierState {
     }
   }
 
-  /** How many have to arrive. */
+  /** The number of parties. */
   get parties(): number {
     return Atomics.load(this.waiters.words, PARTIES);
   }
 
-  /** How many have arrived. */
+  /** The number of arrivals. */
   get arrived(): number {
     return this.#state & ARRIVED;
   }
@@ -96,7 +96,7 @@ export class BarrierState {
     }
   }
 
-  /** Whether a round is over, one way or the other. */
+  /** Whether a round is over: complete or broken. */
   isOver(round: number): boolean {
     return roundOf(this.#state) !== round || this.broken;
   }
@@ -119,7 +119,7 @@ export class BarrierState {
     return true;
   }
 
-  /** Breaks the round under way. */
+  /** Breaks the current round. */
   abort(): void {
     for (;;) {
       const state = this.#state;
@@ -129,7 +129,7 @@ export class BarrierState {
     this.waiters.wake(Infinity);
   }
 
-  /** Begins a new round; the one under way is broken. */
+  /** Begins a new round and breaks the current one. */
   reset(): void {
     for (;;) {
       const state = this.#state;
@@ -169,7 +169,9 @@ export class BarrierState {
     return (rounds & 1 << round) !== 0;
   }
 
-  /** Begins the next round; only the one that has set `ADVANCING` may. */
+  /**
+   * Begins the next round. Only the thread that set `ADVANCING` may call it.
+   */
   #advance(round: number): void {
     const { words } = this.waiters;
     const next = round + 1 & ROUND_MASK;
@@ -179,15 +181,15 @@ export class BarrierState {
   }
 }
 
-/** Somebody who comes, and has no place yet: it has no round to break. */
+/** An arrival. Until it has a place, it has no round to break. */
 export class Arrival {
   readonly #state: BarrierState;
   #place: Place | null = null;
 
   /**
-   * Comes to a barrier.
+   * Makes an arrival.
    *
-   * @param state How it stands.
+   * @param state The barrier's state.
    */
   constructor(state: BarrierState) {
     this.#state = state;

@@ -1,38 +1,39 @@
 /**
- * When a loop over primitives must let the event loop turn.
+ * Decides when a loop over primitives must yield to the event loop.
  *
  * A wait that succeeds at once takes only microtasks, so a loop of them would
- * starve every timer, socket and `terminate()`. Each success therefore asks
- * here whether the event loop has turned of late: an immediate that is set now
- * and then, and has not run yet, tells that it has not.
+ * starve every timer, socket and `terminate()`. Therefore each success checks
+ * here whether the event loop has turned recently. An immediate that was set
+ * before and has not run shows that it has not.
  *
  * @module
  */
 
-/** How long the event loop may stand still, in milliseconds. */
+/** Longest time without a turn of the event loop, in milliseconds. */
 const MOST = 4;
 
 /**
- * How often a task that has a lock may go on all the same: if it was terminated
- * meanwhile it would keep it, and most loops come where they have none.
+ * How often a task that owns a lock may skip the check: if it is terminated
+ * while it yields, the lock stays locked, and most loops also yield without a
+ * lock.
  */
 const MOST_HOLDING = 3;
 
-/** How soon another immediate is set: one for each turn would cost too much. */
+/** The pause before the next immediate: one per turn would cost too much. */
 const PAUSE = 2;
 
-/** As long as there is work, Deno looks at sockets every 61st turn only. */
+/** Under load, Deno polls sockets only every 61st turn. */
 const TURNS = 64;
 
 /**
- * Typed by some configurations only, and looked up when it is called: the first
- * look takes Deno 2 ms, which no start of a thread should wait for.
+ * Only some configurations have its type. It is looked up at the first call:
+ * the look-up takes 2 ms, which would delay the start of a thread.
  */
 const scope = globalThis as unknown as {
   setImmediate(callback: () => void): unknown;
 };
 
-// Half the price of `performance.now()`. Tests that fake the time replace it.
+// Half the cost of `performance.now()`. Tests with fake time replace it.
 const { now } = Date;
 
 let setAt = 0;
@@ -63,7 +64,7 @@ function turn(): void {
 /**
  * Whether the event loop must turn before this task goes on.
  *
- * @param holding Whether the task is known to have a lock.
+ * @param holding Whether the task is known to own a lock.
  * @returns `true` until it has turned.
  */
 export function checkpointDue(holding = false): boolean {
@@ -79,7 +80,7 @@ export function checkpointDue(holding = false): boolean {
 }
 
 /**
- * Calls a function when the event loop has turned.
+ * Calls a function after a turn of the event loop.
  *
  * @param callback The function; it must not throw.
  */
@@ -89,9 +90,9 @@ export function onTurn(callback: () => void): void {
 }
 
 /**
- * Lets the event loop turn.
+ * Yields to the event loop.
  *
- * @returns Settles when it has.
+ * @returns Settles after the turn.
  */
 export function checkpoint(): Promise<void> {
   return new Promise(onTurn);

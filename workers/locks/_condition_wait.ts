@@ -11,10 +11,11 @@ import { isStopped } from "./_stop_word.ts";
 import type { WaitQueue } from "./_wait_queue.ts";
 
 /**
- * Waits to be notified, on the event loop, without a lock that the caller has.
+ * Releases the caller's lock, waits on the event loop for a notification, and
+ * takes the lock again.
  *
- * @param waiters Who waits.
- * @param lock The lock; the caller has it again afterwards.
+ * @param waiters The wait queue.
+ * @param lock The lock. The caller owns it before and after.
  * @param deadline When to give up.
  * @returns Whether a notification has come.
  */
@@ -25,8 +26,8 @@ export async function waitUnlocked(
 ): Promise<boolean> {
   deadline.signal?.throwIfAborted();
   const slot = waiters.enrol(waiters.takeTicket(false));
-  // Asleep before the lock is free, so that a notification can tell this
-  // waiter from one whose thread has ended.
+  // It sleeps before the lock is free, so that a notification can distinguish
+  // this waiter from one whose thread has ended.
   const asleep = sleep(slot, deadline);
   const depth = lock.releaseAll();
   let aborted = true;
@@ -45,12 +46,12 @@ export async function waitUnlocked(
 /**
  * As {@linkcode waitUnlocked}, blocking the thread.
  *
- * @param waiters Who waits.
- * @param lock The lock; the caller has it again afterwards.
+ * @param waiters The wait queue.
+ * @param lock The lock. The caller owns it before and after.
  * @param deadline When to give up.
  * @returns Whether a notification has come.
- * @throws {DOMException} An `AbortError` if the thread was terminated; then
- * the caller does not have the lock.
+ * @throws {DOMException} An `AbortError` if the thread was terminated. The
+ * caller does not own the lock then.
  */
 export function waitUnlockedSync(
   waiters: WaitQueue,

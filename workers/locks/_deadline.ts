@@ -6,9 +6,9 @@
 
 import type { AcquireOptions } from "./wait_options.ts";
 
-/** When a wait ends without success. */
+/** The deadline of a wait. */
 export interface Deadline {
-  /** On the clock of `performance.now()`; `-Infinity` is "try only". */
+  /** In the time of `performance.now()`; `-Infinity` means "try only". */
   at: number;
   signal?: AbortSignal | undefined;
 }
@@ -19,9 +19,9 @@ export const FOREVER: Deadline = { at: Infinity };
 /**
  * Checks the options of a wait.
  *
- * @param doing What is being done, for the message.
- * @param options What the caller gave.
- * @returns When the wait is to end.
+ * @param doing The operation, for the message.
+ * @param options The caller's options.
+ * @returns The deadline.
  */
 export function deadlineOf(doing: string, options?: AcquireOptions): Deadline {
   if (options === undefined) return FOREVER;
@@ -40,9 +40,9 @@ export function deadlineOf(doing: string, options?: AcquireOptions): Deadline {
 /**
  * Checks a time-out.
  *
- * @param doing What is being done, for the message.
- * @param timeout Milliseconds, or nothing for none.
- * @returns The moment it is over.
+ * @param doing The operation, for the message.
+ * @param timeout Milliseconds, or `undefined` for none.
+ * @returns The time when it is over.
  */
 function moment(doing: string, timeout?: number): number {
   if (timeout === undefined) return Infinity;

@@ -7,9 +7,9 @@
 import type { WaitSyncOptions } from "./wait_options.ts";
 
 /**
- * A guard for `using`: releases once, when it is disposed of.
+ * Makes a guard for `using`, which releases once.
  *
- * @param release What is to be done then.
+ * @param release Called at the end of the block.
  * @returns The guard.
  */
 export function guardOf(release: () => void): Disposable {
@@ -24,11 +24,11 @@ export function guardOf(release: () => void): Disposable {
 }
 
 /**
- * The error of a guard that was not had in time.
+ * Makes the error of a guard that timed out.
  *
- * @param name What was waited for.
- * @param options How long.
- * @returns A `TimeoutError`, as `AbortSignal.timeout()` has it.
+ * @param name The kind of lock.
+ * @param options The time-out.
+ * @returns A `TimeoutError`, as of `AbortSignal.timeout()`.
  */
 export function guardTimedOut(
   name: string,

@@ -4,13 +4,13 @@
  * @module
  */
 
-/** What a condition does with the lock it stands on. */
+/** The operations of a condition on its lock. */
 export interface InnerLock {
-  /** Whether the caller may be taken for its owner. */
+  /** Whether the caller counts as its owner. */
   owned(): boolean;
-  /** Releases it at any depth, which it returns. */
+  /** Releases it at any depth. Returns the depth. */
   releaseAll(): number;
-  /** Takes it again at the depth that it had. */
+  /** Takes it again at that depth. */
   restore(depth: number): Promise<void>;
   /** As `restore()`, blocking the thread. */
   restoreSync(depth: number): void;
@@ -23,10 +23,10 @@ type Constructor<T> = abstract new (...args: never[]) => T;
 const openers: [Constructor<object>, (lock: never) => InnerLock][] = [];
 
 /**
- * Lets conditions stand on a kind of lock.
+ * Registers a kind of lock for conditions.
  *
  * @param type The lock's class.
- * @param open Reaches into one of its instances.
+ * @param open Returns the operations of an instance.
  */
 export function registerInnerLock<T extends object>(
   type: Constructor<T>,
@@ -36,10 +36,10 @@ export function registerInnerLock<T extends object>(
 }
 
 /**
- * Reaches into a lock.
+ * Returns the operations of a lock.
  *
- * @param lock A lock of some kind.
- * @returns What a condition needs of it.
+ * @param lock A lock of a registered kind.
+ * @returns Its operations.
  */
 export function innerLockOf(lock: object): InnerLock {
   for (const [type, open] of openers) {

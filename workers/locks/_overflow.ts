@@ -1,7 +1,7 @@
 /**
- * Slots for those who find none in their own queue. All queues that a thread
- * makes share one such memory: most queues have a few waiters at most, and a
- * queue with memory of its own for thousands would cost kilobytes.
+ * Extra slots for waiters that find none in their own queue. All queues that a
+ * thread makes share this memory: most queues have few waiters, and memory for
+ * thousands in each would cost kilobytes.
  *
  * @module
  */
@@ -22,11 +22,11 @@ const SLOT_WORDS = 3;
 /** Neither free nor ready to be found. */
 const CLAIMED = -1;
 
-/** Only what is used takes memory. */
+/** Only used pages take memory. */
 const MOST_SLOTS = 2 ** 18;
 const END = FIRST + MOST_SLOTS * SLOT_WORDS;
 
-/** How often the search for a free slot begins at the first again. */
+/** How often the search for a free slot starts over. */
 const SEARCHES = 1_024;
 
 const known = new WeakMap<SharedArrayBuffer, Overflow>();
@@ -70,7 +70,7 @@ export class Overflow {
   }
 
   /**
-   * Names a new queue.
+   * Numbers a new queue.
    *
    * @returns A number that no other queue over these slots has.
    */
@@ -84,7 +84,7 @@ export class Overflow {
    * @param queue Its queue's number.
    * @param ticket Its ticket.
    * @returns The slot.
-   * @throws {RangeError} If there is none left.
+   * @throws {RangeError} If no slot is free.
    */
   enrol(queue: number, ticket: number): WaitSlot {
     const words = this.#words;
@@ -108,7 +108,7 @@ export class Overflow {
   }
 
   /**
-   * Frees a slot whose stamp was taken away.
+   * Frees a slot whose stamp was removed.
    *
    * @param slot The slot.
    */
@@ -121,7 +121,7 @@ export class Overflow {
    * Finds a queue's waiters.
    *
    * @param queue The queue's number.
-   * @param count How many there are.
+   * @param count Their number.
    * @param found Called with each.
    */
   find(queue: number, count: number, found: (slot: WaitSlot) => void): void {
@@ -129,7 +129,7 @@ export class Overflow {
     const high = Atomics.load(words, HIGH_WATER);
     for (let index = FIRST; index < high && count > 0; index += SLOT_WORDS) {
       if (words[index + QUEUE] !== queue) continue;
-      // A stamp that is still there later tells that the rest was of one waiter.
+      // An unchanged stamp proves that the rest belongs to one waiter.
       const value = Atomics.load(words, index + STAMP);
       if (value === 0 || Atomics.load(words, index + QUEUE) !== queue) continue;
       count--;

@@ -18,14 +18,14 @@ export const OWN_WITH_PERMITS = OWN + 2;
 /** The most permits that a word can hold. */
 export const MOST_PERMITS = 2 ** 31 - 1;
 
-/** A number of permits that threads take and give back. */
+/** A number of permits that threads take and return. */
 export class Permits extends WaitQueue {
   /**
    * Makes permits, or joins some.
    *
-   * @param from How many there are, or the memory they are in.
-   * @param most How many there may be.
-   * @param more How many words the owner wants besides.
+   * @param from The number of permits, or the memory.
+   * @param most The maximum.
+   * @param more Extra words for the owner.
    */
   constructor(from: number | WaitRecord, most = MOST_PERMITS, more = 0) {
     super(typeof from === "number" ? 2 + more : from);
@@ -35,13 +35,13 @@ export class Permits extends WaitQueue {
     }
   }
 
-  /** How many can be taken. */
+  /** The number of available permits. */
   get available(): number {
     return Atomics.load(this.words, AVAILABLE);
   }
 
   /**
-   * Takes a permit at once, if nobody comes first.
+   * Takes a permit at once, if no waiter comes first.
    *
    * @param deadline When to give up.
    * @returns Whether it did; if not, go on with `takeLater()`.
@@ -72,10 +72,10 @@ export class Permits extends WaitQueue {
   }
 
   /**
-   * Gives permits back.
+   * Returns permits.
    *
-   * @param count How many.
-   * @returns `false` if there would be too many; then nothing has changed.
+   * @param count The number of permits.
+   * @returns `false` if there would be too many. Nothing changes then.
    */
   give(count: number): boolean {
     const { words } = this;
@@ -112,12 +112,12 @@ export class Permits extends WaitQueue {
         before - 1,
       );
       if (seen !== before) continue;
-      // Not before: it may be given back by whoever has terminated the thread.
+      // Not before: the thread that terminated this one may return the permit.
       if (isStopped()) {
         this.give(1);
         throwIfStopped();
       }
-      // A newcomer may have been held back although there was one for it.
+      // A newcomer may have waited although there was one for it.
       if (before > 1 && this.size > 0) this.wake(1);
       return true;
     }

@@ -1,7 +1,7 @@
 /**
  * Whether this thread was terminated. Deno's `terminate()` waits for running
- * code, so a thread that is blocked in a wait would live on and take what it
- * waits for; it looks at this word instead, and takes nothing any more.
+ * code, so a blocked thread would live on and take its lock. It checks this
+ * word instead, and takes nothing.
  *
  * @module
  */
@@ -46,8 +46,8 @@ export function throwIfStopped(): void {
 }
 
 /**
- * Marks a lock that a terminated thread gave up for a wait, so that its guards
- * do not release it for another.
+ * Marks a lock that a terminated thread released for a wait, so that its guards
+ * do not release another thread's lock.
  *
  * @param lock The lock.
  */
@@ -56,7 +56,7 @@ export function forfeit(lock: object): void {
 }
 
 /**
- * Whether a terminated thread has given a lock up.
+ * Whether a terminated thread has lost a lock.
  *
  * @param lock The lock.
  * @returns `true` if it must not release it.

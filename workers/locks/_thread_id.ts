@@ -5,8 +5,8 @@
  */
 
 /**
- * What tells this thread from all others: two words, for no single one is
- * wide enough to be drawn without ever meeting another's.
+ * The random id of this thread: two words, because one is too short to be
+ * unique.
  */
 export const THREAD_ID: readonly [number, number] = drawId();
 

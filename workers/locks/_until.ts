@@ -12,13 +12,12 @@ import type { WaitQueue } from "./_wait_queue.ts";
 import { Waiter } from "./_waiter.ts";
 
 /**
- * Whether an attempt may be made at once: nobody else comes first, and the
- * event loop need not turn.
+ * Whether to try at once: no waiter comes first, and no yield is due.
  *
- * @param queue Who waits for the same.
+ * @param queue The wait queue.
  * @param deadline When to give up.
- * @param takes Whether a success is something that a thread could be
- * terminated with; if not, the caller lets the event loop turn afterwards.
+ * @param takes Whether a success takes something that a terminated thread would
+ * keep. If not, the caller yields afterwards.
  * @returns If not, or the attempt fails, go on with `until()`.
  */
 export function mayTry(
@@ -36,8 +35,8 @@ export function mayTry(
  * Waits on the event loop until an attempt succeeds. In a thread that was
  * terminated it never settles.
  *
- * @param queue Where to wait.
- * @param attempt Takes what is waited for, or returns `false`.
+ * @param queue The wait queue.
+ * @param attempt Tries; returns `false` if it fails.
  * @param deadline When to give up.
  * @returns Whether an attempt succeeded.
  */
@@ -82,7 +81,7 @@ async function wait(
 /**
  * As {@linkcode mayTry}, for an attempt that may block the thread.
  *
- * @param queue Who waits for the same.
+ * @param queue The wait queue.
  * @param deadline When to give up.
  * @returns If not, or the attempt fails, go on with `untilSync()`.
  * @throws {DOMException} An `AbortError` if the thread was terminated.
@@ -96,10 +95,10 @@ export function mayTrySync(
 }
 
 /**
- * Waits until an attempt succeeds, and blocks the thread meanwhile.
+ * Blocks the thread until an attempt succeeds.
  *
- * @param queue Where to wait.
- * @param attempt Takes what is waited for, or returns `false`.
+ * @param queue The wait queue.
+ * @param attempt Tries; returns `false` if it fails.
  * @param deadline When to give up.
  * @returns Whether an attempt succeeded.
  * @throws {DOMException} An `AbortError` if the thread was terminated.

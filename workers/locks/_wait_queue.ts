@@ -1,17 +1,16 @@
 /**
- * Who waits, in the order in which they came, across threads.
+ * A queue of waiters of all threads, in the order in which they came.
  *
- * Each waiter is in a slot under its ticket. Whoever wakes a waiter empties
- * its slot and notifies it, so that a slot never depends on its waiter to be
- * freed. Waking gives nothing away: the woken one tries again like anybody
- * else. Until it has tried, a few newcomers may overtake it; if it then fails,
- * it comes back with its old ticket, and nobody who came later gets anything
- * before it. So a wake-up that gets lost (in a thread that ended, or that is
- * busy) only delays the others, by some ticks, and none of them waits for ever.
+ * Each waiter has a slot with its ticket. Waking a waiter empties its slot and
+ * notifies it, so freeing a slot never depends on its waiter. Waking hands over
+ * nothing: the woken waiter tries again. Until it has tried, a few newcomers
+ * may overtake it. If it then fails, it returns with its old ticket, and later
+ * waiters get nothing before it. So a lost wake-up (in a thread that has ended
+ * or is busy) only delays the others by some ticks, and none waits forever.
  *
- * The memory is of a fixed size: a growable one costs the process two mappings
- * and a megabyte of addresses. Those who find no slot get one in the memory
- * that all queues of the thread share that made this one.
+ * The memory has a fixed size: growable memory costs two mappings and a
+ * megabyte of addresses. When all slots are taken, waiters use the overflow
+ * slots that all queues of the creating thread share.
  *
  * @module
  */
@@ -32,18 +31,19 @@ const OWN_SLOTS = 16;
 /** The first word that the owner of a queue may use for itself. */
 export const OWN = SLOTS + OWN_SLOTS;
 
-/** How many bytes a queue takes. */
+/** The size of a queue in bytes. */
 export const QUEUE_BYTES = 4 * OWN;
 
-// The lowest bit of a ticket tells a waiter that blocks its thread: it may be
-// between enrolling and sleeping when it is woken, and is alive nevertheless.
+// The lowest bit of a ticket marks a waiter that blocks its thread. Such a
+// waiter may be woken between enrolling and sleeping, and is alive
+// nevertheless.
 const SYNC = 1;
 const TICKET_STEP = 2;
 
-/** How many newcomers may overtake one that was woken and has yet to try. */
+/** How many newcomers may overtake a woken waiter that has not tried yet. */
 const MAY_OVERTAKE = 8;
 
-/** The memory of a queue, as it crosses to other threads. */
+/** The memory of a queue, as other threads receive it. */
 export interface WaitRecord {
   /** The queue's words, and its owner's. */
   memory: SharedArrayBuffer;
@@ -54,7 +54,7 @@ export interface WaitRecord {
 /**
  * Makes the memory of queues.
  *
- * @param bytes How many bytes they and their owner take.
+ * @param bytes The bytes for them and their owner.
  * @returns The memory.
  */
 export function newWaitRecord(bytes: number): WaitRecord {
@@ -73,10 +73,10 @@ export class WaitQueue {
   /**
    * Makes a queue, or joins one.
    *
-   * @param from How many words the owner wants, or the memory of a queue.
+   * @param from The number of words for the owner, or the memory of a queue.
    * @param fair Whether one waiter's success is another's failure, so that
-   * newcomers must not overtake for ever.
-   * @param at Where in the memory it is, in bytes.
+   * overtaking must be limited.
+   * @param at Its offset in the memory in bytes.
    */
   constructor(from: number | WaitRecord, fair = true, at = 0) {
     const record = typeof from === "number"
@@ -96,27 +96,27 @@ export class WaitQueue {
     };
   }
 
-  /** How many wait. */
+  /** The number of waiters. */
   get size(): number {
     return Atomics.load(this.words, ENROLLED);
   }
 
-  /** The ticket of the one that comes next whoever else comes, or `0`. */
+  /** The ticket of the waiter whose turn is next, or `0`. */
   get reserved(): number {
     return Atomics.load(this.words, RESERVED);
   }
 
-  /** How often the one that comes next has told that it is alive. */
+  /** How often the next waiter has reported that it is alive. */
   get beats(): number {
     return Atomics.load(this.words, BEATS);
   }
 
-  /** Tells that the one that comes next is alive. */
+  /** Reports that the next waiter is alive. */
   beat(): void {
     Atomics.add(this.words, BEATS, 1);
   }
 
-  /** Whether a newcomer may try; it uses the permission up. */
+  /** Whether a newcomer may try. Uses up the permission. */
   mayOvertake(): boolean {
     return this.reserved === 0 ||
       Atomics.load(this.words, ALLOWANCE) > 0 &&
@@ -162,7 +162,7 @@ export class WaitQueue {
   }
 
   /**
-   * Gives a slot back.
+   * Frees a slot.
    *
    * @param slot The slot.
    * @returns Whether the waiter was still in it; if not, it was woken.
@@ -175,10 +175,10 @@ export class WaitQueue {
   }
 
   /**
-   * Wakes the oldest waiters; those of threads that ended don't count.
+   * Wakes the oldest waiters. Waiters of ended threads don't count.
    *
-   * @param count How many.
-   * @returns How many were woken.
+   * @param count The number of waiters to wake.
+   * @returns The number of woken waiters.
    */
   wake(count: number): number {
     let woken = 0;
@@ -194,11 +194,11 @@ export class WaitQueue {
   }
 
   /**
-   * Keeps those who came later back until a waiter has tried.
+   * Makes later waiters wait until this one has tried.
    *
    * @param ticket The waiter's ticket.
    * @param allowance How many newcomers may overtake it.
-   * @returns Whether it comes next now.
+   * @returns Whether it is next now.
    */
   reserve(ticket: number, allowance = 0): boolean {
     if (!this.fair) return false;
@@ -220,7 +220,7 @@ export class WaitQueue {
   /**
    * Lets newcomers try again.
    *
-   * @param ticket The ticket of the one that comes next.
+   * @param ticket The ticket of the next waiter.
    * @returns Whether it was that one.
    */
   unreserve(ticket: number): boolean {
@@ -238,7 +238,7 @@ export class WaitQueue {
 
   #wakeSlot(slot: WaitSlot, alone: boolean): boolean {
     const { words, index, ticket } = slot;
-    // Before it is woken: afterwards it may be done already.
+    // Before it is woken: after that it may already be done.
     const reserved = alone && this.reserved === 0 &&
       this.reserve(ticket, MAY_OVERTAKE);
     const woken = this.#free(slot) &&
@@ -258,8 +258,8 @@ export class WaitQueue {
     return true;
   }
 
-  // Plain reads will do from here on: an atomic one comes before them, and
-  // what they find is only believed by a compare-and-exchange.
+  // Plain reads suffice from here on: an atomic read precedes them, and a
+  // compare-and-exchange verifies what they find.
 
   #each(found: (slot: WaitSlot) => void): void {
     const { words } = this;

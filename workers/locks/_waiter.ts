@@ -9,7 +9,7 @@ import { checkpointDue } from "./_checkpoint.ts";
 import { throwIfStopped } from "./_stop_word.ts";
 import type { WaitQueue } from "./_wait_queue.ts";
 
-/** How many ticks without a sign of life count as a waiter's end. */
+/** After this many silent ticks a waiter counts as ended. */
 const SILENT_TICKS = 2;
 
 /** One waiter, from its first failure to its end. */
@@ -27,8 +27,8 @@ export class Waiter {
   /**
    * Makes a waiter; `enter()` queues it up.
    *
-   * @param queue Where it waits.
-   * @param attempt Takes what is waited for, or returns `false`.
+   * @param queue The wait queue.
+   * @param attempt Tries; returns `false` if it fails.
    * @param sync Whether it blocks its thread.
    */
   constructor(queue: WaitQueue, attempt: () => boolean, sync: boolean) {
@@ -38,15 +38,15 @@ export class Waiter {
     this.#ticket = queue.takeTicket(sync);
   }
 
-  /** Where it sleeps. */
+  /** Its slot. */
   get slot(): WaitSlot {
     return this.#slot!;
   }
 
   /**
-   * Tries, as one that was just woken or comes anew; queues up if it fails, or
-   * if the event loop must turn first: who took it before that, and was
-   * terminated then, would keep it.
+   * Tries, after a wake-up or as a newcomer. Queues up if it fails, or if a
+   * yield is due first: a thread that is terminated while it yields would keep
+   * what it has taken.
    */
   enter(): boolean {
     throwIfStopped();
@@ -58,7 +58,7 @@ export class Waiter {
     }
     this.#slot = this.#queue.enrol(this.#ticket);
     if (this.#overtaken) this.#queue.reserve(this.#ticket);
-    // What was given back before the slot was taken woke nobody.
+    // A release before the slot was taken has woken nobody.
     return !due && this.#isNext() && this.#attempt();
   }
 
@@ -79,14 +79,14 @@ export class Waiter {
     return this.#attempt();
   }
 
-  /** Leaves nothing behind, and hands on a wake-up that was not needed. */
+  /** Leaves the queue, and hands on an unused wake-up. */
   leave(success: boolean): void {
     const surplus = this.#slot !== null && !this.#queue.cancel(this.#slot);
     const released = this.#queue.unreserve(this.#ticket);
     if (surplus || (released && !success)) this.#queue.wake(1);
   }
 
-  /** Whether the one that comes next has ended, or is too busy to come. */
+  /** Whether the next waiter has ended or is too busy to try. */
   #isSilent(reserved: number, beats: number): boolean {
     const silent = reserved !== 0 && reserved === this.#seen &&
       beats === this.#seenBeats;

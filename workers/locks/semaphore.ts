@@ -108,7 +108,7 @@ export class Semaphore {
   /**
    * Takes a permit. Waits until there is one.
    *
-   * @param options Whether to wait, and for how long.
+   * @param options Whether to wait, and how long.
    * @returns `true`, or `false` if there was none in time.
    * @throws {TypeError} If `timeout` is given with `blocking: false`.
    * @throws {RangeError} If `timeout` is negative.
@@ -132,7 +132,7 @@ export class Semaphore {
   /**
    * Takes a permit. Blocks the thread until there is one.
    *
-   * @param options Whether to wait, and for how long.
+   * @param options Whether to wait, and how long.
    * @returns `true`, or `false` if there was none in time.
    * @throws {TypeError} If `timeout` is given with `blocking: false`.
    * @throws {RangeError} If `timeout` is negative.

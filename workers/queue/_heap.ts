@@ -33,7 +33,7 @@ export class Heap implements ItemStore {
    * Makes a heap, or joins one.
    *
    * @param words The heap's words.
-   * @param bytes Where its items are.
+   * @param bytes The memory of its items.
    * @param newestFirst The order of items of the same priority.
    */
   constructor(words: Int32Array, bytes: Uint8Array, newestFirst: boolean) {

@@ -4,30 +4,30 @@
  * @module
  */
 
-/** How many bytes stand before an item's own when it is put. */
+/** The bytes before an item's own when it is put. */
 export const ITEM_PREFIX = 4;
 
-/** How many words a store needs beside its bytes. */
+/** The words that a store needs beside its bytes. */
 export const STORE_WORDS = 4;
 
-/** Items of bytes in shared memory; its owner lets in one at a time. */
+/** Items of bytes in shared memory. Its owner excludes concurrent calls. */
 export interface ItemStore {
-  /** How many items there are. */
+  /** The number of items. */
   readonly count: number;
-  /** How many bytes are free. */
+  /** The number of free bytes. */
   readonly room: number;
-  /** How many bytes an item takes beside its own. */
+  /** The bytes that an item takes beside its own. */
   readonly overhead: number;
   /**
    * Adds an item.
    *
    * @param item Its bytes, after `ITEM_PREFIX` bytes that say their number.
-   * @param priority Its priority, for stores that know any.
+   * @param priority Its priority, for stores that use it.
    * @returns `false` if there is no room for it.
    */
   push(item: Uint8Array, priority: number): boolean;
   /**
-   * Takes the item that comes next.
+   * Takes the next item.
    *
    * @returns Its bytes, or `null` if there is none.
    */

@@ -10,13 +10,13 @@ const CONTENDED = 2;
 
 /**
  * Lets one thread at a time do something that takes microseconds. Deno never
- * ends a thread in the middle of running code, so nobody keeps it.
+ * ends a thread in the middle of running code, so the mutex is always released.
  *
- * @typeParam T What is returned.
- * @param words Memory of which one word is for this alone.
+ * @typeParam T The type of the result.
+ * @param words Memory with a word for the mutex.
  * @param index The word's index.
- * @param act What to do; it must not wait.
- * @returns What that returned.
+ * @param act The function to call. It must not wait.
+ * @returns Its result.
  */
 export function alone<T>(words: Int32Array, index: number, act: () => T): T {
   if (Atomics.compareExchange(words, index, FREE, TAKEN) !== FREE) {

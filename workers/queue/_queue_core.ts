@@ -39,15 +39,15 @@ const MOST_ITEMS = 2 ** 31 - 1;
 const DEFAULT_CAPACITY = 2 ** 20;
 const MOST_CAPACITY = 2 ** 30;
 
-/** What a queue is, across threads. */
+/** The shared part of a queue. */
 export class QueueCore {
   /** The memory. */
   readonly record: WaitRecord;
-  /** Who waits for an item. */
+  /** The waiters for an item. */
   readonly getters: WaitQueue;
-  /** Who waits for room. */
+  /** The waiters for room. */
   readonly putters: WaitQueue;
-  /** Who waits for the last item to be done. */
+  /** The waiters for the last item to be done. */
   readonly joiners: WaitQueue;
   readonly #words: Int32Array;
   readonly #capacity: number;
@@ -57,7 +57,7 @@ export class QueueCore {
    * Joins a queue.
    *
    * @param record Its memory.
-   * @param makeStore How it keeps its items.
+   * @param makeStore Makes its store.
    */
   constructor(record: WaitRecord, makeStore: MakeStore) {
     const { memory } = record;
@@ -76,8 +76,8 @@ export class QueueCore {
   /**
    * Makes a queue.
    *
-   * @param options How much it may hold.
-   * @param makeStore How it keeps its items.
+   * @param options Its bounds.
+   * @param makeStore Makes its store.
    * @returns The queue.
    */
   static make(options: SharedQueueOptions, makeStore: MakeStore): QueueCore {
@@ -105,7 +105,7 @@ export class QueueCore {
     return core;
   }
 
-  /** How many items there are. */
+  /** The number of items. */
   get size(): number {
     return this.#store.count;
   }
@@ -120,7 +120,7 @@ export class QueueCore {
     return Atomics.load(this.#words, CLOSED) === 1;
   }
 
-  /** How many items were put and are not done. */
+  /** The number of items that were put and are not done. */
   get unfinished(): number {
     return Atomics.load(this.#words, UNFINISHED);
   }
@@ -177,13 +177,13 @@ export class QueueCore {
     });
     if (!pushed) return false;
     if (this.getters.size > 0) this.getters.wake(1);
-    // The getter that made room may have made it for several.
+    // A getter may have made room for several items.
     if (this.putters.size > 0 && !this.full) this.putters.wake(1);
     return true;
   }
 
   /**
-   * Takes the item that comes next.
+   * Takes the next item.
    *
    * @returns Its bytes, or `null` if there is none.
    * @throws {QueueClosedError} If there is none and the queue is closed.
@@ -240,7 +240,7 @@ export class QueueCore {
   }
 }
 
-/** What a `get()` takes. */
+/** The item of a `get()`. */
 export class Taken {
   readonly #core: QueueCore;
   #item: Uint8Array<ArrayBuffer> | null = null;

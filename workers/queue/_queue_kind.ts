@@ -10,14 +10,14 @@ import type { MakeStore } from "./_item_store.ts";
 export interface QueueKind {
   /** Makes its store. */
   makeStore: MakeStore;
-  /** Tells an item's priority; throws if it can have none. */
+  /** Returns an item's priority; throws if it can have none. */
   priorityOf(value: unknown): number;
 }
 
 const kinds = new WeakMap<object, QueueKind>();
 
 /**
- * Says how a class keeps its items; its subclasses do the same.
+ * Sets how a class and its subclasses keep their items.
  *
  * @param type The class.
  * @param kind How.
@@ -27,7 +27,7 @@ export function setKind(type: object, kind: QueueKind): void {
 }
 
 /**
- * Tells how a class keeps its items.
+ * Returns how a class keeps its items.
  *
  * @param type The class, or a subclass.
  * @returns How.

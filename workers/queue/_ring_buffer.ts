@@ -20,7 +20,7 @@ export class RingBuffer implements ItemStore {
    * Makes a ring, or joins one.
    *
    * @param words The ring's words.
-   * @param bytes Where its items are.
+   * @param bytes The memory of its items.
    */
   constructor(words: Int32Array, bytes: Uint8Array) {
     this.#words = words;

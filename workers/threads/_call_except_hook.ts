@@ -4,13 +4,13 @@
  * @module
  */
 
-/** What a hook is told, as far as the default one looks at it. */
+/** The arguments of a hook that the default one uses. */
 interface HookArgs {
   readonly error: Error;
   readonly thread: { readonly kind: string; readonly name: string };
 }
 
-/** A hook, whatever it takes for a thread. */
+/** A hook with any type of thread. */
 export type Hook = (args: never) => unknown;
 
 let current: Hook = printException;
@@ -32,7 +32,7 @@ function print(text: string): void {
   try {
     Deno.stderr.writeSync(bytes);
   } catch {
-    // There is nowhere left to print to.
+    // Nowhere to print to.
   }
 }
 
@@ -52,7 +52,7 @@ function printFailure(error: unknown, { thread }: HookArgs): void {
  * Sets the hook.
  *
  * @param hook The hook, or `null` for the default.
- * @returns What it was so far.
+ * @returns The previous hook.
  */
 export function exchangeHook(hook: Hook | null): Hook {
   const previous = current;
@@ -61,9 +61,9 @@ export function exchangeHook(hook: Hook | null): Hook {
 }
 
 /**
- * Calls the hook, and survives it.
+ * Calls the hook. Never throws.
  *
- * @param args What it is told.
+ * @param args Its arguments.
  */
 export async function callExceptHook(args: HookArgs): Promise<void> {
   try {

@@ -1,14 +1,13 @@
 /**
- * Where this package's own classes lie. A static property would say so as
- * well, but classes that extend them could not declare one of their own
- * without `override`.
+ * The modules of this package's own classes. They have no static property for
+ * it, because subclasses would then have to declare theirs with `override`.
  *
  * @module
  */
 
 const registry: WeakMap<object, string> = new WeakMap();
 
-/** Says which module exports a class. */
+/** Registers the module that exports a class. */
 export function setHome(subject: object, url: string): void {
   registry.set(subject, url);
 }

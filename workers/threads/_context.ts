@@ -1,12 +1,12 @@
 /**
- * What the code of this thread or process knows of itself.
+ * The context of the current thread or process.
  *
  * @module
  */
-/** The number of every program's, and every process's, main thread. */
+/** The number of the main thread of every process. */
 export const MAIN_IDENT = 1;
 
-/** A thread or process, as far as its context is concerned. */
+/** A thread or process, as its context sees it. */
 export interface Started {
   /** Which of the two it is. */
   readonly kind: "thread" | "process";
@@ -16,21 +16,21 @@ export interface Started {
   join(): Promise<boolean>;
 }
 
-/** What {@linkcode context} holds. */
+/** The type of {@linkcode context}. */
 export interface Context {
-  /** The object for the code that runs here, made when it is asked for. */
+  /** The object for the code that runs here, made at its first use. */
   current: Started | null;
-  /** The object for the main thread, made when it is asked for. */
+  /** The object for the main thread, made at its first use. */
   main: Started | null;
   /** Whether this is the main thread of its process. */
   isMain: boolean;
-  /** Whether what is started here is a daemon unless told otherwise. */
+  /** Whether threads and processes started here are daemons by default. */
   daemon: boolean;
   /** Whether this process is a daemon, which has no children. */
   inDaemonProcess: boolean;
   /** The last number given to a thread, shared by all threads. */
   lastIdent: Int32Array;
-  /** What was started here and has not ended. */
+  /** The threads and processes that were started here and have not ended. */
   started: Set<Started>;
 }
 

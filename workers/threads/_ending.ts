@@ -12,7 +12,7 @@ import { describeExit } from "../runner/lifecycle.ts";
 import { ProtocolError } from "../runner/protocol_error.ts";
 import type { Runner } from "../runner/runner.ts";
 
-/** The end of a thread or process, and what comes of it. */
+/** The end of a thread or process, and its result. */
 export class Ending {
   #result: PromiseWithResolvers<unknown> = Promise.withResolvers();
   #isAsked = false;
@@ -23,13 +23,13 @@ export class Ending {
     this.#result.promise.catch(() => {});
   }
 
-  /** Gives the result to somebody who answers for its errors. */
+  /** Returns the result. The caller handles its errors. */
   ask(): Promise<unknown> {
     this.#isAsked = true;
     return this.#result.promise;
   }
 
-  /** The result has come. */
+  /** The result has arrived. */
   settle(message: unknown): void {
     if (this.#hasResult) throw new ProtocolError("A second result came");
     this.#hasResult = true;
@@ -39,9 +39,9 @@ export class Ending {
   /**
    * It has ended.
    *
-   * @param exit How.
-   * @param label What errors call it.
-   * @returns What was thrown and reaches nobody who asked.
+   * @param exit How it ended.
+   * @param label Its name in errors.
+   * @returns The error, if no caller gets it.
    */
   end(exit: RunnerExit, label: string): Error | undefined {
     for (const resolve of this.#joiners) resolve();
@@ -60,11 +60,11 @@ export class Ending {
   }
 
   /**
-   * Waits for the end, and keeps the program alive for as long.
+   * Waits for the end and keeps the program alive meanwhile.
    *
-   * @param runner What is to end.
+   * @param runner Its runner.
    * @param daemon Whether it lets the program end otherwise.
-   * @param options How long to wait at most.
+   * @param options How long to wait.
    */
   async wait(
     runner: Runner,

@@ -13,10 +13,10 @@ import { startRunner } from "../runner/start_runner.ts";
 
 const MAIN_URL = new URL("./_main.ts", import.meta.url).href;
 
-/** What is to be started. */
+/** The thread or process to start. */
 export interface Launch {
   kind: RunnerKind;
-  /** What errors call it. */
+  /** Its name in errors. */
   label: string;
   /** The URL of the module. */
   module: string;
@@ -34,7 +34,7 @@ export interface Launch {
 /**
  * Starts a thread or process.
  *
- * @param what What is to be started.
+ * @param what The thread or process to start.
  * @returns Its runner, which is starting.
  * @throws {TypeError} If an argument or a field can't be cloned.
  */
@@ -44,7 +44,7 @@ export function launch(what: Launch): Runner {
     const packed = packFor(kind, payload);
     return startRunner(kind, {
       main: MAIN_URL,
-      // The classes of locks take time to load: only where there are some.
+      // The classes of locks take time to load: only if there are locks.
       modules: packed === payload ? [module] : [module, SHARED_URLS[kind]],
       data: describeStart(what, packed),
       name,

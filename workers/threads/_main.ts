@@ -1,5 +1,5 @@
 /**
- * What runs in a thread or process that a `Thread` or `Process` started.
+ * The program of a thread or process that a `Thread` or `Process` started.
  *
  * @module
  */
@@ -82,7 +82,10 @@ async function work(activity: Activity, port: RunnerPort): Promise<void> {
   port.close();
 }
 
-/** Waits for what was started here, as Python does before a process ends. */
+/**
+ * Waits for the threads and processes started here, as Python does before a
+ * process ends.
+ */
 async function joinStarted(): Promise<void> {
   while (true) {
     const waited = [...context.started].filter(({ daemon }) => !daemon);

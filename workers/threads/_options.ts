@@ -1,5 +1,5 @@
 /**
- * The options of threads and processes, and the checks of what is given.
+ * The options of threads and processes, and their checks.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { RunnerKind } from "../runner/runner.ts";
 import { quote } from "../_validate.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
 
-/** The longest that a timer can wait. */
+/** The longest delay of a timer. */
 export const MAX_TIMEOUT = 2 ** 31 - 1;
 
 const NAMED_TARGET_REGEXP = /^(?:async\s+)?function\s*\*?\s*target\b/;
@@ -93,7 +93,7 @@ export function checkName(name: unknown): string {
   throw new TypeError(`Cannot use ${quote(name)} as "name": expected a string`);
 }
 
-/** Checks whether something is to be a daemon. */
+/** Checks the option `daemon`. */
 export function checkDaemon(daemon: unknown): boolean {
   if (typeof daemon === "boolean") return daemon;
   throw new TypeError(
@@ -101,7 +101,7 @@ export function checkDaemon(daemon: unknown): boolean {
   );
 }
 
-/** Checks the arguments as far as that costs nothing, and copies the array. */
+/** Checks the arguments for functions and symbols, and copies the array. */
 export function checkArgs(args: unknown): readonly unknown[] {
   if (!Array.isArray(args)) {
     throw new TypeError(
@@ -119,7 +119,7 @@ export function checkArgs(args: unknown): readonly unknown[] {
   return [...args];
 }
 
-/** Checks a module, and gives its URL. */
+/** Checks a module and returns its URL. */
 export function checkModule(
   module: unknown,
   what: string,
@@ -147,13 +147,16 @@ export function checkModule(
   return new URL(module).href;
 }
 
-/** A function written as the option's value gets the option's name. */
+/**
+ * Whether a function was written as the option's value: it then has the
+ * option's name.
+ */
 function isInline(target: { name: string }): boolean {
   return target.name === "target" &&
     !NAMED_TARGET_REGEXP.test(Function.prototype.toString.call(target));
 }
 
-/** Gives the name of the export that is the target. */
+/** Returns the name of the target's export. */
 export function targetName(target: unknown): string {
   const name = typeof target === "function" ? target.name : target;
   if (typeof name !== "string") {
@@ -175,12 +178,12 @@ export function targetName(target: unknown): string {
 }
 
 /**
- * Names what is to run, which must have a name to be found by.
+ * Describes the code to run, which must have a name.
  *
- * @param kind Which kind it is.
- * @param className The name of the class, if that overrides `run()`.
+ * @param kind The kind of runner.
+ * @param className The name of the class, if it overrides `run()`.
  * @param target The target, if there is one.
- * @returns The words for errors.
+ * @returns The description for errors.
  */
 export function describeWork(
   kind: RunnerKind,
@@ -200,7 +203,7 @@ export function describeWork(
   );
 }
 
-/** Throws unless it is a time-out or left out. */
+/** Throws unless it is a time-out or `undefined`. */
 export function checkTimeout(timeout: unknown): void {
   if (timeout === undefined) return;
   if (typeof timeout !== "number" || Number.isNaN(timeout)) {
@@ -215,7 +218,7 @@ export function checkTimeout(timeout: unknown): void {
   }
 }
 
-/** Checks how long to wait. */
+/** Checks the options of a wait. */
 export function checkWait(options: unknown): WaitOptions {
   const wait = typeof options === "object" && options !== null
     ? options as WaitOptions

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** What a thread or process is told. */
+/** The data of a start. */
 export interface ActivityStart {
   /** The URL of the module. */
   module: string;
@@ -22,11 +22,11 @@ export interface ActivityStart {
   ident: number;
   /** Whether it is in a daemon process. */
   inDaemonProcess: boolean;
-  /** The last number given to a thread, where that can be shared. */
+  /** The last number given to a thread, if memory is shared. */
   lastIdent: Int32Array | null;
 }
 
-/** What is the caller's own in a start. */
+/** The caller's values in a start. */
 export interface Payload {
   /** The arguments. */
   args: readonly unknown[];
@@ -34,7 +34,7 @@ export interface Payload {
   fields: Record<string, unknown>;
 }
 
-/** How the code that runs here takes over the object that stands for it. */
+/** The data of the object that stands for the code that runs here. */
 export interface Adoption {
   /** Its number. */
   ident: number | null;
