@@ -1,5 +1,5 @@
 /**
- * The checks of what a pool is given.
+ * Checks the options and arguments of pools.
  *
  * @module
  */
@@ -124,7 +124,7 @@ export function checkRunOptions(
   if (transfer !== undefined) assertArray("transfer", transfer);
 }
 
-/** Checks the options of a `map()`, and fills in what was left out. */
+/** Checks the options of a `map()` and adds the defaults. */
 export function checkMapOptions(
   { kind, workers }: PoolSettings,
   options: PoolMapOptions,
@@ -147,7 +147,7 @@ export function checkMapOptions(
   return { chunkSize, ordered, spread, concurrency, signal, kill };
 }
 
-/** Checks what a `map()` is to go over. */
+/** Checks the items of a `map()`. */
 export function checkItems(items: unknown): void {
   const iterable = items as Partial<
     & AsyncIterable<unknown>

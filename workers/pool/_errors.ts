@@ -13,14 +13,14 @@ import {
 import type { PoolSettings } from "./_options.ts";
 import { describeExit } from "../runner/lifecycle.ts";
 
-/** The error of a task that a pool which ends does not do. */
+/** The error of a task that a closed pool does not run. */
 export function poolClosed({ name }: PoolSettings, what: string): Error {
   return new PoolClosedError(
     `Cannot run a task: it ${what} because "${name}" was shut down`,
   );
 }
 
-/** The error of a task for which there is no room. */
+/** The error of a task beyond `maxQueue`. */
 export function poolFull({ name, maxQueue }: PoolSettings): Error {
   return new PoolFullError(
     `Cannot run a task: in "${name}" as many wait as "maxQueue" allows, ` +

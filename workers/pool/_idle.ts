@@ -4,22 +4,22 @@
  * @module
  */
 
-/** A pool that has had nothing to do for so long lets the program end. */
+/** An idle pool lets the program end after this time, in milliseconds. */
 const REST_AFTER = 100;
 
-/** What may have nothing to do. */
+/** The watched pool. */
 interface Watched {
   /** Whether there is nothing to do. */
   readonly idle: boolean;
 }
 
-/** What keeps the program alive. */
+/** The workers that keep the program alive. */
 interface Living {
   /** Makes it keep the program alive, or lets it end. */
   keepAlive(alive: boolean): void;
 }
 
-/** Lets the program end while a pool has nothing to do. */
+/** Lets the program end while a pool is idle. */
 export class IdleWatch {
   #pool: Watched;
   #workers: Living;
@@ -30,15 +30,15 @@ export class IdleWatch {
   /**
    * Constructs a watch.
    *
-   * @param pool What is watched.
-   * @param workers What keeps the program alive.
+   * @param pool The pool.
+   * @param workers Its workers.
    */
   constructor(pool: Watched, workers: Living) {
     this.#pool = pool;
     this.#workers = workers;
   }
 
-  /** Tells that there is something to do. */
+  /** Reports that there is work. */
   wake(): void {
     this.#touched = true;
     if (!this.#resting) return;
@@ -46,7 +46,7 @@ export class IdleWatch {
     this.#workers.keepAlive(true);
   }
 
-  /** Tells that there may be nothing to do. */
+  /** Reports that there may be no work. */
   watch(): void {
     if (this.#timer !== undefined) return;
     this.#touched = false;

@@ -1,5 +1,5 @@
 /**
- * What runs in the workers of a pool.
+ * The program of a pool's workers.
  *
  * @module
  */
@@ -28,14 +28,14 @@ import type { RunnerPort } from "../runner/runner.ts";
 import { unpack } from "../codec/share.ts";
 import { Thread } from "../threads/thread.ts";
 
-/** How long answers may lie on the task slots before the pool is called. */
+/** How long answers may wait on the task slots before the pool is notified. */
 const CALL_AFTER = TINY;
 /**
- * How long a thread looks out for its next message before it goes back to its
- * event loop, in milliseconds: to be woken there takes longer than a short task.
+ * How long a thread polls for its next message before it returns to its event
+ * loop, in milliseconds: waking up there takes longer than a short task.
  */
 const LINGER = 0.05;
-/** After how many tasks it tries again, at most, where that was in vain. */
+/** After a failed poll it polls again after this many tasks, at most. */
 const MAX_SKIPPED = 63;
 
 type Call = (...args: unknown[]) => unknown;
@@ -63,7 +63,7 @@ function recordOf(thrown: unknown): ErrorRecord {
   try {
     return toErrorRecord(thrown);
   } catch {
-    // A getter of what was thrown has thrown, for one.
+    // For example, a getter of the error has thrown.
     return toErrorRecord(
       new TypeError("Cannot tell what the task threw: it can't be inspected"),
     );
@@ -79,10 +79,10 @@ class PoolWorker {
   /** The tasks of a message are forgotten together. */
   #batches: unknown[][] = [];
   #received = 0;
-  /** Whether answers lie on the task slots that the pool was not told of. */
+  /** Whether the task slots have answers that the pool does not know of. */
   #left = false;
   #called = 0;
-  /** How often to leave looking out out, and how often that was done. */
+  /** How many polls to skip, and how many were skipped. */
   #vain = 0;
   #skipped = 0;
   #working = false;
@@ -113,7 +113,7 @@ class PoolWorker {
     this.#port.post(READY);
   }
 
-  /** Takes what the pool has posted. */
+  /** Takes the messages of the pool. */
   #receive(message: unknown): void {
     this.#received++;
     if (message === null) this.#ending = true;
@@ -139,7 +139,7 @@ class PoolWorker {
     else this.#rest(begun);
   }
 
-  /** Looks out for the next message where those come thick and fast. */
+  /** Polls for the next message while messages come fast. */
   #rest(begun: number): void {
     const taskSlots = this.#taskSlots;
     const now = performance.now();
@@ -154,7 +154,7 @@ class PoolWorker {
     this.#skipped = 0;
   }
 
-  /** Runs a task; what is returned is to be awaited. */
+  /** Runs a task. Await the result. */
   #run(tasks: unknown[], at: number): Promise<void> | undefined {
     const id = tasks[at] as number;
     const name = tasks[at + 1] as string;
@@ -221,7 +221,7 @@ class PoolWorker {
     }
     this.#left = true;
     const now = performance.now();
-    // Not for each: the pool would be woken, and send the next, one by one.
+    // Not for each answer: the pool would wake up and send single tasks.
     if (now - this.#called < CALL_AFTER) return;
     this.#called = now;
     this.#call();
@@ -245,7 +245,7 @@ class PoolWorker {
     }
   }
 
-  /** Tells the pool of the answers that were left on the task slots. */
+  /** Notifies the pool of the answers on the task slots. */
   #call(): void {
     if (this.#left && this.#taskSlots!.call()) this.#port.post(LOOK);
     this.#left = false;

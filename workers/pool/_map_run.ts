@@ -10,12 +10,15 @@ import { FLAGS } from "./_protocol.ts";
 import type { TaskGroup } from "./_task.ts";
 import { quote } from "../_validate.ts";
 
-/** What a `map()` can go over. */
+/** The items of a `map()`. */
 export type MapItems<I> = Iterable<I> | AsyncIterable<I>;
 
 type Step = IteratorResult<unknown>;
 
-/** A `map()` under way: it reads ahead, and keeps the order if asked to. */
+/**
+ * A running `map()`. It reads ahead, and keeps the order unless `ordered` is
+ * `false`.
+ */
 export class MapRun implements TaskGroup {
   readonly kill: boolean;
   cancelled = false;
@@ -23,26 +26,29 @@ export class MapRun implements TaskGroup {
   #name: string;
   #items: Iterator<unknown> | AsyncIterator<unknown>;
   #settings: MapSettings;
-  /** How many tasks were submitted. */
+  /** The number of submitted tasks. */
   #submitted = 0;
-  /** How many tasks have ended. */
+  /** The number of tasks that have ended. */
   #ended = 0;
-  /** The results that can be taken. */
+  /** The available results. */
   #ready: unknown[] = [];
-  /** The results that came before their turn, by the number of their task. */
+  /**
+   * The results that came too early for their order, by the number of their
+   * task.
+   */
   #early = new Map<number, unknown>();
-  /** How many results were taken, or can be. */
+  /** The number of results that were taken or are available. */
   #passed = 0;
   #changed: PromiseWithResolvers<void> = Promise.withResolvers();
   #readAll = false;
   #failure: { error: unknown } | null = null;
 
   /**
-   * Constructs a run, which reads nothing yet.
+   * Constructs a run. It reads nothing yet.
    *
    * @param core The pool's core.
    * @param name The export to call.
-   * @param items What to go over.
+   * @param items The items.
    * @param settings The options.
    */
   constructor(
@@ -60,7 +66,7 @@ export class MapRun implements TaskGroup {
       : items[Symbol.iterator]();
   }
 
-  /** Runs, and gives the results. */
+  /** Runs and yields the results. */
   async *results(): AsyncGenerator<unknown, void> {
     const { signal, chunkSize } = this.#settings;
     const abort = () => this.#fail(signal!.reason);
@@ -82,7 +88,7 @@ export class MapRun implements TaskGroup {
       }
     } finally {
       signal?.removeEventListener("abort", abort);
-      // Left early: what is under way has no taker.
+      // The loop was left early: nobody takes the other results.
       if (!this.#readAll || this.#ended < this.#submitted) {
         this.#cancel(undefined);
       }
@@ -91,12 +97,12 @@ export class MapRun implements TaskGroup {
     if (this.#failure !== null) throw this.#failure.error;
   }
 
-  /** How many tasks are under way, untaken results included. */
+  /** The number of running tasks and results that were not taken. */
   get #open(): number {
     return this.#submitted - this.#passed + this.#ready.length;
   }
 
-  /** Reads items and submits them, as far as there is room. */
+  /** Reads and submits items while there is room. */
   async #read(): Promise<void> {
     const { chunkSize, concurrency } = this.#settings;
     let chunk: unknown[] = [];
@@ -108,7 +114,7 @@ export class MapRun implements TaskGroup {
           await this.#core.queue.drained();
         } else {
           const step = this.#items.next();
-          // Without an await where there is no need: then tasks go together.
+          // Awaits only if necessary: otherwise tasks are sent together.
           const { done, value }: Step = "then" in step ? await step : step;
           if (done) break;
           chunk.push(this.#check(value));

@@ -8,27 +8,27 @@ import { Histogram } from "../_histogram.ts";
 import type { PoolStats } from "./_options.ts";
 import type { PoolTask } from "./_task.ts";
 
-/** A worker, as far as its time is counted. */
+/** A worker, as the meter sees it. */
 interface Timed {
-  /** When it was started. */
+  /** The time of its start. */
   readonly started: number;
 }
 
-/** Settles the tasks of a pool, and counts. */
+/** Settles and counts the tasks of a pool. */
 export class PoolMeter {
   #completed = 0;
   #failed = 0;
   #cancelled = 0;
   #runTime = new Histogram();
   #waitTime = new Histogram();
-  /** How long the workers lived that are gone. */
+  /** The total lifetime of former workers. */
   #past = 0;
 
   /**
    * Counts a task that ran.
    *
    * @param task The task.
-   * @param time How long it ran.
+   * @param time Its run time in milliseconds.
    */
   record(task: PoolTask, time: number): void {
     task.target.count(time);
@@ -61,10 +61,10 @@ export class PoolMeter {
   }
 
   /**
-   * Settles a task that nobody wants any more.
+   * Settles a cancelled task.
    *
    * @param task The task, which may be settled already.
-   * @param reason Why not.
+   * @param reason The reason.
    */
   cancel(task: PoolTask, reason: unknown): void {
     if (task.settled) return;
@@ -73,7 +73,7 @@ export class PoolMeter {
   }
 
   /**
-   * Counts a worker that is gone.
+   * Counts a worker that has ended.
    *
    * @param worker The worker.
    */
@@ -82,10 +82,10 @@ export class PoolMeter {
   }
 
   /**
-   * Sums up.
+   * Summarizes the counts.
    *
-   * @param workers Those that live.
-   * @returns What was counted.
+   * @param workers The current workers.
+   * @returns The counts and times.
    */
   summary(workers: Timed[]): Omit<
     PoolStats,

@@ -4,10 +4,10 @@
  * @module
  */
 
-/** What can be moved but not copied. */
+/** The classes that can be moved but not copied. */
 const MOVABLE = [MessagePort, ReadableStream, WritableStream, TransformStream];
 
-/** What may be in a value. */
+/** The members of an object. */
 function members(value: object): Iterable<unknown> {
   if (value instanceof Map) return [...value.keys(), ...value.values()];
   if (value instanceof Set) return value;
@@ -16,18 +16,18 @@ function members(value: object): Iterable<unknown> {
 }
 
 /**
- * Finds what of a result moves back: what came by transfer, and what can't be
- * copied.
+ * Finds the parts of a result to move back: those that came by transfer, and
+ * those that can't be copied.
  *
  * @param result The result.
- * @param moved What came by transfer.
- * @returns What of that is in the result.
+ * @param moved The objects that came by transfer.
+ * @returns Those that are in the result.
  */
 export function movedIn(result: unknown, moved: unknown[]): Transferable[] {
   if (moved.includes(result)) return [result as Transferable];
   const found: unknown[] = [];
   const seen = new Set([result]);
-  // A set yields what is added to it meanwhile.
+  // Iterating a set includes values added meanwhile.
   for (const value of seen) {
     if (typeof value !== "object" || value === null) continue;
     if (

@@ -160,9 +160,9 @@ export interface TimeSummary {
   min: number;
   /** The longest. */
   max: number;
-  /** Half of them were no longer than this. */
+  /** The median. */
   p50: number;
-  /** 99 of 100 were no longer than this. */
+  /** The 99th percentile. */
   p99: number;
 }
 

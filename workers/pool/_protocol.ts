@@ -1,11 +1,11 @@
 /**
- * What a pool and its workers say to each other.
+ * The messages between a pool and its workers.
  *
- * To a worker goes a flat list of four items a task: its number, the name of
- * the export, the arguments, and {@linkcode FLAGS}. `null` ends a worker that
- * has nothing to do. Back comes {@linkcode READY} once; then a list for each
- * answer (the task's number, one of {@linkcode STATUS}, the value, and how long
- * it ran in milliseconds), or {@linkcode LOOK} for "look at the task slots".
+ * The pool sends a flat list with four items per task: its number, the name of
+ * the export, the arguments, and {@linkcode FLAGS}. `null` ends an idle worker.
+ * The worker sends {@linkcode READY} once, then one list per answer (the task's
+ * number, one of {@linkcode STATUS}, the value, and the run time in
+ * milliseconds), or {@linkcode LOOK} for "look at the task slots".
  *
  * @module
  */
@@ -13,39 +13,39 @@ import { type ErrorRecord, fromErrorRecord } from "../runner/error_record.ts";
 import type { RunnerKind } from "../runner/runner.ts";
 import { unpack } from "../codec/share.ts";
 
-/** How many items make a task. */
+/** The number of items per task. */
 export const STRIDE = 4;
-/** How many tasks a worker may have at once; a power of two. */
+/** Most tasks of a worker at once; a power of two. */
 export const SLOTS = 64;
-/** Tasks that run no longer than this, in milliseconds, count as tiny. */
+/** The longest run time of a tiny task in milliseconds. */
 export const TINY = 0.25;
 
-/** What a worker posts for answers that lie on the task slots. */
+/** The worker has left answers on the task slots. */
 export const LOOK = 0;
-/** What a worker posts when it can be given tasks. */
+/** The worker can take tasks. */
 export const READY = 1;
 
-/** What is particular to a task; they add up. */
+/** Properties of a task, to be added up. */
 export const FLAGS = {
-  /** There are locks or their like in the arguments. */
+  /** The arguments contain locks or similar objects. */
   packed: 1,
   /** The arguments are items, each for a call of its own. */
   chunk: 2,
   /** Each item of a chunk is a list of arguments. */
   spread: 4,
-  /** Instead of the arguments: a list of them, and one of what was moved. */
+  /** The arguments are a pair: the arguments, and the moved objects. */
   moved: 8,
 } as const;
 
-/** What became of a task. */
+/** The outcome of a task. */
 export const STATUS = {
   /** The value is the result. */
   done: 0,
-  /** The value is the result, with locks or their like in it. */
+  /** The value is the result and contains locks or similar objects. */
   donePacked: 1,
-  /** The value is an `ErrorRecord` of what was thrown. */
+  /** The value is an `ErrorRecord` of the error. */
   thrown: 2,
-  /** The value says why there is no such function. */
+  /** The value is the reason why the function does not exist. */
   missing: 3,
   /** It was taken back before it ran. */
   skipped: 4,
@@ -54,13 +54,13 @@ export const STATUS = {
 /** One of {@linkcode STATUS}. */
 export type Status = typeof STATUS[keyof typeof STATUS];
 
-/** The memory that a pool and a thread of it have in common. */
+/** The memory that a pool shares with one of its threads. */
 export interface TaskSlotsMemory {
-  /** How far each task has come, then two words for both sides. */
+  /** The state of each task, then two common words. */
   states: Int32Array;
   /** The status and length of each answer. */
   heads: Int32Array;
-  /** How long each task ran. */
+  /** The run time of each task. */
   times: Float64Array;
   /** The values of the answers. */
   bytes: Uint8Array;
@@ -74,7 +74,7 @@ export interface Initializer {
   args: unknown[];
 }
 
-/** What a worker of a pool is told first. */
+/** The data of a worker's start. */
 export interface PoolStart {
   /** The URL of the user's module. */
   module: string;
@@ -82,35 +82,35 @@ export interface PoolStart {
   name: string;
   /** The worker's number among threads. */
   ident: number;
-  /** The last number given to a thread, where that can be shared. */
+  /** The last number given to a thread, if memory is shared. */
   lastIdent: Int32Array | null;
   /** `null` in a process. */
   taskSlots: TaskSlotsMemory | null;
-  /** What to call first. */
+  /** The initializer. */
   initializer: Initializer | null;
 }
 
 /** An answer of a worker. */
 export interface Answer {
-  /** What became of the task. */
+  /** The outcome of the task. */
   status: Status;
-  /** The value that goes with it. */
+  /** The value. */
   value: unknown;
-  /** How long it ran. */
+  /** The run time in milliseconds. */
   time: number;
 }
 
-/** What became of a task that ran. */
+/** The outcome of a task that ran. */
 export type Outcome =
   | { kind: "done"; value: unknown }
   | { kind: "thrown"; error: Error }
   | { kind: "missing"; why: string };
 
 /**
- * Makes out what an answer says; whoever sent it may have made it up.
+ * Decodes an answer. The worker may be hostile.
  *
  * @param answer The answer.
- * @returns What became of the task; `null` for one that was taken back.
+ * @returns The outcome, or `null` for a task that was taken back.
  * @throws If the answer is malformed.
  */
 export function outcomeOf({ status, value, time }: Answer): Outcome | null {
@@ -136,12 +136,12 @@ const MAX_ITEMS = 16;
 const MAX_DEPTH = 2;
 
 /**
- * Tells whether a value is small and made of numbers, texts and the like: then
- * there is nothing in it that must be packed, and its bytes are soon written.
+ * Returns whether a value is small and plain: it then needs no packing and is
+ * quickly written.
  *
  * @param value The value.
  * @param depth How deep it is in another one.
- * @returns Whether it is.
+ * @returns Whether it is small and plain.
  */
 export function isPlain(value: unknown, depth = 0): boolean {
   switch (typeof value) {
@@ -160,10 +160,10 @@ export function isPlain(value: unknown, depth = 0): boolean {
 }
 
 /**
- * Tells whether a value is bytes, in which there are no locks.
+ * Returns whether a value is bytes, which contain no locks.
  *
  * @param value The value.
- * @returns Whether it is.
+ * @returns Whether it is bytes.
  */
 export function isBytes(value: unknown): boolean {
   return value instanceof ArrayBuffer || ArrayBuffer.isView(value);
@@ -184,9 +184,9 @@ function isPlainObject(value: object, depth: number): boolean {
 }
 
 /**
- * Says why something that was thrown happened.
+ * Returns the message of an error.
  *
- * @param thrown What was thrown.
+ * @param thrown The thrown value.
  * @returns Its message.
  */
 export function reasonOf(thrown: unknown): string {
@@ -194,7 +194,7 @@ export function reasonOf(thrown: unknown): string {
 }
 
 /**
- * Names what a pool's workers are.
+ * Returns the name of a pool's class.
  *
  * @param kind The kind of runner.
  * @returns The name of the pool's class.

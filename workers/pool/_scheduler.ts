@@ -19,7 +19,7 @@ import { WorkerGroup } from "./_worker_group.ts";
 import type { WorkerHandle, WorkerHandleOwner } from "./_worker_handle.ts";
 import { WorkerHealth } from "./_worker_health.ts";
 
-/** From so many waiting tasks for each worker on, a pool asks for a pause. */
+/** Waiting tasks per worker from which on `needsDrain` is true. */
 const HIGH_WATER = 32;
 
 /** Gives the tasks of a pool to its workers. */
@@ -40,7 +40,7 @@ export class Scheduler implements WorkerHandleOwner {
   #ended: PromiseWithResolvers<void> = Promise.withResolvers();
 
   /**
-   * Constructs the core of a pool, which starts nothing yet.
+   * Constructs the core of a pool. It starts no worker yet.
    *
    * @param settings The pool's options.
    */
@@ -53,7 +53,7 @@ export class Scheduler implements WorkerHandleOwner {
     this.#health = new WorkerHealth(settings, () => this.#dispatch());
   }
 
-  /** Whether there is nothing to do. */
+  /** Whether there is no work. */
   get idle(): boolean {
     return this.#state === "open" && this.queue.length === 0 &&
       this.#group.load === 0;
@@ -64,7 +64,7 @@ export class Scheduler implements WorkerHandleOwner {
    *
    * @param name The export to call.
    * @param args The arguments.
-   * @param options What is particular to it.
+   * @param options Its options.
    * @returns The task, whose promise is the result.
    */
   submit(name: string, args: unknown[], options: TaskOptions): PoolTask {
@@ -89,7 +89,7 @@ export class Scheduler implements WorkerHandleOwner {
    *
    * @param name The export to call.
    * @param args The arguments.
-   * @param options Its limits, and what of the arguments moves.
+   * @param options Its limits, and the parts of the arguments to move.
    * @returns The result.
    */
   run(
@@ -109,7 +109,7 @@ export class Scheduler implements WorkerHandleOwner {
    * Rejects the tasks of a group that have not begun.
    *
    * @param group The group.
-   * @param reason What with.
+   * @param reason The error.
    */
   cancel(group: TaskGroup, reason: unknown): void {
     this.#cancel((task) => task.group === group, reason);
@@ -122,7 +122,7 @@ export class Scheduler implements WorkerHandleOwner {
    * Ends the pool once its tasks are done.
    *
    * @param cancel Whether to reject those that have not begun.
-   * @returns A promise that settles when nothing is left of its workers.
+   * @returns A promise that settles when all workers have ended.
    */
   close(cancel: boolean): Promise<void> {
     if (this.#state === "open") {
@@ -139,7 +139,7 @@ export class Scheduler implements WorkerHandleOwner {
   /**
    * Ends the pool at once.
    *
-   * @returns A promise that settles when nothing is left of its workers.
+   * @returns A promise that settles when all workers have ended.
    */
   terminate(): Promise<void> {
     if (this.#state !== "terminated") {
@@ -152,7 +152,7 @@ export class Scheduler implements WorkerHandleOwner {
     return this.#ended.promise;
   }
 
-  /** Tells how the pool is doing. */
+  /** Returns the counts and times. */
   stats(): PoolStats {
     const { workers, load, restarts } = this.#group;
     return {
@@ -224,7 +224,7 @@ export class Scheduler implements WorkerHandleOwner {
     this.#schedule();
   }
 
-  /** Ends a task early, whatever has become of it. */
+  /** Ends a task early, in any state. */
   #end(task: PoolTask, reason: unknown): void {
     const isTask = (other: PoolTask) => other === task;
     if (this.queue.has(task)) this.queue.delete(task);
@@ -294,7 +294,7 @@ export class Scheduler implements WorkerHandleOwner {
     }
   }
 
-  /** Ends the workers that have nothing left to do. */
+  /** Ends idle workers. */
   #leave(): void {
     this.#group.end();
     if (this.#group.workers.length > 0 || this.#state === "open") return;

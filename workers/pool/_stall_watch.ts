@@ -7,17 +7,17 @@
 import { STALLED_AFTER, type WorkerHandle } from "./_worker_handle.ts";
 
 /**
- * Sees to it that no task of a thread waits behind a long one: neither for its
- * answer to be read, nor to begin while another thread is idle.
+ * Keeps tasks of a thread from waiting behind a long one: neither a finished
+ * task's answer nor a task that an idle thread could run.
  */
 export class StallWatch {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /**
-   * Watches for as long as a thread has several tasks.
+   * Watches while a thread has several tasks.
    *
    * @param workers The threads.
-   * @param recall Called with a thread that is to give up its tasks.
+   * @param recall Called with a thread that must return its tasks.
    */
   watch(
     workers: WorkerHandle[],

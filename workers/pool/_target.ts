@@ -6,17 +6,17 @@
 
 import { TINY } from "./_protocol.ts";
 
-/** How much of a mean run time the newest one is. */
+/** The weight of the newest run time in the mean. */
 const MEAN_WEIGHT = 1 / 128;
 
-/** What a pool knows of a function that tasks call. */
+/** A pool's record of a function. */
 export class PoolTarget {
   /** The name of the export. */
   readonly name: string;
   #mean = Infinity;
 
   /**
-   * Constructs what is known at first.
+   * Constructs an empty record.
    *
    * @param name The name of the export.
    */
@@ -24,7 +24,7 @@ export class PoolTarget {
     this.name = name;
   }
 
-  /** Whether it ran so shortly that many tasks are given at once. */
+  /** Whether it is so short that a worker gets several tasks at once. */
   get tiny(): boolean {
     return this.#mean <= TINY;
   }
@@ -32,7 +32,7 @@ export class PoolTarget {
   /**
    * Counts a call.
    *
-   * @param time How long it ran, in milliseconds.
+   * @param time Its run time in milliseconds.
    */
   count(time: number): void {
     this.#mean = this.#mean === Infinity

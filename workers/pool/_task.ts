@@ -10,21 +10,21 @@ import { FLAGS, isBytes, isPlain, reasonOf } from "./_protocol.ts";
 import type { PoolTarget } from "./_target.ts";
 import type { RunnerKind } from "../runner/runner.ts";
 
-/** What a {@linkcode PoolTask} belongs to, and is cancelled with. */
+/** A group of tasks that are cancelled together. */
 export interface TaskGroup {
-  /** Whether workers that run it may be ended for a cancellation. */
+  /** Whether a cancellation may end the workers that run them. */
   readonly kill: boolean;
   /** Whether it was cancelled. */
   readonly cancelled: boolean;
 }
 
-/** What is particular to a task. */
+/** Options of a task. */
 export interface TaskOptions {
-  /** What it belongs to. */
+  /** Its group. */
   group?: TaskGroup;
-  /** Those of its `FLAGS` that its caller decides on. */
+  /** The `FLAGS` that the caller sets. */
   flags?: number;
-  /** What of the arguments moves instead of being copied. */
+  /** The parts of the arguments to move. */
   transfer?: Transferable[] | undefined;
   /** Whether its worker may be ended for it alone. */
   alone?: boolean;
@@ -32,29 +32,29 @@ export interface TaskOptions {
 
 /** A task of a pool, from `submit()` to its result. */
 export class PoolTask {
-  /** What it calls. */
+  /** Its function. */
   readonly target: PoolTarget;
   /** The arguments, ready to cross. */
   readonly args: unknown[];
   /** The sum of its `FLAGS`. */
   readonly flags: number;
-  /** What moves with it; a second worker could not be given that. */
+  /** The objects that move with it. A second worker could not get them. */
   readonly transfer: Transferable[] | null;
-  /** What it belongs to. */
+  /** Its group. */
   readonly group: TaskGroup | null;
-  /** Whether no other task may be at its worker. */
+  /** Whether it needs a worker to itself. */
   readonly alone: boolean;
-  /** When it was submitted. */
+  /** The time of its submission. */
   readonly submitted: number = performance.now();
-  /** The result to be. */
+  /** The promise of its result. */
   readonly promise: Promise<unknown>;
   /** Whether the promise is settled, or about to be. */
   settled = false;
-  /** How many workers died of it, or under it. */
+  /** The number of workers that died while they ran it. */
   deaths = 0;
-  /** What comes before it in a `TaskQueue`. */
+  /** The previous task in a `TaskQueue`. */
   previous: PoolTask | null = null;
-  /** What comes after it in a `TaskQueue`. */
+  /** The next task in a `TaskQueue`. */
   next: PoolTask | null = null;
   #resolve: (value: unknown) => void;
   #reject: (error: unknown) => void;
@@ -62,11 +62,11 @@ export class PoolTask {
   /**
    * Constructs a task.
    *
-   * @param kind Where it is to run.
-   * @param target What it calls.
+   * @param kind The kind of its worker.
+   * @param target Its function.
    * @param args The arguments.
-   * @param options What is particular to it.
-   * @throws {TypeError} If an argument can't cross, as far as that is known.
+   * @param options Its options.
+   * @throws {TypeError} If an argument is known not to cross.
    */
   constructor(
     kind: RunnerKind,
@@ -95,7 +95,7 @@ export class PoolTask {
     this.#reject = reject;
   }
 
-  /** Whether others may wait behind it, or it behind them, at a worker. */
+  /** Whether it may share a worker's queue with other tasks. */
   get tiny(): boolean {
     return !this.alone && this.target.tiny;
   }
@@ -121,7 +121,7 @@ export class PoolTask {
   }
 
   /**
-   * Tells, after the death of its worker, whether it may run again.
+   * Returns whether it may run again after the death of its worker.
    *
    * @param retries How often a task may.
    * @returns Whether it may.
@@ -134,8 +134,8 @@ export class PoolTask {
   /**
    * Finds out why the task can't be posted.
    *
-   * @param kind Where it was to run.
-   * @param error What was thrown then.
+   * @param kind The kind of its worker.
+   * @param error The error of posting.
    * @returns An error that names the argument.
    */
   explain(kind: RunnerKind, error: unknown): Error {
@@ -160,7 +160,7 @@ function refusal(name: string, what: string, why: unknown): TypeError {
   );
 }
 
-/** Copies what will be copied after all, and takes it from its owner. */
+/** Copies the moved objects for a process, and detaches the originals. */
 function move(
   name: string,
   args: unknown[],

@@ -7,16 +7,16 @@
 import type { PoolTask } from "./_task.ts";
 import { MAX_TIMEOUT } from "../threads/_options.ts";
 
-/** What may end a task early. */
+/** The limits of a task. */
 export interface TaskLimitOptions {
   /** Ends it when it is aborted. */
   signal?: AbortSignal | undefined;
-  /** How long it may take, in milliseconds. */
+  /** The time-out in milliseconds. */
   timeout?: number | undefined;
 }
 
 /**
- * Ends a task early, by its signal or when its time is over.
+ * Ends a task by its signal or its time-out.
  *
  * @param task The task.
  * @param options Its limits; the signal is not aborted yet.

@@ -6,7 +6,7 @@
 
 import type { PoolTask } from "./_task.ts";
 
-/** Tasks in the order in which they are to run. */
+/** A queue of tasks, in the order in which they run. */
 export class TaskQueue {
   #first: PoolTask | null = null;
   #last: PoolTask | null = null;
@@ -18,13 +18,13 @@ export class TaskQueue {
   /**
    * Constructs an empty queue.
    *
-   * @param highWater From how many tasks on it asks for a pause.
+   * @param highWater The number of tasks from which on `needsDrain` is true.
    */
   constructor(highWater: number) {
     this.#highWater = highWater;
   }
 
-  /** How many tasks there are. */
+  /** The number of tasks. */
   get length(): number {
     return this.#length;
   }
@@ -35,10 +35,10 @@ export class TaskQueue {
   }
 
   /**
-   * Tells whether a task is here.
+   * Returns whether a task is in the queue.
    *
    * @param task The task.
-   * @returns Whether it is.
+   * @returns Whether it is in the queue.
    */
   has(task: PoolTask): boolean {
     return task === this.#first || task.previous !== null;
@@ -106,8 +106,8 @@ export class TaskQueue {
   /**
    * Takes all tasks that match.
    *
-   * @param matches Tells which do.
-   * @returns Them, in order.
+   * @param matches The condition.
+   * @returns The tasks, in order.
    */
   remove(matches: (task: PoolTask) => boolean): PoolTask[] {
     const removed: PoolTask[] = [];
@@ -125,7 +125,7 @@ export class TaskQueue {
   /**
    * Takes all tasks.
    *
-   * @returns Them, in order.
+   * @returns The tasks, in order.
    */
   clear(): PoolTask[] {
     return this.remove(() => true);

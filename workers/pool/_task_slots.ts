@@ -14,10 +14,10 @@ import {
   type TaskSlotsMemory,
 } from "./_protocol.ts";
 
-/** How many bytes a small answer may have. */
+/** The size of the largest small answer in bytes. */
 const AREA = 256;
 
-/** How far a thread has come with a task. */
+/** The states of a task in a thread. */
 const STATE = {
   /** It waits. */
   waiting: 0,
@@ -29,16 +29,16 @@ const STATE = {
   answered: 3,
 } as const;
 
-/** Whether the pool was told to look. */
+/** Whether the pool was notified. */
 const CALLED = SLOTS;
-/** How many messages the pool has posted. */
+/** The number of messages that the pool has posted. */
 const POSTED = SLOTS + 1;
 
 /**
- * Memory that a pool and a thread have in common, with a place for each task:
- * the pool can take back what has not begun, sees what a dead thread had begun
- * with, and gets small answers while the thread is already busy with the next
- * task, even where that one blocks. Many answers take one call.
+ * Memory that a pool shares with a thread, with a slot for each task. Through
+ * it the pool can take back tasks that have not begun, and knows the tasks that
+ * a dead thread had begun. It also gets small answers while the thread runs the
+ * next task, even if that task blocks. One notification covers many answers.
  */
 export class TaskSlots {
   #memory: TaskSlotsMemory;
@@ -65,9 +65,9 @@ export class TaskSlots {
   }
 
   /**
-   * Makes a place ready for a task.
+   * Prepares a slot for a task.
    *
-   * @param slot The place.
+   * @param slot The slot.
    */
   reset(slot: number): void {
     Atomics.store(this.#memory.states, slot, STATE.waiting);
@@ -76,19 +76,19 @@ export class TaskSlots {
   /**
    * Begins with a task, in the thread.
    *
-   * @param slot Its place.
-   * @returns Whether the pool has left it there.
+   * @param slot Its slot.
+   * @returns Whether the pool has not taken it back.
    */
   begin(slot: number): boolean {
     return this.#change(slot, STATE.begun);
   }
 
   /**
-   * Takes a task back, in the pool. A thread that was given up does not begin
-   * with it either, should it wake up.
+   * Takes a task back, in the pool. An abandoned thread that wakes up does not
+   * begin it either.
    *
-   * @param slot Its place.
-   * @returns Whether the thread had not begun with it.
+   * @param slot Its slot.
+   * @returns Whether the thread had not begun it.
    */
   recall(slot: number): boolean {
     return this.#change(slot, STATE.recalled);
@@ -97,11 +97,11 @@ export class TaskSlots {
   /**
    * Leaves an answer, in the thread.
    *
-   * @param slot The task's place.
-   * @param status What became of it.
-   * @param value The value that goes with it.
-   * @param time How long it ran.
-   * @returns Whether it was small enough; otherwise it must be posted.
+   * @param slot The task's slot.
+   * @param status Its outcome.
+   * @param value The value.
+   * @param time Its run time in milliseconds.
+   * @returns Whether it was small enough. Otherwise post it.
    */
   answer(slot: number, status: Status, value: unknown, time: number): boolean {
     if (!isPlain(value)) return false;
@@ -123,15 +123,15 @@ export class TaskSlots {
   /**
    * Looks for an answer, in the pool.
    *
-   * @param slot The task's place.
-   * @returns The answer, or `null` if there is none here.
+   * @param slot The task's slot.
+   * @returns The answer, or `null` if there is none.
    */
   take(slot: number): Answer | null {
     const { states, heads, times, bytes } = this.#memory;
     if (Atomics.load(states, slot) !== STATE.answered) return null;
     const length = heads[2 * slot + 1]!;
     const from = slot * AREA;
-    // A message's bytes can't be read where they are: TextDecoder refuses.
+    // TextDecoder refuses shared memory, so the bytes are copied.
     for (let at = 0; at < length; at++) this.#local[at] = bytes[from + at]!;
     return {
       status: heads[2 * slot] as Status,
@@ -141,20 +141,20 @@ export class TaskSlots {
   }
 
   /**
-   * Notes, in the thread, that the pool is to look.
+   * Marks, in the thread, that there are answers.
    *
-   * @returns Whether it must be called; otherwise it was already.
+   * @returns Whether the pool must be notified. Otherwise it already was.
    */
   call(): boolean {
     return Atomics.exchange(this.#memory.states, CALLED, 1) === 0;
   }
 
-  /** Notes, in the pool, that it looks. */
+  /** Marks, in the pool, that it looks. */
   look(): void {
     Atomics.store(this.#memory.states, CALLED, 0);
   }
 
-  /** Notes, in the pool, that it posts a message. */
+  /** Counts, in the pool, a posted message. */
   announce(): void {
     Atomics.add(this.#memory.states, POSTED, 1);
   }

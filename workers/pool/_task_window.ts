@@ -8,26 +8,26 @@ import { type Answer, type Outcome, outcomeOf, SLOTS } from "./_protocol.ts";
 import type { PoolTask } from "./_task.ts";
 import type { TaskSlots } from "./_task_slots.ts";
 
-/** What a worker had when it died. */
+/** The tasks of a worker that died. */
 export interface LostTasks {
-  /** What it has, or may have, begun with. */
+  /** The tasks that it has, or may have, begun. */
   begun: PoolTask[];
-  /** What it had not begun with. */
+  /** The tasks that it had not begun. */
   waiting: PoolTask[];
 }
 
-/** Tells whether a task is meant. */
+/** A condition on tasks. */
 export type TaskMatcher = (task: PoolTask) => boolean;
 
-/** The tasks that a worker has, numbered in the order in which it got them. */
+/** The tasks of a worker, numbered in the order in which it got them. */
 export class TaskWindow {
-  /** How many tasks there are. */
+  /** The number of tasks. */
   load = 0;
-  /** How many there ever were. */
+  /** The number of all tasks so far. */
   given = 0;
   #taskSlots: TaskSlots | null;
   #tasks: (PoolTask | null)[] = new Array(SLOTS).fill(null);
-  /** Whether a task was not answered, one that was taken back included. */
+  /** Whether a task was not answered; also set for tasks taken back. */
   #open = new Uint8Array(SLOTS);
   /** The number of the oldest task that was not answered. */
   #oldest = 0;
@@ -35,7 +35,7 @@ export class TaskWindow {
   /**
    * Constructs an empty window.
    *
-   * @param taskSlots What is shared with the worker, if it is a thread.
+   * @param taskSlots The memory shared with the worker, if it is a thread.
    */
   constructor(taskSlots: TaskSlots | null) {
     this.#taskSlots = taskSlots;
@@ -63,7 +63,7 @@ export class TaskWindow {
   }
 
   /**
-   * Gives a task.
+   * Returns a task.
    *
    * @param id Its number.
    * @returns The task, or `null` if it was taken back or is answered.
@@ -73,22 +73,22 @@ export class TaskWindow {
   }
 
   /**
-   * Tells whether there is a task that matches.
+   * Returns whether any task matches.
    *
-   * @param matches Tells which do.
-   * @returns Whether there is.
+   * @param matches The condition.
+   * @returns Whether any does.
    */
   has(matches: TaskMatcher): boolean {
     return this.#tasks.some((task) => task !== null && matches(task));
   }
 
   /**
-   * Takes an answer, which the worker may have made up.
+   * Takes an answer. The worker may be hostile.
    *
    * @param id The number of the task.
    * @param answer The answer.
-   * @returns The task and what became of it; `null` if it was taken back.
-   * @throws If that answer can't be.
+   * @returns The task and its outcome; `null` if it was taken back.
+   * @throws If the answer is impossible.
    */
   answer(id: number, answer: Answer): [PoolTask, Outcome] | null {
     const known = Number.isInteger(id) && id >= this.#oldest && id < this.given;
@@ -97,7 +97,7 @@ export class TaskWindow {
     }
     const outcome = outcomeOf(answer);
     const task = this.get(id);
-    // Only what was taken back is skipped.
+    // Only tasks that were taken back are skipped.
     if ((task === null) !== (outcome === null)) throw new TypeError("Skipped");
     this.close(id);
     return task === null || outcome === null ? null : [task, outcome];
@@ -122,7 +122,7 @@ export class TaskWindow {
   }
 
   /**
-   * Clears a task's place.
+   * Clears a task's slot.
    *
    * @param id Its number.
    */
@@ -137,10 +137,10 @@ export class TaskWindow {
   }
 
   /**
-   * Takes back tasks that a thread has not begun with.
+   * Takes back tasks that a thread has not begun.
    *
-   * @param matches Tells which.
-   * @returns Those that were taken back, in order.
+   * @param matches The condition.
+   * @returns The tasks taken back, in order.
    */
   recall(matches: TaskMatcher): PoolTask[] {
     const recalled: PoolTask[] = [];

@@ -12,20 +12,20 @@ import { WorkerHandle, type WorkerHandleOwner } from "./_worker_handle.ts";
 
 /** The workers of a pool. */
 export class WorkerGroup {
-  /** Those of which something is left. */
+  /** The workers that have not completely ended. */
   readonly workers: WorkerHandle[] = [];
-  /** How many were started in place of one that died. */
+  /** The number of workers started in place of one that died. */
   restarts = 0;
   #owner: WorkerHandleOwner;
   #settings: PoolSettings;
   #lastNumber = -1;
-  /** How many died that were not replaced. */
+  /** The number of dead workers that were not replaced. */
   #died = 0;
 
   /**
-   * Constructs a group of none.
+   * Constructs an empty group.
    *
-   * @param owner Whom they tell.
+   * @param owner The owner of the workers.
    * @param settings The pool's options.
    */
   constructor(owner: WorkerHandleOwner, settings: PoolSettings) {
@@ -33,7 +33,7 @@ export class WorkerGroup {
     this.#settings = settings;
   }
 
-  /** How many tasks they have. */
+  /** The number of their tasks. */
   get load(): number {
     let sum = 0;
     for (const { load } of this.workers) sum += load;
@@ -63,10 +63,10 @@ export class WorkerGroup {
   }
 
   /**
-   * Starts workers for what the others have no time for.
+   * Starts workers for waiting tasks while all others are busy.
    *
-   * @param waiting How many tasks wait.
-   * @param replaces Whether those that died are replaced anyway.
+   * @param waiting The number of waiting tasks.
+   * @param replaces Whether to replace dead workers in any case.
    */
   grow(waiting: number, replaces: boolean): void {
     let present = 0;
@@ -103,9 +103,9 @@ export class WorkerGroup {
   }
 
   /**
-   * Ends the workers that have a task which matches; they count as dead.
+   * Ends the workers with a matching task. They count as dead.
    *
-   * @param matches Tells which do.
+   * @param matches The condition.
    */
   kill(matches: TaskMatcher): void {
     for (const worker of this.workers) {
@@ -116,17 +116,17 @@ export class WorkerGroup {
   }
 
   /**
-   * Takes tasks back that no worker has begun with.
+   * Takes back tasks that no worker has begun.
    *
-   * @param matches Tells which.
-   * @returns Those that were taken back.
+   * @param matches The condition.
+   * @returns The tasks taken back.
    */
   recall(matches: TaskMatcher): PoolTask[] {
     return this.workers.flatMap(({ tasks }) => tasks.recall(matches));
   }
 
   /**
-   * Takes the answers that lie on the task slots where a task is.
+   * Takes the answers on the task slots of a task's worker.
    *
    * @param task The task.
    */
@@ -137,10 +137,10 @@ export class WorkerGroup {
   }
 
   /**
-   * Forgets a worker of which nothing is left.
+   * Forgets a worker that has ended.
    *
    * @param worker The worker.
-   * @param died Whether it is to be replaced.
+   * @param died Whether to replace it.
    */
   remove(worker: WorkerHandle, died: boolean): void {
     this.workers.splice(this.workers.indexOf(worker), 1);

@@ -23,34 +23,34 @@ import { type LostTasks, TaskWindow } from "./_task_window.ts";
 import type { Runner } from "../runner/runner.ts";
 import { startRunner } from "../runner/start_runner.ts";
 
-/** How long a worker may take to end by itself, in milliseconds. */
+/** How long a worker may take to end, in milliseconds. */
 const KILL_AFTER = 2_000;
 /** A worker that was silent for longer than this gets no further tasks. */
 export const STALLED_AFTER = 2;
 
-/** Whom a {@linkcode WorkerHandle} tells. */
+/** The owner of a {@linkcode WorkerHandle}. */
 export interface WorkerHandleOwner {
   /** A task has been answered. */
   taskAnswered(task: PoolTask, outcome: Outcome, time: number): void;
   /** A task could not be posted. */
   taskRefused(task: PoolTask, error: unknown): void;
-  /** It has become ready, or all answers that came together were told. */
+  /** It has become ready, or a batch of answers was reported. */
   workerHeard(): void;
-  /** Nothing of the worker is left; it was asked to end or it was not. */
+  /** The worker has ended, on request or not. */
   workerExited(handle: WorkerHandle, exit: RunnerExit, asked: boolean): void;
 }
 
 /** A worker of a pool, as the pool sees it. */
 export class WorkerHandle {
-  /** Whether it can be given tasks. */
+  /** Whether it can take tasks. */
   ready = false;
-  /** Whether the pool has given it up, or told it to end. */
+  /** Whether the pool has ended it. */
   leaving = false;
-  /** How many tasks it has answered. */
+  /** The number of tasks that it has answered. */
   answered = 0;
-  /** The tasks that it has. */
+  /** Its tasks. */
   readonly tasks: TaskWindow;
-  /** When it was started. */
+  /** The time of its start. */
   readonly started: number = performance.now();
   #owner: WorkerHandleOwner;
   #settings: PoolSettings;
@@ -64,7 +64,7 @@ export class WorkerHandle {
   /**
    * Starts a worker.
    *
-   * @param owner Whom to tell.
+   * @param owner The owner.
    * @param settings The pool's.
    * @param number Its number in the pool.
    */
@@ -105,7 +105,7 @@ export class WorkerHandle {
     });
   }
 
-  /** How many tasks it has. */
+  /** The number of its tasks. */
   get load(): number {
     return this.tasks.load;
   }
@@ -120,11 +120,11 @@ export class WorkerHandle {
   }
 
   /**
-   * Tells whether it may be given a task.
+   * Returns whether it can take a task.
    *
    * @param task The task.
-   * @param now What time it is.
-   * @returns Whether it may.
+   * @param now The time.
+   * @returns Whether it can.
    */
   accepts(task: PoolTask, now: number): boolean {
     if (!this.ready || this.leaving || this.#isWornOut) return false;
@@ -134,9 +134,9 @@ export class WorkerHandle {
   }
 
   /**
-   * Tells whether it has been busy with one task for long.
+   * Returns whether it has been busy with one task for long.
    *
-   * @param now What time it is.
+   * @param now The time.
    * @returns Whether it has.
    */
   isStalled(now: number): boolean {
@@ -147,7 +147,7 @@ export class WorkerHandle {
    * Gives it a task, which `flush()` will send.
    *
    * @param task The task.
-   * @param now What time it is.
+   * @param now The time.
    */
   hand(task: PoolTask, now: number): void {
     if (this.load === 0) {
@@ -163,7 +163,7 @@ export class WorkerHandle {
     }
   }
 
-  /** Sends what it was given. */
+  /** Sends the given tasks. */
   flush(): void {
     const outbox = this.#outbox;
     if (outbox.length === 0) return;
@@ -188,7 +188,7 @@ export class WorkerHandle {
     return this.tasks.abandon();
   }
 
-  /** Makes it end, when it has nothing to do. */
+  /** Ends it when it is idle. */
   end(): void {
     if (this.leaving) return;
     if (!this.ready) return this.terminate();
@@ -220,11 +220,11 @@ export class WorkerHandle {
       if (alive) this.#runner.ref();
       else this.#runner.unref();
     } catch {
-      // A process that has just ended; its exit is about to be told.
+      // The process has just ended; its exit follows.
     }
   }
 
-  /** Takes the answers that lie on the task slots. */
+  /** Takes the answers on the task slots. */
   look(): void {
     this.#guard(LOOK);
     this.#owner.workerHeard();

@@ -10,12 +10,14 @@ import { describeExit } from "../runner/lifecycle.ts";
 import type { PoolSettings } from "./_options.ts";
 import type { WorkerHandle } from "./_worker_handle.ts";
 
-/** So many workers that die before they did anything end the pool. */
+/**
+ * A pool ends after this many workers in a row died before their first answer.
+ */
 const MAX_FAILURES = 5;
-/** How long to wait after the first of them; doubled by each. */
+/** The pause after the first of them in milliseconds. Each doubles it. */
 const BACKOFF = 100;
 
-/** Decides after the death of a worker what becomes of its pool. */
+/** Decides whether a pool goes on after a worker's death. */
 export class WorkerHealth {
   #settings: PoolSettings;
   #goOn: () => void;
@@ -23,38 +25,38 @@ export class WorkerHealth {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /**
-   * Constructs what is known at first.
+   * Constructs the health of a new pool.
    *
    * @param settings The pool's options.
-   * @param goOn Called when workers may be started again.
+   * @param goOn Called when workers may start again.
    */
   constructor(settings: PoolSettings, goOn: () => void) {
     this.#settings = settings;
     this.#goOn = goOn;
   }
 
-  /** Whether no worker should be started for now. */
+  /** Whether no worker should start for now. */
   get waiting(): boolean {
     return this.#timer !== undefined;
   }
 
-  /** Whether the last worker that died had done something. */
+  /** Whether the last dead worker had answered a task. */
   get good(): boolean {
     return this.#failures === 0;
   }
 
-  /** Tells that a task was answered. */
+  /** Reports an answer. */
   worked(): void {
     this.#failures = 0;
   }
 
   /**
-   * Judges the death of a worker that nobody asked for.
+   * Judges an unexpected death of a worker.
    *
    * @param worker The worker.
    * @param exit How it ended.
-   * @param hadWork Whether it had begun with a task.
-   * @returns Why the pool can't go on, or `null`.
+   * @param hadWork Whether it had begun a task.
+   * @returns The reason why the pool can't go on, or `null`.
    */
   judge(
     worker: WorkerHandle,

@@ -1,11 +1,10 @@
 /**
- * How the program was started, as far as a child process must be started in
- * the same way.
+ * The flags of this program that its child processes need.
  *
  * @module
  */
 
-/** What is known of the program. */
+/** The program's flags. */
 export interface LaunchFlags {
   /** The flags of its Deno that a child needs too. */
   flags: string[];
@@ -13,23 +12,23 @@ export interface LaunchFlags {
   workerOptions: boolean;
 }
 
-/** Flags that are passed on, by their beginnings. */
+/** The prefixes of flags to pass on. */
 const PASSED_REGEXP =
   /^--(unstable|import-map|config|no-config|cached-only|no-remote|no-npm|node-modules-dir|cert|unsafely-ignore-certificate-errors|v8-flags|location|conditions)(?=$|[-=])/;
-/** Those of them whose value may follow as an argument of its own. */
+/** Flags whose value may be the next argument. */
 const VALUED_REGEXP = /^--(import-map|config|cert|location|conditions)$/;
-/** Those whose value is a path, which may be relative. */
+/** Flags whose value is a path, which may be relative. */
 const PATH_REGEXP = /^--(import-map|config|cert)=(?![a-z]{2,}:)(.*)$/s;
 const UNSTABLE_REGEXP = /"unstable"\s*:\s*\[([^\]]*)\]/;
 const CONFIG_NAMES = ["deno.json", "deno.jsonc"];
 
 let known: LaunchFlags | undefined;
 
-/** The command line of this process, or none where it can't be read. */
+/** The command line of this process; empty if it can't be read. */
 function commandLine(): string[] {
   try {
     const args = Deno.readTextFileSync("/proc/self/cmdline").split("\0");
-    // It ends in a zero byte, and before that stand the program's arguments.
+    // It ends with a zero byte, after the program's arguments.
     return args.slice(1, args.length - 1 - Deno.args.length);
   } catch {
     return [];
@@ -104,7 +103,7 @@ function look(): LaunchFlags {
   if (config !== undefined && !hasFlag(flags, "--config")) {
     flags.push(`--config=${config[0]}`);
   }
-  // Without the command line, what it switched on shows in what is there.
+  // Without the command line, the available APIs show the flags.
   if (
     (Deno as Partial<typeof Deno>).listenDatagram !== undefined &&
     !hasFlag(flags, "--unstable-net")
@@ -119,16 +118,16 @@ function look(): LaunchFlags {
 }
 
 /**
- * Tells what is known of the program.
+ * Returns the program's flags.
  *
- * @returns What was found at the first call, or told by the parent.
+ * @returns The flags found at the first call, or those of the parent.
  */
 export function launchFlags(): LaunchFlags {
   return known ??= look();
 }
 
 /**
- * Takes over what the parent knows, which can't be found out here.
+ * Takes over the parent's flags, which can't be found here.
  *
  * @param told What the parent's {@linkcode project} returned.
  */

@@ -1,18 +1,18 @@
 /**
- * Kills the children that are left when this program is killed, and removes
- * the private socket at which they were to come in.
+ * Kills the remaining children when this program is killed, and removes their
+ * private socket.
  *
- * A child notices by itself that its channel has ended, unless it never comes
- * back to its event loop. So another process waits for its input to end, which
- * is when this program does, however it does.
+ * A child notices the end of its channel, unless it never returns to its event
+ * loop. So a guard process waits for the end of its input, which comes when
+ * this program ends in any way.
  *
  * @module
  */
 
 /**
- * Reads "+ pid folder" and "- pid" until its input ends; the first child and
- * its folder are arguments, which no end can come in between. Children that end by
- * themselves get a second for that.
+ * Reads "+ pid folder" and "- pid" until its input ends. The first child and
+ * its folder are arguments, so that none is missed. Children get a second to
+ * end by themselves.
  */
 const SHELL_SCRIPT = `trap '' HUP INT QUIT TERM TSTP
 pids=" $1 " last=$2
@@ -27,7 +27,7 @@ done
 sleep 1
 for pid in $pids; do kill -9 "$pid"; done`;
 
-/** The same for where no shell may be run, or none is there. */
+/** The same without a shell. */
 const DENO_SCRIPT =
   `for (const name of ["HUP", "INT", "QUIT", "TERM", "TSTP"]) {
   try { Deno.addSignalListener("SIG" + name, () => {}); } catch {}
@@ -73,7 +73,7 @@ function command(): [program: string, args: string[]] {
 }
 
 function tell(line: string): void {
-  // A guard that is gone takes nothing with it but itself
+  // A guard that has ended does no harm
   input?.write(encoder.encode(line)).catch(() => {});
 }
 
@@ -98,7 +98,8 @@ function startGuard(pid: number, folder: string): void {
  * Watches over a child.
  *
  * @param pid The child's process id.
- * @param folder Where the private socket is, while the child comes in.
+ * @param folder The folder of the private socket, until the child has
+ * connected.
  */
 export function watchChild(pid: number, folder: string | null): void {
   watched.add(pid);
@@ -110,8 +111,8 @@ export function watchChild(pid: number, folder: string | null): void {
  * Forgets a child that has ended.
  *
  * @param pid The child's process id.
- * @returns A promise that settles when nothing is left of the guard, if this
- * was the last child.
+ * @returns A promise that settles when the guard has ended, if this was the
+ * last child.
  */
 export async function forgetChild(pid: number): Promise<void> {
   if (!watched.delete(pid)) return;

@@ -1,5 +1,5 @@
 /**
- * Which permissions a child process is started with.
+ * The permissions of a child process.
  *
  * @module
  */
@@ -30,7 +30,7 @@ const DEFAULT_IMPORT_HOSTS = [
 type Name = typeof NAMES[number];
 type List = readonly (string | URL)[];
 
-/** What the channel needs of one permission and the user must not keep. */
+/** The part of a permission that only the channel needs. */
 export interface ChannelNeed {
   /** What the child is granted. */
   item: string;
@@ -42,7 +42,7 @@ export interface ChannelNeed {
   similar: string;
 }
 
-/** What the channel needs. */
+/** The needs of the channel. */
 export type ChannelNeeds = { [name in Name]?: ChannelNeed };
 
 /** What a child gives up, except where it has the second. */
@@ -51,11 +51,11 @@ export type Revocation = [
   unless: Deno.PermissionDescriptor,
 ];
 
-/** How a child is started. */
+/** The permissions of a child's start. */
 export interface ChildPermissions {
   /** The flags. */
   flags: string[];
-  /** What the child gives up before the user's code is loaded. */
+  /** The permissions that the child revokes before it loads the user's code. */
   revoke: Revocation[];
 }
 
@@ -95,7 +95,7 @@ function refuse(name: Name, item?: string | URL): never {
   );
 }
 
-/** What one permission amounts to: all of it, or a list. */
+/** The extent of one permission: all, or a list. */
 function grant(name: Name, wanted: unknown): true | List {
   if (wanted === "inherit") return has(describe(name)) || [];
   if (wanted === true) return has(describe(name)) || refuse(name);
@@ -117,7 +117,7 @@ function toFlag(name: Name, list: List): string {
   return `--allow-${name}=${items.join(",")}`;
 }
 
-/** Hosts that a child has to import from, and needs a flag for. */
+/** The hosts that a child must import from, and needs a flag for. */
 function importHosts(modules: string[]): string[] {
   const hosts = modules.map((url) => new URL(url))
     .filter(({ protocol }) => /^https?:$/.test(protocol))
@@ -128,17 +128,17 @@ function importHosts(modules: string[]): string[] {
 }
 
 /**
- * Works out a child's permissions: what the caller gives, never more than this
- * program has, and for as long as it connects what its channel takes.
+ * Computes a child's permissions: those that the caller gives, at most those of
+ * this program, and until it has connected those of its channel.
  *
- * Lists can't be read back from Deno: "inherit" passes on what this program
- * has in full and nothing of what it has in part.
+ * Deno can't list partial permissions: "inherit" passes on permissions that
+ * this program has in full, and none that it has in part.
  *
- * @param options What the caller gives.
- * @param needs What the channel takes.
+ * @param options The caller's permissions.
+ * @param needs The needs of the channel.
  * @param modules URLs of the modules that the child imports.
- * @returns Flags, and what is to be revoked.
- * @throws {Deno.errors.NotCapable} If the caller gives what it has not.
+ * @returns The flags, and the permissions to revoke.
+ * @throws {Deno.errors.NotCapable} If the caller gives more than it has.
  */
 export function childPermissions(
   options: Deno.PermissionOptions,

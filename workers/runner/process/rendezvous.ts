@@ -1,50 +1,53 @@
 /**
- * The private socket at which this program's children come in.
+ * The private socket to which child processes connect.
  *
  * @module
  */
 import type { ChannelConn } from "./channel.ts";
 import type { ChannelNeed, ChannelNeeds, Revocation } from "./permissions.ts";
 
-/** The environment variable that tells a child its {@linkcode ChildLink}. */
+/** The environment variable with a child's {@linkcode ChildLink}. */
 export const LINK_VARIABLE = "DENO_SOCKETSERVER_LINK";
 const ENV_NEED = { item: LINK_VARIABLE, similar: `${LINK_VARIABLE}_` };
 /** The length of a secret: that of a UUID. */
 const SECRET_LENGTH = 36;
-/** How long to wait after a failed accept: for descriptors, say. */
+/**
+ * How long to wait after a failed accept, for example without a free
+ * descriptor.
+ */
 const RETRY_INTERVAL = 20;
 
-/** Where a child connects, and what it says there first. */
+/** The address to which a child connects, and its first message. */
 export interface ChildLink {
-  /** What to connect to. */
+  /** The address. */
   connect: Deno.UnixConnectOptions | Deno.ConnectOptions;
-  /** What proves that it is the child. */
+  /** The secret that proves its identity. */
   secret: string;
-  /** What it gives up then. */
+  /** The permissions that it revokes after that. */
   revoke: Revocation[];
-  /** Whether it lives through an interrupt. */
+  /** Whether it ignores an interrupt. */
   ignoreInterrupt: boolean;
 }
 
-/** A child that has not come in yet. */
+/** A child that has not connected yet. */
 export interface ExpectedChild {
-  /** Where it connects. */
+  /** Its address. */
   connect: ChildLink["connect"];
-  /** What that takes. */
+  /** The permissions that the connection needs. */
   needs: ChannelNeeds;
-  /** The folder of the private socket, for whoever tidies up. */
+  /** The folder of the private socket, to be removed at the end. */
   folder: string | null;
-  /** What it says first. */
+  /** Its first message. */
   secret: string;
-  /** Its connection, or `null` if it never came. */
+  /** Its connection, or `null` if it never connected. */
   conn: Promise<ChannelConn | null>;
   /** Stops expecting it. */
   cancel(): void;
 }
 
-/** How long one that comes in may take to say its secret. */
+/** How long a new connection may take to send its secret. */
 const GREETING_LIMIT = 5_000;
-/** With more than these that have not said it, the first of them must go. */
+/** Most connections without a secret. Beyond that, the oldest is closed. */
 const MAX_STRANGERS = 64;
 
 type PrivateConn = Deno.TcpConn | Deno.UnixConn;
@@ -69,7 +72,7 @@ class Rendezvous {
     try {
       Deno.removeSync(this.#folder, { recursive: true });
     } catch {
-      // Somebody tidied the temporary files: just as well.
+      // Another program has removed the temporary files.
     }
   };
 
@@ -112,13 +115,13 @@ class Rendezvous {
     };
   }
 
-  /** A folder that is this user's alone, where Unix sockets can be had. */
+  /** A folder that only this user can read, if there are Unix sockets. */
   #makeFolder(): string | null {
     if (Deno.build.os === "windows" || !hasAll("read", "write", "net")) {
       return null;
     }
     const folder = Deno.makeTempDirSync({ prefix: "deno-socketserver-" });
-    // Longer ones don't fit into a socket's address, the name included.
+    // A longer path does not fit into a socket's address.
     if (folder.length <= 105) return folder;
     Deno.removeSync(folder);
     return null;
@@ -153,13 +156,13 @@ class Rendezvous {
     }
     clearTimeout(timer);
     this.#strangers.delete(conn);
-    // When the last child that was expected has ended, it is closed already
+    // It is already closed if the last expected child has ended
     const known = this.#settle(new TextDecoder().decode(secret), conn);
     if (!known) conn[Symbol.dispose]();
     else if ("setNoDelay" in conn) conn.setNoDelay();
   }
 
-  /** Lets a stranger's read fail, which does the rest. */
+  /** Closes a stranger's connection: its read fails and ends it. */
   #dismiss(conn: PrivateConn): void {
     if (this.#strangers.delete(conn)) conn.close();
   }
@@ -185,9 +188,9 @@ class Rendezvous {
 let rendezvous: Rendezvous | undefined;
 
 /**
- * Expects a child, at a socket that is there only while children come in.
+ * Expects a child. The socket exists only while children connect.
  *
- * @returns The child to be.
+ * @returns The expected child.
  */
 export function expectChild(): ExpectedChild {
   if (rendezvous === undefined || rendezvous.closed) {

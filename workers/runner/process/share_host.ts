@@ -1,11 +1,11 @@
 /**
- * The parent's side of locks and their like that a child process uses: they
- * stay in the parent, which calls them for the child.
+ * The parent's side of locks and similar objects that a child process uses:
+ * they stay in the parent, which calls them for the child.
  *
- * The child says `["call", n, object, method, args, options]`, where an `n` of
- * 0 wants no answer; `["cancel", n]`, which ends the wait of a call; and
- * `["ack", n]` for each answer. The parent answers each call, a cancelled one
- * too, with `[n, value]` or `[n, undefined, error]`.
+ * The child sends `["call", n, object, method, args, options]`, where an `n` of
+ * 0 asks for no answer; `["cancel", n]`, which ends the wait of a call; and
+ * `["ack", n]` for each answer. The parent answers each call, also a cancelled
+ * one, with `[n, value]` or `[n, undefined, error]`.
  *
  * @module
  */
@@ -26,11 +26,11 @@ type Callable = Record<string, (...args: unknown[]) => unknown>;
 
 interface Call {
   abort: AbortController;
-  /** Undoes what the call took, once it has taken it. */
+  /** Undoes the effect of the call, if it had one. */
   undo: (() => void) | null;
 }
 
-/** Calls locks and their like for one child process. */
+/** Calls locks and similar objects for one child process. */
 export class ShareHost {
   #send: (answer: ShareAnswer) => void;
   #calls = new Map<number, Call>();
@@ -47,10 +47,10 @@ export class ShareHost {
   }
 
   /**
-   * Takes what the child says.
+   * Takes a message of the child.
    *
-   * @param message What it says.
-   * @throws {ProtocolError} If it makes no sense.
+   * @param message The message.
+   * @throws {ProtocolError} If it is malformed.
    */
   receive(message: unknown): void {
     const [kind, number, ...rest] = Array.isArray(message) ? message : [];
@@ -62,7 +62,10 @@ export class ShareHost {
     throw new ProtocolError("A call of a shared object makes no sense");
   }
 
-  /** The child has ended: gives back what it held, and what it never got. */
+  /**
+   * The child has ended: releases its locks, and puts back items that it never
+   * got.
+   */
   end(): void {
     this.#ended = true;
     for (const { abort, undo } of this.#calls.values()) {
@@ -74,7 +77,7 @@ export class ShareHost {
       try {
         for (let left = count; left > 0; left--) object.release!();
       } catch {
-        // Somebody else released it for the child
+        // Another thread or process released it for the child
       }
     }
     this.#held.clear();
@@ -120,7 +123,7 @@ export class ShareHost {
       else if (number !== 0) this.#send([number, value]);
     } catch (error) {
       if (this.#ended) return;
-      // Number 0 tells the child of an error that nobody there waits for
+      // Number 0 reports an error that no call of the child waits for
       tellRecord(
         (record) => this.#send([number, undefined, record]),
         toErrorRecord(error),
@@ -128,7 +131,7 @@ export class ShareHost {
     }
   }
 
-  /** Notes what the child has now, and how to take it back. */
+  /** Records what the child has now, and how to undo it. */
   #note(
     call: Call,
     object: Callable,
@@ -150,13 +153,13 @@ export class ShareHost {
   }
 }
 
-/** Puts an item that a dead child never got behind the others. */
+/** Puts an item that a dead child never got at the end of the queue. */
 async function giveItemBack(queue: Callable, item: unknown): Promise<void> {
   try {
     await queue.put!(item);
-    // It was put once more, not another one: `join()` counts it once
+    // It is the same item again: `join()` counts it once
     queue.taskDone!();
   } catch {
-    // The queue was closed: nobody takes what is in it any more
+    // The queue is closed: nobody takes its items any more
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The child's side of locks and their like that its parent keeps; see
- * `share_host.ts`. Loaded with every child, so it is small.
+ * The child's side of locks and similar objects that stay in its parent; see
+ * `share_host.ts`. Every child loads it, so it is small.
  *
  * @module
  */
@@ -48,14 +48,14 @@ export function receiveAnswer(message: unknown): void {
 }
 
 /**
- * Calls a method of an object in the parent and waits for what it returns.
+ * Calls a method of an object in the parent and waits for its result.
  *
  * @param object The object's name.
  * @param method The method's name.
  * @param args Its arguments, without options.
  * @param options The options of the wait.
- * @returns What the method returned.
- * @throws {RangeError} If too many calls are under way.
+ * @returns The method's result.
+ * @throws {RangeError} If too many calls are pending.
  */
 export function callParent(
   object: string,
@@ -71,7 +71,7 @@ export function callParent(
     );
   }
   const number = ++lastCall;
-  // First: what can't be sent is not waited for
+  // First: a call that can't be sent has no answer
   sendToParent!(["call", number, object, method, args, rest]);
   const { promise, resolve, reject } = Promise.withResolvers<unknown>();
   const cancel = (): void => sendToParent!(["cancel", number]);

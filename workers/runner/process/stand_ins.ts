@@ -1,7 +1,7 @@
 /**
- * What a process has in place of locks and their like that its parent keeps.
- * Their waits work as in the parent. What blocks the thread, or answers without
- * a wait, can't be had: the answer is in another process.
+ * The stand-ins of a process for locks and similar objects in its parent. Their
+ * asynchronous waits work as in the parent. Calls that block the thread or
+ * answer at once are not possible: the answer is in another process.
  *
  * @module
  */
@@ -24,7 +24,7 @@ import { SharedQueue } from "../../queue/shared_queue.ts";
 import "../../queue/pipe.ts";
 import { callParent, tellParent } from "./share_link.ts";
 
-/** Errors that a caller catches by their class. */
+/** The errors that a caller may catch by their class. */
 const CLASSES: Record<string, new (message: string) => Error> = {
   QueueClosedError,
   QueueEmptyError,
@@ -46,7 +46,7 @@ function refuse(what: string, instead: string): never {
   );
 }
 
-/** The name by which the parent knows an object. */
+/** The parent's name of an object. */
 class Line {
   #id: string;
 
