@@ -98,6 +98,29 @@ export async function useQueue(queue: SharedQueue<number>, items: number[]) {
   return { order, outcomes, refused };
 }
 
+/** Puts items where there is room, which others make again. */
+export async function produce(
+  room: Semaphore,
+  items: SharedQueue<number>,
+  count: number,
+) {
+  for (let i = 0; i < count; i++) {
+    await room.acquire();
+    await items.put(i);
+  }
+}
+
+export function releaseBadly(semaphore: Semaphore): string[] {
+  return [0, -1, 1.5].map((count) => {
+    try {
+      semaphore.release(count);
+      return "released";
+    } catch (error) {
+      return (error as Error).name;
+    }
+  });
+}
+
 /** Puts what can't be put; tells how each was refused. */
 export async function putBadly(
   queue: SharedQueue<unknown>,

@@ -98,6 +98,18 @@ Deno.test("Process that is killed may have lost what it held to somebody else", 
   assertEquals([lock.locked(), semaphore.value], [false, 2]);
 });
 
+Deno.test("Process that ends well leaves to others what they are to release", async () => {
+  const room = new Semaphore(2);
+  const items = new SharedQueue<number>();
+  const done = run(targets.produce, room, items, 5);
+  for (let i = 0; i < 5; i++) {
+    assertEquals(await items.get(), i);
+    room.release();
+  }
+  await done;
+  assertEquals(room.value, 2);
+});
+
 Deno.test("Process that is killed while it waits takes nothing any more", async () => {
   const lock = new Lock();
   const queue = new SharedQueue<number>();
@@ -159,6 +171,12 @@ Deno.test("SharedQueue, LifoQueue and PriorityQueue keep their order, and count,
       "Cannot mark an item as done",
     );
   }
+});
+
+Deno.test("Semaphore.release() refuses in a process what makes no sense", async () => {
+  const semaphore = new Semaphore(1);
+  const names = await run(targets.releaseBadly, semaphore);
+  assertEquals(names, ["RangeError", "RangeError", "RangeError"]);
 });
 
 Deno.test("SharedQueue.put() refuses in a process what it refuses in a thread", async () => {

@@ -6,7 +6,7 @@
 
 import { guardOf, guardTimedOut } from "./_guard.ts";
 import { deadlineOf } from "./_deadline.ts";
-import { MOST_PERMITS, Permits } from "./_permits.ts";
+import { MOST_PERMITS, Permits, refusePermits } from "./_permits.ts";
 import { register } from "../codec/share.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
 import type {
@@ -24,19 +24,6 @@ export interface SemaphoreOptions {
    * @default {2147483647}
    */
   max?: number;
-}
-
-function refusePermits(
-  doing: string,
-  count: number,
-  least: number,
-  most: number,
-): void {
-  if (Number.isInteger(count) && count >= least && count <= most) return;
-  throw new RangeError(
-    `Cannot ${doing}: the number of permits must be a whole number ` +
-      `from ${least} to ${most}, received ${count}`,
-  );
 }
 
 /**
@@ -83,7 +70,7 @@ export class Semaphore {
    */
   constructor(value = 1, options: SemaphoreOptions = {}) {
     const { max = MOST_PERMITS } = options;
-    refusePermits("make a semaphore", max, 0, MOST_PERMITS);
+    refusePermits("make a semaphore", max, 0);
     refusePermits("make a semaphore", value, 0, max);
     this.#permits = new Permits(value, max);
   }
@@ -168,7 +155,7 @@ export class Semaphore {
    * ```
    */
   release(count = 1): void {
-    refusePermits("release the semaphore", count, 1, MOST_PERMITS);
+    refusePermits("release the semaphore", count);
     if (this.#permits.give(count)) return;
     throw new RangeError(
       `Cannot release the semaphore by ${count}: it would have more permits ` +

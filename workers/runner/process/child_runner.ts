@@ -200,9 +200,10 @@ export class ChildRunner implements Runner {
     this.#lingerTimer = setTimeout(() => this.#channel.close(), LINGER);
     await read;
     clearTimeout(this.#lingerTimer);
-    this.#shares.end();
+    const exit = this.#exitOf(status);
+    this.#shares.end(exit.reason === "returned");
     await forgetChild(this.#child.pid);
-    this.#lifecycle.end(this.#exitOf(status));
+    this.#lifecycle.end(exit);
   }
 
   async #read(connecting: Promise<ChannelConn | null>): Promise<void> {

@@ -28,6 +28,8 @@ interface Call {
   abort: AbortController;
   /** Undoes the effect of the call, if it had one. */
   undo: (() => void) | null;
+  /** What the child holds once it has acknowledged the answer. */
+  takes: Callable | null;
 }
 
 /** Calls locks and similar objects for one child process. */
@@ -57,30 +59,33 @@ export class ShareHost {
     if (Number.isSafeInteger(number)) {
       if (kind === "call") return this.#call(number, rest);
       if (kind === "cancel") return this.#calls.get(number)?.abort.abort();
-      if (kind === "ack") return void this.#calls.delete(number);
+      if (kind === "ack") return this.#acknowledge(number);
     }
     throw new ProtocolError("A call of a shared object makes no sense");
   }
 
   /**
-   * The child has ended: releases its locks, and puts back items that it never
-   * got.
+   * The child has ended: puts back items that it never got and, unless it
+   * returned, releases its locks. A child that returned may count on others to
+   * release them, as a producer does with permits that consumers release.
+   *
+   * @param returned Whether it returned, and did not die.
    */
-  end(): void {
+  end(returned: boolean): void {
     this.#ended = true;
     for (const { abort, undo } of this.#calls.values()) {
       abort.abort();
       undo?.();
     }
     this.#calls.clear();
-    for (const [object, count] of this.#held) {
-      try {
-        for (let left = count; left > 0; left--) object.release!();
-      } catch {
-        // Another thread or process released it for the child
-      }
-    }
-    this.#held.clear();
+    if (returned) return;
+    for (const [object, count] of this.#held) release(object, count);
+  }
+
+  #acknowledge(number: number): void {
+    const takes = this.#calls.get(number)?.takes;
+    if (takes) this.#held.set(takes, (this.#held.get(takes) ?? 0) + 1);
+    this.#calls.delete(number);
   }
 
   #call(number: number, request: unknown[]): void {
@@ -97,9 +102,10 @@ export class ShareHost {
         "A call's number is taken, or calls are too many",
       );
     }
-    const call: Call = { abort: new AbortController(), undo: null };
+    const abort = new AbortController();
+    const call: Call = { abort, undo: null, takes: null };
     if (number !== 0) this.#calls.set(number, call);
-    const signal = call.abort.signal;
+    const { signal } = abort;
     const wait = options === null ? [] : [{ ...Object(options), signal }];
     void this.#run(number, call, object, method, [...args, ...wait]);
   }
@@ -139,17 +145,25 @@ export class ShareHost {
     args: unknown[],
     value: unknown,
   ): void {
-    const held = this.#held.get(object) ?? 0;
     if (method === "acquire" && value === true) {
-      if (this.#ended) return void object.release!();
-      this.#held.set(object, held + 1);
+      call.takes = object;
+      call.undo = () => release(object, 1);
     } else if (method === "release") {
+      const held = this.#held.get(object) ?? 0;
       const count = typeof args[0] === "number" ? args[0] : 1;
       if (held > count) this.#held.set(object, held - count);
       else this.#held.delete(object);
     } else if (method === "get") {
       call.undo = () => void giveItemBack(object, value);
     }
+  }
+}
+
+function release(object: Callable, count: number): void {
+  try {
+    for (let left = count; left > 0; left--) object.release!();
+  } catch {
+    // Another thread or process released it for the child
   }
 }
 

@@ -8,6 +8,7 @@
 import { registerStandIn } from "../../codec/exported.ts";
 import { refuseShared } from "../../codec/share.ts";
 import { RemoteError } from "../../errors.ts";
+import { refusePermits } from "../../locks/_permits.ts";
 import { BoundedSemaphore } from "../../locks/bounded_semaphore.ts";
 import { Lock } from "../../locks/lock.ts";
 import { Semaphore } from "../../locks/semaphore.ts";
@@ -120,6 +121,7 @@ function standInFor(Base: typeof Semaphore | typeof BoundedSemaphore) {
     }
 
     override release(count = 1): void {
+      refusePermits("release the semaphore", count);
       this.#line.tell("release", count);
     }
   } as unknown as new (id: string) => Semaphore;
