@@ -5,6 +5,7 @@
  */
 
 import { lacksDescriptors } from "./descriptors.ts";
+import { readable } from "./disconnect.ts";
 import { formatAddress } from "../addresses.ts";
 
 const RULE = "-".repeat(40);
@@ -20,10 +21,11 @@ export function printError(
 ): void {
   // Without a free descriptor, formatting a stack with TypeScript files ends
   // the program
-  const bare = lacksDescriptors(error);
+  const shown = readable(error);
+  const bare = lacksDescriptors(shown);
   let described;
   try {
-    described = describe(error, bare);
+    described = describe(shown, bare);
   } catch {
     described = "What was thrown can't be described: that throws as well";
   }

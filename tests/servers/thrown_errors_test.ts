@@ -370,3 +370,24 @@ for (const [what, make] of HOSTILE) {
     await serving;
   });
 }
+
+for (const [what, make] of HOSTILE) {
+  test(`TCPServer serves on after handleError() and a listener threw ${what}`, async () => {
+    await using server = new TCPServer({ port: 0 }, EchoHandler);
+    const rise = () => {
+      throw make();
+    };
+    server.verifyRequest = server.handleError = rise;
+    server.on("connection", rise);
+    const serving = server.serveForever();
+    using client = await Deno.connect(server.serverAddress);
+    assertEquals(await within(2_000, "the end", readToEnd(client)), "");
+    server.verifyRequest = () => true;
+    using next = await Deno.connect(server.serverAddress);
+    await next.write(new TextEncoder().encode("fine"));
+    await next.closeWrite();
+    assertEquals(await within(2_000, "the end", readToEnd(next)), "fine");
+    await server.serverClose();
+    await serving;
+  });
+}
