@@ -7,11 +7,11 @@
 const MOST_KEPT = 64;
 
 /**
- * Blocks that are used again and again: new memory for each connection or
- * message takes five times as long, and the garbage collector's threads.
+ * A pool of blocks: new memory for each connection or message takes five times
+ * as long, and keeps the garbage collector busy.
  */
 export class BlockPool {
-  /** How many bytes a block has. */
+  /** The size of a block in bytes. */
   readonly size: number;
   #free: Uint8Array[] = [];
 
@@ -19,12 +19,12 @@ export class BlockPool {
     this.size = size;
   }
 
-  /** A block with any content. */
+  /** Takes a block with arbitrary content. */
   take(): Uint8Array {
     return this.#free.pop() ?? new Uint8Array(this.size);
   }
 
-  /** Takes a block back, once nothing reads or writes it any more. */
+  /** Returns a block. Nothing may use it any more. */
   giveBack(block: Uint8Array): void {
     if (this.#free.length < MOST_KEPT) this.#free.push(block);
   }

@@ -1,5 +1,5 @@
 /**
- * Bytes that wait.
+ * A queue of bytes.
  *
  * @module
  */
@@ -13,15 +13,15 @@ interface Block {
 }
 
 /**
- * A queue of bytes that holds little more memory than it has bytes: what is
- * added is copied, since it is often a small part of a large message, and small
+ * A queue of bytes that needs little more memory than it has bytes. It copies
+ * added bytes, because they are often a small part of a large message; small
  * parts share a block.
  */
 export class ByteQueue {
   #blocks: Block[] = [];
   #length = 0;
 
-  /** How many bytes wait. */
+  /** The number of bytes. */
   get length(): number {
     return this.#length;
   }
@@ -38,14 +38,14 @@ export class ByteQueue {
       if (part.length === bytes.length) return;
       bytes = bytes.subarray(room);
     }
-    // The second that waits is a sign of more to come
+    // A second part suggests that more will follow
     const size = last === undefined ? 0 : Math.min(BLOCK, this.#length * 2);
     const block = new Uint8Array(Math.max(bytes.length, size));
     block.set(bytes);
     this.#blocks.push({ bytes: block, start: 0, end: bytes.length });
   }
 
-  /** Takes the first bytes out, as many as lie together. */
+  /** Takes the first contiguous bytes. */
   shift(): Uint8Array | null {
     const block = this.#blocks.shift();
     if (block === undefined) return null;
@@ -54,7 +54,7 @@ export class ByteQueue {
     return bytes.subarray(start, end);
   }
 
-  /** Takes bytes out to where they are wanted; returns how many. */
+  /** Moves bytes into a buffer; returns their number. */
   read(into: Uint8Array): number {
     let count = 0;
     while (count < into.length && this.#blocks.length > 0) {
@@ -70,13 +70,13 @@ export class ByteQueue {
     return count;
   }
 
-  /** Lets go of everything. */
+  /** Drops all bytes. */
   clear(): void {
     this.#blocks = [];
     this.#length = 0;
   }
 
-  /** The bytes in order, which stay. */
+  /** The bytes in order, without taking them. */
   *peek(): Generator<Uint8Array> {
     for (const { bytes, start, end } of this.#blocks) {
       yield bytes.subarray(start, end);

@@ -1,5 +1,5 @@
 /**
- * What a hub knows of each request that it carries.
+ * The requests that a hub carries.
  *
  * @module
  */
@@ -14,25 +14,25 @@ export interface Carried {
   /**
    * Takes a frame from the runner; throws for one that may not come now.
    *
-   * @returns Whether `advance()` is to be called behind the last frame that has
-   * come: what ends is often followed by the end of more.
+   * @returns Whether to call `advance()` after the last frame of the message:
+   * ends often come together.
    */
   receive(op: Opcode, bytes: Uint8Array): boolean;
-  /** Does what comes next. */
+  /** Does the next steps. */
   advance(): void;
   /** The runner has ended. */
   fail(error: Error): void;
-  /** What is still to be delivered had its time. */
+  /** The time for delivery is over. */
   cut(error: Error): void;
 }
 
-/** What a request has of the hub that carries it now. */
+/** The hub, as a request sees it. */
 export interface Carrier {
   readonly id: number;
   readonly link: RelayLink;
-  /** What is under way to the runner. */
+  /** The bytes in transit to the runner. */
   readonly budget: Budget;
-  /** What is held of what the runner sent. */
+  /** The undelivered bytes from the runner. */
   readonly intake: Intake;
   /** Ends the carrying. */
   readonly settle: (error: Error | null) => void;

@@ -1,5 +1,5 @@
 /**
- * A connection that is carried to a runner: the end that holds the socket.
+ * A relayed connection at the end that owns the socket.
  *
  * @module
  */
@@ -20,23 +20,23 @@ import {
 } from "./frames.ts";
 import { MIN_WINDOW, ReceiveWindow, SendWindow } from "./window.ts";
 
-/** What an idle connection holds, and what one that fills it gets instead. */
+/** The buffer of an idle connection, and of one that fills it. */
 const smallBlocks = new BlockPool(4_096);
 const largeBlocks = new BlockPool(32_768);
 
-/** What the handler meets when the connection was closed here. */
+/** The handler's error when the connection was closed here. */
 const CLOSED_HERE: ErrorFrame = {
   name: "ConnectionAborted",
   message: "The server closed the connection",
 };
 
-/** How far the runner has come with a connection. */
+/** The stages of a connection in the runner. */
 type Stage = "waiting" | "begun" | "ended" | "closed" | "done" | "failed";
 
 /**
- * Carries a connection to a runner and, if that one ends before it began with
- * it, to another. What a handler wrote and what has come here belongs to the
- * connection: it is delivered whatever becomes of the runner.
+ * Carries a connection to a runner, and to another one if the first ends before
+ * it begins. Bytes that have arrived here from a handler are delivered even if
+ * the runner ends.
  */
 export class CarriedConnection implements Carried, WriterHost {
   readonly conn: Deno.Conn;
@@ -45,12 +45,12 @@ export class CarriedConnection implements Carried, WriterHost {
   #stage: Stage = "waiting";
   #sending!: SendWindow;
   #receiving!: ReceiveWindow;
-  /** What the client sent before the runner began, to be sent again. */
+  /** The client's bytes before the runner began, to be sent again. */
   #kept: ByteQueue | null = new ByteQueue();
   #isHandedBack = false;
   #canRead: (() => void) | null = null;
   #clientEnded = false;
-  /** Why nothing can be read or written any more. */
+  /** The error that ended reading and writing. */
   #lost: ErrorFrame | null = null;
   #undelivered: Error | null = null;
   #failure: Error | null = null;
@@ -174,11 +174,11 @@ export class CarriedConnection implements Carried, WriterHost {
     this.#sending.take(bytes.length);
   }
 
-  /** How much may be read now; not more than 0 if nothing. */
+  /** The number of bytes that may be read now; 0 or less if none. */
   get #room(): number {
     if (this.#carrier === null) return 0;
     const { room } = this.#sending;
-    // It is held twice until the runner begins
+    // It counts twice until the runner begins
     return this.#kept === null
       ? room
       : Math.min(room, MIN_WINDOW - this.#kept.length);
@@ -209,7 +209,7 @@ export class CarriedConnection implements Carried, WriterHost {
     if (this.#lost === null) this.#receiving.release(count);
   }
 
-  /** Does what comes when everything is written. */
+  /** Continues when everything is written. */
   advance(): void {
     if (!this.#writer.isIdle) return;
     const stage = this.#stage;
@@ -224,7 +224,7 @@ export class CarriedConnection implements Carried, WriterHost {
     const isClosedHere = error instanceof Deno.errors.Interrupted ||
       error instanceof Deno.errors.BadResource;
     if (isClosedHere) return this.#letGo(CLOSED_HERE);
-    // Of a loss that comes after its end the handler can't be told
+    // The handler can't learn of a loss after its end
     if (this.#stage === "done") this.#undelivered ??= error as Error;
     this.#letGo(toErrorFrame(error));
   }
@@ -274,10 +274,10 @@ export class CarriedConnection implements Carried, WriterHost {
   }
 }
 
-/** Those that no runner has begun with, until they are carried again. */
+/** Connections that no runner has begun, until they are carried again. */
 const handedBack: WeakMap<Deno.Conn, CarriedConnection> = new WeakMap();
 
-/** What carries a connection: a new one, or what was handed back. */
+/** Returns a connection's carrier: a new one, or the one handed back. */
 export function carriedOf(conn: Deno.Conn): CarriedConnection {
   const carried = handedBack.get(conn);
   if (carried === undefined) return new CarriedConnection(conn);

@@ -1,5 +1,5 @@
 /**
- * A packet that is carried to a runner, and the packets sent in return.
+ * A relayed packet, and the packets sent in return.
  *
  * @module
  */
@@ -10,16 +10,16 @@ import { notBegun, RelayProtocolError } from "./errors.ts";
 import { Op, type Opcode, readPacket, toErrorFrame } from "./frames.ts";
 import { FRAME_COST, WINDOW } from "./window.ts";
 
-/** Sends a packet from the socket that the relay stands in front of. */
+/** Sends a packet from the relay's socket. */
 export type SendPacket = (packet: Uint8Array, to: Deno.Addr) => Promise<number>;
 
-/** A packet, and how those in return are sent. */
+/** A packet, and how to send replies. */
 export interface PacketToCarry {
   packet: Uint8Array;
   from: Deno.Addr;
   truncated: boolean;
   send: SendPacket;
-  /** Whether nobody but the client may be sent anything. */
+  /** Whether only the client may be sent packets. */
   answersOnly: boolean;
 }
 
@@ -64,7 +64,7 @@ export class CarriedPacket implements Carried {
     this.advance();
   }
 
-  /** Sends a packet; throws at once for one that is not allowed to come. */
+  /** Sends a packet; throws at once if it is not allowed. */
   #send(bytes: Uint8Array): Promise<void> {
     const { number, address, packet } = readPacket(bytes);
     if (address !== null && !isPacketAddress(address)) {

@@ -1,5 +1,5 @@
 /**
- * Writes to a connection, one after the other.
+ * Ordered writes to a connection.
  *
  * @module
  */
@@ -9,17 +9,17 @@ import { ByteQueue } from "./byte_queue.ts";
 
 const blocks = new BlockPool(2_048);
 
-/** What a {@linkcode ConnWriter} tells. */
+/** The owner of a {@linkcode ConnWriter}. */
 export interface WriterHost {
-  /** The system has taken so many bytes. */
+  /** The system has taken `count` bytes. */
   taken(count: number): void;
   /** Nothing more can be written. */
   lose(error: unknown): void;
-  /** All is written, or nothing more can be. */
+  /** All is written, or writing has failed. */
   advance(): void;
 }
 
-/** Writes all that it is given to a connection, in order. */
+/** Writes all given bytes to a connection, in order. */
 export class ConnWriter {
   #conn: Deno.Conn;
   #host: WriterHost;
@@ -34,12 +34,12 @@ export class ConnWriter {
     this.#host = host;
   }
 
-  /** Whether there is nothing to be done. */
+  /** Whether it is idle. */
   get isIdle(): boolean {
     return this.#current === null && !this.#isHalfClosing;
   }
 
-  /** Writes bytes, which lie in a message. */
+  /** Writes bytes of a message. */
   write(bytes: Uint8Array): void {
     if (this.#current !== null) this.#waiting.push(bytes);
     else this.#begin(this.#ownCopy(bytes));
@@ -58,12 +58,12 @@ export class ConnWriter {
     );
   }
 
-  /** Lets go of what waits. */
+  /** Drops the waiting bytes. */
   clear(): void {
     this.#waiting.clear();
   }
 
-  // With callbacks, not an async function: it is done for each message
+  // With callbacks, not an async function: it runs for each message
   #begin(bytes: Uint8Array): void {
     this.#current = bytes;
     this.#conn.write(bytes).then(this.#onWritten, this.#onFailed);
@@ -86,10 +86,10 @@ export class ConnWriter {
     this.#host.advance();
   };
 
-  /** The same bytes, in memory that holds little more than them. */
+  /** The same bytes, in memory of about their size. */
   #ownCopy(bytes: Uint8Array): Uint8Array {
     const { length } = bytes;
-    // A slow client would hold all of a message for a small part of it
+    // For a slow client, a small part would keep the whole message in memory
     if (length * 2 >= bytes.buffer.byteLength) return bytes;
     if (length > blocks.size) return bytes.slice();
     const block = this.#block = blocks.take();

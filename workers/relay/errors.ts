@@ -1,12 +1,12 @@
 /**
- * What can go wrong with a relay, other than with what it carries.
+ * The errors of a relay itself.
  *
  * @module
  */
 
 /**
- * The runner ended before it began with a request. The connection is as it was:
- * it can be given to another relay, or closed.
+ * The runner ended before it began a request. The connection is unchanged: give
+ * it to another relay, or close it.
  */
 export class NotBegunError extends Error {
   override readonly name = "NotBegunError";
@@ -18,7 +18,7 @@ export function notBegun(cause: Error): NotBegunError {
   return new NotBegunError(`The request was not begun: ${message}`, { cause });
 }
 
-/** The other end has sent what it may not send, or not now. */
+/** The other end has sent an invalid frame, or one out of order. */
 export class RelayProtocolError extends Error {
   override readonly name = "RelayProtocolError";
 }

@@ -1,9 +1,8 @@
 /**
- * The frames between a relay and its runner: what they say, and the one guarded
- * decoder of them.
+ * The frames between a relay and its runner, and their only decoder.
  *
- * A frame is its code, the number of the request and the length of what
- * follows, each in four bytes; then that. A message is any number of frames.
+ * A frame is its code, the number of the request, the length of the payload,
+ * each in four bytes, then the payload. A message is any number of frames.
  *
  * From the hub come, for each request: `open` or `packet` first; then `data`
  * and once `end` or `lost` (nothing follows), with `credit` or `sent` in
@@ -15,11 +14,11 @@
 
 import { RelayProtocolError } from "./errors.ts";
 
-/** What a frame says. */
+/** The kinds of frames. */
 export const Op = {
   /** A connection; its addresses as JSON. */
   open: 1,
-  /** The runner is about to begin with the request. */
+  /** The runner is about to begin the request. */
   began: 2,
   /** Bytes of a connection. */
   data: 3,
@@ -27,7 +26,7 @@ export const Op = {
   end: 4,
   /** The client is gone; the error as JSON. */
   lost: 5,
-  /** So many bytes were taken: more may be sent. */
+  /** A number of bytes was taken: more may be sent. */
   credit: 6,
   /** The runner has closed the connection. */
   close: 7,
@@ -35,7 +34,7 @@ export const Op = {
   done: 8,
   /** A packet: a number, its address, its bytes. */
   packet: 9,
-  /** What became of a packet that was sent. */
+  /** The outcome of a sent packet. */
   sent: 10,
   /** An option of the connection: which, and on or off. */
   option: 11,
@@ -50,11 +49,11 @@ export const ConnOption = { noDelay: 0, keepAlive: 1 } as const;
 /** Called with each frame; the bytes lie in the message. */
 export type FrameHandler = (op: Opcode, id: number, bytes: Uint8Array) => void;
 
-/** How many bytes stand before what a frame carries. */
+/** The size of a frame's header. */
 export const HEADER = 12;
 /** The size of what says that a packet was sent; what says why not is longer. */
 export const SENT_SIZE = 8;
-/** The number of what belongs to no request. */
+/** The number of frames without a request. */
 export const NO_REQUEST = 0;
 
 /** An error as it crosses. */
@@ -70,7 +69,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
 /**
  * Takes a message apart.
  *
- * @throws {RelayProtocolError} If it is not made of frames.
+ * @throws {RelayProtocolError} If it is malformed.
  */
 export function readFrames(message: Uint8Array, handle: FrameHandler): void {
   const { buffer, byteOffset, length } = message;
@@ -129,7 +128,9 @@ export function readPacket(
   };
 }
 
-/** Reads what became of a packet: its number, and how many bytes or why not. */
+/**
+ * Reads the outcome of a packet: its number, and the bytes sent or the error.
+ */
 export function readSent(
   bytes: Uint8Array,
 ): { number: number; result: number | Error } {
@@ -143,7 +144,7 @@ export function readSent(
   };
 }
 
-/** Says an error in a form that crosses. */
+/** Converts an error to a form that crosses. */
 export function toErrorFrame(thrown: unknown): ErrorFrame {
   if (!(thrown instanceof Error)) {
     return { name: "Error", message: String(thrown) };
@@ -152,7 +153,7 @@ export function toErrorFrame(thrown: unknown): ErrorFrame {
   return typeof code === "string" ? { name, message, code } : { name, message };
 }
 
-/** Makes an error of the class that it had at the other end. */
+/** Makes an error of its original class. */
 export function fromErrorFrame(frame: ErrorFrame): Error {
   const { name, message, code } = frame;
   const error = new (errorClass(name))(message);

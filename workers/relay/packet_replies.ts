@@ -15,7 +15,9 @@ interface Reply {
   reject: (error: Error) => void;
 }
 
-/** Sends packets through the other end of a relay, and learns how it went. */
+/**
+ * Sends packets through the other end of a relay, and receives the outcomes.
+ */
 export class PacketReplies {
   #id: number;
   #link: RelayLink;
@@ -44,7 +46,7 @@ export class PacketReplies {
     });
   }
 
-  /** Takes no more; settles when what it took is sent. */
+  /** Takes no more packets; settles when all are sent. */
   end(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#ended = resolve;
@@ -52,7 +54,7 @@ export class PacketReplies {
     return promise;
   }
 
-  /** Takes what became of a packet. */
+  /** Takes the outcome of a packet. */
   receive(bytes: Uint8Array): void {
     const { number, result } = readSent(bytes);
     const reply = this.#sent.get(number)!;
@@ -67,7 +69,7 @@ export class PacketReplies {
     if (this.#sent.size + this.#waiting.length === 0) this.#ended?.();
   }
 
-  /** Sends what there is room for. */
+  /** Sends as many packets as there is room for. */
   #advance = (): void => {
     for (let reply; (reply = this.#waiting[0]) !== undefined;) {
       const { packet, to } = reply;

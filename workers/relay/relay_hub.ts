@@ -1,8 +1,8 @@
 /**
- * The end of a relay that holds the sockets: carries connections and packets to
- * one runner and back.
+ * The end of a relay that owns the sockets. It carries connections and packets
+ * to one runner and back.
  *
- * What its owner does with it:
+ * Its owner's calls:
  * - `relay(conn)`, `relayPacket(packet, ...)`: settle when the runner is done
  *   with the request and what it wrote is delivered. They reject with a
  *   `NotBegunError` if the runner ended before it began: give the
@@ -17,11 +17,11 @@
  * - `load`: how many requests the runner has; `size`: with those that it is
  *   done with and that are not delivered yet; `backlog`: bytes under way to it.
  *
- * Deno can't reset a connection: one that is cut off ends for its client as any
- * other does. That it was cut off is what the promise tells.
+ * Deno can't reset a connection: an aborted connection ends for its client like
+ * any other. Only the promise reports the abort.
  *
- * To cut a request off, close its connection: its handler's next read or write
- * fails, and the promise settles once the runner is done with it or has ended.
+ * To abort a request, close its connection. The handler's next read or write
+ * fails, and the promise settles when the runner is done with it or has ended.
  *
  * @module
  */
@@ -34,11 +34,11 @@ import { NO_REQUEST, Op, type Opcode, readFrames } from "./frames.ts";
 import { type Post, RelayLink } from "./relay_link.ts";
 import { BUDGET, Budget, Intake, MIN_WINDOW, WINDOW } from "./window.ts";
 
-/** What a hub needs. */
+/** The owner of a hub. */
 export interface RelayHubOptions {
   /** Sends a message to the runner. */
   post: Post;
-  /** The runner has broken the protocol: it has to be ended. */
+  /** The runner has broken the protocol: end it. */
   broken: (error: Error) => void;
   /** Whether handlers may send packets to their clients alone. */
   answersOnly?: boolean;
@@ -66,17 +66,17 @@ export class RelayHub {
     this.#answersOnly = options.answersOnly ?? false;
   }
 
-  /** How many requests are carried, with those still being delivered. */
+  /** The number of requests, including those still being delivered. */
   get size(): number {
     return this.#carried.size;
   }
 
-  /** How many requests the runner has. */
+  /** The number of requests in the runner. */
   get load(): number {
     return this.#load;
   }
 
-  /** How many bytes are under way to the runner. */
+  /** The number of bytes in transit to the runner. */
   get backlog(): number {
     return this.#budget.used;
   }
@@ -111,18 +111,23 @@ export class RelayHub {
       for (const carried of this.#toAdvance) carried.advance();
       this.#toAdvance.length = 0;
     } catch (error) {
-      // Whatever it is: nothing that a runner sends may end this program
+      // Any error: no message of a runner may end this program
       this.#isBroken = true;
       this.#broken(error as Error);
     }
   }
 
-  /** Sends what waits for the end of the turn: something else follows it. */
+  /**
+   * Sends the frames that wait for the end of the turn, because another message
+   * follows.
+   */
   flush(): void {
     this.#link.flush();
   }
 
-  /** The runner has ended: what has come from it has so long to be delivered. */
+  /**
+   * The runner has ended: its bytes are delivered for at most `deliverFor` ms.
+   */
   fail(error: Error, deliverFor: number): void {
     if (this.#failure !== null) return;
     this.#failure = error;
@@ -154,7 +159,7 @@ export class RelayHub {
     }
   };
 
-  /** What a runner that keeps to its budget can have under way at most. */
+  /** The most that a runner within its budget can have in transit. */
   get #mostHeld(): number {
     return BUDGET + WINDOW + this.#carried.size * MIN_WINDOW;
   }

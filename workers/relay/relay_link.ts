@@ -14,10 +14,10 @@ import {
 
 const NOTHING = new Uint8Array(0);
 const INITIAL_SIZE = 65_536;
-/** More than this is sent without waiting for the turn's end. */
+/** More bytes than this are sent before the end of the turn. */
 const FULL = 262_144;
 
-/** Less than this is copied in half of the time that its transfer takes. */
+/** Copying fewer bytes than this takes half the time of transferring them. */
 const TRANSFERRED = 4_096;
 
 const encoder = new TextEncoder();
@@ -26,8 +26,7 @@ const encoder = new TextEncoder();
 export type Post = (message: Uint8Array, transfer?: Transferable[]) => void;
 
 /**
- * Gathers frames, so that those of one turn of the event loop travel as one
- * message.
+ * Gathers the frames of one turn of the event loop into one message.
  */
 export class RelayLink {
   #post: Post;
@@ -41,13 +40,13 @@ export class RelayLink {
     this.#post = post;
   }
 
-  /** Sends nothing from now on: there is no other end any more. */
+  /** Sends nothing from now on: the other end is gone. */
   close(): void {
     this.#closed = true;
     this.#length = 0;
   }
 
-  /** Adds a frame to what is sent at the end of this turn. */
+  /** Adds a frame, to be sent at the end of this turn. */
   send(op: Opcode, id: number, bytes: Uint8Array = NOTHING): void {
     if (this.#closed) return;
     const start = this.#begin(op, id, bytes.length);
@@ -87,7 +86,7 @@ export class RelayLink {
     this.#added();
   }
 
-  /** Adds a frame that says how many bytes of a packet were sent. */
+  /** Adds a frame with the number of bytes sent of a packet. */
   sendSent(id: number, number: number, count: number): void {
     if (this.#closed) return;
     const start = this.#begin(Op.sent, id, SENT_SIZE);
@@ -96,7 +95,7 @@ export class RelayLink {
     this.#added();
   }
 
-  /** Adds a frame that says why a packet was not sent. */
+  /** Adds a frame with the error of a packet. */
   sendNotSent(id: number, number: number, error: ErrorFrame): void {
     if (this.#closed) return;
     const json = encoder.encode(JSON.stringify(error));
@@ -106,7 +105,7 @@ export class RelayLink {
     this.#added();
   }
 
-  /** Sends what was gathered. */
+  /** Sends the gathered frames. */
   flush(): void {
     if (this.#length === 0) return;
     const message = this.#buffer.slice(0, this.#length);
@@ -115,7 +114,7 @@ export class RelayLink {
     else this.#post(message, [message.buffer]);
   }
 
-  /** Makes room for a frame; returns where what it carries begins. */
+  /** Makes room for a frame; returns the position of its payload. */
   #begin(op: Opcode, id: number, length: number): number {
     const start = this.#length;
     const end = this.#length = start + HEADER + length;
@@ -130,7 +129,7 @@ export class RelayLink {
     if (this.#length > FULL) this.flush();
     else if (!this.#scheduled) {
       this.#scheduled = true;
-      // Looked up now: a simulation has time of its own
+      // Looked up at each call: a simulation replaces it
       setImmediate(this.#onTurn);
     }
   }

@@ -1,9 +1,9 @@
 /**
- * The end of a relay that is in the runner: takes connections and packets, and
- * has them served.
+ * The end of a relay in the runner. It receives connections and packets, and
+ * serves them.
  *
- * The hub is told that a request begins before anything of the handler runs:
- * one that it was not told of goes to another runner when this one ends.
+ * The hub learns of a request's beginning before any code of the handler runs.
+ * If this runner ends, requests that have not begun go to another one.
  *
  * @module
  */
@@ -28,7 +28,7 @@ export type Reply = (
   to: Deno.Addr | null,
 ) => Promise<number>;
 
-/** What a runner does with what is relayed to it. */
+/** A runner's functions for relayed requests. */
 export interface RelayHandlers {
   /** Serves a connection to its end. */
   connection(conn: RelayedConn): Promise<void>;
@@ -72,8 +72,8 @@ export class RelayPort {
   }
 
   /**
-   * Settles when all requests that have come have begun: a command that came
-   * behind them has to wait for it.
+   * Settles when all requests so far have begun: a later command must wait for
+   * it.
    */
   async begun(): Promise<void> {
     if (!this.#beginning) return;
@@ -86,7 +86,10 @@ export class RelayPort {
     if (this.#toBegin.length > 0 && !this.#beginning) void this.#begin();
   }
 
-  /** Sends what waits for the end of the turn: no other may follow. */
+  /**
+   * Sends the frames that wait for the end of the turn, because there may be
+   * none.
+   */
   flush(): void {
     this.#link.flush();
   }
@@ -122,15 +125,15 @@ export class RelayPort {
       this.#servePacket(
         id,
         replies,
-        // Its own: a handler may keep it, or transfer its buffer
+        // A copy: a handler may keep it, or transfer its buffer
         [packet.slice(), address as Deno.Addr, number === 1],
       );
     this.#toBegin.push({ id, isPacket: true, serve });
   }
 
   /**
-   * Begins with one connection after the other: each may be the last thing done
-   * here. Packets get lost anyway, and begin together.
+   * Begins connections one after the other: each handler may end the runner.
+   * Packets may get lost anyway, and begin together.
    */
   async #begin(): Promise<void> {
     this.#beginning = true;
@@ -139,7 +142,7 @@ export class RelayPort {
       const requests = this.#toBegin.splice(0, count);
       for (const { id } of requests) this.#link.send(Op.began, id);
       this.#link.flush();
-      // What a thread has posted is away, unlike what a process has
+      // A thread's messages are sent at once, unlike those of a process
       if (this.#port.kind === "process") await this.#port.flushed();
       for (const request of requests) void request.serve();
     }

@@ -1,5 +1,5 @@
 /**
- * A connection as the runner at the other end of a relay sees it.
+ * A relayed connection in the runner.
  *
  * @module
  */
@@ -23,7 +23,7 @@ import {
 } from "./window.ts";
 
 const CHUNK_SIZE = 16_384;
-/** After so many reads that did not have to wait, one waits all the same. */
+/** After this many reads without a wait, one read yields. */
 const MOST_READS_IN_TURN = 1_024;
 
 interface Reader {
@@ -38,7 +38,7 @@ interface Writer {
   reject: (error: Error) => void;
 }
 
-/** What a connection has of the port that it came through. */
+/** The port, as a connection sees it. */
 export interface ConnOrigin {
   readonly id: number;
   readonly link: RelayLink;
@@ -47,7 +47,7 @@ export interface ConnOrigin {
   readonly addresses: { localAddr: Deno.Addr; remoteAddr: Deno.Addr };
 }
 
-/** A `Deno.Conn` whose socket another thread or process holds. */
+/** A `Deno.Conn` whose socket belongs to another thread or process. */
 export class RelayedConn implements Deno.Conn {
   readonly localAddr: Deno.Addr;
   readonly remoteAddr: Deno.Addr;
@@ -75,7 +75,7 @@ export class RelayedConn implements Deno.Conn {
     this.remoteAddr = origin.addresses.remoteAddr;
   }
 
-  // Not async, as write(): that would take three microtasks a call more
+  // Not async, like write(): that would cost three more microtasks per call
   read(into: Uint8Array): Promise<number | null> {
     if (this.#closed) return Promise.reject(badResource());
     if (into.length === 0) return Promise.resolve(0);
@@ -163,12 +163,12 @@ export class RelayedConn implements Deno.Conn {
     this.#setOption(ConnOption.noDelay, noDelay);
   }
 
-  /** Has the system look now and then whether the client is there (TCP). */
+  /** Makes the system probe whether the client is still there (TCP). */
   setKeepAlive(keepAlive = true): void {
     this.#setOption(ConnOption.keepAlive, keepAlive);
   }
 
-  /** Does nothing: it is the runner that keeps its program alive. */
+  /** Does nothing: the runner keeps its program alive. */
   ref(): void {}
 
   /** Does nothing. */

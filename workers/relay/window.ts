@@ -1,11 +1,11 @@
 /**
- * How much may be under way: what bounds the memory of a relay.
+ * The limits of bytes in transit, which bound the memory of a relay.
  *
- * A sender counts each frame until the receiver has
- * passed it on and credits it. One connection may have {@linkcode WINDOW}
- * bytes under way, all of a runner together {@linkcode BUDGET}; beyond that
- * each has still {@linkcode MIN_WINDOW}, so that those that don't move leave
- * the others alone, and what a read brings that had begun before.
+ * A sender counts each frame until the receiver has passed it on and credits
+ * it. One connection may have {@linkcode WINDOW} bytes in transit, all of a
+ * runner together {@linkcode BUDGET}. Beyond that, each may still have
+ * {@linkcode MIN_WINDOW}, so that stalled connections don't block others, plus
+ * the bytes of a read that began before.
  *
  * @module
  */
@@ -15,25 +15,25 @@ import { NO_REQUEST, Op } from "./frames.ts";
 import type { RelayLink } from "./relay_link.ts";
 
 /**
- * What a frame counts besides what it carries: its header and what is made of
- * it, so that many small ones wait as few large ones do.
+ * The size that a frame counts in addition to its payload: its header and
+ * objects. It bounds the number of small frames.
  */
 export const FRAME_COST = 64;
-/** Most bytes of one connection that may be under way in one direction. */
+/** Most bytes of one connection in transit in one direction. */
 export const WINDOW = 262_144;
-/** What one connection may have under way when the budget is used up. */
+/** Most bytes of one connection when the budget is used up. */
 export const MIN_WINDOW = 16_384;
-/** What all connections of a runner may have under way in one direction. */
+/** Most bytes of all connections of a runner in one direction. */
 export const BUDGET = 8_388_608;
-/** So many bytes are credited at once; half of what any window holds. */
+/** Credits are sent for this many bytes: half of the smallest window. */
 const CREDIT_AFTER = MIN_WINDOW / 2;
 
-/** What one end has under way to the other, in all its requests. */
+/** The bytes in transit from one end to the other, of all requests. */
 export class Budget {
   used = 0;
   readonly waiting: Set<SendWindow> = new Set();
 
-  /** Counts bytes that are no longer under way. */
+  /** Counts bytes that have arrived. */
   credit(count: number): void {
     const wasUsedUp = this.used >= BUDGET;
     this.used -= count;
@@ -42,7 +42,7 @@ export class Budget {
   }
 }
 
-/** What one request has under way to the other end. */
+/** The bytes of one request in transit to the other end. */
 export class SendWindow {
   #budget: Budget;
   #used = 0;
@@ -52,7 +52,7 @@ export class SendWindow {
     this.#budget = budget;
   }
 
-  /** How many bytes one more frame may hold; not more than 0 if none. */
+  /** The longest payload of the next frame; 0 or less if none. */
   get room(): number {
     const limit = this.#budget.used < BUDGET ? WINDOW : MIN_WINDOW;
     return limit - this.#used - FRAME_COST;
@@ -64,7 +64,7 @@ export class SendWindow {
     this.#budget.used += FRAME_COST + length;
   }
 
-  /** Counts what the other end has passed on. */
+  /** Counts bytes that the other end has passed on. */
   credit(count: number): void {
     if (count > this.#used) {
       throw new RelayProtocolError(
@@ -82,7 +82,7 @@ export class SendWindow {
     this.#budget.waiting.add(this);
   }
 
-  /** Calls back who waits, if there is room. */
+  /** Calls back the waiter, if there is room. */
   wake(): void {
     if (this.#wake === null || this.room <= 0) return;
     const wake = this.#wake;
@@ -90,13 +90,13 @@ export class SendWindow {
     wake();
   }
 
-  /** Lets nobody wait any more. */
+  /** Ends all waits. */
   leave(): void {
     this.#wake = null;
     this.#budget.waiting.delete(this);
   }
 
-  /** Gives back everything: the other end is gone, or has let go of it. */
+  /** Uncounts everything: the other end is gone, or has dropped it. */
   clear(): void {
     this.leave();
     this.#budget.credit(this.#used);
@@ -104,9 +104,9 @@ export class SendWindow {
   }
 }
 
-/** What one end has received and not yet passed on, in all its requests. */
+/** The bytes that one end has received and not passed on, of all requests. */
 export class Intake {
-  /** How many bytes are held. */
+  /** The number of these bytes. */
   held = 0;
   readonly link: RelayLink;
   #owed = 0;
@@ -124,11 +124,11 @@ export class Intake {
   }
 }
 
-/** What one request has received and not yet passed on. */
+/** The bytes of one request that were received and not passed on. */
 export class ReceiveWindow {
   #intake: Intake;
   #id: number;
-  /** What the other end counts as under way. */
+  /** The bytes that the other end counts as in transit. */
   #open = 0;
   #owed = 0;
   #detached = false;
@@ -138,7 +138,7 @@ export class ReceiveWindow {
     this.#id = id;
   }
 
-  /** Counts a frame that has come. */
+  /** Counts a received frame. */
   take(length: number): void {
     if (length === 0 || this.#open + FRAME_COST + length > WINDOW) {
       throw new RelayProtocolError(
@@ -150,7 +150,7 @@ export class ReceiveWindow {
     this.release(FRAME_COST);
   }
 
-  /** Counts bytes that were passed on, and credits them before long. */
+  /** Counts bytes that were passed on, and credits them soon. */
   release(count: number): void {
     this.#intake.held -= count;
     if (this.#detached) {
@@ -172,7 +172,7 @@ export class ReceiveWindow {
     this.#owed = 0;
   }
 
-  /** Passes nothing on any more: what is held was let go. */
+  /** Stops passing on: the bytes were dropped. */
   clear(): void {
     this.release(this.#open - this.#owed);
   }

@@ -1,5 +1,5 @@
 /**
- * What the entry modules of threads and of processes share.
+ * The common part of the entry modules of threads and processes.
  *
  * @module
  */
@@ -15,7 +15,7 @@ export type ModuleLoader = [
   load: () => Promise<Record<string, unknown>>,
 ];
 
-/** What {@linkcode runMain} needs. */
+/** Options of {@linkcode runMain}. */
 export interface EntryOptions {
   /** The user's modules. */
   modules: ModuleLoader[];
@@ -49,7 +49,7 @@ async function load([url, importIt]: ModuleLoader): Promise<
 /**
  * Imports everything and calls `main`.
  *
- * @param options What to import, and whom to tell.
+ * @param options The modules and the callbacks.
  */
 export async function runMain(options: EntryOptions): Promise<void> {
   const { port, ready, end } = options;
@@ -68,8 +68,7 @@ export async function runMain(options: EntryOptions): Promise<void> {
 }
 
 /**
- * Tells the owner how the runner ends, also where a cause of its error can't
- * cross.
+ * Sends the owner the runner's exit, also if a cause of its error can't cross.
  *
  * @param send Sends the record.
  * @param exit The record.
@@ -84,8 +83,8 @@ export function tellExit(
 }
 
 /**
- * Ends the runner for what nobody caught, as Deno would, but with the error
- * told to the parent instead of printed here.
+ * Ends the runner for an uncaught error, as Deno would. The error goes to the
+ * parent instead of stderr.
  *
  * @param end Ends the runner.
  */

@@ -14,8 +14,8 @@ function loader(url: string): string {
 /**
  * Writes the text of a runner's first module.
  *
- * The imports are literal, so that they count as the runner's own code and
- * need no permission; they are dynamic, so that their failure can be told.
+ * The imports are literal, so that they count as the runner's own code and need
+ * no permission. They are dynamic, so that their failure can be reported.
  *
  * @param entry The URL of the module that exports `enter`.
  * @param options Which modules to import.

@@ -1,5 +1,5 @@
 /**
- * How errors and exits cross between runners.
+ * Records of errors and exits, which cross between runners.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { ProtocolError } from "./protocol_error.ts";
 
 /** Causes beyond this depth are left out: a chain may be a ring. */
 const MAX_CAUSES = 8;
-/** How a runner may say that it ends; of the rest its owner knows. */
+/** The exit reasons that a runner may send; its owner knows the others. */
 const OWN_REASONS: readonly string[] = ["returned", "error", "exit", "import"];
 
 // deno-lint-ignore no-control-regex
@@ -47,9 +47,9 @@ function cloneable(value: unknown): unknown {
 }
 
 /**
- * Turns what was thrown into a record that can be cloned.
+ * Turns a thrown value into a record that can be cloned.
  *
- * @param thrown What was thrown, an error or not.
+ * @param thrown The thrown value.
  * @param depth How many causes led here.
  * @returns The record.
  */
@@ -130,7 +130,7 @@ export function tellRecord(
 }
 
 /**
- * Says how a runner ends that threw.
+ * Makes the exit of a runner that threw.
  *
  * @param thrown What was thrown.
  * @returns The exit, in a form that can be cloned.

@@ -6,7 +6,7 @@
 
 import type { MessageHandler } from "./runner.ts";
 
-/** Keeps messages in order until somebody handles them. */
+/** Keeps messages in order until there is a handler. */
 export class Inbox {
   #fault: (thrown: unknown) => void;
   #handler: MessageHandler | null = null;
@@ -15,25 +15,25 @@ export class Inbox {
   /**
    * Constructs an empty inbox.
    *
-   * @param fault Called with what the handler throws.
+   * @param fault Called with an error of the handler.
    */
   constructor(fault: (thrown: unknown) => void) {
     this.#fault = fault;
   }
 
-  /** Who handles the messages. */
+  /** The handler of the messages. */
   get handler(): MessageHandler | null {
     return this.#handler;
   }
 
   set handler(handler: MessageHandler | null) {
     this.#handler = handler;
-    // Not at once: who sets a handler has often not set up the rest.
+    // Not at once: the caller may not have set up the rest.
     if (this.#waiting.length > 0) queueMicrotask(() => this.#flush());
   }
 
   /**
-   * Hands a message over, behind those that wait.
+   * Delivers a message, after those that wait.
    *
    * @param message The message.
    */

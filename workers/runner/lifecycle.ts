@@ -12,10 +12,10 @@ import {
 import type { RunnerKind } from "./runner.ts";
 
 /**
- * Says in words how a runner ended.
+ * Describes how a runner ended.
  *
  * @param exit How it ended.
- * @returns The words, to stand after "the thread" or "the process".
+ * @returns The description, to follow "the thread" or "the process".
  */
 export function describeExit(exit: RunnerExit): string {
   switch (exit.reason) {
@@ -37,11 +37,11 @@ export function describeExit(exit: RunnerExit): string {
   }
 }
 
-/** The two moments of a runner that others wait for. */
+/** The start and the end of a runner, as promises. */
 export class Lifecycle {
   /** Settles when `main` has been called. */
   readonly ready: Promise<void>;
-  /** Settles when nothing of the runner is left. */
+  /** Settles when the runner has completely ended. */
   readonly exited: Promise<RunnerExit>;
   #kind: RunnerKind;
   #setReady: () => void;
@@ -52,13 +52,13 @@ export class Lifecycle {
   /**
    * Constructs the moments of one runner.
    *
-   * @param kind What the errors call it.
+   * @param kind Its kind, for errors.
    */
   constructor(kind: RunnerKind) {
     this.#kind = kind;
     const ready = Promise.withResolvers<void>();
     const exited = Promise.withResolvers<RunnerExit>();
-    // Who does not look at `ready` learns the same from `exited`.
+    // `ready` may go unread: `exited` reports the same.
     ready.promise.catch(() => {});
     this.ready = ready.promise;
     this.exited = exited.promise;
@@ -72,13 +72,13 @@ export class Lifecycle {
     return this.#ended;
   }
 
-  /** Tells that `main` has been called. */
+  /** Reports that `main` has been called. */
   becomeReady(): void {
     this.#setReady();
   }
 
   /**
-   * Tells that the runner has ended.
+   * Reports that the runner has ended.
    *
    * @param exit How.
    */

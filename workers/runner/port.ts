@@ -8,11 +8,11 @@ import { type ExitRecord, toExitRecord } from "./error_record.ts";
 import { Inbox } from "./inbox.ts";
 import type { MessageHandler, RunnerKind, RunnerPort } from "./runner.ts";
 
-/** What a {@linkcode Port} stands on. */
+/** The connection of a {@linkcode Port}. */
 export interface PortLine {
   /** The kind of runner that this is. */
   readonly kind: RunnerKind;
-  /** How many bytes wait to be sent. */
+  /** The number of bytes that wait to be sent. */
   backlog(): number;
   /** Sends a message. */
   post(message: unknown, transfer?: Transferable[]): void;
@@ -22,10 +22,10 @@ export interface PortLine {
   end(exit: ExitRecord): void;
 }
 
-/** A runner's own end of its line. */
+/** A runner's end of its connection. */
 export class Port implements RunnerPort {
   readonly kind: RunnerKind;
-  /** What has arrived. */
+  /** The received messages. */
   readonly inbox: Inbox;
   readonly post: RunnerPort["post"];
   readonly flushed: RunnerPort["flushed"];

@@ -1,6 +1,6 @@
 /**
- * What a runner and its owner say to each other: numbered frames over a
- * private port, a transferred `MessagePort` or a connection.
+ * The messages between a runner and its owner: numbered frames over a private
+ * port, a transferred `MessagePort` or a connection.
  *
  * - The owner says `start` once, first, then any number of `message`.
  * - The runner says `hello` (a thread's, once it holds its Web Lock) and
@@ -31,13 +31,13 @@ export type Frame = readonly [kind: number, value?: unknown];
 
 /** The value of a `start` frame. */
 export interface Start {
-  /** What was given for `main`. */
+  /** The data for `main`. */
   data: unknown;
-  /** What the parent knows of the program. */
+  /** The program's flags, from the parent. */
   launchFlags: LaunchFlags;
 }
 
-/** What the owner makes of a runner's frames. */
+/** The owner's handling of a runner's frames. */
 export interface OwnerActions {
   /** A message for whoever uses the runner. */
   message(value: unknown): void;
@@ -45,13 +45,13 @@ export interface OwnerActions {
   hello?(): void;
   /** `main` has been called. */
   ready(): void;
-  /** A process calls a lock or its like. */
+  /** A process calls a lock or a similar object. */
   share?(value: unknown): void;
-  /** The runner says how it ends, or broke the rules. */
+  /** The runner reports its end, or broke the protocol. */
   leave(exit: RunnerExit): void;
 }
 
-/** Decodes, and checks the order of, what a runner says. */
+/** Decodes a runner's frames and checks their order. */
 export class RunnerDecoder {
   #actions: OwnerActions;
   #greeted = false;
@@ -79,7 +79,7 @@ export class RunnerDecoder {
     }
   }
 
-  /** Ends the runner for what it said. */
+  /** Ends the runner for an invalid message. */
   fail(thrown: unknown): void {
     if (this.#left) return;
     this.#left = true;

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** The other end of a line said what it must not. */
+/** Thrown when the other end sends an invalid message. */
 export class ProtocolError extends Error {
   override name = "ProtocolError";
 }

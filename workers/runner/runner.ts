@@ -1,6 +1,5 @@
 /**
- * What a thread and a process have in common for everything that stands on
- * them: one interface over a `Worker` and a child process.
+ * The common interface of a `Worker` and a child process.
  *
  * @module
  */
@@ -21,21 +20,20 @@ export interface RunnerOptions {
   /** A cloneable value for `main`. */
   data?: unknown;
   /**
-   * What of `data` moves instead of being copied. A process has no part in
-   * the parent's memory: there everything is copied.
+   * The parts of `data` to move. For a process they are copied.
    */
   transfer?: Transferable[];
-  /** The name that a thread's tools show. */
+  /** The thread's name in tools. */
   name?: string;
   /**
-   * What the code there may do.
+   * The permissions of its code.
    *
    * @default {"inherit"}
    */
   permissions?: Deno.PermissionOptions;
   /**
-   * Whether a process lives through the interrupt that a terminal sends to
-   * everything in its foreground, and ends with its parent instead.
+   * Whether a process ignores the terminal's interrupt, which goes to all
+   * foreground processes, and ends with its parent instead.
    *
    * @default {true}
    */
@@ -46,7 +44,7 @@ export interface RunnerOptions {
 export interface Runner {
   /** Which of the two it is. */
   readonly kind: RunnerKind;
-  /** A number of its own among all runners of this program's process. */
+  /** Its number, unique in this process. */
   readonly id: number;
   /** The process id of a process. */
   readonly pid?: number;
@@ -55,13 +53,13 @@ export interface Runner {
    * with a `HandlerImportError` or a `RunnerExitError` otherwise.
    */
   readonly ready: Promise<void>;
-  /** How it ended, once nothing of it is left. Never rejects. */
+  /** How it ended, after it has completely ended. Never rejects. */
   readonly exited: Promise<RunnerExit>;
-  /** How many bytes wait to be sent; always 0 for a thread. */
+  /** The number of bytes that wait to be sent; always 0 for a thread. */
   readonly backlog: number;
   /**
-   * Called with each message; what came before it was set waits for it. What
-   * it throws ends the runner as `fail()` does.
+   * Called with each message. Earlier messages wait until it is set. An error
+   * that it throws ends the runner as `fail()` does.
    */
   onmessage: MessageHandler | null;
   /**
@@ -75,14 +73,14 @@ export interface Runner {
   terminate(): void;
   /** Ends it: a thread as `terminate()` does, a process by SIGKILL. */
   kill(): void;
-  /** Ends it at once for what it said, with the reason `"protocol"`. */
+  /** Ends it at once for an invalid message, with the reason `"protocol"`. */
   fail(error: unknown): void;
   /** Makes it keep this program alive, as it does from the start. */
   ref(): void;
   /**
    * Lets this program end while it runs.
    *
-   * @returns Whether that can be had here.
+   * @returns Whether this version of Deno can do it.
    */
   unref(): boolean;
 }
@@ -93,7 +91,7 @@ export interface RunnerPort {
   readonly kind: RunnerKind;
   /** How many bytes wait to be sent; always 0 in a thread. */
   readonly backlog: number;
-  /** Called with each message; what came before it was set waits for it. */
+  /** Called with each message. Earlier messages wait until it is set. */
   onmessage: MessageHandler | null;
   /** Sends a message to the owner, in order. */
   post(message: unknown, transfer?: Transferable[]): void;

@@ -9,25 +9,25 @@ import type { Runner } from "./runner.ts";
 
 const MIN_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 10_000;
-/** A member that was ready for so long did not fail because it was started. */
+/** A member that was ready for this long did not fail because of its start. */
 const HEALTHY_AFTER_MS = 10_000;
-/** So many in a row that never became ready, and there is no point in more. */
+/** After this many in a row that never became ready, it gives up. */
 const MAX_FAILURES = 5;
 
-/** What a supervisor looks after: a runner and what its owner has of it. */
+/** A supervised member: a runner with its owner's state. */
 export interface Member {
   readonly runner: Runner;
   /** Settles when it can work; rejects if it never will. */
   readonly ready: Promise<void>;
 }
 
-/** What a supervisor needs of its owner. */
+/** The owner of a supervisor. */
 export interface SupervisorHost<M extends Member> {
   /** Starts a member. */
   start(): M;
-  /** A member has ended, whether that was meant or not. */
+  /** A member has ended, intended or not. */
   ended(member: M, exit: RunnerExit, meant: boolean): void;
-  /** Members end before they are ready, again and again. */
+  /** Members repeatedly end before they are ready. */
   gaveUp(cause: Error): void;
 }
 
@@ -74,15 +74,15 @@ export class Supervisor<M extends Member> {
     return (this.#waiting ??= Promise.withResolvers()).promise;
   }
 
-  /** A member is meant to end: another takes its place, now if `replaced`. */
+  /** A member will end: another takes its place, now if `replaced`. */
   release(member: M, replaced = true): void {
     this.#ready.delete(member);
     if (this.#members.delete(member) && replaced) this.#fill();
   }
 
   /**
-   * Puts a member that was started elsewhere in the place of another, which is
-   * meant to end; false if that one is no member any more.
+   * Replaces a member that will end by one that was started elsewhere; false if
+   * it is no longer a member.
    */
   replace(member: M, successor: M): boolean {
     if (!this.#members.delete(member)) return false;
@@ -92,7 +92,7 @@ export class Supervisor<M extends Member> {
     return true;
   }
 
-  /** Starts no more, and lets nobody wait; the members run on. */
+  /** Starts no more members and ends all waits. The members go on. */
   stop(reason: Error): void {
     this.#target = 0;
     this.#stopped = reason;

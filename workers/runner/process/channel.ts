@@ -8,21 +8,21 @@ import { ByteWriter } from "../../codec/byte_writer.ts";
 import { decode, encodeInto } from "../../codec/codec.ts";
 import { ProtocolError } from "../protocol_error.ts";
 
-/** Room for what is read at once, and what is gathered for one write. */
+/** The size of the buffers for one read and one write. */
 const BUFFER_SIZE = 128 * 1024;
-/** A buffer that a rush made larger than this is given back. */
+/** A buffer larger than this is released after use. */
 const MAX_KEPT = 4 * BUFFER_SIZE;
 /** Before each frame: its kind, one byte, and its length, four. */
 const HEADER_SIZE = 5;
 
-/** The longest frame: what comes is held in memory until it is whole. */
+/** The longest frame: it is kept in memory until it is complete. */
 const MAX_FRAME = 2 ** 30;
 
-/** Whom a {@linkcode Channel} tells. */
+/** The listener of a {@linkcode Channel}. */
 export interface ChannelListener {
   /** Called with each frame, in order. */
   receive(kind: number, value: unknown): void;
-  /** Called once, if what came is no frame; no more is read. */
+  /** Called once for an invalid frame. No more is read then. */
   fail(error: ProtocolError): void;
   /** Called once, when the other end has closed or is gone. */
   end(): void;
@@ -54,22 +54,22 @@ export class Channel {
   #sending = 0;
   #writing: Promise<void> | null = null;
   #attached: PromiseWithResolvers<void> = Promise.withResolvers();
-  /** How many writes have begun. */
+  /** The number of writes that have begun. */
   #batch = 0;
   #flushes: { batch: number; resolve: () => void }[] = [];
   #referenced = true;
   #closed = false;
 
   /**
-   * Constructs a channel, which keeps what is sent until `run()`.
+   * Constructs a channel. It keeps frames until `run()`.
    *
-   * @param listener Whom to tell.
+   * @param listener The listener.
    */
   constructor(listener: ChannelListener) {
     this.#listener = listener;
   }
 
-  /** How many bytes wait to be sent. */
+  /** The number of bytes that wait to be sent. */
   get backlog(): number {
     return this.#gathered.length + this.#sending;
   }
@@ -78,7 +78,7 @@ export class Channel {
    * Sends a frame.
    *
    * @param kind Its kind.
-   * @param value What is to cross, copied before this returns.
+   * @param value The value. It is copied before this returns.
    * @throws {RangeError} If it is too large.
    */
   send(kind: number, value?: unknown): void {
@@ -108,7 +108,7 @@ export class Channel {
     this.#conn?.unref();
   }
 
-  /** Closes the connection; what has not been sent is lost. */
+  /** Closes the connection. Unsent frames are lost. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -122,7 +122,7 @@ export class Channel {
   }
 
   /**
-   * Reads until the other end closes; never rejects for what that does.
+   * Reads until the other end closes. Never rejects because of the other end.
    *
    * @param conn The connection, the channel's own from now on.
    */
@@ -163,7 +163,9 @@ export class Channel {
     }
   }
 
-  /** Delivers the whole frames of a buffer, and tells where they end. */
+  /**
+   * Delivers the complete frames of a buffer; returns the position after them.
+   */
   #deliver(buffer: Uint8Array<ArrayBuffer>, length: number): number {
     let start = 0;
     while (length - start >= HEADER_SIZE && !this.#closed) {
@@ -211,7 +213,7 @@ export class Channel {
       try {
         await this.#writeAll(conn, writer.bytes.subarray(0, writer.length));
       } catch {
-        // The other end is gone; the reading side says so.
+        // The other end is gone; the read reports it.
         this.#gathered.length = 0;
       }
       this.#sending = 0;

@@ -25,7 +25,7 @@ import type { WorkerStart } from "./worker_entry.ts";
 const STUCK_AFTER = 500;
 /** How often an unreferenced thread is looked after. */
 const POLL_INTERVAL = 50;
-/** After so many turns without one there are no more messages. */
+/** After this many turns without a message there are no more. */
 const QUIET_TURNS = 3;
 
 type RefMethod = (this: Worker, referenced: boolean) => void;
@@ -51,7 +51,7 @@ export function findRefMethod(
     const value = Object.getOwnPropertyDescriptor(prototype, symbol)?.value;
     if (
       typeof value === "function" && value.length === 1 &&
-      // The symbol has no name: what the method does is its mark
+      // The symbol has no name, so the method is recognized by its effect
       Function.prototype.toString.call(value).includes("unrefOpPromise")
     ) {
       return value as RefMethod;
@@ -217,7 +217,7 @@ export class WorkerRunner implements Runner {
     this.#worker.terminate();
     this.#referenced = true;
     this.#stuckTimer = setTimeout(() => {
-      // It may as well be in a long call, or the machine too busy
+      // It may also be in a long call, or the machine may be busy
       const error = new Error(
         `The thread did not stop within ${STUCK_AFTER} ms, as in an endless ` +
           "loop; it is set aside",
