@@ -17,7 +17,7 @@ const ROWS: [row: string, title: string, ours: string][] = [
   ["shard", "two threads", "ThreadingTCPServer, shard, workers: 2"],
   ["relay", "relay to two threads", "ThreadingTCPServer, relay, workers: 2"],
 ];
-const PEER_REGEXP = /^(Node net|Python|Go|a Deno loop, pipeTo)/;
+const PEER_REGEXP = /^(Node net|node:net of Bun|Python|Go|a Deno loop, pipeTo)/;
 const BAR = 14;
 const LEFT = 250;
 /** The length of a ratio of 1. */

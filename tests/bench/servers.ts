@@ -4,6 +4,7 @@
  * @module
  */
 
+import { processorTime } from "./processor.ts";
 import type { Contender, Row } from "./rows.ts";
 import { FOLDER_PATH, output, type Tools } from "./tools.ts";
 
@@ -15,6 +16,8 @@ export interface Reading {
   /** Messages a second. */
   rate: number;
   errors: number;
+  /** Microseconds of the server's processor time a message. */
+  cost: number;
   /** Microseconds that 50, 99 and 99.9 % of the messages took at most. */
   times: number[];
 }
@@ -62,12 +65,17 @@ export async function load(
   seconds: number,
   rate = 0,
 ): Promise<Reading> {
+  const begun = performance.now();
+  const before = processorTime(server.process.pid);
   const text = row.generator === "redis-benchmark"
     ? await runRedisBenchmark(row, server)
     : await runLoadgen(tools, row, server, seconds, rate);
   if (text === null) throw new Error(`"${server.name}" could not be loaded`);
   const [reached, errors, ...times] = text.split(" ").map(Number);
-  return { rate: reached!, errors: errors!, times };
+  const computed = processorTime(server.process.pid) - before;
+  const lasted = (performance.now() - begun) / 1000;
+  const cost = computed * 1e6 / (reached! * lasted);
+  return { rate: reached!, errors: errors!, cost, times };
 }
 
 function runLoadgen(
