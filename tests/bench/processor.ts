@@ -18,14 +18,22 @@ export function processorTime(pid: number): number {
     const numbers = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     const ticks = numbers.slice(11, 15).reduce((sum, n) => sum + Number(n), 0);
     const children = [...Deno.readDirSync(`/proc/${pid}/task`)].flatMap(
-      ({ name }) =>
-        Deno.readTextFileSync(`/proc/${pid}/task/${name}/children`).split(" "),
-    ).filter((child) => child !== "");
+      ({ name }) => childrenOf(`/proc/${pid}/task/${name}`),
+    );
     return children.reduce(
       (sum, child) => sum + (processorTime(Number(child)) || 0),
       ticks / TICKS_PER_SECOND,
     );
   } catch {
     return NaN;
+  }
+}
+
+function childrenOf(task: string): string[] {
+  try {
+    const text = Deno.readTextFileSync(`${task}/children`);
+    return text.split(" ").filter((child) => child !== "");
+  } catch {
+    return []; // The thread has ended
   }
 }
