@@ -4,7 +4,7 @@
  * @module
  */
 
-import { setHome } from "../../workers/threads/_class_registry.ts";
+import { setModule } from "../../workers/threads/_class_registry.ts";
 import { RequestHandler } from "../request_handler.ts";
 
 const FIRST_CHARACTER = 32;
@@ -33,7 +33,7 @@ let pattern: Uint8Array | undefined;
  */
 export class ChargenHandler extends RequestHandler {
   static {
-    setHome(this, import.meta.url);
+    setModule(this, import.meta.url);
   }
 
   /**

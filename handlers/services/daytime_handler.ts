@@ -4,7 +4,7 @@
  * @module
  */
 
-import { setHome } from "../../workers/threads/_class_registry.ts";
+import { setModule } from "../../workers/threads/_class_registry.ts";
 import { RequestHandler } from "../request_handler.ts";
 
 /**
@@ -23,7 +23,7 @@ import { RequestHandler } from "../request_handler.ts";
  */
 export class DaytimeHandler extends RequestHandler {
   static {
-    setHome(this, import.meta.url);
+    setModule(this, import.meta.url);
   }
 
   /**

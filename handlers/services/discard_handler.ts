@@ -4,7 +4,7 @@
  * @module
  */
 
-import { setHome } from "../../workers/threads/_class_registry.ts";
+import { setModule } from "../../workers/threads/_class_registry.ts";
 import { RequestHandler } from "../request_handler.ts";
 
 const BUFFER_SIZE = 65_536;
@@ -27,7 +27,7 @@ const BUFFER_SIZE = 65_536;
  */
 export class DiscardHandler extends RequestHandler {
   static {
-    setHome(this, import.meta.url);
+    setModule(this, import.meta.url);
   }
 
   /**

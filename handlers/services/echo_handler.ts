@@ -4,7 +4,7 @@
  * @module
  */
 
-import { setHome } from "../../workers/threads/_class_registry.ts";
+import { setModule } from "../../workers/threads/_class_registry.ts";
 import { bytesOf } from "../_internal.ts";
 import { RequestHandler } from "../request_handler.ts";
 
@@ -28,7 +28,7 @@ const BUFFER_SIZE = 16_384;
  */
 export class EchoHandler extends RequestHandler {
   static {
-    setHome(this, import.meta.url);
+    setModule(this, import.meta.url);
   }
 
   /**

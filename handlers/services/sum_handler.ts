@@ -4,7 +4,7 @@
  * @module
  */
 
-import { setHome } from "../../workers/threads/_class_registry.ts";
+import { setModule } from "../../workers/threads/_class_registry.ts";
 import { LineTooLongError } from "../errors.ts";
 import { RequestHandler } from "../request_handler.ts";
 
@@ -41,7 +41,7 @@ const INTEGER_REGEXP = /^[+-]?\d+$/;
  */
 export class SumHandler extends RequestHandler {
   static {
-    setHome(this, import.meta.url);
+    setModule(this, import.meta.url);
   }
 
   /**

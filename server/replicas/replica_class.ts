@@ -5,7 +5,7 @@
  */
 
 import type { RunnerKind } from "../../workers/runner/runner.ts";
-import { setHome } from "../../workers/threads/_class_registry.ts";
+import { setModule } from "../../workers/threads/_class_registry.ts";
 import { prepare, role, type ServerRole } from "../_internal.ts";
 import { prepareReplicas } from "./replicas.ts";
 import type { BaseServer } from "../base_server.ts";
@@ -87,7 +87,7 @@ export function addReplicas(
   kind: RunnerKind,
   module: string,
 ): void {
-  setHome(Server, module);
+  setModule(Server, module);
   implement(Server, kind);
 }
 

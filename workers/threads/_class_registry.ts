@@ -8,7 +8,7 @@
 const registry: WeakMap<object, string> = new WeakMap();
 
 /** Registers the module that exports a class. */
-export function setHome(subject: object, url: string): void {
+export function setModule(subject: object, url: string): void {
   registry.set(subject, url);
 }
 
