@@ -16,10 +16,10 @@ const DEFAULT_PORT = 8080;
 
 const TRANSPORTS = ["tcp", "udp", "unix", "unix-datagram"] as const;
 
-/** What carries the bytes. */
+/** The transport. */
 export type Transport = typeof TRANSPORTS[number];
 
-/** The options that tell an address, as `parseArgs()` wants them. */
+/** The options of an address, for `parseArgs()`. */
 export const ADDRESS_OPTIONS = {
   transport: { type: "string", short: "t" },
   hostname: { type: "string" },
@@ -28,7 +28,7 @@ export const ADDRESS_OPTIONS = {
   help: { type: "boolean", short: "h" },
 } as const;
 
-/** Where to serve or to connect, and by what. */
+/** The address to serve or to connect to. */
 export interface Where {
   transport: Transport;
   address: TcpAddress | UnixAddress;

@@ -29,17 +29,17 @@ const DISPATCHES = ["auto", "shard", "relay", "isolate"] as const;
 /** Where handlers run. */
 export type Mode = typeof MODES[number];
 
-/** What `serve` was told. */
+/** The arguments of `serve`. */
 export interface ServeCommand extends Where {
   mode: Mode;
   handler: string;
-  /** The command to run for each connection, in the place of a handler. */
+  /** The command to run for each connection, instead of a handler. */
   exec: string[] | null;
-  /** How requests are printed. */
+  /** The format in which requests are printed. */
   log: "plain" | "none" | "text" | "json";
-  /** Files in PEM, which make it a server with TLS. */
+  /** PEM files, which turn on TLS. */
   tls: { cert: string; key: string } | null;
-  /** What is shown while it serves, and every how many seconds. */
+  /** The live statistics, and their interval in seconds. */
   live: { kind: "stats" | "top"; seconds: number } | null;
   /** Whether the handler's files are reloaded when they change. */
   watch: boolean;
@@ -52,14 +52,14 @@ export interface ServeCommand extends Where {
   >;
 }
 
-/** What `client` was told. */
+/** The arguments of `client`. */
 export interface ClientCommand extends Where {
-  /** How long an answer to a packet is waited for, in milliseconds. */
+  /** How long to wait for an answer to a packet, in milliseconds. */
   timeout: number;
   /** Whether lines end with CR LF, whatever the input's end with. */
   crlf: boolean;
   tls: boolean;
-  /** A file in PEM: the authority that the server's certificate is from. */
+  /** A PEM file: the authority of the server's certificate. */
   ca: string | null;
 }
 

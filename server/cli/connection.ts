@@ -31,11 +31,11 @@ export async function talkByConnection(
   await prompt.show();
   await Promise.race([
     printAnswers(connection, prompt, at),
-    // Only what goes wrong with the input itself counts here
+    // Only errors of the input itself count here
     sending.then(() => new Promise<never>(() => {})),
   ]);
   await prompt.end();
-  // A write that failed is told a little after the read that saw the end
+  // The error of a write arrives a little after the end of the read
   await new Promise((resolve) => setTimeout(resolve));
   switch (progress as Progress) {
     case "sending":

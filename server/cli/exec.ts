@@ -9,7 +9,7 @@ import { ExecHandler } from "./exec_handler.ts";
 import type { NamedHandler } from "./handlers.ts";
 import { UsageError } from "./usage_error.ts";
 
-/** The handler that runs a command; the server's context is to be the command. */
+/** The handler that runs a command: the server's context. */
 export async function findExecHandler(
   command: string[],
 ): Promise<NamedHandler> {

@@ -1,5 +1,5 @@
 /**
- * What the command line prints.
+ * The output of the command line.
  *
  * @module
  */
@@ -22,10 +22,10 @@ export function printProblem(error: unknown): void {
   printNote(`error: ${message.trim().replaceAll(/\s*\n\s*/g, "; ")}`);
 }
 
-/** What is shown at the bottom of the terminal, on stderr. */
+/** The status lines at the bottom of the terminal, on stderr. */
 let shown: string[] = [];
 
-/** Shows lines at the bottom of the terminal, in the place of those before. */
+/** Replaces the lines at the bottom of the terminal. */
 export function show(lines: string[]): void {
   const { columns, rows } = Deno.consoleSize();
   // A terminal may not know its size
@@ -63,6 +63,6 @@ function writeAll(stream: typeof Deno.stdout, text: string): void {
       sent += stream.writeSync(bytes.subarray(sent));
     }
   } catch {
-    // Nobody reads any more (`| head`): that must not stop a server
+    // A closed output (`| head`) must not stop a server
   }
 }

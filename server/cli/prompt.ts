@@ -34,7 +34,7 @@ export class Prompt {
     this.#timer = setTimeout(() => void this.show(), PATIENCE_MS);
   }
 
-  /** Prints what came, as it came. */
+  /** Prints received bytes. */
   async print(bytes: Uint8Array): Promise<void> {
     if (this.#shown) await writeAll(encoder.encode(ERASE_LINE));
     this.#shown = false;
@@ -56,7 +56,7 @@ async function writeAll(bytes: Uint8Array): Promise<void> {
       sent += await Deno.stdout.write(bytes.subarray(sent));
     }
   } catch (error) {
-    // Nobody reads any more (`| head`): there is nothing left to do
+    // The output is closed (`| head`): nothing is left to do
     if (error instanceof Deno.errors.BrokenPipe) Deno.exit(0);
     throw error;
   }

@@ -1,5 +1,5 @@
 /**
- * Printing a server's requests.
+ * Prints a server's requests.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { formatAddress } from "../addresses.ts";
 import { logEvents } from "../log_events.ts";
 import type { ConnectionEvent } from "../server_events.ts";
 
-/** Prints each request, as it was asked for, until it is disposed. */
+/** Prints each request in the chosen format, until disposed. */
 export function printRequests(
   server: CliServer,
   { log, transport }: ServeCommand,
@@ -21,7 +21,7 @@ export function printRequests(
   if (log !== "plain") {
     return logEvents(server, { format: log, write: printLine });
   }
-  // A packet is told of when it was answered: it has no other event
+  // A packet has only the event of its end
   const [name, what] = isDatagram(transport)
     ? ["requestEnd", "packet"] as const
     : ["connection", "connection"] as const;

@@ -26,7 +26,7 @@ import { UDPServer } from "../udp_server.ts";
 import { UnixDatagramServer } from "../unix_datagram_server.ts";
 import { UnixStreamServer } from "../unix_stream_server.ts";
 
-/** What the command line needs of a server. */
+/** A server, as the command line sees it. */
 export type CliServer =
   & Pick<
     BaseServer<never, never>,
@@ -44,7 +44,7 @@ export type CliServer =
     reload?(): Promise<void>;
   };
 
-/** What all servers are made with; `module` is where the handler lies. */
+/** The options of all servers; `module` exports the handler. */
 export type ServerClass = new (
   address: TcpAddress & UnixAddress,
   RequestHandlerClass: RequestHandlerClass,

@@ -1,5 +1,5 @@
 /**
- * What a misspelt word was meant to be.
+ * Finds the word that a misspelling means.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Telling a wrong use of the command line from a failure.
+ * The error of wrong arguments, as opposed to a failure.
  *
  * @module
  */

@@ -13,7 +13,7 @@ const UNKNOWN_REGEXP = /^Unknown option '(-[^']*)'/;
 
 type Options = NonNullable<ParseArgsConfig["options"]>;
 
-/** What was given, by the option's name. */
+/** The given values by option. */
 export type Values = Partial<Record<string, string | boolean | string[]>>;
 
 /** Reads the options; `positionals` is what is none. */
@@ -53,7 +53,7 @@ export function text(values: Values, name: string): string | undefined {
   return value;
 }
 
-/** What was given in one option after the other, or between commas. */
+/** The values of a repeated option, or between commas. */
 export function list(values: Values, name: string): string[] | undefined {
   const items = (values[name] as string[] | undefined)
     ?.flatMap((item) => item.split(",").map((part) => part.trim()));

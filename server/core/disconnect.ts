@@ -61,7 +61,7 @@ export function readable(error: unknown): unknown {
   }
 }
 
-/** As {@linkcode closeQuietly}, where nobody can be told of an error. */
+/** As {@linkcode closeQuietly}, and ignores all errors. */
 export function closeAnyhow(resource: unknown): void {
   try {
     closeQuietly(resource);

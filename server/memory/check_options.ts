@@ -1,5 +1,5 @@
 /**
- * Refusing options that nobody knows.
+ * Refuses unknown options.
  *
  * @module
  */

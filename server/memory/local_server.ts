@@ -11,7 +11,7 @@ import type {
 import { Histogram } from "../../workers/_histogram.ts";
 import { Counts } from "../core/counts.ts";
 
-/** Knows an address and a context, and nothing of requests. */
+/** A server with an address and a context only. */
 export class LocalServer<C> implements RequestServer<C> {
   readonly serverAddress: Deno.Addr;
   readonly context: C;

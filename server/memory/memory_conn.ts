@@ -14,7 +14,7 @@ const CHUNK_SIZE = 16_384;
 const DEFAULT_WINDOW_SIZE = 65_536;
 const { BadResource, BrokenPipe, ConnectionReset, Interrupted } = Deno.errors;
 
-/** What is odd about a connection. */
+/** The faults of a connection. */
 export interface LineOptions {
   chunkSize?: number;
   splitAt?: number;
@@ -23,7 +23,7 @@ export interface LineOptions {
   windowSize?: number;
 }
 
-/** What both ends of a connection share. */
+/** The common state of both ends. */
 export interface Line {
   readonly toHandler: Pipe;
   readonly toClient: Pipe;
@@ -32,7 +32,10 @@ export interface Line {
   isReset: boolean;
 }
 
-/** Makes a connection; returns the handler's end, and what makes the other. */
+/**
+ * Makes a connection; returns the handler's end, and a function that makes the
+ * other.
+ */
 export function makeLine(
   options: LineOptions,
   serverAddress: Deno.Addr,
@@ -77,7 +80,7 @@ function isBounded(value: number | undefined): boolean {
   return value !== undefined && value !== Infinity;
 }
 
-/** A `Deno.Conn` without a socket; fails as one with a socket does. */
+/** A `Deno.Conn` without a socket. It fails like one with a socket. */
 export class MemoryConn implements Deno.TcpConn {
   readonly localAddr: Deno.NetAddr;
   readonly remoteAddr: Deno.NetAddr;
@@ -103,7 +106,7 @@ export class MemoryConn implements Deno.TcpConn {
   }
 
   /**
-   * Reads what has come.
+   * Reads available bytes.
    *
    * @param into Where the bytes go.
    * @returns The number of bytes, or `null` at the end.
@@ -123,7 +126,7 @@ export class MemoryConn implements Deno.TcpConn {
   /**
    * Writes as much as the other end has room for, one byte at least.
    *
-   * @param bytes What to write.
+   * @param bytes The bytes.
    * @returns The number of bytes written.
    */
   async write(bytes: Uint8Array): Promise<number> {
@@ -140,7 +143,7 @@ export class MemoryConn implements Deno.TcpConn {
   }
 
   /** Ends the connection in this direction. */
-  // deno-lint-ignore require-await -- what is wrong is told by a rejection
+  // deno-lint-ignore require-await -- errors must reject
   async closeWrite(): Promise<void> {
     this.#checkOpen();
     this.#ended = true;
@@ -170,7 +173,7 @@ export class MemoryConn implements Deno.TcpConn {
   }
 
   /**
-   * What comes, as a stream.
+   * The received bytes as a stream.
    *
    * @returns The stream.
    */
@@ -187,7 +190,7 @@ export class MemoryConn implements Deno.TcpConn {
   }
 
   /**
-   * What goes, as a stream.
+   * The sent bytes as a stream.
    *
    * @returns The stream.
    */

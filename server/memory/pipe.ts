@@ -4,7 +4,7 @@
  * @module
  */
 
-/** What may be odd about a direction. */
+/** The faults of one direction. */
 export interface PipeOptions {
   /** Most bytes that wait in it. */
   windowSize: number;
@@ -12,11 +12,11 @@ export interface PipeOptions {
   chunkSize: number;
   /** A read ends before this byte. */
   splitAt: number;
-  /** The connection is reset once so many bytes were read. */
+  /** The number of bytes read after which the connection is reset. */
   resetAt: number;
 }
 
-/** Bytes on their way. Both ends wait by `changed()` and look again. */
+/** Bytes in transit. Both ends wait by `changed()` and check again. */
 export class Pipe {
   /** Whether the reader has gone. */
   deaf = false;
@@ -36,7 +36,7 @@ export class Pipe {
     return this.#taken >= this.#options.resetAt;
   }
 
-  /** Takes bytes; `null` at the end, `undefined` where more may come. */
+  /** Takes bytes; `null` at the end, `undefined` if there are none yet. */
   take(into: Uint8Array): number | null | undefined {
     const chunk = this.#chunks[0];
     if (chunk === undefined) return this.#ended ? null : undefined;
@@ -58,7 +58,7 @@ export class Pipe {
     return count;
   }
 
-  /** Puts in as many of some bytes as there is room for. */
+  /** Adds as many bytes as there is room for. */
   put(bytes: Uint8Array): number {
     const room = this.#options.windowSize - this.#held;
     const count = Math.max(0, Math.min(bytes.length, room));
@@ -86,7 +86,7 @@ export class Pipe {
     return (this.#change ??= Promise.withResolvers()).promise;
   }
 
-  /** Has those that wait look again. */
+  /** Wakes both ends. */
   wake(): void {
     this.#change?.resolve();
     this.#change = null;

@@ -28,7 +28,7 @@ export function refer(
   module: string | URL | undefined,
 ): ClassRef {
   const { name } = subject;
-  // What a class inherits is where its parent lies
+  // An inherited `module` is the parent class's
   const own = moduleOf(subject) ??
     (Object.hasOwn(subject, "module") ? subject.module : module);
   if (name === "") {

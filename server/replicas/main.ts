@@ -31,7 +31,7 @@ type ServerClass = new (
   options: Record<string, unknown>,
 ) => BaseServer;
 
-/** The entry of a runner: runs a replica until it is told to leave. */
+/** The entry of a runner: runs a replica until it may leave. */
 export function main(
   port: RunnerPort,
   modules: Modules,

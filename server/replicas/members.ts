@@ -129,7 +129,7 @@ export class Members {
 
   /** Replaces a replica that will end when its requests have ended. */
   letGo(replica: Replica): void {
-    // What comes in one read with its being ready must wait for that
+    // Messages that arrive together with "ready" must wait for it
     replica.runner.ready.then(() => {
       if (!this.#isKeeping || !replica.life.isUsable) return;
       this.#supervisor.release(replica);

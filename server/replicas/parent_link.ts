@@ -47,7 +47,7 @@ export class ParentLink implements ServerRole {
   readonly bindsLater = true;
   readonly sharesQueue: boolean;
   server: BaseServer | null = null;
-  /** Whether the parent has told this replica to close. */
+  /** Whether the parent has asked this replica to close. */
   isClosing = false;
   #post: (message: FromReplica) => void;
   #sharing: PortSharing;

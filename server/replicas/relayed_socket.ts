@@ -24,7 +24,7 @@ export class RelayedSocket implements DatagramSocket {
     this.#reply = reply;
   }
 
-  // deno-lint-ignore require-await -- what is wrong is told by a rejection
+  // deno-lint-ignore require-await -- errors must reject
   async send(packet: Uint8Array, address: Deno.Addr): Promise<number> {
     if (!(packet instanceof Uint8Array)) {
       throw new TypeError("Cannot send a packet: expected a Uint8Array");

@@ -156,7 +156,7 @@ export class ReplicaSet implements ServerRole {
   }
 
   /** Throws for a limit that does not work if replicas accept. */
-  // deno-lint-ignore require-await -- what can't be had is told by a rejection
+  // deno-lint-ignore require-await -- errors must reject
   async setLimits(limits: ServerLimits): Promise<void> {
     const exact = exactLimit(limits);
     if (exact !== null && this.#port.sharing.name !== null) {

@@ -25,7 +25,7 @@ export class ServerPort {
   /**
    * Constructs it before the address is bound.
    *
-   * @throws {TypeError} If the port is to be shared and can't be.
+   * @throws {TypeError} If the port must be shared and can't be.
    */
   constructor(server: BaseServer, kind: RunnerKind, options: ReplicaOptions) {
     this.#server = server;

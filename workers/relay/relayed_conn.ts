@@ -120,7 +120,7 @@ export class RelayedConn implements Deno.Conn {
     this[Symbol.dispose]();
   }
 
-  // deno-lint-ignore require-await -- what is wrong is told by a rejection
+  // deno-lint-ignore require-await -- errors must reject
   async closeWrite(): Promise<void> {
     if (this.#closed) throw badResource();
     if (this.#lost !== null) throw this.#lost;

@@ -32,7 +32,7 @@ export interface ExitRecord {
   code: number;
   /** As in {@linkcode RunnerExit}. */
   reason: RunnerExit["reason"];
-  /** What was thrown. */
+  /** The thrown value. */
   error?: ErrorRecord;
   /** The module that could not be imported. */
   module?: string | null;

@@ -8,7 +8,7 @@ import type { RunnerExit } from "../errors.ts";
 /** The kinds of runner. */
 export type RunnerKind = "thread" | "process";
 
-/** What is called with each message that arrives. */
+/** The handler of messages. */
 export type MessageHandler = (message: unknown) => void;
 
 /** Options of {@linkcode startRunner}. */
@@ -101,7 +101,7 @@ export interface RunnerPort {
   close(): void;
 }
 
-/** What a module named in {@linkcode RunnerOptions.main} exports. */
+/** The exports of a module named in {@linkcode RunnerOptions.main}. */
 export type RunnerMain = (
   port: RunnerPort,
   modules: Record<string, unknown>[],

@@ -58,7 +58,7 @@ export class Supervisor<M extends Member> {
     return this.#ready;
   }
 
-  /** Asks for so many members; settles when they are ready. */
+  /** Sets the number of members. Settles when they are ready. */
   keep(target: number): Promise<void> {
     this.#target = target;
     this.#stopped = null;

@@ -196,7 +196,8 @@ export class ChildRunner implements Runner {
     const status = await this.#child.status;
     clearTimeout(this.#lingerTimer);
     expected.cancel();
-    // What it sent is still to be read, unless a child of its own holds it.
+    // Its last frames are still unread, unless one of its children holds the
+    // socket.
     this.#lingerTimer = setTimeout(() => this.#channel.close(), LINGER);
     await read;
     clearTimeout(this.#lingerTimer);

@@ -32,7 +32,7 @@ type List = readonly (string | URL)[];
 
 /** The part of a permission that only the channel needs. */
 export interface ChannelNeed {
-  /** What the child is granted. */
+  /** The permissions granted to the child. */
   item: string;
   /**
    * Something that nobody is granted by itself. A child that has it was given
@@ -45,7 +45,7 @@ export interface ChannelNeed {
 /** The needs of the channel. */
 export type ChannelNeeds = { [name in Name]?: ChannelNeed };
 
-/** What a child gives up, except where it has the second. */
+/** The permissions that a child revokes, unless it has the second. */
 export type Revocation = [
   descriptor: Deno.PermissionDescriptor,
   unless: Deno.PermissionDescriptor,

@@ -28,7 +28,7 @@ interface Call {
   abort: AbortController;
   /** Undoes the effect of the call, if it had one. */
   undo: (() => void) | null;
-  /** What the child holds once it has acknowledged the answer. */
+  /** The child's state after it has acknowledged the answer. */
   takes: Callable | null;
 }
 

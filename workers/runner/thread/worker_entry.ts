@@ -16,7 +16,7 @@ import { ProtocolError } from "../protocol_error.ts";
 import { setStopWord } from "../../locks/_stop_word.ts";
 import { webLocks } from "./web_locks.ts";
 
-/** What every thread is told first, by the only message on its own scope. */
+/** The first message to a thread, the only one on its own scope. */
 export interface WorkerStart extends Start {
   /** The thread's end of the private line. */
   line: MessagePort;

@@ -30,7 +30,7 @@ const QUIET_TURNS = 3;
 
 type RefMethod = (this: Worker, referenced: boolean) => void;
 
-/** What Deno's ports can do beyond what its types say. */
+/** The methods of Deno's ports that its types lack. */
 interface RefPort extends MessagePort {
   ref(): void;
   unref(): void;
