@@ -11,14 +11,10 @@ const ROOT_URL = new URL("..", import.meta.url);
 const DOCUMENTED = ["mod.ts", "server", "handlers", "workers", "README.md"];
 /** Programs side by side, since most tests wait more than they compute. */
 const PARTS = [
-  ["tests/replicas", "tests/handlers", "tests/examples"],
-  [
-    ...["cli", "runners", "servers"].map((folder) => `tests/${folder}`),
-    "--doc",
-    ...DOCUMENTED,
-  ],
-  ["tests/pools"],
-  ["tests/locks", "tests/simulation"],
+  ["tests/replicas"],
+  ["tests/servers", "tests/runners"],
+  ["tests/pools", "tests/cli", "tests/handlers"],
+  ["tests/locks", "tests/simulation", "tests/examples", "--doc", ...DOCUMENTED],
 ];
 /** A test is stuck when its program has printed nothing for this long. */
 const SILENCE_MS = 60_000;
