@@ -94,7 +94,11 @@ export class Program implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#ended) this.#child.kill("SIGKILL");
+    try {
+      if (!this.#ended) this.#child.kill("SIGKILL");
+    } catch {
+      // It has ended, and nobody has waited for that yet
+    }
     await this.code();
     await this.endInput();
   }
