@@ -6,23 +6,11 @@
 
 import { formatAddress } from "./addresses.ts";
 import type { BaseServer } from "./base_server.ts";
+import { EVENT_NAMES } from "./core/telemetry.ts";
 import type { ServerEvents } from "./server_events.ts";
 
 const PLAIN_REGEXP = /^[^\s"=\p{Cc}]+$/u;
 const encoder = new TextEncoder();
-
-const ALL: readonly (keyof ServerEvents)[] = [
-  "connection",
-  "requestEnd",
-  "refusal",
-  "error",
-  "replicaStart",
-  "replicaExit",
-  "replicaReplace",
-  "replicaStall",
-  "drainStart",
-  "drainEnd",
-];
 
 /** Options of {@linkcode logEvents}. */
 export interface LogOptions {
@@ -72,7 +60,7 @@ export function logEvents(
   options: LogOptions = {},
 ): Disposable {
   const { format = "text", write = writeToStderr } = options;
-  const names = options.events ?? ALL;
+  const names = options.events ?? EVENT_NAMES;
   if (format !== "text" && format !== "json") {
     throw new TypeError(
       `Cannot use "${format}" as "format": expected "text" or "json"`,

@@ -23,7 +23,8 @@ export type Listener<K extends EventName = EventName> = (
 export type Emit = <K extends EventName>(name: K, details: Details<K>) => void;
 type AnyListener = (event: unknown) => void;
 
-const NAMES: readonly EventName[] = [
+/** All events. */
+export const EVENT_NAMES: readonly EventName[] = [
   "connection",
   "requestEnd",
   "refusal",
@@ -50,13 +51,13 @@ export class Telemetry {
 
   /** The events that have listeners. */
   get watched(): EventName[] {
-    return NAMES.filter((name) => this.isWatched(name));
+    return EVENT_NAMES.filter((name) => this.isWatched(name));
   }
 
   on<K extends EventName>(name: K, listener: Listener<K>): void {
-    if (!NAMES.includes(name)) {
+    if (!EVENT_NAMES.includes(name)) {
       throw new TypeError(
-        `Cannot listen to "${name}": expected one of ${NAMES.join(", ")}`,
+        `Cannot listen to "${name}": expected one of ${EVENT_NAMES.join(", ")}`,
       );
     }
     const listeners = this.#listeners.get(name) ?? new Set();
@@ -74,7 +75,7 @@ export class Telemetry {
     if (this.#channels !== null) return;
     const { channel } = await import("node:diagnostics_channel");
     this.#channels = new Map(
-      NAMES.map((name) => [name, channel(`socketserver:${name}`)]),
+      EVENT_NAMES.map((name) => [name, channel(`socketserver:${name}`)]),
     );
   }
 
