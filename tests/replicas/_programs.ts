@@ -52,6 +52,8 @@ export function startServer(
         JSON.stringify(plan),
       ],
       env: { NO_COLOR: "1" },
+      // A group of its own, as a terminal gives to a command
+      detached: true,
       stdin: "null",
       stdout: "piped",
       stderr: "inherit",

@@ -21,6 +21,11 @@ server.handleError = (error) => {
 };
 const { serverAddress } = server as unknown as BaseServer;
 console.log(JSON.stringify(serverAddress));
+Deno.addSignalListener("SIGHUP", async () => {
+  console.log("reloading");
+  await server.reload();
+  console.log("reloaded");
+});
 const served = server.serveForever({ signals: ["SIGTERM"] });
 await server.ready;
 console.log(JSON.stringify(await server.stats()));

@@ -121,6 +121,26 @@ for (const name of NAMES.filter((name) => name.startsWith("Forking"))) {
   });
 }
 
+for (const name of ["ForkingTCPServer by shard", "ForkingTCPServer by relay"]) {
+  test(`${name}: a SIGHUP to the whole group reloads, and ends no child with a request`, async () => {
+    const mode = modeOf(name);
+    await using program = await startServer(name, { workers: 2 });
+    using client = await connect(mode, program);
+    await client.send("wait\n");
+    Deno.kill(-program.child.pid, "SIGHUP");
+    assertEquals(await program.readLine(), "reloading");
+    await client.send("x");
+    await client.end();
+    const line = await within(10_000, "reload()", program.readLine());
+    assertEquals(line, "reloaded");
+    program.child.kill("SIGTERM");
+    assertEquals(await program.readLine(), "served");
+    await program.readLine();
+    const stats = JSON.parse((await program.readLine())!);
+    assertEquals([stats.restarts, stats.errors], [0, 0]);
+  });
+}
+
 for (
   const [flagged, expected] of [[true, "shard"], [false, "relay"]] as const
 ) {

@@ -146,29 +146,35 @@ Deno.test("Deno.exit() of the parent leaves no child", async () => {
   await parent.stderr.cancel();
 });
 
-Deno.test("an interrupt from the terminal is left to the parent", async () => {
-  const parent = new Deno.Command("setsid", {
-    args: [
-      Deno.execPath(),
-      "run",
-      "-A",
-      "--quiet",
-      new URL("./programs/play.ts", import.meta.url).pathname,
-      "interrupt",
-    ],
-    stdin: "null",
-    stdout: "piped",
-    stderr: "inherit",
-  }).spawn();
-  await readUntil(parent.stdout, /ready/);
-  const { code } = await new Deno.Command("kill", {
-    args: ["-INT", "--", `-${parent.pid}`],
-  }).output();
-  assertEquals(code, 0);
-  assertEquals((await readUntil(parent.stdout, /child \w+/))[0], "child lives");
-  assertEquals((await parent.status).code, 0);
-  await parent.stdout.cancel();
-});
+for (const [signal, what] of [["INT", "an interrupt"], ["HUP", "a hang-up"]]) {
+  Deno.test(`${what} from the terminal is left to the parent`, async () => {
+    const parent = new Deno.Command("setsid", {
+      args: [
+        Deno.execPath(),
+        "run",
+        "-A",
+        "--quiet",
+        new URL("./programs/play.ts", import.meta.url).pathname,
+        "signal",
+        `SIG${signal}`,
+      ],
+      stdin: "null",
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    await readUntil(parent.stdout, /ready/);
+    const { code } = await new Deno.Command("kill", {
+      args: [`-${signal}`, "--", `-${parent.pid}`],
+    }).output();
+    assertEquals(code, 0);
+    assertEquals(
+      (await readUntil(parent.stdout, /child \w+/))[0],
+      "child lives",
+    );
+    assertEquals((await parent.status).code, 0);
+    await parent.stdout.cancel();
+  });
+}
 
 Deno.test("a thread in an endless loop is given up, and the program goes on", async () => {
   const { code, stdout } = await play("stuck");

@@ -31,13 +31,6 @@ export interface RunnerOptions {
    * @default {"inherit"}
    */
   permissions?: Deno.PermissionOptions;
-  /**
-   * Whether a process ignores the terminal's interrupt, which goes to all
-   * foreground processes, and ends with its parent instead.
-   *
-   * @default {true}
-   */
-  ignoreInterrupt?: boolean;
 }
 
 /** A thread or process that runs a module of this package. */

@@ -21,8 +21,8 @@ export type ProcessOptions<
  *
  * Processes share no memory; arguments and results are copied. The process uses
  * this program's stdin, stdout and stderr. It never outlives this program,
- * however the program ends. An interrupt from the terminal (SIGINT) goes only
- * to this program.
+ * however the program ends. The terminal's signals for an interrupt and a
+ * hang-up (SIGINT, SIGHUP) have an effect only on this program.
  *
  * @typeParam T The type of the result.
  * @typeParam A The parameters of the target; `args` is checked against them.

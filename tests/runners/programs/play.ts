@@ -119,11 +119,11 @@ const scenes: Record<string, () => Promise<void>> = {
     await Promise.all(processes.map((process) => process.join()));
   },
 
-  async interrupt() {
+  async signal() {
     const child = new Process({ target: idle, module });
     child.start();
     await child.join(300);
-    Deno.addSignalListener("SIGINT", async () => {
+    Deno.addSignalListener(Deno.args[1] as Deno.Signal, async () => {
       const ended = await child.join(200);
       console.log(ended ? "child died" : "child lives");
       await child[Symbol.asyncDispose]();

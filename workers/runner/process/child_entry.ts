@@ -44,7 +44,9 @@ export async function enter(
   const exit = Deno.exit;
   const link: ChildLink = JSON.parse(Deno.env.get(LINK_VARIABLE) ?? "");
   Deno.env.delete(LINK_VARIABLE);
-  if (link.ignoreInterrupt) Deno.addSignalListener("SIGINT", () => {});
+  // A terminal sends them to all its processes. The parent decides
+  Deno.addSignalListener("SIGINT", () => {});
+  if (Deno.build.os !== "windows") Deno.addSignalListener("SIGHUP", () => {});
   let ended = false;
   async function end(record: ExitRecord): Promise<void> {
     if (ended) return;

@@ -32,7 +32,7 @@ const ENTRY_URL = new URL("./child_entry.ts", import.meta.url).href;
 const LINGER = 2_000;
 
 function spawn(options: RunnerOptions, expected: ExpectedChild) {
-  const { permissions = "inherit", ignoreInterrupt = true } = options;
+  const { permissions = "inherit" } = options;
   const modules = [ENTRY_URL, options.main, ...options.modules ?? []];
   const { flags, revoke } = childPermissions(
     permissions,
@@ -43,7 +43,6 @@ function spawn(options: RunnerOptions, expected: ExpectedChild) {
     connect: expected.connect,
     secret: expected.secret,
     revoke,
-    ignoreInterrupt,
   };
   const source = entrySource(ENTRY_URL, options);
   return new Deno.Command(Deno.execPath(), {

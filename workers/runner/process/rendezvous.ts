@@ -25,8 +25,6 @@ export interface ChildLink {
   secret: string;
   /** The permissions that it revokes after that. */
   revoke: Revocation[];
-  /** Whether it ignores an interrupt. */
-  ignoreInterrupt: boolean;
 }
 
 /** A child that has not connected yet. */
