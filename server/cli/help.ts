@@ -106,7 +106,6 @@ Options:
       --timeout MS           for packets: longest wait for an answer (1000)
   -h, --help                 this help
 
-Ctrl-D ends the input, and that half of the connection; the client ends when
-the server does. Over udp and
-unix-datagram each line is a packet, and a line without an answer makes the
-exit code 1.`;
+Ctrl-D ends the input and closes that half of the connection; the client ends
+when the server does. Over udp and unix-datagram each line is a packet; a line
+without an answer makes the exit code 1.`;

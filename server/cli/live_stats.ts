@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Distribution } from "../../workers/_histogram.ts";
 import type {
   ReplicaStats,
   ServerStats,
@@ -85,8 +86,8 @@ export class LiveStats implements Disposable {
       `${stats.open} open`,
       `${stats.accepted} accepted (${Math.round(rate)}/s)`,
       `${stats.errors} errors`,
-      `p50 ${toMs(stats.duration.p50)} ms`,
-      `p99 ${toMs(stats.duration.p99)} ms`,
+      `p50 ${toMs(stats.duration, "p50")} ms`,
+      `p99 ${toMs(stats.duration, "p99")} ms`,
     ];
     if (stats.workers !== undefined) parts.push(`${stats.workers} replicas`);
     // The rare is left out while it is none: a terminal has 80 columns
@@ -104,14 +105,16 @@ function toTable(replicas: ReplicaStats[]): string[] {
     String(open),
     String(duration.count),
     String(errors),
-    toMs(duration.p50),
-    toMs(duration.p99),
+    toMs(duration, "p50"),
+    toMs(duration, "p99"),
   ]);
   return [COLUMNS, ...rows].map((row) =>
     row.map((cell, column) => cell.padStart(column === 0 ? 7 : 10)).join("")
   );
 }
 
-function toMs(duration: number): string {
+function toMs(durations: Distribution, percentile: "p50" | "p99"): string {
+  if (durations.count === 0) return "-";
+  const duration = durations[percentile];
   return duration.toFixed(duration < 10 ? 2 : 0);
 }

@@ -23,7 +23,9 @@ const LEFT = 250;
 /** The length of a ratio of 1. */
 const UNIT = 300;
 /** Longer bars are cut. */
-const MOST = 1.6;
+const MOST = 1.3;
+/** Where the figures end. */
+const RIGHT = LEFT + MOST * UNIT + 50;
 
 const STYLE = `
   text { font: 12px system-ui, sans-serif; fill: #24292f }
@@ -42,9 +44,7 @@ function bar({ name, ratio }: Result, y: number, isOurs: boolean): string {
 <rect class="${isOurs ? "ours" : "peer"}" x="${LEFT}" y="${y + 1}" width="${
     width.toFixed(0)
   }" height="${BAR - 2}"/>
-<text x="${(LEFT + width + 6).toFixed(0)}" y="${middle}">${
-    ratio.toFixed(2)
-  }</text>`;
+<text x="${RIGHT}" y="${middle}" text-anchor="end">${ratio.toFixed(2)}</text>`;
 }
 
 /** The rows as bars of ratios, for bright and dark pages. */
