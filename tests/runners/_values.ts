@@ -45,7 +45,15 @@ const VIEW_TYPES: View[] = [
   BigUint64Array,
   DataView,
 ];
-const ERROR_TYPES = [Error, TypeError, RangeError, SyntaxError, EvalError];
+const ERROR_TYPES = [
+  Error,
+  TypeError,
+  RangeError,
+  ReferenceError,
+  SyntaxError,
+  EvalError,
+  URIError,
+];
 
 class Generator {
   #random: Random;
@@ -129,6 +137,7 @@ class Generator {
       () => Object("text"),
       () => Object(random(2) === 0),
       () => Object(10n),
+      () => Object.assign(/a/y, { lastIndex: random(5) }),
     ];
     const random = this.#random;
     return boxes[random(boxes.length)]!();
@@ -138,9 +147,13 @@ class Generator {
     const random = this.#random;
     const Type = ERROR_TYPES[random(ERROR_TYPES.length)]!;
     const cause = random(2) === 0 ? this.value(depth + 1) : undefined;
-    return this.#keep(
-      random(3) === 0 ? new Type("alone") : new Type("caused", { cause }),
-    );
+    const errors = [
+      () => new Type("alone"),
+      () => new Type("caused", { cause }),
+      () => new AggregateError([cause], "many", { cause }),
+      () => new DOMException("aborted", TEXTS[random(3)]! + "Error"),
+    ];
+    return this.#keep(errors[random(errors.length)]!());
   }
 
   #collection(depth: number): object {
@@ -209,7 +222,8 @@ function essence(value: object): unknown[] {
   }
   if (value instanceof Error) {
     const { name, message, stack } = value;
-    return [tag, name, message, stack, "cause" in value, value.cause];
+    const { code } = value as { code?: number };
+    return [tag, name, message, stack, code, "cause" in value, value.cause];
   }
   if (value instanceof Map) return [tag, ...[...value].flat()];
   if (value instanceof Set) return [tag, ...value];

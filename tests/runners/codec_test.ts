@@ -5,14 +5,44 @@ import { SharedQueue } from "../../workers/queue/shared_queue.ts";
 import { createRandom, describe, randomValue } from "./_values.ts";
 
 const V8_TAG = 10;
+const EMPTY_MODULE = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]);
 
 Deno.test("encode() and decode() give what structuredClone() gives, for 5,000 random values", () => {
   const random = createRandom(42);
   for (let round = 0; round < 5_000; round++) {
     const value = randomValue(random);
-    assertEquals(describe(decode(encode(value))), describe(value));
-    assertEquals(describe(structuredClone(value)), describe(value));
+    assertEquals(
+      describe(decode(encode(value))),
+      describe(structuredClone(value)),
+    );
   }
+});
+
+Deno.test("encode() and decode() give an AbortError anywhere as structuredClone() does", () => {
+  const { reason } = AbortSignal.abort();
+  class Own extends DOMException {
+    more = 1;
+  }
+  const ring: unknown[] = [reason];
+  ring.push(ring, new Map([[reason, ring]]));
+  const values: unknown[] = [
+    reason,
+    { error: reason },
+    [reason, reason],
+    new Error("caused", { cause: new TypeError("inner", { cause: reason }) }),
+    Object.assign(new Error(), { cause: new Set([reason]), name: "TypeError" }),
+    ring,
+    new Own("own", "Name"),
+    new DOMException("lone \ud800", "AbortError"),
+    Object.create(DOMException.prototype),
+    new QuotaExceededError("full", { quota: 3 }),
+  ];
+  for (const value of values) {
+    const copy = decode(encode(value));
+    assertEquals(describe(copy), describe(structuredClone(value)));
+  }
+  const copy = decode(encode(reason)) as DOMException;
+  assert(copy instanceof DOMException && copy.code === 20);
 });
 
 Deno.test("encode() and decode() lose and add what structuredClone() does", () => {
@@ -41,6 +71,9 @@ Deno.test("encode() and decode() lose and add what structuredClone() does", () =
       bytes,
     },
     { [Symbol("dropped")]: 1, kept: 2 },
+    { [Symbol.toStringTag]: "Blob", kept: 2 },
+    new Event("kept as an empty object"),
+    new SuppressedError(new Error("a"), new Error("b"), "suppressed"),
   ];
   for (const value of values) {
     assertEquals(
@@ -56,7 +89,7 @@ Deno.test("SharedQueue gives what structuredClone() gives, for 1,000 random valu
   for (let round = 0; round < 1_000; round++) {
     const value = randomValue(random);
     queue.putSync(value);
-    assertEquals(describe(queue.getSync()), describe(value));
+    assertEquals(describe(queue.getSync()), describe(structuredClone(value)));
   }
 });
 
@@ -127,7 +160,11 @@ Deno.test("encode() writes plain values without the help of V8", () => {
   assertEquals(encode(new Date(0))[0], V8_TAG);
 });
 
-Deno.test("encodeInto() refuses what can't be cloned and leaves the writer as it was", () => {
+Deno.test("encodeInto() refuses what can't be cloned or written, and leaves the writer as it was", async () => {
+  const key = await crypto.subtle.generateKey("Ed25519", false, ["sign"]);
+  const { port1, port2 } = new MessageChannel();
+  const buffer = new ArrayBuffer(2);
+  buffer.transfer();
   const writer = new ByteWriter(8);
   encodeInto(writer, "before");
   const { length } = writer;
@@ -137,6 +174,15 @@ Deno.test("encodeInto() refuses what can't be cloned and leaves the writer as it
     { promise: Promise.resolve() },
     [1, new WeakMap()],
     new SharedArrayBuffer(1),
+    new Uint8Array(new SharedArrayBuffer(1)),
+    new WebAssembly.Module(EMPTY_MODULE),
+    new Blob(["text"]),
+    [new File([], "name"), new Date()],
+    new Map([[1, key]]),
+    new Error("caused", { cause: port1 }),
+    new URL("http://localhost"),
+    new ReadableStream(),
+    buffer,
   ];
   for (const value of refused) {
     const error = assertThrows(() => encodeInto(writer, value), DOMException);
@@ -153,4 +199,6 @@ Deno.test("encodeInto() refuses what can't be cloned and leaves the writer as it
     RangeError,
   );
   assertEquals(decode(writer.bytes, 0, writer.length), "before");
+  port1.close();
+  port2.close();
 });

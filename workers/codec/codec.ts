@@ -8,7 +8,14 @@
  * @module
  */
 import { ByteWriter } from "./byte_writer.ts";
-import { MAX_DEPTH, SHORT_STRING, TAGS, v8 } from "./decode.ts";
+import {
+  type ExceptionRecord,
+  MAX_DEPTH,
+  SHORT_STRING,
+  TAGS,
+  v8,
+} from "./decode.ts";
+import { isException, isUnwritable, replaceIn } from "./graph.ts";
 
 export { decode } from "./decode.ts";
 
@@ -118,9 +125,13 @@ function writeReference(
       writeArray(writer, value, depth + 1);
   }
   // Deno's own addresses have no prototype
-  return (prototype === Object.prototype || prototype === null) &&
-    Object.prototype.toString.call(value) === "[object Object]" &&
-    writeObject(writer, value, depth + 1);
+  if (prototype === Object.prototype || prototype === null) {
+    return Object.prototype.toString.call(value) === "[object Object]" &&
+      writeObject(writer, value, depth + 1);
+  }
+  if (!isException(value)) return false;
+  writer.byte(TAGS.exception);
+  return writeArray(writer, recordOf(value), depth + 1);
 }
 
 /**
@@ -150,7 +161,15 @@ function write(writer: ByteWriter, value: unknown, depth: number): boolean {
   }
 }
 
-function writeByV8(writer: ByteWriter, value: unknown): void {
+function recordOf({ name, message, stack }: DOMException): ExceptionRecord {
+  return [name, message, stack];
+}
+
+function notCloneable(message: string): DOMException {
+  return new DOMException(message, "DataCloneError");
+}
+
+function serialize(value: unknown): Uint8Array {
   const serializer = new (v8().Serializer)();
   try {
     serializer.writeHeader();
@@ -158,11 +177,30 @@ function writeByV8(writer: ByteWriter, value: unknown): void {
   } catch (error) {
     const { message } = Object(error) as Partial<Error>;
     // Other errors come from the value's own getters
-    if (!message?.endsWith("could not be cloned.")) throw error;
-    throw new DOMException(message, "DataCloneError");
+    throw message?.endsWith("could not be cloned.")
+      ? notCloneable(message)
+      : error;
   }
-  writer.byte(TAGS.v8);
-  writer.raw(serializer.releaseBuffer());
+  return serializer.releaseBuffer();
+}
+
+/** Whether V8, which knows no objects of the platform, needs a record for it. */
+function needsRecord(value: object): boolean {
+  if (!isUnwritable(value)) return isException(value);
+  throw notCloneable(`#<${value.constructor.name}> could not be cloned.`);
+}
+
+function writeByV8(writer: ByteWriter, value: unknown): void {
+  const records: ExceptionRecord[] = [];
+  const replaced = replaceIn(value, needsRecord, (exception) => {
+    const record = recordOf(exception as DOMException);
+    records.push(record);
+    return record;
+  });
+  const tagged = records.length > 0;
+  const bytes = serialize(tagged ? [replaced, records] : value);
+  writer.byte(tagged ? TAGS.v8Exceptions : TAGS.v8);
+  writer.raw(bytes);
 }
 
 /**

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { restoreIn } from "./graph.ts";
+
 /** The first byte of a value. */
 export const TAGS = {
   undefined: 0,
@@ -17,6 +19,8 @@ export const TAGS = {
   array: 8,
   object: 9,
   v8: 10,
+  exception: 11,
+  v8Exceptions: 12,
 } as const;
 
 /** Deeper values go to V8, and so do rings, which have no end. */
@@ -57,6 +61,33 @@ function readByV8(bytes: Uint8Array): unknown {
   const deserializer = new (v8().Deserializer)(bytes);
   deserializer.readHeader();
   return deserializer.readValue();
+}
+
+/** The fields of a `DOMException`. */
+export type ExceptionRecord = [
+  name: string,
+  message: string,
+  stack: string | undefined,
+];
+
+function toException(record: unknown): DOMException {
+  if (!Array.isArray(record)) refuse();
+  const [name, message, stack] = record as ExceptionRecord;
+  const exception = new DOMException(message, name);
+  Object.defineProperty(exception, "stack", {
+    value: stack,
+    writable: true,
+    configurable: true,
+  });
+  return exception;
+}
+
+/** Reads a value, and the records in it that stand for exceptions. */
+function restoreExceptions(pair: unknown): unknown {
+  const [value, records] = pair as [unknown, object[]];
+  const exceptions = new Map<object, DOMException>();
+  for (const record of records) exceptions.set(record, toException(record));
+  return restoreIn(value, (member) => exceptions.get(member) ?? member);
 }
 
 function refuse(): never {
@@ -100,6 +131,12 @@ class Reader {
         return this.#object(depth);
       case TAGS.v8:
         return readByV8(this.#take(this.#end - this.#offset));
+      case TAGS.exception:
+        return toException(this.value(depth));
+      case TAGS.v8Exceptions:
+        return restoreExceptions(
+          readByV8(this.#take(this.#end - this.#offset)),
+        );
       default:
         return refuse();
     }

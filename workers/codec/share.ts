@@ -14,6 +14,13 @@ import {
   isStandIn,
   standInFor,
 } from "./exported.ts";
+import {
+  isObject,
+  isUnwritable,
+  objectsIn,
+  replaceIn,
+  restoreIn,
+} from "./graph.ts";
 
 const TAG = "@socketserver/sync";
 
@@ -86,65 +93,6 @@ function typeOf(value: object): SharedType<object> | undefined {
   }
 }
 
-function isObject(value: unknown): value is object {
-  return typeof value === "object" && value !== null;
-}
-
-function* members(value: object): Iterable<unknown> {
-  if (value instanceof Map) {
-    for (const entry of value) yield* entry;
-  } else if (value instanceof Set) {
-    yield* value;
-  } else if (
-    Array.isArray(value) ||
-    Object.prototype.toString.call(value) === "[object Object]"
-  ) {
-    yield* Object.values(value);
-  }
-}
-
-/** All objects that can be reached, each with those that lead to it. */
-function reach(root: object): Map<object, object[]> {
-  const parents = new Map<object, object[]>([[root, []]]);
-  const open = [root];
-  for (let parent; (parent = open.pop()) !== undefined;) {
-    if (typeOf(parent) !== undefined) continue;
-    for (const child of members(parent)) {
-      if (!isObject(child)) continue;
-      const known = parents.get(child);
-      if (known !== undefined) known.push(parent);
-      else {
-        parents.set(child, [parent]);
-        open.push(child);
-      }
-    }
-  }
-  return parents;
-}
-
-/** The objects to replace: instances, and all that lead to one. */
-function affected(root: object): Set<object> {
-  const parents = reach(root);
-  const found = new Set<object>();
-  const open = [...parents.keys()].filter((value) => typeOf(value));
-  for (let value; (value = open.pop()) !== undefined;) {
-    if (found.has(value)) continue;
-    found.add(value);
-    open.push(...parents.get(value)!);
-  }
-  return found;
-}
-
-function define(object: object, key: string, value: unknown): void {
-  // Not `object[key] =`: the key may be "__proto__".
-  Object.defineProperty(object, key, {
-    value,
-    writable: true,
-    enumerable: true,
-    configurable: true,
-  });
-}
-
 function memoryRecord(value: object, type: SharedType<object>): SharedRecord {
   if (isStandIn(value)) {
     throw new TypeError(
@@ -157,45 +105,6 @@ function memoryRecord(value: object, type: SharedType<object>): SharedRecord {
 function remoteRecord(value: object, type: SharedType<object>): SharedRecord {
   const record = type.composite ? null : exportObject(value);
   return { [TAG]: type.tag, proof: REMOTE_PROOF, record };
-}
-
-function rebuild(
-  value: unknown,
-  replace: Set<object>,
-  recordOf: typeof memoryRecord,
-  done: Map<object, unknown>,
-): unknown {
-  if (!isObject(value) || !replace.has(value)) return value;
-  if (done.has(value)) return done.get(value);
-  const again = (member: unknown): unknown =>
-    rebuild(member, replace, recordOf, done);
-  const type = typeOf(value);
-  if (type !== undefined) {
-    const record = recordOf(value, type);
-    if (type.composite) {
-      record.record = replaceWith(recordOf, type.record(value));
-    }
-    done.set(value, record);
-    return record;
-  }
-  if (value instanceof Map) {
-    const copy = new Map();
-    done.set(value, copy);
-    for (const [key, item] of value) copy.set(again(key), again(item));
-    return copy;
-  }
-  if (value instanceof Set) {
-    const copy = new Set();
-    done.set(value, copy);
-    for (const item of value) copy.add(again(item));
-    return copy;
-  }
-  const copy = Array.isArray(value) ? new Array(value.length) : {};
-  done.set(value, copy);
-  for (const [key, item] of Object.entries(value)) {
-    define(copy, key, again(item));
-  }
-  return copy;
 }
 
 /**
@@ -220,11 +129,19 @@ export function packRemote(value: unknown): unknown {
   return replaceWith(remoteRecord, value);
 }
 
+function isShared(value: object): boolean {
+  return typeOf(value) !== undefined;
+}
+
 function replaceWith(recordOf: typeof memoryRecord, value: unknown): unknown {
-  if (!isObject(value)) return value;
-  const replace = affected(value);
-  if (replace.size === 0) return value;
-  return rebuild(value, replace, recordOf, new Map());
+  return replaceIn(value, isShared, (instance) => {
+    const type = typeOf(instance)!;
+    const record = recordOf(instance, type);
+    if (type.composite) {
+      record.record = replaceWith(recordOf, type.record(instance));
+    }
+    return record;
+  });
 }
 
 function isRecord(value: object): value is SharedRecord {
@@ -264,54 +181,17 @@ export function callsOf(value: object): readonly string[] {
  * @returns The value, or the object that it stands for.
  */
 export function unpack(value: unknown): unknown {
-  if (!isObject(value)) return value;
   const revived = new Map<object, object>();
-  const revive = (member: unknown): unknown => {
-    if (!isObject(member) || !isRecord(member)) return member;
+  return restoreIn(value, (member) => {
+    if (!isRecord(member)) return member;
     let instance = revived.get(member);
     if (instance === undefined) {
       instance = reviveRecord(member);
       revived.set(member, instance);
     }
     return instance;
-  };
-  const root = revive(value);
-  if (root !== value) return root;
-  const seen = new Set<object>([value]);
-  // Iterating a set includes values added meanwhile.
-  for (const parent of seen) {
-    reviveMembers(parent, revive);
-    for (const child of members(parent)) {
-      if (isObject(child) && typeOf(child) === undefined) seen.add(child);
-    }
-  }
-  return value;
+  });
 }
-
-function reviveMembers(
-  parent: object,
-  revive: (member: unknown) => unknown,
-): void {
-  if (![...members(parent)].some((member) => revive(member) !== member)) return;
-  if (parent instanceof Map) {
-    const entries = [...parent];
-    parent.clear();
-    for (const [key, item] of entries) parent.set(revive(key), revive(item));
-  } else if (parent instanceof Set) {
-    const items = [...parent];
-    parent.clear();
-    for (const item of items) parent.add(revive(item));
-  } else {
-    for (const [key, item] of Object.entries(parent)) {
-      const instance = revive(item);
-      if (instance !== item) define(parent, key, instance);
-    }
-  }
-}
-
-// Others are platform objects, which V8 would write as `{}`.
-const CLONEABLE_REGEXP =
-  /^\[object (Object|Array|Map|Set|Date|RegExp|Error|Boolean|Number|String|BigInt|ArrayBuffer|DataView|\w+Array|Arguments)\]$/;
 
 /**
  * Refuses values that can't be written as bytes or would be silently lost.
@@ -331,7 +211,7 @@ export function refuseShared(
   remote = false,
 ): void {
   if (!isObject(value)) return;
-  for (const found of reach(value).keys()) {
+  for (const found of objectsIn(value, isShared)) {
     const type = typeOf(found);
     if (remote && (type?.calls || type?.composite)) continue;
     const name = type?.tag ?? sharedMemoryName(found);
@@ -341,10 +221,10 @@ export function refuseShared(
           'of one process have in common; pass it in the "args" of a Thread',
       );
     }
-    const tag = Object.prototype.toString.call(found);
-    if (CLONEABLE_REGEXP.test(tag)) continue;
+    if (!isUnwritable(found)) continue;
+    const { name: className } = found.constructor;
     throw new DOMException(
-      `Cannot ${doing} a ${tag.slice(8, -1)} ${where}: it cannot be cloned`,
+      `Cannot ${doing} a ${className} ${where}: it cannot be cloned`,
       "DataCloneError",
     );
   }
