@@ -8,6 +8,8 @@ import { setModule } from "../../workers/threads/_class_registry.ts";
 import { bytesOf } from "../_internal.ts";
 import { RequestHandler } from "../request_handler.ts";
 
+/** Memory for each of many short requests keeps the garbage collector busy. */
+const SMALL_SIZE = 1_024;
 const BUFFER_SIZE = 16_384;
 
 /**
@@ -51,9 +53,12 @@ export class EchoHandler extends RequestHandler {
       return;
     }
     const { rfile, wfile } = this;
-    const buffer = new Uint8Array(BUFFER_SIZE);
+    let buffer = new Uint8Array(SMALL_SIZE);
     for (let n; (n = await rfile.read(buffer)) !== null;) {
       await wfile.write(buffer.subarray(0, n));
+      if (n === buffer.length && n < BUFFER_SIZE) {
+        buffer = new Uint8Array(BUFFER_SIZE);
+      }
     }
   }
 }

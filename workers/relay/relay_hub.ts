@@ -30,8 +30,9 @@ import type { Carried, Carrier } from "./carried.ts";
 import { carriedOf } from "./carried_connection.ts";
 import { CarriedPacket, type SendPacket } from "./carried_packet.ts";
 import { notBegun, RelayProtocolError } from "./errors.ts";
-import { NO_REQUEST, Op, type Opcode, readFrames } from "./frames.ts";
+import { Op, type Opcode, readFrames } from "./frames.ts";
 import { type Post, RelayLink } from "./relay_link.ts";
+import { RequestTable } from "./request_table.ts";
 import { BUDGET, Budget, Intake, MIN_WINDOW, WINDOW } from "./window.ts";
 
 /** The owner of a hub. */
@@ -51,10 +52,9 @@ export class RelayHub {
   #intake: Intake;
   #broken: (error: Error) => void;
   #answersOnly: boolean;
-  #carried: Map<number, Carried> = new Map();
+  #carried: RequestTable<Carried> = new RequestTable();
   #toAdvance: Carried[] = [];
   #load = 0;
-  #lastId = NO_REQUEST;
   #isBroken = false;
   #failure: Error | null = null;
   #deliverTimer: ReturnType<typeof setTimeout> | undefined;
@@ -133,7 +133,7 @@ export class RelayHub {
     this.#failure = error;
     this.#link.close();
     this.#load = 0;
-    for (const carried of [...this.#carried.values()]) carried.fail(error);
+    for (const carried of this.#carried.all()) carried.fail(error);
     if (this.#carried.size === 0 || deliverFor === Infinity) return;
     this.#deliverTimer = setTimeout(() => this.#cut(deliverFor), deliverFor);
   }
@@ -142,12 +142,12 @@ export class RelayHub {
     const error = new Deno.errors.TimedOut(
       `Cannot deliver the rest of an answer: the client did not read it within ${after} ms`,
     );
-    for (const carried of [...this.#carried.values()]) carried.cut(error);
+    for (const carried of this.#carried.all()) carried.cut(error);
   }
 
   #onFrame = (op: Opcode, id: number, bytes: Uint8Array): void => {
     const carried = this.#carried.get(id);
-    if (carried === undefined) {
+    if (carried === null) {
       throw new RelayProtocolError(`Cannot find the request ${id}`);
     }
     if (carried.receive(op, bytes)) this.#toAdvance.push(carried);
@@ -168,7 +168,7 @@ export class RelayHub {
     if (this.#failure !== null) {
       return Promise.reject(notBegun(this.#failure));
     }
-    const id = this.#nextId();
+    const id = this.#carried.nextId();
     this.#load++;
     return new Promise((resolve, reject) => {
       const settle = (error: Error | null) => {
@@ -188,12 +188,5 @@ export class RelayHub {
         }),
       );
     });
-  }
-
-  #nextId(): number {
-    do this.#lastId = (this.#lastId + 1) >>> 0; while (
-      this.#lastId === NO_REQUEST || this.#carried.has(this.#lastId)
-    );
-    return this.#lastId;
   }
 }

@@ -54,7 +54,7 @@ export class RelayPort {
   #handlers: RelayHandlers;
   #budget = new Budget();
   #intake: Intake;
-  #requests: Map<number, RelayedConn | PacketReplies> = new Map();
+  #requests: (RelayedConn | PacketReplies | null)[] = [];
   #toBegin: RequestToBegin[] = [];
   #beginning = false;
   #allBegun: (() => void) | null = null;
@@ -97,9 +97,9 @@ export class RelayPort {
   #onFrame = (op: Opcode, id: number, bytes: Uint8Array): void => {
     if (op === Op.open) return this.#open(id, bytes);
     if (op === Op.packet) return this.#openPacket(id, bytes);
-    const request = this.#requests.get(id);
+    const request = this.#requests[id] ?? null;
     if (request instanceof RelayedConn) request.receive(op, bytes);
-    else if (request !== undefined) request.receive(bytes);
+    else if (request !== null) request.receive(bytes);
     else if (op === Op.credit) this.#budget.credit(readNumber(bytes));
     // Anything else crossed the end of its request on the way
   };
@@ -112,7 +112,7 @@ export class RelayPort {
       intake: this.#intake,
       addresses: readJson(bytes) as ConnOrigin["addresses"],
     });
-    this.#requests.set(id, conn);
+    this.#requests[id] = conn;
     const serve = () => this.#serve(id, conn);
     this.#toBegin.push({ id, isPacket: false, serve });
   }
@@ -120,7 +120,7 @@ export class RelayPort {
   #openPacket(id: number, bytes: Uint8Array): void {
     const { number, address, packet } = readPacket(bytes);
     const replies = new PacketReplies(id, this.#link, this.#budget);
-    this.#requests.set(id, replies);
+    this.#requests[id] = replies;
     const serve = () =>
       this.#servePacket(
         id,
@@ -155,7 +155,7 @@ export class RelayPort {
       await this.#handlers.connection(conn);
     } finally {
       conn[Symbol.dispose]();
-      this.#requests.delete(id);
+      this.#requests[id] = null;
       this.#link.send(Op.done, id);
     }
   }
@@ -172,7 +172,7 @@ export class RelayPort {
       );
     } finally {
       await replies.end();
-      this.#requests.delete(id);
+      this.#requests[id] = null;
       this.#link.send(Op.done, id);
     }
   }
