@@ -47,6 +47,19 @@ export async function holdForEver(
   await new Promise(() => {});
 }
 
+export async function releaseAndStay(
+  lock: Lock,
+  semaphore: Semaphore,
+  told: ThreadEvent,
+) {
+  {
+    using _lock = await lock.hold();
+    using _permit = await semaphore.hold();
+  }
+  told.set();
+  await new Promise((resolve) => setTimeout(resolve, 60_000));
+}
+
 /** Waits in the lock and the queue when it is killed. */
 export async function waitForEver(
   lock: Lock,
@@ -147,6 +160,17 @@ export async function putAtOnce(
   );
   const refused = puts.filter((put) => put.status === "rejected");
   return [count - refused.length, refused.map(({ reason }) => reason.name)];
+}
+
+/** Puts bytes at the same time; tells how each was refused. */
+export async function putBytesAtOnce(
+  queue: SharedQueue<Uint8Array>,
+  sizes: number[],
+): Promise<string[]> {
+  const puts = sizes.map((size) =>
+    queue.put(new Uint8Array(size)).then(() => "put", (error) => error.name)
+  );
+  return await Promise.all(puts);
 }
 
 export async function doneTooOften(queue: SharedQueue<number>) {

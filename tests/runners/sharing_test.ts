@@ -21,6 +21,11 @@ import {
   SharedQueue,
   ThreadEvent,
 } from "../../mod.ts";
+import { encode } from "../../workers/codec/codec.ts";
+import { exportObject } from "../../workers/codec/exported.ts";
+import { ShareHost } from "../../workers/runner/process/share_host.ts";
+import { ProtocolError } from "../../workers/runner/protocol_error.ts";
+import { runProgram } from "./_program.ts";
 import * as targets from "./sharing_targets.ts";
 
 const module = new URL("./sharing_targets.ts", import.meta.url);
@@ -96,6 +101,58 @@ Deno.test("Process that is killed may have lost what it held to somebody else", 
   await process.join();
   await assertRejects(() => process.result);
   assertEquals([lock.locked(), semaphore.value], [false, 2]);
+});
+
+Deno.test("Process that is killed does not free what a new holder has", async () => {
+  const [lock, semaphore, told] = [
+    new Lock(),
+    new Semaphore(2),
+    new ThreadEvent(),
+  ];
+  const process = start(targets.holdForEver, { lock, semaphore, told });
+  await told.wait();
+  lock.release();
+  semaphore.release(2);
+  await Promise.all([lock.acquire(), semaphore.acquire(), semaphore.acquire()]);
+  process.kill();
+  await process.join();
+  await assertRejects(() => process.result);
+  assertEquals([lock.locked(), semaphore.value], [true, 0]);
+});
+
+Deno.test("Process that is killed gives back its permits, whoever else had some and returned them", async () => {
+  const semaphore = new Semaphore(6);
+  await semaphore.acquire();
+  const processes = [];
+  for (let i = 0; i < 2; i++) {
+    const told = new ThreadEvent();
+    const lock = new Lock();
+    processes.push(start(targets.holdForEver, { lock, semaphore, told }));
+    await told.wait();
+  }
+  assertEquals(semaphore.value, 1);
+  semaphore.release();
+  for (const [i, process] of processes.entries()) {
+    process.kill();
+    await process.join();
+    await assertRejects(() => process.result);
+    assertEquals(semaphore.value, 4 + 2 * i);
+  }
+});
+
+Deno.test("Process that released what it held gives nothing back when it is killed", async () => {
+  const [lock, semaphore, told] = [
+    new Lock(),
+    new Semaphore(1),
+    new ThreadEvent(),
+  ];
+  const process = start(targets.releaseAndStay, lock, semaphore, told);
+  await told.wait();
+  await Promise.all([lock.acquire(), semaphore.acquire()]);
+  process.kill();
+  await process.join();
+  await assertRejects(() => process.result);
+  assertEquals([lock.locked(), semaphore.value], [true, 0]);
 });
 
 Deno.test("Process that ends well leaves to others what they are to release", async () => {
@@ -195,6 +252,45 @@ Deno.test("SharedQueue.put() refuses a process the call that is one too many", a
   const [done, refused] = await run(targets.putAtOnce, queue, 10_002);
   assertEquals([done, queue.size], [10_000, 10_000]);
   assertEquals(refused, ["RangeError", "RangeError"]);
+});
+
+Deno.test("SharedQueue.put() refuses a process the bytes that are too many at once", async () => {
+  const queue = new SharedQueue<Uint8Array>({ capacity: 2 ** 27 });
+  const sizes = [2 ** 25, 2 ** 24, 2 ** 25, 9];
+  assertEquals(await run(targets.putBytesAtOnce, queue, sizes), [
+    "put",
+    "put",
+    "RangeError",
+    "put",
+  ]);
+  assertEquals(await run(targets.putBytesAtOnce, queue, [2 ** 26 + 1]), [
+    "put",
+  ]);
+});
+
+Deno.test("ShareHost refuses a child more bytes or calls at once than it may send", async () => {
+  const queue = new SharedQueue<Uint8Array>({ maxSize: 1 });
+  await queue.put(new Uint8Array());
+  const id = exportObject(queue);
+  for (const [count, size] of [[2, 2 ** 25 + 2 ** 20], [10_000, 1]] as const) {
+    const host = new ShareHost(() => {});
+    const args = encode([new Uint8Array(size)]);
+    for (let n = 1; n < count; n++) {
+      host.receive(["call", n, id, "put", args, {}]);
+    }
+    if (size === 1) host.receive(["call", count, id, "put", args, {}]);
+    assertThrows(
+      () => host.receive(["call", count + 1, id, "put", args, {}]),
+      ProtocolError,
+      "too many",
+    );
+    host.end(false);
+  }
+});
+
+Deno.test("a program ends although the queue is full to which an item goes back", async () => {
+  const { code, stdout, stderr } = await runProgram("put_back.ts", ["-A"]);
+  assertEquals([code, stdout, stderr], [0, "ends\n", ""]);
 });
 
 Deno.test("Lock, SharedQueue and ThreadEvent answer a process as they do a thread", async () => {

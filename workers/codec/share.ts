@@ -30,6 +30,14 @@ const PROOF = new SharedArrayBuffer(0);
 // Marks a record that names an object of another process.
 const REMOTE_PROOF = "c0e8a1f2-5b0a-4c52-9f53-3f3c54c1f1a6";
 
+/** What processes have of an object's permits. */
+export interface Loans {
+  /** A process has taken a permit. */
+  lend(): void;
+  /** A process no longer has permits; returns how many it still had. */
+  repay(count: number): number;
+}
+
 /** How instances of a class cross. */
 export interface SharedType<T extends object> {
   /** The name of the class, the same in every thread. */
@@ -39,6 +47,8 @@ export interface SharedType<T extends object> {
    * threads.
    */
   calls?: readonly string[];
+  /** The permits that `acquire` takes and `release` returns. */
+  loans?(value: T): Loans;
   /** Whether the record itself must be packed. */
   composite?: true;
   /** The class. */
@@ -172,6 +182,16 @@ function reviveRecord(record: SharedRecord): object {
  */
 export function callsOf(value: object): readonly string[] {
   return typeOf(value)?.calls ?? [];
+}
+
+/**
+ * Returns what processes have of an object's permits.
+ *
+ * @param value The object.
+ * @returns Their loans, or `undefined` if it has no permits.
+ */
+export function loansOf(value: object): Loans | undefined {
+  return typeOf(value)?.loans?.(value);
 }
 
 /**

@@ -32,24 +32,37 @@ export interface WaitSlot {
 // all sleepers of this thread does, and is their tick as well.
 const sleepers = new Set<Sleep>();
 let interval: ReturnType<typeof setInterval> | undefined;
+let inBackground = 0;
+let referenced = true;
 
 function tickAll(): void {
   for (const sleeper of sleepers) sleeper.tick();
 }
 
-function keepAlive(): void {
+function startTicks(): void {
   if (interval !== undefined) return;
   const started = setInterval(tickAll, TICK);
   // The first timer of a thread loads Deno's timers, and other tasks run
   // meanwhile: one of them may have come here as well.
-  if (interval === undefined) interval = started;
-  else clearInterval(started);
+  if (interval !== undefined) return clearInterval(started);
+  interval = started;
+  referenced = true;
+}
+
+/** Keeps the program alive while any of them is not in the background. */
+function keepAlive(): void {
+  const needed = sleepers.size > inBackground;
+  if (interval === undefined || needed === referenced) return;
+  referenced = needed;
+  if (needed) Deno.refTimer(interval as unknown as number);
+  else Deno.unrefTimer(interval as unknown as number);
 }
 
 class Sleep {
   readonly #slot: WaitSlot;
   readonly #signal: AbortSignal | undefined;
   readonly #onTick: (() => boolean) | undefined;
+  readonly #background: boolean;
   readonly #settled = Promise.withResolvers<Outcome>();
   readonly #onAbort = (): void => this.#end();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -59,6 +72,7 @@ class Sleep {
     this.#slot = slot;
     this.#signal = deadline.signal;
     this.#onTick = onTick;
+    this.#background = deadline.background === true;
     const left = deadline.at - performance.now();
     if (left <= MAX_DELAY) {
       this.#timer = setTimeout(
@@ -68,6 +82,8 @@ class Sleep {
     }
     this.#signal?.addEventListener("abort", this.#onAbort);
     sleepers.add(this);
+    if (this.#background) inBackground++;
+    startTicks();
     keepAlive();
     this.#listen();
     if (this.#signal?.aborted) this.#end();
@@ -103,7 +119,9 @@ class Sleep {
     clearTimeout(this.#timer);
     this.#signal?.removeEventListener("abort", this.#onAbort);
     sleepers.delete(this);
-    if (sleepers.size === 0) {
+    if (this.#background) inBackground--;
+    if (sleepers.size > 0) keepAlive();
+    else {
       clearInterval(interval);
       interval = undefined;
     }

@@ -11,7 +11,12 @@ export interface Deadline {
   /** In the time of `performance.now()`; `-Infinity` means "try only". */
   at: number;
   signal?: AbortSignal | undefined;
+  /** Whether the program may end meanwhile. */
+  background?: boolean | undefined;
 }
+
+/** The option of a wait during which the program may end. */
+export const IN_BACKGROUND: unique symbol = Symbol("in background");
 
 /** Never. */
 export const FOREVER: Deadline = { at: Infinity };
@@ -25,7 +30,8 @@ export const FOREVER: Deadline = { at: Infinity };
  */
 export function deadlineOf(doing: string, options?: AcquireOptions): Deadline {
   if (options === undefined) return FOREVER;
-  const { blocking = true, timeout, signal } = options;
+  const { blocking = true, timeout, signal, [IN_BACKGROUND]: background } =
+    options as AcquireOptions & { [IN_BACKGROUND]?: boolean };
   if (!blocking) {
     if (timeout !== undefined) {
       throw new TypeError(
@@ -34,7 +40,7 @@ export function deadlineOf(doing: string, options?: AcquireOptions): Deadline {
     }
     return { at: -Infinity, signal };
   }
-  return { at: moment(doing, timeout), signal };
+  return { at: moment(doing, timeout), signal, background };
 }
 
 /**

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Loans } from "../codec/share.ts";
 import type { Deadline } from "./_deadline.ts";
 import { isStopped, throwIfStopped } from "./_stop_word.ts";
 import { mayTry, mayTrySync, until, untilSync } from "./_until.ts";
@@ -11,9 +12,11 @@ import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 
 const AVAILABLE = OWN;
 const MOST = OWN + 1;
+const INITIAL = OWN + 2;
+const LENT = OWN + 3;
 
 /** The first word that the owner of permits may use for itself. */
-export const OWN_WITH_PERMITS = OWN + 2;
+export const OWN_WITH_PERMITS = OWN + 4;
 
 /** The most permits that a word can hold. */
 export const MOST_PERMITS = 2 ** 31 - 1;
@@ -41,7 +44,7 @@ export function refusePermits(
 }
 
 /** A number of permits that threads take and return. */
-export class Permits extends WaitQueue {
+export class Permits extends WaitQueue implements Loans {
   /**
    * Makes permits, or joins some.
    *
@@ -50,10 +53,11 @@ export class Permits extends WaitQueue {
    * @param more Extra words for the owner.
    */
   constructor(from: number | WaitRecord, most = MOST_PERMITS, more = 0) {
-    super(typeof from === "number" ? 2 + more : from);
+    super(typeof from === "number" ? OWN_WITH_PERMITS - OWN + more : from);
     if (typeof from === "number") {
       Atomics.store(this.words, AVAILABLE, from);
       Atomics.store(this.words, MOST, most);
+      Atomics.store(this.words, INITIAL, from);
     }
   }
 
@@ -105,6 +109,7 @@ export class Permits extends WaitQueue {
     for (;;) {
       const before = this.available;
       if (before > most - count) return false;
+      if (Atomics.load(words, LENT) > 0) this.#collect(before + count);
       const seen = Atomics.compareExchange(
         words,
         AVAILABLE,
@@ -115,6 +120,39 @@ export class Permits extends WaitQueue {
     }
     if (this.size > 0) this.wake(count);
     return true;
+  }
+
+  /** A process has taken a permit. */
+  lend(): void {
+    Atomics.add(this.words, LENT, 1);
+  }
+
+  /**
+   * A process has lost, or is about to return, permits that it took.
+   *
+   * @param count The number of permits.
+   * @returns How many of them nobody else has returned for it.
+   */
+  repay(count: number): number {
+    const lent = Atomics.load(this.words, LENT);
+    const repaid = Math.min(lent, count);
+    return this.#settle(lent, lent - repaid) ? repaid : this.repay(count);
+  }
+
+  /**
+   * When fewer permits are taken than processes have, somebody else returned
+   * theirs. This is noted before the permits can be taken again.
+   */
+  #collect(available: number): void {
+    const taken = Math.max(Atomics.load(this.words, INITIAL) - available, 0);
+    for (;;) {
+      const lent = Atomics.load(this.words, LENT);
+      if (lent <= taken || this.#settle(lent, taken)) return;
+    }
+  }
+
+  #settle(from: number, to: number): boolean {
+    return Atomics.compareExchange(this.words, LENT, from, to) === from;
   }
 
   /**

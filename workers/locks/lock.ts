@@ -60,6 +60,7 @@ export class Lock {
       tag: "Lock",
       type: Lock,
       calls: ["acquire", "release"],
+      loans: (lock) => lock.#permits,
       blank: () => new Lock(),
       record: (lock) => lock.#permits.record,
       fill: (lock, record: WaitRecord) => {

@@ -53,6 +53,7 @@ export class Semaphore {
       tag: "Semaphore",
       type: Semaphore,
       calls: ["acquire", "release"],
+      loans: (semaphore) => semaphore.#permits,
       blank: () => new Semaphore(),
       record: (semaphore) => semaphore.#permits.record,
       fill: (semaphore, record: WaitRecord) => {

@@ -2,22 +2,24 @@
  * The parent's side of locks and similar objects that a child process uses:
  * they stay in the parent, which calls them for the child.
  *
- * The child sends `["call", n, object, method, args, options]`, where an `n` of
- * 0 asks for no answer; `["cancel", n]`, which ends the wait of a call; and
+ * The child sends `["call", n, object, method, args, options]`, where `args` are
+ * encoded, so that their size is known, and an `n` of 0 asks for no answer; `["cancel", n]`, which ends the wait of a call; and
  * `["ack", n]` for each answer. The parent answers each call, also a cancelled
  * one, with `[n, value]` or `[n, undefined, error]`.
  *
  * @module
  */
 import { findExported } from "../../codec/exported.ts";
-import { callsOf } from "../../codec/share.ts";
+import { decode } from "../../codec/decode.ts";
+import { callsOf, loansOf } from "../../codec/share.ts";
+import { IN_BACKGROUND } from "../../locks/_deadline.ts";
 import {
   type ErrorRecord,
   tellRecord,
   toErrorRecord,
 } from "../error_record.ts";
 import { ProtocolError } from "../protocol_error.ts";
-import { MAX_CALLS } from "./share_link.ts";
+import { MAX_BYTES, MAX_CALLS } from "./share_link.ts";
 
 /** An answer to a call. */
 export type ShareAnswer = [call: number, value: unknown, error?: ErrorRecord];
@@ -26,16 +28,17 @@ type Callable = Record<string, (...args: unknown[]) => unknown>;
 
 interface Call {
   abort: AbortController;
+  /** The size of the arguments. */
+  bytes: number;
   /** Undoes the effect of the call, if it had one. */
   undo: (() => void) | null;
-  /** The child's state after it has acknowledged the answer. */
-  takes: Callable | null;
 }
 
 /** Calls locks and similar objects for one child process. */
 export class ShareHost {
   #send: (answer: ShareAnswer) => void;
   #calls = new Map<number, Call>();
+  #bytes = 0;
   #held = new Map<Callable, number>();
   #ended = false;
 
@@ -78,18 +81,22 @@ export class ShareHost {
       undo?.();
     }
     this.#calls.clear();
-    if (returned) return;
-    for (const [object, count] of this.#held) release(object, count);
+    for (const [object, count] of this.#held) {
+      const left = this.#repay(object, count);
+      if (!returned) release(object, left);
+    }
   }
 
   #acknowledge(number: number): void {
-    const takes = this.#calls.get(number)?.takes;
-    if (takes) this.#held.set(takes, (this.#held.get(takes) ?? 0) + 1);
+    this.#bytes -= this.#calls.get(number)?.bytes ?? 0;
     this.#calls.delete(number);
   }
 
   #call(number: number, request: unknown[]): void {
-    const [id, method, args, options] = request;
+    const [id, method, bytes, options] = request;
+    const args = bytes instanceof Uint8Array
+      ? decode(bytes as Uint8Array<ArrayBuffer>)
+      : null;
     if (!Array.isArray(args) || typeof method !== "string") {
       throw new ProtocolError("A call of a shared object has no arguments");
     }
@@ -97,14 +104,20 @@ export class ShareHost {
     if (object !== undefined && !callsOf(object).includes(method)) {
       throw new ProtocolError(`A shared object has no call "${method}"`);
     }
-    if (this.#calls.has(number) || this.#calls.size >= MAX_CALLS) {
+    const { length } = bytes as Uint8Array;
+    const tooMany = this.#calls.size >= MAX_CALLS ||
+      this.#calls.size > 0 && this.#bytes + length > MAX_BYTES;
+    if (this.#calls.has(number) || tooMany) {
       throw new ProtocolError(
-        "A call's number is taken, or calls are too many",
+        "A call's number is taken, or there are too many",
       );
     }
     const abort = new AbortController();
-    const call: Call = { abort, undo: null, takes: null };
-    if (number !== 0) this.#calls.set(number, call);
+    const call: Call = { abort, bytes: length, undo: null };
+    if (number !== 0) {
+      this.#calls.set(number, call);
+      this.#bytes += length;
+    }
     const { signal } = abort;
     const wait = options === null ? [] : [{ ...Object(options), signal }];
     void this.#run(number, call, object, method, [...args, ...wait]);
@@ -123,8 +136,9 @@ export class ShareHost {
           `Cannot ${method}: the program that shared the object has dropped it; keep a reference to it there`,
         );
       }
+      if (method === "release") this.#repay(object, Number(args[0] ?? 1));
       const value = await object[method]!(...args);
-      this.#note(call, object, method, args, value);
+      this.#note(call, object, method, value);
       if (this.#ended) call.undo?.();
       else if (number !== 0) this.#send([number, value]);
     } catch (error) {
@@ -138,24 +152,23 @@ export class ShareHost {
   }
 
   /** Records what the child has now, and how to undo it. */
-  #note(
-    call: Call,
-    object: Callable,
-    method: string,
-    args: unknown[],
-    value: unknown,
-  ): void {
+  #note(call: Call, object: Callable, method: string, value: unknown): void {
     if (method === "acquire" && value === true) {
-      call.takes = object;
-      call.undo = () => release(object, 1);
-    } else if (method === "release") {
-      const held = this.#held.get(object) ?? 0;
-      const count = typeof args[0] === "number" ? args[0] : 1;
-      if (held > count) this.#held.set(object, held - count);
-      else this.#held.delete(object);
+      loansOf(object)?.lend();
+      this.#held.set(object, (this.#held.get(object) ?? 0) + 1);
+      call.undo = () => release(object, this.#repay(object, 1));
     } else if (method === "get") {
       call.undo = () => void giveItemBack(object, value);
     }
+  }
+
+  /** Records that the child has less; returns how much of it it still had. */
+  #repay(object: Callable, count: number): number {
+    const held = this.#held.get(object) ?? 0;
+    const repaid = Math.min(held, count);
+    if (held > repaid) this.#held.set(object, held - repaid);
+    else this.#held.delete(object);
+    return loansOf(object)?.repay(repaid) ?? 0;
   }
 }
 
@@ -167,10 +180,13 @@ function release(object: Callable, count: number): void {
   }
 }
 
-/** Puts an item that a dead child never got at the end of the queue. */
+/**
+ * Puts an item that a dead child never got at the end of the queue. A program
+ * that ends while the queue is full does not wait for it.
+ */
 async function giveItemBack(queue: Callable, item: unknown): Promise<void> {
   try {
-    await queue.put!(item);
+    await queue.put!(item, { [IN_BACKGROUND]: true });
     // It is the same item again: `join()` counts it once
     queue.taskDone!();
   } catch {

@@ -4,20 +4,26 @@
  *
  * @module
  */
+import { encode } from "../../codec/codec.ts";
 import { type ErrorRecord, fromErrorRecord } from "../error_record.ts";
 import { ProtocolError } from "../protocol_error.ts";
 
 /** More calls of one child at once are refused. */
 export const MAX_CALLS = 10_000;
+/** So are larger arguments at once, unless they are those of a single call. */
+export const MAX_BYTES = 64 * 2 ** 20;
 
 /** How a call ends. */
 interface Waiting {
+  /** The size of the arguments. */
+  bytes: number;
   resolve(value: unknown): void;
   reject(error: ErrorRecord): void;
 }
 
 let sendToParent: ((message: unknown[]) => void) | null = null;
 let lastCall = 0;
+let pendingBytes = 0;
 const waiting = new Map<number, Waiting>();
 
 /**
@@ -42,6 +48,7 @@ export function receiveAnswer(message: unknown): void {
   const call = waiting.get(number);
   if (call === undefined) throw new ProtocolError("An answer to no call came");
   waiting.delete(number);
+  pendingBytes -= call.bytes;
   sendToParent!(["ack", number]);
   if (error === undefined) call.resolve(value);
   else call.reject(error);
@@ -55,7 +62,7 @@ export function receiveAnswer(message: unknown): void {
  * @param args Its arguments, without options.
  * @param options The options of the wait.
  * @returns The method's result.
- * @throws {RangeError} If too many calls are pending.
+ * @throws {RangeError} If too many calls, or too large ones, are pending.
  */
 export function callParent(
   object: string,
@@ -70,12 +77,20 @@ export function callParent(
       `Cannot ${method} from a process: ${MAX_CALLS} calls of what its parent keeps are under way; await some of them first`,
     );
   }
+  const bytes = encode(args);
+  if (waiting.size > 0 && pendingBytes + bytes.length > MAX_BYTES) {
+    throw new RangeError(
+      `Cannot ${method} from a process: calls with ${pendingBytes} bytes are under way, and at most ${MAX_BYTES} may be; await some of them first`,
+    );
+  }
   const number = ++lastCall;
   // First: a call that can't be sent has no answer
-  sendToParent!(["call", number, object, method, args, rest]);
+  sendToParent!(["call", number, object, method, bytes, rest]);
+  pendingBytes += bytes.length;
   const { promise, resolve, reject } = Promise.withResolvers<unknown>();
   const cancel = (): void => sendToParent!(["cancel", number]);
   waiting.set(number, {
+    bytes: bytes.length,
     resolve(value) {
       signal?.removeEventListener("abort", cancel);
       resolve(value);
@@ -103,5 +118,5 @@ export function tellParent(
   method: string,
   args: unknown[],
 ): void {
-  sendToParent!(["call", 0, object, method, args, null]);
+  sendToParent!(["call", 0, object, method, encode(args), null]);
 }
