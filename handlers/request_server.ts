@@ -69,6 +69,11 @@ export interface ServerStats {
   workers?: number;
   /** Replicas that were replaced because they ended or did not answer. */
   restarts?: number;
+  /**
+   * Replicas that were replaced while they worked: by `recycle()` or
+   * `reload()`, at a limit such as `maxRequests`, or after a SIGTERM.
+   */
+  replaced?: number;
   /** The replicas now. */
   replicas?: ReplicaStats[];
 }

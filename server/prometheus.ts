@@ -30,7 +30,8 @@ const COUNTERS: Metric[] = [
   ["timeouts", "timeouts", "Requests that ran into a time-out."],
   ["acceptErrors", "accept_errors", "Failures to accept."],
   ["dropped", "replies_dropped", "Replies to clients without an address."],
-  ["restarts", "replica_restarts", "Replicas that were replaced."],
+  ["restarts", "replica_restarts", "Replicas that ended or did not answer."],
+  ["replaced", "replicas_replaced", "Replicas replaced while they worked."],
 ];
 
 /** Gauges: values of this moment. */

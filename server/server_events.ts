@@ -55,6 +55,15 @@ export interface ReplicaEvent extends ServerEvent {
   kind: "thread" | "process";
 }
 
+/** A replica is being replaced. */
+export interface ReplicaReplaceEvent extends ReplicaEvent {
+  /**
+   * The reason: `"exit"` if it ended or stalled, `"recycle"` for `recycle()` and
+   * `reload()`, `"signal"` if a process got a SIGTERM, or the name of an option.
+   */
+  reason: "exit" | "recycle" | "signal" | "maxRequests" | "maxMemory";
+}
+
 /** A replica has ended. */
 export interface ReplicaExitEvent extends ReplicaEvent {
   /** Whether the server ended it. */
@@ -125,11 +134,8 @@ export interface ServerEvents {
   replicaStart: ReplicaEvent;
   /** A replica has ended. */
   replicaExit: ReplicaExitEvent;
-  /**
-   * A replica is being replaced: it ended unexpectedly, stalled, or is
-   * recycled.
-   */
-  replicaReplace: ReplicaEvent;
+  /** A replica is being replaced. */
+  replicaReplace: ReplicaReplaceEvent;
   /** A replica did not answer for `stallTimeout`. */
   replicaStall: ReplicaEvent;
   /** The server has begun to close. */

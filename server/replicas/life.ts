@@ -10,6 +10,8 @@
  * `serving` and `paused`. In these three the watchdog checks the replica. When
  * a limit is over, the replica ends.
  *
+ * A successor that is held stays in the state `ready` until it is released.
+ *
  * @module
  */
 
@@ -67,11 +69,13 @@ export class Life {
   #closing: PromiseWithResolvers<DrainReport | null> | null = null;
   #deadline = Infinity;
   #report: DrainReport | null = null;
+  #isHeld: boolean;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(runner: Runner, host: LifeHost) {
+  constructor(runner: Runner, host: LifeHost, isHeld = false) {
     this.#runner = runner;
     this.#host = host;
+    this.#isHeld = isHeld;
     this.ready = this.#readiness.promise;
     this.ready.catch(() => {}); // the supervisor looks at it
     this.#limit(START_TIMEOUT_MS, "did not start");
@@ -91,13 +95,19 @@ export class Life {
 
   /** Whether it can take requests. */
   get isUsable(): boolean {
-    return this.#state === "ready" || this.#state === "serving" ||
-      this.#state === "paused";
+    return !this.#isHeld && (this.#state === "ready" ||
+      this.#state === "serving" || this.#state === "paused");
   }
 
   /** Whether it is meant to end. */
   get isClosing(): boolean {
     return this.#closing !== null;
+  }
+
+  /** Lets it work. Before that it has only loaded its modules. */
+  release(): void {
+    this.#isHeld = false;
+    this.#advance();
   }
 
   /** Sets its goal. Settles when it is reached or never will be. */
@@ -130,6 +140,7 @@ export class Life {
   close(timeout: number): Promise<DrainReport | null> {
     if (this.#closing !== null) return this.#closing.promise;
     this.#closing = Promise.withResolvers();
+    this.#isHeld = false;
     if (this.#state === "ended") this.#closing.resolve(null);
     else if (this.#state === "starting") this.terminate("was closed");
     else {
@@ -173,7 +184,8 @@ export class Life {
 
   /** Sends the next command if none is under way. */
   #advance(): void {
-    if (this.#state === "starting" || this.#underWay !== null) return;
+    if (this.#state === "starting" || this.#isHeld) return;
+    if (this.#underWay !== null) return;
     const next = this.#next();
     if (this.#state === "ended" || next === null) return this.#settle();
     this.#settled ??= Promise.withResolvers();

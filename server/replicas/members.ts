@@ -9,6 +9,7 @@ import { inTime } from "../core/in_time.ts";
 import type { DrainReport } from "../drain_report.ts";
 import type { Goal } from "./life.ts";
 import type { Replica } from "./replica.ts";
+import { type ReplaceReason, Turnover } from "./turnover.ts";
 
 /**
  * Replicas abort this much later than their server, so that it can report which
@@ -31,13 +32,15 @@ export interface MembersHost {
   readonly isolates: boolean;
   /** How long a replaced replica may finish its requests. */
   readonly shutdownTimeout: number;
-  /** Starts a replica. */
-  start(): Replica;
+  /** Starts a replica; one that is held only loads its modules. */
+  start(isHeld: boolean): Replica;
   /** A replica is usable. */
   started(replica: Replica): void;
   /** A replica is about to be replaced. */
-  replaced(replica: Replica): void;
-  /** Replicas repeatedly end before they are ready. */
+  replaced(replica: Replica, reason: ReplaceReason): void;
+  /** Replicas repeatedly end before they are ready, while others serve. */
+  failing(cause: Error): void;
+  /** Replicas repeatedly end before they are ready, and there is no other. */
   gaveUp(cause: Error): void;
 }
 
@@ -52,17 +55,29 @@ export class Members {
   #supervisor: Supervisor<Replica>;
   #goal: Goal = "leave";
   #isKeeping = false;
-  #recycling: Promise<void> | null = null;
+  #turnover: Turnover;
 
   constructor(host: MembersHost) {
     this.#host = host;
     this.#supervisor = new Supervisor({
-      start: () => this.#start(),
+      start: () => this.#start(false),
       ended: () => {}, // its life reports it earlier
+      failing: (cause) => {
+        const goesOn = this.candidates.length > 0;
+        if (goesOn) host.failing(cause);
+        return goesOn;
+      },
       gaveUp: (cause) => {
         this.#isKeeping = false;
         host.gaveUp(cause);
       },
+    });
+    this.#turnover = new Turnover(this.#supervisor, {
+      workers: host.workers,
+      isKeeping: () => this.#isKeeping,
+      start: () => this.#start(true),
+      replaced: (replica, reason) => host.replaced(replica, reason),
+      retire: (replica) => this.#retire(replica),
     });
   }
 
@@ -120,11 +135,9 @@ export class Members {
     if (this.#host.isolates) void this.#retire(replica);
   }
 
-  /** Replaces every replica, one after the other. */
+  /** Replaces every replica, or none if a successor does not start. */
   recycle(): Promise<void> {
-    return this.#recycling ??= this.#recycle().finally(() => {
-      this.#recycling = null;
-    });
+    return this.#turnover.recycle();
   }
 
   /** Replaces a replica that will end when its requests have ended. */
@@ -132,6 +145,7 @@ export class Members {
     // Messages that arrive together with "ready" must wait for it
     replica.runner.ready.then(() => {
       if (!this.#isKeeping || !replica.life.isUsable) return;
+      if (this.#supervisor.has(replica)) this.#host.replaced(replica, "signal");
       this.#supervisor.release(replica);
       void this.#retire(replica);
     }, () => {});
@@ -164,26 +178,14 @@ export class Members {
     if (this.#isKeeping) this.keep().catch(() => {}); // gaveUp() reports it
   }
 
-  #start(): Replica {
-    const replica = this.#host.start();
+  #start(isHeld: boolean): Replica {
+    const replica = this.#host.start(isHeld);
     this.all.add(replica);
     this.#alive.add(replica);
     void replica.runner.exited.then(() => this.#alive.delete(replica));
     void replica.life.lead(this.#goal);
     replica.ready.then(() => this.#host.started(replica), () => {});
     return replica;
-  }
-
-  async #recycle(): Promise<void> {
-    for (const replica of [...this.#supervisor.ready]) {
-      const successor = this.#start();
-      await successor.ready;
-      if (!this.#isKeeping) return;
-      // It may have ended or have got a request
-      const isIn = this.#supervisor.replace(replica, successor);
-      if (isIn) this.#host.replaced(replica);
-      await this.#retire(isIn ? replica : successor);
-    }
   }
 
   async #retire(replica: Replica): Promise<void> {

@@ -65,7 +65,12 @@ export class Replica implements Member {
   #pinged = false;
   #resumed = false;
 
-  constructor(number: number, runner: Runner, owner: ReplicaOwner) {
+  constructor(
+    number: number,
+    runner: Runner,
+    owner: ReplicaOwner,
+    isHeld = false,
+  ) {
     this.number = number;
     this.runner = runner;
     this.#owner = owner;
@@ -80,7 +85,7 @@ export class Replica implements Member {
       get commandTimeout() {
         return owner.commandTimeout;
       },
-    });
+    }, isHeld);
     // An error thrown here ends the runner
     runner.onmessage = (message) => this.#receive(decodeFromReplica(message));
   }

@@ -18,9 +18,12 @@ export type ServerClass = new (...args: any[]) => BaseServer<any, any>;
 /** The additional methods of a server with replicas. */
 export interface ReplicaServer {
   /**
-   * Replaces every replica, one after the other, while the server goes on. If a
-   * new replica does not start, the promise rejects, and the old replicas that
-   * are left go on.
+   * Replaces every replica while the server goes on. When all new replicas have
+   * started, the old ones take no more requests and finish those they have. If
+   * a new replica does not start, the promise rejects, and all old ones go on.
+   *
+   * A call while replicas are being replaced begins another round after it.
+   * Several such calls share one.
    *
    * @example Usage
    * ```ts
@@ -43,11 +46,11 @@ export interface ReplicaServer {
    */
   recycle(): Promise<void>;
   /**
-   * Replaces every replica to run new code. Each new replica imports the
-   * current modules of the handler and the server. Open connections finish on
-   * the old code. If the new code does not start, the promise rejects, and the
-   * old replicas that are left go on. Hooks that run in the server itself stay
-   * as they are, for example `verifyRequest()` with relay.
+   * Replaces every replica to run new code, as `recycle()` does. Each new
+   * replica imports the current modules of the handler and the server. Open
+   * connections finish on the old code. If the new code does not start, the
+   * promise rejects, and the old code goes on. Hooks that run in the server
+   * itself stay as they are, for example `verifyRequest()` with relay.
    *
    * @example Usage
    * ```ts

@@ -16,6 +16,7 @@ import {
   type ReplicaEventName,
 } from "./protocol.ts";
 import type { Replica } from "./replica.ts";
+import type { ReplaceReason } from "./turnover.ts";
 
 /** Emits the events in replicas and about them. */
 export class ReplicaEvents {
@@ -44,12 +45,15 @@ export class ReplicaEvents {
   }
 
   /** Something happened to a replica. */
-  tell(
-    name: "replicaStart" | "replicaReplace" | "replicaStall",
-    { number }: Replica,
-  ): void {
+  tell(name: "replicaStart" | "replicaStall", { number }: Replica): void {
     const { telemetry } = this.#server[core];
     telemetry.emit(name, { replica: number, kind: this.#kind });
+  }
+
+  /** A replica is being replaced. */
+  replaced({ number: replica }: Replica, reason: ReplaceReason): void {
+    const { telemetry } = this.#server[core];
+    telemetry.emit("replicaReplace", { replica, kind: this.#kind, reason });
   }
 
   /** A replica has ended. */

@@ -214,12 +214,16 @@ export class ReplicaSet implements ServerRole {
       get shutdownTimeout() {
         return server.shutdownTimeout;
       },
-      start: () => this.#start(),
+      start: (isHeld) => this.#start(isHeld),
       started: (replica) => {
         this.#events.tell("replicaStart", replica);
         this.#dispatcher.wake();
       },
-      replaced: (replica) => this.#events.tell("replicaReplace", replica),
+      replaced: (replica, reason) => {
+        this.#statistics.replaced++;
+        this.#events.replaced(replica, reason);
+      },
+      failing: (cause) => void server[core].report(cause, null),
       gaveUp: (cause) => {
         this.#dispatcher.fail(cause);
         server[core].failServing(cause);
@@ -246,7 +250,7 @@ export class ReplicaSet implements ServerRole {
     await this.#members.keep();
   }
 
-  #start(): Replica {
+  #start(isHeld: boolean): Replica {
     const { boot, modules } = this.#draft;
     const { constructor, serverAddress } = this.#server;
     const sharing = this.#port.sharing.name;
@@ -259,7 +263,8 @@ export class ReplicaSet implements ServerRole {
       name: constructor.name,
       permissions: this.#options.permissions ?? "inherit",
     });
-    const replica = new Replica(++this.#lastNumber, runner, this.#owner);
+    const number = ++this.#lastNumber;
+    const replica = new Replica(number, runner, this.#owner, isHeld);
     const { watched } = this.#events;
     if (watched.length > 0) replica.watch(watched);
     if (this.#draining) replica.drain();
@@ -275,7 +280,7 @@ export class ReplicaSet implements ServerRole {
     if (this.#finishing) return;
     if (life.wasReady && !life.isClosing) {
       this.#statistics.restarts++;
-      this.#events.tell("replicaReplace", replica);
+      this.#events.replaced(replica, "exit");
     }
     for (const address of accepted.values()) {
       void this.#server[core].report(cause, address);

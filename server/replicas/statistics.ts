@@ -19,6 +19,8 @@ const ERRORS = COUNTS.indexOf("errors");
 export class Statistics {
   /** The number of replicas that ended unexpectedly. */
   restarts = 0;
+  /** The number of replicas that were replaced while they worked. */
+  replaced = 0;
   #past: number[] = COUNTS.map(() => 0);
 
   /** A replica has ended; its counts stay. */
@@ -31,6 +33,7 @@ export class Statistics {
     const stats = {
       ...own,
       restarts: this.restarts,
+      replaced: this.replaced,
       workers: replicas.size,
       replicas: [...replicas].map(statsOf),
     };

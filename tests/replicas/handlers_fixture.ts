@@ -137,6 +137,17 @@ export class WhoAmI extends StreamRequestHandler {
   }
 }
 
+/** Says which replica it is in, waits for a line however long, says "done". */
+export class Lasting extends StreamRequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    await this.wfile.write(`${replica}\n`);
+    // Not by rfile, which ends when the server drains
+    await this.request.read(new Uint8Array(10));
+    await this.wfile.write("done\n");
+  }
+}
+
 /** Echoes, by reads and writes or by streams as the first line says. */
 export class Streams extends StreamRequestHandler {
   static readonly module = module;

@@ -3,46 +3,10 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { HandlerImportError } from "../../mod.ts";
 import { within } from "../servers/_support.ts";
+import { Code } from "./_code.ts";
 import { type Mode, STREAM_MODES, testEach } from "./_support.ts";
 
-const ROOT = new URL("../..", import.meta.url).pathname;
 const MODES = STREAM_MODES.filter(({ dispatch }) => dispatch !== "isolate");
-
-const HANDLER = `import { StreamRequestHandler } from "${ROOT}mod.ts";
-import { word } from "./word.ts";
-export class Saying extends StreamRequestHandler {
-  static readonly module = import.meta.url;
-  override async handle() {
-    await this.wfile.write(word + "\\n");
-    await this.request.read(new Uint8Array(10));
-    await this.wfile.write(word + "\\n");
-  }
-}`;
-
-/** A handler's modules, which a test rewrites. */
-class Code implements AsyncDisposable {
-  readonly #dir: string = Deno.makeTempDirSync();
-
-  constructor() {
-    Deno.writeTextFileSync(`${this.#dir}/handler.ts`, HANDLER);
-  }
-
-  async say(word: string): Promise<void> {
-    await this.write(`export const word = "${word}";`);
-  }
-
-  async write(text: string): Promise<void> {
-    await Deno.writeTextFile(`${this.#dir}/word.ts`, text);
-  }
-
-  async load() {
-    return (await import(`file://${this.#dir}/handler.ts`)).Saying;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.#dir, { recursive: true });
-  }
-}
 
 async function greeting(
   mode: Mode,

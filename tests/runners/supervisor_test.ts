@@ -86,7 +86,13 @@ class FakeHost {
     return this.last;
   }
 
+  goesOn = false;
+
   ended(): void {}
+
+  failing(): boolean {
+    return this.goesOn;
+  }
 
   gaveUp(cause: Error): void {
     this.causes.push(cause);
@@ -147,6 +153,42 @@ Deno.test("Supervisor pauses once for members that end together", async () => {
   await clock.settle();
   host.last.end();
   assertEquals(await clock.next(), 200);
+  supervisor.stop(new Error("done"));
+});
+
+Deno.test("Supervisor goes on if its host says so, once all were ready", async () => {
+  using clock = new Clock();
+  const host = new FakeHost();
+  host.goesOn = true;
+  const supervisor = new Supervisor(host);
+  const kept = supervisor.keep(2);
+  for (const member of host.members) member.becomeReady();
+  await kept;
+  const pauses: number[] = [];
+  for (let failure = 0; failure < 9; failure++) {
+    host.last.end(new Error("no memory"));
+    pauses.push(await clock.next());
+  }
+  assertEquals(pauses.slice(-4), [3_200, 6_400, 10_000, 10_000]);
+  host.last.becomeReady();
+  await supervisor.allReady();
+  assertEquals(host.causes, []);
+  supervisor.stop(new Error("done"));
+});
+
+Deno.test("Supervisor gives up where not all were ever ready, whatever its host says", async () => {
+  using clock = new Clock();
+  const host = new FakeHost();
+  host.goesOn = true;
+  const supervisor = new Supervisor(host);
+  const kept = supervisor.keep(2);
+  kept.catch(() => {});
+  host.members[0]!.becomeReady();
+  for (let failure = 0; failure < 5; failure++) {
+    host.last.end(new Error("the port is taken"));
+    if (failure < 4) await clock.next();
+  }
+  await assertRejects(() => kept, Error, "the port is taken");
   supervisor.stop(new Error("done"));
 });
 

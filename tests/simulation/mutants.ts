@@ -34,8 +34,8 @@ const MUTANTS: Record<string, Edit[]> = {
   "commands overtake each other": [
     {
       file: "server/replicas/life.ts",
-      find: '=== "starting" || this.#underWay !== null) return;',
-      put: '=== "starting") return;',
+      find: "    if (this.#underWay !== null) return;\n",
+      put: "",
     },
     {
       file: "server/replicas/main.ts",
@@ -44,10 +44,10 @@ const MUTANTS: Record<string, Edit[]> = {
     },
   ],
   "recycle() ends the old replica first": [{
-    file: "server/replicas/members.ts",
-    find: "      const successor = this.#start();",
+    file: "server/replicas/turnover.ts",
+    find: "        const successor = this.#host.start();",
     put:
-      "      await this.#retire(replica);\n      const successor = this.#start();",
+      "        await this.#retire(all[successors.length]!);\n        const successor = this.#host.start();",
   }],
   "a handler is not told that a hook closed its connection": [{
     file: "workers/relay/carried_connection.ts",

@@ -11,7 +11,7 @@ const MIN_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 10_000;
 /** A member that was ready for this long did not fail because of its start. */
 const HEALTHY_AFTER_MS = 10_000;
-/** After this many in a row that never became ready, it gives up. */
+/** After this many in a row that never became ready, it asks whether to go on. */
 const MAX_FAILURES = 5;
 
 /** A supervised member: a runner with its owner's state. */
@@ -27,7 +27,12 @@ export interface SupervisorHost<M extends Member> {
   start(): M;
   /** A member has ended, intended or not. */
   ended(member: M, exit: RunnerExit, meant: boolean): void;
-  /** Members repeatedly end before they are ready. */
+  /**
+   * Members repeatedly end before they are ready, after all were. Whether to go
+   * on trying.
+   */
+  failing(cause: Error): boolean;
+  /** It does not go on trying. */
   gaveUp(cause: Error): void;
 }
 
@@ -45,6 +50,7 @@ export class Supervisor<M extends Member> {
   /** How many pauses there were since a member was healthy. */
   #pauses = 0;
   #everReady = false;
+  #everComplete = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #waiting: PromiseWithResolvers<void> | null = null;
   #stopped: Error | null = null;
@@ -53,9 +59,14 @@ export class Supervisor<M extends Member> {
     this.#host = host;
   }
 
-  /** The members that can work. */
-  get ready(): ReadonlySet<M> {
-    return this.#ready;
+  /** The members. */
+  get members(): Iterable<M> {
+    return this.#members;
+  }
+
+  /** Whether it is a member. */
+  has(member: M): boolean {
+    return this.#members.has(member);
   }
 
   /** Sets the number of members. Settles when they are ready. */
@@ -141,6 +152,7 @@ export class Supervisor<M extends Member> {
 
   #tellWaiting(): void {
     if (this.#ready.size < this.#target) return;
+    this.#everComplete ||= this.#ready.size > 0;
     this.#waiting?.resolve();
     this.#waiting = null;
   }
@@ -148,7 +160,9 @@ export class Supervisor<M extends Member> {
   #failed(cause: Error): void {
     this.#failures++;
     const hopeless = cause instanceof HandlerImportError && !this.#everReady;
-    if (hopeless || this.#failures >= MAX_FAILURES) {
+    const isFailing = this.#failures >= MAX_FAILURES;
+    const goesOn = isFailing && this.#everComplete && this.#host.failing(cause);
+    if (hopeless || isFailing && !goesOn) {
       this.stop(cause);
       return this.#host.gaveUp(cause);
     }

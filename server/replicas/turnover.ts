@@ -1,0 +1,99 @@
+/**
+ * The replacement of replicas that work. A successor is always ready before a
+ * replica leaves.
+ *
+ * @module
+ */
+
+import type { Supervisor } from "../../workers/runner/supervisor.ts";
+import type { ReplicaReplaceEvent } from "../server_events.ts";
+import type { Replica } from "./replica.ts";
+
+/** Why a replica is replaced. */
+export type ReplaceReason = ReplicaReplaceEvent["reason"];
+
+/** The members, as their turnover sees them. */
+export interface TurnoverHost {
+  /** The number of replicas. */
+  readonly workers: number;
+  /** Whether replicas are kept. */
+  isKeeping(): boolean;
+  /** Starts a successor that only loads its modules until it is released. */
+  start(): Replica;
+  /** A replica is about to be replaced. */
+  replaced(replica: Replica, reason: ReplaceReason): void;
+  /** Lets a replica finish its requests; settles at its end. */
+  retire(replica: Replica): Promise<void>;
+}
+
+/** Replaces replicas that work. */
+export class Turnover {
+  #supervisor: Supervisor<Replica>;
+  #host: TurnoverHost;
+  #current: Promise<unknown> | null = null;
+  #next: Promise<void> | null = null;
+  #leaving: Map<Replica, Promise<void>> = new Map();
+
+  constructor(supervisor: Supervisor<Replica>, host: TurnoverHost) {
+    this.#supervisor = supervisor;
+    this.#host = host;
+  }
+
+  /**
+   * Replaces every replica, or none if a successor does not start. Settles when
+   * the replaced ones have ended.
+   */
+  recycle(): Promise<void> {
+    // A round that has begun may have loaded older code: another follows it
+    return this.#next ??= this.#begin();
+  }
+
+  async #begin(): Promise<void> {
+    await this.#current?.catch(() => {});
+    // Long requests may hold up one generation, not more
+    while (this.#leaving.size > this.#host.workers) {
+      await Promise.race(this.#leaving.values());
+    }
+    this.#next = null;
+    const round = this.#round();
+    this.#current = round;
+    await Promise.all(await round);
+  }
+
+  /** Returns the ends of the replaced ones, in progress. */
+  async #round(): Promise<Promise<void>[]> {
+    const all = [...this.#supervisor.members];
+    const successors: Replica[] = [];
+    try {
+      for (const _ of all) {
+        if (!this.#host.isKeeping()) break;
+        const successor = this.#host.start();
+        successors.push(successor);
+        // A module may never finish loading: its life has a time limit
+        await Promise.race([successor.runner.ready, successor.ready]);
+      }
+      for (const { life } of successors) life.release();
+      await Promise.all(successors.map(({ ready }) => ready));
+    } catch (error) {
+      for (const successor of successors) void this.#retire(successor);
+      throw error;
+    }
+    return successors.map((successor, i) => {
+      const replica = all[i]!;
+      // It may have ended or have got its only request
+      if (!this.#supervisor.replace(replica, successor)) {
+        return this.#retire(successor);
+      }
+      this.#host.replaced(replica, "recycle");
+      return this.#retire(replica);
+    });
+  }
+
+  #retire(replica: Replica): Promise<void> {
+    const retired = this.#host.retire(replica).finally(() => {
+      this.#leaving.delete(replica);
+    });
+    this.#leaving.set(replica, retired);
+    return retired;
+  }
+}

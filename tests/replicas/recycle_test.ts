@@ -1,0 +1,183 @@
+/** All replicas replaced at once: recycle() and reload(). */
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { HandlerImportError } from "../../mod.ts";
+import {
+  type Client,
+  collectErrors,
+  until,
+  within,
+} from "../servers/_support.ts";
+import { Code } from "./_code.ts";
+import { Lasting } from "./handlers_fixture.ts";
+import {
+  type Mode,
+  modeOf,
+  replicaPids,
+  type ReplicaServer,
+  STREAM_MODES,
+  test,
+  testEach,
+} from "./_support.ts";
+
+const MODES = STREAM_MODES.filter(({ dispatch }) => dispatch !== "isolate");
+
+/** Clients with an open request, at least one in each of two replicas. */
+async function occupy(mode: Mode, server: ReplicaServer): Promise<Client[]> {
+  const clients: Client[] = [];
+  const replicas = new Set<string | null>();
+  while (replicas.size < 2) {
+    const client = await mode.connect(server);
+    clients.push(client);
+    replicas.add(await within(5_000, "a greeting", client.receive()));
+  }
+  return clients;
+}
+
+async function greeting(mode: Mode, server: ReplicaServer) {
+  using client = await mode.connect(server);
+  return await within(5_000, "a greeting", client.receive());
+}
+
+async function numbers(server: ReplicaServer): Promise<number[]> {
+  const { replicas = [] } = await server.stats();
+  return replicas.map(({ replica }) => replica);
+}
+
+/** Counts what the server tells of replaced replicas. */
+function countReplaced(server: ReplicaServer): string[] {
+  const reasons: string[] = [];
+  server.on("replicaReplace", ({ reason }) => void reasons.push(reason));
+  return reasons;
+}
+
+testEach(
+  MODES,
+  "recycle() replaces all replicas although each has a long request, which finishes",
+  async (mode) => {
+    await using server = mode.open(Lasting, { shutdownTimeout: 60_000 });
+    const reasons = countReplaced(server);
+    server.serveForever();
+    await server.ready;
+    const clients = await occupy(mode, server);
+    const recycled = server.recycle();
+    await until(async () => {
+      const { replicas = [] } = await server.stats();
+      const states = replicas.map(({ state }) => state).sort().join();
+      return states === "draining,draining,serving,serving" ||
+        states === "draining,draining,ready,ready";
+    }, "the old replicas drain side by side, and the new ones serve");
+    assertEquals(reasons, ["recycle", "recycle"]);
+    for (const client of clients) {
+      await client.send("go");
+      assertEquals(await within(5_000, "done", client.receive()), "done");
+      client[Symbol.dispose]();
+    }
+    await within(5_000, "recycle()", recycled);
+    const { restarts, replaced, workers, errors } = await server.stats();
+    assertEquals([restarts, replaced, workers, errors], [0, 2, 2, 0]);
+  },
+);
+
+testEach(
+  MODES,
+  "reload() during recycle() is not swallowed: the newest code serves in the end",
+  async (mode) => {
+    await using code = new Code();
+    await code.say("old");
+    await using server = mode.open(await code.load());
+    server.serveForever();
+    await server.ready;
+    // It reads its word, tells so, and waits
+    const gate = `${code.dir}/gate`;
+    const seen = `${code.dir}/seen`;
+    await Deno.writeTextFile(gate, "");
+    await code.write(`export const word = "old";
+      Deno.writeTextFileSync("${seen}", "");
+      for (;;) {
+        try { Deno.statSync("${gate}"); } catch { break; }
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }`);
+    const recycled = server.recycle();
+    await until(() => exists(seen), "the successor has loaded the old word");
+    await code.say("new");
+    const reloaded = Promise.all([server.reload(), server.reload()]);
+    await Deno.remove(gate);
+    await within(10_000, "recycle()", recycled);
+    await within(10_000, "reload()", reloaded);
+    for (let i = 0; i < 4; i++) {
+      assertEquals(await greeting(mode, server), "new");
+    }
+    // Two calls at once share a round
+    assertEquals((await server.stats()).replaced, 4);
+  },
+);
+
+testEach(
+  MODES,
+  "reload() that fails at the last replica leaves all the old ones",
+  async (mode) => {
+    await using code = new Code();
+    await code.say("old");
+    await using server = mode.open(await code.load());
+    const reasons = countReplaced(server);
+    server.serveForever();
+    await server.ready;
+    const before = await numbers(server);
+    const loads = `${code.dir}/loads`;
+    await code.write(`export const word = "new";
+      try {
+        Deno.writeTextFileSync("${loads}", "", { createNew: true });
+      } catch {
+        throw new Error("the second is too many");
+      }`);
+    const error = await assertRejects(
+      () => within(10_000, "reload()", server.reload()),
+      HandlerImportError,
+    );
+    assert(error.message.includes("the second is too many"), error.message);
+    assert(await exists(loads), "the first successor has loaded its modules");
+    await until(
+      async () => (await numbers(server)).length === 2,
+      "two are left",
+    );
+    assertEquals(await numbers(server), before);
+    for (let i = 0; i < 6; i++) {
+      assertEquals(await greeting(mode, server), "old");
+    }
+    assertEquals(reasons, []);
+    assertEquals((await server.stats()).replaced, 0);
+  },
+);
+
+for (const name of ["ForkingTCPServer by shard", "ForkingTCPServer by relay"]) {
+  test(`${name} serves on while a killed replica has no successor, tells it, and recovers`, async () => {
+    const mode = modeOf(name);
+    await using code = new Code();
+    await code.say("old");
+    await using server = mode.open(await code.load());
+    const errors = collectErrors(server);
+    server.serveForever();
+    await server.ready;
+    const before = new Set(await numbers(server));
+    await code.write("throw new Error('broken')");
+    Deno.kill(replicaPids()[0]!, "SIGKILL");
+    await until(
+      () => errors.some((error) => error instanceof HandlerImportError),
+      "the failure is told",
+    );
+    assertEquals(await greeting(mode, server), "old");
+    await code.say("new");
+    await until(async () => {
+      const { replicas = [] } = await server.stats();
+      return replicas.filter(({ state }) => state !== "starting").length === 2;
+    }, "two replicas are back");
+    const after = await numbers(server);
+    assertEquals(after.filter((number) => before.has(number)).length, 1);
+    assertEquals((await server.stats()).restarts, 1);
+  });
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
