@@ -174,25 +174,3 @@ testPool(
     assertGreater(pool.stats().cancelled, 29);
   },
 );
-
-testPool(
-  "ThreadPool",
-  "loses no message that comes between two tasks",
-  async (make) => {
-    async function* drip() {
-      for (let number = 0; number < 60; number++) {
-        yield number;
-        if (number % 3 === 2) {
-          await new Promise((resolve) => setTimeout(resolve));
-        }
-      }
-    }
-    // It is a matter of microseconds: one round in ten came to it.
-    for (let round = 0; round < 10; round++) {
-      await using pool = make();
-      const options = { chunkSize: 2, concurrency: 3 };
-      const results = await pool.map(tasks.square, drip(), options);
-      assertEquals(results.length, 60);
-    }
-  },
-);
