@@ -4,7 +4,7 @@
  * @module
  */
 
-import { giveBack, POOLED_SIZE, takeBuffer } from "./_buffer_pool.ts";
+import { enlarge, giveBack } from "./_buffer_pool.ts";
 import { putText } from "./_bytes.ts";
 import { BufferedWriter } from "./buffered_writer.ts";
 
@@ -53,11 +53,6 @@ export class PacketWriter extends BufferedWriter {
 
   #makeRoom(size: number): void {
     if (size <= this.#buffer.length) return;
-    const larger = takeBuffer(
-      Math.max(size, this.#buffer.length * 2, POOLED_SIZE),
-    );
-    larger.set(this.#buffer.subarray(0, this.#length));
-    giveBack(this.#buffer);
-    this.#buffer = larger;
+    this.#buffer = enlarge(this.#buffer, this.#length, size);
   }
 }

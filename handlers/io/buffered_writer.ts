@@ -7,7 +7,7 @@
 import { assertInteger } from "../../workers/_validate.ts";
 import { checkpoint, checkpointDue } from "../../workers/locks/_checkpoint.ts";
 import { abort, finish, release, sendHeld } from "../_internal.ts";
-import { takeBuffer } from "./_buffer_pool.ts";
+import { enlarge } from "./_buffer_pool.ts";
 import { putText } from "./_bytes.ts";
 import { Sender, type WriterSink } from "./_sender.ts";
 import { endTurn, sendAtTurnEnd, stillHolds } from "./_turn_end.ts";
@@ -192,8 +192,11 @@ export class BufferedWriter {
     const most = isText ? data.length * 3 : data.length;
     if (most === 0) return 0;
     const start = this.#held;
-    if (start + most >= this.#bufferSize) return -1;
-    if (this.#buffer.length === 0) this.#buffer = takeBuffer(this.#bufferSize);
+    const end = start + most;
+    if (end >= this.#bufferSize) return -1;
+    if (end > this.#buffer.length) {
+      this.#buffer = enlarge(this.#buffer, start, end);
+    }
     if (isText) this.#held = putText(data, this.#buffer, start);
     else {
       this.#buffer.set(data, start);
