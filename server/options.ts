@@ -304,6 +304,32 @@ export interface ReplicaOptions<C = unknown> extends ServerOptions<C> {
    * @default {5000}
    */
   stallTimeout?: number;
+  /**
+   * Replaces a replica when it has got this many requests, for example because
+   * its code leaks memory. Its successor starts first; then it takes no more
+   * requests, finishes those it has within `shutdownTimeout`, and leaves. It may
+   * get some more requests until then. Not with `"isolate"`.
+   *
+   * @default {Infinity}
+   */
+  maxRequests?: number;
+  /**
+   * Adds a random number up to this one to `maxRequests`, another for each
+   * replica, so that they are not replaced at the same time.
+   *
+   * @default {0}
+   */
+  maxRequestsJitter?: number;
+  /**
+   * Replaces a replica that holds more bytes of memory than this, in the same
+   * way. It is measured once a second, or twice in `stallTimeout`. For a process
+   * it is the resident memory; for a thread the heap and the buffers of its
+   * isolate. Choose more than a replica needs at its start: about 50 MB for a
+   * process, 10 MB for a thread. Not with `"isolate"`.
+   *
+   * @default {Infinity}
+   */
+  maxMemory?: number;
 }
 
 /**

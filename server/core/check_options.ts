@@ -117,6 +117,9 @@ const RULES: Record<keyof AnyOptions, Rule> = {
     check: oneOf("auto", "shard", "relay", "isolate"),
   },
   permissions: { for: "replicas", check: () => {} },
+  maxRequests: { for: "replicas", check: orInfinity(assertPositiveInteger) },
+  maxRequestsJitter: { for: "replicas", check: orZero },
+  maxMemory: { for: "replicas", check: orInfinity(assertPositiveInteger) },
   stallTimeout: { for: "replicas", check: orInfinity(milliseconds(1)) },
 };
 
@@ -233,6 +236,13 @@ function checkTogether(options: AnyOptions): void {
   requires(options, ["alpnProtocols"], ["cert"]);
   requires(options, ["handshakeTimeout"], ["cert", "proxyProtocol"]);
   requires(options, ["trustedProxies"], ["proxyProtocol"]);
+  requires(options, ["maxRequestsJitter"], ["maxRequests"]);
+  for (const name of ["maxRequests", "maxMemory"] as const) {
+    if (options.dispatch !== "isolate" || options[name] === undefined) continue;
+    throw new TypeError(
+      `Cannot use the option "${name}" with "isolate" as "dispatch": a replica serves only one request`,
+    );
+  }
   if (cert !== undefined && options.proxyProtocol !== undefined) {
     throw new TypeError(
       'Cannot use the options "proxyProtocol" and "cert" together: the header comes before TLS, where Deno does not read it; let the proxy end TLS',

@@ -23,6 +23,7 @@ import {
   outOfOrder,
 } from "./protocol.ts";
 import { RelayedSocket } from "./relayed_socket.ts";
+import { usedMemory } from "./wear.ts";
 
 type Modules = Record<string, unknown>[];
 type ServerClass = new (
@@ -112,7 +113,7 @@ class ReplicaSide {
       case "watch":
         return this.#link.forward(message[1]);
       case "ping":
-        return this.#post(["pong"]);
+        return this.#post(["pong", usedMemory(this.#port.kind)]);
       case "answer":
         return this.#link.answer(message[1], message[2]);
     }

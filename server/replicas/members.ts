@@ -140,6 +140,11 @@ export class Members {
     return this.#turnover.recycle();
   }
 
+  /** Replaces a replica, which serves until its successor does. */
+  renew(replica: Replica, reason: ReplaceReason): void {
+    this.#turnover.renew(replica, reason);
+  }
+
   /** Replaces a replica that will end when its requests have ended. */
   letGo(replica: Replica): void {
     // Messages that arrive together with "ready" must wait for it

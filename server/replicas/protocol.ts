@@ -72,7 +72,7 @@ export type CountValues = number[];
 export type FromReplica =
   | ["done"]
   | ["closed", report: DrainReport]
-  | ["pong"]
+  | ["pong", memory: number]
   | ["opened", id: number, clientAddress: Deno.Addr]
   | ["ended", ids: number[], counts: CountValues, durations: number[]]
   | ["event", name: ReplicaEventName, details: EventDetails]
@@ -108,7 +108,7 @@ type Shapes = Readonly<Record<string, readonly Check[]>>;
 const FROM_REPLICA: Shapes = {
   done: [],
   closed: [isReport],
-  pong: [],
+  pong: [isCount],
   opened: [isCount, isAddress],
   ended: [isCounts, isCountValues, isDurations],
   event: [isEventName, isDetails],

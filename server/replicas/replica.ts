@@ -13,6 +13,7 @@ import type { ServerLimits } from "../options.ts";
 import { COUNTS } from "../core/counts.ts";
 import { Histogram } from "../../workers/_histogram.ts";
 import { Life } from "./life.ts";
+import type { Wear } from "./wear.ts";
 import {
   type CountValues,
   decodeFromReplica,
@@ -40,6 +41,10 @@ export interface ReplicaOwner {
   measured(duration: number): void;
   /** Something happened in the replica. */
   told(name: ReplicaEventName, details: EventDetails): void;
+  /** The limits on a replica's requests and memory. */
+  newWear(): Wear;
+  /** The replica is over one of them. */
+  worn(replica: Replica, limit: "maxRequests" | "maxMemory"): void;
   /** The replica is leaving at somebody else's request. */
   leaving(replica: Replica): void;
   /** The replica has ended, or was given up. */
@@ -61,6 +66,7 @@ export class Replica implements Member {
   /** How many pings in a row it has missed. */
   unanswered = 0;
   #owner: ReplicaOwner;
+  #wear: Wear;
   #lastId = 0;
   #pinged = false;
   #resumed = false;
@@ -74,6 +80,7 @@ export class Replica implements Member {
     this.number = number;
     this.runner = runner;
     this.#owner = owner;
+    this.#wear = owner.newWear();
     this.relay = new RelayHub({
       post: (message, transfer) => runner.post(message, transfer),
       broken: (error) => runner.fail(error),
@@ -97,6 +104,11 @@ export class Replica implements Member {
   /** How many requests it has. */
   get load(): number {
     return this.relay.load + this.accepted.size;
+  }
+
+  /** It gets a request. */
+  begin(): void {
+    if (this.#wear.begin()) this.#owner.worn(this, "maxRequests");
   }
 
   /** Ends its handlers that wait for a new request. */
@@ -145,10 +157,7 @@ export class Replica implements Member {
       case "event":
         return this.#owner.told(message[1], message[2]);
       case "pong":
-        if (!this.#pinged) throw outOfOrder("pong");
-        this.#pinged = false;
-        this.unanswered = 0;
-        return;
+        return this.#pong(message[1]);
       case "done":
         return this.life.acknowledge();
       case "closed":
@@ -160,12 +169,20 @@ export class Replica implements Member {
     }
   }
 
+  #pong(memory: number): void {
+    if (!this.#pinged) throw outOfOrder("pong");
+    this.#pinged = false;
+    this.unanswered = 0;
+    if (this.#wear.isTooLarge(memory)) this.#owner.worn(this, "maxMemory");
+  }
+
   #opened(id: number, clientAddress: Deno.Addr): void {
     if (!this.#resumed || id !== this.#lastId + 1) throw outOfOrder("opened");
     this.#lastId = id;
     this.accepted.set(id, clientAddress);
     // It reports each end, but may end before it can
     if (this.counts[ACCEPTED]! < id) this.counts[ACCEPTED] = id;
+    this.begin();
   }
 
   #ended(ids: number[], counts: CountValues, durations: number[]): void {

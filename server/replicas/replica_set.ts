@@ -29,6 +29,7 @@ import { ReplicaEvents } from "./replica_events.ts";
 import { ServerPort } from "./server_port.ts";
 import { Statistics } from "./statistics.ts";
 import { Watchdog } from "./watchdog.ts";
+import { Wear } from "./wear.ts";
 
 const MAIN_URL = new URL("./main.ts", import.meta.url).href;
 const DEFAULT_STALL_TIMEOUT_MS = 5_000;
@@ -93,7 +94,10 @@ export class ReplicaSet implements ServerRole {
     this.#dispatcher = new Dispatcher({
       candidates: () => this.#members.candidates,
       wanted: () => this.#isKept || this.#keep().catch(() => {}),
-      chosen: (replica) => this.#members.take(replica),
+      chosen: (replica) => {
+        this.#members.take(replica);
+        replica.begin();
+      },
       served: (replica, duration) => {
         replica.duration.record(duration);
         this.#members.served(replica);
@@ -201,6 +205,8 @@ export class ReplicaSet implements ServerRole {
       stats: () => server.stats(),
       measured: (duration) => server[core].meter.measured(duration),
       told: (name, details) => this.#events.told(name, details),
+      newWear: () => new Wear(this.#options),
+      worn: (replica, limit) => this.#members.renew(replica, limit),
       leaving: (replica) => this.#members.letGo(replica),
       ended: (replica, cause) => this.#ended(replica, cause),
     };
@@ -285,10 +291,8 @@ export class ReplicaSet implements ServerRole {
     for (const address of accepted.values()) {
       void this.#server[core].report(cause, address);
     }
-    const { reason } = cause.exit;
-    if (
-      load === 0 && life.wasReady && !life.isClosing && GIVEN_UP.has(reason)
-    ) {
+    const isGivenUp = GIVEN_UP.has(cause.exit.reason);
+    if (load === 0 && life.wasReady && !life.isClosing && isGivenUp) {
       void this.#server[core].report(cause, null);
     }
   }

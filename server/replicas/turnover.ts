@@ -32,6 +32,9 @@ export class Turnover {
   #host: TurnoverHost;
   #current: Promise<unknown> | null = null;
   #next: Promise<void> | null = null;
+  /** Those that are over a limit. */
+  #worn: Map<Replica, ReplaceReason> = new Map();
+  #isRenewing = false;
   #leaving: Map<Replica, Promise<void>> = new Map();
 
   constructor(supervisor: Supervisor<Replica>, host: TurnoverHost) {
@@ -46,6 +49,15 @@ export class Turnover {
   recycle(): Promise<void> {
     // A round that has begun may have loaded older code: another follows it
     return this.#next ??= this.#begin();
+  }
+
+  /**
+   * Replaces a replica, which serves until its successor does. It waits while
+   * another is being replaced, or too many others finish their requests.
+   */
+  renew(replica: Replica, reason: ReplaceReason): void {
+    this.#worn.set(replica, reason);
+    this.#renewNext();
   }
 
   async #begin(): Promise<void> {
@@ -89,9 +101,37 @@ export class Turnover {
     });
   }
 
+  #renewNext(): void {
+    if (this.#isRenewing || !this.#host.isKeeping()) return;
+    for (const [replica, reason] of this.#worn) {
+      if (this.#leaving.size >= this.#host.workers) return;
+      this.#worn.delete(replica);
+      if (this.#supervisor.has(replica)) {
+        return void this.#renew(replica, reason);
+      }
+    }
+  }
+
+  async #renew(replica: Replica, reason: ReplaceReason): Promise<void> {
+    this.#isRenewing = true;
+    this.#supervisor.release(replica);
+    try {
+      await this.#supervisor.allReady();
+      if (replica.life.state !== "ended") {
+        this.#host.replaced(replica, reason);
+        void this.#retire(replica);
+      }
+    } catch {
+      // The server closes, or its replicas don't start: it reports that
+    }
+    this.#isRenewing = false;
+    this.#renewNext();
+  }
+
   #retire(replica: Replica): Promise<void> {
     const retired = this.#host.retire(replica).finally(() => {
       this.#leaving.delete(replica);
+      this.#renewNext();
     });
     this.#leaving.set(replica, retired);
     return retired;

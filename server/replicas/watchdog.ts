@@ -27,9 +27,9 @@ export class Watchdog {
 
   /** Begins, or goes on. */
   start(): void {
-    const stallTimeout = this.#stallTimeout;
-    if (this.#timer !== undefined || stallTimeout === Infinity) return;
-    const interval = Math.min(PING_INTERVAL_MS, Math.ceil(stallTimeout / 2));
+    if (this.#timer !== undefined) return;
+    const half = Math.ceil(this.#stallTimeout / 2);
+    const interval = Math.min(PING_INTERVAL_MS, half);
     this.#timer = setInterval(() => this.#look(interval), interval);
     Deno.unrefTimer(this.#timer as unknown as number);
   }

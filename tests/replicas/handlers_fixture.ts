@@ -148,6 +148,17 @@ export class Lasting extends StreamRequestHandler {
   }
 }
 
+const hoard: Uint8Array[] = [];
+
+/** Never lets go of the 8 MB that each request takes. */
+export class Hoarding extends StreamRequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    hoard.push(new Uint8Array(8_388_608).fill(1));
+    await this.wfile.write(`${replica} ${hoard.length}\n`);
+  }
+}
+
 /** Echoes, by reads and writes or by streams as the first line says. */
 export class Streams extends StreamRequestHandler {
   static readonly module = module;

@@ -50,6 +50,8 @@ const SENSELESS: [Loose, string, unknown][] = [
   [udp, "module", import.meta.url],
   [unix, "permissions", "none"],
   [unixDatagram, "stallTimeout", 5],
+  [tcp, "maxRequests", 5],
+  [udp, "maxMemory", 1e9],
 ];
 
 function open(Server: Loose, options: unknown): () => void {
@@ -119,6 +121,12 @@ const WRONG: [Loose, Record<string, unknown>, string][] = [
   [threading, { dispatch: "fork" }, '"auto", "shard", "relay", "isolate"'],
   [threading, { workers: 0 }, '"workers"'],
   [threading, { stallTimeout: 0 }, '"stallTimeout"'],
+  [threading, { maxRequests: 0 }, '"maxRequests"'],
+  [threading, { maxRequests: 10, maxRequestsJitter: -1 }, "Jitter"],
+  [threading, { maxRequestsJitter: 5 }, 'Jitter" without "maxRequests"'],
+  [threading, { maxMemory: 1.5 }, '"maxMemory"'],
+  [threading, { maxRequests: 5, dispatch: "isolate" }, '"isolate"'],
+  [threading, { maxMemory: 5, dispatch: "isolate" }, '"isolate"'],
 ];
 
 for (const [Server, options, part] of WRONG) {

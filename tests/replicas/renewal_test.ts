@@ -1,0 +1,150 @@
+/** Single replicas replaced at a limit: maxRequests and maxMemory. */
+
+import { assert, assertEquals } from "@std/assert";
+import { exchange, until, within } from "../servers/_support.ts";
+import { Hoarding, Lasting, LineEcho } from "./handlers_fixture.ts";
+import {
+  type Mode,
+  MODES,
+  type ReplicaServer,
+  STREAM_MODES,
+  testEach,
+} from "./_support.ts";
+
+const CLIENTS = 4;
+const REQUESTS = 300;
+/** Of these, where each replica has a queue of its own. */
+const MOST_LOST = 30;
+
+const LASTING = MODES.filter(({ dispatch }) => dispatch !== "isolate");
+const LASTING_STREAMS = LASTING.filter((mode) => STREAM_MODES.includes(mode));
+
+/** Follows how many replicas there were, each time that one was to leave. */
+function watch(server: ReplicaServer): { reasons: string[]; fewest: number } {
+  const seen = { reasons: [] as string[], fewest: Infinity };
+  let capacity = 0;
+  server.on("replicaStart", () => void capacity++);
+  server.on("replicaReplace", ({ reason }) => {
+    seen.reasons.push(reason);
+    seen.fewest = Math.min(seen.fewest, --capacity);
+  });
+  return seen;
+}
+
+/** Asks for echoes, each in a connection or packet of its own. */
+async function askOn(mode: Mode, server: ReplicaServer) {
+  const result = { served: 0, lost: [] as string[] };
+  let begun = 0;
+  async function ask(): Promise<void> {
+    while (begun < REQUESTS) {
+      const word = `word ${++begun}`;
+      try {
+        using client = await mode.connect(server);
+        const answer = await within(10_000, word, exchange(client, word));
+        if (answer === word) result.served++;
+        else result.lost.push(String(answer));
+      } catch (error) {
+        result.lost.push(String(error));
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: CLIENTS }, ask));
+  return result;
+}
+
+testEach(
+  LASTING,
+  "replaces replicas after maxRequests, loses none, and there are never fewer",
+  async (mode) => {
+    const maxRequests = 40;
+    const maxRequestsJitter = 10;
+    await using server = mode.open(LineEcho, {
+      maxRequests,
+      maxRequestsJitter,
+    });
+    const seen = watch(server);
+    server.serveForever();
+    await server.ready;
+    const { served, lost } = await askOn(mode, server);
+    const ownQueues = mode.dispatch === "shard" && mode.runner === "process";
+    if (ownQueues) assert(lost.length <= MOST_LOST, lost.join());
+    else assertEquals(lost, []);
+    assertEquals(served + lost.length, REQUESTS);
+    await until(() => seen.reasons.length >= 2, "two are replaced");
+    assert(seen.reasons.every((reason) => reason === "maxRequests"));
+    assert(seen.fewest >= 2, `there were ${seen.fewest}`);
+    const { restarts, replaced, errors } = await server.stats();
+    assertEquals([restarts, errors], [0, 0]);
+    assertEquals(replaced, seen.reasons.length);
+  },
+);
+
+testEach(
+  LASTING_STREAMS,
+  "lets the open requests of a replica that had maxRequests finish",
+  async (mode) => {
+    await using server = mode.open(Lasting, { workers: 1, maxRequests: 2 });
+    const seen = watch(server);
+    server.serveForever();
+    await server.ready;
+    using first = await mode.connect(server);
+    const replica = await first.receive();
+    using second = await mode.connect(server);
+    assertEquals(await second.receive(), replica);
+    await until(() => seen.reasons.length === 1, "it is replaced");
+    using third = await mode.connect(server);
+    assert(await third.receive() !== replica);
+    for (const client of [first, second, third]) {
+      await client.send("go");
+      assertEquals(await within(5_000, "done", client.receive()), "done");
+    }
+    const { restarts, replaced } = await server.stats();
+    assertEquals([restarts, replaced], [0, 1]);
+  },
+);
+
+testEach(
+  LASTING_STREAMS,
+  "replaces a replica that holds more than maxMemory",
+  async (mode) => {
+    await using server = mode.open(Hoarding, {
+      workers: 1,
+      maxMemory: 300_000_000,
+      stallTimeout: 1_000,
+    });
+    const seen = watch(server);
+    server.serveForever();
+    await server.ready;
+    const replicas = new Map<string, number>();
+    while (replicas.size < 2) {
+      using client = await mode.connect(server);
+      const answer = await within(5_000, "an answer", client.receive());
+      const [replica = "", count] = answer!.split(" ");
+      replicas.set(replica, Number(count));
+      // The first grows no further once it is too large
+      if (Number(count) > 36) {
+        await until(() => seen.reasons.length === 1, "it is replaced");
+      }
+    }
+    assertEquals(seen.reasons, ["maxMemory"]);
+    const { restarts, replaced, errors } = await server.stats();
+    assertEquals([restarts, replaced, errors], [0, 1, 0]);
+  },
+);
+
+testEach(
+  LASTING_STREAMS.slice(0, 2),
+  "replaces no replica below its limits",
+  async (mode) => {
+    await using server = mode.open(LineEcho, {
+      maxRequests: REQUESTS + 1,
+      maxMemory: 1_000_000_000,
+      stallTimeout: 20,
+    });
+    const seen = watch(server);
+    server.serveForever();
+    await server.ready;
+    assertEquals((await askOn(mode, server)).served, REQUESTS);
+    assertEquals(seen.reasons, []);
+  },
+);
