@@ -8,7 +8,7 @@
 const exported = new Map<string, WeakRef<object>>();
 const ids = new WeakMap<object, string>();
 const standIns = new WeakSet<object>();
-const factories = new Map<string, (id: string) => object>();
+const factories = new Map<string, () => object>();
 const gone = new FinalizationRegistry<string>((id) => exported.delete(id));
 
 function enter(value: object, id: string): string {
@@ -42,11 +42,11 @@ export function findExported(id: unknown): object | undefined {
  * Registers how to make stand-ins for objects of another process.
  *
  * @param tag The name of their class.
- * @param make Makes the stand-in for the object with a name.
+ * @param make Makes a stand-in.
  */
 export function registerStandIn(
   tag: string,
-  make: (id: string) => object,
+  make: () => object,
 ): void {
   factories.set(tag, make);
 }
@@ -60,7 +60,7 @@ export function registerStandIn(
  */
 export function standInFor(tag: string, id: unknown): object | undefined {
   if (typeof id !== "string") return undefined;
-  const instance = factories.get(tag)?.(id);
+  const instance = factories.get(tag)?.();
   if (instance === undefined) return undefined;
   standIns.add(instance);
   enter(instance, id);

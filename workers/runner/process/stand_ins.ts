@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { registerStandIn } from "../../codec/exported.ts";
+import { exportObject, registerStandIn } from "../../codec/exported.ts";
 import { refuseShared } from "../../codec/share.ts";
 import { RemoteError } from "../../errors.ts";
 import { refusePermits } from "../../locks/_permits.ts";
@@ -13,7 +13,6 @@ import { BoundedSemaphore } from "../../locks/bounded_semaphore.ts";
 import { Lock } from "../../locks/lock.ts";
 import { Semaphore } from "../../locks/semaphore.ts";
 import { ThreadEvent } from "../../locks/thread_event.ts";
-import type { AcquireOptions, WaitOptions } from "../../locks/wait_options.ts";
 import { LifoQueue } from "../../queue/lifo_queue.ts";
 import { PriorityQueue } from "../../queue/priority_queue.ts";
 import {
@@ -41,208 +40,108 @@ function toOwnClass(error: unknown): unknown {
   return Class === undefined ? error : new Class(error.message);
 }
 
-function refuse(what: string, instead: string): never {
-  throw new Deno.errors.NotSupported(
-    `Cannot ${what} in a process: its parent keeps it; ${instead}`,
-  );
+/** What a stand-in does with the methods of its class. */
+interface Conduct {
+  /** Those that wait, with the number of values before their options. */
+  asks: Record<string, 0 | 1>;
+  /** Those that return nothing. */
+  tells: string[];
+  /** Those that are impossible, with what to do instead. */
+  refuses: Record<string, string>;
+  /** Refuses the first value of a method. */
+  check?: (value: unknown) => void;
 }
 
-/** The parent's name of an object. */
-class Line {
-  #id: string;
+type Class = new (options?: never) => object;
 
-  constructor(id: string) {
-    this.#id = id;
-  }
-
-  async call<T>(
-    method: string,
-    options?: WaitOptions,
-    ...args: unknown[]
-  ): Promise<T> {
-    try {
-      return await callParent(this.#id, method, args, options) as T;
-    } catch (error) {
-      throw toOwnClass(error);
-    }
-  }
-
-  tell(method: string, ...args: unknown[]): void {
-    tellParent(this.#id, method, args);
+async function ask(
+  object: object,
+  method: string,
+  values: unknown[],
+  options?: object,
+): Promise<unknown> {
+  try {
+    return await callParent(exportObject(object), method, values, options);
+  } catch (error) {
+    throw toOwnClass(error);
   }
 }
 
-const USE_ACQUIRE = 'use "await acquire()"';
-
-class StandInLock extends Lock {
-  #line: Line;
-
-  constructor(id: string) {
-    super();
-    this.#line = new Line(id);
+function methodsOf({ asks, tells, refuses, check }: Conduct, name: string) {
+  const methods: PropertyDescriptorMap = {};
+  for (const [method, count] of Object.entries(asks)) {
+    methods[method] = {
+      async value(this: object, ...args: unknown[]): Promise<unknown> {
+        if (count > 0) check?.(args[0]);
+        const values = args.slice(0, count);
+        return await ask(this, method, values, args[count] as object);
+      },
+    };
   }
-
-  override acquire(options?: AcquireOptions): Promise<boolean> {
-    return this.#line.call("acquire", options);
+  for (const method of tells) {
+    methods[method] = {
+      value(this: object, ...args: unknown[]): void {
+        if (args.length > 0) check?.(args[0]);
+        tellParent(exportObject(this), method, args);
+      },
+    };
   }
-
-  override acquireSync(): boolean {
-    return refuse("block for a Lock", USE_ACQUIRE);
+  for (const [method, instead] of Object.entries(refuses)) {
+    const doing = method.endsWith("Sync") ? "block for" : "look at";
+    methods[method] = {
+      get(): never {
+        throw new Deno.errors.NotSupported(
+          `Cannot ${doing} a ${name} in a process: its parent keeps it; ` +
+            `use "await ${instead}"`,
+        );
+      },
+    };
   }
-
-  override release(): void {
-    this.#line.tell("release");
-  }
-
-  override locked(): boolean {
-    return refuse("look at a Lock", USE_ACQUIRE);
-  }
+  return methods;
 }
 
-function standInFor(Base: typeof Semaphore | typeof BoundedSemaphore) {
-  return class extends (Base as typeof Semaphore) {
-    #line: Line;
-
-    constructor(id: string) {
-      super();
-      this.#line = new Line(id);
-    }
-
-    override get value(): number {
-      return refuse("look at a Semaphore", USE_ACQUIRE);
-    }
-
-    override acquire(options?: AcquireOptions): Promise<boolean> {
-      return this.#line.call("acquire", options);
-    }
-
-    override acquireSync(): boolean {
-      return refuse("block for a Semaphore", USE_ACQUIRE);
-    }
-
-    override release(count = 1): void {
-      refusePermits("release the semaphore", count);
-      this.#line.tell("release", count);
-    }
-  } as unknown as new (id: string) => Semaphore;
+function define(Base: Class, conduct: Conduct, options?: object): void {
+  const StandIn = class extends Base {};
+  const methods = methodsOf(conduct, Base.name);
+  Object.defineProperties(StandIn.prototype, methods);
+  registerStandIn(Base.name, () => new StandIn(options as never));
 }
 
-const StandInSemaphore = standInFor(Semaphore);
-const StandInBoundedSemaphore = standInFor(BoundedSemaphore);
+define(Lock, {
+  asks: { acquire: 0 },
+  tells: ["release"],
+  refuses: { acquireSync: "acquire()", locked: "acquire()" },
+});
 
-class StandInEvent extends ThreadEvent {
-  #line: Line;
-
-  constructor(id: string) {
-    super();
-    this.#line = new Line(id);
-  }
-
-  override isSet(): boolean {
-    return refuse("look at a ThreadEvent", 'use "await wait({ timeout: 0 })"');
-  }
-
-  override set(): void {
-    this.#line.tell("set");
-  }
-
-  override clear(): void {
-    this.#line.tell("clear");
-  }
-
-  override wait(options?: WaitOptions): Promise<boolean> {
-    return this.#line.call("wait", options);
-  }
-
-  override waitSync(): boolean {
-    return refuse("block for a ThreadEvent", 'use "await wait()"');
-  }
+for (const Base of [Semaphore, BoundedSemaphore]) {
+  define(Base, {
+    asks: { acquire: 0 },
+    tells: ["release"],
+    refuses: { acquireSync: "acquire()", value: "acquire()" },
+    check: (count) => refusePermits("release the semaphore", count as number),
+  });
 }
 
-function standInForQueue(
-  Base: typeof SharedQueue | typeof LifoQueue | typeof PriorityQueue,
-) {
-  const { name } = Base;
-  return class extends (Base as typeof SharedQueue) {
-    #line: Line;
+define(ThreadEvent, {
+  asks: { wait: 0 },
+  tells: ["set", "clear"],
+  refuses: { waitSync: "wait()", isSet: "wait({ timeout: 0 })" },
+});
 
-    constructor(id: string) {
-      super({ capacity: 1 });
-      this.#line = new Line(id);
-    }
-
-    override get size(): number {
-      return refuse(`look at a ${name}`, 'use "await get()"');
-    }
-
-    override get closed(): boolean {
-      return refuse(`look at a ${name}`, 'use "await get()"');
-    }
-
-    override full(): boolean {
-      return refuse(`look at a ${name}`, 'use "await put()"');
-    }
-
-    override async put(
-      value: unknown,
-      options?: AcquireOptions,
-    ): Promise<void> {
-      refuseShared(value, "put", "in a queue");
-      await this.#line.call("put", options, value);
-    }
-
-    override putSync(): void {
-      return refuse(`block for a ${name}`, 'use "await put()"');
-    }
-
-    override putNowait(): void {
-      return refuse(
-        `look at a ${name}`,
-        'use "await put(value, { blocking: false })"',
-      );
-    }
-
-    override get(options?: AcquireOptions): Promise<unknown> {
-      return this.#line.call("get", options);
-    }
-
-    override getSync(): unknown {
-      return refuse(`block for a ${name}`, 'use "await get()"');
-    }
-
-    override getNowait(): unknown {
-      return refuse(
-        `look at a ${name}`,
-        'use "await get({ blocking: false })"',
-      );
-    }
-
-    override taskDone(): void {
-      this.#line.tell("taskDone");
-    }
-
-    override join(options?: WaitOptions): Promise<boolean> {
-      return this.#line.call("join", options);
-    }
-
-    override joinSync(): boolean {
-      return refuse(`block for a ${name}`, 'use "await join()"');
-    }
-
-    override close(): void {
-      this.#line.tell("close");
-    }
-  } as unknown as new (id: string) => object;
+for (const Base of [SharedQueue, LifoQueue, PriorityQueue]) {
+  define(Base, {
+    asks: { put: 1, get: 0, join: 0 },
+    tells: ["taskDone", "close"],
+    refuses: {
+      size: "get()",
+      closed: "get()",
+      full: "put()",
+      putSync: "put()",
+      putNowait: "put(value, { blocking: false })",
+      getSync: "get()",
+      getNowait: "get({ blocking: false })",
+      joinSync: "join()",
+    },
+    check: (value) => refuseShared(value, "put", "in a queue"),
+  }, { capacity: 1 });
 }
-
-const StandInQueue = standInForQueue(SharedQueue);
-const StandInLifoQueue = standInForQueue(LifoQueue);
-const StandInPriorityQueue = standInForQueue(PriorityQueue);
-
-registerStandIn("Lock", (id) => new StandInLock(id));
-registerStandIn("Semaphore", (id) => new StandInSemaphore(id));
-registerStandIn("BoundedSemaphore", (id) => new StandInBoundedSemaphore(id));
-registerStandIn("ThreadEvent", (id) => new StandInEvent(id));
-registerStandIn("SharedQueue", (id) => new StandInQueue(id));
-registerStandIn("LifoQueue", (id) => new StandInLifoQueue(id));
-registerStandIn("PriorityQueue", (id) => new StandInPriorityQueue(id));
