@@ -9,7 +9,7 @@ import type { ServerStats } from "../handlers/request_server.ts";
 import type { CycleObserver } from "./core/request_cycle.ts";
 import type { Counts } from "./core/counts.ts";
 import type { DrainPartner } from "./core/drain.ts";
-import type { ServerLimits } from "./options.ts";
+import type { ServerLimits, TcpServerOptions } from "./options.ts";
 import type { RequestMeter } from "./core/request_meter.ts";
 import type { Telemetry } from "./core/telemetry.ts";
 
@@ -22,6 +22,9 @@ export const core: unique symbol = Symbol("core");
 
 /** The server's options. */
 export const settings: unique symbol = Symbol("settings");
+
+/** A certificate chain and its private key, in PEM format. */
+export type Certificate = Required<Pick<TcpServerOptions, "cert" | "key">>;
 
 /** Opens a listener, with options that Deno's types don't know. */
 export type OpenListener = (
@@ -42,6 +45,11 @@ export interface ServerRole extends CycleObserver, DrainPartner {
   readonly limit?: number;
   /** Opens a TCP port that others may share. */
   open?(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener;
+  /** Opens another listener on the port; `null` if it can't be shared. */
+  openBeside?(
+    address: Deno.NetAddr,
+    open: OpenListener,
+  ): Deno.TcpListener | null;
   /** The server begins to serve: forever, or one request. */
   start?(forever: boolean): Promise<void>;
   /** Ends the wait of `start()`. */
@@ -56,6 +64,8 @@ export interface ServerRole extends CycleObserver, DrainPartner {
   stats?(own: ServerStats): Promise<ServerStats>;
   /** Applies limits to the whole server; rejects if it can't. */
   setLimits?(limits: ServerLimits): Promise<void>;
+  /** Gives replicas that listen themselves another certificate. */
+  replaceCertificate?(tls: Certificate): Promise<void>;
   /** Replicas that listen themselves refuse new clients. */
   suspend?(): Promise<void>;
   /** Replicas that listen themselves take clients again. */
@@ -93,8 +103,15 @@ export interface ServerCore {
   drain(): void;
   /** Applies limits. */
   setLimits(limits: ServerLimits): void;
+  /** Sets the certificate of the next listener. */
+  setCertificate(tls: Certificate): void;
   /** Opens the listener, if there is none. */
   join(): void;
+  /**
+   * Replaces the listener, while the serving goes on: by that of `openBeside`,
+   * or by one opened when the old one is closed.
+   */
+  reopen(openBeside: () => Deno.Listener | null): Promise<void>;
   /**
    * Closes the listener. Queued connections are served, unless others take over
    * the queue.

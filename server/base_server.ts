@@ -93,7 +93,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
   /** @ignore */
   readonly [core]: Serving<R>;
   /** @ignore */
-  readonly [settings]: AnyOptions;
+  [settings]: AnyOptions;
   #signal: AbortSignal | undefined;
 
   /**

@@ -186,7 +186,10 @@ export interface TcpServerOptions<C = unknown>
    * @default {false}
    */
   keepAlive?: boolean;
-  /** The certificate chain in PEM format. Turns on TLS; needs `key`. */
+  /**
+   * The certificate chain in PEM format. Turns on TLS; needs `key`.
+   * `replaceCertificate()` changes both on a running server.
+   */
   cert?: string;
   /** The private key of `cert` in PEM format. */
   key?: string;

@@ -5,12 +5,12 @@
  */
 
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
-import { type OpenListener, role, settings } from "./_internal.ts";
+import { core, type OpenListener, role, settings } from "./_internal.ts";
 import { TcpAcceptor } from "./sockets/tcp_acceptor.ts";
-import { listenTls } from "./sockets/tls.ts";
 import { assertUnstableNet, listenAt } from "./sockets/listen.ts";
 import { checkTcpAddress, type TcpAddress } from "./addresses.ts";
 import { BaseServer } from "./base_server.ts";
+import { checkTls } from "./core/check_options.ts";
 import { ListenerAcceptor } from "./listener_acceptor.ts";
 import type { OptionsArgument, TcpServerOptions } from "./options.ts";
 
@@ -83,21 +83,9 @@ export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
    * ```
    */
   override serverBind(): void | Promise<void> {
-    const { serverAddress, allowReusePort, requestQueueSize } = this;
-    const tls = this[settings];
-    if (allowReusePort) assertUnstableNet("share a TCP port");
-    const open: OpenListener = ({ hostname, port }, sharing) => {
-      const options = {
-        hostname,
-        port,
-        tcpBacklog: requestQueueSize,
-        ...(allowReusePort && { reusePort: true }),
-        ...sharing,
-      };
-      return tls.cert === undefined
-        ? Deno.listen(options)
-        : listenTls(options, tls) as unknown as Deno.TcpListener;
-    };
+    const { serverAddress } = this;
+    if (this.allowReusePort) assertUnstableNet("share a TCP port");
+    const open = opener(this);
     this.socket = listenAt(
       serverAddress,
       () => this[role]?.open?.(serverAddress, open) ?? open(serverAddress, {}),
@@ -128,4 +116,84 @@ export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
       ? new TcpAcceptor(this.socket!, { noDelay, keepAlive })
       : new ListenerAcceptor(this.socket!);
   }
+
+  /**
+   * Replaces the certificate of a server with TLS while it runs. Open
+   * connections go on.
+   *
+   * Deno can't change the certificate of a listener, so the server opens another
+   * one:
+   *
+   * - With `allowReusePort`, it opens the new one first. A client is lost only
+   *   if it connects in the moment in which the old one closes.
+   * - Otherwise the port is closed for about a millisecond. A client that
+   *   connects in this time is refused and should try again.
+   * - Replicas that accept by themselves do so one after the other, while the
+   *   others serve.
+   *
+   * @example Usage
+   * ```ts ignore
+   * const [cert, key] = await Promise.all([
+   *   Deno.readTextFile("fullchain.pem"),
+   *   Deno.readTextFile("privkey.pem"),
+   * ]);
+   * await server.replaceCertificate({ cert, key });
+   * ```
+   *
+   * @param certificate The certificate chain and its private key in PEM format.
+   * @returns A promise that settles when new clients get the new certificate.
+   * @throws {TypeError} If they can't be used, or the server has no TLS. The
+   * server goes on as before.
+   * @throws {ServerClosedError} If the server is closed.
+   * @throws {Deno.errors.AddrInUse} If another socket took the address
+   * meanwhile. Then the server is suspended; call `resume()`.
+   */
+  async replaceCertificate(
+    { cert, key }: { cert: string; key: string },
+  ): Promise<void> {
+    if (this[settings].cert === undefined) {
+      throw new TypeError(
+        'Cannot replace the certificate: the server has no TLS; give "cert" and "key" to its constructor',
+      );
+    }
+    checkTls(cert, key);
+    await this[role]?.replaceCertificate?.({ cert, key });
+    this[core].setCertificate({ cert, key });
+    await this[core].reopen(() => this.#listenBeside());
+  }
+
+  /** Opens another listener on the port, if it can be shared. */
+  #listenBeside(): Deno.TcpListener | null {
+    const { serverAddress, allowReusePort } = this;
+    const open = opener(this);
+    return listenAt(
+      serverAddress,
+      () =>
+        allowReusePort
+          ? open(serverAddress, {})
+          : this[role]?.openBeside?.(serverAddress, open) ?? null,
+    );
+  }
+}
+
+/** Returns the function that opens the listeners of a server. */
+function opener<C>(server: TCPServer<C>): OpenListener {
+  const { allowReusePort, requestQueueSize, [settings]: options } = server;
+  const { cert, key, alpnProtocols } = options;
+  return ({ hostname, port }, sharing) => {
+    const socket = {
+      hostname,
+      port,
+      tcpBacklog: requestQueueSize,
+      ...(allowReusePort && { reusePort: true }),
+      ...sharing,
+    };
+    if (cert === undefined) return Deno.listen(socket);
+    const tls = {
+      cert,
+      key: key!,
+      ...(alpnProtocols !== undefined && { alpnProtocols }),
+    };
+    return Deno.listenTls({ ...socket, ...tls }) as unknown as Deno.TcpListener;
+  };
 }

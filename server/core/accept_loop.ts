@@ -99,11 +99,16 @@ export class AcceptLoop<R> {
     let seen = -1;
     let taken = 0;
     let quiet = 0;
+    let last: ReturnType<typeof setImmediate> | undefined;
+    const end = (before: number) => {
+      if (taken === before || performance.now() >= deadline) this.release();
+    };
     const timer = setInterval(() => {
       const hasRoom = this.#host.hasRoom();
       quiet = taken === seen && hasRoom ? quiet + 1 : 0;
       const ended = quiet >= QUIET_TURNS || performance.now() >= deadline;
-      if (ended) this.release();
+      // Arrivals since the last look come before immediates
+      if (ended) last = setImmediate(end, taken);
       // Without room nothing is taken: that does not mean an empty queue
       seen = hasRoom ? taken : -1;
     }, QUIET_MS);
@@ -111,6 +116,7 @@ export class AcceptLoop<R> {
       await this.#consume(limit, () => void taken++);
     } finally {
       clearInterval(timer);
+      clearImmediate(last);
     }
   }
 

@@ -10,6 +10,7 @@ import {
   assertPositiveInteger,
   quote,
 } from "../../workers/_validate.ts";
+import { checkCertificate } from "../sockets/tls.ts";
 import { AddressList } from "./address_list.ts";
 import type {
   ReplicaOptions,
@@ -161,6 +162,17 @@ export function checkOptions(
 }
 
 /**
+ * Checks a certificate and its key.
+ *
+ * @throws {TypeError} If they can't be used.
+ */
+export function checkTls(cert: string, key: string): void {
+  text("cert", cert);
+  text("key", key);
+  checkCertificate(cert, key);
+}
+
+/**
  * Checks limits for a running server.
  *
  * @throws {TypeError} If one is no limit, or does not apply to this server.
@@ -248,6 +260,7 @@ function checkTogether(options: AnyOptions): void {
       'Cannot use the options "proxyProtocol" and "cert" together: the header comes before TLS, where Deno does not read it; let the proxy end TLS',
     );
   }
+  if (cert !== undefined) checkCertificate(cert, key!);
 }
 
 function requires(

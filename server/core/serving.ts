@@ -5,7 +5,13 @@
  */
 
 import type { ServerStats } from "../../handlers/request_server.ts";
-import { role, type ServerCore, type ServerRole } from "../_internal.ts";
+import {
+  type Certificate,
+  role,
+  type ServerCore,
+  type ServerRole,
+  settings,
+} from "../_internal.ts";
 import type { Acceptor } from "../acceptor.ts";
 import { formatAddress } from "../addresses.ts";
 import type { DrainReport } from "../drain_report.ts";
@@ -21,6 +27,9 @@ import type { RequestMeter } from "./request_meter.ts";
 import { Signals } from "./signals.ts";
 import { Telemetry } from "./telemetry.ts";
 
+/** How long a listener that is replaced is drained. */
+const REOPEN_MS = 100;
+
 /** The server, as its serving sees it. */
 export interface ServingHost<R> extends CycleHooks<R> {
   readonly serverAddress: Deno.Addr;
@@ -31,6 +40,7 @@ export interface ServingHost<R> extends CycleHooks<R> {
   maxConnections: number;
   shutdownTimeout: number;
   readonly [role]: ServerRole | null;
+  [settings]: AnyOptions;
   serverBind(): void | Promise<void>;
   serverActivate(): void | Promise<void>;
   getRequest(): Promise<[request: R, clientAddress: Deno.Addr]>;
@@ -51,6 +61,7 @@ export class Serving<R> implements ServerCore {
   /** Set while suspended; resolves with whether the serving goes on. */
   #suspension: PromiseWithResolvers<boolean> | null = null;
   #suspending: Promise<void> | null = null;
+  #reopening: Promise<void> | null = null;
   #lastTaken: Promise<void> | null = null;
 
   constructor(host: ServingHost<R>, options: AnyOptions) {
@@ -154,10 +165,9 @@ export class Serving<R> implements ServerCore {
 
   async suspend(): Promise<void> {
     if (this.isClosed) throw this.#closedError("suspend");
+    if (this.#reopening !== null) await this.#reopening.catch(() => {});
     if (this.#suspension === null) {
-      this.#suspension = Promise.withResolvers();
-      this.#suspension.promise.catch(() => {}); // forever() awaits it
-      this.#suspending = this.#stopListening();
+      this.#suspend(() => this.#stopListening());
     }
     await this.#suspending;
   }
@@ -166,12 +176,18 @@ export class Serving<R> implements ServerCore {
     if (this.isClosed) throw this.#closedError("resume");
     await this.#suspending;
     if (this.#suspension === null) return;
-    this.join();
-    await this.#activation;
-    await this.#host[role]?.resume?.();
+    await this.#resume(null, this.#host[role]);
     this.cycle.refuses = false;
-    this.#suspension?.resolve(true);
-    this.#suspension = null;
+  }
+
+  async reopen(openBeside: () => Deno.Listener | null): Promise<void> {
+    const before = this.#reopening ?? this.#suspending;
+    const reopening = this.#reopening = this.#reopen(before, openBeside);
+    try {
+      await reopening;
+    } finally {
+      if (this.#reopening === reopening) this.#reopening = null;
+    }
   }
 
   setLimits(limits: ServerLimits): void {
@@ -181,15 +197,20 @@ export class Serving<R> implements ServerCore {
     this.#loop.wake();
   }
 
+  setCertificate(tls: Certificate): void {
+    this.#host[settings] = { ...this.#host[settings], ...tls };
+  }
+
   drain(): void {
     this.cycle.open.drain();
   }
 
-  join(): void {
+  join(listener: Deno.Listener | null = null): void {
     const host = this.#host;
     if (host.acceptor !== null) return;
     try {
-      const bound = host.serverBind();
+      if (listener !== null) host.socket = listener;
+      const bound = listener === null ? host.serverBind() : undefined;
       this.#activation = bound instanceof Promise
         ? bound.then(() => host.serverActivate())
         : host.serverActivate() ?? null;
@@ -200,13 +221,12 @@ export class Serving<R> implements ServerCore {
     }
   }
 
-  async leave(): Promise<void> {
+  async leave(longest: number = this.#host.shutdownTimeout): Promise<void> {
     const host = this.#host;
     if (host.acceptor === null) return;
     await this.#activation?.catch(() => {});
     if (!host[role]?.sharesQueue) {
-      const deadline = performance.now() + host.shutdownTimeout;
-      await this.#drain.acceptBacklog(deadline);
+      await this.#drain.acceptBacklog(performance.now() + longest);
     }
     await this.#drain.closeAcceptor();
     host.acceptor = null;
@@ -274,28 +294,64 @@ export class Serving<R> implements ServerCore {
     }
   }
 
-  async #stopListening(): Promise<void> {
-    try {
-      await this.#host[role]?.suspend?.();
-      // Replies need the socket of the packets
-      if (this.#host.acceptor?.carriesReplies) this.cycle.refuses = true;
-      else {
-        if (this.#loop.isStopping) await this.#consuming;
-        this.#loop.release();
-        await this.leave();
+  #suspend(stop: () => Promise<void>): void {
+    this.#suspension = Promise.withResolvers();
+    this.#suspension.promise.catch(() => {}); // forever() awaits it
+    const suspending = async () => {
+      try {
+        await stop();
+      } catch (error) {
+        this.#suspension = null;
+        throw error;
+      } finally {
+        this.#suspending = null;
       }
-    } catch (error) {
-      this.#suspension = null;
-      throw error;
-    } finally {
-      this.#suspending = null;
-    }
+    };
+    this.#suspending = suspending();
+  }
+
+  async #resume(
+    listener: Deno.Listener | null,
+    part: ServerRole | null,
+  ): Promise<void> {
+    this.join(listener);
+    await this.#activation;
+    await part?.resume?.();
+    this.#suspension?.resolve(true);
+    this.#suspension = null;
+  }
+
+  async #stopListening(): Promise<void> {
+    await this.#host[role]?.suspend?.();
+    // Replies need the socket of the packets
+    if (this.#host.acceptor?.carriesReplies) this.cycle.refuses = true;
+    else await this.#leaveServing();
+  }
+
+  async #leaveServing(longest?: number): Promise<void> {
+    if (this.#loop.isStopping) await this.#consuming;
+    this.#loop.release();
+    await this.leave(longest);
+  }
+
+  async #reopen(
+    before: Promise<void> | null,
+    openBeside: () => Deno.Listener | null,
+  ): Promise<void> {
+    await before?.catch(() => {});
+    if (this.isClosed) throw this.#closedError("replace the certificate");
+    if (this.#suspension !== null || this.#host.acceptor === null) return;
+    const listener = openBeside();
+    this.#suspend(() => this.#leaveServing(REOPEN_MS));
+    await this.#suspending;
+    await this.#resume(listener, null);
   }
 
   async #close(): Promise<DrainReport> {
     const host = this.#host;
     const deadline = performance.now() + host.shutdownTimeout;
     this.#readiness.reject(this.#closedError("serve"));
+    await this.#reopening?.catch(() => {});
     await Promise.resolve(); // for #closing to be set
     await this.endServing();
     await this.#activation?.catch(() => {});

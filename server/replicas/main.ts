@@ -110,6 +110,8 @@ class ReplicaSide {
         return this.#server[core].drain();
       case "limits":
         return this.#server[core].setLimits(message[1]);
+      case "certificate":
+        return this.#server[core].setCertificate(message[1]);
       case "watch":
         return this.#link.forward(message[1]);
       case "ping":

@@ -122,6 +122,15 @@ export class Members {
     await inTime(Promise.all(all), LEAD_TIMEOUT_MS);
   }
 
+  /** Makes every replica open its listener again, one after the other. */
+  async rejoin(): Promise<void> {
+    for (const { life } of [...this.all]) {
+      if (life.isClosing) continue;
+      await life.lead("leave");
+      await life.lead(this.#goal);
+    }
+  }
+
   /** One was chosen for a request. */
   take(replica: Replica): void {
     if (!this.#host.isolates) return;

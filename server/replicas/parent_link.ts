@@ -81,6 +81,10 @@ export class ParentLink implements ServerRole {
     return Promise.reject(notAlone("suspend"));
   }
 
+  replaceCertificate(): Promise<void> {
+    return Promise.reject(notAlone("replace the certificate of"));
+  }
+
   setLimits(): Promise<void> {
     return Promise.reject(notAlone("change the limits of"));
   }

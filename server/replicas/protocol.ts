@@ -27,6 +27,7 @@ import type { ErrorRecord } from "../../workers/runner/error_record.ts";
 import type { AnyOptions } from "../core/check_options.ts";
 import { COUNTS } from "../core/counts.ts";
 import type { DrainReport } from "../drain_report.ts";
+import type { Certificate } from "../_internal.ts";
 import type { ServerLimits } from "../options.ts";
 import type { ClassRef } from "./class_ref.ts";
 import type { Sharing } from "./port_sharing.ts";
@@ -59,6 +60,7 @@ export type ToReplica =
   | ["watch", names: ReplicaEventName[]]
   | ["ping"]
   | ["limits", limits: ServerLimits]
+  | ["certificate", tls: Certificate]
   | ["answer", id: number, value: ServerStats | null]
   | Uint8Array;
 
@@ -125,6 +127,7 @@ const TO_REPLICA: Shapes = {
   watch: [isNames],
   ping: [],
   limits: [isObject],
+  certificate: [isObject],
   answer: [isCount, isObject],
 };
 

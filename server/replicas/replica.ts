@@ -9,6 +9,7 @@ import type { RunnerExitError } from "../../workers/errors.ts";
 import { RelayHub } from "../../workers/relay/relay_hub.ts";
 import type { Runner } from "../../workers/runner/runner.ts";
 import type { Member } from "../../workers/runner/supervisor.ts";
+import type { Certificate } from "../_internal.ts";
 import type { ServerLimits } from "../options.ts";
 import { COUNTS } from "../core/counts.ts";
 import { Histogram } from "../../workers/_histogram.ts";
@@ -119,6 +120,11 @@ export class Replica implements Member {
   /** Applies limits to it. */
   setLimits(limits: ServerLimits): void {
     this.#send(["limits", limits]);
+  }
+
+  /** Sets the certificate of its next listener. */
+  setCertificate(tls: Certificate): void {
+    this.#send(["certificate", tls]);
   }
 
   /** Makes it send only the events of these names. */

@@ -12,9 +12,18 @@ import type {
   RunnerOptions,
 } from "../../workers/runner/runner.ts";
 import { startRunner } from "../../workers/runner/start_runner.ts";
-import { core, type OpenListener, type ServerRole } from "../_internal.ts";
+import {
+  type Certificate,
+  core,
+  type OpenListener,
+  type ServerRole,
+} from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
-import { exactLimit, optionsForReplicas } from "../core/check_options.ts";
+import {
+  type AnyOptions,
+  exactLimit,
+  optionsForReplicas,
+} from "../core/check_options.ts";
 import { inTime } from "../core/in_time.ts";
 import type { DrainReport } from "../drain_report.ts";
 import { ServerClosedError } from "../errors.ts";
@@ -113,6 +122,14 @@ export class ReplicaSet implements ServerRole {
     return this.#port.open(address, open);
   }
 
+  openBeside(
+    address: Deno.NetAddr,
+    open: OpenListener,
+  ): Deno.TcpListener | null {
+    const { sharing } = this.#port;
+    return sharing.name === null ? null : sharing.join(address, open);
+  }
+
   async start(forever: boolean): Promise<void> {
     const { promise: interrupted, resolve } = Promise.withResolvers<void>();
     this.interrupt = resolve;
@@ -170,6 +187,14 @@ export class ReplicaSet implements ServerRole {
     }
     this.#options = { ...this.#options, ...limits };
     for (const replica of this.#members.all) replica.setLimits(limits);
+  }
+
+  async replaceCertificate(tls: Certificate): Promise<void> {
+    const options: AnyOptions = { ...this.#options, ...tls };
+    this.#options = options;
+    if (this.#port.sharing.name === null) return;
+    for (const replica of this.#members.all) replica.setCertificate(tls);
+    await this.#members.rejoin();
   }
 
   async suspend(): Promise<void> {

@@ -5,52 +5,39 @@
  */
 
 import type { Preamble } from "../core/preamble.ts";
-import type { TcpServerOptions } from "../options.ts";
 
-/** The options of TLS. */
-export type TlsOptions = Pick<
-  TcpServerOptions,
-  "cert" | "key" | "alpnProtocols"
->;
-
-/**
- * Deno's messages about an unusable certificate or key, and the option at
- * fault.
- */
-const FAULTS: [RegExp, string][] = [
-  [/No certificates found/, '"cert": it holds no certificate in PEM'],
-  [/No keys found/, '"key": it holds no private key in PEM'],
-  [/not be consistent|KeyMismatch/, '"key": it does not fit "cert"'],
-  [/key/i, '"key": Deno cannot read it'],
-  [/cert|BadDer|BadEncoding/i, '"cert": Deno cannot read it'],
+const OTHER_FORMAT = "give the text of a PEM file";
+/** Deno's messages about an unusable pair, and what they mean. */
+const FAULTS: [message: RegExp, meaning: string][] = [
+  [
+    /No certificates found/,
+    `"cert": it holds no certificate in PEM; ${OTHER_FORMAT}`,
+  ],
+  [/No keys found/, `"key": it holds no private key in PEM; ${OTHER_FORMAT}`],
+  [
+    /not be consistent|KeyMismatch/,
+    '"key": it does not fit "cert"; give the key that the certificate was made for',
+  ],
+  [/key/i, `"key": Deno cannot read it; ${OTHER_FORMAT}`],
+  [/./, `"cert": Deno cannot read it; ${OTHER_FORMAT}`],
 ];
 
 /** The error of a failed handshake. */
 export class HandshakeError extends Error {}
 
 /**
- * Opens a listener for TLS.
+ * Checks a certificate and its key.
  *
- * @throws {TypeError} If the certificate or the key can't be used.
+ * @throws {TypeError} If they can't be used.
  */
-export function listenTls(
-  options: Deno.ListenOptions & Deno.TcpListenOptions,
-  { cert, key, alpnProtocols }: TlsOptions,
-): Deno.TlsListener {
+export function checkCertificate(cert: string, key: string): void {
   try {
-    return Deno.listenTls({
-      ...options,
-      cert: cert!,
-      key: key!,
-      ...(alpnProtocols !== undefined && { alpnProtocols }),
-    });
-  } catch (error) {
-    const { name, message, code } = error as Error & { code?: string };
-    // Errors of the socket have a code, errors of permissions a name
-    const ofTls = code === undefined && /^(InvalidData|Error)$/.test(name);
-    const fault = FAULTS.find(([regexp]) => regexp.test(message));
-    if (!ofTls || fault === undefined) throw error;
-    throw new TypeError(`Cannot use ${fault[1]}`, { cause: error });
+    // Unlike a listener, this takes neither a port nor a permission
+    Deno.createHttpClient({ cert, key }).close();
+  } catch (cause) {
+    const { message } = cause as Error;
+    const [, meaning] = FAULTS.find(([regexp]) => regexp.test(message))!;
+    throw new TypeError(`Cannot use ${meaning}`, { cause });
   }
 }
 

@@ -3,7 +3,9 @@
 const FOLDER = new URL("./certificates/", import.meta.url);
 
 /** One of the files. */
-export function read(name: "ca" | "cert" | "key" | "other_key"): string {
+export function read(
+  name: "ca" | "cert" | "key" | "other_cert" | "other_key",
+): string {
   return Deno.readTextFileSync(new URL(`${name}.pem`, FOLDER));
 }
 
@@ -11,6 +13,12 @@ export function read(name: "ca" | "cert" | "key" | "other_key"): string {
 export const tls: { readonly cert: string; readonly key: string } = {
   cert: read("cert"),
   key: read("key"),
+};
+
+/** Another certificate, which signs itself. */
+export const otherTls: typeof tls = {
+  cert: read("other_cert"),
+  key: read("other_key"),
 };
 
 /** The authority, for clients. */
