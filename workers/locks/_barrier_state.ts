@@ -43,6 +43,13 @@ export function brokenError(): BrokenBarrierError {
   );
 }
 
+/** The error of a wait that was over before its round began. */
+export function lateError(): BrokenBarrierError {
+  return new BrokenBarrierError(
+    "Cannot pass the barrier in time: the last round is not over",
+  );
+}
+
 /** The state of a barrier, shared by threads. */
 export class BarrierState {
   /** The waiters. */
@@ -80,19 +87,21 @@ export class BarrierState {
   /**
    * Takes a place.
    *
-   * @returns The place, or `null` while the last round is not over.
+   * @param place Receives it.
+   * @returns `false` while the last round is not over.
    * @throws {BrokenBarrierError} If it is broken.
    */
-  arrive(): Place | null {
+  arrive(place: Place): boolean {
     for (;;) {
       const state = this.#state;
-      if ((state & ADVANCING) !== 0) return null;
+      if ((state & ADVANCING) !== 0) return false;
       if ((state & BROKEN) !== 0) throw brokenError();
       const index = state & ARRIVED;
-      if (index === this.parties) return null;
-      if (this.#change(state, state + 1)) {
-        return { round: roundOf(state), index };
-      }
+      if (index === this.parties) return false;
+      if (!this.#change(state, state + 1)) continue;
+      place.round = roundOf(state);
+      place.index = index;
+      return true;
     }
   }
 
@@ -178,34 +187,5 @@ export class BarrierState {
     Atomics.and(words, BROKEN_ROUNDS, ~(1 << next));
     Atomics.store(words, STATE, next << ROUND_SHIFT);
     this.waiters.wake(Infinity);
-  }
-}
-
-/** An arrival. Until it has a place, it has no round to break. */
-export class Arrival {
-  readonly #state: BarrierState;
-  #place: Place | null = null;
-
-  /**
-   * Makes an arrival.
-   *
-   * @param state The barrier's state.
-   */
-  constructor(state: BarrierState) {
-    this.#state = state;
-  }
-
-  /** The place, once there is one. */
-  get place(): Place {
-    if (this.#place !== null) return this.#place;
-    throw new BrokenBarrierError(
-      "Cannot pass the barrier in time: the last round is not over",
-    );
-  }
-
-  /** Takes a place if it can. */
-  attempt(): boolean {
-    this.#place = this.#state.arrive();
-    return this.#place !== null;
   }
 }

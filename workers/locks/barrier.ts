@@ -5,9 +5,9 @@
  */
 
 import {
-  Arrival,
   BarrierState,
   brokenError,
+  lateError,
   MOST_PARTIES,
   type Place,
 } from "./_barrier_state.ts";
@@ -172,10 +172,12 @@ export class Barrier {
   async wait(options: BarrierWaitOptions = {}): Promise<number> {
     const deadline = this.#deadlineOf(options);
     const { waiters } = this.#state;
-    const arrival = new Arrival(this.#state);
-    mayTry(waiters, deadline) && arrival.attempt() ||
-      await until(waiters, () => arrival.attempt(), deadline);
-    const { place } = arrival;
+    const place: Place = { round: 0, index: 0 };
+    const arrive = (): boolean => this.#state.arrive(place);
+    // Until it has a place, there is no round for it to break
+    const arrived = mayTry(waiters, deadline) && arrive() ||
+      await until(waiters, arrive, deadline);
+    if (!arrived) throw lateError();
     try {
       if (this.#isLast(place)) {
         await (options.action ?? this.#action)?.();
@@ -210,9 +212,9 @@ export class Barrier {
   waitSync(options: BarrierWaitSyncOptions = {}): number {
     const deadline = this.#deadlineOf(options);
     const { waiters } = this.#state;
-    const arrival = new Arrival(this.#state);
-    untilSync(waiters, () => arrival.attempt(), deadline);
-    const { place } = arrival;
+    const place: Place = { round: 0, index: 0 };
+    const arrive = (): boolean => this.#state.arrive(place);
+    if (!untilSync(waiters, arrive, deadline)) throw lateError();
     try {
       if (this.#isLast(place)) {
         const done: unknown = (options.action ?? this.#action)?.();

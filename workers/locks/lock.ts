@@ -4,7 +4,7 @@
  * @module
  */
 
-import { guardOf, guardTimedOut } from "./_guard.ts";
+import { guardOf } from "./_guard.ts";
 import { registerInnerLock } from "./_inner_lock.ts";
 import { deadlineOf } from "./_deadline.ts";
 import { Permits } from "./_permits.ts";
@@ -183,8 +183,7 @@ export class Lock {
    * ```
    */
   async hold(options?: WaitOptions): Promise<Disposable> {
-    if (!await this.acquire(options)) throw guardTimedOut("lock", options);
-    return guardOf(() => this.release());
+    return guardOf(this, await this.acquire(options), "lock", options);
   }
 
   /**
@@ -207,7 +206,6 @@ export class Lock {
    * ```
    */
   holdSync(options?: WaitSyncOptions): Disposable {
-    if (!this.acquireSync(options)) throw guardTimedOut("lock", options);
-    return guardOf(() => this.release());
+    return guardOf(this, this.acquireSync(options), "lock", options);
   }
 }

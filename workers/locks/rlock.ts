@@ -4,7 +4,7 @@
  * @module
  */
 
-import { guardOf, guardTimedOut } from "./_guard.ts";
+import { guardOf } from "./_guard.ts";
 import { registerInnerLock } from "./_inner_lock.ts";
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
 import { type Deadline, deadlineOf, FOREVER } from "./_deadline.ts";
@@ -207,8 +207,7 @@ export class RLock {
    * ```
    */
   async hold(options?: WaitOptions): Promise<Disposable> {
-    if (!await this.acquire(options)) throw guardTimedOut("lock", options);
-    return guardOf(() => this.release());
+    return guardOf(this, await this.acquire(options), "lock", options);
   }
 
   /**
@@ -232,8 +231,7 @@ export class RLock {
    * ```
    */
   holdSync(options?: WaitSyncOptions): Disposable {
-    if (!this.acquireSync(options)) throw guardTimedOut("lock", options);
-    return guardOf(() => this.release());
+    return guardOf(this, this.acquireSync(options), "lock", options);
   }
 
   get #words(): Int32Array {

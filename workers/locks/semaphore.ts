@@ -4,7 +4,7 @@
  * @module
  */
 
-import { guardOf, guardTimedOut } from "./_guard.ts";
+import { guardOf } from "./_guard.ts";
 import { deadlineOf } from "./_deadline.ts";
 import { MOST_PERMITS, Permits, refusePermits } from "./_permits.ts";
 import { register } from "../codec/share.ts";
@@ -183,8 +183,7 @@ export class Semaphore {
    * ```
    */
   async hold(options?: WaitOptions): Promise<Disposable> {
-    if (!await this.acquire(options)) throw guardTimedOut("semaphore", options);
-    return guardOf(() => this.release());
+    return guardOf(this, await this.acquire(options), "semaphore", options);
   }
 
   /**
@@ -207,7 +206,6 @@ export class Semaphore {
    * ```
    */
   holdSync(options?: WaitSyncOptions): Disposable {
-    if (!this.acquireSync(options)) throw guardTimedOut("semaphore", options);
-    return guardOf(() => this.release());
+    return guardOf(this, this.acquireSync(options), "semaphore", options);
   }
 }

@@ -39,6 +39,12 @@ const MOST_ITEMS = 2 ** 31 - 1;
 const DEFAULT_CAPACITY = 2 ** 20;
 const MOST_CAPACITY = 2 ** 30;
 
+/** The bytes of an item, once there was one. */
+export interface Taken {
+  /** The bytes. */
+  item: Uint8Array<ArrayBuffer> | null;
+}
+
 /** The shared part of a queue. */
 export class QueueCore {
   /** The memory. */
@@ -149,16 +155,6 @@ export class QueueCore {
   }
 
   /**
-   * Reads an item.
-   *
-   * @param item Its bytes.
-   * @returns The item.
-   */
-  read(item: Uint8Array<ArrayBuffer>): unknown {
-    return decode(item);
-  }
-
-  /**
    * Adds an item if there is room for it.
    *
    * @param item Its bytes, after `ITEM_PREFIX` bytes that say their number.
@@ -185,22 +181,24 @@ export class QueueCore {
   /**
    * Takes the next item.
    *
-   * @returns Its bytes, or `null` if there is none.
+   * @param taken Receives it.
+   * @returns Whether there was one.
    * @throws {QueueClosedError} If there is none and the queue is closed.
    * @throws {DOMException} An `AbortError` if the thread was terminated.
    */
-  shift(): Uint8Array<ArrayBuffer> | null {
-    if (this.size === 0 && !this.closed) return null;
+  shift(taken: Taken): boolean {
+    if (this.size === 0 && !this.closed) return false;
     const item = alone(this.#words, MUTEX, () => {
       throwIfStopped();
       const next = this.#store.shift();
       if (next !== null || !this.closed) return next;
       throw this.#closedError("get an item of");
     });
-    if (item === null) return null;
+    if (item === null) return false;
+    taken.item = item;
     if (this.putters.size > 0) this.putters.wake(1);
     if (this.size > 0 && this.getters.size > 0) this.getters.wake(1);
-    return item;
+    return true;
   }
 
   /** Closes the queue. */
@@ -240,29 +238,14 @@ export class QueueCore {
   }
 }
 
-/** The item of a `get()`. */
-export class Taken {
-  readonly #core: QueueCore;
-  #item: Uint8Array<ArrayBuffer> | null = null;
-
-  /**
-   * Takes nothing yet.
-   *
-   * @param core The queue.
-   */
-  constructor(core: QueueCore) {
-    this.#core = core;
-  }
-
-  /** Takes an item if there is one. */
-  attempt(): boolean {
-    this.#item = this.#core.shift();
-    return this.#item !== null;
-  }
-
-  /** The item; throws if there was none. */
-  get value(): unknown {
-    if (this.#item !== null) return this.#core.read(this.#item);
-    throw new QueueEmptyError("Cannot get an item of the queue: it is empty");
-  }
+/**
+ * Reads an item.
+ *
+ * @param taken What `shift()` has taken.
+ * @returns The item.
+ * @throws {QueueEmptyError} If there was none.
+ */
+export function readItem({ item }: Taken): unknown {
+  if (item !== null) return decode(item);
+  throw new QueueEmptyError("Cannot get an item of the queue: it is empty");
 }

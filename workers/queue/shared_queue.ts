@@ -16,7 +16,7 @@ import type {
   WaitSyncOptions,
 } from "../locks/wait_options.ts";
 import { RingBuffer } from "./_ring_buffer.ts";
-import { QueueCore, Taken } from "./_queue_core.ts";
+import { QueueCore, readItem, type Taken } from "./_queue_core.ts";
 import { kindOf, type QueueKind, setKind } from "./_queue_kind.ts";
 import { QueueClosedError, QueueFullError } from "./queue_errors.ts";
 import type { SharedQueueOptions } from "./queue_options.ts";
@@ -274,10 +274,10 @@ export class SharedQueue<T = unknown> {
   async get(options?: AcquireOptions): Promise<T> {
     const deadline = deadlineOf(GET, options);
     const { getters } = this.#core;
-    const taken = new Taken(this.#core);
-    mayTry(getters, deadline) && taken.attempt() ||
-      await until(getters, () => taken.attempt(), deadline);
-    return taken.value as T;
+    const taken: Taken = { item: null };
+    mayTry(getters, deadline) && this.#core.shift(taken) ||
+      await until(getters, () => this.#core.shift(taken), deadline);
+    return readItem(taken) as T;
   }
 
   /**
@@ -299,10 +299,10 @@ export class SharedQueue<T = unknown> {
   getSync(options?: AcquireSyncOptions): T {
     const deadline = deadlineOf(GET, options);
     const { getters } = this.#core;
-    const taken = new Taken(this.#core);
-    mayTrySync(getters, deadline) && taken.attempt() ||
-      untilSync(getters, () => taken.attempt(), deadline);
-    return taken.value as T;
+    const taken: Taken = { item: null };
+    mayTrySync(getters, deadline) && this.#core.shift(taken) ||
+      untilSync(getters, () => this.#core.shift(taken), deadline);
+    return readItem(taken) as T;
   }
 
   /**
