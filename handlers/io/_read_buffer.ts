@@ -139,7 +139,8 @@ export class ReadBuffer {
   }
 
   #takeTo(end: number): Uint8Array {
-    const bytes = this.#bytes.slice(this.#start, end);
+    // Takes half the time of slice(), which clears the memory first
+    const bytes = new Uint8Array(this.#bytes.subarray(this.#start, end));
     this.#moveTo(end);
     return bytes;
   }

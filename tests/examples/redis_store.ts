@@ -20,7 +20,7 @@ export class RedisHandler extends StreamRequestHandler {
     for (let left = Number(header.slice(1)); left > 0; left--) {
       const size = Number((await this.rfile.readLine())?.slice(1));
       if (!(size <= 1_000_000)) throw new RangeError("Value too long");
-      args.push((await this.rfile.readExact(size + 2)).slice(0, size));
+      args.push((await this.rfile.readExact(size + 2)).subarray(0, size));
     }
     return args;
   }
