@@ -9,6 +9,8 @@ import { endsWith, indexOf } from "./_bytes.ts";
 
 const NEWLINE = Uint8Array.of(10);
 const CARRIAGE_RETURN = 13;
+/** A line that the handler keeps may keep as much text alive. */
+const LOOK_AHEAD = 1_024;
 const EMPTY = new Uint8Array(0);
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -29,6 +31,10 @@ export class ReadBuffer {
   /** The number of buffered bytes already searched for this delimiter. */
   #searched = 0;
   #sought: Uint8Array = EMPTY;
+  /** Decoded in advance: the bytes from `#textAt`, a character each. */
+  #text = "";
+  #textAt = 0;
+  #lookAhead = LOOK_AHEAD;
 
   constructor(size: number, maxLineLength: number) {
     this.#size = size;
@@ -49,7 +55,10 @@ export class ReadBuffer {
 
   /** The free end of the buffer. */
   space(): Uint8Array {
-    if (this.#start === this.#end) this.#start = this.#end = 0;
+    if (this.#start === this.#end) {
+      this.#start = this.#end = 0;
+      this.#forgetText();
+    }
     if (this.#end === this.#bytes.length) this.#makeRoom();
     // A buffer of one byte means no reading ahead, even for a long line
     const stop = this.#size === 1 ? this.#end + 1 : this.#bytes.length;
@@ -75,7 +84,7 @@ export class ReadBuffer {
       if (stop > start && this.#bytes[stop - 1] === CARRIAGE_RETURN) stop--;
     }
     this.#moveTo(end);
-    return decoder.decode(this.#bytes.subarray(start, stop));
+    return this.#decode(start, stop);
   }
 
   /** A line as text, for an iterator. */
@@ -131,6 +140,32 @@ export class ReadBuffer {
     into.set(this.#bytes.subarray(this.#start, this.#start + count));
     this.#moveTo(this.#start + count);
     return count;
+  }
+
+  /** Decodes a line, which ends before the buffer's start. */
+  #decode(start: number, stop: number): string {
+    const at = start - this.#textAt;
+    if (at >= 0 && at + stop - start <= this.#text.length) {
+      return this.#text.substring(at, at + stop - start);
+    }
+    const end = Math.min(start + this.#lookAhead, this.#end);
+    if (end > this.#start) {
+      // A call takes longer than a short line: one for many
+      const text = decoder.decode(this.#bytes.subarray(start, end));
+      if (text.length === end - start) {
+        this.#text = text;
+        this.#textAt = start;
+        return text.substring(0, stop - start);
+      }
+      this.#lookAhead = 0; // the index of a byte is not that of a character
+    }
+    return decoder.decode(this.#bytes.subarray(start, stop));
+  }
+
+  /** The bytes are about to move. */
+  #forgetText(): void {
+    this.#text = "";
+    this.#lookAhead = LOOK_AHEAD;
   }
 
   #moveTo(start: number): void {
@@ -195,6 +230,7 @@ export class ReadBuffer {
   }
 
   #makeRoom(): void {
+    this.#forgetText();
     const held = this.#end - this.#start;
     if (held < this.#bytes.length / 2 && held > 0) {
       this.#bytes.copyWithin(0, this.#start, this.#end);

@@ -40,6 +40,14 @@ Deno.test("BufferedReader.readLine() decodes UTF-8 across chunks and replaces wh
   assertEquals(await odd.readLine(), "\ufffda");
 });
 
+Deno.test("BufferedReader.readLine() keeps a character whole wherever a kilobyte ends in it", async () => {
+  for (let before = 1_020; before <= 1_025; before++) {
+    const lines = ["short", "x".repeat(before - 6), "é€😀", "end"];
+    const reader = over(`${lines.join("\n")}\n`, 2_000);
+    assertEquals(await Array.fromAsync(reader), lines);
+  }
+});
+
 Deno.test("BufferedReader: a line of maxLineLength passes, one byte more does not", async () => {
   for (const end of ["\n", "\r\n", ""]) {
     assertEquals(await over(`12345${end}`, 5).readLine(), "12345");
