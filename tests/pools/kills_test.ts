@@ -32,8 +32,8 @@ class Load {
     readonly next: (id: number) => Promise<unknown>,
   ) {}
 
-  async run(lanes: number): Promise<void> {
-    await Promise.all(Array.from({ length: lanes }, () => this.#lane()));
+  async run(underWay: number): Promise<void> {
+    await Promise.all(Array.from({ length: underWay }, () => this.#submit()));
     assertEquals(this.settled, this.#submitted);
     const { completed, failed, running, queued } = this.pool.stats();
     assertEquals([running, queued], [0, 0]);
@@ -44,7 +44,7 @@ class Load {
     this.#stopped = true;
   }
 
-  async #lane(): Promise<void> {
+  async #submit(): Promise<void> {
     while (!this.#stopped) {
       const id = this.#submitted++;
       try {

@@ -25,13 +25,29 @@ const MAIN_URL = new URL("./_main.ts", import.meta.url).href;
 
 const numbers = { thread: 0, process: 0 };
 
+/** Throws unless a value is what it should be. */
+function check(is: boolean, value: unknown, use: string, expected: string) {
+  if (is) return;
+  throw new TypeError(
+    `Cannot use ${quote(value)} as ${use}: expected ${expected}`,
+  );
+}
+
 function checkObject(options: unknown, what: string): void {
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(
-      `Cannot use ${quote(options)} as the options of ${what}: expected an ` +
-        "object",
-    );
-  }
+  const is = typeof options === "object" && options !== null;
+  check(is, options, `the options of ${what}`, "an object");
+}
+
+function checkArray(name: string, value: unknown): void {
+  check(Array.isArray(value), value, `"${name}"`, "an array");
+}
+
+function checkBoolean(name: string, value: unknown): void {
+  check(typeof value === "boolean", value, `"${name}"`, "a boolean");
+}
+
+function checkSignal(signal: unknown): void {
+  check(signal instanceof AbortSignal, signal, '"signal"', "an AbortSignal");
 }
 
 function checkInitializer(
@@ -40,7 +56,7 @@ function checkInitializer(
 ): Initializer | null {
   if (initializer === undefined) return null;
   const name = targetName(initializer);
-  assertArray("initializerArgs", initializerArgs);
+  checkArray("initializerArgs", initializerArgs);
   try {
     const args = structuredClone(packFor(kind, [...initializerArgs]));
     return { name, args: args as unknown[] };
@@ -90,38 +106,17 @@ export function checkPoolOptions(
   };
 }
 
-function assertArray(name: string, value: unknown): void {
-  if (Array.isArray(value)) return;
-  throw new TypeError(
-    `Cannot use ${quote(value)} as "${name}": expected an array`,
-  );
-}
-
-function assertBoolean(name: string, value: unknown): void {
-  if (typeof value === "boolean") return;
-  throw new TypeError(
-    `Cannot use ${quote(value)} as "${name}": expected a boolean`,
-  );
-}
-
-function assertSignal(signal: unknown): void {
-  if (signal instanceof AbortSignal) return;
-  throw new TypeError(
-    `Cannot use ${quote(signal)} as "signal": expected an AbortSignal`,
-  );
-}
-
 /** Checks the options of a `run()`. */
 export function checkRunOptions(
   args: readonly unknown[],
   options: PoolRunOptions,
 ): void {
-  assertArray("args", args);
+  checkArray("args", args);
   checkObject(options, "run()");
   const { signal, timeout, transfer } = options;
-  if (signal !== undefined) assertSignal(signal);
+  if (signal !== undefined) checkSignal(signal);
   checkTimeout(timeout);
-  if (transfer !== undefined) assertArray("transfer", transfer);
+  if (transfer !== undefined) checkArray("transfer", transfer);
 }
 
 /** Checks the options of a `map()` and adds the defaults. */
@@ -135,9 +130,9 @@ export function checkMapOptions(
   const { signal = null, ordered = true } = options;
   assertPositiveInteger("chunkSize", chunkSize);
   assertPositiveInteger("concurrency", concurrency);
-  if (signal !== null) assertSignal(signal);
-  assertBoolean("ordered", ordered);
-  assertBoolean("kill", kill);
+  if (signal !== null) checkSignal(signal);
+  checkBoolean("ordered", ordered);
+  checkBoolean("kill", kill);
   if (kill && kind === "thread") {
     throw new TypeError(
       'Cannot use "kill" with a ThreadPool: a function that runs in a thread ' +

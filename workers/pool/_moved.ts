@@ -4,16 +4,10 @@
  * @module
  */
 
+import { isObject, objectsIn } from "../codec/graph.ts";
+
 /** The classes that can be moved but not copied. */
 const MOVABLE = [MessagePort, ReadableStream, WritableStream, TransformStream];
-
-/** The members of an object. */
-function members(value: object): Iterable<unknown> {
-  if (value instanceof Map) return [...value.keys(), ...value.values()];
-  if (value instanceof Set) return value;
-  if (ArrayBuffer.isView(value)) return [value.buffer];
-  return Object.values(value);
-}
 
 /**
  * Finds the parts of a result to move back: those that came by transfer, and
@@ -25,15 +19,13 @@ function members(value: object): Iterable<unknown> {
  */
 export function movedIn(result: unknown, moved: unknown[]): Transferable[] {
   if (moved.includes(result)) return [result as Transferable];
-  const found: unknown[] = [];
-  const seen = new Set([result]);
-  // Iterating a set includes values added meanwhile.
-  for (const value of seen) {
-    if (typeof value !== "object" || value === null) continue;
-    if (
-      moved.includes(value) || MOVABLE.some((Class) => value instanceof Class)
-    ) found.push(value);
-    else for (const member of members(value)) seen.add(member);
+  if (!isObject(result)) return [];
+  const isMoved = (value: object): boolean =>
+    moved.includes(value) || MOVABLE.some((Class) => value instanceof Class);
+  const found = new Set<object>();
+  for (const value of objectsIn(result, isMoved)) {
+    const whole = ArrayBuffer.isView(value) ? value.buffer : value;
+    if (isMoved(whole)) found.add(whole);
   }
-  return found as Transferable[];
+  return [...found] as Transferable[];
 }

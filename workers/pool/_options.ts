@@ -198,41 +198,22 @@ export interface PoolStats {
 }
 
 /** Options that have been checked. */
-export interface PoolSettings {
+export interface PoolSettings
+  extends Required<Omit<PoolOptions, "initializer" | "initializerArgs">> {
   /** The kind of workers. */
   kind: RunnerKind;
   /** The URL of the module that a worker runs. */
   main: string;
   /** A URL. */
   module: string;
-  /** As in {@linkcode PoolOptions}. */
-  workers: number;
-  /** As in {@linkcode PoolOptions}. */
-  maxQueue: number;
-  /** As in {@linkcode PoolOptions}. */
-  retries: number;
-  /** As in {@linkcode PoolOptions}. */
-  maxTasksPerWorker: number;
-  /** As in {@linkcode PoolOptions}, with its arguments. */
+  /** The initializer, with its arguments. */
   initializer: Initializer | null;
-  /** As in {@linkcode PoolOptions}. */
-  permissions: Deno.PermissionOptions;
-  /** As in {@linkcode PoolOptions}. */
-  name: string;
 }
 
 /** Options of a `map()` that have been checked. */
-export interface MapSettings {
-  /** As in {@linkcode PoolMapOptions}. */
-  chunkSize: number;
-  /** As in {@linkcode PoolMapOptions}. */
-  ordered: boolean;
+export interface MapSettings extends Required<Omit<PoolMapOptions, "signal">> {
   /** Whether each item is a list of arguments. */
   spread: boolean;
   /** As in {@linkcode PoolMapOptions}. */
-  concurrency: number;
-  /** As in {@linkcode PoolMapOptions}. */
   signal: AbortSignal | null;
-  /** As in {@linkcode PoolMapOptions}. */
-  kill: boolean;
 }

@@ -26,9 +26,8 @@ export class TaskWindow {
   /** The number of all tasks so far. */
   given = 0;
   #taskSlots: TaskSlots | null;
-  #tasks: (PoolTask | null)[] = new Array(SLOTS).fill(null);
-  /** Whether a task was not answered; also set for tasks taken back. */
-  #open = new Uint8Array(SLOTS);
+  /** `null` for a task that was taken back and is not answered. */
+  #tasks: (PoolTask | null | undefined)[] = new Array(SLOTS).fill(undefined);
   /** The number of the oldest task that was not answered. */
   #oldest = 0;
 
@@ -56,7 +55,6 @@ export class TaskWindow {
     const id = this.given++;
     const slot = id & SLOTS - 1;
     this.#tasks[slot] = task;
-    this.#open[slot] = 1;
     this.#taskSlots?.reset(slot);
     this.load++;
     return id;
@@ -79,7 +77,7 @@ export class TaskWindow {
    * @returns Whether any does.
    */
   has(matches: TaskMatcher): boolean {
-    return this.#tasks.some((task) => task !== null && matches(task));
+    return this.#tasks.some((task) => task != null && matches(task));
   }
 
   /**
@@ -92,7 +90,7 @@ export class TaskWindow {
    */
   answer(id: number, answer: Answer): [PoolTask, Outcome] | null {
     const known = Number.isInteger(id) && id >= this.#oldest && id < this.given;
-    if (!known || this.#open[id & SLOTS - 1] !== 1) {
+    if (!known || this.#tasks[id & SLOTS - 1] === undefined) {
       throw new TypeError("No such task");
     }
     const outcome = outcomeOf(answer);
@@ -115,7 +113,7 @@ export class TaskWindow {
     const end = this.given;
     for (let id = this.#oldest; id < end; id++) {
       const slot = id & SLOTS - 1;
-      if (this.#open[slot] === 0) continue;
+      if (this.#tasks[slot] === undefined) continue;
       const answer = taskSlots.take(slot);
       if (answer !== null) found(id, answer);
     }
@@ -128,11 +126,11 @@ export class TaskWindow {
    */
   close(id: number): void {
     const slot = id & SLOTS - 1;
-    if (this.#tasks[slot] !== null) this.load--;
-    this.#tasks[slot] = null;
-    this.#open[slot] = 0;
+    if (this.#tasks[slot]) this.load--;
+    this.#tasks[slot] = undefined;
     while (
-      this.#oldest < this.given && this.#open[this.#oldest & SLOTS - 1] === 0
+      this.#oldest < this.given &&
+      this.#tasks[this.#oldest & SLOTS - 1] === undefined
     ) this.#oldest++;
   }
 
@@ -169,7 +167,7 @@ export class TaskWindow {
       const task = this.get(id);
       if (task !== null) begun.push(task);
     }
-    this.#tasks.fill(null);
+    this.#tasks.fill(undefined);
     this.load = 0;
     return { begun, waiting };
   }

@@ -1,10 +1,28 @@
 /**
- * The public part of the pools' common code.
+ * The base class of pools.
  *
  * @module
  */
 
-export { Pool } from "./_pool_base.ts";
+import { targetName } from "../threads/_options.ts";
+import { MapRun } from "./_map_run.ts";
+import { Scheduler } from "./_scheduler.ts";
+import {
+  checkItems,
+  checkMapOptions,
+  checkPoolOptions,
+  checkRunOptions,
+} from "./_checks.ts";
+import type {
+  PoolMapOptions,
+  PoolOptions,
+  PoolRunOptions,
+  PoolShutdownOptions,
+  PoolStats,
+} from "./_options.ts";
+import { PoolMap } from "./pool_map.ts";
+import type { RunnerKind } from "../runner/runner.ts";
+
 export type {
   PoolMapOptions,
   PoolOptions,
@@ -13,3 +31,465 @@ export type {
   PoolStats,
   TimeSummary,
 } from "./_options.ts";
+
+/**
+ * The base of {@linkcode ThreadPool} and {@linkcode ProcessPool}: workers that
+ * run the functions of a module.
+ *
+ * @example Either kind of pool
+ * ```ts
+ * import { type Pool, ProcessPool, ThreadPool } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const module = "data:text/javascript,export function half(x) { return x / 2; }";
+ * const pools: Pool[] = [new ThreadPool({ module }), new ProcessPool({ module })];
+ * for (const pool of pools) {
+ *   assertEquals(await pool.submit("half", 4), 2);
+ *   await pool.shutdown();
+ * }
+ * ```
+ */
+export abstract class Pool implements AsyncDisposable {
+  #core: Scheduler;
+
+  /**
+   * Constructs a pool. Workers start when there is work.
+   *
+   * @param kind The kind of workers.
+   * @param options The module and the limits.
+   */
+  constructor(kind: RunnerKind, options: PoolOptions) {
+    this.#core = new Scheduler(checkPoolOptions(kind, options));
+  }
+
+  /**
+   * The name.
+   *
+   * @example Usage
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function noop() {}";
+   * await using pool = new ThreadPool({ module, name: "images" });
+   * assertEquals(pool.name, "images");
+   * ```
+   */
+  get name(): string {
+    return this.#core.settings.name;
+  }
+
+  /**
+   * Whether too many tasks wait to submit more for now. It turns `true` at
+   * `maxQueue` waiting tasks or at 32 per worker, whichever is less, and
+   * `false` when half of them are left.
+   *
+   * @example Submitting no faster than the workers work
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function half(x) { return x / 2; }";
+   * await using pool = new ThreadPool({ module, workers: 1 });
+   * const results: Promise<number>[] = [];
+   * for (let i = 0; i < 100; i++) {
+   *   if (pool.needsDrain) await pool.drained();
+   *   results.push(pool.submit<number>("half", i));
+   * }
+   * assertEquals((await Promise.all(results)).at(-1), 49.5);
+   * ```
+   */
+  get needsDrain(): boolean {
+    return this.#core.queue.needsDrain;
+  }
+
+  /**
+   * Waits until you may submit more tasks.
+   *
+   * @example Usage
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function noop() {}";
+   * await using pool = new ThreadPool({ module });
+   * await pool.drained(); // nothing waits
+   * assertEquals(pool.needsDrain, false);
+   * ```
+   *
+   * @returns A promise that settles when `needsDrain` is `false`.
+   */
+  drained(): Promise<void> {
+    return this.#core.queue.drained();
+  }
+
+  /**
+   * Runs a function in a worker.
+   *
+   * A worker runs one function at a time, an asynchronous one to its end.
+   * Arguments are copied when a worker takes the task. Don't change them before
+   * that.
+   *
+   * @example Usage
+   * ```ts ignore
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * export function add(a: number, b: number): number {
+   *   return a + b;
+   * }
+   *
+   * if (import.meta.main) {
+   *   await using pool = new ThreadPool({ module: import.meta.url });
+   *   assertEquals(await pool.submit(add, 1, 2), 3);
+   * }
+   * ```
+   *
+   * @param target The function. `module` must export it under its name.
+   * @param args The arguments.
+   * @returns The function's result. Rejects with a {@linkcode RemoteError} if
+   * the function throws, a {@linkcode RunnerExitError} if the worker dies, a
+   * {@linkcode HandlerImportError} if the import fails, a `TypeError` if an
+   * argument can't be cloned, a {@linkcode PoolFullError} if `maxQueue` tasks
+   * wait, and a {@linkcode PoolClosedError} after `shutdown()`.
+   */
+  submit<A extends unknown[], R>(
+    target: (...args: A) => R,
+    ...args: A
+  ): Promise<Awaited<R>>;
+  /**
+   * Runs a function in a worker.
+   *
+   * @example Usage
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function add(a, b) { return a + b; }";
+   * await using pool = new ThreadPool({ module });
+   * assertEquals(await pool.submit<number>("add", 1, 2), 3);
+   * ```
+   *
+   * @typeParam T The type of the result.
+   * @param target The name of the export.
+   * @param args The arguments.
+   * @returns The function's result.
+   */
+  submit<T = unknown>(target: string, ...args: unknown[]): Promise<T>;
+  submit(
+    target: string | ((...args: never[]) => unknown),
+    ...args: unknown[]
+  ): Promise<unknown> {
+    try {
+      return this.#core.submit(targetName(target), args, {}).promise;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Runs a function in a worker, as `submit()` does, with options.
+   *
+   * @param target The function. `module` must export it under its name.
+   * @param args The arguments.
+   * @param options A signal, a time-out, and the parts of the arguments to
+   * move. A task with a `signal` or a `timeout` has its worker to itself.
+   * @returns The function's result. Rejects as `submit()` does, and with the
+   * signal's reason or a `TimeoutError`.
+   *
+   * @example Bytes that move there and back
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using pool = new ThreadPool({
+   *   module: "data:text/javascript,export function fill(b) { return b.fill(1); }",
+   * });
+   * const bytes = new Uint8Array(65_536);
+   * const filled = await pool.run<Uint8Array>("fill", [bytes], {
+   *   transfer: [bytes.buffer],
+   *   timeout: 10_000,
+   * });
+   * assertEquals([filled[0], bytes.length], [1, 0]);
+   * ```
+   */
+  run<A extends unknown[], R>(
+    target: (...args: A) => R,
+    args: readonly [...A],
+    options?: PoolRunOptions,
+  ): Promise<Awaited<R>>;
+  /**
+   * Runs a function in a worker, as `submit()` does, with options.
+   *
+   * @example A task that takes too long
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertRejects } from "@std/assert";
+   *
+   * const module =
+   *   "data:text/javascript,export function never() { return new Promise(() => {}); }";
+   * await using pool = new ThreadPool({ module });
+   * await assertRejects(
+   *   () => pool.run("never", [], { timeout: 100 }),
+   *   DOMException,
+   * );
+   * ```
+   *
+   * @typeParam T The type of the result.
+   * @param target The name of the export.
+   * @param args The arguments.
+   * @param options A signal, a time-out, and the parts of the arguments to
+   * move.
+   * @returns The function's result.
+   */
+  run<T = unknown>(
+    target: string,
+    args: readonly unknown[],
+    options?: PoolRunOptions,
+  ): Promise<T>;
+  run(
+    target: string | ((...args: never[]) => unknown),
+    args: readonly unknown[],
+    options: PoolRunOptions = {},
+  ): Promise<unknown> {
+    try {
+      checkRunOptions(args, options);
+      return this.#core.run(targetName(target), [...args], options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Runs a function once for each item.
+   *
+   * @example Usage
+   * ```ts ignore
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * export function double(x: number): number {
+   *   return x * 2;
+   * }
+   *
+   * if (import.meta.main) {
+   *   await using pool = new ThreadPool({ module: import.meta.url });
+   *   assertEquals(await pool.map(double, [1, 2, 3]), [2, 4, 6]);
+   * }
+   * ```
+   *
+   * @param target The function. `module` must export it under its name.
+   * @param items The items. They are read as results are taken.
+   * @param options The number of tasks at once, their size, and a signal.
+   * @returns The results, as an array to `await` or one by one. They come in
+   * the order of the items unless `ordered` is `false`.
+   * @throws {TypeError} If an argument has the wrong shape.
+   * @throws {RangeError} If a number is not positive.
+   */
+  map<I, R>(
+    target: (item: I) => R,
+    items: Iterable<I> | AsyncIterable<I>,
+    options?: PoolMapOptions,
+  ): PoolMap<Awaited<R>>;
+  /**
+   * Runs a function once for each item.
+   *
+   * @example Results as they are finished
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function half(x) { return x / 2; }";
+   * await using pool = new ThreadPool({ module });
+   * let sum = 0;
+   * for await (const half of pool.map<number>("half", [2, 4], { ordered: false })) {
+   *   sum += half;
+   * }
+   * assertEquals(sum, 3);
+   * ```
+   *
+   * @typeParam T The type of a result.
+   * @param target The name of the export.
+   * @param items The items. They are read as results are taken.
+   * @param options The number of tasks at once, their size, and a signal.
+   * @returns The results.
+   */
+  map<T = unknown>(
+    target: string,
+    items: Iterable<unknown> | AsyncIterable<unknown>,
+    options?: PoolMapOptions,
+  ): PoolMap<T>;
+  map(
+    target: string | ((item: never) => unknown),
+    items: Iterable<unknown> | AsyncIterable<unknown>,
+    options: PoolMapOptions = {},
+  ): PoolMap<unknown> {
+    return this.#map(target, items, options, false);
+  }
+
+  /**
+   * Runs a function once for each list of arguments.
+   *
+   * @example Usage
+   * ```ts ignore
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * export function power(base: number, exponent: number): number {
+   *   return base ** exponent;
+   * }
+   *
+   * if (import.meta.main) {
+   *   await using pool = new ThreadPool({ module: import.meta.url });
+   *   assertEquals(await pool.starmap(power, [[2, 3], [3, 2]]), [8, 9]);
+   * }
+   * ```
+   *
+   * @param target The function. `module` must export it under its name.
+   * @param items The lists of arguments. They are read as results are taken.
+   * @param options The number of tasks at once, their size, and a signal.
+   * @returns The results, as with `map()`.
+   * @throws {TypeError} If an argument has the wrong shape.
+   * @throws {RangeError} If a number is not positive.
+   */
+  starmap<A extends unknown[], R>(
+    target: (...args: A) => R,
+    items: Iterable<readonly [...A]> | AsyncIterable<readonly [...A]>,
+    options?: PoolMapOptions,
+  ): PoolMap<Awaited<R>>;
+  /**
+   * Runs a function once for each list of arguments.
+   *
+   * @example Usage
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function add(a, b) { return a + b; }";
+   * await using pool = new ThreadPool({ module });
+   * assertEquals(await pool.starmap<number>("add", [[1, 2], [3, 4]]), [3, 7]);
+   * ```
+   *
+   * @typeParam T The type of a result.
+   * @param target The name of the export.
+   * @param items The lists of arguments. They are read as results are taken.
+   * @param options The number of tasks at once, their size, and a signal.
+   * @returns The results.
+   */
+  starmap<T = unknown>(
+    target: string,
+    items: Iterable<readonly unknown[]> | AsyncIterable<readonly unknown[]>,
+    options?: PoolMapOptions,
+  ): PoolMap<T>;
+  starmap(
+    target: string | ((...args: never[]) => unknown),
+    items: Iterable<readonly unknown[]> | AsyncIterable<readonly unknown[]>,
+    options: PoolMapOptions = {},
+  ): PoolMap<unknown> {
+    return this.#map(target, items, options, true);
+  }
+
+  #map(
+    target: unknown,
+    items: Iterable<unknown> | AsyncIterable<unknown>,
+    options: PoolMapOptions,
+    spread: boolean,
+  ): PoolMap<unknown> {
+    const name = targetName(target);
+    checkItems(items);
+    const settings = checkMapOptions(this.#core.settings, options, spread);
+    return new PoolMap(() =>
+      new MapRun(this.#core, name, items, settings).results()
+    );
+  }
+
+  /**
+   * Stops accepting tasks, finishes queued ones, then ends the workers.
+   *
+   * @example Usage
+   * ```ts
+   * import { PoolClosedError, ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals, assertRejects } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function half(x) { return x / 2; }";
+   * const pool = new ThreadPool({ module });
+   * const result = pool.submit<number>("half", 8);
+   * await pool.shutdown();
+   * assertEquals(await result, 4);
+   * await assertRejects(() => pool.submit("half", 8), PoolClosedError);
+   * ```
+   *
+   * @param options Whether to wait, and whether to cancel queued tasks.
+   * @returns A promise that settles when all workers have ended.
+   */
+  shutdown(options: PoolShutdownOptions = {}): Promise<void> {
+    const { wait = true, cancel = false } = options;
+    const ended = this.#core.close(cancel);
+    return wait ? ended : Promise.resolve();
+  }
+
+  /**
+   * Ends the workers at once. Unfinished tasks reject with a {@linkcode
+   * PoolClosedError}. A thread that does not stop within half a second, for
+   * example in an endless loop, is set aside.
+   *
+   * @example Usage
+   * ```ts
+   * import { PoolClosedError, ThreadPool } from "@socketserver/socketserver";
+   * import { assertRejects } from "@std/assert";
+   *
+   * const module =
+   *   "data:text/javascript,export function never() { return new Promise(() => {}); }";
+   * const pool = new ThreadPool({ module });
+   * const lost = assertRejects(() => pool.submit("never"), PoolClosedError);
+   * await pool.terminate();
+   * await lost;
+   * ```
+   *
+   * @returns A promise that settles when all workers have ended.
+   */
+  terminate(): Promise<void> {
+    return this.#core.terminate();
+  }
+
+  /**
+   * Returns the pool's counts and times.
+   *
+   * @example Usage
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function half(x) { return x / 2; }";
+   * await using pool = new ThreadPool({ module });
+   * await pool.map("half", [1, 2, 3]);
+   * assertEquals(pool.stats().completed, 3);
+   * ```
+   *
+   * @returns The counts and times since the pool was constructed.
+   */
+  stats(): PoolStats {
+    return this.#core.stats();
+  }
+
+  /**
+   * Finishes submitted tasks and ends the workers, as `shutdown()` does.
+   *
+   * @example Usage
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const module = "data:text/javascript,export function half(x) { return x / 2; }";
+   * const pool = new ThreadPool({ module });
+   * {
+   *   await using _ending = pool;
+   *   await pool.submit("half", 2);
+   * }
+   * assertEquals(pool.stats().workers, 0);
+   * ```
+   */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#core.close(false);
+  }
+}

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Pool } from "./_pool_base.ts";
+import { Pool } from "./pool.ts";
 import type { PoolOptions } from "./_options.ts";
 
 /**

@@ -13,7 +13,7 @@ const OBJECT = {
   at: { x: 1.5, y: 2.5 },
 };
 
-/** A call of a task, the next one of its lane. */
+/** A call of a task, the next one of those that follow each other. */
 function caller(submit, row, rounds) {
   let buffer = new ArrayBuffer(65_536);
   return {
@@ -30,14 +30,14 @@ function caller(submit, row, rounds) {
 async function load(submit, row, underWay, time, rounds) {
   let count = 0;
   const begun = performance.now();
-  async function lane() {
+  async function submitAll() {
     const call = caller(submit, row, rounds);
     while (performance.now() - begun < time) {
       await call();
       count++;
     }
   }
-  await Promise.all(Array.from({ length: underWay }, lane));
+  await Promise.all(Array.from({ length: underWay }, submitAll));
   return count / (performance.now() - begun) * 1_000;
 }
 

@@ -129,7 +129,7 @@ export function launchFlags(): LaunchFlags {
 /**
  * Takes over the parent's flags, which can't be found here.
  *
- * @param told What the parent's {@linkcode project} returned.
+ * @param told What {@linkcode launchFlags} returned in the parent.
  */
 export function adoptLaunchFlags(told: LaunchFlags): void {
   known = told;
