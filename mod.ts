@@ -31,17 +31,17 @@ export * from "./handlers/command_request_handler.ts";
 export * from "./handlers/io/buffered_reader.ts";
 export * from "./handlers/io/buffered_writer.ts";
 export * from "./handlers/services/chargen_handler.ts";
-export * from "./handlers/datagram_request.ts";
+export type * from "./handlers/datagram_request.ts";
 export * from "./handlers/datagram_request_handler.ts";
 export * from "./handlers/services/daytime_handler.ts";
 export * from "./handlers/services/discard_handler.ts";
 export * from "./handlers/services/echo_handler.ts";
 export * from "./handlers/errors.ts";
 export * from "./handlers/request_handler.ts";
-export * from "./handlers/request_server.ts";
+export type * from "./handlers/request_server.ts";
 export * from "./handlers/stream_request_handler.ts";
 export * from "./handlers/services/sum_handler.ts";
-export * from "./server/acceptor.ts";
+export type * from "./server/acceptor.ts";
 export {
   formatAddress,
   type TcpAddress,
@@ -52,7 +52,7 @@ export * from "./server/log_events.ts";
 export * from "./server/prometheus.ts";
 export type * from "./server/server_events.ts";
 export type { Distribution } from "./workers/_histogram.ts";
-export * from "./server/drain_report.ts";
+export type * from "./server/drain_report.ts";
 export * from "./server/errors.ts";
 export * from "./server/forking_servers.ts";
 export * from "./server/listener_acceptor.ts";
@@ -89,11 +89,11 @@ export type {
   UncheckedArgs,
 } from "./workers/threads/_options.ts";
 export * from "./workers/locks/barrier.ts";
-export * from "./workers/locks/barrier_options.ts";
+export type * from "./workers/locks/barrier_options.ts";
 export * from "./workers/locks/broken_barrier_error.ts";
 export * from "./workers/locks/bounded_semaphore.ts";
 export * from "./workers/locks/condition.ts";
-export * from "./workers/locks/condition_options.ts";
+export type * from "./workers/locks/condition_options.ts";
 export * from "./workers/threads/current_thread.ts";
 export * from "./workers/errors.ts";
 export * from "./workers/threads/except_hook.ts";
@@ -108,10 +108,10 @@ export * from "./workers/queue/lifo_queue.ts";
 export * from "./workers/queue/pipe.ts";
 export * from "./workers/queue/priority_queue.ts";
 export * from "./workers/queue/queue_errors.ts";
-export * from "./workers/queue/queue_options.ts";
+export type * from "./workers/queue/queue_options.ts";
 export * from "./workers/queue/shared_queue.ts";
 export * from "./workers/threads/thread.ts";
 export * from "./workers/locks/thread_event.ts";
 export * from "./workers/pool/thread_pool.ts";
 export * from "./workers/locks/timer.ts";
-export * from "./workers/locks/wait_options.ts";
+export type * from "./workers/locks/wait_options.ts";

@@ -11,7 +11,7 @@ import { ReadBuffer } from "./_read_buffer.ts";
 import { Receiver } from "./_receiver.ts";
 import type { BufferedReaderOptions, ReaderSource } from "./reader_source.ts";
 
-export * from "./reader_source.ts";
+export type * from "./reader_source.ts";
 
 const DEFAULT_BUFFER_SIZE = 16_384;
 const DEFAULT_MAX_LINE_LENGTH = 65_536;

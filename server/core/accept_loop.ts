@@ -169,7 +169,7 @@ export class AcceptLoop<R> {
   #takeConsumer(): Consumer | null {
     const consumer = this.#consumer;
     this.#consumer = null;
-    clearTimeout(this.#timer);
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.#timer = undefined;
     return consumer;
   }

@@ -26,6 +26,8 @@ import {
   type ToReplica,
 } from "./protocol.ts";
 
+export { startRunner } from "../../workers/runner/start_runner.ts";
+
 const ACCEPTED = COUNTS.indexOf("accepted");
 
 /** The server, as a replica sees it. */

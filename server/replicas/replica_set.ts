@@ -11,7 +11,6 @@ import type {
   RunnerKind,
   RunnerOptions,
 } from "../../workers/runner/runner.ts";
-import { startRunner } from "../../workers/runner/start_runner.ts";
 import {
   type Certificate,
   core,
@@ -33,7 +32,7 @@ import { Dispatcher } from "./dispatcher.ts";
 import type { Goal } from "./life.ts";
 import { cores, Members, type MembersHost } from "./members.ts";
 import type { Boot } from "./protocol.ts";
-import { Replica, type ReplicaOwner } from "./replica.ts";
+import type { Replica, ReplicaOwner } from "./replica.ts";
 import { ReplicaEvents } from "./replica_events.ts";
 import { ServerPort } from "./server_port.ts";
 import { Statistics } from "./statistics.ts";
@@ -49,6 +48,13 @@ const GIVEN_UP: ReadonlySet<string> = new Set(["terminated", "protocol"]);
 /** Starts runners. */
 export type StartRunner = (kind: RunnerKind, options: RunnerOptions) => Runner;
 
+let loaded: typeof import("./replica.ts") | undefined;
+
+/** Loads what starts replicas. It would delay the start of every thread. */
+export async function loadReplicas(): Promise<void> {
+  loaded ??= await import("./replica.ts");
+}
+
 /** Runs a server's handlers in replicas. */
 export class ReplicaSet implements ServerRole {
   /** Ends the wait of `start()`: a module may never finish loading. */
@@ -56,7 +62,7 @@ export class ReplicaSet implements ServerRole {
   #server: BaseServer;
   #kind: RunnerKind;
   #options: ReplicaOptions;
-  #startRunner: StartRunner;
+  #startRunner: StartRunner | undefined;
   #draft: BootDraft;
   #isolates: boolean;
   #workers: number;
@@ -78,7 +84,7 @@ export class ReplicaSet implements ServerRole {
     server: BaseServer,
     kind: RunnerKind,
     options: ReplicaOptions,
-    start: StartRunner = startRunner,
+    start?: StartRunner,
   ) {
     this.#server = server;
     this.#kind = kind;
@@ -102,7 +108,9 @@ export class ReplicaSet implements ServerRole {
     );
     this.#dispatcher = new Dispatcher({
       candidates: () => this.#members.candidates,
-      wanted: () => this.#isKept || this.#keep().catch(() => {}),
+      wanted: () =>
+        this.#isKept ||
+        this.#keep().catch((cause) => this.#dispatcher.fail(cause)),
       chosen: (replica) => {
         this.#members.take(replica);
         replica.begin();
@@ -278,7 +286,8 @@ export class ReplicaSet implements ServerRole {
     this.#isKept = true;
     this.#dispatcher.open();
     this.#watchdog.start();
-    await this.#members.keep();
+    await loadReplicas();
+    if (!this.#finishing) await this.#members.keep();
   }
 
   #start(isHeld: boolean): Replica {
@@ -287,7 +296,8 @@ export class ReplicaSet implements ServerRole {
     const sharing = this.#port.sharing.name;
     const options = optionsForReplicas(this.#options, sharing !== null);
     const data: Boot = { ...boot, address: serverAddress, sharing, options };
-    const runner = this.#startRunner(this.#kind, {
+    const { Replica, startRunner } = loaded!; // by #keep()
+    const runner = (this.#startRunner ?? startRunner)(this.#kind, {
       main: MAIN_URL,
       modules,
       data,

@@ -1,0 +1,129 @@
+/** What the start of a thread, a process and a replica loads. */
+
+import { assert, assertEquals } from "@std/assert";
+import { Process } from "../../workers/threads/process.ts";
+import { Thread } from "../../workers/threads/thread.ts";
+import { within } from "../servers/_support.ts";
+
+const ROOT = new URL("../../", import.meta.url).href;
+const module = new URL("./_start_module.ts", import.meta.url);
+
+/** Modules that `mod.ts` loads: raise it knowingly, each takes 0.1 ms. */
+const MOST_MODULES = 190;
+
+/** What only a program that starts replicas needs, when it does. */
+const OF_REPLICAS = [
+  "server/replicas/replica.ts",
+  "server/replicas/life.ts",
+  "workers/relay/relay_hub.ts",
+  "workers/relay/carried_connection.ts",
+];
+/** What a replica whose modules don't import `mod.ts` needs still less. */
+const OF_OTHERS = [
+  "workers/locks/lock.ts",
+  "workers/pool/_scheduler.ts",
+  "workers/runner/process/child_runner.ts",
+  "workers/runner/thread/worker_runner.ts",
+  "workers/threads/thread.ts",
+];
+
+interface Graph {
+  modules: {
+    specifier: string;
+    dependencies?: {
+      isDynamic?: boolean;
+      code?: { specifier: string };
+    }[];
+  }[];
+}
+
+/** The modules that the static imports of some modules load. */
+async function loadedBy(...roots: string[]): Promise<string[]> {
+  const loaded = new Set<string>();
+  for (const root of roots) {
+    const { stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["info", "--json", ROOT + root],
+      stderr: "inherit",
+    }).output();
+    const graph: Graph = JSON.parse(new TextDecoder().decode(stdout));
+    const modules = new Map(graph.modules.map((one) => [one.specifier, one]));
+    const pending = [ROOT + root];
+    for (let next; (next = pending.pop()) !== undefined;) {
+      if (loaded.has(next)) continue;
+      loaded.add(next);
+      for (const { isDynamic, code } of modules.get(next)!.dependencies ?? []) {
+        if (!isDynamic && code !== undefined) pending.push(code.specifier);
+      }
+    }
+  }
+  return [...loaded].map((url) => url.replace(ROOT, ""));
+}
+
+function assertNone(loaded: string[], unwanted: string[]): void {
+  assertEquals(loaded.filter((path) => path.startsWith("node:")), []);
+  assertEquals(loaded.filter((path) => unwanted.includes(path)), []);
+}
+
+Deno.test("mod.ts loads neither node's modules nor what starts replicas", async () => {
+  const loaded = await loadedBy("mod.ts");
+  assertNone(loaded, OF_REPLICAS);
+  assert(loaded.length <= MOST_MODULES, `${loaded.length} modules`);
+});
+
+Deno.test("a thread's and a process's own modules add little to mod.ts", async () => {
+  const known = await loadedBy("mod.ts");
+  const loaded = await loadedBy(
+    "workers/threads/_main.ts",
+    "workers/runner/thread/worker_entry.ts",
+    "workers/runner/process/child_entry.ts",
+  );
+  assertNone(loaded, OF_REPLICAS);
+  assertEquals(loaded.filter((path) => !known.includes(path)).sort(), [
+    "workers/runner/entry.ts",
+    "workers/runner/port.ts",
+    "workers/runner/process/child_entry.ts",
+    "workers/runner/thread/worker_entry.ts",
+    "workers/threads/_main.ts",
+  ]);
+});
+
+Deno.test("a replica loads no locks, no pools and no way to start runners", async () => {
+  const loaded = await loadedBy(
+    "server/forking_servers.ts",
+    "server/threading_servers.ts",
+    "handlers/services/echo_handler.ts",
+    "server/replicas/main.ts",
+    "workers/runner/thread/worker_entry.ts",
+    "workers/runner/process/child_entry.ts",
+  );
+  assertNone(loaded, [...OF_REPLICAS, ...OF_OTHERS]);
+});
+
+for (const Class of [Thread, Process]) {
+  Deno.test(`${Class.name} looks at no global that loads a part of node`, async () => {
+    const activity = new Class<string[]>({ target: "looked", module });
+    activity.start();
+    assertEquals(await activity.result, []);
+    await activity.join();
+  });
+}
+
+Deno.test("TCPServer and ThreadingTCPServer look at none while they are constructed", async () => {
+  const thread = new Thread({ target: "constructServers", module });
+  thread.start();
+  assertEquals(await thread.result, []);
+  await thread.join();
+});
+
+// Each in a thread of its own, because modules are loaded once
+for (const ends of ["serverClose", "shutdown"]) {
+  for (const turns of [0, 1, 2, 4]) {
+    Deno.test(`ThreadingTCPServer.${ends}() works ${turns} turns after the first server began to load its replicas' modules`, async () => {
+      const args = [turns, ends];
+      const thread = new Thread({ target: "endWhileLoading", module, args });
+      thread.start();
+      assertEquals(await within(10_000, "the result", thread.result), 0);
+      await thread.join();
+    });
+  }
+}
