@@ -35,6 +35,8 @@ export interface DrainPartner {
   drain?(): void;
   /** The server has closed its socket: all requests end by `deadline`. */
   finish?(deadline: number): Promise<DrainReport>;
+  /** Requests were aborted. */
+  aborted?(clientAddresses: Deno.Addr[]): void;
 }
 
 /** Ends the requests of a server. */
@@ -76,7 +78,7 @@ export class Drain<R> {
       this.#loop.takeArrived();
       await open.ended(deadline - performance.now());
     }
-    const aborted = await this.#abort();
+    const aborted = await this.#abort(partner);
     if (carriesReplies) await this.closeAcceptor();
     const completed = this.#cycle.completed - before;
     const others = await partnerEnded;
@@ -111,12 +113,13 @@ export class Drain<R> {
   }
 
   /** Aborts the requests still open; returns their clients. */
-  async #abort(): Promise<Deno.Addr[]> {
+  async #abort(partner: DrainPartner | null): Promise<Deno.Addr[]> {
     const { open } = this.#cycle;
     const reason = new ServerClosedError(
       `The request was aborted: the server closed and waited ${this.#server.shutdownTimeout} ms`,
     );
     const aborted = open.abort(reason);
+    partner?.aborted?.(aborted.map(({ clientAddress }) => clientAddress));
     await open.ended(ABORT_GRACE_MS);
     return aborted.filter(({ relayed }) => !relayed)
       .map(({ clientAddress }) => clientAddress);

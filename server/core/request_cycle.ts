@@ -43,7 +43,11 @@ export interface CycleHooks<R> {
 
 /** The observer of requests accepted here. */
 export interface CycleObserver {
-  opened?(request: unknown, clientAddress: Deno.Addr): void;
+  /** The request begins when the promise, if there is one, resolves. */
+  opened?(
+    request: unknown,
+    clientAddress: Deno.Addr,
+  ): Promise<void> | undefined;
   /** `duration` is the time in ms, or `null` if it was refused. */
   closed?(request: unknown, duration: number | null): void;
   /** Counts have changed otherwise. */
@@ -99,7 +103,8 @@ export class RequestCycle<R> {
       this.meter.begin(open);
       const { clientAddress } = open;
       observer = this.observer;
-      observer?.opened?.(request, clientAddress);
+      const told = observer?.opened?.(request, clientAddress);
+      if (told !== undefined) await told;
       const verdict = this.#hooks.verifyRequest(request, clientAddress);
       if (verdict === true || await verdict) {
         await this.#hooks.processRequest(request, clientAddress);

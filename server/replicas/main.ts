@@ -80,10 +80,7 @@ class ReplicaSide {
   ) {
     this.#port = port;
     this.#fail = fail;
-    this.#link = new ParentLink(
-      (message) => this.#post(message),
-      sharingOf(boot.sharing),
-    );
+    this.#link = new ParentLink(port, sharingOf(boot.sharing));
     this.#server = construct(boot, modules, this.#link);
     this.#link.forward([]);
     this.#relay = new RelayPort(port, {
@@ -107,6 +104,7 @@ class ReplicaSide {
         if (!this.#isClosed) throw outOfOrder("leave");
         return this.#port.close();
       case "drain":
+        this.#link.isLast = true;
         return this.#server[core].drain();
       case "limits":
         return this.#server[core].setLimits(message[1]);

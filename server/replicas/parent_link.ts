@@ -9,10 +9,12 @@ import {
   type ErrorRecord,
   toErrorRecord,
 } from "../../workers/runner/error_record.ts";
+import type { RunnerPort } from "../../workers/runner/runner.ts";
 import { core, type OpenListener, type ServerRole } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import { lacksDescriptors } from "../core/descriptors.ts";
 import type { Details, EventName } from "../core/telemetry.ts";
+import { ServerClosedError } from "../errors.ts";
 import type { PortSharing } from "./port_sharing.ts";
 import { COUNTS } from "../core/counts.ts";
 import type { FromReplica, Question, ReplicaEventName } from "./protocol.ts";
@@ -42,6 +44,8 @@ export function takeParentLink(): ParentLink | null {
   return parentLink;
 }
 
+type Line = Pick<RunnerPort, "post" | "backlog" | "flushed">;
+
 /** A replica's link to its parent, over the runner's messages. */
 export class ParentLink implements ServerRole {
   readonly bindsLater = true;
@@ -49,7 +53,9 @@ export class ParentLink implements ServerRole {
   server: BaseServer | null = null;
   /** Whether the parent has asked this replica to close. */
   isClosing = false;
-  #post: (message: FromReplica) => void;
+  /** Whether the whole server closes: it reports the requests it aborts. */
+  isLast = false;
+  #port: Line;
   #sharing: PortSharing;
   #ids: Map<unknown, number> = new Map();
   #lastId = 0;
@@ -59,8 +65,8 @@ export class ParentLink implements ServerRole {
   #questions: Map<number, (answer: ServerStats | null) => void> = new Map();
   #lastQuestion = 0;
 
-  constructor(post: (message: FromReplica) => void, sharing: PortSharing) {
-    this.#post = post;
+  constructor(port: Line, sharing: PortSharing) {
+    this.#port = port;
     this.#sharing = sharing;
     this.sharesQueue = sharing.sharesQueue;
   }
@@ -94,11 +100,17 @@ export class ParentLink implements ServerRole {
     return await this.#ask("stats") as ServerStats;
   }
 
-  opened(request: unknown, clientAddress: Deno.Addr): void {
+  opened(
+    request: unknown,
+    clientAddress: Deno.Addr,
+  ): Promise<void> | undefined {
     const id = ++this.#lastId;
     this.#ids.set(request, id);
+    const isBehind = this.#port.backlog > 0;
     // At once: the parent must know the requests that a crash would lose
     this.#post(["opened", id, clientAddress]);
+    // If it does not read what this process sends, a handler must wait
+    return isBehind ? this.#port.flushed() : undefined;
   }
 
   closed(request: unknown, duration: number | null): void {
@@ -106,6 +118,17 @@ export class ParentLink implements ServerRole {
     this.#ended.push(this.#ids.get(request)!);
     this.#ids.delete(request);
     this.changed();
+  }
+
+  aborted(clientAddresses: Deno.Addr[]): void {
+    if (this.isLast) return;
+    const server = this.server!;
+    const error = new ServerClosedError(
+      `The request was aborted: its replica was replaced, and waited ${server.shutdownTimeout} ms`,
+    );
+    for (const clientAddress of clientAddresses) {
+      void server[core].report(error, clientAddress);
+    }
   }
 
   changed(): void {
@@ -148,6 +171,10 @@ export class ParentLink implements ServerRole {
     this.#isScheduled = false;
     this.tell();
   };
+
+  #post(message: FromReplica): void {
+    this.#port.post(message);
+  }
 
   #ask(question: Question): Promise<ServerStats | null> {
     const id = ++this.#lastQuestion;

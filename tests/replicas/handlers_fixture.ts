@@ -148,6 +148,25 @@ export class Lasting extends StreamRequestHandler {
   }
 }
 
+let waiting = 0;
+
+/** Says that it has begun. The 20th that is to wait ends its replica instead. */
+export class Abrupt extends StreamRequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    const buffer = new Uint8Array(10);
+    await this.request.read(buffer);
+    await this.request.write(new TextEncoder().encode("begun\n"));
+    if (buffer[0] !== "w".charCodeAt(0)) {
+      // Fills the line to a server that does not read it
+      for (let i = 0; i < 150; i++) this.server.stats().catch(() => {});
+      return;
+    }
+    if (++waiting === 20) Deno.kill(Deno.pid, "SIGKILL");
+    await this.request.read(buffer);
+  }
+}
+
 const hoard: Uint8Array[] = [];
 
 /** Never lets go of the 8 MB that each request takes. */

@@ -81,6 +81,27 @@ testEach(
 
 testEach(
   MODES,
+  "recycle() tells of a request that it cuts after shutdownTimeout",
+  async (mode) => {
+    const options = { workers: 1, shutdownTimeout: 100 };
+    await using server = mode.open(Lasting, options);
+    const errors: unknown[] = [];
+    server.on("error", ({ error }) => void errors.push(error));
+    server.serveForever();
+    await server.ready;
+    using client = await mode.connect(server);
+    await client.receive();
+    await within(5_000, "recycle()", server.recycle());
+    assertEquals(await client.receive(), null);
+    assertEquals(errors.map((error) => (error as Error).name), [
+      "ServerClosedError",
+    ]);
+    assertEquals((await server.stats()).errors, 1);
+  },
+);
+
+testEach(
+  MODES,
   "reload() during recycle() is not swallowed: the newest code serves in the end",
   async (mode) => {
     await using code = new Code();
