@@ -152,22 +152,28 @@ function emptyCopy(value: object): object {
   return copy;
 }
 
+/** Fills a copy, or an object itself, with the members of an object. */
 function fill(
   copy: object,
   value: object,
   replace: (member: unknown) => unknown,
 ): void {
   if (value instanceof Map) {
-    for (const [key, item] of value) {
-      (copy as Map<unknown, unknown>).set(replace(key), replace(item));
-    }
+    const entries = [...value];
+    const map = copy as typeof value;
+    map.clear();
+    for (const [key, item] of entries) map.set(replace(key), replace(item));
   } else if (value instanceof Set) {
-    for (const item of value) (copy as Set<unknown>).add(replace(item));
+    const items = [...value];
+    const set = copy as typeof value;
+    set.clear();
+    for (const item of items) set.add(replace(item));
   } else if (value instanceof Error) {
     (copy as Error).cause = replace(value.cause);
   } else {
     for (const [key, item] of Object.entries(value)) {
-      define(copy, key, replace(item));
+      const other = replace(item);
+      if (copy !== value || other !== item) define(copy, key, other);
     }
   }
 }
@@ -237,29 +243,7 @@ export function restoreIn(
       restored.add(value);
       changed = true;
     }
-    if (changed) restoreMembers(parent, restore);
+    if (changed) fill(parent, parent, restore);
   }
   return root;
-}
-
-function restoreMembers(
-  parent: object,
-  restore: (member: unknown) => unknown,
-): void {
-  if (parent instanceof Map) {
-    const entries = [...parent];
-    parent.clear();
-    for (const [key, item] of entries) parent.set(restore(key), restore(item));
-  } else if (parent instanceof Set) {
-    const items = [...parent];
-    parent.clear();
-    for (const item of items) parent.add(restore(item));
-  } else if (parent instanceof Error) {
-    parent.cause = restore(parent.cause);
-  } else {
-    for (const [key, item] of Object.entries(parent)) {
-      const value = restore(item);
-      if (value !== item) define(parent, key, value);
-    }
-  }
 }

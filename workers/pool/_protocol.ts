@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { HandlerImportError } from "../errors.ts";
 import { type ErrorRecord, fromErrorRecord } from "../runner/error_record.ts";
 import type { RunnerKind } from "../runner/runner.ts";
 import { unpack } from "../codec/share.ts";
@@ -103,17 +104,20 @@ export interface Answer {
 /** The outcome of a task that ran. */
 export type Outcome =
   | { kind: "done"; value: unknown }
-  | { kind: "thrown"; error: Error }
-  | { kind: "missing"; why: string };
+  | { kind: "failed"; error: Error };
 
 /**
  * Decodes an answer. The worker may be hostile.
  *
  * @param answer The answer.
+ * @param module The URL of the user's module.
  * @returns The outcome, or `null` for a task that was taken back.
  * @throws If the answer is malformed.
  */
-export function outcomeOf({ status, value, time }: Answer): Outcome | null {
+export function outcomeOf(
+  { status, value, time }: Answer,
+  module: string,
+): Outcome | null {
   if (typeof time !== "number" || !(time >= 0)) throw new TypeError("No time");
   switch (status) {
     case STATUS.done:
@@ -121,9 +125,11 @@ export function outcomeOf({ status, value, time }: Answer): Outcome | null {
     case STATUS.donePacked:
       return { kind: "done", value: unpack(value) };
     case STATUS.thrown:
-      return { kind: "thrown", error: fromErrorRecord(value as ErrorRecord) };
-    case STATUS.missing:
-      return { kind: "missing", why: String(value) };
+      return { kind: "failed", error: fromErrorRecord(value as ErrorRecord) };
+    case STATUS.missing: {
+      const error = new HandlerImportError(String(value), module);
+      return { kind: "failed", error };
+    }
     case STATUS.skipped:
       return null;
     default:

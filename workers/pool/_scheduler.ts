@@ -4,15 +4,18 @@
  * @module
  */
 
-import { HandlerImportError, type RunnerExit } from "../errors.ts";
+import type { RunnerExit } from "../errors.ts";
 import { poolClosed, poolFull, taskLost } from "./_errors.ts";
 import { IdleWatch } from "./_idle.ts";
 import type { PoolSettings, PoolStats } from "./_options.ts";
 import { PoolMeter } from "./_meter.ts";
-import { type Outcome, reasonOf } from "./_protocol.ts";
-import { StallWatch } from "./_stall_watch.ts";
-import { PoolTarget } from "./_target.ts";
-import { PoolTask, type TaskGroup, type TaskOptions } from "./_task.ts";
+import type { Outcome } from "./_protocol.ts";
+import {
+  PoolTarget,
+  PoolTask,
+  type TaskGroup,
+  type TaskOptions,
+} from "./_task.ts";
 import { limitTask, type TaskLimitOptions } from "./_task_limits.ts";
 import { TaskQueue } from "./_task_queue.ts";
 import { WorkerGroup } from "./_worker_group.ts";
@@ -32,7 +35,6 @@ export class Scheduler implements WorkerHandleOwner {
   #targets = new Map<string, PoolTarget>();
   #meter = new PoolMeter();
   #health: WorkerHealth;
-  #stalls = new StallWatch();
   #idle: IdleWatch;
   #state: "open" | "closing" | "terminated" = "open";
   #broken: Error | null = null;
@@ -113,9 +115,7 @@ export class Scheduler implements WorkerHandleOwner {
    */
   cancel(group: TaskGroup, reason: unknown): void {
     this.#cancel((task) => task.group === group, reason);
-    if (!group.kill) return;
-    this.#group.kill((task) => task.group === group);
-    this.#schedule();
+    if (group.kill) this.#group.kill((task) => task.group === group);
   }
 
   /**
@@ -129,9 +129,7 @@ export class Scheduler implements WorkerHandleOwner {
       this.#state = "closing";
       this.#idle.wake();
     }
-    if (cancel) {
-      this.#cancel(() => true, poolClosed(this.settings, "was cancelled"));
-    }
+    if (cancel) this.#cancelAll();
     this.#schedule();
     return this.#ended.promise;
   }
@@ -145,7 +143,7 @@ export class Scheduler implements WorkerHandleOwner {
     if (this.#state !== "terminated") {
       this.#state = "terminated";
       this.#idle.wake();
-      this.#cancel(() => true, poolClosed(this.settings, "was cancelled"));
+      this.#cancelAll();
       this.#group.terminate();
     }
     this.#schedule();
@@ -175,11 +173,7 @@ export class Scheduler implements WorkerHandleOwner {
     this.#health.worked();
     this.#meter.record(task, time);
     if (outcome.kind === "done") this.#meter.complete(task, outcome.value);
-    else if (outcome.kind === "thrown") this.#meter.fail(task, outcome.error);
-    else {
-      const { module } = this.settings;
-      this.#meter.fail(task, new HandlerImportError(outcome.why, module));
-    }
+    else this.#meter.fail(task, outcome.error);
   }
 
   taskRefused(task: PoolTask, error: unknown): void {
@@ -188,25 +182,22 @@ export class Scheduler implements WorkerHandleOwner {
   }
 
   workerExited(worker: WorkerHandle, exit: RunnerExit, asked: boolean): void {
-    const died = !asked && this.#state !== "terminated";
+    const { settings } = this;
+    const terminated = this.#state === "terminated";
+    const died = !asked && !terminated;
     this.#group.remove(worker, died);
     this.#meter.retire(worker);
     const { begun, waiting } = worker.abandon();
     if (died) this.#break(this.#health.judge(worker, exit, begun.length > 0));
     const again: PoolTask[] = [];
     for (const task of begun) {
-      const retries = this.#state === "terminated" ? 0 : this.settings.retries;
-      if (task.mayRetry(retries)) again.push(task);
-      else this.#meter.fail(task, this.#lossOf(task, exit));
+      if (!terminated && task.mayRetry(settings.retries)) again.push(task);
+      else if (terminated) {
+        this.#meter.fail(task, poolClosed(settings, "was ended"));
+      } else this.#meter.fail(task, taskLost(settings, task.target.name, exit));
     }
     this.queue.putBack([...again, ...waiting]);
     this.#schedule();
-  }
-
-  #lossOf(task: PoolTask, exit: RunnerExit): Error {
-    return this.#state === "terminated"
-      ? poolClosed(this.settings, "was ended")
-      : taskLost(this.settings, task.target.name, exit);
   }
 
   #break(error: Error | null): void {
@@ -222,6 +213,10 @@ export class Scheduler implements WorkerHandleOwner {
     tasks.push(...this.#group.recall(matches));
     for (const task of tasks) this.#meter.cancel(task, reason);
     this.#schedule();
+  }
+
+  #cancelAll(): void {
+    this.#cancel(() => true, poolClosed(this.settings, "was cancelled"));
   }
 
   /** Ends a task early, in any state. */
@@ -264,18 +259,17 @@ export class Scheduler implements WorkerHandleOwner {
     if (!ending || this.queue.length > 0) this.#grow();
     if (ending && this.queue.length === 0) this.#leave();
     else if (this.settings.kind === "thread") {
-      this.#stalls.watch(group.workers, this.#takeBack);
+      group.watchStalls(this.#takeBack);
     }
   }
 
   /** Rejects the tasks that no worker will have. */
   #rejectQueue(): void {
-    if (this.#state === "terminated") {
-      const error = poolClosed(this.settings, "was cancelled");
-      for (const task of this.queue.clear()) this.#meter.cancel(task, error);
-    } else if (this.#broken !== null) {
-      const error = this.#broken;
-      for (const task of this.queue.clear()) this.#meter.fail(task, error);
+    if (this.#state === "terminated") return this.#cancelAll();
+    const error = this.#broken;
+    if (error === null) return;
+    for (const task of this.queue.remove(() => true)) {
+      this.#meter.fail(task, error);
     }
   }
 
@@ -290,7 +284,7 @@ export class Scheduler implements WorkerHandleOwner {
     try {
       this.#group.grow(this.queue.length, replaces);
     } catch (error) {
-      this.#break(error instanceof Error ? error : new Error(reasonOf(error)));
+      this.#break(error as Error);
     }
   }
 
@@ -299,7 +293,7 @@ export class Scheduler implements WorkerHandleOwner {
     this.#group.end();
     if (this.#group.workers.length > 0 || this.#state === "open") return;
     this.#health.stop();
-    this.#stalls.stop();
+    this.#group.stop();
     this.#idle.stop();
     this.#ended.resolve();
   }

@@ -121,13 +121,4 @@ export class TaskQueue {
     }
     return removed;
   }
-
-  /**
-   * Takes all tasks.
-   *
-   * @returns The tasks, in order.
-   */
-  clear(): PoolTask[] {
-    return this.remove(() => true);
-  }
 }

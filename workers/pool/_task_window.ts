@@ -26,6 +26,7 @@ export class TaskWindow {
   /** The number of all tasks so far. */
   given = 0;
   #taskSlots: TaskSlots | null;
+  #module: string;
   /** `null` for a task that was taken back and is not answered. */
   #tasks: (PoolTask | null | undefined)[] = new Array(SLOTS).fill(undefined);
   /** The number of the oldest task that was not answered. */
@@ -35,9 +36,11 @@ export class TaskWindow {
    * Constructs an empty window.
    *
    * @param taskSlots The memory shared with the worker, if it is a thread.
+   * @param module The URL of the user's module.
    */
-  constructor(taskSlots: TaskSlots | null) {
+  constructor(taskSlots: TaskSlots | null, module: string) {
     this.#taskSlots = taskSlots;
+    this.#module = module;
   }
 
   /** Whether there is no room for another task. */
@@ -93,7 +96,7 @@ export class TaskWindow {
     if (!known || this.#tasks[id & SLOTS - 1] === undefined) {
       throw new TypeError("No such task");
     }
-    const outcome = outcomeOf(answer);
+    const outcome = outcomeOf(answer, this.#module);
     const task = this.get(id);
     // Only tasks that were taken back are skipped.
     if ((task === null) !== (outcome === null)) throw new TypeError("Skipped");

@@ -8,7 +8,11 @@ import type { PoolSettings } from "./_options.ts";
 import type { PoolTask } from "./_task.ts";
 import type { TaskQueue } from "./_task_queue.ts";
 import type { TaskMatcher } from "./_task_window.ts";
-import { WorkerHandle, type WorkerHandleOwner } from "./_worker_handle.ts";
+import {
+  STALLED_AFTER,
+  WorkerHandle,
+  type WorkerHandleOwner,
+} from "./_worker_handle.ts";
 
 /** The workers of a pool. */
 export class WorkerGroup {
@@ -21,6 +25,7 @@ export class WorkerGroup {
   #lastNumber = -1;
   /** The number of dead workers that were not replaced. */
   #died = 0;
+  #stallTimer: ReturnType<typeof setTimeout> | undefined;
 
   /**
    * Constructs an empty group.
@@ -85,6 +90,34 @@ export class WorkerGroup {
       this.#died--;
       this.restarts++;
     }
+  }
+
+  /**
+   * Keeps tasks of a thread from waiting behind a long one: neither a finished
+   * task's answer nor a task that an idle thread could run. Watches while a
+   * thread has several tasks.
+   *
+   * @param recall Called with a thread that must return its tasks.
+   */
+  watchStalls(recall: (worker: WorkerHandle) => void): void {
+    const { workers } = this;
+    if (this.#stallTimer !== undefined) return;
+    if (!workers.some(({ load }) => load > 1)) return;
+    this.#stallTimer = setTimeout(() => {
+      this.#stallTimer = undefined;
+      const now = performance.now();
+      const stalled = workers.filter((worker) => worker.isStalled(now));
+      for (const worker of stalled) worker.look();
+      if (workers.some(({ ready, load }) => ready && load === 0)) {
+        for (const worker of stalled) if (worker.load > 1) recall(worker);
+      }
+      this.watchStalls(recall);
+    }, STALLED_AFTER);
+  }
+
+  /** Stops the watch for good. */
+  stop(): void {
+    clearTimeout(this.#stallTimer);
   }
 
   /** Ends the workers that may have no more tasks. */

@@ -79,7 +79,7 @@ export class WorkerHandle {
     this.#settings = settings;
     const taskSlots = thread ? TaskSlots.memory() : null;
     if (taskSlots !== null) this.#taskSlots = new TaskSlots(taskSlots);
-    this.tasks = new TaskWindow(this.#taskSlots);
+    this.tasks = new TaskWindow(this.#taskSlots, module);
     const name = `${settings.name}_${number}`;
     const data: PoolStart = {
       module,
