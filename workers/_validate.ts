@@ -1,8 +1,21 @@
 /**
- * Checks numbers.
+ * Checks options and arguments.
  *
  * @module
  */
+
+/** Throws unless `value` has the right type. */
+export function assertType(
+  name: string,
+  value: unknown,
+  right: boolean,
+  expected: string,
+): void {
+  if (right) return;
+  throw new TypeError(
+    `Cannot use ${quote(value)} as "${name}": expected ${expected}`,
+  );
+}
 
 /** Throws unless `value` is an integer of 1 or more. */
 export function assertPositiveInteger(name: string, value: unknown): void {
@@ -16,12 +29,9 @@ export function assertInteger(
   min: number,
   max: number = Number.MAX_SAFE_INTEGER,
 ): void {
-  if (typeof value !== "number") {
-    throw new TypeError(
-      `Cannot use ${quote(value)} as "${name}": expected a number`,
-    );
-  }
-  if (!Number.isInteger(value) || value < min || value > max) {
+  assertType(name, value, typeof value === "number", "a number");
+  const number = value as number;
+  if (!Number.isInteger(number) || number < min || number > max) {
     const range = max === Number.MAX_SAFE_INTEGER
       ? `of ${min} or more`
       : `from ${min} to ${max}`;

@@ -19,35 +19,36 @@ import type {
 } from "./_options.ts";
 import { type Initializer, poolClassName, reasonOf } from "./_protocol.ts";
 import type { RunnerKind } from "../runner/runner.ts";
-import { assertInteger, assertPositiveInteger, quote } from "../_validate.ts";
+import {
+  assertInteger,
+  assertPositiveInteger,
+  assertType,
+  quote,
+} from "../_validate.ts";
 
 const MAIN_URL = new URL("./_main.ts", import.meta.url).href;
 
 const numbers = { thread: 0, process: 0 };
 
-/** Throws unless a value is what it should be. */
-function check(is: boolean, value: unknown, use: string, expected: string) {
-  if (is) return;
+function checkObject(options: unknown, what: string): void {
+  if (typeof options === "object" && options !== null) return;
   throw new TypeError(
-    `Cannot use ${quote(value)} as ${use}: expected ${expected}`,
+    `Cannot use ${
+      quote(options)
+    } as the options of ${what}: expected an object`,
   );
 }
 
-function checkObject(options: unknown, what: string): void {
-  const is = typeof options === "object" && options !== null;
-  check(is, options, `the options of ${what}`, "an object");
-}
-
 function checkArray(name: string, value: unknown): void {
-  check(Array.isArray(value), value, `"${name}"`, "an array");
+  assertType(name, value, Array.isArray(value), "an array");
 }
 
 function checkBoolean(name: string, value: unknown): void {
-  check(typeof value === "boolean", value, `"${name}"`, "a boolean");
+  assertType(name, value, typeof value === "boolean", "a boolean");
 }
 
-function checkSignal(signal: unknown): void {
-  check(signal instanceof AbortSignal, signal, '"signal"', "an AbortSignal");
+function checkSignal(value: unknown): void {
+  assertType("signal", value, value instanceof AbortSignal, "an AbortSignal");
 }
 
 function checkInitializer(

@@ -8,6 +8,9 @@ import { Histogram } from "../_histogram.ts";
 import type { PoolStats } from "./_options.ts";
 import type { PoolTask } from "./_task.ts";
 
+/** How a task ends. */
+export type TaskEnd = "completed" | "failed" | "cancelled";
+
 /** A worker, as the meter sees it. */
 interface Timed {
   /** The time of its start. */
@@ -16,9 +19,7 @@ interface Timed {
 
 /** Settles and counts the tasks of a pool. */
 export class PoolMeter {
-  #completed = 0;
-  #failed = 0;
-  #cancelled = 0;
+  #ends: Record<TaskEnd, number> = { completed: 0, failed: 0, cancelled: 0 };
   #runTime = new Histogram();
   #waitTime = new Histogram();
   /** The total lifetime of former workers. */
@@ -37,39 +38,17 @@ export class PoolMeter {
   }
 
   /**
-   * Settles a task with its result.
+   * Settles and counts a task.
    *
    * @param task The task, which may be settled already.
-   * @param value The result.
+   * @param end How it ends; "failed" if it threw, was lost, or could not run.
+   * @param value The result, or the error.
    */
-  complete(task: PoolTask, value: unknown): void {
+  settle(task: PoolTask, end: TaskEnd, value: unknown): void {
     if (task.settled) return;
-    this.#completed++;
-    task.resolve(value);
-  }
-
-  /**
-   * Settles a task that threw, was lost, or could not be run.
-   *
-   * @param task The task, which may be settled already.
-   * @param error The error.
-   */
-  fail(task: PoolTask, error: unknown): void {
-    if (task.settled) return;
-    this.#failed++;
-    task.reject(error);
-  }
-
-  /**
-   * Settles a cancelled task.
-   *
-   * @param task The task, which may be settled already.
-   * @param reason The reason.
-   */
-  cancel(task: PoolTask, reason: unknown): void {
-    if (task.settled) return;
-    this.#cancelled++;
-    task.reject(reason);
+    this.#ends[end]++;
+    if (end === "completed") task.resolve(value);
+    else task.reject(value);
   }
 
   /**
@@ -95,9 +74,7 @@ export class PoolMeter {
     let lived = this.#past;
     for (const { started } of workers) lived += now - started;
     return {
-      completed: this.#completed,
-      failed: this.#failed,
-      cancelled: this.#cancelled,
+      ...this.#ends,
       runTime: this.#runTime.summary(),
       waitTime: this.#waitTime.summary(),
       utilization: lived === 0 ? 0 : Math.min(1, this.#runTime.total / lived),

@@ -102,9 +102,12 @@ export interface Answer {
 }
 
 /** The outcome of a task that ran. */
-export type Outcome =
-  | { kind: "done"; value: unknown }
-  | { kind: "failed"; error: Error };
+export interface Outcome {
+  /** Whether it returned. */
+  end: "completed" | "failed";
+  /** The result, or the error. */
+  value: unknown;
+}
 
 /**
  * Decodes an answer. The worker may be hostile.
@@ -121,14 +124,14 @@ export function outcomeOf(
   if (typeof time !== "number" || !(time >= 0)) throw new TypeError("No time");
   switch (status) {
     case STATUS.done:
-      return { kind: "done", value };
+      return { end: "completed", value };
     case STATUS.donePacked:
-      return { kind: "done", value: unpack(value) };
+      return { end: "completed", value: unpack(value) };
     case STATUS.thrown:
-      return { kind: "failed", error: fromErrorRecord(value as ErrorRecord) };
+      return { end: "failed", value: fromErrorRecord(value as ErrorRecord) };
     case STATUS.missing: {
       const error = new HandlerImportError(String(value), module);
-      return { kind: "failed", error };
+      return { end: "failed", value: error };
     }
     case STATUS.skipped:
       return null;

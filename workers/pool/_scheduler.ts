@@ -172,12 +172,11 @@ export class Scheduler implements WorkerHandleOwner {
   taskAnswered(task: PoolTask, outcome: Outcome, time: number): void {
     this.#health.worked();
     this.#meter.record(task, time);
-    if (outcome.kind === "done") this.#meter.complete(task, outcome.value);
-    else this.#meter.fail(task, outcome.error);
+    this.#meter.settle(task, outcome.end, outcome.value);
   }
 
   taskRefused(task: PoolTask, error: unknown): void {
-    this.#meter.fail(task, error);
+    this.#meter.settle(task, "failed", error);
     this.#schedule();
   }
 
@@ -191,10 +190,14 @@ export class Scheduler implements WorkerHandleOwner {
     if (died) this.#break(this.#health.judge(worker, exit, begun.length > 0));
     const again: PoolTask[] = [];
     for (const task of begun) {
-      if (!terminated && task.mayRetry(settings.retries)) again.push(task);
-      else if (terminated) {
-        this.#meter.fail(task, poolClosed(settings, "was ended"));
-      } else this.#meter.fail(task, taskLost(settings, task.target.name, exit));
+      if (!terminated && task.mayRetry(settings.retries)) {
+        again.push(task);
+        continue;
+      }
+      const error = terminated
+        ? poolClosed(settings, "was ended")
+        : taskLost(settings, task.target.name, exit);
+      this.#meter.settle(task, "failed", error);
     }
     this.queue.putBack([...again, ...waiting]);
     this.#schedule();
@@ -211,7 +214,7 @@ export class Scheduler implements WorkerHandleOwner {
   #cancel(matches: (task: PoolTask) => boolean, reason: unknown): void {
     const tasks = this.queue.remove(matches);
     tasks.push(...this.#group.recall(matches));
-    for (const task of tasks) this.#meter.cancel(task, reason);
+    for (const task of tasks) this.#meter.settle(task, "cancelled", reason);
     this.#schedule();
   }
 
@@ -225,7 +228,7 @@ export class Scheduler implements WorkerHandleOwner {
     if (this.queue.has(task)) this.queue.delete(task);
     else this.#group.lookFor(task);
     this.#group.recall(isTask);
-    this.#meter.cancel(task, reason);
+    this.#meter.settle(task, "cancelled", reason);
     this.#group.kill(isTask);
     this.#schedule();
   }
@@ -269,7 +272,7 @@ export class Scheduler implements WorkerHandleOwner {
     const error = this.#broken;
     if (error === null) return;
     for (const task of this.queue.remove(() => true)) {
-      this.#meter.fail(task, error);
+      this.#meter.settle(task, "failed", error);
     }
   }
 

@@ -5,7 +5,7 @@
  */
 import { HandlerImportError } from "../errors.ts";
 import type { RunnerKind } from "../runner/runner.ts";
-import { quote } from "../_validate.ts";
+import { assertType } from "../_validate.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
 
 /** The longest delay of a timer. */
@@ -89,26 +89,21 @@ export type ActivityOptions<
 
 /** Checks a name. */
 export function checkName(name: unknown): string {
-  if (typeof name === "string") return name;
-  throw new TypeError(`Cannot use ${quote(name)} as "name": expected a string`);
+  assertType("name", name, typeof name === "string", "a string");
+  return name as string;
 }
 
 /** Checks the option `daemon`. */
 export function checkDaemon(daemon: unknown): boolean {
-  if (typeof daemon === "boolean") return daemon;
-  throw new TypeError(
-    `Cannot use ${quote(daemon)} as "daemon": expected a boolean`,
-  );
+  assertType("daemon", daemon, typeof daemon === "boolean", "a boolean");
+  return daemon as boolean;
 }
 
 /** Checks the arguments for functions and symbols, and copies the array. */
 export function checkArgs(args: unknown): readonly unknown[] {
-  if (!Array.isArray(args)) {
-    throw new TypeError(
-      `Cannot use ${quote(args)} as "args": expected an array`,
-    );
-  }
-  args.forEach((arg, index) => {
+  assertType("args", args, Array.isArray(args), "an array");
+  const list = args as unknown[];
+  list.forEach((arg, index) => {
     if (typeof arg === "function" || typeof arg === "symbol") {
       throw new TypeError(
         `Cannot pass argument ${index} of "args": a ${typeof arg} ` +
@@ -116,7 +111,7 @@ export function checkArgs(args: unknown): readonly unknown[] {
       );
     }
   });
-  return [...args];
+  return [...list];
 }
 
 /** Checks a module and returns its URL. */
@@ -133,18 +128,16 @@ export function checkModule(
       null,
     );
   }
-  if (typeof module !== "string" && !(module instanceof URL)) {
+  const right = typeof module === "string" || module instanceof URL;
+  assertType("module", module, right, "a URL");
+  const url = module as string | URL;
+  if (!URL.canParse(url)) {
     throw new TypeError(
-      `Cannot use ${quote(module)} as "module": expected a URL`,
-    );
-  }
-  if (!URL.canParse(module)) {
-    throw new TypeError(
-      `Cannot use "${module}" as "module": expected an absolute URL, such as ` +
+      `Cannot use "${url}" as "module": expected an absolute URL, such as ` +
         "import.meta.url",
     );
   }
-  return new URL(module).href;
+  return new URL(url).href;
 }
 
 /**
@@ -159,14 +152,8 @@ function isInline(target: { name: string }): boolean {
 /** Returns the name of the target's export. */
 export function targetName(target: unknown): string {
   const name = typeof target === "function" ? target.name : target;
-  if (typeof name !== "string") {
-    throw new TypeError(
-      `Cannot use ${
-        quote(target)
-      } as "target": expected an exported function ` +
-        "or its name",
-    );
-  }
+  const expected = "an exported function or its name";
+  assertType("target", target, typeof name === "string", expected);
   if (name === "" || (typeof target === "function" && isInline(target))) {
     throw new TypeError(
       'Cannot use an anonymous function as "target": it must be exported ' +
@@ -174,7 +161,7 @@ export function targetName(target: unknown): string {
         '"target" can be given as that string)',
     );
   }
-  return name;
+  return name as string;
 }
 
 /**
@@ -206,12 +193,9 @@ export function describeWork(
 /** Throws unless it is a time-out or `undefined`. */
 export function checkTimeout(timeout: unknown): void {
   if (timeout === undefined) return;
-  if (typeof timeout !== "number" || Number.isNaN(timeout)) {
-    throw new TypeError(
-      `Cannot use ${quote(timeout)} as "timeout": expected milliseconds`,
-    );
-  }
-  if (timeout < 0) {
+  const right = typeof timeout === "number" && !Number.isNaN(timeout);
+  assertType("timeout", timeout, right, "milliseconds");
+  if (timeout as number < 0) {
     throw new RangeError(
       `Cannot use ${timeout} as "timeout": expected 0 or more`,
     );
