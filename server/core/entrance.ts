@@ -17,6 +17,9 @@ export class Entrance {
   proxyHeaders: Preamble | null = null;
   admission: Admission | null = null;
   handshakes: Preamble | null = null;
+  /** The number of requests that take the steps. */
+  passing = 0;
+
   /** Makes the steps that stay the same. */
   setUp(options: AnyOptions): void {
     const { proxyProtocol, cert, handshakeTimeout } = options;
@@ -42,6 +45,15 @@ export class Entrance {
 
   /** Takes a request through the steps; false if it is refused. */
   async pass(open: OpenRequest): Promise<boolean> {
+    this.passing++;
+    try {
+      return await this.#pass(open);
+    } finally {
+      this.passing--;
+    }
+  }
+
+  async #pass(open: OpenRequest): Promise<boolean> {
     const { request, clientAddress: peer } = open;
     if (this.proxyHeaders !== null) {
       open.clientAddress = await this.proxyHeaders.read(request, peer);

@@ -243,8 +243,12 @@ export class Serving<R> implements ServerCore {
   #room(): number {
     const { open, entrance } = this.cycle;
     const { maxConnections, [role]: part } = this.#host;
-    const limit = Math.min(maxConnections, part?.limit ?? Infinity);
-    return limit - open.size + (entrance.admission?.held ?? 0);
+    const { limit = Infinity } = part ?? {};
+    // Clients that are silent in the entrance need no replica
+    return Math.min(
+      maxConnections - open.size + (entrance.admission?.held ?? 0),
+      limit - open.size + entrance.passing,
+    );
   }
 
   async #occupy(

@@ -152,6 +152,13 @@ export class UnixPacketSocket implements PacketSocket {
         this.#giveUp = reject;
         this.#socket.send(packet, address).then(resolve, reject);
       });
+    } catch (error) {
+      throw isGone(error)
+        ? new Deno.errors.NotConnected(
+          `Cannot send to "${(address as Deno.UnixAddr).path}": nobody listens`,
+          { cause: error },
+        )
+        : error;
     } finally {
       this.#giveUp = null;
       this.#stall.end();
@@ -179,6 +186,12 @@ export class UnixPacketSocket implements PacketSocket {
     return packet.length === this.#wakeWord.length &&
       packet.every((byte, index) => byte === this.#wakeWord[index]);
   }
+}
+
+/** Whether a packet had no receiver: its socket was closed, or its path removed. */
+function isGone(error: unknown): boolean {
+  return error instanceof Deno.errors.ConnectionRefused ||
+    error instanceof Deno.errors.NotFound;
 }
 
 function bind(path: string): DatagramConn {

@@ -1,6 +1,6 @@
 /** Handlers for servers with replicas, which import them from here. */
 
-import { BaseRequestHandler } from "../../mod.ts";
+import { BaseRequestHandler, EchoHandler } from "../../mod.ts";
 
 /** Echoes, and lets the error of a deadline be the server's to tell. */
 export class RawEcho extends BaseRequestHandler<Deno.Conn> {
@@ -12,4 +12,9 @@ export class RawEcho extends BaseRequestHandler<Deno.Conn> {
       await this.request.write(buffer.subarray(0, n));
     }
   }
+}
+
+/** Echoes packets. */
+export class PacketEcho extends EchoHandler {
+  static readonly module: string = import.meta.url;
 }

@@ -1,18 +1,33 @@
-/** TLS, limits and deadlines of TCP servers with replicas, in every mode. */
+/** TLS, limits and deadlines of servers with replicas, in every mode. */
 
-import { assert, assertEquals } from "@std/assert";
-import { TCP_MODES, testEach } from "../replicas/_support.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import type { ServerLimits } from "../../mod.ts";
+import {
+  MODES,
+  type ReplicaServer,
+  statsWhen,
+  STREAM_MODES,
+  TCP_MODES,
+  testEach,
+} from "../replicas/_support.ts";
 import { read, tls } from "./_certificates.ts";
-import { RawEcho } from "./_limits_fixture.ts";
+import { PacketEcho, RawEcho } from "./_limits_fixture.ts";
 import {
   type Addressed,
   dial,
+  pause,
   readExactly,
   readToEnd,
+  udpSocket,
   until,
   within,
   writeAll,
 } from "./_support.ts";
+
+const SHARDS = TCP_MODES.filter(({ dispatch }) => dispatch === "shard");
+/** Where one place accepts. */
+const EXACT = STREAM_MODES.filter(({ dispatch }) => dispatch !== "shard");
+const UDP = MODES.filter(({ transport }) => transport === "udp");
 
 async function echo(conn: Deno.Conn): Promise<boolean> {
   try {
@@ -28,17 +43,34 @@ async function isRefused(server: Addressed): Promise<boolean> {
   return !await echo(conn);
 }
 
+/** Ends all connections, and waits until the server has noticed. */
+async function leave(server: ReplicaServer, conns: Deno.Conn[]): Promise<void> {
+  for (const conn of conns) conn.close();
+  await statsWhen(server, ({ open }) => open === 0, "they have ended");
+}
+
+const WRONG_HANDSHAKES = [
+  "GET / HTTP/1.0\r\n\r\n",
+  "",
+  "\x16\x03\x01\x02\x00\x01",
+];
+
 testEach(
   TCP_MODES,
-  "serves TLS beside clients that are silent",
+  "serves TLS beside clients that are silent, leave, or speak something else",
   async (mode) => {
-    const server = mode.open(RawEcho, { ...tls, handshakeTimeout: 2_000 });
+    const server = mode.open(RawEcho, { ...tls, handshakeTimeout: 600 });
     const serving = server.serveForever();
     await server.ready;
     const { hostname, port } = server.serverAddress as Deno.NetAddr;
     const silent = await Promise.all(
       Array.from({ length: 5 }, () => dial(server)),
     );
+    for (const bytes of WRONG_HANDSHAKES) {
+      using conn = await dial(server);
+      await writeAll(conn, bytes);
+      await conn.closeWrite();
+    }
     for (let i = 0; i < 3; i++) {
       using client = await Deno.connectTls({
         hostname,
@@ -47,12 +79,14 @@ testEach(
       });
       assert(await echo(client));
     }
-    await until(
-      async () => (await server.stats()).failedHandshakes === 5,
+    await statsWhen(
+      server,
+      ({ failedHandshakes }) => failedHandshakes === 8,
       "the count",
     );
     for (const conn of silent) conn.close();
     await server.serverClose();
+    assertEquals((await server.stats()).errors, 0);
     await serving;
   },
 );
@@ -73,37 +107,123 @@ testEach(
   },
 );
 
-testEach(TCP_MODES, "holds maxConnectionsPerClient exactly", async (mode) => {
-  if (mode.dispatch === "shard") return; // refused: see sharing_test.ts
-  const server = mode.open(RawEcho, {
-    maxConnectionsPerClient: 2,
-    overLimit: "refuse",
-  });
-  const serving = server.serveForever();
-  await server.ready;
+async function assertHolds(
+  server: ReplicaServer,
+  limits: ServerLimits,
+): Promise<void> {
+  await server.setLimits({ ...limits, overLimit: "refuse" });
   const conns = [await dial(server), await dial(server)];
   for (const conn of conns) assert(await echo(conn));
+  const { refused } = await server.stats();
   assert(await isRefused(server));
-  assertEquals((await server.stats()).refused, 1);
-  for (const conn of conns) conn.close();
-  await until(async () => !await isRefused(server), "there is room");
+  assertEquals((await server.stats()).refused, refused + 1);
+  await server.setLimits({ overLimit: "wait" });
+  const next = await dial(server);
+  const reply = echo(next);
+  conns.shift()!.close();
+  assert(await within(5_000, "the next", reply));
+  await leave(server, [...conns, next]);
+}
+
+testEach(
+  EXACT,
+  "holds maxConnections exactly, also when it changes",
+  async (mode) => {
+    await using server = mode.open(RawEcho);
+    server.serveForever();
+    await assertHolds(server, { maxConnections: 2 });
+    await server.setLimits({ maxConnections: 1, overLimit: "refuse" });
+    using only = await dial(server);
+    assert(await echo(only));
+    assert(await isRefused(server));
+  },
+);
+
+testEach(
+  EXACT.filter(({ transport }) => transport === "tcp"),
+  "holds the limits of a client exactly, also when they change",
+  async (mode) => {
+    await using server = mode.open(RawEcho, { workers: 3 });
+    server.serveForever();
+    await assertHolds(server, { maxConnectionsPerClient: 2 });
+    await server.setLimits({
+      maxConnectionsPerClient: Infinity,
+      acceptRatePerClient: 1,
+      overLimit: "refuse",
+    });
+    const before = performance.now();
+    let served = 0;
+    for (let i = 0; i < 8; i++) if (!await isRefused(server)) served++;
+    const most = 1 + (performance.now() - before) / 1_000;
+    assert(served >= 1 && served <= most, `${served} were served`);
+  },
+);
+
+testEach(
+  UDP,
+  "drops packets over the limits of a client, also when they change",
+  async (mode) => {
+    await using server = mode.open(PacketEcho);
+    server.serveForever();
+    const socket = udpSocket();
+    const packet = new Uint8Array(1);
+    await socket.send(packet, server.serverAddress);
+    assertEquals((await socket.receive())[0], packet);
+    await server.setLimits({ acceptRatePerClient: 1, overLimit: "refuse" });
+    for (let i = 0; i < 20; i++) {
+      await socket.send(packet, server.serverAddress);
+    }
+    await statsWhen(server, ({ refused }) => refused >= 15, "a refusal");
+    await server.setLimits({
+      acceptRatePerClient: Infinity,
+      deny: ["127.0.0.1"],
+    });
+    const { refused } = await server.stats();
+    await socket.send(packet, server.serverAddress);
+    await statsWhen(server, (s) => s.refused === refused + 1, "the denial");
+    socket.close();
+  },
+);
+
+testEach(SHARDS, "refuses limits that one place must count", async (mode) => {
+  const exact = {
+    maxConnections: 4,
+    maxConnectionsPerClient: 4,
+    acceptRatePerClient: 4,
+  };
+  const server = mode.open(RawEcho);
+  for (const [name, value] of Object.entries(exact)) {
+    assertThrows(
+      () => mode.open(RawEcho, { [name]: value }),
+      TypeError,
+      `"${name}"`,
+    );
+    await assertRejects(
+      () => server.setLimits({ [name]: value }),
+      TypeError,
+      `"${name}"`,
+    );
+  }
   await server.serverClose();
-  await serving;
 });
 
 testEach(
-  TCP_MODES,
-  "ends a client over idleTimeout, and counts it once",
+  STREAM_MODES,
+  "ends clients over idleTimeout and requestTimeout, and counts them once",
   async (mode) => {
-    const server = mode.open(RawEcho, { idleTimeout: 1_000 });
-    const errors: string[] = [];
-    server.handleError = (error) => void errors.push((error as Error).name);
+    const server = mode.open(RawEcho, {
+      idleTimeout: 250,
+      requestTimeout: 500,
+    });
     const serving = server.serveForever();
     await server.ready;
-    using client = await dial(server);
-    assert(await echo(client));
-    assertEquals(await within(5_000, "the end", readToEnd(client)), "");
-    await until(async () => (await server.stats()).timeouts === 1, "the count");
+    using idle = await dial(server);
+    using dripping = await dial(server);
+    assert(await echo(idle));
+    const end = within(5_000, "the end", readToEnd(idle));
+    while (await echo(dripping)) await pause(30);
+    assertEquals(await end, "");
+    await statsWhen(server, ({ timeouts }) => timeouts === 2, "the count");
     await server.serverClose();
     assertEquals((await server.stats()).errors, 0);
     await serving;

@@ -9,6 +9,7 @@ import {
 } from "../../mod.ts";
 import {
   assertEchoes,
+  captureStderr,
   collectErrors,
   DATAGRAMS,
   exchange,
@@ -127,7 +128,7 @@ testEach(
 
 testEach(DATAGRAMS, "a peer that is gone does no harm", async (kind) => {
   await using server = kind.open(EchoHandler);
-  collectErrors(server);
+  using stderr = captureStderr();
   server.serveForever();
   for (let i = 0; i < 30; i++) {
     const client = await kind.connect(server);
@@ -136,6 +137,7 @@ testEach(DATAGRAMS, "a peer that is gone does no harm", async (kind) => {
   }
   await assertEchoes(kind, server);
   await until(async () => (await server.stats()).open === 0, "the end");
+  assertEquals([(await server.stats()).errors, stderr.text], [0, ""]);
 });
 
 class Late extends RequestHandler {
