@@ -21,28 +21,6 @@ export const OWN_WITH_PERMITS = OWN + 4;
 /** The most permits that a word can hold. */
 export const MOST_PERMITS = 2 ** 31 - 1;
 
-/**
- * Refuses a number of permits that makes no sense.
- *
- * @param doing What is being done, for the message.
- * @param count The number.
- * @param least The least that it may be.
- * @param most The most that it may be.
- * @throws {RangeError} If it is no whole number from `least` to `most`.
- */
-export function refusePermits(
-  doing: string,
-  count: number,
-  least = 1,
-  most: number = MOST_PERMITS,
-): void {
-  if (Number.isInteger(count) && count >= least && count <= most) return;
-  throw new RangeError(
-    `Cannot ${doing}: the number of permits must be a whole number ` +
-      `from ${least} to ${most}, received ${count}`,
-  );
-}
-
 /** A number of permits that threads take and return. */
 export class Permits extends WaitQueue implements Loans {
   /**

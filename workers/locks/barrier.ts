@@ -23,6 +23,7 @@ import type {
   BarrierWaitSyncOptions,
 } from "./barrier_options.ts";
 import type { WaitOptions } from "./wait_options.ts";
+import { assertInteger } from "../_validate.ts";
 
 /**
  * Lets a fixed number of threads or tasks wait for each other, again and
@@ -82,14 +83,7 @@ export class Barrier {
    * or `timeout` is negative.
    */
   constructor(parties: number, options: BarrierOptions = {}) {
-    if (
-      !(Number.isInteger(parties) && parties >= 1 && parties <= MOST_PARTIES)
-    ) {
-      throw new RangeError(
-        `Cannot make a barrier for "${parties}" parties: ` +
-          `expected a whole number from 1 to ${MOST_PARTIES}`,
-      );
-    }
+    assertInteger("parties", parties, 1, MOST_PARTIES);
     deadlineOf("make a barrier", options);
     this.#action = options.action;
     this.#timeout = options.timeout;

@@ -12,6 +12,7 @@ import { pack, register, unpack } from "../codec/share.ts";
 import type { RLock } from "./rlock.ts";
 import { WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 import { waitUnlocked, waitUnlockedSync } from "./_condition_wait.ts";
+import { assertInteger } from "../_validate.ts";
 import type { ConditionOptions } from "./condition_options.ts";
 import type {
   AcquireOptions,
@@ -331,11 +332,7 @@ export class Condition {
    * ```
    */
   notify(count = 1): void {
-    if (!(Number.isInteger(count) && count >= 0)) {
-      throw new RangeError(
-        `Cannot notify "${count}" waiters: expected a whole number of 0 or more`,
-      );
-    }
+    assertInteger("count", count, 0);
     this.#refuse("notify");
     this.#waiters.wake(count);
   }

@@ -6,8 +6,9 @@
 
 import { guardOf } from "./_guard.ts";
 import { deadlineOf } from "./_deadline.ts";
-import { MOST_PERMITS, Permits, refusePermits } from "./_permits.ts";
+import { MOST_PERMITS, Permits } from "./_permits.ts";
 import { register } from "../codec/share.ts";
+import { assertInteger } from "../_validate.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
 import type {
   AcquireOptions,
@@ -71,8 +72,8 @@ export class Semaphore {
    */
   constructor(value = 1, options: SemaphoreOptions = {}) {
     const { max = MOST_PERMITS } = options;
-    refusePermits("make a semaphore", max, 0);
-    refusePermits("make a semaphore", value, 0, max);
+    assertInteger("value", value, 0, MOST_PERMITS);
+    assertInteger("max", max, value, MOST_PERMITS);
     this.#permits = new Permits(value, max);
   }
 
@@ -156,7 +157,7 @@ export class Semaphore {
    * ```
    */
   release(count = 1): void {
-    refusePermits("release the semaphore", count);
+    assertInteger("count", count, 1, MOST_PERMITS);
     if (this.#permits.give(count)) return;
     throw new RangeError(
       `Cannot release the semaphore by ${count}: it would have more permits ` +

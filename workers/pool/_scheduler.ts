@@ -78,7 +78,9 @@ export class Scheduler implements WorkerHandleOwner {
       target = new PoolTarget(name);
       this.#targets.set(name, target);
     }
-    this.#assertRoom();
+    // A worker may have time for some of them.
+    if (this.queue.length >= settings.maxQueue) this.#dispatch();
+    if (this.queue.length >= settings.maxQueue) throw poolFull(settings);
     const task = new PoolTask(settings.kind, target, args, options);
     this.queue.push(task);
     this.#idle.wake();
@@ -231,13 +233,6 @@ export class Scheduler implements WorkerHandleOwner {
     this.#meter.settle(task, "cancelled", reason);
     this.#group.kill(isTask);
     this.#schedule();
-  }
-
-  #assertRoom(): void {
-    const { queue, settings } = this;
-    // A worker may have time for some of them.
-    if (queue.length >= settings.maxQueue) this.#dispatch();
-    if (queue.length >= settings.maxQueue) throw poolFull(settings);
   }
 
   #schedule(): void {

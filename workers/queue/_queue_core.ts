@@ -23,6 +23,7 @@ import {
 import { alone } from "./_mutex.ts";
 import { QueueClosedError, QueueEmptyError } from "./queue_errors.ts";
 import type { SharedQueueOptions } from "./queue_options.ts";
+import { assertInteger, assertPositiveInteger } from "../_validate.ts";
 
 // Three wait queues, these words and the items' bytes share one memory.
 const MUTEX = 0;
@@ -88,23 +89,8 @@ export class QueueCore {
    */
   static make(options: SharedQueueOptions, makeStore: MakeStore): QueueCore {
     const { maxSize = Infinity, capacity = DEFAULT_CAPACITY } = options;
-    if (
-      !(maxSize >= 1 && (Number.isInteger(maxSize) || maxSize === Infinity))
-    ) {
-      throw new RangeError(
-        `Cannot make a queue: "maxSize" must be a whole number of 1 or more, ` +
-          `or Infinity, received ${maxSize}`,
-      );
-    }
-    if (
-      !(Number.isInteger(capacity) && capacity >= 1 &&
-        capacity <= MOST_CAPACITY)
-    ) {
-      throw new RangeError(
-        `Cannot make a queue: "capacity" must be a whole number of bytes ` +
-          `from 1 to ${MOST_CAPACITY}, received ${capacity}`,
-      );
-    }
+    if (maxSize !== Infinity) assertPositiveInteger("maxSize", maxSize);
+    assertInteger("capacity", capacity, 1, MOST_CAPACITY);
     const record = newWaitRecord(BYTES_AT + capacity);
     const core = new QueueCore(record, makeStore);
     Atomics.store(core.#words, MAX_SIZE, Math.min(maxSize, MOST_ITEMS));

@@ -8,7 +8,7 @@
 import { exportObject, registerStandIn } from "../../codec/exported.ts";
 import { refuseShared } from "../../codec/share.ts";
 import { RemoteError } from "../../errors.ts";
-import { refusePermits } from "../../locks/_permits.ts";
+import { assertPositiveInteger } from "../../_validate.ts";
 import { BoundedSemaphore } from "../../locks/bounded_semaphore.ts";
 import { Lock } from "../../locks/lock.ts";
 import { Semaphore } from "../../locks/semaphore.ts";
@@ -118,7 +118,7 @@ for (const Base of [Semaphore, BoundedSemaphore]) {
     asks: { acquire: 0 },
     tells: ["release"],
     refuses: { acquireSync: "acquire()", value: "acquire()" },
-    check: (count) => refusePermits("release the semaphore", count as number),
+    check: (count) => assertPositiveInteger("count", count),
   });
 }
 
