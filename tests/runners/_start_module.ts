@@ -1,6 +1,11 @@
 /** Notes which of the globals that load a part of node are looked at. */
 
-import { EchoHandler, TCPServer, ThreadingTCPServer } from "../../mod.ts";
+import {
+  EchoHandler,
+  StreamRequestHandler,
+  TCPServer,
+  ThreadingTCPServer,
+} from "../../mod.ts";
 
 const GLOBALS = [
   "Buffer",
@@ -36,6 +41,27 @@ export async function constructServers(): Promise<string[]> {
   const looked = [...seen];
   for (const server of servers) await server.serverClose();
   return looked;
+}
+
+/** Answers what was looked at so far. */
+export class LookedHandler extends StreamRequestHandler {
+  static readonly module = import.meta.url;
+
+  override async handle(): Promise<void> {
+    await this.rfile.readLine();
+    await this.wfile.write(`${seen}\n`);
+  }
+}
+
+export async function askReplica(): Promise<string> {
+  await using server = new ThreadingTCPServer({ port: 0 }, LookedHandler, {
+    dispatch: "isolate",
+    workers: 1,
+  });
+  void server.serveForever();
+  const client = await Deno.connect(server.serverAddress);
+  await client.write(new TextEncoder().encode("\n"));
+  return await new Response(client.readable).text();
 }
 
 async function pass(turns: number): Promise<void> {

@@ -115,6 +115,13 @@ Deno.test("TCPServer and ThreadingTCPServer look at none while they are construc
   await thread.join();
 });
 
+Deno.test("a replica of isolate looks at none to serve its request", async () => {
+  const thread = new Thread({ target: "askReplica", module });
+  thread.start();
+  assertEquals(await thread.result, "\n");
+  await thread.join();
+});
+
 // Each in a thread of its own, because modules are loaded once
 for (const ends of ["serverClose", "shutdown"]) {
   for (const turns of [0, 1, 2, 4]) {

@@ -20,6 +20,12 @@ const FULL = 262_144;
 /** Copying fewer bytes than this takes half the time of transferring them. */
 const TRANSFERRED = 4_096;
 
+/**
+ * As many times it sends as soon as this task has run: the first look at
+ * `setImmediate` takes 3 ms, which a replica of one request would not earn.
+ */
+const SENT_AT_ONCE = 16;
+
 const encoder = new TextEncoder();
 
 /** Sends a message to the other end. */
@@ -34,6 +40,7 @@ export class RelayLink {
   #view = new DataView(this.#buffer.buffer);
   #length = 0;
   #scheduled = false;
+  #sentAtOnce = 0;
   #closed = false;
 
   constructor(post: Post) {
@@ -129,8 +136,9 @@ export class RelayLink {
     if (this.#length > FULL) this.flush();
     else if (!this.#scheduled) {
       this.#scheduled = true;
+      if (++this.#sentAtOnce <= SENT_AT_ONCE) queueMicrotask(this.#onTurn);
       // Looked up at each call: a simulation replaces it
-      setImmediate(this.#onTurn);
+      else setImmediate(this.#onTurn);
     }
   }
 
