@@ -288,6 +288,21 @@ Deno.test("ShareHost refuses a child more bytes or calls at once than it may sen
   }
 });
 
+Deno.test("ShareHost lets a child not say that it holds more than it took", async () => {
+  const semaphore = new Semaphore(3);
+  const host = new ShareHost(() => {});
+  const id = exportObject(semaphore);
+  await semaphore.acquire();
+  host.receive(["call", 1, id, "acquire", encode([]), {}]);
+  for (const count of [-1, NaN, 0.5, "1", null]) {
+    host.receive(["call", 0, id, "release", encode([count]), null]);
+  }
+  await semaphore.acquire();
+  host.receive(["ack", 1]);
+  host.end(false);
+  assertEquals(semaphore.value, 1);
+});
+
 Deno.test("a program ends although the queue is full to which an item goes back", async () => {
   const { code, stdout, stderr } = await runProgram("put_back.ts", ["-A"]);
   assertEquals([code, stdout, stderr], [0, "ends\n", ""]);

@@ -14,9 +14,9 @@ import {
   PoolTarget,
   PoolTask,
   type TaskGroup,
+  type TaskLimitOptions,
   type TaskOptions,
 } from "./_task.ts";
-import { limitTask, type TaskLimitOptions } from "./_task_limits.ts";
 import { TaskQueue } from "./_task_queue.ts";
 import { WorkerGroup } from "./_worker_group.ts";
 import type { WorkerHandle, WorkerHandleOwner } from "./_worker_handle.ts";
@@ -105,7 +105,7 @@ export class Scheduler implements WorkerHandleOwner {
     signal?.throwIfAborted();
     const alone = signal !== undefined || timeout !== undefined;
     const task = this.submit(name, args, { transfer, alone });
-    if (alone) limitTask(task, options, (reason) => this.#end(task, reason));
+    if (alone) task.limit(options, (reason) => this.#end(task, reason));
     return task.promise;
   }
 

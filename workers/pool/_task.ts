@@ -7,6 +7,7 @@
 import { packFor } from "../codec/payload.ts";
 import { encode } from "../codec/codec.ts";
 import { FLAGS, isBytes, isPlain, reasonOf, TINY } from "./_protocol.ts";
+import { MAX_TIMEOUT } from "../threads/_options.ts";
 import type { RunnerKind } from "../runner/runner.ts";
 
 /** The weight of the newest run time in the mean. */
@@ -50,6 +51,14 @@ export interface TaskGroup {
   readonly kill: boolean;
   /** Whether it was cancelled. */
   readonly cancelled: boolean;
+}
+
+/** What ends a task early. */
+export interface TaskLimitOptions {
+  /** Ends it when it is aborted. */
+  signal?: AbortSignal | undefined;
+  /** The time-out in milliseconds. */
+  timeout?: number | undefined;
 }
 
 /** Options of a task. */
@@ -152,6 +161,30 @@ export class PoolTask {
   reject(error: unknown): void {
     this.settled = true;
     this.#reject(error);
+  }
+
+  /**
+   * Ends it by its signal or its time-out.
+   *
+   * @param options Its limits; the signal is not aborted yet.
+   * @param end Called with the reason, once at most.
+   */
+  limit(
+    { signal, timeout = Infinity }: TaskLimitOptions,
+    end: (reason: unknown) => void,
+  ): void {
+    const abort = () => end(signal!.reason);
+    signal?.addEventListener("abort", abort);
+    const timer = timeout > MAX_TIMEOUT ? undefined : setTimeout(() => {
+      const why = `Cannot get the result of "${this.target.name}": it took ` +
+        `longer than ${timeout} ms`;
+      end(new DOMException(why, "TimeoutError"));
+    }, timeout);
+    function release(): void {
+      signal?.removeEventListener("abort", abort);
+      clearTimeout(timer);
+    }
+    this.promise.then(release, release);
   }
 
   /**

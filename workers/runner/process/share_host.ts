@@ -136,7 +136,7 @@ export class ShareHost {
           `Cannot ${method}: the program that shared the object has dropped it; keep a reference to it there`,
         );
       }
-      if (method === "release") this.#repay(object, Number(args[0] ?? 1));
+      if (method === "release") this.#repay(object, permitsOf(args));
       const value = await object[method]!(...args);
       this.#note(call, object, method, value);
       if (this.#ended) call.undo?.();
@@ -170,6 +170,11 @@ export class ShareHost {
     else this.#held.delete(object);
     return loansOf(object)?.repay(repaid) ?? 0;
   }
+}
+
+/** The number of permits to release; none if it makes no sense. */
+function permitsOf([count = 1]: unknown[]): number {
+  return Number.isSafeInteger(count) ? Math.max(count as number, 0) : 0;
 }
 
 function release(object: Callable, count: number): void {
