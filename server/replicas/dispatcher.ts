@@ -13,8 +13,9 @@ const MAX_TRIES = 3;
 
 /** The replica set, as the dispatcher sees it. */
 export interface DispatcherHost {
-  /** The replicas that can take a request. */
-  candidates(): Iterable<Replica>;
+  readonly replicas: Iterable<Replica>;
+  /** Whether a replica can take a request. */
+  canTake(replica: Replica): boolean;
   /** A request waits, and there is no candidate. */
   wanted(): void;
   /** A replica was chosen for a request. */
@@ -38,7 +39,7 @@ export class Dispatcher {
   /** Serves a request; settles when the answer is delivered. */
   async process(request: unknown, clientAddress: Deno.Addr): Promise<void> {
     for (let tries = 1;; tries++) {
-      const replica = await this.#choose();
+      const replica = this.#choose() ?? await this.#wait();
       const started = performance.now();
       try {
         return await carry(replica, request, clientAddress);
@@ -74,31 +75,32 @@ export class Dispatcher {
     return new Promise((resolve) => this.#allHandedOn = resolve);
   }
 
-  async #choose(): Promise<Replica> {
+  /** Waits until a replica can take a request. */
+  async #wait(): Promise<Replica> {
     this.#choosing++;
     try {
       for (;;) {
-        if (this.#failure !== null) throw this.#failure;
-        const replica = this.#leastBusy();
-        if (replica !== null) {
-          this.#host.chosen(replica);
-          return replica;
-        }
         const { promise, resolve } = Promise.withResolvers<void>();
         this.#waiting.push(resolve);
         this.#host.wanted();
         await promise;
+        const replica = this.#choose();
+        if (replica !== null) return replica;
       }
     } finally {
       if (--this.#choosing === 0) this.#allHandedOn?.();
     }
   }
 
-  #leastBusy(): Replica | null {
+  /** Chooses the least busy replica, if one can take a request. */
+  #choose(): Replica | null {
+    if (this.#failure !== null) throw this.#failure;
     let best: Replica | null = null;
-    for (const replica of this.#host.candidates()) {
+    for (const replica of this.#host.replicas) {
+      if (!this.#host.canTake(replica)) continue;
       if (best === null || weight(replica) < weight(best)) best = replica;
     }
+    if (best !== null) this.#host.chosen(best);
     return best;
   }
 }

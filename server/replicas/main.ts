@@ -89,7 +89,7 @@ class ReplicaSide {
         const socket = new RelayedSocket(boot.address, from, reply);
         return this.#server[core].serve({ packet, socket, truncated }, from);
       },
-    });
+    }, boot.begun);
   }
 
   receive(data: unknown): void {

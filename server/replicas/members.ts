@@ -63,7 +63,7 @@ export class Members {
       start: () => this.#start(false),
       ended: () => {}, // its life reports it earlier
       failing: (cause) => {
-        const goesOn = this.candidates.length > 0;
+        const goesOn = [...this.all].some((one) => this.canTake(one));
         if (goesOn) host.failing(cause);
         return goesOn;
       },
@@ -86,11 +86,9 @@ export class Members {
     return this.#goal;
   }
 
-  /** The replicas that can take a request. */
-  get candidates(): Replica[] {
-    return [...this.all].filter((replica) =>
-      replica.life.isUsable && !this.#taken.has(replica)
-    );
+  /** Whether a replica can take a request. */
+  canTake(replica: Replica): boolean {
+    return replica.life.isUsable && !this.#taken.has(replica);
   }
 
   /** Most requests that they can have. */
@@ -133,10 +131,12 @@ export class Members {
 
   /** One was chosen for a request. */
   take(replica: Replica): void {
-    if (!this.#host.isolates) return;
-    this.#taken.add(replica);
-    this.#supervisor.release(replica, false);
-    this.#keepOn();
+    if (this.#host.isolates) {
+      this.#taken.add(replica);
+      this.#supervisor.release(replica, false);
+      this.#keepOn();
+    }
+    replica.begin();
   }
 
   /** A request that one was chosen for has ended. */

@@ -44,6 +44,8 @@ export interface Boot {
   options: Partial<AnyOptions>;
   /** The packed context. */
   context: unknown;
+  /** The number of relayed requests that a thread has begun. */
+  begun: Int32Array | null;
 }
 
 /** The commands to a replica. Only one is pending at a time. */

@@ -77,6 +77,7 @@ export class Replica implements Member {
   constructor(
     number: number,
     runner: Runner,
+    begun: Int32Array | null,
     owner: ReplicaOwner,
     isHeld = false,
   ) {
@@ -87,6 +88,7 @@ export class Replica implements Member {
     this.relay = new RelayHub({
       post: (message, transfer) => runner.post(message, transfer),
       broken: (error) => runner.fail(error),
+      begun,
       answersOnly: owner.confines,
     });
     this.life = new Life(runner, {

@@ -27,7 +27,7 @@ import { inTime } from "../core/in_time.ts";
 import type { DrainReport } from "../drain_report.ts";
 import { ServerClosedError } from "../errors.ts";
 import type { ReplicaOptions, ServerLimits } from "../options.ts";
-import { type BootDraft, draftBoot } from "./boot.ts";
+import { type BootDraft, draftBoot, newCount } from "./boot.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { Goal } from "./life.ts";
 import { cores, Members, type MembersHost } from "./members.ts";
@@ -107,14 +107,12 @@ export class ReplicaSet implements ServerRole {
       (replica) => this.#events.tell("replicaStall", replica),
     );
     this.#dispatcher = new Dispatcher({
-      candidates: () => this.#members.candidates,
+      replicas: this.#members.all,
+      canTake: (replica) => this.#members.canTake(replica),
       wanted: () =>
         this.#isKept ||
         this.#keep().catch((cause) => this.#dispatcher.fail(cause)),
-      chosen: (replica) => {
-        this.#members.take(replica);
-        replica.begin();
-      },
+      chosen: (replica) => this.#members.take(replica),
       served: (replica, duration) => {
         replica.duration.record(duration);
         this.#members.served(replica);
@@ -153,8 +151,8 @@ export class ReplicaSet implements ServerRole {
     }
   }
 
-  async process(request: unknown, clientAddress: Deno.Addr): Promise<void> {
-    await this.#dispatcher.process(request, clientAddress);
+  process(request: unknown, clientAddress: Deno.Addr): Promise<void> {
+    return this.#dispatcher.process(request, clientAddress);
   }
 
   drain(): void {
@@ -292,10 +290,11 @@ export class ReplicaSet implements ServerRole {
 
   #start(isHeld: boolean): Replica {
     const { boot, modules } = this.#draft;
-    const { constructor, serverAddress } = this.#server;
+    const { constructor, serverAddress: address } = this.#server;
     const sharing = this.#port.sharing.name;
     const options = optionsForReplicas(this.#options, sharing !== null);
-    const data: Boot = { ...boot, address: serverAddress, sharing, options };
+    const begun = newCount(this.#kind);
+    const data: Boot = { ...boot, address, sharing, options, begun };
     const { Replica, startRunner } = loaded!; // by #keep()
     const runner = (this.#startRunner ?? startRunner)(this.#kind, {
       main: MAIN_URL,
@@ -305,7 +304,7 @@ export class ReplicaSet implements ServerRole {
       permissions: this.#options.permissions ?? "inherit",
     });
     const number = ++this.#lastNumber;
-    const replica = new Replica(number, runner, this.#owner, isHeld);
+    const replica = new Replica(number, runner, begun, this.#owner, isHeld);
     const { watched } = this.#events;
     if (watched.length > 0) replica.watch(watched);
     if (this.#draining) replica.drain();

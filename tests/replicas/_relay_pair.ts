@@ -115,7 +115,9 @@ export class Pair {
   #ends: (() => void)[] = [];
 
   constructor(answersOnly = false) {
+    const begun = new Int32Array(new SharedArrayBuffer(4));
     this.hub = new RelayHub({
+      begun,
       post: (message) => {
         this.toPort += message.length;
         if (!this.isBusy) this.port.receive(message);
@@ -124,14 +126,13 @@ export class Pair {
       answersOnly,
     });
     const port = {
-      kind: "thread",
       post: (message: unknown) => {
         this.toHub += (message as Uint8Array).length;
         this.hub.receive(message as Uint8Array);
       },
       flushed: () => Promise.resolve(),
-    } as const;
-    this.port = new RelayPort(port, this.#handlers());
+    };
+    this.port = new RelayPort(port, this.#handlers(), begun);
   }
 
   /** Ends all handlers. */

@@ -13,7 +13,7 @@ import {
   until,
   within,
 } from "../servers/_support.ts";
-import { Deadly, LineEcho } from "./handlers_fixture.ts";
+import { Deadly, Fatal, LineEcho } from "./handlers_fixture.ts";
 import {
   LASTING_MODES,
   type Mode,
@@ -99,6 +99,20 @@ for (const name of ["ForkingTCPServer by shard", "ForkingTCPServer by relay"]) {
     for (const client of [...clients.values()].flat()) client[Symbol.dispose]();
   });
 }
+
+test("ThreadingTCPServer by relay gives a request that ends its thread at once to no other", async () => {
+  const mode = modeOf("ThreadingTCPServer by relay");
+  const context = new Int32Array(new SharedArrayBuffer(4));
+  await using server = mode.open(Fatal, { context });
+  const errors = collectErrors(server);
+  server.serveForever();
+  using client = await mode.connect(server);
+  assertEquals(await client.receive().catch(() => null), null);
+  await until(() => errors.length > 0, "the error");
+  assert(errors[0] instanceof RunnerExitError, String(errors[0]));
+  assertEquals(errors.length, 1);
+  assertEquals(context[0], 1);
+});
 
 testEach(
   LASTING_MODES,

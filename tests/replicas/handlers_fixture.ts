@@ -64,6 +64,15 @@ export class Deadly extends StreamRequestHandler {
   }
 }
 
+/** Counts itself and ends its thread, before it has written anything. */
+export class Fatal extends StreamRequestHandler<Int32Array> {
+  static readonly module = module;
+  override handle(): void {
+    Atomics.add(this.server.context, 0, 1);
+    Deno.exit(3);
+  }
+}
+
 /** What its tests share with it. */
 export interface Shared {
   lock: Lock;

@@ -123,12 +123,13 @@ Deno.test("relay: small parts of large messages hold little more than themselves
   }
   assertEquals(queue.length, bytes);
   let held = 0;
-  for (const part of queue.peek()) held += part.buffer.byteLength;
+  let taken = 0;
+  for (let part; (part = queue.shift()) !== null;) {
+    held += part.buffer.byteLength;
+    taken += part.length;
+  }
   assert(held < bytes * 2, `${held} bytes hold ${bytes}`);
-  const into = new Uint8Array(7_777);
-  let read = 0;
-  while (queue.length > 0) read += queue.read(into);
-  assertEquals(read, bytes);
+  assertEquals(taken, bytes);
 });
 
 Deno.test("relay: writes of one byte wait for the parent before long", async () => {
@@ -438,6 +439,24 @@ Deno.test("relay: what may not come ends the runner, once, and nothing else", as
       await turns(1);
     });
   }
+});
+
+Deno.test("RelayHub.fail() gives back what the runner has not counted as begun", async () => {
+  const begun = new Int32Array(new SharedArrayBuffer(4));
+  const hub = new RelayHub({ post: () => {}, broken: () => {}, begun });
+  const conns = [new FakeConn(), new FakeConn()];
+  const relayed = conns.map(({ conn }) => hub.relay(conn));
+  const send = () => Promise.resolve(1);
+  relayed.push(hub.relayPacket(new Uint8Array(1), CLIENT, false, send));
+  Atomics.add(begun, 0, 1);
+  hub.fail(LOST, 0);
+  const results = await Promise.allSettled(relayed);
+  const reasons = results.map((result) => "reason" in result && result.reason);
+  assertEquals(reasons[0], LOST);
+  assert(reasons[1] instanceof NotBegunError);
+  assert(reasons[2] instanceof NotBegunError);
+  for (const conn of conns) conn.close();
+  await turns(1);
 });
 
 const BAD_PACKETS: Record<string, Uint8Array> = {

@@ -29,11 +29,6 @@ const WINDOW = 262_144;
 const SLACK = 65_536 + 16_384;
 const LARGE = 16 * 1024 * 1024;
 
-/** A port as a thread has it. */
-function threadPort(post: (message: unknown) => void) {
-  return { kind: "thread", post, flushed: () => Promise.resolve() } as const;
-}
-
 /** A client, its carried connection, and what is under way between. */
 class Bench implements AsyncDisposable {
   readonly client: Deno.Conn;
@@ -58,7 +53,9 @@ class Bench implements AsyncDisposable {
       return count;
     };
     let conn: RelayedConn | null = null;
+    const begun = new Int32Array(new SharedArrayBuffer(4));
     const hub = new RelayHub({
+      begun,
       post: (message) => {
         this.toPort += message.length;
         port.receive(message);
@@ -71,13 +68,14 @@ class Bench implements AsyncDisposable {
       this.toHub += (message as Uint8Array).length;
       hub.receive(message as Uint8Array);
     };
-    const port = new RelayPort(threadPort(post), {
+    const flushed = () => Promise.resolve();
+    const port = new RelayPort({ post, flushed }, {
       connection: (relayed) => {
         conn = relayed;
         return promise;
       },
       packet: () => Promise.resolve(),
-    });
+    }, begun);
     this.carried = hub.relay(held).finally(() => held[Symbol.dispose]());
     hub.flush();
     this.conn = conn!;

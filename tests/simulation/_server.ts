@@ -25,9 +25,15 @@ export interface Stage extends Machine {
   /** Clients that the server's hook closes after so many ms. */
   closedByHook: Map<number, number>;
   closedAt: Map<number, number>;
+  /** Whether the next handler ends its replica when it has begun. */
+  isNextFatal: boolean;
 }
 
 let stage: Stage;
+
+function runnerOf(owner: Owner): SimRunner | undefined {
+  return [...stage.runners].find((runner) => runner.owner === owner);
+}
 
 export function setStage(next: Stage): void {
   stage = next;
@@ -58,6 +64,10 @@ export class SimHandler extends StreamRequestHandler {
     };
     const all = stage.served.get(this.#port) ?? [];
     stage.served.set(this.#port, [...all, this.#served]);
+    if (stage.isNextFatal) {
+      stage.isNextFatal = false;
+      runnerOf(owner)?.end({ code: 3, reason: "exit" });
+    }
     await super.setup();
   }
 
@@ -75,9 +85,7 @@ export class SimHandler extends StreamRequestHandler {
     await super.finish();
     this.#served.written = this.#written;
     const { world } = stage;
-    const runner = [...stage.runners].find(({ owner }) =>
-      owner === this.#served.owner
-    );
+    const runner = runnerOf(this.#served.owner);
     // What it says of this is gathered until the turn ends, and its close
     // comes after
     world.at(1, () => {

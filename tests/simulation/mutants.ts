@@ -43,6 +43,11 @@ const MUTANTS: Record<string, Edit[]> = {
       put: "if (this.#isClosed) {",
     },
   ],
+  "a thread that dies has begun only what it has told by a frame": [{
+    file: "workers/relay/relay_hub.ts",
+    find: "return (Atomics.load(this.#begun, 0) - order | 0) >= 0;",
+    put: "return false;",
+  }],
   "recycle() ends the old replica first": [{
     file: "server/replicas/turnover.ts",
     find: "        const successor = this.#host.start();",

@@ -54,6 +54,7 @@ class Simulation {
       isBroken: false,
       runners: new Set(),
       served: new Map(),
+      isNextFatal: false,
       errors: new Map(),
       closedByHook: new Map(),
       closedAt: new Map(),
@@ -196,6 +197,7 @@ class Simulation {
     const { world } = this;
     const kinds = [
       () => this.#killOne(),
+      () => void (this.stage.isNextFatal = true),
       () => this.#hangOne(),
       () => this.#recycle(),
       () => this.#restart(),
@@ -244,6 +246,7 @@ class Simulation {
 
   async #breakModule(): Promise<void> {
     this.world.note("recycle() onto a broken module");
+    this.stage.isNextFatal = false; // nothing else may end a replica
     // Those that are in use by now
     const before = this.#alive.filter((each) =>
       this.world.now - each.readyAt > 200
@@ -356,8 +359,12 @@ class Simulation {
     assert(outcome !== null, `client ${port} has no outcome`);
     assert(!client.isWrong, `client ${port} read bytes that nobody wrote`);
     const served = this.stage.served.get(port) ?? [];
-    // A replica that dies may have begun without the parent's having heard of
+    // A process that dies may have begun without the parent's having heard of
     // it: then another serves the client
+    assert(
+      SimServer.kind === "process" || served.length <= 1,
+      `client ${port} was served by two threads`,
+    );
     const told = served.filter((each) => this.#isTold(each));
     assert(told.length <= 1, `client ${port} was served twice`);
     const isReported = cutOff.has(port) || this.stage.errors.has(port);

@@ -75,11 +75,4 @@ export class ByteQueue {
     this.#blocks = [];
     this.#length = 0;
   }
-
-  /** The bytes in order, without taking them. */
-  *peek(): Generator<Uint8Array> {
-    for (const { bytes, start, end } of this.#blocks) {
-      yield bytes.subarray(start, end);
-    }
-  }
 }

@@ -6,11 +6,12 @@
 
 import { RelayProtocolError } from "./errors.ts";
 import type { Opcode } from "./frames.ts";
-import type { RelayLink } from "./relay_link.ts";
-import type { Budget, Intake } from "./window.ts";
+import type { RelaySide } from "./window.ts";
 
 /** A request that a hub carries. */
 export interface Carried {
+  /** Its place among the requests that the runner was given. */
+  readonly order: number;
   /**
    * Takes a frame from the runner; throws for one that may not come now.
    *
@@ -20,8 +21,8 @@ export interface Carried {
   receive(op: Opcode, bytes: Uint8Array): boolean;
   /** Does the next steps. */
   advance(): void;
-  /** The runner has ended. */
-  fail(error: Error): void;
+  /** The runner has ended; `begun` if it had begun the request. */
+  fail(error: Error, begun: boolean): void;
   /** The time for delivery is over. */
   cut(error: Error): void;
 }
@@ -29,11 +30,8 @@ export interface Carried {
 /** The hub, as a request sees it. */
 export interface Carrier {
   readonly id: number;
-  readonly link: RelayLink;
-  /** The bytes in transit to the runner. */
-  readonly budget: Budget;
-  /** The undelivered bytes from the runner. */
-  readonly intake: Intake;
+  readonly order: number;
+  readonly side: RelaySide;
   /** Ends the carrying. */
   readonly settle: (error: Error | null) => void;
 }

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { ByteQueue } from "./byte_queue.ts";
 import { BlockPool } from "./blocks.ts";
 import { type Carried, type Carrier, outOfOrder } from "./carried.ts";
 import { ConnWriter, type WriterHost } from "./conn_writer.ts";
@@ -18,7 +17,7 @@ import {
   readOption,
   toErrorFrame,
 } from "./frames.ts";
-import { MIN_WINDOW, ReceiveWindow, SendWindow } from "./window.ts";
+import { ReceiveWindow, SendWindow } from "./window.ts";
 
 /** The buffer of an idle connection, and of one that fills it. */
 const smallBlocks = new BlockPool(4_096);
@@ -46,7 +45,7 @@ export class CarriedConnection implements Carried, WriterHost {
   #sending!: SendWindow;
   #receiving!: ReceiveWindow;
   /** The client's bytes before the runner began, to be sent again. */
-  #kept: ByteQueue | null = new ByteQueue();
+  #kept: Uint8Array[] | null = [];
   #isHandedBack = false;
   #canRead: (() => void) | null = null;
   #clientEnded = false;
@@ -60,17 +59,22 @@ export class CarriedConnection implements Carried, WriterHost {
     this.#writer = new ConnWriter(conn, this);
   }
 
+  get order(): number {
+    return this.#carrier!.order;
+  }
+
   /** Begins to be carried, by one hub after the other. */
   attach(carrier: Carrier): void {
     const isFirst = !this.#isHandedBack;
     this.#carrier = carrier;
-    this.#sending = new SendWindow(carrier.budget);
-    this.#receiving = new ReceiveWindow(carrier.intake, carrier.id);
+    const { id, side } = carrier;
+    this.#sending = new SendWindow(side.budget);
+    this.#receiving = new ReceiveWindow(side.intake, id);
     const { localAddr, remoteAddr } = this.conn;
-    carrier.link.sendJson(Op.open, carrier.id, { localAddr, remoteAddr });
+    side.link.sendJson(Op.open, id, { localAddr, remoteAddr });
     if (isFirst) return void this.#readAll();
-    for (const bytes of this.#kept!.peek()) this.#send(bytes);
-    if (this.#clientEnded) carrier.link.send(Op.end, carrier.id);
+    for (const bytes of this.#kept!) this.#send(bytes);
+    if (this.#clientEnded) side.link.send(Op.end, id);
     if (this.#lost !== null) this.#tellLoss();
     this.#resumeReading();
   }
@@ -93,10 +97,10 @@ export class CarriedConnection implements Carried, WriterHost {
     return op === Op.done || op === Op.close || op === Op.end;
   }
 
-  fail(error: Error): void {
+  fail(error: Error, begun: boolean): void {
     const carrier = this.#carrier!;
     this.#sending.clear();
-    if (this.#stage === "waiting") {
+    if (this.#stage === "waiting" && !begun) {
       this.#isHandedBack = true;
       this.#carrier = null;
       handedBack.set(this.conn, this);
@@ -150,10 +154,10 @@ export class CarriedConnection implements Carried, WriterHost {
         if (this.#isReadingOver()) return;
         if (count === null) {
           this.#clientEnded = true;
-          return this.#carrier?.link.send(Op.end, this.#carrier.id);
+          return this.#carrier?.side.link.send(Op.end, this.#carrier.id);
         }
         const bytes = buffer.subarray(0, count);
-        this.#kept?.push(bytes);
+        this.#kept?.push(bytes.slice());
         if (this.#carrier !== null) this.#send(bytes);
         if (count === smallBlocks.size) {
           blocks.giveBack(buffer);
@@ -169,19 +173,16 @@ export class CarriedConnection implements Carried, WriterHost {
   }
 
   #send(bytes: Uint8Array): void {
-    const { link, id } = this.#carrier!;
-    link.send(Op.data, id, bytes);
+    const { side, id } = this.#carrier!;
+    side.link.send(Op.data, id, bytes);
     this.#sending.take(bytes.length);
   }
 
   /** The number of bytes that may be read now; 0 or less if none. */
   get #room(): number {
     if (this.#carrier === null) return 0;
-    const { room } = this.#sending;
-    // It counts twice until the runner begins
-    return this.#kept === null
-      ? room
-      : Math.min(room, MIN_WINDOW - this.#kept.length);
+    // Until the runner begins, what is sent is kept as well
+    return this.#kept === null ? this.#sending.room : this.#sending.minRoom;
   }
 
   #isReadingOver(): boolean {
@@ -242,8 +243,8 @@ export class CarriedConnection implements Carried, WriterHost {
   #tellLoss(): void {
     const stage = this.#stage;
     if (stage !== "waiting" && stage !== "begun" && stage !== "ended") return;
-    const { link, id } = this.#carrier!;
-    link.sendJson(Op.lost, id, this.#lost);
+    const { side, id } = this.#carrier!;
+    side.link.sendJson(Op.lost, id, this.#lost);
   }
 
   #close(): void {

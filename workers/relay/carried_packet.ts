@@ -38,8 +38,13 @@ export class CarriedPacket implements Carried {
     this.#carried = carried;
     this.#carrier = carrier;
     this.#size = FRAME_COST + packet.length;
-    carrier.budget.used += this.#size;
-    carrier.link.sendPacket(carrier.id, Number(truncated), from, packet);
+    const { id, side } = carrier;
+    side.budget.used += this.#size;
+    side.link.sendPacket(id, Number(truncated), from, packet);
+  }
+
+  get order(): number {
+    return this.#carrier.order;
   }
 
   receive(op: Opcode, bytes: Uint8Array): boolean {
@@ -51,10 +56,10 @@ export class CarriedPacket implements Carried {
     return this.#done;
   }
 
-  fail(error: Error): void {
+  fail(error: Error, begun: boolean): void {
     if (this.#done) return;
     this.#done = true;
-    this.#failure = this.#begun ? error : notBegun(error);
+    this.#failure = this.#begun || begun ? error : notBegun(error);
     this.advance();
   }
 
@@ -77,7 +82,7 @@ export class CarriedPacket implements Carried {
       );
     }
     this.#held += FRAME_COST + length;
-    this.#carrier.intake.held += FRAME_COST + length;
+    this.#carrier.side.intake.held += FRAME_COST + length;
     return this.#deliver(number, address, packet);
   }
 
@@ -86,7 +91,7 @@ export class CarriedPacket implements Carried {
     address: Deno.Addr | null,
     packet: Uint8Array,
   ): Promise<void> {
-    const { link, id, intake } = this.#carrier;
+    const { id, side: { link, intake } } = this.#carrier;
     const { length } = packet;
     try {
       const to = this.#allowed(address);
@@ -120,7 +125,7 @@ export class CarriedPacket implements Carried {
   /** The socket may be closed when the request has ended. */
   advance(): void {
     if (!this.#done || this.#held > 0) return;
-    this.#carrier.budget.credit(this.#size);
+    this.#carrier.side.budget.credit(this.#size);
     this.#size = 0;
     this.#carrier.settle(this.#failure);
   }

@@ -23,7 +23,7 @@ export interface WriterHost {
 export class ConnWriter {
   #conn: Deno.Conn;
   #host: WriterHost;
-  #waiting = new ByteQueue();
+  #waiting: ByteQueue | null = null;
   #current: Uint8Array | null = null;
   #block: Uint8Array | null = null;
   #halfClosed = false;
@@ -41,7 +41,7 @@ export class ConnWriter {
 
   /** Writes bytes of a message. */
   write(bytes: Uint8Array): void {
-    if (this.#current !== null) this.#waiting.push(bytes);
+    if (this.#current !== null) (this.#waiting ??= new ByteQueue()).push(bytes);
     else this.#begin(this.#ownCopy(bytes));
   }
 
@@ -60,7 +60,7 @@ export class ConnWriter {
 
   /** Drops the waiting bytes. */
   clear(): void {
-    this.#waiting.clear();
+    this.#waiting = null;
   }
 
   // With callbacks, not an async function: it runs for each message
@@ -75,7 +75,7 @@ export class ConnWriter {
     if (count < bytes.length) return this.#begin(bytes.subarray(count));
     if (this.#block !== null) blocks.giveBack(this.#block);
     this.#block = null;
-    this.#current = this.#waiting.shift();
+    this.#current = this.#waiting?.shift() ?? null;
     if (this.#current !== null) this.#begin(this.#current);
     else this.#host.advance();
   };

@@ -6,7 +6,7 @@
 
 import { readSent } from "./frames.ts";
 import type { RelayLink } from "./relay_link.ts";
-import { type Budget, FRAME_COST, SendWindow } from "./window.ts";
+import { FRAME_COST, type RelaySide, SendWindow } from "./window.ts";
 
 interface Reply {
   packet: Uint8Array;
@@ -27,10 +27,10 @@ export class PacketReplies {
   #lastNumber = 0;
   #ended: (() => void) | null = null;
 
-  constructor(id: number, link: RelayLink, budget: Budget) {
+  constructor(id: number, side: RelaySide) {
     this.#id = id;
-    this.#link = link;
-    this.#window = new SendWindow(budget);
+    this.#link = side.link;
+    this.#window = new SendWindow(side.budget);
   }
 
   /** Sends a packet, to the client if no address is given. */

@@ -33,7 +33,7 @@ import { notBegun, RelayProtocolError } from "./errors.ts";
 import { Op, type Opcode, readFrames } from "./frames.ts";
 import { type Post, RelayLink } from "./relay_link.ts";
 import { RequestTable } from "./request_table.ts";
-import { BUDGET, Budget, Intake, MIN_WINDOW, WINDOW } from "./window.ts";
+import { BUDGET, MIN_WINDOW, RelaySide, WINDOW } from "./window.ts";
 
 /** The owner of a hub. */
 export interface RelayHubOptions {
@@ -41,27 +41,32 @@ export interface RelayHubOptions {
   post: Post;
   /** The runner has broken the protocol: end it. */
   broken: (error: Error) => void;
+  /**
+   * The number of requests that the runner has begun, if it shares memory.
+   * Otherwise only its frames tell.
+   */
+  begun?: Int32Array | null;
   /** Whether handlers may send packets to their clients alone. */
   answersOnly?: boolean;
 }
 
 /** Carries connections and packets to one runner and back. */
 export class RelayHub {
-  #link: RelayLink;
-  #budget = new Budget();
-  #intake: Intake;
+  #side: RelaySide;
+  #begun: Int32Array | null;
   #broken: (error: Error) => void;
   #answersOnly: boolean;
   #carried: RequestTable<Carried> = new RequestTable();
   #toAdvance: Carried[] = [];
   #load = 0;
+  #given = 0;
   #isBroken = false;
   #failure: Error | null = null;
   #deliverTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: RelayHubOptions) {
-    this.#link = new RelayLink(options.post);
-    this.#intake = new Intake(this.#link);
+    this.#side = new RelaySide(new RelayLink(options.post));
+    this.#begun = options.begun ?? null;
     this.#broken = options.broken;
     this.#answersOnly = options.answersOnly ?? false;
   }
@@ -78,7 +83,7 @@ export class RelayHub {
 
   /** The number of bytes in transit to the runner. */
   get backlog(): number {
-    return this.#budget.used;
+    return this.#side.budget.used;
   }
 
   /** Carries a connection. */
@@ -122,7 +127,7 @@ export class RelayHub {
    * follows.
    */
   flush(): void {
-    this.#link.flush();
+    this.#side.link.flush();
   }
 
   /**
@@ -131,9 +136,11 @@ export class RelayHub {
   fail(error: Error, deliverFor: number): void {
     if (this.#failure !== null) return;
     this.#failure = error;
-    this.#link.close();
+    this.#side.link.close();
     this.#load = 0;
-    for (const carried of this.#carried.all()) carried.fail(error);
+    for (const carried of this.#carried.all()) {
+      carried.fail(error, this.#hasBegun(carried));
+    }
     if (this.#carried.size === 0 || deliverFor === Infinity) return;
     this.#deliverTimer = setTimeout(() => this.#cut(deliverFor), deliverFor);
   }
@@ -152,9 +159,10 @@ export class RelayHub {
     }
     if (carried.receive(op, bytes)) this.#toAdvance.push(carried);
     if (op === Op.done) this.#load--;
-    if (this.#intake.held > this.#mostHeld) {
+    const { held } = this.#side.intake;
+    if (held > this.#mostHeld) {
       throw new RelayProtocolError(
-        `Cannot take more: ${this.#intake.held} bytes wait to be delivered`,
+        `Cannot take more: ${held} bytes wait to be delivered`,
       );
     }
   };
@@ -164,11 +172,18 @@ export class RelayHub {
     return BUDGET + WINDOW + this.#carried.size * MIN_WINDOW;
   }
 
+  /** Whether the runner had begun a request, by the shared memory. */
+  #hasBegun({ order }: Carried): boolean {
+    if (this.#begun === null) return false;
+    return (Atomics.load(this.#begun, 0) - order | 0) >= 0;
+  }
+
   #carry(begin: (carrier: Carrier) => Carried): Promise<void> {
     if (this.#failure !== null) {
       return Promise.reject(notBegun(this.#failure));
     }
     const id = this.#carried.nextId();
+    const order = this.#given = this.#given + 1 | 0;
     this.#load++;
     return new Promise((resolve, reject) => {
       const settle = (error: Error | null) => {
@@ -177,16 +192,7 @@ export class RelayHub {
         if (error === null) resolve();
         else reject(error);
       };
-      this.#carried.set(
-        id,
-        begin({
-          id,
-          link: this.#link,
-          budget: this.#budget,
-          intake: this.#intake,
-          settle,
-        }),
-      );
+      this.#carried.set(id, begin({ id, order, side: this.#side, settle }));
     });
   }
 }

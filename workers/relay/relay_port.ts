@@ -2,8 +2,10 @@
  * The end of a relay in the runner. It receives connections and packets, and
  * serves them.
  *
- * The hub learns of a request's beginning before any code of the handler runs.
- * If this runner ends, requests that have not begun go to another one.
+ * The hub can know of a request's beginning before any code of the handler runs:
+ * if this runner ends, requests that have not begun go to another one. A thread
+ * counts them in memory that the hub shares, so that `began` may wait for the
+ * end of the turn, together with the answer. A process sends it at once.
  *
  * @module
  */
@@ -18,9 +20,9 @@ import {
 } from "./frames.ts";
 import { PacketReplies } from "./packet_replies.ts";
 import { RelayLink } from "./relay_link.ts";
-import { type ConnOrigin, RelayedConn } from "./relayed_conn.ts";
+import { type ConnAddresses, RelayedConn } from "./relayed_conn.ts";
 import type { RunnerPort } from "../runner/runner.ts";
-import { Budget, Intake } from "./window.ts";
+import { RelaySide } from "./window.ts";
 
 /** Sends a packet, to the client if no address is given. */
 export type Reply = (
@@ -49,26 +51,34 @@ interface RequestToBegin {
 
 /** Takes connections and packets from a relay. */
 export class RelayPort {
-  #port: Pick<RunnerPort, "kind" | "post" | "flushed">;
-  #link: RelayLink;
+  #port: Pick<RunnerPort, "post" | "flushed">;
+  #side: RelaySide;
   #handlers: RelayHandlers;
-  #budget = new Budget();
-  #intake: Intake;
+  #begun: Int32Array | null;
   #requests: (RelayedConn | PacketReplies | null)[] = [];
   #toBegin: RequestToBegin[] = [];
   #beginning = false;
   #allBegun: (() => void) | null = null;
 
+  /**
+   * Constructs it.
+   *
+   * @param port The runner's port.
+   * @param handlers Serve the requests.
+   * @param begun The number of requests that have begun, in memory that the hub
+   * shares; `null` if it can't.
+   */
   constructor(
-    port: Pick<RunnerPort, "kind" | "post" | "flushed">,
+    port: Pick<RunnerPort, "post" | "flushed">,
     handlers: RelayHandlers,
+    begun: Int32Array | null,
   ) {
     this.#port = port;
     this.#handlers = handlers;
-    this.#link = new RelayLink((message, transfer) =>
-      port.post(message, transfer)
+    this.#begun = begun;
+    this.#side = new RelaySide(
+      new RelayLink((message, transfer) => port.post(message, transfer)),
     );
-    this.#intake = new Intake(this.#link);
   }
 
   /**
@@ -83,7 +93,7 @@ export class RelayPort {
   /** Takes a message from the other end. */
   receive(message: Uint8Array): void {
     readFrames(message, this.#onFrame);
-    if (this.#toBegin.length > 0 && !this.#beginning) void this.#begin();
+    if (this.#toBegin.length > 0 && !this.#beginning) void this.#beginAll();
   }
 
   /**
@@ -91,7 +101,7 @@ export class RelayPort {
    * none.
    */
   flush(): void {
-    this.#link.flush();
+    this.#side.link.flush();
   }
 
   #onFrame = (op: Opcode, id: number, bytes: Uint8Array): void => {
@@ -100,26 +110,20 @@ export class RelayPort {
     const request = this.#requests[id] ?? null;
     if (request instanceof RelayedConn) request.receive(op, bytes);
     else if (request !== null) request.receive(bytes);
-    else if (op === Op.credit) this.#budget.credit(readNumber(bytes));
+    else if (op === Op.credit) this.#side.budget.credit(readNumber(bytes));
     // Anything else crossed the end of its request on the way
   };
 
   #open(id: number, bytes: Uint8Array): void {
-    const conn = new RelayedConn({
-      id,
-      link: this.#link,
-      budget: this.#budget,
-      intake: this.#intake,
-      addresses: readJson(bytes) as ConnOrigin["addresses"],
-    });
+    const addresses = readJson(bytes) as ConnAddresses;
+    const conn = new RelayedConn(id, this.#side, addresses);
     this.#requests[id] = conn;
-    const serve = () => this.#serve(id, conn);
-    this.#toBegin.push({ id, isPacket: false, serve });
+    this.#begin({ id, isPacket: false, serve: () => this.#serve(id, conn) });
   }
 
   #openPacket(id: number, bytes: Uint8Array): void {
     const { number, address, packet } = readPacket(bytes);
-    const replies = new PacketReplies(id, this.#link, this.#budget);
+    const replies = new PacketReplies(id, this.#side);
     this.#requests[id] = replies;
     const serve = () =>
       this.#servePacket(
@@ -128,22 +132,28 @@ export class RelayPort {
         // A copy: a handler may keep it, or transfer its buffer
         [packet.slice(), address as Deno.Addr, number === 1],
       );
-    this.#toBegin.push({ id, isPacket: true, serve });
+    this.#begin({ id, isPacket: true, serve });
+  }
+
+  #begin(request: RequestToBegin): void {
+    if (this.#begun === null) return void this.#toBegin.push(request);
+    Atomics.add(this.#begun, 0, 1);
+    this.#side.link.send(Op.began, request.id);
+    void request.serve();
   }
 
   /**
    * Begins connections one after the other: each handler may end the runner.
    * Packets may get lost anyway, and begin together.
    */
-  async #begin(): Promise<void> {
+  async #beginAll(): Promise<void> {
     this.#beginning = true;
     while (this.#toBegin.length > 0) {
       const count = this.#toBegin[0]!.isPacket ? this.#toBegin.length : 1;
       const requests = this.#toBegin.splice(0, count);
-      for (const { id } of requests) this.#link.send(Op.began, id);
-      this.#link.flush();
-      // A thread's messages are sent at once, unlike those of a process
-      if (this.#port.kind === "process") await this.#port.flushed();
+      for (const { id } of requests) this.#side.link.send(Op.began, id);
+      this.flush();
+      await this.#port.flushed();
       for (const request of requests) void request.serve();
     }
     this.#beginning = false;
@@ -155,8 +165,7 @@ export class RelayPort {
       await this.#handlers.connection(conn);
     } finally {
       conn[Symbol.dispose]();
-      this.#requests[id] = null;
-      this.#link.send(Op.done, id);
+      this.#end(id);
     }
   }
 
@@ -172,8 +181,12 @@ export class RelayPort {
       );
     } finally {
       await replies.end();
-      this.#requests[id] = null;
-      this.#link.send(Op.done, id);
+      this.#end(id);
     }
+  }
+
+  #end(id: number): void {
+    this.#requests[id] = null;
+    this.#side.link.send(Op.done, id);
   }
 }

@@ -15,12 +15,7 @@ import {
   readNumber,
 } from "./frames.ts";
 import type { RelayLink } from "./relay_link.ts";
-import {
-  type Budget,
-  type Intake,
-  ReceiveWindow,
-  SendWindow,
-} from "./window.ts";
+import { ReceiveWindow, type RelaySide, SendWindow } from "./window.ts";
 
 const CHUNK_SIZE = 16_384;
 /** After this many reads without a wait, one read yields. */
@@ -38,14 +33,8 @@ interface Writer {
   reject: (error: Error) => void;
 }
 
-/** The port, as a connection sees it. */
-export interface ConnOrigin {
-  readonly id: number;
-  readonly link: RelayLink;
-  readonly budget: Budget;
-  readonly intake: Intake;
-  readonly addresses: { localAddr: Deno.Addr; remoteAddr: Deno.Addr };
-}
+/** The addresses of a connection. */
+export type ConnAddresses = Pick<Deno.Conn, "localAddr" | "remoteAddr">;
 
 /** A `Deno.Conn` whose socket belongs to another thread or process. */
 export class RelayedConn implements Deno.Conn {
@@ -55,7 +44,7 @@ export class RelayedConn implements Deno.Conn {
   #link: RelayLink;
   #sending: SendWindow;
   #receiving: ReceiveWindow;
-  #received = new ByteQueue();
+  #received: ByteQueue | null = null;
   #readsInTurn = 0;
   #ended = false;
   #closed = false;
@@ -66,13 +55,13 @@ export class RelayedConn implements Deno.Conn {
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | null = null;
   #writable: WritableStream<Uint8Array<ArrayBufferLike>> | null = null;
 
-  constructor(origin: ConnOrigin) {
-    this.#id = origin.id;
-    this.#link = origin.link;
-    this.#sending = new SendWindow(origin.budget);
-    this.#receiving = new ReceiveWindow(origin.intake, origin.id);
-    this.localAddr = origin.addresses.localAddr;
-    this.remoteAddr = origin.addresses.remoteAddr;
+  constructor(id: number, side: RelaySide, addresses: ConnAddresses) {
+    this.#id = id;
+    this.#link = side.link;
+    this.#sending = new SendWindow(side.budget);
+    this.#receiving = new ReceiveWindow(side.intake, id);
+    this.localAddr = addresses.localAddr;
+    this.remoteAddr = addresses.remoteAddr;
   }
 
   // Not async, like write(): that would cost three more microtasks per call
@@ -82,7 +71,7 @@ export class RelayedConn implements Deno.Conn {
     if (this.#reader !== null) {
       return Promise.reject(new Deno.errors.Busy("Already reading"));
     }
-    if (this.#received.length > 0) {
+    if (this.#hasReceived) {
       if (++this.#readsInTurn < MOST_READS_IN_TURN) {
         return Promise.resolve(this.#take(into));
       }
@@ -177,7 +166,7 @@ export class RelayedConn implements Deno.Conn {
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#received.clear();
+    this.#received = null;
     this.#link.send(Op.close, this.#id);
     if (this.#reader === null && this.#writer === null) return;
     // Made only when needed: its stack takes a tenth of a short connection
@@ -192,7 +181,7 @@ export class RelayedConn implements Deno.Conn {
         return;
       case Op.end:
         this.#ended = true;
-        if (this.#received.length === 0) this.#endRead()?.resolve(null);
+        if (!this.#hasReceived) this.#endRead()?.resolve(null);
         return;
       case Op.credit:
         return this.#sending.credit(readNumber(bytes));
@@ -205,27 +194,33 @@ export class RelayedConn implements Deno.Conn {
 
   #arrived(bytes: Uint8Array): void {
     this.#receiving.take(bytes.length);
-    if (this.#reader === null || this.#received.length > 0) {
-      return this.#received.push(bytes);
-    }
+    if (this.#reader === null || this.#hasReceived) return this.#keep(bytes);
     const reader = this.#endRead()!;
     // The usual case: nothing waits, so nothing is copied twice
     const count = Math.min(bytes.length, reader.into.length);
     reader.into.set(count < bytes.length ? bytes.subarray(0, count) : bytes);
-    if (count < bytes.length) this.#received.push(bytes.subarray(count));
+    if (count < bytes.length) this.#keep(bytes.subarray(count));
     this.#receiving.release(count);
     reader.resolve(count);
   }
 
+  get #hasReceived(): boolean {
+    return this.#received !== null && this.#received.length > 0;
+  }
+
+  #keep(bytes: Uint8Array): void {
+    (this.#received ??= new ByteQueue()).push(bytes);
+  }
+
   #readInNextTurn(): void {
     this.#readsInTurn = 0;
-    if (this.#reader === null || this.#received.length === 0) return;
+    if (this.#reader === null || !this.#hasReceived) return;
     const reader = this.#endRead()!;
     reader.resolve(this.#take(reader.into));
   }
 
   #take(into: Uint8Array): number {
-    const count = this.#received.read(into);
+    const count = this.#received!.read(into);
     this.#receiving.release(count);
     return count;
   }

@@ -58,6 +58,11 @@ export class SendWindow {
     return limit - this.#used - FRAME_COST;
   }
 
+  /** The same, as if the budget were used up. */
+  get minRoom(): number {
+    return MIN_WINDOW - this.#used - FRAME_COST;
+  }
+
   /** Counts a frame that is sent. */
   take(length: number): void {
     this.#used += FRAME_COST + length;
@@ -121,6 +126,20 @@ export class Intake {
     if (this.#owed < MIN_WINDOW) return;
     this.link.sendNumber(Op.credit, NO_REQUEST, this.#owed);
     this.#owed = 0;
+  }
+}
+
+/** One end of a relay, as its requests see it. */
+export class RelaySide {
+  readonly link: RelayLink;
+  /** The bytes in transit to the other end. */
+  readonly budget: Budget = new Budget();
+  /** The bytes from the other end that were not passed on. */
+  readonly intake: Intake;
+
+  constructor(link: RelayLink) {
+    this.link = link;
+    this.intake = new Intake(link);
   }
 }
 
