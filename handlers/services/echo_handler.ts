@@ -46,16 +46,26 @@ export class EchoHandler extends RequestHandler {
    * assertEquals(new TextDecoder().decode(reply![0]), "ping");
    * ```
    */
-  override async handle(): Promise<void> {
+  override handle(): Promise<void> {
     const { request } = this;
-    if ("packet" in request) {
-      await request.socket.send(bytesOf(request), this.clientAddress);
-      return;
-    }
-    const { rfile, wfile } = this;
+    if (!("packet" in request)) return this.#echo(request);
+    const sent: Promise<unknown> = request.socket.send(
+      bytesOf(request),
+      this.clientAddress,
+    );
+    return sent as Promise<void>;
+  }
+
+  async #echo(request: Deno.Conn): Promise<void> {
+    const { rfile, wfile, timeout } = this;
+    await wfile.flush(); // what setup() wrote
+    // A chunk is sent as it came, not copied into a buffer and gathered
+    const sink = timeout === null ? request : wfile;
     let buffer = new Uint8Array(SMALL_SIZE);
     for (let n; (n = await rfile.read(buffer)) !== null;) {
-      await wfile.write(buffer.subarray(0, n));
+      for (let sent = 0; sent < n;) {
+        sent += await sink.write(buffer.subarray(sent, n));
+      }
       if (n === buffer.length && n < BUFFER_SIZE) {
         buffer = new Uint8Array(BUFFER_SIZE);
       }

@@ -1,11 +1,18 @@
 /** The ready handlers on all four servers. */
 
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertMatch,
+  assertRejects,
+} from "@std/assert";
 import {
   ChargenHandler,
   DaytimeHandler,
   DiscardHandler,
   EchoHandler,
+  RequestTimeoutError,
   SumHandler,
 } from "../../mod.ts";
 import { connect } from "../../server/testing.ts";
@@ -54,6 +61,39 @@ testEach(
     assertEquals(await conn.read(new Uint8Array(1)), null);
   },
 );
+
+testEach(
+  STREAMS,
+  "EchoHandler gives up a client that reads nothing",
+  async (kind) => {
+    class Impatient extends EchoHandler {
+      override timeout = 200;
+    }
+    await using server = kind.open(Impatient);
+    const errors = collectErrors(server);
+    const handling = server.handleRequest();
+    using conn = await dial(server);
+    await assertRejects(async () => {
+      for (;;) await writeAll(conn, new Uint8Array(65_536));
+    });
+    await handling;
+    assertEquals(errors.length, 1);
+    assertInstanceOf(errors[0], RequestTimeoutError);
+  },
+);
+
+Deno.test("EchoHandler sends what a subclass wrote before", async () => {
+  class Greeting extends EchoHandler {
+    override async setup() {
+      await super.setup();
+      await this.wfile.write("welcome\n");
+    }
+  }
+  await using client = connect(Greeting);
+  await client.wfile.write("hello\n");
+  assertEquals(await client.rfile.readLine(), "welcome");
+  assertEquals(await client.rfile.readLine(), "hello");
+});
 
 testEach(STREAMS, "DiscardHandler reads and never answers", async (kind) => {
   await using server = kind.open(DiscardHandler);
