@@ -17,7 +17,7 @@ import type {
   PoolRunOptions,
   PoolSettings,
 } from "./_options.ts";
-import { type Initializer, poolClassName, reasonOf } from "./_protocol.ts";
+import { type Initializer, reasonOf } from "./_protocol.ts";
 import type { RunnerKind } from "../runner/runner.ts";
 import {
   assertInteger,
@@ -74,7 +74,7 @@ export function checkPoolOptions(
   kind: RunnerKind,
   options: PoolOptions,
 ): PoolSettings {
-  const className = poolClassName(kind);
+  const className = kind === "thread" ? "ThreadPool" : "ProcessPool";
   checkObject(options, `a ${className}`);
   const {
     workers = navigator.hardwareConcurrency,

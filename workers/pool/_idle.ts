@@ -7,22 +7,10 @@
 /** An idle pool lets the program end after this time, in milliseconds. */
 const REST_AFTER = 100;
 
-/** The watched pool. */
-interface Watched {
-  /** Whether there is nothing to do. */
-  readonly idle: boolean;
-}
-
-/** The workers that keep the program alive. */
-interface Living {
-  /** Makes it keep the program alive, or lets it end. */
-  keepAlive(alive: boolean): void;
-}
-
 /** Lets the program end while a pool is idle. */
 export class IdleWatch {
-  #pool: Watched;
-  #workers: Living;
+  #isIdle: () => boolean;
+  #keepAlive: (alive: boolean) => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #resting = false;
   #touched = false;
@@ -30,12 +18,12 @@ export class IdleWatch {
   /**
    * Constructs a watch.
    *
-   * @param pool The pool.
-   * @param workers Its workers.
+   * @param isIdle Whether there is nothing to do.
+   * @param keepAlive Makes the workers keep the program alive, or let it end.
    */
-  constructor(pool: Watched, workers: Living) {
-    this.#pool = pool;
-    this.#workers = workers;
+  constructor(isIdle: () => boolean, keepAlive: (alive: boolean) => void) {
+    this.#isIdle = isIdle;
+    this.#keepAlive = keepAlive;
   }
 
   /** Reports that there is work. */
@@ -43,7 +31,7 @@ export class IdleWatch {
     this.#touched = true;
     if (!this.#resting) return;
     this.#resting = false;
-    this.#workers.keepAlive(true);
+    this.#keepAlive(true);
   }
 
   /** Reports that there may be no work. */
@@ -52,10 +40,10 @@ export class IdleWatch {
     this.#touched = false;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      if (!this.#pool.idle) return;
+      if (!this.#isIdle()) return;
       if (this.#touched) return this.watch();
       this.#resting = true;
-      this.#workers.keepAlive(false);
+      this.#keepAlive(false);
     }, REST_AFTER);
     Deno.unrefTimer(this.#timer);
   }

@@ -11,12 +11,6 @@ import type { PoolTask } from "./_task.ts";
 /** How a task ends. */
 export type TaskEnd = "completed" | "failed" | "cancelled";
 
-/** A worker, as the meter sees it. */
-interface Timed {
-  /** The time of its start. */
-  readonly started: number;
-}
-
 /** Settles and counts the tasks of a pool. */
 export class PoolMeter {
   #ends: Record<TaskEnd, number> = { completed: 0, failed: 0, cancelled: 0 };
@@ -56,7 +50,7 @@ export class PoolMeter {
    *
    * @param worker The worker.
    */
-  retire(worker: Timed): void {
+  retire(worker: { started: number }): void {
     this.#past += performance.now() - worker.started;
   }
 
@@ -66,7 +60,7 @@ export class PoolMeter {
    * @param workers The current workers.
    * @returns The counts and times.
    */
-  summary(workers: Timed[]): Omit<
+  summary(workers: { started: number }[]): Omit<
     PoolStats,
     "workers" | "idle" | "restarts" | "queued" | "running" | "needsDrain"
   > {

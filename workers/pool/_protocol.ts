@@ -11,7 +11,6 @@
  */
 import { HandlerImportError } from "../errors.ts";
 import { type ErrorRecord, fromErrorRecord } from "../runner/error_record.ts";
-import type { RunnerKind } from "../runner/runner.ts";
 import { unpack } from "../codec/share.ts";
 
 /** The number of items per task. */
@@ -200,14 +199,4 @@ function isPlainObject(value: object, depth: number): boolean {
  */
 export function reasonOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
-}
-
-/**
- * Returns the name of a pool's class.
- *
- * @param kind The kind of runner.
- * @returns The name of the pool's class.
- */
-export function poolClassName(kind: RunnerKind): string {
-  return kind === "thread" ? "ThreadPool" : "ProcessPool";
 }

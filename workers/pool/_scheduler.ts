@@ -51,7 +51,10 @@ export class Scheduler implements WorkerHandleOwner {
     this.settings = settings;
     this.queue = new TaskQueue(Math.min(maxQueue, HIGH_WATER * workers));
     this.#group = new WorkerGroup(this, settings);
-    this.#idle = new IdleWatch(this, this.#group);
+    this.#idle = new IdleWatch(
+      () => this.idle,
+      (alive) => this.#group.keepAlive(alive),
+    );
     this.#health = new WorkerHealth(settings, () => this.#dispatch());
   }
 
