@@ -189,17 +189,17 @@ export function countThreads(): number {
 /** Runs a test that must leave no child, no thread and no socket behind. */
 export function test(
   name: string,
-  run: () => void | Promise<void>,
+  run: (t: Deno.TestContext) => void | Promise<void>,
   options: { ignore?: boolean } = {},
 ): void {
   Deno.test({
     name,
     ...options,
-    fn: async () => {
+    fn: async (t) => {
       const children = listDescendants().length;
       const threads = countThreads();
       const sockets = countSockets();
-      await within(GUARD_MS, "the test", run());
+      await within(GUARD_MS, "the test", run(t));
       assertEquals(listDescendants().length, children, "children are left");
       await until(() => countThreads() <= threads, "threads are left");
       // One that was closed during a read is let go a turn later

@@ -70,6 +70,23 @@ export function test(
   });
 }
 
+/** Runs the steps of a test side by side: they take long, but mostly wait. */
+export async function sideBySide(
+  t: Deno.TestContext,
+  steps: [name: string, run: () => Promise<void>][],
+): Promise<void> {
+  await Promise.all(steps.map(([name, run]) =>
+    t.step({
+      name,
+      fn: () => within(GUARD_MS, "the test", run()),
+      // What the steps leave behind, the test notices
+      sanitizeOps: false,
+      sanitizeResources: false,
+      sanitizeExit: false,
+    })
+  ));
+}
+
 /** Waits for a promise, not for ever. */
 export async function within<T>(
   ms: number,

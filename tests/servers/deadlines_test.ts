@@ -21,6 +21,7 @@ import {
   pause,
   readExactly,
   readToEnd,
+  sideBySide,
   STREAMS,
   testEach,
   until,
@@ -45,6 +46,19 @@ function assertTimedOut(errors: unknown[], part: string): void {
   const [error] = errors;
   assertInstanceOf(error, RequestTimeoutError);
   assert(error.message.includes(part), error.message);
+}
+
+const meanwhile: [name: string, run: () => Promise<void>][] = [];
+
+/** Runs a test beside others, for it mostly waits. */
+function testMeanwhile(
+  group: readonly Kind[],
+  what: string,
+  run: (kind: Kind) => Promise<void>,
+): void {
+  for (const kind of group) {
+    meanwhile.push([`${kind.name} ${what}`, () => run(kind)]);
+  }
 }
 
 const seen: unknown[] = [];
@@ -79,7 +93,7 @@ class Piped extends BaseRequestHandler<Deno.Conn> {
 }
 
 for (const handler of [Lines, Raw, Piped]) {
-  testEach(
+  testMeanwhile(
     STREAMS,
     `with idleTimeout ends a client that is silent (${handler.name})`,
     async (kind) => {
@@ -112,7 +126,7 @@ testEach(
   },
 );
 
-testEach(
+testMeanwhile(
   STREAMS,
   "with idleTimeout lets a client that speaks from time to time be",
   async (kind) => {
@@ -135,7 +149,7 @@ class Slow extends StreamRequestHandler {
   }
 }
 
-testEach(
+testMeanwhile(
   STREAMS,
   "with idleTimeout lets a handler that is busy be",
   async (kind) => {
@@ -225,7 +239,7 @@ testEach(DATAGRAMS, "with requestTimeout serves as before", async (kind) => {
   assertEquals(errors, []);
 });
 
-testEach(
+testMeanwhile(
   [kinds.tcp],
   "with minRate ends a client that is too slow, and no other",
   async (kind) => {
@@ -247,7 +261,7 @@ testEach(
   },
 );
 
-testEach(
+testMeanwhile(
   STREAMS,
   "setLimits() puts deadlines on open requests, and takes them away",
   async (kind) => {
@@ -280,3 +294,6 @@ testEach(STREAMS, "with deadlines leaves no timer behind", async (kind) => {
   }
   await server.serverClose();
 });
+
+Deno.test("Deadlines of connections, side by side", (t) =>
+  sideBySide(t, meanwhile));

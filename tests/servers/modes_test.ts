@@ -1,13 +1,15 @@
 /** TLS, limits and deadlines of servers with replicas, in every mode. */
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import type { ServerLimits } from "../../mod.ts";
+import type { ServerLimits, TcpServerOptions } from "../../mod.ts";
 import {
+  type Mode,
   MODES,
   type ReplicaServer,
   statsWhen,
   STREAM_MODES,
   TCP_MODES,
+  test,
   testEach,
 } from "../replicas/_support.ts";
 import { read, tls } from "./_certificates.ts";
@@ -18,6 +20,7 @@ import {
   pause,
   readExactly,
   readToEnd,
+  sideBySide,
   udpSocket,
   until,
   within,
@@ -49,19 +52,37 @@ async function leave(server: ReplicaServer, conns: Deno.Conn[]): Promise<void> {
   await statsWhen(server, ({ open }) => open === 0, "they have ended");
 }
 
+/** Tests all modes at a time, once their servers are ready: it mostly waits. */
+function testTogether(
+  group: readonly Mode[],
+  what: string,
+  options: TcpServerOptions,
+  run: (server: ReplicaServer) => Promise<void>,
+): void {
+  test(`Every mode ${what}`, async (t) => {
+    const servers = group.map((mode) => mode.open(RawEcho, options));
+    const servings = servers.map((server) => server.serveForever());
+    await Promise.all(servers.map((server) => server.ready));
+    await sideBySide(
+      t,
+      servers.map((server, i) => [group[i]!.name, () => run(server)]),
+    );
+    await Promise.all(servers.map((server) => server.serverClose()));
+    await Promise.all(servings);
+  });
+}
+
 const WRONG_HANDSHAKES = [
   "GET / HTTP/1.0\r\n\r\n",
   "",
   "\x16\x03\x01\x02\x00\x01",
 ];
 
-testEach(
+testTogether(
   TCP_MODES,
   "serves TLS beside clients that are silent, leave, or speak something else",
-  async (mode) => {
-    const server = mode.open(RawEcho, { ...tls, handshakeTimeout: 600 });
-    const serving = server.serveForever();
-    await server.ready;
+  { ...tls, handshakeTimeout: 1_000 },
+  async (server) => {
     const { hostname, port } = server.serverAddress as Deno.NetAddr;
     const silent = await Promise.all(
       Array.from({ length: 5 }, () => dial(server)),
@@ -85,9 +106,7 @@ testEach(
       "the count",
     );
     for (const conn of silent) conn.close();
-    await server.serverClose();
     assertEquals((await server.stats()).errors, 0);
-    await serving;
   },
 );
 
@@ -207,16 +226,11 @@ testEach(SHARDS, "refuses limits that one place must count", async (mode) => {
   await server.serverClose();
 });
 
-testEach(
+testTogether(
   STREAM_MODES,
   "ends clients over idleTimeout and requestTimeout, and counts them once",
-  async (mode) => {
-    const server = mode.open(RawEcho, {
-      idleTimeout: 250,
-      requestTimeout: 500,
-    });
-    const serving = server.serveForever();
-    await server.ready;
+  { idleTimeout: 500, requestTimeout: 1_000 },
+  async (server) => {
     using idle = await dial(server);
     using dripping = await dial(server);
     assert(await echo(idle));
@@ -224,8 +238,6 @@ testEach(
     while (await echo(dripping)) await pause(30);
     assertEquals(await end, "");
     await statsWhen(server, ({ timeouts }) => timeouts === 2, "the count");
-    await server.serverClose();
     assertEquals((await server.stats()).errors, 0);
-    await serving;
   },
 );
