@@ -138,7 +138,8 @@ export interface ClientLimits {
   acceptRatePerClient?: number;
   /**
    * Addresses and subnets of the clients to serve, for example `["10.0.0.0/8",
-   * "::1"]`. Others are refused.
+   * "::1"]`. Others are refused; an empty list refuses everybody.
+   * `["0.0.0.0/0", "::/0"]` serves everybody.
    *
    * @default {everybody}
    */

@@ -21,6 +21,9 @@ import type {
 
 /** A longer timer would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
+/** TLS has one byte for the length of a name. */
+const MAX_PROTOCOL_BYTES = 255;
+const encoder = new TextEncoder();
 
 /** Every option that there is. */
 export type AnyOptions = TcpServerOptions & UdpServerOptions & ReplicaOptions;
@@ -94,7 +97,7 @@ const RULES: Record<keyof AnyOptions, Rule> = {
   keepAlive: { for: ["tcp"], check: boolean, replicas: "accepting" },
   cert: { for: ["tcp"], check: text, replicas: "accepting" },
   key: { for: ["tcp"], check: text, replicas: "accepting" },
-  alpnProtocols: { for: ["tcp"], check: texts, replicas: "accepting" },
+  alpnProtocols: { for: ["tcp"], check: protocols, replicas: "accepting" },
   handshakeTimeout: {
     for: STREAMS,
     check: milliseconds(1),
@@ -290,16 +293,26 @@ function boolean(name: string, value: unknown): void {
 }
 
 function text(name: string, value: unknown): void {
-  // Never quoted: it may be a private key
-  if (typeof value !== "string") {
-    throw misfit(name, `a value of type ${typeof value}`, "a text in PEM");
-  }
+  if (typeof value === "string") return;
+  // Never quoted: it may hold a private key
+  throw new TypeError(
+    `Cannot use a value of type ${typeof value} as "${name}": expected the text of a PEM file`,
+  );
 }
 
-function texts(name: string, value: unknown): void {
-  const fits = Array.isArray(value) &&
-    value.every((item) => typeof item === "string" && item !== "");
-  if (!fits) throw misfit(name, value, "a list of texts");
+function protocols(name: string, value: unknown): void {
+  if (!Array.isArray(value)) {
+    throw misfit(name, value, 'a list such as ["h2"]');
+  }
+  for (const item of value) {
+    const { length } = encoder.encode(typeof item === "string" ? item : "");
+    if (length > 0 && length <= MAX_PROTOCOL_BYTES) continue;
+    throw new TypeError(
+      `Cannot use ${
+        quote(item)
+      } in "${name}": expected a name of 1 to ${MAX_PROTOCOL_BYTES} bytes, such as "h2"`,
+    );
+  }
 }
 
 function addresses(name: string, value: unknown): void {

@@ -173,8 +173,8 @@ const BAD: [cert: unknown, key: unknown, part: string][] = [
   ["nonsense", tls.key, 'Cannot use "cert": it holds no certificate'],
   [tls.cert, "nonsense", 'Cannot use "key": it holds no private key'],
   [tls.cert, otherTls.key, 'Cannot use "key": it does not fit "cert"'],
-  [undefined, tls.key, '"cert": expected a text in PEM'],
-  [tls.cert, 5, '"key": expected a text in PEM'],
+  [undefined, tls.key, '"cert": expected the text of'],
+  [tls.cert, 5, '"key": expected the text of'],
 ];
 
 test("TCPServer.replaceCertificate() refuses what can't be used, and the server goes on", async () => {
