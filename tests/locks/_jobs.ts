@@ -12,7 +12,6 @@ import type { Semaphore } from "../../workers/locks/semaphore.ts";
 import type { SharedQueue } from "../../workers/queue/shared_queue.ts";
 import type { ThreadEvent } from "../../workers/locks/thread_event.ts";
 import { setStopWord } from "../../workers/locks/_stop_word.ts";
-import { webLocks } from "../../workers/runner/thread/web_locks.ts";
 import { type Arena, runChaos } from "./_chaos.ts";
 
 export interface Limits {
@@ -338,29 +337,22 @@ export async function step(
   await STEPS[name]!(primitive as never);
 }
 
-/** Loops over a primitive for ever, holding a Web Lock until its thread ends. */
+/** Loops over a primitive for ever. */
 export async function loop(
   sync: boolean,
   name: string,
   primitive: object,
   turns: Int32Array,
-  alive: string,
 ): Promise<void> {
-  await holdWhileAlive(alive);
   for (;;) {
     await step(sync, name, primitive);
     Atomics.add(turns, 0, 1);
   }
 }
 
-/** Sets the word that stops this thread, and holds a Web Lock until it ends. */
-export async function becomeStoppable(
-  _sync: boolean,
-  words: Int32Array,
-  alive: string,
-): Promise<void> {
+/** Sets the word that stops this thread. */
+export function becomeStoppable(_sync: boolean, words: Int32Array): void {
   setStopWord(words);
-  await holdWhileAlive(alive);
 }
 
 /** Waits for something, blocking the thread, and would keep it. */
@@ -388,15 +380,6 @@ const BLOCKS: Record<string, (primitive: never) => void> = {
     inner.acquireSync();
   },
 };
-
-async function holdWhileAlive(alive: string): Promise<void> {
-  await new Promise<void>((held) => {
-    webLocks().request(alive, {}, () => {
-      held();
-      return new Promise(() => {});
-    });
-  });
-}
 
 /** Does whatever a seed says until it is over. */
 export async function chaos(

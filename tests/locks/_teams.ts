@@ -9,6 +9,7 @@ import {
   WaitQueue,
   type WaitRecord,
 } from "../../workers/locks/_wait_queue.ts";
+import { webLocks } from "../../workers/runner/thread/web_locks.ts";
 import * as jobs from "./_jobs.ts";
 
 type Jobs = typeof jobs;
@@ -40,6 +41,8 @@ export class Threads implements Team {
   readonly size: number;
   readonly #sync: boolean;
   readonly #workers: Worker[] = [];
+  /** Names of locks, each held by a thread while it lives. */
+  readonly #lives: string[] = [];
   readonly #open = new Map<number, PromiseWithResolvers<unknown>>();
   #lastId = 0;
 
@@ -48,7 +51,9 @@ export class Threads implements Team {
     this.#sync = sync;
     for (let member = 0; member < size; member++) {
       const url = new URL("./worker_fixture.ts", import.meta.url);
-      const worker = new Worker(url, { type: "module" });
+      const name = crypto.randomUUID();
+      const worker = new Worker(url, { type: "module", name });
+      this.#lives.push(name);
       worker.onmessage = (event) => this.#settle(event.data);
       this.#workers.push(worker);
     }
@@ -74,9 +79,10 @@ export class Threads implements Team {
     );
   }
 
-  /** Ends one of the threads. */
-  terminate(member: number): void {
+  /** Ends one of the threads, which does something; settles when it has. */
+  async terminate(member: number): Promise<void> {
     this.#workers[member]!.terminate();
+    await webLocks().request(this.#lives[member]!, {}, () => {});
   }
 
   [Symbol.dispose](): void {

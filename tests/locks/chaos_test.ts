@@ -7,7 +7,6 @@ import { RLock } from "../../workers/locks/rlock.ts";
 import { Semaphore } from "../../workers/locks/semaphore.ts";
 import { ThreadEvent } from "../../workers/locks/thread_event.ts";
 import { SharedQueue } from "../../workers/queue/shared_queue.ts";
-import { webLocks } from "../../workers/runner/thread/web_locks.ts";
 import { type Arena, randomOf, WORD } from "./_chaos.ts";
 import { eventually, sharedWords, Threads } from "./_teams.ts";
 
@@ -21,7 +20,6 @@ class Member {
   readonly done: Promise<void>;
   readonly #team: Threads;
   readonly #stopWords = sharedWords(1);
-  readonly #alive = crypto.randomUUID();
 
   constructor(sync: boolean, seed: number, arena: Arena) {
     this.#team = new Threads(1, sync);
@@ -30,12 +28,11 @@ class Member {
 
   async terminate(): Promise<void> {
     stop(this.#stopWords);
-    this.#team.terminate(0);
-    await webLocks().request(this.#alive, {}, () => {});
+    await this.#team.terminate(0);
   }
 
   async #run(seed: number, arena: Arena): Promise<void> {
-    await this.#team.run(0, "becomeStoppable", this.#stopWords, this.#alive);
+    await this.#team.run(0, "becomeStoppable", this.#stopWords);
     await this.#team.run(0, "chaos", seed, arena);
   }
 }

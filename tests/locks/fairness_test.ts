@@ -7,7 +7,6 @@ import { RLock } from "../../workers/locks/rlock.ts";
 import { Semaphore } from "../../workers/locks/semaphore.ts";
 import { SharedQueue } from "../../workers/queue/shared_queue.ts";
 import { ThreadEvent } from "../../workers/locks/thread_event.ts";
-import { webLocks } from "../../workers/runner/thread/web_locks.ts";
 import { step } from "./_jobs.ts";
 import { eventually, sharedWords, Threads, waiters } from "./_teams.ts";
 
@@ -87,13 +86,11 @@ for (const [name, make] of Object.entries(PRIMITIVES)) {
 
   Deno.test(`${name} in a loop can be terminated, and keeps nothing`, async () => {
     const primitive = make();
-    const alive = crypto.randomUUID();
     const turns = sharedWords(1);
     using team = new Threads(1, false);
-    team.run(0, "loop", name, primitive, turns, alive);
+    team.run(0, "loop", name, primitive, turns);
     await eventually(() => Atomics.load(turns, 0) > 1_000);
-    team.terminate(0);
-    await webLocks().request(alive, {}, () => {});
+    await team.terminate(0);
     // The next step would wait for ever if the thread had kept something.
     await loopUntil(() => step(false, name, primitive), () => true);
     await step(false, name, primitive);

@@ -6,7 +6,6 @@ import { Lock } from "../../workers/locks/lock.ts";
 import { RLock } from "../../workers/locks/rlock.ts";
 import { Semaphore } from "../../workers/locks/semaphore.ts";
 import { SharedQueue } from "../../workers/queue/shared_queue.ts";
-import { webLocks } from "../../workers/runner/thread/web_locks.ts";
 import { ThreadPool } from "../../workers/pool/thread_pool.ts";
 import { keep } from "./_stop_targets.ts";
 import { eventually, sharedWords, Threads, waiters } from "./_teams.ts";
@@ -20,14 +19,13 @@ async function terminateBlocked(
 ): Promise<void> {
   using team = new Threads(1, true);
   const words = sharedWords(1);
-  const alive = crypto.randomUUID();
-  await team.run(0, "becomeStoppable", words, alive);
+  await team.run(0, "becomeStoppable", words);
   team.run(0, "block", how, primitive);
   await eventually(blocked);
   stop(words);
-  team.terminate(0);
+  const ended = team.terminate(0);
   afterwards();
-  await webLocks().request(alive, {}, () => {});
+  await ended;
 }
 
 Deno.test("Lock is not taken by a thread that was terminated while it blocked", async () => {

@@ -7,7 +7,7 @@
 import type { Loans } from "../codec/share.ts";
 import type { Deadline } from "./_deadline.ts";
 import { isStopped, throwIfStopped } from "./_stop_word.ts";
-import { mayTry, mayTrySync, until, untilSync } from "./_until.ts";
+import { mayTry, until, untilSync } from "./_until.ts";
 import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 
 const AVAILABLE = OWN;
@@ -71,8 +71,7 @@ export class Permits extends WaitQueue implements Loans {
    * @returns Whether it did.
    */
   takeSync(deadline?: Deadline): boolean {
-    return mayTrySync(this, deadline) && this.take() ||
-      untilSync(this, () => this.take(), deadline);
+    return untilSync(this, () => this.take(), deadline);
   }
 
   /**

@@ -79,22 +79,6 @@ async function wait(
 }
 
 /**
- * As {@linkcode mayTry}, for an attempt that may block the thread.
- *
- * @param queue The wait queue.
- * @param deadline When to give up.
- * @returns If not, or the attempt fails, go on with `untilSync()`.
- * @throws {DOMException} An `AbortError` if the thread was terminated.
- */
-export function mayTrySync(
-  queue: WaitQueue,
-  deadline: Deadline = FOREVER,
-): boolean {
-  throwIfStopped();
-  return deadline.at === -Infinity || queue.mayOvertake();
-}
-
-/**
  * Blocks the thread until an attempt succeeds.
  *
  * @param queue The wait queue.
@@ -108,7 +92,10 @@ export function untilSync(
   attempt: () => boolean,
   deadline: Deadline = FOREVER,
 ): boolean {
-  if (deadline.at === -Infinity) return attempt();
+  throwIfStopped();
+  const once = deadline.at === -Infinity;
+  if ((once || queue.mayOvertake()) && attempt()) return true;
+  if (once) return false;
   const waiter = new Waiter(queue, attempt, true);
   let success = false;
   try {

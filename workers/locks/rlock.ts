@@ -12,7 +12,7 @@ import { OWN_WITH_PERMITS, Permits } from "./_permits.ts";
 import { forfeit, isForfeited } from "./_stop_word.ts";
 import { register } from "../codec/share.ts";
 import { THREAD_ID } from "./_thread_id.ts";
-import { mayTry, mayTrySync, until, untilSync } from "./_until.ts";
+import { mayTry, until, untilSync } from "./_until.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
 import type {
   AcquireOptions,
@@ -249,7 +249,6 @@ export class RLock {
 
   #untilSync(depth: number, deadline?: Deadline): boolean {
     return this.#takeAgain(depth) ||
-      mayTrySync(this.#permits, deadline) && this.#takeFirst(depth) ||
       untilSync(this.#permits, () => this.#take(depth), deadline);
   }
 
@@ -262,10 +261,7 @@ export class RLock {
 
   /** Another task of this thread may have got it meanwhile. */
   #take(depth: number): boolean {
-    return this.#takeAgain(depth) || this.#takeFirst(depth);
-  }
-
-  #takeFirst(depth: number): boolean {
+    if (this.#takeAgain(depth)) return true;
     if (!this.#permits.take()) return false;
     Atomics.store(this.#words, OWNER_2, THREAD_ID[1]);
     Atomics.store(this.#words, OWNER, THREAD_ID[0]);

@@ -142,8 +142,7 @@ export class ThreadEvent {
    */
   waitSync(options?: WaitSyncOptions): boolean {
     const deadline = deadlineOf("wait for the event", options);
-    const attempt = this.#hasBeenSet();
-    return attempt() || untilSync(this.#waiters, attempt, deadline);
+    return untilSync(this.#waiters, this.#hasBeenSet(), deadline);
   }
 
   get #state(): number {

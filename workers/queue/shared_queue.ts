@@ -7,7 +7,7 @@
 import { register } from "../codec/share.ts";
 import { checkpoint, checkpointDue } from "../locks/_checkpoint.ts";
 import { deadlineOf } from "../locks/_deadline.ts";
-import { mayTry, mayTrySync, until, untilSync } from "../locks/_until.ts";
+import { mayTry, until, untilSync } from "../locks/_until.ts";
 import type { WaitRecord } from "../locks/_wait_queue.ts";
 import type {
   AcquireOptions,
@@ -226,9 +226,7 @@ export class SharedQueue<T = unknown> {
   putSync(value: T, options?: AcquireSyncOptions): void {
     const deadline = deadlineOf(PUT, options);
     const push = this.#pushOf(value);
-    const { putters } = this.#core;
-    if (mayTrySync(putters, deadline) && push()) return;
-    if (!untilSync(putters, push, deadline)) throw fullError();
+    if (!untilSync(this.#core.putters, push, deadline)) throw fullError();
   }
 
   /**
@@ -298,10 +296,8 @@ export class SharedQueue<T = unknown> {
    */
   getSync(options?: AcquireSyncOptions): T {
     const deadline = deadlineOf(GET, options);
-    const { getters } = this.#core;
     const taken: Taken = { item: null };
-    mayTrySync(getters, deadline) && this.#core.shift(taken) ||
-      untilSync(getters, () => this.#core.shift(taken), deadline);
+    untilSync(this.#core.getters, () => this.#core.shift(taken), deadline);
     return readItem(taken) as T;
   }
 
@@ -391,9 +387,8 @@ export class SharedQueue<T = unknown> {
    */
   joinSync(options?: WaitSyncOptions): boolean {
     const deadline = deadlineOf("join the queue", options);
-    const { joiners, unfinished } = this.#core;
-    return unfinished === 0 ||
-      untilSync(joiners, () => this.#core.unfinished === 0, deadline);
+    const done = (): boolean => this.#core.unfinished === 0;
+    return untilSync(this.#core.joiners, done, deadline);
   }
 
   /**
