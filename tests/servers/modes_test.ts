@@ -111,6 +111,26 @@ testTogether(
 );
 
 testEach(
+  TCP_MODES.filter(({ dispatch }) => dispatch === "isolate"),
+  "has a replica for others while clients are silent in their handshake",
+  async (mode) => {
+    await using server = mode.open(RawEcho, {
+      ...tls,
+      workers: 1,
+      handshakeTimeout: 60_000,
+    });
+    server.serveForever();
+    const silent = await Promise.all([dial(server), dial(server)]);
+    await statsWhen(server, ({ open }) => open === 2, "they wait");
+    const { hostname, port } = server.serverAddress as Deno.NetAddr;
+    const caCerts = [read("ca")];
+    using client = await Deno.connectTls({ hostname, port, caCerts });
+    assert(await within(10_000, "an echo", echo(client)));
+    for (const conn of silent) conn.close();
+  },
+);
+
+testEach(
   TCP_MODES,
   "obeys allow and deny, also when they change",
   async (mode) => {
