@@ -107,12 +107,13 @@ testTeams(
   async (team) => {
     const condition = new Condition();
     const log = sharedWords(1);
-    const early = team.run(0, "waitForCondition", condition, log, {
-      timeout: 40,
-    });
-    await eventually(() => waiters(condition) === 1);
+    const options = { timeout: 40 };
+    const early = watch(
+      team.run(0, "waitForCondition", condition, log, options),
+    );
+    await eventually(() => waiters(condition) === 1 || early.settled);
     const late = team.run(1, "waitForCondition", condition, log);
-    assertFalse((await early)[0]);
+    assertFalse((await early.promise)[0]);
     await eventually(() => waiters(condition) === 1);
     {
       using _held = condition.holdSync();
