@@ -35,7 +35,10 @@ export class Scheduler implements WorkerHandleOwner {
   #targets = new Map<string, PoolTarget>();
   #meter = new PoolMeter();
   #health: WorkerHealth;
-  #idle: IdleWatch;
+  #idle = new IdleWatch(
+    () => this.idle,
+    (alive) => this.#group.keepAlive(alive),
+  );
   #state: "open" | "closing" | "terminated" = "open";
   #broken: Error | null = null;
   #scheduled = false;
@@ -51,10 +54,6 @@ export class Scheduler implements WorkerHandleOwner {
     this.settings = settings;
     this.queue = new TaskQueue(Math.min(maxQueue, HIGH_WATER * workers));
     this.#group = new WorkerGroup(this, settings);
-    this.#idle = new IdleWatch(
-      () => this.idle,
-      (alive) => this.#group.keepAlive(alive),
-    );
     this.#health = new WorkerHealth(settings, () => this.#dispatch());
   }
 
