@@ -166,10 +166,12 @@ export async function putAtOnce(
 export async function putBytesAtOnce(
   queue: SharedQueue<Uint8Array>,
   sizes: number[],
+  told: ThreadEvent,
 ): Promise<string[]> {
   const puts = sizes.map((size) =>
     queue.put(new Uint8Array(size)).then(() => "put", (error) => error.name)
   );
+  told.set();
   return await Promise.all(puts);
 }
 

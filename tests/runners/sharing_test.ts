@@ -257,15 +257,21 @@ Deno.test("SharedQueue.put() refuses a process the call that is one too many", a
 Deno.test("SharedQueue.put() refuses a process the bytes that are too many at once", async () => {
   const queue = new SharedQueue<Uint8Array>({ capacity: 2 ** 27 });
   const sizes = [2 ** 25, 2 ** 24, 2 ** 25, 9];
-  assertEquals(await run(targets.putBytesAtOnce, queue, sizes), [
+  const told = new ThreadEvent();
+  assertEquals(await run(targets.putBytesAtOnce, queue, sizes, told), [
     "put",
     "put",
     "RangeError",
     "put",
   ]);
-  assertEquals(await run(targets.putBytesAtOnce, queue, [2 ** 26 + 1]), [
+  // A larger item goes alone, and leaves room for what is small
+  const large = [2 ** 26 + 1, 9, 9_999];
+  assertEquals(await run(targets.putBytesAtOnce, queue, large, told), [
     "put",
+    "put",
+    "RangeError",
   ]);
+  assert(told.isSet());
 });
 
 Deno.test("ShareHost refuses a child more bytes or calls at once than it may send", async () => {

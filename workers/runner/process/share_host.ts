@@ -19,7 +19,7 @@ import {
   toErrorRecord,
 } from "../error_record.ts";
 import { ProtocolError } from "../protocol_error.ts";
-import { MAX_BYTES, MAX_CALLS } from "./share_link.ts";
+import { isTooLarge, MAX_CALLS } from "./share_link.ts";
 
 /** An answer to a call. */
 export type ShareAnswer = [call: number, value: unknown, error?: ErrorRecord];
@@ -106,7 +106,7 @@ export class ShareHost {
     }
     const { length } = bytes as Uint8Array;
     const tooMany = this.#calls.size >= MAX_CALLS ||
-      this.#calls.size > 0 && this.#bytes + length > MAX_BYTES;
+      isTooLarge(length, this.#calls.size, this.#bytes);
     if (this.#calls.has(number) || tooMany) {
       throw new ProtocolError(
         "A call's number is taken, or there are too many",

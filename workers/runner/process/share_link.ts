@@ -10,8 +10,10 @@ import { ProtocolError } from "../protocol_error.ts";
 
 /** More calls of one child at once are refused. */
 export const MAX_CALLS = 10_000;
-/** So are larger arguments at once, unless they are those of a single call. */
-export const MAX_BYTES = 64 * 2 ** 20;
+/** So are larger arguments at once. */
+const MAX_BYTES = 64 * 2 ** 20;
+/** Smaller arguments are bounded by the number of calls. */
+const SMALL = 4_096;
 
 /** How a call ends. */
 interface Waiting {
@@ -19,6 +21,22 @@ interface Waiting {
   bytes: number;
   resolve(value: unknown): void;
   reject(error: ErrorRecord): void;
+}
+
+/**
+ * Returns whether a call's arguments are too large beside those of others.
+ *
+ * @param bytes The size of its arguments.
+ * @param calls The number of calls that are under way.
+ * @param pending The size of their arguments.
+ * @returns Whether they are.
+ */
+export function isTooLarge(
+  bytes: number,
+  calls: number,
+  pending: number,
+): boolean {
+  return bytes > SMALL && calls > 0 && pending + bytes > MAX_BYTES;
 }
 
 let sendToParent: ((message: unknown[]) => void) | null = null;
@@ -78,7 +96,7 @@ export function callParent(
     );
   }
   const bytes = encode(args);
-  if (waiting.size > 0 && pendingBytes + bytes.length > MAX_BYTES) {
+  if (isTooLarge(bytes.length, waiting.size, pendingBytes)) {
     throw new RangeError(
       `Cannot ${method} from a process: calls with ${pendingBytes} bytes are under way, and at most ${MAX_BYTES} may be; await some of them first`,
     );
