@@ -1,3 +1,5 @@
+import { loansOf } from "../../workers/codec/share.ts";
+import { createRandom } from "../runners/_values.ts";
 import {
   assert,
   assertEquals,
@@ -114,4 +116,39 @@ Deno.test("Semaphore: it refuses what cannot work", async () => {
     TypeError,
   );
   assert(semaphore.value === 1);
+});
+
+Deno.test("Semaphore: dead processes return what they had, and nothing of others", () => {
+  const random = createRandom(11);
+  for (let round = 0; round < 200; round++) {
+    const most = 1 + random(6);
+    const semaphore = new Semaphore(most);
+    const loans = loansOf(semaphore)!;
+    // The first is a thread, the others are processes
+    const held = [0, 0, 0, 0];
+    for (let step = 0; step < 60; step++) {
+      const who = random(held.length);
+      const count = 1 + random(held[who]! || 1);
+      if (random(2) === 0) {
+        if (!semaphore.acquireSync({ blocking: false })) continue;
+        held[who]!++;
+        if (who > 0) loans.lend();
+      } else if (held[who]! > 0) {
+        if (who > 0) assertEquals(loans.repay(count), count);
+        semaphore.release(count);
+        held[who]! -= count;
+      }
+      const sum = held.reduce((a, b) => a + b);
+      assertEquals(semaphore.value, most - sum);
+    }
+    // Somebody else returns some of what the processes have
+    const lent = held[1]! + held[2]! + held[3]!;
+    const others = held[0]! + random(lent + 1);
+    if (others > 0) semaphore.release(others);
+    for (const count of held.slice(1)) {
+      const left = loans.repay(count);
+      if (left > 0) semaphore.release(left);
+    }
+    assertEquals(semaphore.value, most);
+  }
 });
