@@ -42,6 +42,8 @@ class Simulation {
   #talks: Promise<void>[] = [];
   #hung = 0;
   #isolates = false;
+  /** Whether replicas leave by themselves. */
+  #isRenewed = false;
   #pausedSince: number | null = null;
 
   constructor(seed: number) {
@@ -76,13 +78,21 @@ class Simulation {
     const { world } = this;
     SimServer.kind = world.chance(0.7) ? "thread" : "process";
     const canShard = SimServer.kind === "thread" && world.chance(0.5);
+    const workers = 1 + world.below(3);
+    const dispatch = canShard
+      ? "shard"
+      : world.chance(0.15)
+      ? "isolate"
+      : "relay";
+    this.#isolates = dispatch === "isolate";
+    this.#isRenewed = !this.#isolates && world.chance(0.3);
     const options = {
       module: import.meta.url,
-      workers: 1 + world.below(3),
-      dispatch: canShard ? "shard" : world.chance(0.15) ? "isolate" : "relay",
+      workers,
+      dispatch,
       shutdownTimeout: SHUTDOWN_TIMEOUT_MS,
+      ...(this.#isRenewed && { maxRequests: 1 + world.below(4) }),
     } as const;
-    this.#isolates = options.dispatch === "isolate";
     world.note(JSON.stringify({ kind: SimServer.kind, ...options }));
     this.#server = new SimServer(
       { port: 0 },
@@ -258,7 +268,7 @@ class Simulation {
     const recycled = this.#server.recycle().catch(() => isRejected = true);
     await this.#within("recycle()", recycled);
     this.stage.isBroken = false;
-    if (this.#hung > 0 || this.#isolates) return;
+    if (this.#hung > 0 || this.#isolates || this.#isRenewed) return;
     assert(
       before.every((each) => !each.hasExited),
       "recycle() onto a broken module ended a replica",

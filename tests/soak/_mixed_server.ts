@@ -81,7 +81,8 @@ async function obey(word: string, argument: string): Promise<unknown> {
     case "resume":
       return await server.resume();
     case "gc":
-      return (globalThis as unknown as { gc(): void }).gc();
+      (globalThis as unknown as { gc(): void }).gc();
+      return Deno.memoryUsage();
     case "stats":
       return await server.stats();
   }
