@@ -9,7 +9,6 @@ import {
   type Certificate,
   role,
   type ServerCore,
-  type ServerRole,
   settings,
 } from "../_internal.ts";
 import type { Acceptor } from "../acceptor.ts";
@@ -20,29 +19,22 @@ import type { ServeOptions, ServerLimits } from "../options.ts";
 import { AcceptLoop } from "./accept_loop.ts";
 import type { AnyOptions } from "./check_options.ts";
 import type { Counts } from "./counts.ts";
-import { closeQuietly } from "./disconnect.ts";
 import { Drain } from "./drain.ts";
+import { Listening, type ListeningHost } from "./listening.ts";
 import { type CycleHooks, RequestCycle } from "./request_cycle.ts";
 import type { RequestMeter } from "./request_meter.ts";
 import { Signals } from "./signals.ts";
 import { Telemetry } from "./telemetry.ts";
 
-/** How long a listener that is replaced is drained. */
-const REOPEN_MS = 100;
-
 /** The server, as its serving sees it. */
-export interface ServingHost<R> extends CycleHooks<R> {
+export interface ServingHost<R> extends CycleHooks<R>, ListeningHost {
   readonly serverAddress: Deno.Addr;
   readonly requestQueueSize: number;
-  socket: unknown;
   acceptor: Acceptor<R> | null;
   timeout: number | null;
   maxConnections: number;
   shutdownTimeout: number;
-  readonly [role]: ServerRole | null;
   [settings]: AnyOptions;
-  serverBind(): void | Promise<void>;
-  serverActivate(): void | Promise<void>;
   getRequest(): Promise<[request: R, clientAddress: Deno.Addr]>;
   handleTimeout(): void | Promise<void>;
 }
@@ -54,14 +46,10 @@ export class Serving<R> implements ServerCore {
   #host: ServingHost<R>;
   #loop: AcceptLoop<R>;
   #drain: Drain<R>;
+  #listening: Listening<R>;
   #readiness: PromiseWithResolvers<void> = Promise.withResolvers();
-  #activation: Promise<void> | null = null;
   #consuming: Promise<unknown> | null = null;
   #closing: Promise<DrainReport> | null = null;
-  /** Set while suspended; resolves with whether the serving goes on. */
-  #suspension: PromiseWithResolvers<boolean> | null = null;
-  #suspending: Promise<void> | null = null;
-  #reopening: Promise<void> | null = null;
   #lastTaken: Promise<void> | null = null;
 
   constructor(host: ServingHost<R>, options: AnyOptions) {
@@ -82,6 +70,13 @@ export class Serving<R> implements ServerCore {
       failed: (error, first) => void this.cycle.acceptFailed(error, first),
     });
     this.#drain = new Drain(host, this.#loop, this.cycle);
+    this.#listening = new Listening(
+      host,
+      this.#loop,
+      this.#drain,
+      this.cycle,
+      () => this.#consuming,
+    );
     this.cycle.entrance.setUp(options);
     this.cycle.setLimits(options, () => this.#room());
     this.ready.catch(() => {}); // it may go unread
@@ -125,10 +120,10 @@ export class Serving<R> implements ServerCore {
     try {
       const serving = this.#occupy(true, async () => {
         do {
-          await this.#suspending;
+          await this.#listening.suspending;
           if (this.#host.acceptor === null) continue;
           await this.#loop.run(() => this.cycle.afterTurn());
-        } while (await this.#suspension?.promise);
+        } while (await this.#listening.goesOn);
       });
       if (signal?.aborted) stop();
       await serving;
@@ -151,43 +146,32 @@ export class Serving<R> implements ServerCore {
 
   async endServing(): Promise<void> {
     // Connections queued before the listener closes come first
-    if (this.#suspending !== null) await this.#suspending;
+    const { suspending } = this.#listening;
+    if (suspending !== null) await suspending;
     this.#loop.stop();
-    this.#suspension?.resolve(false);
+    this.#listening.end();
     this.#host[role]?.interrupt?.();
     await this.#consuming;
   }
 
   failServing(error: Error): void {
     this.#loop.fail(error);
-    this.#suspension?.reject(error);
+    this.#listening.fail(error);
   }
 
   async suspend(): Promise<void> {
     if (this.isClosed) throw this.#closedError("suspend");
-    if (this.#reopening !== null) await this.#reopening.catch(() => {});
-    if (this.#suspension === null) {
-      this.#suspend(() => this.#stopListening());
-    }
-    await this.#suspending;
+    await this.#listening.suspend();
   }
 
   async resume(): Promise<void> {
     if (this.isClosed) throw this.#closedError("resume");
-    await this.#suspending;
-    if (this.#suspension === null) return;
-    await this.#resume(null, this.#host[role]);
-    this.cycle.refuses = false;
+    await this.#listening.resume();
   }
 
   async reopen(openBeside: () => Deno.Listener | null): Promise<void> {
-    const before = this.#reopening ?? this.#suspending;
-    const reopening = this.#reopening = this.#reopen(before, openBeside);
-    try {
-      await reopening;
-    } finally {
-      if (this.#reopening === reopening) this.#reopening = null;
-    }
+    if (this.isClosed) throw this.#closedError("replace the certificate");
+    await this.#listening.reopen(openBeside);
   }
 
   setLimits(limits: ServerLimits): void {
@@ -205,32 +189,12 @@ export class Serving<R> implements ServerCore {
     this.cycle.open.drain();
   }
 
-  join(listener: Deno.Listener | null = null): void {
-    const host = this.#host;
-    if (host.acceptor !== null) return;
-    try {
-      if (listener !== null) host.socket = listener;
-      const bound = listener === null ? host.serverBind() : undefined;
-      this.#activation = bound instanceof Promise
-        ? bound.then(() => host.serverActivate())
-        : host.serverActivate() ?? null;
-      this.#activation?.catch(() => {}); // forever() reports it
-    } catch (error) {
-      closeQuietly(host.acceptor ?? host.socket);
-      throw error;
-    }
+  join(): void {
+    this.#listening.join();
   }
 
-  async leave(longest: number = this.#host.shutdownTimeout): Promise<void> {
-    const host = this.#host;
-    if (host.acceptor === null) return;
-    await this.#activation?.catch(() => {});
-    if (!host[role]?.sharesQueue) {
-      await this.#drain.acceptBacklog(performance.now() + longest);
-    }
-    await this.#drain.closeAcceptor();
-    host.acceptor = null;
-    host.socket = null;
+  async leave(): Promise<void> {
+    await this.#listening.leave();
   }
 
   /** Closes the server for good. */
@@ -277,7 +241,7 @@ export class Serving<R> implements ServerCore {
   ): Promise<void> {
     const host = this.#host;
     const part = host[role];
-    await this.#activation;
+    await this.#listening.activation;
     // The parent emits the events of its replicas
     if (!part?.bindsLater) await this.telemetry.openChannels();
     part?.watch?.();
@@ -298,67 +262,14 @@ export class Serving<R> implements ServerCore {
     }
   }
 
-  #suspend(stop: () => Promise<void>): void {
-    this.#suspension = Promise.withResolvers();
-    this.#suspension.promise.catch(() => {}); // forever() awaits it
-    const suspending = async () => {
-      try {
-        await stop();
-      } catch (error) {
-        this.#suspension = null;
-        throw error;
-      } finally {
-        this.#suspending = null;
-      }
-    };
-    this.#suspending = suspending();
-  }
-
-  async #resume(
-    listener: Deno.Listener | null,
-    part: ServerRole | null,
-  ): Promise<void> {
-    this.join(listener);
-    await this.#activation;
-    await part?.resume?.();
-    this.#suspension?.resolve(true);
-    this.#suspension = null;
-  }
-
-  async #stopListening(): Promise<void> {
-    await this.#host[role]?.suspend?.();
-    // Replies need the socket of the packets
-    if (this.#host.acceptor?.carriesReplies) this.cycle.refuses = true;
-    else await this.#leaveServing();
-  }
-
-  async #leaveServing(longest?: number): Promise<void> {
-    if (this.#loop.isStopping) await this.#consuming;
-    this.#loop.release();
-    await this.leave(longest);
-  }
-
-  async #reopen(
-    before: Promise<void> | null,
-    openBeside: () => Deno.Listener | null,
-  ): Promise<void> {
-    await before?.catch(() => {});
-    if (this.isClosed) throw this.#closedError("replace the certificate");
-    if (this.#suspension !== null || this.#host.acceptor === null) return;
-    const listener = openBeside();
-    this.#suspend(() => this.#leaveServing(REOPEN_MS));
-    await this.#suspending;
-    await this.#resume(listener, null);
-  }
-
   async #close(): Promise<DrainReport> {
     const host = this.#host;
     const deadline = performance.now() + host.shutdownTimeout;
     this.#readiness.reject(this.#closedError("serve"));
-    await this.#reopening?.catch(() => {});
+    await this.#listening.reopening?.catch(() => {});
     await Promise.resolve(); // for #closing to be set
     await this.endServing();
-    await this.#activation?.catch(() => {});
+    await this.#listening.activation?.catch(() => {});
     const { sharesQueue = false } = host[role] ?? {};
     this.telemetry.emit("drainStart", { open: this.cycle.open.size });
     const report = await this.#drain.run(deadline, host[role], sharesQueue);
@@ -368,9 +279,9 @@ export class Serving<R> implements ServerCore {
 
   #notListening(): TypeError {
     return new TypeError(
-      this.#suspension === null
-        ? "Cannot serve: the server is not bound; call serverBind() and serverActivate() first"
-        : "Cannot serve: the server is suspended; call resume() first",
+      this.#listening.isSuspended
+        ? "Cannot serve: the server is suspended; call resume() first"
+        : "Cannot serve: the server is not bound; call serverBind() and serverActivate() first",
     );
   }
 

@@ -18,6 +18,7 @@ import { RawEcho } from "./_limits_fixture.ts";
 import {
   type Addressed,
   dial,
+  pause,
   readExactly,
   test,
   writeAll,
@@ -219,8 +220,11 @@ test("TCPServer.replaceCertificate() of a server that does not listen applies wh
 
 test("TCPServer.serverClose() while the certificate is replaced settles both, and shutdown() too", async () => {
   const server = open({ allowReusePort: true });
+  const { socket } = server;
   const serving = server.serveForever();
   const first = server.replaceCertificate(otherTls);
+  while (server.socket === socket) await pause(1);
+  await server.resume(); // has no part in it
   await server.shutdown();
   await Promise.all([first, serving]);
   server.serveForever();
