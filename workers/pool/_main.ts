@@ -217,7 +217,7 @@ class PoolWorker {
 
   #answer(id: number, status: Status, value: unknown, time: number): undefined {
     if (!this.#taskSlots?.answer(id & SLOTS - 1, status, value, time)) {
-      return this.#post(id, status, value, time, []);
+      return this.#post(id, status, value, time);
     }
     this.#left = true;
     const now = performance.now();
@@ -232,7 +232,7 @@ class PoolWorker {
     status: Status,
     value: unknown,
     time: number,
-    transfer: Transferable[],
+    transfer?: Transferable[],
   ): undefined {
     try {
       this.#port.post([id, status, value, time], transfer);

@@ -1,5 +1,5 @@
 /**
- * The interface of a queue's store.
+ * The interface of a queue's store, and which store a class of queues has.
  *
  * @module
  */
@@ -36,3 +36,33 @@ export interface ItemStore {
 
 /** Makes a store over shared memory, at first all zero. */
 export type MakeStore = (words: Int32Array, bytes: Uint8Array) => ItemStore;
+
+/** How a class of queues keeps its items. */
+export interface QueueKind {
+  /** Makes its store. */
+  makeStore: MakeStore;
+  /** Returns an item's priority; throws if it can have none. */
+  priorityOf(value: unknown): number;
+}
+
+const kinds = new WeakMap<object, QueueKind>();
+
+/**
+ * Sets how a class and its subclasses keep their items.
+ *
+ * @param type The class.
+ * @param kind How.
+ */
+export function setKind(type: object, kind: QueueKind): void {
+  kinds.set(type, kind);
+}
+
+/**
+ * Returns how a class keeps its items.
+ *
+ * @param type The class, or a subclass.
+ * @returns How.
+ */
+export function kindOf(type: object): QueueKind {
+  return kinds.get(type) ?? kindOf(Object.getPrototypeOf(type));
+}

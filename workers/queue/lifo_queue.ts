@@ -6,7 +6,7 @@
 
 import { Heap } from "./_heap.ts";
 import { registerSubclass } from "../codec/share.ts";
-import { setKind } from "./_queue_kind.ts";
+import { setKind } from "./_item_store.ts";
 import { SharedQueue } from "./shared_queue.ts";
 
 /**

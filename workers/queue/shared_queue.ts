@@ -17,7 +17,7 @@ import type {
 } from "../locks/wait_options.ts";
 import { RingBuffer } from "./_ring_buffer.ts";
 import { QueueCore, readItem, type Taken } from "./_queue_core.ts";
-import { kindOf, type QueueKind, setKind } from "./_queue_kind.ts";
+import { kindOf, type QueueKind, setKind } from "./_item_store.ts";
 import { QueueClosedError, QueueFullError } from "./queue_errors.ts";
 import type { SharedQueueOptions } from "./queue_options.ts";
 
