@@ -109,9 +109,7 @@ export class ReplicaSet implements ServerRole {
     this.#dispatcher = new Dispatcher({
       replicas: this.#members.all,
       canTake: (replica) => this.#members.canTake(replica),
-      wanted: () =>
-        this.#isKept ||
-        this.#keep().catch((cause) => this.#dispatcher.fail(cause)),
+      wanted: () => this.#isKept || this.#keep().catch(() => {}),
       chosen: (replica) => this.#members.take(replica),
       served: (replica, duration) => {
         replica.duration.record(duration);
@@ -284,7 +282,10 @@ export class ReplicaSet implements ServerRole {
     this.#isKept = true;
     this.#dispatcher.open();
     this.#watchdog.start();
-    await loadReplicas();
+    await loadReplicas().catch((cause) => {
+      this.#dispatcher.fail(cause);
+      throw cause;
+    });
     if (!this.#finishing) await this.#members.keep();
   }
 

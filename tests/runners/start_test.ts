@@ -134,3 +134,24 @@ for (const ends of ["serverClose", "shutdown"]) {
     });
   }
 }
+
+Deno.test("a server whose replicas can't be loaded rejects, and its requests fail", async () => {
+  const map = await Deno.makeTempFile({ suffix: ".json" });
+  const imports = { [`${ROOT}server/replicas/replica.ts`]: "./missing.ts" };
+  await Deno.writeTextFile(map, JSON.stringify({ imports }));
+  const program = new URL("./_missing_program.ts", import.meta.url).href;
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", `--import-map=${map}`, program],
+    stderr: "inherit",
+  }).output();
+  await Deno.remove(map);
+  assertEquals(
+    new TextDecoder().decode(stdout).trimEnd().split("\n").toSorted(),
+    [
+      "answer null",
+      "ready not found",
+      "request not found",
+      "serveForever not found",
+    ],
+  );
+});
