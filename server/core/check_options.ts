@@ -5,25 +5,27 @@
  * @module
  */
 
-import {
-  assertInteger,
-  assertPositiveInteger,
-  quote,
-} from "../../workers/_validate.ts";
+import { assertPositiveInteger, quote } from "../../workers/_validate.ts";
 import { checkCertificate } from "../sockets/tls.ts";
-import { AddressList } from "./address_list.ts";
+import {
+  abortSignal,
+  addresses,
+  boolean,
+  type Check,
+  milliseconds,
+  oneOf,
+  orInfinity,
+  orNull,
+  orZero,
+  protocols,
+  text,
+} from "./option_checks.ts";
 import type {
   ReplicaOptions,
   ServerLimits,
   TcpServerOptions,
   UdpServerOptions,
 } from "../options.ts";
-
-/** A longer timer would fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
-/** TLS has one byte for the length of a name. */
-const MAX_PROTOCOL_BYTES = 255;
-const encoder = new TextEncoder();
 
 /** Every option that there is. */
 export type AnyOptions = TcpServerOptions & UdpServerOptions & ReplicaOptions;
@@ -33,7 +35,7 @@ type Transport = Deno.Addr["transport"];
 interface Rule {
   /** The servers that have it; all if absent. */
   for?: Transport[] | "replicas";
-  check: (name: string, value: unknown) => void;
+  check: Check;
   /** Whether `setLimits()` can change it. */
   live?: true;
   /** Whether one place must count it: then the parent accepts. */
@@ -280,75 +282,4 @@ function requires(
       }`,
     );
   }
-}
-
-function misfit(name: string, value: unknown, expected: string): TypeError {
-  return new TypeError(
-    `Cannot use ${quote(value)} as "${name}": expected ${expected}`,
-  );
-}
-
-function boolean(name: string, value: unknown): void {
-  if (typeof value !== "boolean") throw misfit(name, value, "true or false");
-}
-
-function text(name: string, value: unknown): void {
-  if (typeof value === "string") return;
-  // Never quoted: it may hold a private key
-  throw new TypeError(
-    `Cannot use a value of type ${typeof value} as "${name}": expected the text of a PEM file`,
-  );
-}
-
-function protocols(name: string, value: unknown): void {
-  if (!Array.isArray(value)) {
-    throw misfit(name, value, 'a list such as ["h2"]');
-  }
-  for (const item of value) {
-    const { length } = encoder.encode(typeof item === "string" ? item : "");
-    if (length > 0 && length <= MAX_PROTOCOL_BYTES) continue;
-    throw new TypeError(
-      `Cannot use ${
-        quote(item)
-      } in "${name}": expected a name of 1 to ${MAX_PROTOCOL_BYTES} bytes, such as "h2"`,
-    );
-  }
-}
-
-function addresses(name: string, value: unknown): void {
-  new AddressList(name, value as string[]);
-}
-
-function abortSignal(name: string, value: unknown): void {
-  if (!(value instanceof AbortSignal)) {
-    throw misfit(name, value, "an AbortSignal");
-  }
-}
-
-function orZero(name: string, value: unknown): void {
-  assertInteger(name, value, 0);
-}
-
-function milliseconds(min: number): Rule["check"] {
-  return (name, value) => assertInteger(name, value, min, MAX_TIMER_MS);
-}
-
-function orInfinity(check: Rule["check"]): Rule["check"] {
-  return (name, value) => {
-    if (value !== Infinity) check(name, value);
-  };
-}
-
-function orNull(check: Rule["check"]): Rule["check"] {
-  return (name, value) => {
-    if (value !== null) check(name, value);
-  };
-}
-
-function oneOf(...values: string[]): Rule["check"] {
-  return (name, value) => {
-    if (!values.includes(value as string)) {
-      throw misfit(name, value, values.map(quote).join(", "));
-    }
-  };
 }
