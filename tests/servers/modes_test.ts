@@ -99,6 +99,14 @@ testTogether(
         caCerts: [read("ca")],
       });
       assert(await echo(client));
+      const bytes = crypto.getRandomValues(new Uint8Array(60_000));
+      const [echoed] = await Promise.all([
+        readExactly(client, bytes.length),
+        writeAll(client, bytes),
+      ]);
+      assertEquals(echoed, bytes);
+      await client.closeWrite();
+      assertEquals(await client.read(bytes), null);
     }
     await statsWhen(
       server,
