@@ -8,6 +8,8 @@ export interface Outcome {
   kind: string;
   port: number;
   from: number;
+  /** When its first bytes were sent. */
+  spoke: number;
   to: number;
   /**
    * Its right answer; its end before a byte, in the middle, or between two
@@ -142,6 +144,8 @@ export class Talk {
   readonly conn: Deno.TcpConn | Deno.UnixConn;
   /** Whether the server may end it: no request is under way. */
   isBetween = false;
+  /** When its first bytes were sent. */
+  spoke = Infinity;
   #got = 0;
   #reader: BufferedReader;
 
@@ -157,6 +161,7 @@ export class Talk {
   async sendBytes(bytes: Uint8Array): Promise<void> {
     for (let sent = 0; sent < bytes.length;) {
       sent += await this.conn.write(bytes.subarray(sent));
+      this.spoke = Math.min(this.spoke, performance.now());
     }
   }
 

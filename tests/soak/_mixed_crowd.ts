@@ -56,7 +56,7 @@ export class Crowd {
     while (!this.#isOver) {
       const { name, script, isGood } = pickClient();
       const from = performance.now();
-      const seen = { port: 0 };
+      const seen = { port: 0, spoke: Infinity };
       let result: Outcome["result"] = "served";
       try {
         await this.#talk(script, seen);
@@ -64,8 +64,7 @@ export class Crowd {
         result = error instanceof Early ? error.result : "cut";
       }
       const to = performance.now();
-      const { port } = seen;
-      this.outcomes.push({ kind: name, port, from, to, result, isGood });
+      this.outcomes.push({ kind: name, ...seen, from, to, result, isGood });
       await pause(
         result === "refused" ? 2 * PAUSE_MS : Math.random() * PAUSE_MS,
       );
@@ -74,7 +73,7 @@ export class Crowd {
 
   async #talk(
     script: (talk: Talk) => Promise<void>,
-    seen = { port: 0 },
+    seen = { port: 0, spoke: Infinity },
   ): Promise<void> {
     const address = this.#address as Deno.NetAddr & { transport: "tcp" };
     let conn: Deno.TcpConn;
@@ -99,6 +98,7 @@ export class Crowd {
       throw error instanceof Early ? error : talk.early();
     } finally {
       clearTimeout(timer);
+      seen.spoke = talk.spoke;
       conn[Symbol.dispose]();
     }
   }
@@ -115,6 +115,7 @@ export class Crowd {
         kind: isGood ? "packet" : "throwing",
         port,
         from,
+        spoke: from,
         to: performance.now(),
         result: answer === word
           ? "served"

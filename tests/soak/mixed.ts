@@ -27,6 +27,11 @@ const FAULT_EVERY_MS = 1_500;
 const MARGIN_MS = 1_500;
 /** A report belongs to a client that ended within this time. */
 const REPORTED_WITHIN_MS = 15_000;
+/**
+ * A replica that leaves gives clients which have connected 50 ms to say a first
+ * word. On a busy machine some come too late.
+ */
+const SPEAKS_WITHIN_MS = 40;
 /** More than this is growth; replicas differ by a few megabytes. */
 const MOST_GROWTH_MB = 80;
 /** Deno opens a pair of sockets for itself at some time. */
@@ -36,6 +41,8 @@ const DENOS_OWN = 2;
 class Faults {
   readonly counts: Map<string, number> = new Map();
   readonly suspensions: [from: number, to: number][] = [];
+  /** When replicas were killed. */
+  readonly deaths: number[] = [];
   readonly problems: string[] = [];
   #program: MixedProgram;
   #crowd: Crowd;
@@ -62,6 +69,9 @@ class Faults {
     const [, name] = faults.find(([weight]) => (left -= weight) < 0)!;
     this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
     try {
+      if (name === "die" || name === "kill") {
+        this.deaths.push(performance.now());
+      }
       await this.#do(name);
     } catch (error) {
       this.problems.push(`${name}: ${(error as Error).message}`);
@@ -102,7 +112,8 @@ interface Row {
   "ended idle": number;
   refused: number;
   "at a suspend": number;
-  "in a queue": number;
+  "spoke late": number;
+  "not begun": number;
   faults: string;
   "MB": string;
   descriptors: string;
@@ -204,7 +215,7 @@ async function settle(
 function judge(
   outcomes: Outcome[],
   { reports }: MixedProgram,
-  { suspensions }: Faults,
+  { suspensions, deaths }: Faults,
   mode: string,
 ) {
   const failures: string[] = [];
@@ -215,7 +226,8 @@ function judge(
     "ended idle": 0,
     refused: 0,
     "at a suspend": 0,
-    "in a queue": 0,
+    "spoke late": 0,
+    "not begun": 0,
   };
   const hasPorts = !mode.includes("Unix");
   let ofAnybody =
@@ -223,7 +235,7 @@ function judge(
       name === "RunnerExitError" || name === "ServerClosedError"
     ).length;
   for (const outcome of outcomes) {
-    const { kind, port, from, to, result, isGood } = outcome;
+    const { kind, port, from, spoke, to, result, isGood } = outcome;
     if (result === "served") row.served++;
     else if (result === "ended") row["ended idle"]++;
     else if (!isGood && result !== "late") row.served++;
@@ -239,11 +251,20 @@ function judge(
         from < end + MARGIN_MS && to > begin - MARGIN_MS
       ) && result !== "wrong" && result !== "late" && result !== "cut"
     ) row[result === "refused" ? "refused" : "at a suspend"]++;
-    else if (mode === "ForkingTCPServer shard" && result === "unbegun") {
-      row["in a queue"]++;
+    else if (result === "unbegun" && spoke - from > SPEAKS_WITHIN_MS) {
+      row["spoke late"]++;
+    } else if (
+      // In a queue of its own, or accepted and not begun when its replica died
+      result === "unbegun" && (mode === "ForkingTCPServer shard" ||
+        mode === "ThreadingTCPServer shard" &&
+          deaths.some((at) => at < to && at > from - MARGIN_MS))
+    ) {
+      row["not begun"]++;
     } else {
       failures.push(
-        `${kind} of port ${port}: ${result} after ${(to - from).toFixed(0)} ms`,
+        `${kind} of port ${port}: ${result} after ${
+          (to - from).toFixed(0)
+        } ms, spoke after ${(spoke - from).toFixed(0)} ms`,
       );
     }
   }
