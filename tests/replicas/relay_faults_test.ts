@@ -189,7 +189,7 @@ testEach(
   LOOPED.map(modeOf),
   "gives a connection that its replica never began to another",
   async (mode) => {
-    await using server = mode.open(Deadly, { workers: 1, stallTimeout: 2_000 });
+    await using server = mode.open(Deadly, { workers: 1, stallTimeout: 1_000 });
     const errors = collectErrors(server);
     server.serveForever();
     using looping = await mode.connect(server);
@@ -210,7 +210,7 @@ testEach(
   async (mode) => {
     await using server = mode.open(Looping, {
       workers: 1,
-      stallTimeout: 2_000,
+      stallTimeout: 1_000,
     });
     const errors = collectErrors(server);
     server.serveForever();
