@@ -13,7 +13,7 @@ import type { Boot } from "./protocol.ts";
 
 /** The part of a {@linkcode Boot} that is known before the address is bound. */
 export interface BootDraft {
-  boot: Omit<Boot, "address" | "sharing" | "options" | "begun">;
+  boot: Omit<Boot, "address" | "sharing" | "options" | "memory">;
   /** The modules of the server, of the handler, and of what is in the context. */
   modules: string[];
 }
@@ -44,11 +44,6 @@ export function draftBoot(
     },
     modules,
   };
-}
-
-/** Makes the count of a replica's begun requests, where memory is shared. */
-export function newCount(kind: RunnerKind): Int32Array | null {
-  return kind === "thread" ? new Int32Array(new SharedArrayBuffer(4)) : null;
 }
 
 /** Replicas construct the server with the three standard arguments only. */

@@ -83,18 +83,24 @@ class ReplicaSide {
     this.#link = new ParentLink(port, sharingOf(boot.sharing));
     this.#server = construct(boot, modules, this.#link);
     this.#link.forward([]);
-    this.#relay = new RelayPort(port, {
-      connection: (conn) => this.#server[core].serve(conn, conn.remoteAddr),
-      packet: (packet, from, truncated, reply) => {
-        const socket = new RelayedSocket(boot.address, from, reply);
-        return this.#server[core].serve({ packet, socket, truncated }, from);
+    this.#relay = new RelayPort(
+      port,
+      {
+        connection: (conn) => this.#server[core].serve(conn, conn.remoteAddr),
+        packet: (packet, from, truncated, reply) => {
+          const socket = new RelayedSocket(boot.address, from, reply);
+          return this.#server[core].serve({ packet, socket, truncated }, from);
+        },
       },
-    }, boot.begun);
+      boot.memory,
+      fail,
+    );
   }
 
   receive(data: unknown): void {
     const message = decodeToReplica(data);
     if (message instanceof Uint8Array) return this.#relay.receive(message);
+    this.#relay.drain();
     switch (message[0]) {
       case "resume":
       case "pause":

@@ -23,6 +23,7 @@
  */
 
 import type { ServerStats } from "../../handlers/request_server.ts";
+import type { RelayMemory } from "../../workers/relay/memory_line.ts";
 import type { ErrorRecord } from "../../workers/runner/error_record.ts";
 import type { AnyOptions } from "../core/check_options.ts";
 import { COUNTS } from "../core/counts.ts";
@@ -44,8 +45,8 @@ export interface Boot {
   options: Partial<AnyOptions>;
   /** The packed context. */
   context: unknown;
-  /** The number of relayed requests that a thread has begun. */
-  begun: Int32Array | null;
+  /** What the relay shares with a thread. */
+  memory: RelayMemory | null;
 }
 
 /** The commands to a replica. Only one is pending at a time. */

@@ -6,6 +6,7 @@
 
 import type { ServerStats } from "../../handlers/request_server.ts";
 import type { RunnerExitError } from "../../workers/errors.ts";
+import type { RelayMemory } from "../../workers/relay/memory_line.ts";
 import { RelayHub } from "../../workers/relay/relay_hub.ts";
 import type { Runner } from "../../workers/runner/runner.ts";
 import type { Member } from "../../workers/runner/supervisor.ts";
@@ -26,6 +27,7 @@ import {
   type ToReplica,
 } from "./protocol.ts";
 
+export { newRelayMemory } from "../../workers/relay/memory_line.ts";
 export { startRunner } from "../../workers/runner/start_runner.ts";
 
 const ACCEPTED = COUNTS.indexOf("accepted");
@@ -77,7 +79,7 @@ export class Replica implements Member {
   constructor(
     number: number,
     runner: Runner,
-    begun: Int32Array | null,
+    memory: RelayMemory | null,
     owner: ReplicaOwner,
     isHeld = false,
   ) {
@@ -88,7 +90,7 @@ export class Replica implements Member {
     this.relay = new RelayHub({
       post: (message, transfer) => runner.post(message, transfer),
       broken: (error) => runner.fail(error),
-      begun,
+      memory,
       answersOnly: owner.confines,
     });
     this.life = new Life(runner, {
@@ -159,6 +161,7 @@ export class Replica implements Member {
   #receive(message: FromReplica): void {
     if (this.life.state === "ended") return;
     if (message instanceof Uint8Array) return this.relay.receive(message);
+    this.relay.drain();
     switch (message[0]) {
       case "opened":
         return this.#opened(message[1], message[2]);

@@ -27,7 +27,7 @@ import { inTime } from "../core/in_time.ts";
 import type { DrainReport } from "../drain_report.ts";
 import { ServerClosedError } from "../errors.ts";
 import type { ReplicaOptions, ServerLimits } from "../options.ts";
-import { type BootDraft, draftBoot, newCount } from "./boot.ts";
+import { type BootDraft, draftBoot } from "./boot.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { Goal } from "./life.ts";
 import { cores, Members, type MembersHost } from "./members.ts";
@@ -294,9 +294,9 @@ export class ReplicaSet implements ServerRole {
     const { constructor, serverAddress: address } = this.#server;
     const sharing = this.#port.sharing.name;
     const options = optionsForReplicas(this.#options, sharing !== null);
-    const begun = newCount(this.#kind);
-    const data: Boot = { ...boot, address, sharing, options, begun };
-    const { Replica, startRunner } = loaded!; // by #keep()
+    const { newRelayMemory, Replica, startRunner } = loaded!; // by #keep()
+    const memory = this.#kind === "thread" ? newRelayMemory() : null;
+    const data: Boot = { ...boot, address, sharing, options, memory };
     const runner = (this.#startRunner ?? startRunner)(this.#kind, {
       main: MAIN_URL,
       modules,
@@ -305,7 +305,7 @@ export class ReplicaSet implements ServerRole {
       permissions: this.#options.permissions ?? "inherit",
     });
     const number = ++this.#lastNumber;
-    const replica = new Replica(number, runner, begun, this.#owner, isHeld);
+    const replica = new Replica(number, runner, memory, this.#owner, isHeld);
     const { watched } = this.#events;
     if (watched.length > 0) replica.watch(watched);
     if (this.#draining) replica.drain();

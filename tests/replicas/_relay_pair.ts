@@ -115,9 +115,7 @@ export class Pair {
   #ends: (() => void)[] = [];
 
   constructor(answersOnly = false) {
-    const begun = new Int32Array(new SharedArrayBuffer(4));
     this.hub = new RelayHub({
-      begun,
       post: (message) => {
         this.toPort += message.length;
         if (!this.isBusy) this.port.receive(message);
@@ -132,7 +130,7 @@ export class Pair {
       },
       flushed: () => Promise.resolve(),
     };
-    this.port = new RelayPort(port, this.#handlers(), begun);
+    this.port = new RelayPort(port, this.#handlers(), null, () => {});
   }
 
   /** Ends all handlers. */

@@ -6,6 +6,7 @@ import {
   assertInstanceOf,
   assertRejects,
 } from "@std/assert";
+import { newRelayMemory } from "../../workers/relay/memory_line.ts";
 import { NotBegunError } from "../../workers/relay/errors.ts";
 import { ByteQueue } from "../../workers/relay/byte_queue.ts";
 import { Op } from "../../workers/relay/frames.ts";
@@ -442,13 +443,13 @@ Deno.test("relay: what may not come ends the runner, once, and nothing else", as
 });
 
 Deno.test("RelayHub.fail() gives back what the runner has not counted as begun", async () => {
-  const begun = new Int32Array(new SharedArrayBuffer(4));
-  const hub = new RelayHub({ post: () => {}, broken: () => {}, begun });
+  const memory = newRelayMemory();
+  const hub = new RelayHub({ post: () => {}, broken: () => {}, memory });
   const conns = [new FakeConn(), new FakeConn()];
   const relayed = conns.map(({ conn }) => hub.relay(conn));
   const send = () => Promise.resolve(1);
   relayed.push(hub.relayPacket(new Uint8Array(1), CLIENT, false, send));
-  Atomics.add(begun, 0, 1);
+  Atomics.add(memory.begun, 0, 1);
   hub.fail(LOST, 0);
   const results = await Promise.allSettled(relayed);
   const reasons = results.map((result) => "reason" in result && result.reason);

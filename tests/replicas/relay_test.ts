@@ -32,7 +32,7 @@ const LARGE = 16 * 1024 * 1024;
 /** A client, its carried connection, and what is under way between. */
 class Bench implements AsyncDisposable {
   readonly client: Deno.Conn;
-  readonly conn: RelayedConn;
+  conn!: RelayedConn;
   readonly carried: Promise<void>;
   toPort = 0;
   toHub = 0;
@@ -52,10 +52,7 @@ class Bench implements AsyncDisposable {
       this.toClient += count;
       return count;
     };
-    let conn: RelayedConn | null = null;
-    const begun = new Int32Array(new SharedArrayBuffer(4));
     const hub = new RelayHub({
-      begun,
       post: (message) => {
         this.toPort += message.length;
         port.receive(message);
@@ -69,16 +66,20 @@ class Bench implements AsyncDisposable {
       hub.receive(message as Uint8Array);
     };
     const flushed = () => Promise.resolve();
-    const port = new RelayPort({ post, flushed }, {
-      connection: (relayed) => {
-        conn = relayed;
-        return promise;
+    const port = new RelayPort(
+      { post, flushed },
+      {
+        connection: (relayed) => {
+          this.conn = relayed;
+          return promise;
+        },
+        packet: () => Promise.resolve(),
       },
-      packet: () => Promise.resolve(),
-    }, begun);
+      null,
+      () => {},
+    );
     this.carried = hub.relay(held).finally(() => held[Symbol.dispose]());
     hub.flush();
-    this.conn = conn!;
   }
 
   static async open(): Promise<Bench> {
@@ -87,7 +88,9 @@ class Bench implements AsyncDisposable {
       Deno.connect(listener.addr as Deno.NetAddr & { transport: "tcp" }),
       listener.accept(),
     ]);
-    return new Bench(listener, client, held);
+    const bench = new Bench(listener, client, held);
+    await until(() => bench.conn !== undefined, "the beginning");
+    return bench;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

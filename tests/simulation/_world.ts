@@ -189,12 +189,33 @@ export class World {
       setImmediate: (run: () => void) => this.at(0, run, { always: true }),
     });
     performance.now = () => this.now;
+    const { waitAsync, notify } = Atomics;
+    let waiters: { owner: Owner; resolve: (value: "ok") => void }[] = [];
+    Atomics.waitAsync = ((words: Int32Array, at: number, seen: number) => {
+      if (Atomics.load(words, at) !== seen) {
+        return { async: false, value: "not-equal" };
+      }
+      const { owner } = this;
+      const value = new Promise<"ok">((resolve) => {
+        waiters.push({ owner, resolve });
+      });
+      return { async: true, value };
+    }) as typeof waitAsync;
+    // Whatever it is that they wait for: they look again
+    Atomics.notify = () => {
+      for (const { owner, resolve } of waiters.splice(0)) {
+        this.at(this.below(3), () => resolve("ok"), { owner });
+      }
+      return 0;
+    };
     const { unrefTimer } = Deno;
     Deno.unrefTimer = () => {};
     return () => {
       Object.assign(globalThis, REAL);
       performance.now = realNow;
       Deno.unrefTimer = unrefTimer;
+      waiters = [];
+      Object.assign(Atomics, { waitAsync, notify });
     };
   }
 }

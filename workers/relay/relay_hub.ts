@@ -12,6 +12,8 @@
  * - `receive(message)`: takes each `Uint8Array` from the runner. Never throws:
  *   a message that breaks the protocol calls `broken()`, once. End the runner
  *   then; what it sends after that is ignored.
+ * - `drain()`: takes what a thread has written into shared memory; call it
+ *   before each other message of the thread.
  * - `fail(error, deliverFor)`: the runner has ended. What had come from it by
  *   then is delivered, for at most `deliverFor` ms.
  * - `load`: how many requests the runner has; `size`: with those that it is
@@ -31,6 +33,7 @@ import { carriedOf } from "./carried_connection.ts";
 import { CarriedPacket, type SendPacket } from "./carried_packet.ts";
 import { notBegun, RelayProtocolError } from "./errors.ts";
 import { Op, type Opcode, readFrames } from "./frames.ts";
+import { LineReader, LineWriter, type RelayMemory } from "./memory_line.ts";
 import { type Post, RelayLink } from "./relay_link.ts";
 import { RequestTable } from "./request_table.ts";
 import { BUDGET, MIN_WINDOW, RelaySide, WINDOW } from "./window.ts";
@@ -41,11 +44,8 @@ export interface RelayHubOptions {
   post: Post;
   /** The runner has broken the protocol: end it. */
   broken: (error: Error) => void;
-  /**
-   * The number of requests that the runner has begun, if it shares memory.
-   * Otherwise only its frames tell.
-   */
-  begun?: Int32Array | null;
+  /** What it shares with the runner, if that is a thread. */
+  memory?: RelayMemory | null;
   /** Whether handlers may send packets to their clients alone. */
   answersOnly?: boolean;
 }
@@ -53,7 +53,8 @@ export interface RelayHubOptions {
 /** Carries connections and packets to one runner and back. */
 export class RelayHub {
   #side: RelaySide;
-  #begun: Int32Array | null;
+  #begun: Int32Array | null = null;
+  #reader: LineReader | null = null;
   #broken: (error: Error) => void;
   #answersOnly: boolean;
   #carried: RequestTable<Carried> = new RequestTable();
@@ -65,8 +66,19 @@ export class RelayHub {
   #deliverTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: RelayHubOptions) {
-    this.#side = new RelaySide(new RelayLink(options.post));
-    this.#begun = options.begun ?? null;
+    let { post } = options;
+    const { memory = null } = options;
+    if (memory !== null) {
+      const writer = new LineWriter(memory.toRunner, post);
+      post = (message, transfer) => writer.send(message, transfer);
+      this.#begun = memory.begun;
+      this.#reader = new LineReader(
+        memory.fromRunner,
+        (message) => this.#receive(message),
+        (error) => this.#break(error),
+      );
+    }
+    this.#side = new RelaySide(new RelayLink(post));
     this.#broken = options.broken;
     this.#answersOnly = options.answersOnly ?? false;
   }
@@ -110,6 +122,16 @@ export class RelayHub {
 
   /** Takes a message from the runner. */
   receive(message: Uint8Array): void {
+    if (this.#reader === null) this.#receive(message);
+    else this.#reader.receive(message);
+  }
+
+  /** Takes what the runner has written: call it before its other messages. */
+  drain(): void {
+    this.#reader?.drain();
+  }
+
+  #receive(message: Uint8Array): void {
     if (this.#isBroken || this.#failure !== null) return;
     try {
       readFrames(message, this.#onFrame);
@@ -117,9 +139,13 @@ export class RelayHub {
       this.#toAdvance.length = 0;
     } catch (error) {
       // Any error: no message of a runner may end this program
-      this.#isBroken = true;
-      this.#broken(error as Error);
+      this.#break(error as Error);
     }
+  }
+
+  #break(error: Error): void {
+    this.#isBroken = true;
+    this.#broken(error);
   }
 
   /**
@@ -135,6 +161,7 @@ export class RelayHub {
    */
   fail(error: Error, deliverFor: number): void {
     if (this.#failure !== null) return;
+    this.#reader?.stop();
     this.#failure = error;
     this.#side.link.close();
     this.#load = 0;

@@ -19,7 +19,8 @@ import {
   readPacket,
 } from "./frames.ts";
 import { PacketReplies } from "./packet_replies.ts";
-import { RelayLink } from "./relay_link.ts";
+import { LineReader, LineWriter, type RelayMemory } from "./memory_line.ts";
+import { type Post, RelayLink } from "./relay_link.ts";
 import { type ConnAddresses, RelayedConn } from "./relayed_conn.ts";
 import type { RunnerPort } from "../runner/runner.ts";
 import { RelaySide } from "./window.ts";
@@ -54,7 +55,8 @@ export class RelayPort {
   #port: Pick<RunnerPort, "post" | "flushed">;
   #side: RelaySide;
   #handlers: RelayHandlers;
-  #begun: Int32Array | null;
+  #begun: Int32Array | null = null;
+  #reader: LineReader | null = null;
   #requests: (RelayedConn | PacketReplies | null)[] = [];
   #toBegin: RequestToBegin[] = [];
   #beginning = false;
@@ -65,20 +67,29 @@ export class RelayPort {
    *
    * @param port The runner's port.
    * @param handlers Serve the requests.
-   * @param begun The number of requests that have begun, in memory that the hub
-   * shares; `null` if it can't.
+   * @param memory What it shares with the hub, if this is a thread.
+   * @param broken Called if the hub has broken the protocol.
    */
   constructor(
     port: Pick<RunnerPort, "post" | "flushed">,
     handlers: RelayHandlers,
-    begun: Int32Array | null,
+    memory: RelayMemory | null,
+    broken: (error: unknown) => void,
   ) {
     this.#port = port;
     this.#handlers = handlers;
-    this.#begun = begun;
-    this.#side = new RelaySide(
-      new RelayLink((message, transfer) => port.post(message, transfer)),
-    );
+    let post: Post = (message, transfer) => port.post(message, transfer);
+    if (memory !== null) {
+      const writer = new LineWriter(memory.fromRunner, post);
+      post = (message, transfer) => writer.send(message, transfer);
+      this.#begun = memory.begun;
+      this.#reader = new LineReader(
+        memory.toRunner,
+        (message) => this.#receive(message),
+        broken,
+      );
+    }
+    this.#side = new RelaySide(new RelayLink(post));
   }
 
   /**
@@ -92,6 +103,16 @@ export class RelayPort {
 
   /** Takes a message from the other end. */
   receive(message: Uint8Array): void {
+    if (this.#reader === null) this.#receive(message);
+    else this.#reader.receive(message);
+  }
+
+  /** Takes what the hub has written: call it before its other messages. */
+  drain(): void {
+    this.#reader?.drain();
+  }
+
+  #receive(message: Uint8Array): void {
     readFrames(message, this.#onFrame);
     if (this.#toBegin.length > 0 && !this.#beginning) void this.#beginAll();
   }
