@@ -32,6 +32,12 @@ const REPORTED_WITHIN_MS = 15_000;
  * word. On a busy machine some come too late.
  */
 const SPEAKS_WITHIN_MS = 40;
+/** The last is a client's whose request was half sent when a replica left. */
+const CUTTING = new Set([
+  "RunnerExitError",
+  "ServerClosedError",
+  "IncompleteReadError",
+]);
 /** More than this is growth; replicas differ by a few megabytes. */
 const MOST_GROWTH_MB = 80;
 /** Deno opens a pair of sockets for itself at some time. */
@@ -230,10 +236,12 @@ function judge(
     "not begun": 0,
   };
   const hasPorts = !mode.includes("Unix");
-  let ofAnybody =
-    reports.filter(({ name }) =>
-      name === "RunnerExitError" || name === "ServerClosedError"
-    ).length;
+  // Clients of a Unix socket have no address: a report is anybody's
+  const unclaimed = reports.filter(({ name }) => CUTTING.has(name));
+  const claim = (to: number) => {
+    const i = unclaimed.findIndex(({ at }) => Math.abs(at - to) < 2_000);
+    return i >= 0 && unclaimed.splice(i, 1).length > 0;
+  };
   for (const outcome of outcomes) {
     const { kind, port, from, spoke, to, result, isGood } = outcome;
     if (result === "served") row.served++;
@@ -244,7 +252,7 @@ function judge(
         ? reports.some((report) =>
           report.port === port && Math.abs(report.at - to) < REPORTED_WITHIN_MS
         )
-        : result !== "wrong" && result !== "late" && ofAnybody-- > 0
+        : result !== "wrong" && result !== "late" && claim(to)
     ) row.reported++;
     else if (
       suspensions.some(([begin, end]) =>
