@@ -155,31 +155,6 @@ export async function makeDir(): Promise<AsyncDisposable & { path: string }> {
   };
 }
 
-/** The ids of a program's descendants that run (Linux). */
-export async function descendants(pid: number): Promise<number[]> {
-  const children: number[] = [];
-  for await (const { name } of Deno.readDir("/proc")) {
-    if (/^\d+$/.test(name) && await parentOf(name) === pid) {
-      children.push(Number(name));
-    }
-  }
-  const further = await Promise.all(children.map(descendants));
-  return [...children, ...further.flat()];
-}
-
-/** Whether a program runs (Linux). */
-export async function isRunning(pid: number): Promise<boolean> {
-  return await parentOf(String(pid)) !== null;
-}
-
-/** The parent's id; `null` if the program has ended. */
-async function parentOf(pid: string): Promise<number | null> {
-  const stat = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => "");
-  const [state = "Z", parent] = stat.slice(stat.lastIndexOf(")") + 2)
-    .split(" ");
-  return state === "Z" || state === "" ? null : Number(parent);
-}
-
 /** A connection that talks in text. */
 export class Talker implements Disposable {
   readonly #connection: Deno.Conn;

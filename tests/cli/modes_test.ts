@@ -1,14 +1,10 @@
 import { assertEquals, assertMatch } from "@std/assert";
+import { CLI, has, Program, serve, type Served, Talker } from "./_cli.ts";
 import {
-  CLI,
-  descendants,
-  has,
+  type FoundProcess,
   isRunning,
-  Program,
-  serve,
-  type Served,
-  Talker,
-} from "./_cli.ts";
+  listDescendants,
+} from "../support/system.ts";
 
 /** Sends a line, and prints the answer. */
 const PYTHON_CLIENT = `
@@ -75,9 +71,8 @@ async function endRequest(client: Talker): Promise<void> {
   assertEquals(await client.hear(), "");
 }
 
-async function assertNoneRuns(pids: number[]): Promise<void> {
-  const running = await Promise.all(pids.map(isRunning));
-  assertEquals(pids.filter((_, index) => running[index]), []);
+function assertNoneRuns(processes: FoundProcess[]): void {
+  assertEquals(processes.filter(({ pid }) => isRunning(pid)), []);
 }
 
 Deno.test("serve has one handler file answer a Python client by each of the twelve classes", async (t) => {
@@ -121,7 +116,7 @@ for (const mode of ["threading", "forking"] as const) {
       assertMatch(program.stdout.text, RegExp(`\\(tcp, ${mode}, ${dispatch}`));
       using client = await beginRequest(server);
       await program.stdout.until(/\nconnection from 127\.0\.0\.1:\d+\n/);
-      const children = IS_LINUX ? await descendants(program.pid) : [];
+      const children = listDescendants(program.pid);
       if (IS_LINUX) assertEquals(children.length > 0, mode === "forking");
       program.kill("SIGINT");
       await program.stdout.until(/\nStopping: .*\n/);
@@ -132,7 +127,7 @@ for (const mode of ["threading", "forking"] as const) {
         /\nStopped: 1 request finished, 0 cut off\n$/,
       );
       assertEquals(program.stderr.text, "");
-      await assertNoneRuns(children);
+      assertNoneRuns(children);
     });
   }
 
@@ -163,12 +158,12 @@ for (const mode of ["threading", "forking"] as const) {
     await using server = await serve(...args);
     const { program } = server;
     using _client = await beginRequest(server);
-    const children = IS_LINUX ? await descendants(program.pid) : [];
+    const children = listDescendants(program.pid);
     program.kill("SIGINT");
     await program.stdout.until(/\nStopping: .*\n/);
     program.kill("SIGINT");
     assertEquals(await program.code(), 130);
-    while ((await Promise.all(children.map(isRunning))).includes(true)) {
+    while (children.some(({ pid }) => isRunning(pid))) {
       // Children learn of it by the end of their channel
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
@@ -217,7 +212,7 @@ for (const mode of MODES) {
       using client = await Talker.connect(Number(ready[1]));
       await client.say("1 1\n2 ");
       assertEquals(await client.hear(), "2\n");
-      const children = IS_LINUX ? await descendants(program.pid) : [];
+      const children = listDescendants(program.pid);
       Deno.kill(-program.pid, "SIGINT");
       await program.stdout.until(/\nStopping: .*\n/);
       await endRequest(client);
@@ -226,7 +221,7 @@ for (const mode of MODES) {
         program.stdout.text,
         /\nStopped: 1 request finished, 0 cut off\n$/,
       );
-      await assertNoneRuns(children);
+      assertNoneRuns(children);
     },
   });
 }

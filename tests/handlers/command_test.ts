@@ -16,9 +16,10 @@ import {
   readExactly,
   readToEnd,
   test,
-  until,
   writeAll,
 } from "../servers/_support.ts";
+import { isRunning, LINUX_ONLY } from "../support/system.ts";
+import { until } from "../support/waiting.ts";
 
 /** Runs the command of the context. */
 class Run extends CommandRequestHandler<string[]> {
@@ -54,15 +55,6 @@ async function readPid(conn: Deno.Conn): Promise<number> {
   return Number(text);
 }
 
-function isRunning(pid: number): boolean {
-  try {
-    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-    return !stat.includes(") Z ");
-  } catch {
-    return false;
-  }
-}
-
 test("CommandRequestHandler gives both directions to the command", async () => {
   await using server = serve("sort", "-n");
   using client = await dial(server);
@@ -92,24 +84,32 @@ test("CommandRequestHandler carries megabytes through a command that is slow to 
   assert(received.every((byte, i) => byte === bytes[i]));
 });
 
-test("CommandRequestHandler holds a command up while the client does not read", async () => {
-  const counter = freePath();
-  await using server = serve(
-    ...["sh", "-c", 'echo $$; exec dd if=/dev/zero bs=65536 count=1000 2>"$0"'],
-    counter,
-  );
-  using client = await dial(server);
-  const pid = await readPid(client);
-  const written = () => {
-    const io = Deno.readTextFileSync(`/proc/${pid}/io`);
-    return Number(/wchar: (\d+)/.exec(io)![1]);
-  };
-  let before = -1;
-  // It stands still: all buffers on the way are full
-  await until(() => before === (before = written()), "the command stands");
-  assert(isRunning(pid));
-  assertEquals((await readToEnd(client)).length, 65_536_000);
-});
+test(
+  "CommandRequestHandler holds a command up while the client does not read",
+  async () => {
+    const counter = freePath();
+    await using server = serve(
+      ...[
+        "sh",
+        "-c",
+        'echo $$; exec dd if=/dev/zero bs=65536 count=1000 2>"$0"',
+      ],
+      counter,
+    );
+    using client = await dial(server);
+    const pid = await readPid(client);
+    const written = () => {
+      const io = Deno.readTextFileSync(`/proc/${pid}/io`);
+      return Number(/wchar: (\d+)/.exec(io)![1]);
+    };
+    let before = -1;
+    // It stands still: all buffers on the way are full
+    await until(() => before === (before = written()), "the command stands");
+    assert(isRunning(pid));
+    assertEquals((await readToEnd(client)).length, 65_536_000);
+  },
+  LINUX_ONLY,
+);
 
 test("CommandRequestHandler tells the client the end when stdout is closed", async () => {
   const proof = freePath();

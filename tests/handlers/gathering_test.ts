@@ -11,14 +11,13 @@ import { connect } from "../../server/testing.ts";
 import {
   collectErrors,
   dial,
-  pause,
   readToEnd,
   STREAMS,
   test,
   testEach,
-  until,
   writeAll,
 } from "../servers/_support.ts";
+import { pause, until } from "../support/waiting.ts";
 
 const { BrokenPipe } = Deno.errors;
 const decoder = new TextDecoder();

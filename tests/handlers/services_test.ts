@@ -27,10 +27,9 @@ import {
   STREAMS,
   test,
   testEach,
-  until,
-  within,
   writeAll,
 } from "../servers/_support.ts";
+import { until, within } from "../support/waiting.ts";
 
 testEach(ALL, "EchoHandler sends back what it gets", async (kind) => {
   await using server = kind.open(EchoHandler);

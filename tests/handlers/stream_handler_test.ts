@@ -16,15 +16,13 @@ import { connect } from "../../server/testing.ts";
 import {
   collectErrors,
   dial,
-  pause,
   readToEnd,
   STREAMS,
   test,
   testEach,
-  until,
-  within,
   writeAll,
 } from "../servers/_support.ts";
+import { pause, until, within } from "../support/waiting.ts";
 
 class Impatient extends StreamRequestHandler<unknown[]> {
   override timeout = 60;

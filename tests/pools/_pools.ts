@@ -3,7 +3,8 @@ import { assertEquals } from "@std/assert";
 import type { Pool, PoolOptions } from "../../workers/pool/pool.ts";
 import { ProcessPool } from "../../workers/pool/process_pool.ts";
 import { ThreadPool } from "../../workers/pool/thread_pool.ts";
-import { listDescendants, until } from "../runners/_children.ts";
+import { countThreads, listDescendants } from "../support/system.ts";
+import { until } from "../support/waiting.ts";
 
 /** The module of the tasks. */
 export const module = new URL("./tasks.ts", import.meta.url);
@@ -37,20 +38,6 @@ export function testPools(
 ): void {
   testPool("ThreadPool", name, (make) => run(make, "thread"));
   testPool("ProcessPool", name, (make) => run(make, "process"));
-}
-
-/** Counts the threads of this process that workers run on. */
-export function countThreads(): number {
-  let count = 0;
-  for (const { name } of Deno.readDirSync("/proc/self/task")) {
-    try {
-      const comm = Deno.readTextFileSync(`/proc/self/task/${name}/comm`);
-      if (comm.startsWith("worker-")) count++;
-    } catch {
-      // It ended while it was looked at.
-    }
-  }
-  return count;
 }
 
 /** A gate for `block()`: counts who has come, and lets all go. */

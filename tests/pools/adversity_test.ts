@@ -11,9 +11,9 @@ import {
   RemoteError,
   RunnerExitError,
 } from "../../workers/errors.ts";
-import { until } from "../runners/_children.ts";
 import { testPools } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
+import { until } from "../support/waiting.ts";
 
 testPools("tells of every thing that a task may throw", async (make) => {
   await using pool = make({ workers: 1 });

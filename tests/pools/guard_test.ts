@@ -8,8 +8,9 @@ import {
 import { RunnerExitError } from "../../workers/errors.ts";
 import { checkPoolOptions } from "../../workers/pool/_checks.ts";
 import { Scheduler } from "../../workers/pool/_scheduler.ts";
-import { until } from "../runners/_children.ts";
-import { countThreads, Gate, module, testPool, testPools } from "./_pools.ts";
+import { Gate, module, testPool, testPools } from "./_pools.ts";
+import { countThreads } from "../support/system.ts";
+import { until } from "../support/waiting.ts";
 
 const LIES: Record<string, unknown[]> = {
   "a text": ["x"],

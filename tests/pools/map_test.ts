@@ -6,9 +6,9 @@ import {
   assertThrows,
 } from "@std/assert";
 import { RemoteError } from "../../workers/errors.ts";
-import { until } from "../runners/_children.ts";
 import { testPool, testPools } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
+import { until } from "../support/waiting.ts";
 
 function numbers(length: number): number[] {
   return Array.from({ length }, (_, index) => index);

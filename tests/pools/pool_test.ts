@@ -19,9 +19,9 @@ import {
 import type { PoolOptions } from "../../workers/pool/pool.ts";
 import { ProcessPool } from "../../workers/pool/process_pool.ts";
 import { ThreadPool } from "../../workers/pool/thread_pool.ts";
-import { until } from "../runners/_children.ts";
 import { module, testPools } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
+import { until } from "../support/waiting.ts";
 
 testPools(
   "runs a function or its name, and infers the result",

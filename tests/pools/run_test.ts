@@ -7,9 +7,9 @@ import {
 } from "@std/assert";
 import { PoolClosedError } from "../../workers/errors.ts";
 import { ThreadPool } from "../../workers/pool/thread_pool.ts";
-import { until } from "../runners/_children.ts";
 import { Gate, testPool, testPools } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
+import { until } from "../support/waiting.ts";
 
 testPools("run() does as submit() does", async (make) => {
   await using pool = make();

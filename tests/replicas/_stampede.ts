@@ -1,9 +1,10 @@
 /** Replicas that are killed at random under load. */
 
 import { assertEquals } from "@std/assert";
-import { collectErrors, until, within } from "../servers/_support.ts";
+import { collectErrors } from "../servers/_support.ts";
 import { Deadly } from "./handlers_fixture.ts";
 import type { Mode } from "./_support.ts";
+import { until, within } from "../support/waiting.ts";
 
 const CLIENTS = 100;
 const KILL_EVERY_MS = 100;

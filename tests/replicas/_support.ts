@@ -18,17 +18,19 @@ import {
   ThreadingUnixDatagramServer,
   ThreadingUnixStreamServer,
 } from "../../mod.ts";
-import { listDescendants } from "../runners/_children.ts";
 import {
   type Addressed,
   type AnyHandlerClass,
   type Client,
-  countSockets,
   freePath,
   kinds,
-  until,
-  within,
 } from "../servers/_support.ts";
+import {
+  countSockets,
+  countThreads,
+  listDescendants,
+} from "../support/system.ts";
+import { until, within } from "../support/waiting.ts";
 
 const GUARD_MS = 20_000;
 
@@ -172,20 +174,6 @@ export function sharedOrAuto({ dispatch }: Mode): Dispatch {
   return dispatch === "shard" ? "auto" : dispatch;
 }
 
-/** How many threads of this process are workers. */
-export function countThreads(): number {
-  let count = 0;
-  for (const { name } of Deno.readDirSync("/proc/self/task")) {
-    try {
-      const comm = Deno.readTextFileSync(`/proc/self/task/${name}/comm`);
-      if (comm.startsWith("worker-")) count++;
-    } catch {
-      // It ended while it was looked at
-    }
-  }
-  return count;
-}
-
 /** Runs a test that must leave no child, no thread and no socket behind. */
 export function test(
   name: string,
@@ -229,10 +217,4 @@ export async function statsWhen(
       throw new Error(`${error.message}: ${JSON.stringify(stats)}`);
     });
   return stats;
-}
-
-/** The children that are replicas of this process's servers. */
-export function replicaPids(): number[] {
-  return listDescendants().filter(({ command }) => command.includes("deno"))
-    .map(({ pid }) => pid);
 }

@@ -1,9 +1,10 @@
 /** Shutting down, serving again and closing, in every mode. */
 
 import { assert, assertEquals } from "@std/assert";
-import { type Client, exchange, pause, within } from "../servers/_support.ts";
+import { type Client, exchange } from "../servers/_support.ts";
 import { Greeter, LineEcho, Patient } from "./handlers_fixture.ts";
 import { type Mode, MODES, STREAM_MODES, testEach } from "./_support.ts";
+import { pause, within } from "../support/waiting.ts";
 
 async function connectAll(
   mode: Mode,

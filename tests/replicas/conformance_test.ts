@@ -2,10 +2,11 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ServerClosedError } from "../../mod.ts";
-import { isRunning } from "../runners/_children.ts";
-import { ALL, exchange, within } from "../servers/_support.ts";
+import { ALL, exchange } from "../servers/_support.ts";
 import { LineEcho } from "./handlers_fixture.ts";
 import { MODES, statsWhen, test, testEach } from "./_support.ts";
+import { isRunning } from "../support/system.ts";
+import { within } from "../support/waiting.ts";
 
 for (const kind of ALL) {
   test(`${kind.name} serves three clients in turn with the handler of all modes`, async () => {

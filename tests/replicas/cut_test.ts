@@ -3,9 +3,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { RunnerExitError } from "../../mod.ts";
 import { Program } from "../servers/_programs.ts";
-import { until } from "../servers/_support.ts";
 import { Abrupt } from "./handlers_fixture.ts";
 import { modeOf, test } from "./_support.ts";
+import { until } from "../support/waiting.ts";
 
 const CUTS = 200;
 const BUSY_MS = 1_000;

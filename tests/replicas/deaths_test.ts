@@ -6,13 +6,7 @@ import {
   RequestHandler,
   RunnerExitError,
 } from "../../mod.ts";
-import {
-  type Client,
-  collectErrors,
-  exchange,
-  until,
-  within,
-} from "../servers/_support.ts";
+import { type Client, collectErrors, exchange } from "../servers/_support.ts";
 import { Deadly, Fatal, LineEcho } from "./handlers_fixture.ts";
 import {
   LASTING_MODES,
@@ -24,6 +18,7 @@ import {
   test,
   testEach,
 } from "./_support.ts";
+import { until, within } from "../support/waiting.ts";
 
 const WAYS: Record<Mode["runner"], string[]> = {
   thread: ["exit", "close", "throw"],

@@ -23,10 +23,7 @@ import {
   freePath,
   kinds,
   messages,
-  pause,
   readToEnd,
-  until,
-  within,
   writeAll,
 } from "../servers/_support.ts";
 import { Program } from "../servers/_programs.ts";
@@ -52,6 +49,7 @@ import {
   test,
   testEach,
 } from "./_support.ts";
+import { pause, until, within } from "../support/waiting.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 

@@ -19,8 +19,6 @@ import {
   kinds,
   messages,
   readToEnd,
-  until,
-  within,
 } from "../servers/_support.ts";
 import {
   Confined,
@@ -47,6 +45,7 @@ import {
   test,
   testEach,
 } from "./_support.ts";
+import { until, within } from "../support/waiting.ts";
 
 const DISPATCHES = ["shard", "relay", "isolate"] as const;
 

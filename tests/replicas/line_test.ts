@@ -8,14 +8,12 @@ import {
   collectErrors,
   exchange,
   kinds,
-  pause,
-  until,
-  within,
 } from "../servers/_support.ts";
 import { LocalRunner } from "./_local_runner.ts";
 import { LineEcho } from "./handlers_fixture.ts";
 import { LocalServer, started } from "./local_fixture.ts";
 import { test } from "./_support.ts";
+import { pause, until, within } from "../support/waiting.ts";
 
 const ADDRESS = { transport: "tcp", hostname: "127.0.0.1", port: 1 };
 const NONE = COUNTS.map(() => 0);

@@ -1,10 +1,11 @@
 /** What can only be seen from outside of the program that serves. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { isRunning, listDescendants } from "../runners/_children.ts";
-import { type Client, exchange, until, within } from "../servers/_support.ts";
+import { type Client, exchange } from "../servers/_support.ts";
 import { type Mode, modeOf, test } from "./_support.ts";
 import { type ServerProgram, startServer } from "./_programs.ts";
+import { isRunning, LINUX_ONLY, listDescendants } from "../support/system.ts";
+import { until, within } from "../support/waiting.ts";
 
 const NAMES = [
   "ThreadingTCPServer by shard",
@@ -104,21 +105,25 @@ for (const name of NAMES.slice(1, 5)) {
 }
 
 for (const name of NAMES.filter((name) => name.startsWith("Forking"))) {
-  test(`${name}: SIGKILL of the parent leaves no child, not even one in an endless loop`, async () => {
-    const mode = modeOf(name);
-    await using program = await startServer(name, { workers: 2 });
-    using waiting = await connect(mode, program);
-    await waiting.send("wait\n");
-    using looping = await connect(mode, program);
-    await looping.send("loop\n");
-    const children = listDescendants(program.child.pid);
-    assert(children.length >= 2);
-    program.child.kill("SIGKILL");
-    await until(
-      () => !children.some(({ pid }) => isRunning(pid)),
-      "children are left",
-    );
-  });
+  test(
+    `${name}: SIGKILL of the parent leaves no child, not even one in an endless loop`,
+    async () => {
+      const mode = modeOf(name);
+      await using program = await startServer(name, { workers: 2 });
+      using waiting = await connect(mode, program);
+      await waiting.send("wait\n");
+      using looping = await connect(mode, program);
+      await looping.send("loop\n");
+      const children = listDescendants(program.child.pid);
+      assert(children.length >= 2);
+      program.child.kill("SIGKILL");
+      await until(
+        () => !children.some(({ pid }) => isRunning(pid)),
+        "children are left",
+      );
+    },
+    LINUX_ONLY,
+  );
 }
 
 for (const name of ["ForkingTCPServer by shard", "ForkingTCPServer by relay"]) {

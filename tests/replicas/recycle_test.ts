@@ -2,23 +2,19 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { HandlerImportError } from "../../mod.ts";
-import {
-  type Client,
-  collectErrors,
-  until,
-  within,
-} from "../servers/_support.ts";
+import { type Client, collectErrors } from "../servers/_support.ts";
 import { Code } from "./_code.ts";
 import { Lasting } from "./handlers_fixture.ts";
 import {
   type Mode,
   modeOf,
-  replicaPids,
   type ReplicaServer,
   STREAM_MODES,
   test,
   testEach,
 } from "./_support.ts";
+import { LINUX_ONLY, listDescendants } from "../support/system.ts";
+import { until, within } from "../support/waiting.ts";
 
 const MODES = STREAM_MODES.filter(({ dispatch }) => dispatch !== "isolate");
 
@@ -172,31 +168,36 @@ testEach(
 );
 
 for (const name of ["ForkingTCPServer by shard", "ForkingTCPServer by relay"]) {
-  test(`${name} serves on while a killed replica has no successor, tells it, and recovers`, async () => {
-    const mode = modeOf(name);
-    await using code = new Code();
-    await code.say("old");
-    await using server = mode.open(await code.load());
-    const errors = collectErrors(server);
-    server.serveForever();
-    await server.ready;
-    const before = new Set(await numbers(server));
-    await code.write("throw new Error('broken')");
-    Deno.kill(replicaPids()[0]!, "SIGKILL");
-    await until(
-      () => errors.some((error) => error instanceof HandlerImportError),
-      "the failure is told",
-    );
-    assertEquals(await greeting(mode, server), "old");
-    await code.say("new");
-    await until(async () => {
-      const { replicas = [] } = await server.stats();
-      return replicas.filter(({ state }) => state !== "starting").length === 2;
-    }, "two replicas are back");
-    const after = await numbers(server);
-    assertEquals(after.filter((number) => before.has(number)).length, 1);
-    assertEquals((await server.stats()).restarts, 1);
-  });
+  test(
+    `${name} serves on while a killed replica has no successor, tells it, and recovers`,
+    async () => {
+      const mode = modeOf(name);
+      await using code = new Code();
+      await code.say("old");
+      await using server = mode.open(await code.load());
+      const errors = collectErrors(server);
+      server.serveForever();
+      await server.ready;
+      const before = new Set(await numbers(server));
+      await code.write("throw new Error('broken')");
+      Deno.kill(listDescendants()[0]!.pid, "SIGKILL");
+      await until(
+        () => errors.some((error) => error instanceof HandlerImportError),
+        "the failure is told",
+      );
+      assertEquals(await greeting(mode, server), "old");
+      await code.say("new");
+      await until(async () => {
+        const { replicas = [] } = await server.stats();
+        return replicas.filter(({ state }) => state !== "starting").length ===
+          2;
+      }, "two replicas are back");
+      const after = await numbers(server);
+      assertEquals(after.filter((number) => before.has(number)).length, 1);
+      assertEquals((await server.stats()).restarts, 1);
+    },
+    LINUX_ONLY,
+  );
 }
 
 async function exists(path: string): Promise<boolean> {

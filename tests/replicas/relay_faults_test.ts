@@ -6,11 +6,8 @@ import {
   collectErrors,
   dial,
   exchange,
-  pause,
   readToEnd,
   unixSocket,
-  until,
-  within,
   writeAll,
 } from "../servers/_support.ts";
 import { Deadly } from "./handlers_fixture.ts";
@@ -31,6 +28,7 @@ import {
   STREAM_MODES,
   testEach,
 } from "./_support.ts";
+import { pause, until, within } from "../support/waiting.ts";
 
 const RELAYED = STREAM_MODES.filter(({ dispatch }) => dispatch === "relay");
 const DATAGRAMS = MODES.filter(({ isStream, dispatch }) =>

@@ -5,15 +5,7 @@ import { hasPython, startPython } from "../servers/_programs.ts";
 import { RelayHub } from "../../workers/relay/relay_hub.ts";
 import { RelayPort } from "../../workers/relay/relay_port.ts";
 import type { RelayedConn } from "../../workers/relay/relayed_conn.ts";
-import {
-  dial,
-  pause,
-  readExactly,
-  readToEnd,
-  until,
-  within,
-  writeAll,
-} from "../servers/_support.ts";
+import { dial, readExactly, readToEnd, writeAll } from "../servers/_support.ts";
 import {
   HalfCloser,
   LineEcho,
@@ -22,6 +14,7 @@ import {
   Streams,
 } from "./handlers_fixture.ts";
 import { STREAM_MODES, test, testEach } from "./_support.ts";
+import { pause, until, within } from "../support/waiting.ts";
 
 const RELAYED = STREAM_MODES.filter(({ dispatch }) => dispatch === "relay");
 const WINDOW = 262_144;

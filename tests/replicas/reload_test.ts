@@ -2,9 +2,9 @@
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { HandlerImportError } from "../../mod.ts";
-import { within } from "../servers/_support.ts";
 import { Code } from "./_code.ts";
 import { type Mode, STREAM_MODES, testEach } from "./_support.ts";
+import { within } from "../support/waiting.ts";
 
 const MODES = STREAM_MODES.filter(({ dispatch }) => dispatch !== "isolate");
 

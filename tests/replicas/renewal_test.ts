@@ -1,7 +1,7 @@
 /** Single replicas replaced at a limit: maxRequests and maxMemory. */
 
 import { assert, assertEquals } from "@std/assert";
-import { exchange, until, within } from "../servers/_support.ts";
+import { exchange } from "../servers/_support.ts";
 import { Hoarding, Lasting, LineEcho } from "./handlers_fixture.ts";
 import {
   type Mode,
@@ -10,6 +10,7 @@ import {
   STREAM_MODES,
   testEach,
 } from "./_support.ts";
+import { until, within } from "../support/waiting.ts";
 
 const CLIENTS = 4;
 const REQUESTS = 300;

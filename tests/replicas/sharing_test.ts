@@ -2,15 +2,11 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { TCPServer } from "../../mod.ts";
-import { listDescendants } from "../runners/_children.ts";
 import {
   assertEchoes,
   type Client,
   exchange,
   kinds,
-  pause,
-  until,
-  within,
 } from "../servers/_support.ts";
 import { EchoHandler } from "./servers_fixture.ts";
 import { LineEcho, Patient, WhoAmI } from "./handlers_fixture.ts";
@@ -22,6 +18,8 @@ import {
   TCP_MODES,
   testEach,
 } from "./_support.ts";
+import { listDescendants } from "../support/system.ts";
+import { pause, until, within } from "../support/waiting.ts";
 
 testEach(
   TCP_MODES,

@@ -2,13 +2,7 @@
 
 import { assertEquals, assertRejects } from "@std/assert";
 import type { BaseServer } from "../../mod.ts";
-import {
-  assertEchoes,
-  dial,
-  exchange,
-  kinds,
-  within,
-} from "../servers/_support.ts";
+import { assertEchoes, dial, exchange, kinds } from "../servers/_support.ts";
 import { LineEcho, Patient } from "./handlers_fixture.ts";
 import {
   LASTING_MODES,
@@ -16,6 +10,7 @@ import {
   STREAM_MODES,
   testEach,
 } from "./_support.ts";
+import { within } from "../support/waiting.ts";
 
 const RELAYED = STREAM_MODES.filter(({ dispatch }) => dispatch === "relay");
 const SHARDED = LASTING_MODES.filter(({ dispatch }) => dispatch === "shard");

@@ -20,9 +20,9 @@ import {
   type ProcessOptions,
 } from "../../workers/threads/process.ts";
 import { Thread } from "../../workers/threads/thread.ts";
-import { isRunning, listDescendants } from "./_children.ts";
 import * as targets from "./targets.ts";
 import { createRandom, describe, randomValue } from "./_values.ts";
+import { isRunning, listDescendants } from "../support/system.ts";
 
 const module = new URL("./targets.ts", import.meta.url);
 

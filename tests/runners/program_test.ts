@@ -4,13 +4,14 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
-import { isRunning, listDescendants, until } from "./_children.ts";
 import {
   program,
   type ProgramResult,
   readUntil,
   runProgram,
 } from "./_program.ts";
+import { isRunning, LINUX_ONLY, listDescendants } from "../support/system.ts";
+import { until } from "../support/waiting.ts";
 
 const RUN_DENO = `--allow-run=${Deno.execPath()}`;
 const PACKAGE_URL = new URL("../../", import.meta.url).href;
@@ -105,11 +106,17 @@ async function killParent(flags: string[], loops: number): Promise<void> {
   await parent.stderr.cancel();
 }
 
-Deno.test("SIGKILL of the parent leaves no child, loops and grandchildren included", () =>
-  killParent(["-A"], 3));
+Deno.test(
+  "SIGKILL of the parent leaves no child, loops and grandchildren included",
+  LINUX_ONLY,
+  () => killParent(["-A"], 3),
+);
 
-Deno.test("SIGKILL of the parent leaves no child where it may run nothing but Deno", () =>
-  killParent([RUN_DENO, "--allow-net"], 1));
+Deno.test(
+  "SIGKILL of the parent leaves no child where it may run nothing but Deno",
+  LINUX_ONLY,
+  () => killParent([RUN_DENO, "--allow-net"], 1),
+);
 
 Deno.test("a parent that ends while a child starts leaves neither child nor socket", async () => {
   for (const how of ["exit", "kill"]) {
@@ -132,7 +139,7 @@ Deno.test("a parent that ends while a child starts leaves neither child nor sock
   }
 });
 
-Deno.test("Deno.exit() of the parent leaves no child", async () => {
+Deno.test("Deno.exit() of the parent leaves no child", LINUX_ONLY, async () => {
   const parent = program("play.ts", ["-A"], ["exit"]).spawn();
   await readUntil(parent.stdout, /looping/);
   const family = listDescendants(parent.pid);

@@ -18,7 +18,7 @@ import type {
 } from "../../workers/runner/runner.ts";
 import { startRunner } from "../../workers/runner/start_runner.ts";
 import { findRefMethod } from "../../workers/runner/thread/worker_runner.ts";
-import { listDescendants } from "./_children.ts";
+import { listDescendants } from "../support/system.ts";
 
 const KINDS: RunnerKind[] = ["thread", "process"];
 
@@ -57,7 +57,7 @@ testBoth(
   "imports the modules in order and calls main with data",
   async (kind) => {
     const runner = start(kind, {
-      modules: [url("./plain_module.ts"), url("./_children.ts")],
+      modules: [url("./plain_module.ts"), url("../support/waiting.ts")],
       data: { map: new Map([[1, new Date(0)]]) },
     });
     const first = messages(runner, 1);
@@ -66,7 +66,7 @@ testBoth(
       kind,
       exports: [
         ["first", "second"],
-        ["isRunning", "listDescendants", "listProcesses", "until"],
+        ["pause", "until", "within"],
       ],
       data: { map: new Map([[1, new Date(0)]]) },
     }]);

@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Process } from "../../workers/threads/process.ts";
 import { Thread } from "../../workers/threads/thread.ts";
-import { within } from "../servers/_support.ts";
+import { within } from "../support/waiting.ts";
 
 const ROOT = new URL("../../", import.meta.url).href;
 const module = new URL("./_start_module.ts", import.meta.url);

@@ -26,8 +26,8 @@ import {
 } from "../../workers/threads/except_hook.ts";
 import { Lock } from "../../workers/locks/lock.ts";
 import { Thread, type ThreadOptions } from "../../workers/threads/thread.ts";
-import { listDescendants } from "./_children.ts";
 import * as targets from "./targets.ts";
+import { listDescendants } from "../support/system.ts";
 
 const module = new URL("./targets.ts", import.meta.url);
 

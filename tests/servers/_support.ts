@@ -11,6 +11,7 @@ import {
   UnixDatagramServer,
   UnixStreamServer,
 } from "../../mod.ts";
+import { within } from "../support/waiting.ts";
 
 const GUARD_MS = 15_000;
 const encoder = new TextEncoder();
@@ -85,41 +86,6 @@ export async function sideBySide(
       sanitizeExit: false,
     })
   ));
-}
-
-/** Waits for a promise, not for ever. */
-export async function within<T>(
-  ms: number,
-  what: string,
-  promise: T | Promise<T>,
-): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const expiry = new Promise<never>((_, reject) => {
-    const late = new Error(`Waited ${ms} ms for ${what}`);
-    timer = setTimeout(() => reject(late), ms);
-  });
-  try {
-    return await Promise.race([promise, expiry]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** Waits until a condition holds that no event tells of. */
-export async function until(
-  condition: () => boolean | Promise<boolean>,
-  what: string,
-): Promise<void> {
-  const deadline = performance.now() + 15_000;
-  while (!await condition()) {
-    if (performance.now() > deadline) throw new Error(`Gave up: ${what}`);
-    await pause(2);
-  }
-}
-
-/** Lets time pass. */
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** Collects what `handleError()` gets instead of printing it. */
@@ -339,29 +305,10 @@ export function testEach(
   }
 }
 
-/** Options of a test that needs `/proc` or another ability of Linux alone. */
-export const LINUX_ONLY = { ignore: Deno.build.os !== "linux" };
-
 /** Asserts that a server has a socket, by its descriptor where there is one. */
 export function assertBound(server: Pick<BaseServer, "fileno">): void {
   if (Deno.build.os === "linux") assert(server.fileno() > 2);
   else assertThrows(() => server.fileno(), Deno.errors.NotSupported, "Linux");
-}
-
-/** Counts this process's sockets; 0 where there is no `/proc`. */
-export function countSockets(): number {
-  if (Deno.build.os !== "linux") return 0;
-  let count = 0;
-  for (const { name } of Deno.readDirSync("/proc/self/fd")) {
-    try {
-      if (Deno.readLinkSync(`/proc/self/fd/${name}`).startsWith("socket:")) {
-        count++;
-      }
-    } catch {
-      // It was the descriptor of the directory
-    }
-  }
-  return count;
 }
 
 /** Collects what this program prints to stderr, instead of printing it. */

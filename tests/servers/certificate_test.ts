@@ -18,11 +18,11 @@ import { RawEcho } from "./_limits_fixture.ts";
 import {
   type Addressed,
   dial,
-  pause,
   readExactly,
   test,
   writeAll,
 } from "./_support.ts";
+import { pause } from "../support/waiting.ts";
 
 function open(options: TcpServerOptions = {}): TCPServer {
   return new TCPServer({ port: 0 }, RawEcho, { ...tls, ...options });

@@ -19,10 +19,9 @@ import {
   test,
   testEach,
   udpSocket,
-  until,
-  within,
   writeAll,
 } from "./_support.ts";
+import { until, within } from "../support/waiting.ts";
 
 const encoder = new TextEncoder();
 

@@ -23,20 +23,19 @@ import {
   assertEchoes,
   type Client,
   collectErrors,
-  countSockets,
   dial,
   exchange,
   freePath,
   kinds,
   messages,
-  pause,
   readToEnd,
   STREAMS,
   test,
   testEach,
-  within,
   writeAll,
 } from "./_support.ts";
+import { countSockets } from "../support/system.ts";
+import { pause, within } from "../support/waiting.ts";
 
 testEach(
   STREAMS,

@@ -12,7 +12,6 @@ import {
   ALL,
   assertBound,
   collectErrors,
-  countSockets,
   dial,
   exchange,
   kinds,
@@ -21,8 +20,9 @@ import {
   readToEnd,
   test,
   testEach,
-  within,
 } from "./_support.ts";
+import { countSockets } from "../support/system.ts";
+import { within } from "../support/waiting.ts";
 
 class Failing extends RequestHandler {
   override handle(): void {

@@ -18,16 +18,14 @@ import {
   exchange,
   type Kind,
   kinds,
-  pause,
   readExactly,
   readToEnd,
   sideBySide,
   STREAMS,
   testEach,
-  until,
-  within,
   writeAll,
 } from "./_support.ts";
+import { pause, until, within } from "../support/waiting.ts";
 
 /** Opens a server of any kind with options of one of connections. */
 function open(

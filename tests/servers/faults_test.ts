@@ -20,10 +20,9 @@ import {
   readToEnd,
   STREAMS,
   test,
-  until,
-  within,
   writeAll,
 } from "./_support.ts";
+import { until, within } from "../support/waiting.ts";
 
 const RESETTERS = `
 import socket, struct, sys

@@ -14,16 +14,14 @@ import {
   dial,
   exchange,
   kinds,
-  LINUX_ONLY,
-  pause,
   readToEnd,
   STREAMS,
   test,
   testEach,
-  until,
-  within,
   writeAll,
 } from "./_support.ts";
+import { LINUX_ONLY } from "../support/system.ts";
+import { pause, until, within } from "../support/waiting.ts";
 
 for (const limit of [1, 3]) {
   testEach(

@@ -17,15 +17,13 @@ import { PacketEcho, RawEcho } from "./_limits_fixture.ts";
 import {
   type Addressed,
   dial,
-  pause,
   readExactly,
   readToEnd,
   sideBySide,
   udpSocket,
-  until,
-  within,
   writeAll,
 } from "./_support.ts";
+import { pause, until, within } from "../support/waiting.ts";
 
 const SHARDS = TCP_MODES.filter(({ dispatch }) => dispatch === "shard");
 /** Where one place accepts. */

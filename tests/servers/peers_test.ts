@@ -13,16 +13,14 @@ import {
   collectErrors,
   DATAGRAMS,
   dial,
-  pause,
   readExactly,
   readToEnd,
   STREAMS,
   test,
   testEach,
-  until,
-  within,
   writeAll,
 } from "./_support.ts";
+import { pause, until, within } from "../support/waiting.ts";
 
 const MEBIBYTE = 1024 * 1024;
 

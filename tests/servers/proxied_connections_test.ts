@@ -22,9 +22,9 @@ import {
   readExactly,
   readToEnd,
   test,
-  until,
   writeAll,
 } from "./_support.ts";
+import { until } from "../support/waiting.ts";
 
 const LINE = ascii("PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r\n");
 const BINARY = withChecksum(0x21, 0x11, IPV4_BLOCK);

@@ -16,7 +16,8 @@ import {
   UnixDatagramServer,
   UnixStreamServer,
 } from "../../mod.ts";
-import { ALL, countSockets, freePath, test } from "./_support.ts";
+import { ALL, freePath, test } from "./_support.ts";
+import { countSockets } from "../support/system.ts";
 
 // deno-lint-ignore ban-types
 type ErrorClass = Function;

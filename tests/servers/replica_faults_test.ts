@@ -38,10 +38,9 @@ import {
   readToEnd,
   udpSocket,
   unixSocket,
-  until,
-  within,
   writeAll,
 } from "./_support.ts";
+import { until, within } from "../support/waiting.ts";
 
 const PACKET_MODES = MODES.filter(({ isStream }) => !isStream);
 

@@ -17,7 +17,8 @@ import {
   testEach,
 } from "../replicas/_support.ts";
 import { Telling } from "./_ends_fixture.ts";
-import { dial, exchange, readToEnd, until, writeAll } from "./_support.ts";
+import { dial, exchange, readToEnd, writeAll } from "./_support.ts";
+import { until } from "../support/waiting.ts";
 
 testEach(
   MODES,

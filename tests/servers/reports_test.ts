@@ -15,14 +15,8 @@ import {
   toPrometheus,
   traceRequests,
 } from "../../mod.ts";
-import {
-  collectErrors,
-  dial,
-  readToEnd,
-  test,
-  until,
-  writeAll,
-} from "./_support.ts";
+import { collectErrors, dial, readToEnd, test, writeAll } from "./_support.ts";
+import { until } from "../support/waiting.ts";
 
 async function echo(server: TCPServer, text: string): Promise<void> {
   using client = await dial(server);

@@ -15,15 +15,13 @@ import {
   dial,
   exchange,
   kinds,
-  pause,
   readToEnd,
   STREAMS,
   test,
   testEach,
-  until,
-  within,
   writeAll,
 } from "./_support.ts";
+import { pause, until, within } from "../support/waiting.ts";
 
 testEach(
   ALL,

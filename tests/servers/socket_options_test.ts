@@ -6,7 +6,8 @@ import {
   TCPServer,
   type TcpServerOptions,
 } from "../../mod.ts";
-import { dial, LINUX_ONLY, readToEnd, test } from "./_support.ts";
+import { dial, readToEnd, test } from "./_support.ts";
+import { LINUX_ONLY } from "../support/system.ts";
 
 const SOL_SOCKET = 1;
 const IPPROTO_TCP = 6;

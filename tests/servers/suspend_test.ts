@@ -9,16 +9,14 @@ import {
   DATAGRAMS,
   dial,
   exchange,
-  pause,
   readExactly,
   readToEnd,
   STREAMS,
   test,
   testEach,
-  until,
-  within,
   writeAll,
 } from "./_support.ts";
+import { pause, until, within } from "../support/waiting.ts";
 
 testEach(
   STREAMS,

@@ -20,10 +20,9 @@ import {
   readToEnd,
   test,
   testEach,
-  until,
-  within,
   writeAll,
 } from "./_support.ts";
+import { until, within } from "../support/waiting.ts";
 
 type Name = keyof ServerEvents;
 

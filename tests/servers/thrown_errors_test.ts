@@ -12,13 +12,11 @@ import {
   freePath,
   type Kind,
   messages,
-  pause,
   readToEnd,
   test,
   testEach,
-  until,
-  within,
 } from "./_support.ts";
+import { pause, until, within } from "../support/waiting.ts";
 
 /** Where the next request throws. */
 let armed: string | null = null;

@@ -15,10 +15,10 @@ import {
   readExactly,
   readToEnd,
   test,
-  until,
   writeAll,
 } from "./_support.ts";
 import { CA_PATH, read, tls } from "./_certificates.ts";
+import { until } from "../support/waiting.ts";
 
 function open(
   options: TcpServerOptions = {},

@@ -15,13 +15,12 @@ import {
   exchange,
   kinds,
   messages,
-  pause,
   test,
   testEach,
   udpSocket,
   unixSocket,
-  until,
 } from "./_support.ts";
+import { pause, until } from "../support/waiting.ts";
 
 /** Receives into a buffer that holds any packet. */
 async function receive(socket: Deno.DatagramConn): Promise<Uint8Array> {

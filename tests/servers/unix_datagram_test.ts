@@ -8,12 +8,10 @@ import {
   collectErrors,
   freePath,
   kinds,
-  pause,
   test,
   unixSocket,
-  until,
-  within,
 } from "./_support.ts";
+import { pause, until, within } from "../support/waiting.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

@@ -10,10 +10,10 @@ import {
   freePath,
   type Kind,
   kinds,
-  LINUX_ONLY,
-  pause,
   test,
 } from "./_support.ts";
+import { LINUX_ONLY } from "../support/system.ts";
+import { pause } from "../support/waiting.ts";
 
 const UNIX: readonly Kind[] = [kinds.unix, kinds.unixDatagram];
 

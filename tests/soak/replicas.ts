@@ -8,11 +8,11 @@
  */
 // deno-lint-ignore-file no-console
 
-import { listDescendants } from "../runners/_children.ts";
-import { until } from "../servers/_support.ts";
-import { countThreads, LASTING_MODES } from "../replicas/_support.ts";
+import { LASTING_MODES } from "../replicas/_support.ts";
 import { roll } from "../replicas/_rolling.ts";
 import { stampede } from "../replicas/_stampede.ts";
+import { countThreads, listDescendants } from "../support/system.ts";
+import { until } from "../support/waiting.ts";
 
 for (const mode of LASTING_MODES) {
   console.log(mode.name, await stampede(mode, 10_000));

@@ -1,0 +1,36 @@
+/** Waits that give up, so that a test fails rather than hangs. */
+
+/** Waits for a promise, not for ever. */
+export async function within<T>(
+  ms: number,
+  what: string,
+  promise: T | Promise<T>,
+): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const expiry = new Promise<never>((_, reject) => {
+    const late = new Error(`Waited ${ms} ms for ${what}`);
+    timer = setTimeout(() => reject(late), ms);
+  });
+  try {
+    return await Promise.race([promise, expiry]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Waits until a condition holds that no event tells of. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+): Promise<void> {
+  const deadline = performance.now() + 15_000;
+  while (!await condition()) {
+    if (performance.now() > deadline) throw new Error(`Gave up: ${what}`);
+    await pause(2);
+  }
+}
+
+/** Lets time pass. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
