@@ -215,6 +215,12 @@ export async function releaseTooOften(semaphore: Semaphore) {
   await new Promise((resolve) => setTimeout(resolve, 60_000));
 }
 
+export async function releaseTooMany(semaphore: Semaphore) {
+  await semaphore.acquire();
+  semaphore.release(5);
+  await new Promise((resolve) => setTimeout(resolve, 60_000));
+}
+
 export async function double(pipe: PipeConnection<number, number>) {
   for await (const n of pipe) await pipe.send(n * 2);
 }

@@ -199,6 +199,21 @@ Deno.test("SharedQueue.join() counts an item once that a killed process never go
   assert(await queue.join({ timeout: 0 }));
 });
 
+Deno.test("SharedQueue.close() loses no item that a killed process never got", async () => {
+  const queue = new SharedQueue<number>();
+  const answered = Promise.withResolvers<unknown>();
+  const host = new ShareHost(answered.resolve);
+  const id = exportObject(queue);
+  await queue.put(7);
+  host.receive(["call", 1, id, "get", encode([]), {}]);
+  assertEquals(await answered.promise, [1, 7]);
+  queue.close();
+  host.end(false);
+  assertEquals(await Array.fromAsync(queue), [7]);
+  queue.taskDone();
+  assert(await queue.join({ timeout: 0 }));
+});
+
 Deno.test("SharedQueue, LifoQueue and PriorityQueue keep their order, and count, in a process", async () => {
   const expected: [SharedQueue<number>, number[]][] = [
     [new SharedQueue({ maxSize: 3 }), [2, 3, 1]],
@@ -307,6 +322,31 @@ Deno.test("ShareHost lets a child not say that it holds more than it took", asyn
   host.receive(["ack", 1]);
   host.end(false);
   assertEquals(semaphore.value, 1);
+});
+
+Deno.test("Process that is killed gives back what it held after a release that failed", async () => {
+  const semaphore = new BoundedSemaphore(2);
+  await assertRejects(
+    () => run(targets.releaseTooMany, semaphore),
+    Error,
+    "Cannot release the semaphore by 5",
+  );
+  assertEquals(semaphore.value, 2);
+});
+
+Deno.test("ShareHost refuses a call that waits and wants no answer", async () => {
+  const queue = new SharedQueue<number>({ maxSize: 1 });
+  await queue.put(1);
+  const id = exportObject(queue);
+  const host = new ShareHost(() => {});
+  for (const [method, args] of [["put", [2]], ["get", []]]) {
+    assertThrows(
+      () => host.receive(["call", 0, id, method, encode(args), null]),
+      ProtocolError,
+    );
+  }
+  host.end(false);
+  assertEquals(queue.size, 1);
 });
 
 Deno.test("a program ends although the queue is full to which an item goes back", async () => {

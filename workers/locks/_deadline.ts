@@ -15,7 +15,10 @@ export interface Deadline {
   background?: boolean | undefined;
 }
 
-/** The option of a wait during which the program may end. */
+/**
+ * The option of a wait during which the program may end: an item goes back to
+ * its queue.
+ */
 export const IN_BACKGROUND: unique symbol = Symbol("in background");
 
 /** Never. */

@@ -145,16 +145,18 @@ export class QueueCore {
    *
    * @param item Its bytes, after `ITEM_PREFIX` bytes that say their number.
    * @param priority Its priority.
+   * @param goesBack Whether it was in the queue before. Then the queue may be
+   * closed, and `join()` counts the item already.
    * @returns Whether there was.
    * @throws {QueueClosedError} If the queue is closed.
    */
-  push(item: Uint8Array, priority: number): boolean {
+  push(item: Uint8Array, priority: number, goesBack = false): boolean {
     const words = this.#words;
     const pushed = alone(words, MUTEX, () => {
-      if (this.closed) throw this.#closedError("put an item in");
+      if (this.closed && !goesBack) throw this.#closedError("put an item in");
       const room = this.size < Atomics.load(words, MAX_SIZE);
       if (!room || !this.#store.push(item, priority)) return false;
-      Atomics.add(words, UNFINISHED, 1);
+      if (!goesBack) Atomics.add(words, UNFINISHED, 1);
       return true;
     });
     if (!pushed) return false;

@@ -198,7 +198,7 @@ export class SharedQueue<T = unknown> {
    */
   async put(value: T, options?: AcquireOptions): Promise<void> {
     const deadline = deadlineOf(PUT, options);
-    const push = this.#pushOf(value);
+    const push = this.#pushOf(value, deadline.background);
     const { putters } = this.#core;
     const pushed = mayTry(putters, deadline, false) && push() ||
       await until(putters, push, deadline);
@@ -442,10 +442,10 @@ export class SharedQueue<T = unknown> {
     }
   }
 
-  #pushOf(value: T): () => boolean {
+  #pushOf(value: T, goesBack = false): () => boolean {
     const priority = this.#kind.priorityOf(value);
     const item = this.#core.write(value);
-    return () => this.#core.push(item, priority);
+    return () => this.#core.push(item, priority, goesBack);
   }
 }
 

@@ -24,6 +24,9 @@ import { isTooLarge, MAX_CALLS } from "./share_link.ts";
 /** An answer to a call. */
 export type ShareAnswer = [call: number, value: unknown, error?: ErrorRecord];
 
+/** The calls that have no answer. */
+const TELLS = ["release", "set", "clear", "taskDone", "close"];
+
 type Callable = Record<string, (...args: unknown[]) => unknown>;
 
 interface Call {
@@ -101,7 +104,9 @@ export class ShareHost {
       throw new ProtocolError("A call of a shared object has no arguments");
     }
     const object = findExported(id) as Callable | undefined;
-    if (object !== undefined && !callsOf(object).includes(method)) {
+    const known = object === undefined || callsOf(object).includes(method);
+    // What waits has an answer, so that it counts towards the limits
+    if (!known || (number === 0) !== TELLS.includes(method)) {
       throw new ProtocolError(`A shared object has no call "${method}"`);
     }
     const { length } = bytes as Uint8Array;
@@ -136,8 +141,9 @@ export class ShareHost {
           `Cannot ${method}: the program that shared the object has dropped it; keep a reference to it there`,
         );
       }
-      if (method === "release") this.#repay(object, permitsOf(args));
-      const value = await object[method]!(...args);
+      const value = method === "release"
+        ? this.#release(object, args)
+        : await object[method]!(...args);
       this.#note(call, object, method, value);
       if (this.#ended) call.undo?.();
       else if (number !== 0) this.#send([number, value]);
@@ -154,12 +160,29 @@ export class ShareHost {
   /** Records what the child has now, and how to undo it. */
   #note(call: Call, object: Callable, method: string, value: unknown): void {
     if (method === "acquire" && value === true) {
-      loansOf(object)?.lend();
-      this.#held.set(object, (this.#held.get(object) ?? 0) + 1);
+      this.#lend(object);
       call.undo = () => release(object, this.#repay(object, 1));
     } else if (method === "get") {
       call.undo = () => void giveItemBack(object, value);
     }
+  }
+
+  /** Releases for the child. A release that fails changes nothing. */
+  #release(object: Callable, args: unknown[]): void {
+    // Not after it: the object would count the same permits as returned twice
+    let repaid = this.#repay(object, permitsOf(args));
+    try {
+      object.release!(...args);
+    } catch (error) {
+      for (; repaid > 0; repaid--) this.#lend(object);
+      throw error;
+    }
+  }
+
+  /** Records that the child has one more. */
+  #lend(object: Callable): void {
+    loansOf(object)?.lend();
+    this.#held.set(object, (this.#held.get(object) ?? 0) + 1);
   }
 
   /** Records that the child has less; returns how much of it it still had. */
@@ -186,15 +209,9 @@ function release(object: Callable, count: number): void {
 }
 
 /**
- * Puts an item that a dead child never got at the end of the queue. A program
- * that ends while the queue is full does not wait for it.
+ * Puts an item that a dead child never got at the end of the queue, which may
+ * be closed. A program that ends while the queue is full does not wait for it.
  */
 async function giveItemBack(queue: Callable, item: unknown): Promise<void> {
-  try {
-    await queue.put!(item, { [IN_BACKGROUND]: true });
-    // It is the same item again: `join()` counts it once
-    queue.taskDone!();
-  } catch {
-    // The queue is closed: nobody takes its items any more
-  }
+  await queue.put!(item, { [IN_BACKGROUND]: true });
 }
