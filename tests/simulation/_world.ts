@@ -189,7 +189,7 @@ export class World {
       setImmediate: (run: () => void) => this.at(0, run, { always: true }),
     });
     performance.now = () => this.now;
-    const { waitAsync, notify } = Atomics;
+    const { waitAsync, notify, store } = Atomics;
     let waiters: { owner: Owner; resolve: (value: "ok") => void }[] = [];
     Atomics.waitAsync = ((words: Int32Array, at: number, seen: number) => {
       if (Atomics.load(words, at) !== seen) {
@@ -201,6 +201,10 @@ export class World {
       });
       return { async: true, value };
     }) as typeof waitAsync;
+    // Immediates run after a death, but the dead write nothing
+    Atomics.store =
+      ((words: Int32Array, at: number, value: number) =>
+        this.owner.alive ? store(words, at, value) : value) as typeof store;
     // Whatever it is that they wait for: they look again
     Atomics.notify = () => {
       for (const { owner, resolve } of waiters.splice(0)) {
@@ -215,7 +219,7 @@ export class World {
       performance.now = realNow;
       Deno.unrefTimer = unrefTimer;
       waiters = [];
-      Object.assign(Atomics, { waitAsync, notify });
+      Object.assign(Atomics, { waitAsync, notify, store });
     };
   }
 }
