@@ -13,17 +13,12 @@ import {
   checkLimits,
   checkOptions,
 } from "./core/check_options.ts";
-
 import { closeQuietly, isDisconnect } from "./core/disconnect.ts";
-
 import { printError } from "./core/error_report.ts";
-
 import { Serving } from "./core/serving.ts";
 import { checkHandler, runHandler } from "./core/run_handler.ts";
-
 import { findDescriptor } from "./sockets/fileno.ts";
 import type { Acceptor } from "./acceptor.ts";
-
 import type { DrainReport } from "./drain_report.ts";
 import type { ServeOptions, ServerLimits, ServerOptions } from "./options.ts";
 import type { ServerEvents } from "./server_events.ts";

@@ -87,7 +87,8 @@ Output:
 Port 0 takes any free port; the line "Serving ..." tells which. At the first
 signal open requests may finish; a second one ends the program at once. SIGHUP
 has threads and processes replaced by new ones, which load the handler's code
-again; open requests finish on the old code, within --shutdown-timeout.`;
+again; open requests finish on the old code, within --shutdown-timeout. It also
+has --cert and --key read again, for the clients that come then.`;
 
 /** The help on `client`. */
 export const CLIENT_HELP = `Sends what you type, line by line; prints what comes

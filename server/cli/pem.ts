@@ -6,6 +6,16 @@
 
 import { UsageError } from "./usage_error.ts";
 
+/** Reads the files of `--cert` and `--key`. */
+export async function readTls(
+  { cert, key }: { cert: string; key: string },
+): Promise<{ cert: string; key: string }> {
+  return {
+    cert: await readPem("cert", cert),
+    key: await readPem("key", key),
+  };
+}
+
 /** Reads the file that an option names. */
 export async function readPem(option: string, path: string): Promise<string> {
   const text = await readText(option, path);

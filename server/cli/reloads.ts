@@ -1,12 +1,15 @@
 /**
- * New code for a server that serves: SIGHUP and the option `--watch`.
+ * New code and certificates for a server that serves: SIGHUP and the option
+ * `--watch`.
  *
  * @module
  */
 
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { ServeCommand } from "./args.ts";
 import { printProblem } from "./output.ts";
+import { readTls } from "./pem.ts";
 import type { CliServer } from "./servers.ts";
 import type { StopSignals } from "./signals.ts";
 
@@ -19,6 +22,7 @@ const HANGUP_EXIT_CODE = 129;
 /** Reloads a server at each SIGHUP, until it is disposed. */
 export class Reloads implements Disposable {
   readonly #server: CliServer;
+  readonly #tls: ServeCommand["tls"];
   readonly #stop: StopSignals;
   readonly #say: (line: string) => void;
   readonly #hadTerminal = hasTerminal();
@@ -28,10 +32,12 @@ export class Reloads implements Disposable {
 
   constructor(
     server: CliServer,
+    { tls }: ServeCommand,
     stop: StopSignals,
     say: (line: string) => void,
   ) {
     this.#server = server;
+    this.#tls = tls;
     this.#stop = stop;
     this.#say = say;
     if (Deno.build.os === "windows") return;
@@ -90,14 +96,17 @@ export class Reloads implements Disposable {
   }
 
   async #reloadOnce(): Promise<void> {
-    this.#say("Reloading: open requests finish on the old code");
+    this.#say("Reloading: open requests go on as they began");
     try {
-      await this.#server.reload!();
+      if (this.#tls !== null) {
+        await this.#server.replaceCertificate!(await readTls(this.#tls));
+      }
+      await this.#server.reload?.();
       if (this.#state !== "ended") this.#say("Reloaded");
     } catch (error) {
       if (this.#state === "ended") return;
       printProblem(error);
-      this.#say("Not reloaded: the old code serves on");
+      this.#say("Not reloaded: the server goes on as it was");
     }
   }
 }

@@ -9,7 +9,7 @@ import { findExecHandler } from "./exec.ts";
 import { findHandler } from "./handlers.ts";
 import { LiveStats } from "./live_stats.ts";
 import { printLine, printNote } from "./output.ts";
-import { readPem } from "./pem.ts";
+import { readTls } from "./pem.ts";
 import { Reloads } from "./reloads.ts";
 import { printRequests } from "./requests.ts";
 import { type CliServer, SERVERS } from "./servers.ts";
@@ -33,7 +33,8 @@ export async function runServe(command: ServeCommand): Promise<number> {
   using stop = new StopSignals();
   const serving = server.serveForever({ signal: stop.signal });
   {
-    using reloads = server.reload && new Reloads(server, stop, say);
+    const hasNews = server.reload !== undefined || command.tls !== null;
+    using reloads = hasNews ? new Reloads(server, command, stop, say) : null;
     await Promise.race([server.ready, serving]);
     if (!stop.signal.aborted) say(await describeReady(server, command));
     if (command.watch) reloads?.watch(module);
@@ -63,10 +64,7 @@ async function makeServer(
   const { Handler, module } = exec === null
     ? await findHandler(command.handler, transport)
     : await findExecHandler(exec);
-  const tls = command.tls && {
-    cert: await readPem("cert", command.tls.cert),
-    key: await readPem("key", command.tls.key),
-  };
+  const tls = command.tls && await readTls(command.tls);
   try {
     const server = new Server(address as TcpAddress & UnixAddress, Handler, {
       ...options,

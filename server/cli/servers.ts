@@ -42,6 +42,8 @@ export type CliServer =
   & {
     /** Of servers with replicas. */
     reload?(): Promise<void>;
+    /** Of TCP servers. */
+    replaceCertificate?(tls: { cert: string; key: string }): Promise<void>;
   };
 
 /** The options of all servers; `module` exports the handler. */

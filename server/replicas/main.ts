@@ -157,7 +157,7 @@ class ReplicaSide {
 
   async #close(timeout: number): Promise<void> {
     await this.#relay.begun();
-    this.#server.shutdownTimeout = timeout;
+    this.#server.shutdownTimeout = Math.round(timeout);
     this.#link.isClosing = true;
     const report = await this.#server.serverClose();
     this.#isClosed = true;

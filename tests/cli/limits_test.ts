@@ -35,6 +35,47 @@ for (const mode of ["event-loop", "threading", "forking"]) {
   });
 }
 
+for (const mode of ["event-loop", "threading", "forking"]) {
+  Deno.test({
+    name: `serve reads --cert and --key again at SIGHUP, ${mode}`,
+    ignore: Deno.build.os === "windows",
+    fn: async () => {
+      await using dir = await makeDir();
+      const [cert, key] = [`${dir.path}/cert.pem`, `${dir.path}/key.pem`];
+      const install = async (from: string) => {
+        await Deno.copyFile(`${CERTIFICATES}${from}cert.pem`, cert);
+        await Deno.copyFile(`${CERTIFICATES}${from}key.pem`, key);
+      };
+      await install("");
+      const args = ["tcp://:0", "-m", mode, "--cert", cert, "--key", key];
+      await using server = await serve(...args);
+      const { program, port } = server;
+      const connect = async (authority: string) => {
+        const caCerts = [await Deno.readTextFile(CERTIFICATES + authority)];
+        const hostname = "localhost";
+        return new Talker(await Deno.connectTls({ hostname, port, caCerts }));
+      };
+      const greet = async (client: Talker) => {
+        await client.say("secret");
+        assertEquals(await client.hear(), "secret");
+      };
+      using before = await connect("ca.pem");
+      await greet(before);
+      await Deno.writeTextFile(key, "nonsense");
+      program.kill("SIGHUP");
+      await program.stdout.until(/\nNot reloaded: .*\n/);
+      assertMatch(program.stderr.text, /key\.pem" as --key: it holds nothing/);
+      using still = await connect("ca.pem");
+      await greet(still);
+      await install("other_");
+      program.kill("SIGHUP");
+      await program.stdout.until(/\nReloaded\n/);
+      using after = await connect("other_cert.pem");
+      await greet(after);
+    },
+  });
+}
+
 Deno.test("serve --deny refuses clients, also those of --allow", async () => {
   const lists = ["--allow", "10.0.0.0/8,127.0.0.0/8", "--deny", "::1"];
   await using friendly = await serve("tcp://:0", ...lists);

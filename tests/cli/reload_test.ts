@@ -86,7 +86,7 @@ for (const mode of ["threading", "forking"]) {
       assertEquals(await open.hear(), "old");
       await code.write('export const word = "new";');
       if (how === "SIGHUP") server.program.kill("SIGHUP");
-      await stdout.until(/\nReloading: open requests finish on the old code\n/);
+      await stdout.until(/\nReloading: open requests go on as they began\n/);
       while (await greeting(server) !== "new");
       await open.say("x");
       assertEquals(await open.hear(), "old");
@@ -104,7 +104,7 @@ for (const mode of ["threading", "forking"]) {
     for (const text of ["export const word = ;", "throw new Error('x');"]) {
       stdout.text = stderr.text = "";
       await code.write(text);
-      await stdout.until(/\nNot reloaded: the old code serves on\n/);
+      await stdout.until(/\nNot reloaded: the server goes on as it was\n/);
       await stderr.until(/(^|\n)error: .*\n$/);
       assertEquals(await greeting(server), "old");
     }
