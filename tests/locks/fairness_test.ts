@@ -97,6 +97,59 @@ for (const [name, make] of Object.entries(PRIMITIVES)) {
   });
 }
 
+const aborted = { signal: AbortSignal.abort() };
+
+const FAILURES: Record<string, () => () => Promise<unknown>> = {
+  "Lock.acquire() that is aborted": () => {
+    const lock = new Lock();
+    return () => lock.acquire(aborted);
+  },
+  "RLock.acquire() that is aborted": () => {
+    const lock = new RLock();
+    lock.acquireSync();
+    return () => lock.acquire(aborted);
+  },
+  "ThreadEvent.wait() that is aborted": () => {
+    const event = new ThreadEvent();
+    return () => event.wait(aborted);
+  },
+  "Condition.wait() that is aborted": () => {
+    const condition = new Condition();
+    condition.acquireSync();
+    return () => condition.wait(aborted);
+  },
+  "Barrier.wait() that is broken": () => {
+    const barrier = new Barrier(2);
+    barrier.abort();
+    return () => barrier.wait();
+  },
+  "SharedQueue.put() that is refused": () => {
+    const queue = new SharedQueue<number>();
+    queue.close();
+    return () => queue.put(1);
+  },
+  "SharedQueue.get() that is aborted": () => {
+    const queue = new SharedQueue<number>();
+    return () => queue.get(aborted);
+  },
+};
+
+for (const [name, make] of Object.entries(FAILURES)) {
+  Deno.test(`${name} in a loop lets timers fire`, async () => {
+    const fail = make();
+    let fired = false;
+    const timer = setTimeout(() => {
+      fired = true;
+    }, 1);
+    const ended = await loopUntil(
+      () => fail().then(() => assert(false), () => {}),
+      () => fired,
+    );
+    clearTimeout(timer);
+    assert(ended);
+  });
+}
+
 Deno.test("Loops over several primitives with work between let timers fire", async () => {
   const lock = new Lock();
   const queue = new SharedQueue<number>({ maxSize: 1 });

@@ -5,6 +5,7 @@
  */
 
 import { sleep, TICK } from "./_async_wait.ts";
+import { checkpoint, checkpointDue } from "./_checkpoint.ts";
 import type { Deadline } from "./_deadline.ts";
 import type { InnerLock } from "./_inner_lock.ts";
 import { isStopped } from "./_stop_word.ts";
@@ -24,6 +25,7 @@ export async function waitUnlocked(
   lock: InnerLock,
   deadline: Deadline,
 ): Promise<boolean> {
+  if (deadline.signal?.aborted && checkpointDue(true)) await checkpoint();
   deadline.signal?.throwIfAborted();
   const slot = waiters.enrol(waiters.takeTicket(false));
   // It sleeps before the lock is free, so that a notification can distinguish

@@ -25,8 +25,7 @@ export function mayTry(
   deadline: Deadline = FOREVER,
   takes: boolean = queue.fair,
 ): boolean {
-  deadline.signal?.throwIfAborted();
-  if (isStopped()) return false;
+  if (isStopped() || deadline.signal?.aborted) return false;
   if (deadline.at !== -Infinity && !queue.mayOvertake()) return false;
   return !(takes && checkpointDue());
 }
@@ -53,6 +52,8 @@ export async function until(
     return attempt();
   } catch (error) {
     if (isStopped()) await new Promise(() => {});
+    // A loop may catch it
+    if (checkpointDue()) await checkpoint();
     throw error;
   }
 }

@@ -164,25 +164,11 @@ export class Barrier {
    * ```
    */
   async wait(options: BarrierWaitOptions = {}): Promise<number> {
-    const deadline = this.#deadlineOf(options);
-    const { waiters } = this.#state;
-    const place: Place = { round: 0, index: 0 };
-    const arrive = (): boolean => this.#state.arrive(place);
-    // Until it has a place, there is no round for it to break
-    const arrived = mayTry(waiters, deadline) && arrive() ||
-      await until(waiters, arrive, deadline);
-    if (!arrived) throw lateError();
     try {
-      if (this.#isLast(place)) {
-        await (options.action ?? this.#action)?.();
-        this.#state.complete(place.round);
-      } else await until(waiters, this.#over(place), deadline);
-    } catch (error) {
-      if (this.#state.breakRound(place.round)) throw error;
+      return await this.#wait(options);
+    } finally {
+      if (checkpointDue()) await checkpoint();
     }
-    const index = this.#leave(place);
-    if (checkpointDue()) await checkpoint();
-    return index;
   }
 
   /**
@@ -258,6 +244,26 @@ export class Barrier {
    */
   reset(): void {
     this.#state.reset();
+  }
+
+  async #wait(options: BarrierWaitOptions): Promise<number> {
+    const deadline = this.#deadlineOf(options);
+    const { waiters } = this.#state;
+    const place: Place = { round: 0, index: 0 };
+    const arrive = (): boolean => this.#state.arrive(place);
+    // Until it has a place, there is no round for it to break
+    const arrived = mayTry(waiters, deadline) && arrive() ||
+      await until(waiters, arrive, deadline);
+    if (!arrived) throw lateError();
+    try {
+      if (this.#isLast(place)) {
+        await (options.action ?? this.#action)?.();
+        this.#state.complete(place.round);
+      } else await until(waiters, this.#over(place), deadline);
+    } catch (error) {
+      if (this.#state.breakRound(place.round)) throw error;
+    }
+    return this.#leave(place);
   }
 
   #deadlineOf(options: WaitOptions): Deadline {

@@ -239,8 +239,7 @@ export class RLock {
   }
 
   async #until(depth: number, deadline: Deadline = FOREVER): Promise<boolean> {
-    deadline.signal?.throwIfAborted();
-    if (this.#takeAgain(depth)) {
+    if (!deadline.signal?.aborted && this.#takeAgain(depth)) {
       if (checkpointDue(true)) await checkpoint();
       return true;
     }

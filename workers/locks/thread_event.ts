@@ -118,8 +118,7 @@ export class ThreadEvent {
    */
   async wait(options?: WaitOptions): Promise<boolean> {
     const deadline = deadlineOf("wait for the event", options);
-    deadline.signal?.throwIfAborted();
-    const set = this.isSet() ||
+    const set = !deadline.signal?.aborted && this.isSet() ||
       await until(this.#waiters, this.#hasBeenSet(), deadline);
     if (checkpointDue()) await checkpoint();
     return set;

@@ -200,10 +200,13 @@ export class SharedQueue<T = unknown> {
     const deadline = deadlineOf(PUT, options);
     const push = this.#pushOf(value, deadline.background);
     const { putters } = this.#core;
-    const pushed = mayTry(putters, deadline, false) && push() ||
-      await until(putters, push, deadline);
-    if (checkpointDue()) await checkpoint();
-    if (!pushed) throw fullError();
+    try {
+      const pushed = mayTry(putters, deadline, false) && push() ||
+        await until(putters, push, deadline);
+      if (!pushed) throw fullError();
+    } finally {
+      if (checkpointDue()) await checkpoint();
+    }
   }
 
   /**
