@@ -1,6 +1,7 @@
 /** Messages through memory that two threads share. */
 
 import { assert, assertEquals } from "@std/assert";
+import { RelayProtocolError } from "../../workers/relay/errors.ts";
 import {
   LineReader,
   LineWriter,
@@ -94,6 +95,25 @@ Deno.test("LineReader tells once of memory that makes no sense, and takes no mor
     reader.drain();
     assertEquals(errors.length, 1, `${length}`);
     assertEquals(taken.length, 0);
+    reader.stop();
+  }
+});
+
+Deno.test("LineReader refuses a length that no message can have before it makes room", () => {
+  for (const length of [0, 2 ** 31 - 1, 2 ** 31 - 7, 2 ** 31 - 8]) {
+    const memory = newRelayMemory().fromRunner;
+    const errors: Error[] = [];
+    const taken: number[] = [];
+    const reader = new LineReader(
+      memory,
+      (bytes) => void taken.push(bytes.length),
+      (error) => errors.push(error),
+    );
+    new Int32Array(memory)[2] = length;
+    Atomics.store(new Int32Array(memory), 0, 16);
+    reader.drain();
+    assertEquals(taken, []);
+    assert(errors[0] instanceof RelayProtocolError, String(errors[0]));
     reader.stop();
   }
 });

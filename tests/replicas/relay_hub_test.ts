@@ -365,6 +365,48 @@ Deno.test("relay: what a handler wrote is delivered after its runner ended, or c
   }
 });
 
+Deno.test("relay: a packet that was cut is not ended again by its answer", async () => {
+  const pair = new Pair();
+  const sending = Promise.withResolvers<number>();
+  const send = () => sending.promise;
+  const relayed = pair.hub.relayPacket(new Uint8Array(1), CLIENT, false, send);
+  await turns();
+  void pair.packets[0]!.reply(new Uint8Array(1), null);
+  await turns();
+  pair.hub.fail(LOST, 1);
+  assertEquals(await relayed.catch((error) => error), LOST);
+  sending.resolve(1);
+  await turns();
+  assertEquals(pair.hub.size, 0);
+});
+
+Deno.test("relay: a request that is done settles, although its message is broken off", async () => {
+  const broken: Error[] = [];
+  const hub = new RelayHub({
+    post: () => {},
+    broken: (error) => broken.push(error),
+  });
+  const conn = new FakeConn();
+  const send = () => Promise.resolve(1);
+  const relayed = [
+    hub.relayPacket(new Uint8Array(1), CLIENT, false, send),
+    hub.relay(conn.conn),
+  ];
+  const link = new RelayLink((message) => hub.receive(message));
+  for (const id of [1, 2]) {
+    link.send(Op.began, id);
+    link.send(Op.done, id);
+  }
+  link.send(Op.began, 9);
+  link.flush();
+  assertEquals(broken.length, 1);
+  hub.fail(LOST, Infinity);
+  assertEquals(hub.size, 0);
+  await Promise.all(relayed);
+  conn.close();
+  await turns(1);
+});
+
 Deno.test("relay: closing a carried connection ends its handler's read and write", async () => {
   const pair = new Pair();
   const conn = new FakeConn();

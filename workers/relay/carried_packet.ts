@@ -31,6 +31,7 @@ export class CarriedPacket implements Carried {
   #begun = false;
   #done = false;
   #held = 0;
+  #isSettled = false;
   #failure: Error | null = null;
 
   constructor(carried: PacketToCarry, carrier: Carrier) {
@@ -57,16 +58,16 @@ export class CarriedPacket implements Carried {
   }
 
   fail(error: Error, begun: boolean): void {
-    if (this.#done) return;
-    this.#done = true;
-    this.#failure = this.#begun || begun ? error : notBegun(error);
+    if (!this.#done) {
+      this.#done = true;
+      this.#failure = this.#begun || begun ? error : notBegun(error);
+    }
     this.advance();
   }
 
   cut(error: Error): void {
-    this.#held = 0;
     this.#failure ??= error;
-    this.advance();
+    this.#settle();
   }
 
   /** Sends a packet; throws at once if it is not allowed. */
@@ -107,7 +108,7 @@ export class CarriedPacket implements Carried {
     }
     intake.held -= FRAME_COST + length;
     this.#held -= FRAME_COST + length;
-    if (this.#done) this.advance();
+    this.advance();
   }
 
   /** The address to send to: the runner can't be trusted to have checked it. */
@@ -124,9 +125,13 @@ export class CarriedPacket implements Carried {
 
   /** The socket may be closed when the request has ended. */
   advance(): void {
-    if (!this.#done || this.#held > 0) return;
+    if (this.#done && this.#held === 0) this.#settle();
+  }
+
+  #settle(): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
     this.#carrier.side.budget.credit(this.#size);
-    this.#size = 0;
     this.#carrier.settle(this.#failure);
   }
 }

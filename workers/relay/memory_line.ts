@@ -135,7 +135,10 @@ export class LineReader {
         if ((this.#words[(at >> 2) + 1]! - this.#received | 0) > 0) break;
         const length = this.#words[at >> 2]!;
         const left = head - this.#tail | 0;
-        if (length < 0 || sizeOf(length) > left || left > SIZE) {
+        // Anything may stand there. The size of a huge length would be negative
+        if (
+          length < 1 || length > left || sizeOf(length) > left || left > SIZE
+        ) {
           throw new RelayProtocolError("Cannot read the memory of a relay");
         }
         const message = this.#copy(at + PREFIX & SIZE - 1, length);
