@@ -6,7 +6,8 @@ import { byteAt } from "./_mixed_handler.ts";
 /** What became of a client. */
 export interface Outcome {
   kind: string;
-  port: number;
+  /** Its port, or a number in its place. */
+  client: number;
   from: number;
   /** When its first bytes were sent. */
   spoke: number;
@@ -163,6 +164,12 @@ export class Talk {
       sent += await this.conn.write(bytes.subarray(sent));
       this.spoke = Math.min(this.spoke, performance.now());
     }
+  }
+
+  /** Sends a header that gives it an address: a Unix client has none. */
+  async introduce(client: number): Promise<void> {
+    await this.send(`PROXY TCP4 127.0.0.1 127.0.0.1 ${client} 1\r\n`);
+    this.spoke = Infinity;
   }
 
   async read(most: number): Promise<Uint8Array> {

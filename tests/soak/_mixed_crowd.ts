@@ -20,7 +20,7 @@ export class Crowd {
   #dir: string;
   #loops: Promise<void>[];
   #isOver = false;
-  #paths = 0;
+  #lastNumber = 0;
 
   constructor(address: Deno.Addr, dir: string, size: number) {
     this.#address = address;
@@ -56,7 +56,7 @@ export class Crowd {
     while (!this.#isOver) {
       const { name, script, isGood } = pickClient();
       const from = performance.now();
-      const seen = { port: 0, spoke: Infinity };
+      const seen = { client: 0, spoke: Infinity };
       let result: Outcome["result"] = "served";
       try {
         await this.#talk(script, seen);
@@ -73,7 +73,7 @@ export class Crowd {
 
   async #talk(
     script: (talk: Talk) => Promise<void>,
-    seen = { port: 0, spoke: Infinity },
+    seen = { client: 0, spoke: Infinity },
   ): Promise<void> {
     const address = this.#address as Deno.NetAddr & { transport: "tcp" };
     let conn: Deno.TcpConn;
@@ -84,7 +84,10 @@ export class Crowd {
         error instanceof Deno.errors.ConnectionReset ? "unbegun" : "refused",
       );
     }
-    seen.port = (conn.localAddr as Deno.NetAddr).port ?? 0;
+    const isUnix = address.transport as string === "unix";
+    seen.client = isUnix
+      ? this.#newNumber()
+      : (conn.localAddr as Deno.NetAddr).port;
     const talk = new Talk(conn);
     let isLate = false;
     const timer = setTimeout(() => {
@@ -92,6 +95,7 @@ export class Crowd {
       conn.close();
     }, PATIENCE_MS);
     try {
+      if (isUnix) await talk.introduce(seen.client);
       await script(talk);
     } catch (error) {
       if (isLate) throw new Early("late");
@@ -110,10 +114,10 @@ export class Crowd {
       const isGood = Math.random() < 0.9;
       const from = performance.now();
       const line = isGood ? `say ${word}` : "throw";
-      const { port, answer } = await this.#exchange(line, isGood);
+      const { client, answer } = await this.#exchange(line, isGood);
       this.outcomes.push({
         kind: isGood ? "packet" : "throwing",
-        port,
+        client,
         from,
         spoke: from,
         to: performance.now(),
@@ -128,9 +132,16 @@ export class Crowd {
     }
   }
 
+  /** A number for a client without a port, as small as one. */
+  #newNumber(): number {
+    this.#lastNumber = this.#lastNumber % 65_535 + 1;
+    return this.#lastNumber;
+  }
+
   async #exchange(line: string, isAnswered = true) {
     const isUnix = this.#address.transport === "unixpacket";
-    const path = `${this.#dir}/c${++this.#paths}`;
+    const number = this.#newNumber();
+    const path = `${this.#dir}/c${number}`;
     const socket = isUnix
       ? Deno.listenDatagram({ transport: "unixpacket", path })
       : Deno.listenDatagram({
@@ -138,15 +149,15 @@ export class Crowd {
         hostname: "127.0.0.1",
         port: 0,
       });
-    const port = (socket.addr as Deno.NetAddr).port ?? 0;
+    const client = isUnix ? number : (socket.addr as Deno.NetAddr).port;
     const timer = setTimeout(() => socket.close(), PACKET_PATIENCE_MS);
     try {
       await socket.send(new TextEncoder().encode(line), this.#address);
-      if (!isAnswered) return { port, answer: null };
+      if (!isAnswered) return { client, answer: null };
       const [packet] = await socket.receive();
-      return { port, answer: new TextDecoder().decode(packet).trimEnd() };
+      return { client, answer: new TextDecoder().decode(packet).trimEnd() };
     } catch {
-      return { port, answer: null }; // too late, or suspended
+      return { client, answer: null }; // too late, or suspended
     } finally {
       clearTimeout(timer);
       try {

@@ -6,9 +6,9 @@ import type { Plan } from "./_mixed_server.ts";
 const PROGRAM = new URL("./_mixed_server.ts", import.meta.url).pathname;
 const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
 
-/** A report of the server: the client's port, the error's name, the time. */
+/** A report of the server: the client's number, the error's name, the time. */
 export interface Report {
-  port: number;
+  client: number;
   name: string;
   at: number;
 }
@@ -18,6 +18,8 @@ export interface Usage {
   megabytes: number;
   /** Without the children's. */
   own: number;
+  /** What its heap holds after a collection. */
+  heap: number;
   descriptors: number;
   threads: number;
   children: number;
@@ -80,8 +82,8 @@ export class MixedProgram {
 
   /** What it and its children hold now. */
   async usage(): Promise<Usage> {
-    await this.tell("gc");
-    return usageOf(this.child.pid);
+    const { heapUsed } = await this.tell("gc") as Deno.MemoryUsage;
+    return { ...usageOf(this.child.pid), heap: heapUsed / 1_048_576 };
   }
 
   /** The files that its process has open. */
@@ -120,7 +122,7 @@ export class MixedProgram {
     const value = rest.join(" ");
     if (word === "report") {
       const report = {
-        port: Number(first),
+        client: Number(first),
         name: value,
         at: performance.now(),
       };
@@ -146,7 +148,7 @@ function commandOf(pid: number): string {
   return textOf(`/proc/${pid}/comm`);
 }
 
-function usageOf(pid: number): Usage {
+function usageOf(pid: number): Omit<Usage, "heap"> {
   const status = textOf(`/proc/${pid}/status`);
   const own = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1_024;
   const usage = {

@@ -36,9 +36,12 @@ const { Mixed } = await import(`file://${dir}/handler.ts`);
 const Server = Reflect.get(module, name) as new (
   ...args: unknown[]
 ) => AnyServer;
-const address = name.includes("Unix") ? { path: `${dir}/s` } : { port: 0 };
+const isUnix = name.includes("Unix");
+const address = isUnix ? { path: `${dir}/s` } : { port: 0 };
 const server = new Server(address, Mixed, {
   ...(isStream && { idleTimeout: 3_000 }),
+  // Its clients have no address: a header gives them one
+  ...(isStream && isUnix && { proxyProtocol: "require" }),
   ...(dispatch !== undefined && {
     dispatch,
     workers: 3,
@@ -49,9 +52,16 @@ const server = new Server(address, Mixed, {
 });
 server.handleError = () => {};
 server.on("error", ({ error, clientAddress }) => {
-  const port = (clientAddress as Deno.NetAddr | null)?.port ?? 0;
-  console.log(`report ${port} ${(error as Error).name}`);
+  console.log(`report ${clientOf(clientAddress)} ${(error as Error).name}`);
 });
+
+/** The client's number: its port, or that of its path. */
+function clientOf(address: Deno.Addr | null): number {
+  const { port, path } = (address ?? {}) as Partial<Deno.NetAddr> & {
+    path?: string;
+  };
+  return port ?? Number(/\d+$/.exec(path ?? "")?.[0] ?? 0);
+}
 
 async function write(version: number): Promise<void> {
   // Not half a file: a replica may start at any time

@@ -5,8 +5,9 @@
  */
 // deno-lint-ignore-file no-console
 
-import { type Outcome, pause } from "./_mixed_clients.ts";
+import { pause } from "./_mixed_clients.ts";
 import { Crowd } from "./_mixed_crowd.ts";
+import { judge, type Verdicts } from "./_mixed_judge.ts";
 import { MixedProgram, type Usage } from "./_mixed_program.ts";
 
 const MODES = [
@@ -23,23 +24,10 @@ const MODES = [
 const CLIENTS = 40;
 const REPLICAS = 3;
 const FAULT_EVERY_MS = 1_500;
-/** How long before and after a suspension clients may find nobody. */
-const MARGIN_MS = 1_500;
-/** A report belongs to a client that ended within this time. */
-const REPORTED_WITHIN_MS = 15_000;
-/**
- * A replica that leaves gives clients which have connected 50 ms to say a first
- * word. On a busy machine some come too late.
- */
-const SPEAKS_WITHIN_MS = 40;
-/** The last is a client's whose request was half sent when a replica left. */
-const CUTTING = new Set([
-  "RunnerExitError",
-  "ServerClosedError",
-  "IncompleteReadError",
-]);
 /** More than this is growth; replicas differ by a few megabytes. */
 const MOST_GROWTH_MB = 80;
+/** How often memory is looked at, to see whether it levels off. */
+const LOOKS = 6;
 /** Deno opens a pair of sockets for itself at some time. */
 const DENOS_OWN = 2;
 
@@ -110,18 +98,11 @@ class Faults {
 }
 
 /** What is to be seen of one mode. */
-interface Row {
+interface Row extends Verdicts {
   mode: string;
-  clients: number;
-  served: number;
-  reported: number;
-  "ended idle": number;
-  refused: number;
-  "at a suspend": number;
-  "spoke late": number;
-  "not begun": number;
   faults: string;
   "MB": string;
+  "heap MB": string;
   descriptors: string;
   failures: string[];
 }
@@ -143,12 +124,12 @@ async function run(
   const crowd = new Crowd(address, dir, CLIENTS);
   const faults = new Faults(program, crowd);
   const end = performance.now() + ms;
-  let warm: Usage | null = null;
+  const usages = [start];
   while (performance.now() < end) {
     await pause(FAULT_EVERY_MS * (0.5 + Math.random()));
     await faults.inject(server.startsWith("Forking"), hasReplicas);
-    if (warm === null && performance.now() > end - ms * 0.7) {
-      warm = await program.usage();
+    if (performance.now() > end - ms * (1 - usages.length / LOOKS)) {
+      usages.push(await program.usage());
     }
   }
   await crowd.stop();
@@ -156,18 +137,21 @@ async function run(
   const last = await settle(program, start, hasReplicas);
   if (typeof last === "string") failures.push(last);
   const usage = await program.usage();
+  usages.push(usage);
   const report = await program.close();
   const { code } = await program.child.status;
   if (code !== 0) failures.push(`exit code ${code}`);
   if (!report.includes('"aborted":[]')) failures.push(report);
-  const judged = judge(
-    crowd.outcomes,
-    program,
-    faults,
-    `${server} ${dispatch}`,
-  );
+  const { suspensions, deaths } = faults;
+  const judged = judge(crowd.outcomes, {
+    mode: `${server} ${dispatch}`,
+    reports: program.reports,
+    suspensions,
+    deaths,
+  });
   failures.push(...judged.failures);
-  if (usage.own > warm!.own + MOST_GROWTH_MB) {
+  const warm = usages[Math.ceil(LOOKS / 3)] ?? start;
+  if (usage.own > warm.own + MOST_GROWTH_MB) {
     failures.push("memory has grown");
   }
   const left = (await Array.fromAsync(Deno.readDir(dir)))
@@ -183,9 +167,12 @@ async function run(
     mode: `${server} ${dispatch ?? ""}`,
     ...judged.row,
     faults: counts.join(" "),
-    MB: [start, warm!, usage].map(({ megabytes, own }) =>
-      `${megabytes.toFixed(0)} (${own.toFixed(0)})`
+    MB: usages.map(({ megabytes, own }) =>
+      megabytes === own
+        ? own.toFixed(0)
+        : `${megabytes.toFixed(0)} (${own.toFixed(0)})`
     ).join(" > "),
+    "heap MB": usages.map(({ heap }) => heap.toFixed(1)).join(" > "),
     descriptors: `${start.descriptors} > ${usage.descriptors}`,
     failures,
   };
@@ -215,68 +202,6 @@ async function settle(
     }
     await pause(200);
   }
-}
-
-/** Says of each good client without its right answer why that may be. */
-function judge(
-  outcomes: Outcome[],
-  { reports }: MixedProgram,
-  { suspensions, deaths }: Faults,
-  mode: string,
-) {
-  const failures: string[] = [];
-  const row = {
-    clients: outcomes.length,
-    served: 0,
-    reported: 0,
-    "ended idle": 0,
-    refused: 0,
-    "at a suspend": 0,
-    "spoke late": 0,
-    "not begun": 0,
-  };
-  const hasPorts = !mode.includes("Unix");
-  // Clients of a Unix socket have no address: a report is anybody's
-  const unclaimed = reports.filter(({ name }) => CUTTING.has(name));
-  const claim = (to: number) => {
-    const i = unclaimed.findIndex(({ at }) => Math.abs(at - to) < 2_000);
-    return i >= 0 && unclaimed.splice(i, 1).length > 0;
-  };
-  for (const outcome of outcomes) {
-    const { kind, port, from, spoke, to, result, isGood } = outcome;
-    if (result === "served") row.served++;
-    else if (result === "ended") row["ended idle"]++;
-    else if (!isGood && result !== "late") row.served++;
-    else if (
-      hasPorts
-        ? reports.some((report) =>
-          report.port === port && Math.abs(report.at - to) < REPORTED_WITHIN_MS
-        )
-        : result !== "wrong" && result !== "late" && claim(to)
-    ) row.reported++;
-    else if (
-      suspensions.some(([begin, end]) =>
-        from < end + MARGIN_MS && to > begin - MARGIN_MS
-      ) && result !== "wrong" && result !== "late" && result !== "cut"
-    ) row[result === "refused" ? "refused" : "at a suspend"]++;
-    else if (result === "unbegun" && spoke - from > SPEAKS_WITHIN_MS) {
-      row["spoke late"]++;
-    } else if (
-      // In a queue of its own, or accepted and not begun when its replica died
-      result === "unbegun" && (mode === "ForkingTCPServer shard" ||
-        mode === "ThreadingTCPServer shard" &&
-          deaths.some((at) => at < to && at > from - MARGIN_MS))
-    ) {
-      row["not begun"]++;
-    } else {
-      failures.push(
-        `${kind} of port ${port}: ${result} after ${
-          (to - from).toFixed(0)
-        } ms, spoke after ${(spoke - from).toFixed(0)} ms`,
-      );
-    }
-  }
-  return { row, failures };
 }
 
 const [minutes = "10", ...names] = Deno.args;
