@@ -381,6 +381,6 @@ test("Process gets and gives what structuredClone() gives, for 200 random values
   const giving = process(targets.giveBack, { args: values });
   giving.start();
   const received = await giving.result as unknown[];
-  assertEquals(describe(received), describe(values));
+  assertEquals(describe(received), describe(structuredClone(values)));
   await giving.join();
 });
