@@ -10,6 +10,9 @@ import { assertLinux, MAX_SOCKET_PATH_BYTES } from "./sockets/platform.ts";
 const BLANK_REGEXP = /^$|[\s\0/]/;
 const MAX_PORT = 65_535;
 
+/** The members of Deno's own addresses. */
+const MEMBERS = ["transport", "hostname", "port", "path"];
+
 /** The address of a TCP or UDP server. */
 export interface TcpAddress {
   /**
@@ -62,7 +65,7 @@ export function checkTcpAddress<T extends "tcp" | "udp">(
   address: TcpAddress,
   transport: T,
 ): Deno.NetAddr & { transport: T } {
-  assertAddress(address, `{ port: 8080 }`);
+  assertAddress(address, `{ hostname: "127.0.0.1", port: 8080 }`);
   const { hostname = "127.0.0.1", port } = address;
   if (typeof hostname !== "string" || BLANK_REGEXP.test(hostname)) {
     throw new TypeError(
@@ -100,11 +103,19 @@ export function checkUnixAddress<T extends "unix" | "unixpacket">(
 }
 
 function assertAddress(address: unknown, example: string): void {
-  if (typeof address !== "object" || address === null) {
+  if (
+    typeof address !== "object" || address === null || Array.isArray(address)
+  ) {
     throw new TypeError(
       `Cannot listen on ${
-        quote(address)
+        Deno.inspect(address)
       }: expected an address such as ${example}`,
+    );
+  }
+  for (const name of Object.keys(address)) {
+    if (MEMBERS.includes(name)) continue;
+    throw new TypeError(
+      `Cannot use "${name}" in an address: expected an address such as ${example}`,
     );
   }
 }

@@ -17,6 +17,28 @@ export function assertType(
   );
 }
 
+/** Throws unless `options` is an object that has only these members. */
+export function assertOptions(
+  options: unknown,
+  what: string,
+  known: readonly string[],
+): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(
+      `Cannot use ${
+        quote(options)
+      } as the options of ${what}: expected an object`,
+    );
+  }
+  for (const name of Object.keys(options)) {
+    if (known.includes(name)) continue;
+    throw new TypeError(
+      `Cannot use the option "${name}": ${what} has no such option, only ` +
+        known.join(", "),
+    );
+  }
+}
+
 /** Throws unless `value` is an integer of 1 or more. */
 export function assertPositiveInteger(name: string, value: unknown): void {
   assertInteger(name, value, 1);

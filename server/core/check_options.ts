@@ -142,6 +142,13 @@ export function checkOptions(
   hasReplicas: boolean,
   options: AnyOptions,
 ): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(
+      `Cannot use ${
+        quote(options)
+      } as the options of "${server}": expected an object`,
+    );
+  }
   for (const [name, value] of Object.entries(options)) {
     if (!Object.hasOwn(RULES, name)) {
       throw new TypeError(

@@ -207,6 +207,13 @@ Deno.test("Lock: it refuses what cannot work", async () => {
     '"timeout" has no meaning',
   );
   assertThrows(() => lock.acquireSync({ timeout: -1 }), RangeError);
+  for (const options of [false, 5, null]) {
+    await assertRejects(
+      () => lock.acquire(options as never),
+      TypeError,
+      `expected options such as { timeout: 1_000 }, received ${options}`,
+    );
+  }
   await assertRejects(() => lock.acquire({ timeout: -1 }), RangeError);
   await assertRejects(() => lock.acquire({ timeout: NaN }), RangeError);
   await assertRejects(

@@ -241,6 +241,13 @@ Deno.test("SharedQueue: it refuses what cannot work", async () => {
   for (const capacity of [0, -1, 1.5, NaN, Infinity, 2 ** 31]) {
     assertThrows(() => new SharedQueue({ capacity }), RangeError, "capacity");
   }
+  for (const options of [5, { maxsize: 5 }]) {
+    assertThrows(
+      () => new SharedQueue(options as object),
+      TypeError,
+      typeof options === "number" ? "expected an object" : '"maxsize"',
+    );
+  }
   const queue = new SharedQueue();
   await assertRejects(() => queue.get({ timeout: -1 }), RangeError);
   assertThrows(() => queue.putSync(1, { timeout: -1 }), RangeError);

@@ -419,6 +419,7 @@ testPools("refuses what can't work at construction", async (make) => {
   }
   assertThrows(() => make({ module: "./relative.ts" }), TypeError, "absolute");
   assertThrows(() => make({ name: 5 as never }), TypeError, '"name"');
+  assertThrows(() => make({ processes: 3 } as object), TypeError, "processes");
   await Promise.resolve();
 });
 

@@ -180,6 +180,11 @@ testPools(
       );
     }
     await assertRejects(
+      () => pool.run(tasks.add, [1, 2], { timeot: 5 } as object),
+      TypeError,
+      '"timeot": run() has no such option, only signal, timeout, transfer',
+    );
+    await assertRejects(
       () => pool.run(tasks.add, 5 as never),
       TypeError,
       '"args"',

@@ -384,3 +384,24 @@ test("Process gets and gives what structuredClone() gives, for 200 random values
   assertEquals(describe(received), describe(structuredClone(values)));
   await giving.join();
 });
+
+for (
+  const [name, permissions] of Object.entries(
+    {
+      net: { read: true, env: true, run: true, net: false },
+      run: { read: true, env: true, net: true, run: false },
+    } satisfies Record<string, Deno.PermissionOptions>,
+  )
+) {
+  Deno.test({
+    name: `Process.start() tells that it lacks --allow-${name}`,
+    permissions,
+    fn: () => {
+      assertThrows(
+        () => process(targets.add, { args: [1, 2] }).start(),
+        Deno.errors.NotCapable,
+        `Cannot start process "Process-`,
+      );
+    },
+  });
+}

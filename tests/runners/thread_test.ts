@@ -619,6 +619,11 @@ Deno.test("Thread refuses other options of a wrong shape", () => {
     TypeError,
     '"args"',
   );
+  assertThrows(
+    () => thread(targets.add, { deamon: true } as object),
+    TypeError,
+    '"deamon": a Thread has no such option, only target, args, name, daemon',
+  );
 });
 
 Deno.test("Thread names the argument or field that can't be cloned, and starts nothing", () => {

@@ -84,6 +84,28 @@ for (
   });
 }
 
+test("TCPServer refuses options and addresses that are none", () => {
+  for (const options of [null, "x", 5]) {
+    assertThrows(
+      () => new TCPServer({ port: 0 }, EchoHandler, options as never),
+      TypeError,
+      'as the options of "TCPServer": expected an object',
+    );
+  }
+  const tuple = ["", 8080] as unknown as { port: number };
+  assertThrows(
+    () => new TCPServer(tuple, EchoHandler),
+    TypeError,
+    'Cannot listen on [ "", 8080 ]: expected an address such as',
+  );
+  const host = { host: "0.0.0.0", port: 0 } as { port: number };
+  assertThrows(
+    () => new TCPServer(host, EchoHandler),
+    TypeError,
+    'Cannot use "host" in an address',
+  );
+});
+
 test("options that are undefined count as left out", async () => {
   await using _ = new TCPServer({ port: 0 }, EchoHandler, {
     ...{ cert: undefined, key: undefined, maxPacketSize: undefined } as object,

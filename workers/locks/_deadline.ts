@@ -33,6 +33,12 @@ export const FOREVER: Deadline = { at: Infinity };
  */
 export function deadlineOf(doing: string, options?: AcquireOptions): Deadline {
   if (options === undefined) return FOREVER;
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(
+      `Cannot ${doing}: expected options such as { timeout: 1_000 }, ` +
+        `received ${options}`,
+    );
+  }
   const { blocking = true, timeout, signal, [IN_BACKGROUND]: background } =
     options as AcquireOptions & { [IN_BACKGROUND]?: boolean };
   if (!blocking) {

@@ -21,6 +21,7 @@ import { type Initializer, reasonOf } from "./_protocol.ts";
 import type { RunnerKind } from "../runner/runner.ts";
 import {
   assertInteger,
+  assertOptions,
   assertPositiveInteger,
   assertType,
   quote,
@@ -30,14 +31,25 @@ const MAIN_URL = new URL("./_main.ts", import.meta.url).href;
 
 const numbers = { thread: 0, process: 0 };
 
-function checkObject(options: unknown, what: string): void {
-  if (typeof options === "object" && options !== null) return;
-  throw new TypeError(
-    `Cannot use ${
-      quote(options)
-    } as the options of ${what}: expected an object`,
-  );
-}
+const POOL_OPTIONS: (keyof PoolOptions)[] = [
+  "module",
+  "workers",
+  "maxQueue",
+  "retries",
+  "initializer",
+  "initializerArgs",
+  "maxTasksPerWorker",
+  "permissions",
+  "name",
+];
+const RUN_OPTIONS: (keyof PoolRunOptions)[] = ["signal", "timeout", "transfer"];
+const MAP_OPTIONS: (keyof PoolMapOptions)[] = [
+  "chunkSize",
+  "ordered",
+  "concurrency",
+  "signal",
+  "kill",
+];
 
 function checkArray(name: string, value: unknown): void {
   assertType(name, value, Array.isArray(value), "an array");
@@ -75,7 +87,7 @@ export function checkPoolOptions(
   options: PoolOptions,
 ): PoolSettings {
   const className = kind === "thread" ? "ThreadPool" : "ProcessPool";
-  checkObject(options, `a ${className}`);
+  assertOptions(options, `a ${className}`, POOL_OPTIONS);
   const {
     workers = navigator.hardwareConcurrency,
     maxQueue = Infinity,
@@ -113,7 +125,7 @@ export function checkRunOptions(
   options: PoolRunOptions,
 ): void {
   checkArray("args", args);
-  checkObject(options, "run()");
+  assertOptions(options, "run()", RUN_OPTIONS);
   const { signal, timeout, transfer } = options;
   if (signal !== undefined) checkSignal(signal);
   checkTimeout(timeout);
@@ -126,7 +138,7 @@ export function checkMapOptions(
   options: PoolMapOptions,
   spread: boolean,
 ): MapSettings {
-  checkObject(options, "map()");
+  assertOptions(options, "map()", MAP_OPTIONS);
   const { chunkSize = 1, concurrency = 8 * workers, kill = false } = options;
   const { signal = null, ordered = true } = options;
   assertPositiveInteger("chunkSize", chunkSize);

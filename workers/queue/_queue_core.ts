@@ -23,7 +23,11 @@ import {
 import { alone } from "./_mutex.ts";
 import { QueueClosedError, QueueEmptyError } from "./queue_errors.ts";
 import type { SharedQueueOptions } from "./queue_options.ts";
-import { assertInteger, assertPositiveInteger } from "../_validate.ts";
+import {
+  assertInteger,
+  assertOptions,
+  assertPositiveInteger,
+} from "../_validate.ts";
 
 // Three wait queues, these words and the items' bytes share one memory.
 const MUTEX = 0;
@@ -88,6 +92,7 @@ export class QueueCore {
    * @returns The queue.
    */
   static make(options: SharedQueueOptions, makeStore: MakeStore): QueueCore {
+    assertOptions(options, "a queue", ["maxSize", "capacity"]);
     const { maxSize = Infinity, capacity = DEFAULT_CAPACITY } = options;
     if (maxSize !== Infinity) assertPositiveInteger("maxSize", maxSize);
     assertInteger("capacity", capacity, 1, MOST_CAPACITY);

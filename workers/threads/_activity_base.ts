@@ -22,11 +22,14 @@ import type { Adoption } from "./_start.ts";
 import type { RunnerExit } from "../errors.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
 import type { Runner } from "../runner/runner.ts";
+import { assertOptions } from "../_validate.ts";
 
 type Target = NonNullable<ActivityOptions["target"]>;
 
 /** How long a process that is disposed of may take to end by itself. */
 const KILL_AFTER = 2_000;
+
+const OPTIONS = ["target", "args", "name", "daemon", "module", "permissions"];
 
 const numbers = { thread: 0, process: 0 };
 let bare = false;
@@ -94,6 +97,8 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
    * @param options The target and its settings.
    */
   constructor(kind: "thread" | "process", options: ActivityOptions<T>) {
+    const className = kind === "thread" ? "Thread" : "Process";
+    assertOptions(options, `a ${className}`, OPTIONS);
     const { target, args = [], name, daemon, permissions } = options;
     this.#permissions = permissions ?? "inherit";
     this.#daemon = daemon === undefined ? context.daemon : checkDaemon(daemon);

@@ -31,6 +31,20 @@ const ENTRY_URL = new URL("./child_entry.ts", import.meta.url).href;
 /** How long a child may live on without its channel, or the reverse. */
 const LINGER = 2_000;
 
+/** Calls `act`. Its errors keep their class; their message gets the name. */
+function starting<T>({ name = "" }: RunnerOptions, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    const ErrorClass = error.constructor as ErrorConstructor;
+    const message = `Cannot start process "${name}": ${error.message}`;
+    throw Object.assign(new ErrorClass(message, { cause: error }), {
+      ...("code" in error && { code: error.code }),
+    });
+  }
+}
+
 function spawn(options: RunnerOptions, expected: ExpectedChild) {
   const { permissions = "inherit" } = options;
   const modules = [ENTRY_URL, options.main, ...options.modules ?? []];
@@ -45,7 +59,7 @@ function spawn(options: RunnerOptions, expected: ExpectedChild) {
     revoke,
   };
   const source = entrySource(ENTRY_URL, options);
-  return new Deno.Command(Deno.execPath(), {
+  const command = new Deno.Command(Deno.execPath(), {
     args: [
       "run",
       "--no-prompt",
@@ -58,7 +72,8 @@ function spawn(options: RunnerOptions, expected: ExpectedChild) {
     stdin: "inherit",
     stdout: "inherit",
     stderr: "inherit",
-  }).spawn();
+  });
+  return starting(options, () => command.spawn());
 }
 
 /** A runner in a child process. */
@@ -98,7 +113,7 @@ export class ChildRunner implements Runner {
     }
     const start: Start = { data: options.data, launchFlags: launchFlags() };
     this.#channel.send(FRAME.start, start);
-    const expected = expectChild();
+    const expected = starting(options, expectChild);
     try {
       this.#child = spawn(options, expected);
     } catch (error) {
