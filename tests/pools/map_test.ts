@@ -309,3 +309,32 @@ testPools("starmap() calls with many arguments", async (make) => {
     );
   }
 });
+
+testPools("map() closes its source whatever ends it", async (make) => {
+  const pool = make();
+  const closed: string[] = [];
+  async function* source(name: string, item: unknown) {
+    try {
+      for (;;) yield item as number;
+    } finally {
+      closed.push(name);
+    }
+  }
+  const ends = [
+    () => pool.map(tasks.square, source("uncloneable", Symbol("item"))),
+    () => pool.starmap(tasks.add, source("no array", 1) as never),
+    () => pool.map(tasks.square, source("shut down", 1)),
+  ];
+  for (const [number, start] of ends.entries()) {
+    const results = start()[Symbol.asyncIterator]();
+    if (number === 2) {
+      await results.next();
+      await pool.shutdown();
+    }
+    await assertRejects(async () => {
+      while (!(await results.next()).done);
+    });
+    await until(() => closed.length > number, "the end of the source");
+  }
+  assertEquals(closed, ["uncloneable", "no array", "shut down"]);
+});

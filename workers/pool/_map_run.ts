@@ -106,6 +106,7 @@ export class MapRun implements TaskGroup {
   async #read(): Promise<void> {
     const { chunkSize, concurrency } = this.#settings;
     let chunk: unknown[] = [];
+    let open = true;
     try {
       while (!this.cancelled) {
         if (this.#open >= concurrency) {
@@ -113,18 +114,24 @@ export class MapRun implements TaskGroup {
         } else if (this.#core.queue.needsDrain) {
           await this.#core.queue.drained();
         } else {
+          open = false;
           const step = this.#items.next();
           // Awaits only if necessary: otherwise tasks are sent together.
           const { done, value }: Step = "then" in step ? await step : step;
           if (done) break;
+          open = true;
           chunk.push(this.#check(value));
           if (chunk.length < chunkSize) continue;
           this.#submit(chunk);
           chunk = [];
         }
       }
-      if (this.cancelled) await this.#items.return?.();
-      else if (chunk.length > 0) this.#submit(chunk);
+      if (chunk.length > 0) this.#submit(chunk);
+    } catch (error) {
+      this.#fail(error);
+    }
+    try {
+      if (open) await this.#items.return?.();
     } catch (error) {
       this.#fail(error);
     }
