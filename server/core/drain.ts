@@ -10,6 +10,7 @@ import type { DrainReport } from "../drain_report.ts";
 import { ServerClosedError } from "../errors.ts";
 import type { AcceptLoop } from "./accept_loop.ts";
 import { closeQuietly } from "./disconnect.ts";
+import { inTime } from "./in_time.ts";
 import type { RequestCycle } from "./request_cycle.ts";
 
 /** The queue size that Deno sets for a Unix socket. */
@@ -72,6 +73,10 @@ export class Drain<R> {
     const carriesReplies = this.#server.acceptor?.carriesReplies === true;
     if (!carriesReplies) await this.closeAcceptor();
     this.#loop.takeArrived();
+    if (partner?.finish !== undefined) {
+      // Requests in their TLS handshake, for example, go to a replica after it
+      await inTime(open.processed(), deadline - performance.now());
+    }
     const partnerEnded = partner?.finish?.(deadline);
     await open.ended(deadline - performance.now());
     if (carriesReplies) {

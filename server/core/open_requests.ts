@@ -31,6 +31,8 @@ export interface OpenRequest<R = unknown> {
   bytes: ByteMeter | null;
   /** The reason of its abort. */
   reason: unknown;
+  /** Whether `processRequest()` is still to be called. */
+  entering: boolean;
   /** Whether `shutdownRequest()` was called. */
   shut: boolean;
   /** Its place in the list. */
@@ -40,7 +42,7 @@ export interface OpenRequest<R = unknown> {
 /**
  * Keeps the open requests, notifies their handlers, waits for their end.
  *
- * It is a linked list, not a map. A map that grows and shrinks with each
+ * It is an array, not a map. A map that grows and shrinks with each
  * request leaves a chain of old tables, through which the garbage collector
  * keeps old requests; this cost a tenth of the packets per second.
  */
@@ -49,6 +51,8 @@ export class OpenRequests<R> {
   #unmarked: Map<R, OpenRequest<R>> = new Map();
   #draining = false;
   #emptied: (() => void) | null = null;
+  #entering = 0;
+  #allProcessed: (() => void) | null = null;
 
   get size(): number {
     return this.#open.length;
@@ -70,10 +74,12 @@ export class OpenRequests<R> {
       started: null,
       bytes: null,
       reason: null,
+      entering: !relayed,
       shut: false,
       index: this.#open.length,
     };
     this.#open.push(open);
+    if (open.entering) this.#entering++;
     if (Object.isExtensible(request)) (request as Marked<R>)[OPEN] = open;
     else this.#unmarked.set(request, open);
     return open;
@@ -91,6 +97,13 @@ export class OpenRequests<R> {
     return open;
   }
 
+  /** `processRequest()` is about to be called, or never will be. */
+  process(open: OpenRequest<R>): void {
+    if (!open.entering) return;
+    open.entering = false;
+    if (--this.#entering === 0) this.#allProcessed?.();
+  }
+
   /** `shutdownRequest()` is about to be called. */
   setShut(request: R): void {
     const open = this.#find(request);
@@ -98,6 +111,7 @@ export class OpenRequests<R> {
   }
 
   delete(open: OpenRequest<R>): void {
+    this.process(open);
     const last = this.#open.pop()!;
     if (last !== open) {
       this.#open[open.index] = last;
@@ -138,6 +152,12 @@ export class OpenRequests<R> {
         resolve();
       };
     });
+  }
+
+  /** Settles when `processRequest()` is to be called for no request. */
+  processed(): Promise<void> {
+    if (this.#entering === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#allProcessed = resolve);
   }
 
   #find(request: R): OpenRequest<R> | undefined {

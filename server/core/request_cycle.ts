@@ -107,6 +107,7 @@ export class RequestCycle<R> {
       if (told !== undefined) await told;
       const verdict = this.#hooks.verifyRequest(request, clientAddress);
       if (verdict === true || await verdict) {
+        this.open.process(open);
         await this.#hooks.processRequest(request, clientAddress);
       } else {
         this.counts.rejected++;

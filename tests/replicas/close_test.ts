@@ -1,10 +1,16 @@
 /** Shutting down, serving again and closing, in every mode. */
 
 import { assert, assertEquals } from "@std/assert";
-import { type Client, exchange } from "../servers/_support.ts";
+import { type Client, collectErrors, exchange } from "../servers/_support.ts";
 import { Greeter, LineEcho, Patient } from "./handlers_fixture.ts";
-import { type Mode, MODES, STREAM_MODES, testEach } from "./_support.ts";
-import { pause, within } from "../support/waiting.ts";
+import {
+  type Mode,
+  MODES,
+  STREAM_MODES,
+  TCP_MODES,
+  testEach,
+} from "./_support.ts";
+import { pause, until, within } from "../support/waiting.ts";
 
 async function connectAll(
   mode: Mode,
@@ -205,5 +211,31 @@ testEach(
     const { aborted } = await server.serverClose();
     assertEquals(aborted, []);
     await served;
+  },
+);
+
+testEach(
+  TCP_MODES.filter(({ dispatch }) => dispatch !== "shard"),
+  "serverClose() serves a request that is still being verified",
+  async (mode) => {
+    const server = mode.open(LineEcho);
+    const errors = collectErrors(server);
+    const verified = Promise.withResolvers<boolean>();
+    const verifying = Promise.withResolvers<void>();
+    server.verifyRequest = () => {
+      verifying.resolve();
+      return verified.promise;
+    };
+    server.serveForever();
+    await server.ready;
+    const clients = await connectAll(mode, server, 1);
+    await verifying.promise;
+    const closing = server.serverClose();
+    await until(() => server.fileno() < 0, "the listener is closed");
+    await pause(50); // whatever the close does next
+    verified.resolve(true);
+    await assertAllEchoed(clients);
+    assertEquals((await closing).aborted, []);
+    assertEquals(errors, []);
   },
 );
