@@ -122,5 +122,5 @@ function describeReport({ completed, aborted }: DrainReport): string {
   const clients = length === 0
     ? ""
     : ` (${aborted.map(formatAddress).join(", ")})`;
-  return `Stopped: ${completed} ${requests} finished, ${length} cut off${clients}`;
+  return `Stopped: ${completed} open ${requests} finished, ${length} cut off${clients}`;
 }

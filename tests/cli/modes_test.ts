@@ -124,7 +124,7 @@ for (const mode of ["threading", "forking"] as const) {
       assertEquals(await program.code(), 0);
       assertMatch(
         program.stdout.text,
-        /\nStopped: 1 request finished, 0 cut off\n$/,
+        /\nStopped: 1 open request finished, 0 cut off\n$/,
       );
       assertEquals(program.stderr.text, "");
       assertNoneRuns(children);
@@ -148,7 +148,7 @@ for (const mode of ["threading", "forking"] as const) {
     assertMatch(
       server.program.stdout.text,
       RegExp(
-        `\nStopped: 0 requests finished, 1 cut off \\(127.0.0.1:${port}\\)\n$`,
+        `\nStopped: 0 open requests finished, 1 cut off \\(127.0.0.1:${port}\\)\n$`,
       ),
     );
   });
@@ -219,7 +219,7 @@ for (const mode of MODES) {
       assertEquals(await program.code(), 0);
       assertMatch(
         program.stdout.text,
-        /\nStopped: 1 request finished, 0 cut off\n$/,
+        /\nStopped: 1 open request finished, 0 cut off\n$/,
       );
       assertNoneRuns(children);
     },

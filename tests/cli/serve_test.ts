@@ -67,7 +67,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     assertEquals(await program.code(), 0);
     assertMatch(
       program.stdout.text,
-      /\nStopped: 1 request finished, 0 cut off\n$/,
+      /\nStopped: 1 open request finished, 0 cut off\n$/,
     );
   });
 }
@@ -85,7 +85,7 @@ Deno.test("serve cuts off what outlasts --shutdown-timeout and names it", async 
   assertMatch(
     server.program.stdout.text,
     new RegExp(
-      `\nStopped: 0 requests finished, 1 cut off \\(127.0.0.1:${port}\\)\n$`,
+      `\nStopped: 0 open requests finished, 1 cut off \\(127.0.0.1:${port}\\)\n$`,
     ),
   );
 });

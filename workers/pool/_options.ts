@@ -168,7 +168,7 @@ export interface TimeSummary {
 
 /** The counts and times of a pool. */
 export interface PoolStats {
-  /** Workers, including those that are starting. */
+  /** Workers, including those that are starting or have not ended yet. */
   workers: number;
   /** Workers without a task. */
   idle: number;
