@@ -73,16 +73,17 @@ export class Drain<R> {
     const carriesReplies = this.#server.acceptor?.carriesReplies === true;
     if (!carriesReplies) await this.closeAcceptor();
     this.#loop.takeArrived();
+    if (carriesReplies) {
+      // The accept under way may take one more packet meanwhile
+      await open.ended(deadline - performance.now());
+      this.#loop.takeArrived();
+    }
     if (partner?.finish !== undefined) {
       // Requests in their TLS handshake, for example, go to a replica after it
       await inTime(open.processed(), deadline - performance.now());
     }
     const partnerEnded = partner?.finish?.(deadline);
     await open.ended(deadline - performance.now());
-    if (carriesReplies) {
-      this.#loop.takeArrived();
-      await open.ended(deadline - performance.now());
-    }
     const aborted = await this.#abort(partner);
     if (carriesReplies) await this.closeAcceptor();
     const completed = this.#cycle.completed - before;

@@ -239,3 +239,38 @@ testEach(
     assertEquals(errors, []);
   },
 );
+
+testEach(
+  MODES.filter(({ isStream }) => !isStream),
+  "serverClose() answers a packet that comes while it waits for another",
+  async (mode) => {
+    const server = mode.open(LineEcho);
+    const errors = collectErrors(server);
+    const verified: (() => void)[] = [];
+    server.verifyRequest = () => {
+      if (verified.length > 0) return true;
+      return new Promise((resolve) => verified.push(() => resolve(true)));
+    };
+    let arrived = 0;
+    const getRequest = server.getRequest.bind(server);
+    server.getRequest = async () => {
+      const request = await getRequest();
+      arrived++;
+      return request;
+    };
+    server.serveForever();
+    await server.ready;
+    const clients = await connectAll(mode, server, 1);
+    await until(() => verified.length > 0, "the packet is verified");
+    const closing = server.serverClose();
+    await pause(100); // it takes what has queued first
+    using late = await mode.connect(server);
+    await late.send("late\n");
+    await until(() => arrived === 2, "the other packet has come");
+    verified[0]!();
+    await assertAllEchoed(clients);
+    assertEquals(await within(3_000, "the reply", late.receive()), "late\n");
+    assertEquals((await closing).aborted, []);
+    assertEquals(errors, []);
+  },
+);
