@@ -195,6 +195,7 @@ export async function outcomes(
       () => waiting,
       () => lock.hold({ timeout: 1 }),
       () => lock.acquire({ timeout: -1 }),
+      () => lock.acquire(false as never),
       () => queue.get({ blocking: false }),
       () => Promise.resolve().then(() => lock.locked()),
     ]

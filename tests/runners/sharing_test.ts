@@ -364,6 +364,7 @@ Deno.test("Lock, SharedQueue and ThreadEvent answer a process as they do a threa
       "given up",
       "TimeoutError",
       "RangeError",
+      "TypeError",
       "QueueEmptyError",
       "NotSupported",
       false,

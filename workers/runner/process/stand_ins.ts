@@ -9,6 +9,7 @@ import { exportObject, registerStandIn } from "../../codec/exported.ts";
 import { refuseShared } from "../../codec/share.ts";
 import { RemoteError } from "../../errors.ts";
 import { assertPositiveInteger } from "../../_validate.ts";
+import { deadlineOf } from "../../locks/_deadline.ts";
 import { BoundedSemaphore } from "../../locks/bounded_semaphore.ts";
 import { Lock } from "../../locks/lock.ts";
 import { Semaphore } from "../../locks/semaphore.ts";
@@ -60,6 +61,7 @@ async function ask(
   values: unknown[],
   options?: object,
 ): Promise<unknown> {
+  deadlineOf(`${method} from a process`, options);
   try {
     return await callParent(exportObject(object), method, values, options);
   } catch (error) {
