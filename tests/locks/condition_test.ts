@@ -254,3 +254,14 @@ testThreads(
     assertThrows(() => condition.notify(), Error, "acquire its lock");
   },
 );
+
+Deno.test("Condition: it refuses a lock that is no option", () => {
+  for (const lock of [new Lock(), new RLock()]) {
+    assertThrows(
+      () => new Condition(lock as object),
+      TypeError,
+      "expected options such as { lock }",
+    );
+  }
+  assertThrows(() => new Condition({ rlock: 1 } as object), TypeError, "rlock");
+});

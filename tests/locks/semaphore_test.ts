@@ -100,6 +100,7 @@ Deno.test("Semaphore.hold(): it gives back when the block throws", async () => {
 });
 
 Deno.test("Semaphore: it refuses what cannot work", async () => {
+  assertThrows(() => new Semaphore(1, 5 as never), TypeError, "an object");
   assertThrows(() => new Semaphore(-1), RangeError);
   assertThrows(() => new Semaphore(0.5), RangeError);
   assertThrows(() => new Semaphore(2 ** 31), RangeError);

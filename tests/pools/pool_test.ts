@@ -434,6 +434,11 @@ Deno.test("pools refuse to be constructed without options or module", () => {
   }
 });
 
+Deno.test("shutdown() refuses what is no option", async () => {
+  await using pool = new ThreadPool({ module });
+  assertThrows(() => pool.shutdown(false as never), TypeError, "an object");
+});
+
 Deno.test("pools are named and numbered", () => {
   assertMatch(new ThreadPool({ module }).name, /^ThreadPool-\d+$/);
   assertMatch(new ProcessPool({ module }).name, /^ProcessPool-\d+$/);

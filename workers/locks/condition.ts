@@ -9,10 +9,10 @@ import { checkpoint, checkpointDue } from "./_checkpoint.ts";
 import { type Deadline, deadlineOf } from "./_deadline.ts";
 import { Lock } from "./lock.ts";
 import { pack, register, unpack } from "../codec/share.ts";
-import type { RLock } from "./rlock.ts";
+import { RLock } from "./rlock.ts";
 import { WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 import { waitUnlocked, waitUnlockedSync } from "./_condition_wait.ts";
-import { assertInteger } from "../_validate.ts";
+import { assertInteger, assertOptions } from "../_validate.ts";
 import type { ConditionOptions } from "./condition_options.ts";
 import type {
   AcquireOptions,
@@ -85,9 +85,16 @@ export class Condition {
    * Makes a condition.
    *
    * @param options The lock to use.
-   * @throws {TypeError} If `lock` is neither a `Lock` nor an `RLock`.
+   * @throws {TypeError} If an option is unknown, or `lock` is neither a `Lock` nor an `RLock`.
    */
   constructor(options: ConditionOptions = {}) {
+    if (options instanceof Lock || options instanceof RLock) {
+      throw new TypeError(
+        "Cannot make a condition: expected options such as { lock }, " +
+          "received a lock",
+      );
+    }
+    assertOptions(options, "a Condition", ["lock"]);
     this.#lock = options.lock ?? new Lock();
     this.#inner = innerLockOf(this.#lock);
   }

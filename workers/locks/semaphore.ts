@@ -8,7 +8,7 @@ import { guardOf } from "./_guard.ts";
 import { deadlineOf } from "./_deadline.ts";
 import { MOST_PERMITS, Permits } from "./_permits.ts";
 import { register } from "../codec/share.ts";
-import { assertInteger } from "../_validate.ts";
+import { assertInteger, assertOptions } from "../_validate.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
 import type {
   AcquireOptions,
@@ -71,6 +71,7 @@ export class Semaphore {
    * @throws {RangeError} If `value` is not a whole number from 0 to `max`.
    */
   constructor(value = 1, options: SemaphoreOptions = {}) {
+    assertOptions(options, "a Semaphore", ["max"]);
     const { max = MOST_PERMITS } = options;
     assertInteger("value", value, 0, MOST_PERMITS);
     assertInteger("max", max, value, MOST_PERMITS);

@@ -22,6 +22,7 @@ import type {
 } from "./_options.ts";
 import { PoolMap } from "./pool_map.ts";
 import type { RunnerKind } from "../runner/runner.ts";
+import { assertOptions } from "../_validate.ts";
 
 export type {
   PoolMapOptions,
@@ -423,6 +424,7 @@ export abstract class Pool implements AsyncDisposable {
    * @returns A promise that settles when all workers have ended.
    */
   shutdown(options: PoolShutdownOptions = {}): Promise<void> {
+    assertOptions(options, "shutdown()", ["wait", "cancel"]);
     const { wait = true, cancel = false } = options;
     const ended = this.#core.close(cancel);
     return wait ? ended : Promise.resolve();
