@@ -77,7 +77,8 @@ export class Turnover {
     const all = [...this.#supervisor.members];
     const successors: Replica[] = [];
     try {
-      for (const _ of all) {
+      // If all have ended, one still shows whether the code loads
+      for (let i = 0; i < Math.max(all.length, 1); i++) {
         if (!this.#host.isKeeping()) break;
         const successor = this.#host.start();
         successors.push(successor);
@@ -91,7 +92,12 @@ export class Turnover {
       throw error;
     }
     return successors.map((successor, i) => {
-      const replica = all[i]!;
+      const replica = all[i];
+      if (replica === undefined) {
+        return this.#supervisor.adopt(successor)
+          ? Promise.resolve()
+          : this.#retire(successor);
+      }
       // It may have ended or have got its only request
       if (!this.#supervisor.replace(replica, successor)) {
         return this.#retire(successor);

@@ -3,6 +3,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { HandlerImportError } from "../../mod.ts";
 import { Code } from "./_code.ts";
+import { collectErrors } from "../servers/_support.ts";
 import { type Mode, STREAM_MODES, testEach } from "./_support.ts";
 import { within } from "../support/waiting.ts";
 
@@ -61,5 +62,30 @@ testEach(
     }
     const { restarts, workers } = await server.stats();
     assertEquals([restarts, workers], [0, 2]);
+  },
+);
+
+testEach(
+  MODES,
+  "reload() tells while all replicas have ended whether the code loads, and puts it to work",
+  async (mode) => {
+    await using code = new Code();
+    await code.write("export const word = { toString: () => Deno.exit(1) };");
+    await using server = mode.open(await code.load(), { workers: 1 });
+    collectErrors(server);
+    const ended = new Promise((resolve) => server.on("replicaExit", resolve));
+    server.serveForever();
+    await server.ready;
+    await code.write("throw new Error('no');");
+    using _client = await mode.connect(server);
+    await within(5_000, "the end of the replica", ended);
+    await new Promise((resolve) => setTimeout(resolve)); // it is no member now
+    await assertRejects(
+      () => within(10_000, "reload()", server.reload()),
+      HandlerImportError,
+    );
+    await code.say("new");
+    await within(10_000, "reload()", server.reload());
+    assertEquals(await greeting(mode, server), "new");
   },
 );

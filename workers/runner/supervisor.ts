@@ -103,6 +103,14 @@ export class Supervisor<M extends Member> {
     return true;
   }
 
+  /** Adds a member that was started elsewhere; false if there are enough. */
+  adopt(member: M): boolean {
+    if (this.#members.size >= this.#target) return false;
+    this.#members.add(member);
+    void this.#follow(member);
+    return true;
+  }
+
   /** Starts no more members and ends all waits. The members go on. */
   stop(reason: Error): void {
     this.#target = 0;
