@@ -117,3 +117,38 @@ Deno.test("LineReader refuses a length that no message can have before it makes 
     reader.stop();
   }
 });
+
+Deno.test("LineReader survives whatever is written while it reads", () => {
+  let seed = 1;
+  const random = (below: number) => {
+    seed = Math.imul(seed, 1_103_515_245) + 12_345 >>> 0;
+    return (seed >>> 8) % below;
+  };
+  for (let run = 0; run < 200; run++) {
+    const memory = newRelayMemory().fromRunner;
+    const words = new Int32Array(memory);
+    let errors = 0;
+    let longest = 0;
+    // A hostile thread also writes between the reading of two messages
+    const scribble = () => {
+      const length = random(3) === 0 ? random(2 ** 24) * 128 : random(64);
+      words[2 + random(16) * 2] = length;
+      words[3 + random(16) * 2] = random(4) - 2;
+      if (random(4) === 0) words[1] = random(2 ** 24) * 256;
+      words[0] = random(8) === 0 ? random(2 ** 24) * 256 : words[0]! + 8;
+    };
+    const take = (bytes: Uint8Array) => {
+      longest = Math.max(longest, bytes.length);
+      scribble();
+    };
+    const reader = new LineReader(memory, take, () => errors++);
+    for (let i = 0; i < 50; i++) {
+      scribble();
+      if (random(4) === 0) reader.receive(new Uint8Array(1));
+      else reader.drain();
+    }
+    reader.stop();
+    assert(errors <= 1, `${errors} errors`);
+    assert(longest < memory.byteLength, `a message of ${longest} bytes`);
+  }
+});
