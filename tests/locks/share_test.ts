@@ -143,7 +143,7 @@ Deno.test("refuseShared(): what a process can't have is named", () => {
     [[{ deep: new Map([[1, new BoundedSemaphore()]]) }], "a BoundedSemaphore"],
     [{ queue: new SharedQueue() }, "a SharedQueue"],
     [[new SharedArrayBuffer(4)], "a SharedArrayBuffer"],
-    [new Int32Array(new SharedArrayBuffer(4)), "a Int32Array over a Shared"],
+    [new Int32Array(new SharedArrayBuffer(4)), "an Int32Array over a Shared"],
   ];
   for (const [value, message] of cases) {
     assertThrows(() => refuseShared(value), TypeError, message);

@@ -236,8 +236,9 @@ export function refuseShared(
     if (remote && (type?.calls || type?.composite)) continue;
     const name = type?.tag ?? sharedMemoryName(found);
     if (name !== undefined) {
+      const article = /^(I|RLock)/.test(name) ? "an" : "a";
       throw new TypeError(
-        `Cannot ${doing} a ${name} ${where}: it is memory that only threads ` +
+        `Cannot ${doing} ${article} ${name} ${where}: it is memory that only threads ` +
           'of one process have in common; pass it in the "args" of a Thread',
       );
     }
