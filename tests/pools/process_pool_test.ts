@@ -34,15 +34,15 @@ testPool(
     await using pool = make();
     for (
       const [value, name] of [
-        [new RLock(), "RLock"],
-        [{ deep: [new RLock()] }, "RLock"],
-        [new SharedArrayBuffer(1), "SharedArrayBuffer"],
+        [new RLock(), "an RLock"],
+        [{ deep: [new RLock()] }, "an RLock"],
+        [new SharedArrayBuffer(1), "a SharedArrayBuffer"],
       ]
     ) {
       await assertRejects(
         () => pool.submit(tasks.giveBack, 0, value),
         TypeError,
-        `Cannot pass argument 1 of "giveBack": Cannot pass a ${name} to a process`,
+        `Cannot pass argument 1 of "giveBack": Cannot pass ${name} to a process`,
       );
     }
     assertEquals(pool.stats().workers, 0);

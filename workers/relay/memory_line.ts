@@ -17,6 +17,11 @@ const TAIL = 1;
 const HEADER = 8;
 /** Before each message: its length, and how many went by the port. */
 const PREFIX = 8;
+/**
+ * How often a reader finds more before the event loop turns. The first time
+ * loads node's timers, which would take most of a short thread's life.
+ */
+const ROUNDS = 16;
 /** Twice the longest message; a power of two. */
 const SIZE = 1_048_576;
 
@@ -161,6 +166,7 @@ export class LineReader {
   }
 
   async #listen(): Promise<void> {
+    let rounds = 0;
     while (!this.#isStopped) {
       const { async, value } = Atomics.waitAsync(
         this.#places,
@@ -168,8 +174,10 @@ export class LineReader {
         this.drain(),
       );
       if (async) await value;
+      else if (++rounds < ROUNDS) continue;
       // The event loop must turn while the other end goes on writing
       else await new Promise((resolve) => setImmediate(resolve));
+      rounds = 0;
     }
   }
 
