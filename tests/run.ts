@@ -11,7 +11,8 @@ const ROOT_URL = new URL("..", import.meta.url);
 const DOCUMENTED = ["mod.ts", "server", "handlers", "workers", "README.md"];
 /** Programs side by side, since most tests wait more than they compute. */
 const PARTS = [
-  ["tests/replicas"],
+  ["tests/replicas/[a-l]*_test.ts"],
+  ["tests/replicas/[m-z]*_test.ts"],
   ["tests/servers", "tests/runners"],
   ["tests/pools", "tests/cli", "tests/handlers"],
   ["tests/locks", "tests/simulation", "tests/examples", "--doc", ...DOCUMENTED],

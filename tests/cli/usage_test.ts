@@ -5,6 +5,8 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { parseClient, parseServe } from "../../server/cli/args.ts";
+import { main } from "../../server/cli.ts";
+import { capture } from "../servers/_support.ts";
 import { runCli } from "./_cli.ts";
 
 const PEM = "tests/servers/certificates/";
@@ -125,7 +127,6 @@ const USAGE_ERRORS: [args: string, message: RegExp][] = [
   ["serve --log text -q", /Cannot use both --log and --quiet: give one/],
   ["serve --stats 0", /Cannot use "0" as --stats: expected an integer from 1/],
   ["serve --stats 1 --top", /Cannot use both --stats and --top: give one/],
-  ["serve --top", /Cannot use --top: stderr is no terminal; give --stats/],
   ["serve --watch", /--watch has no effect without --handler FILE#CLASS/],
   ["serve --watch --exec cat", /--watch has no effect without --handler FILE/],
   [
@@ -147,14 +148,23 @@ const USAGE_ERRORS: [args: string, message: RegExp][] = [
 Deno.test("every argument that can't work is told in one line, with exit code 2", async (t) => {
   for (const [args, message] of USAGE_ERRORS) {
     await t.step(args || "(no arguments)", async () => {
-      const { code, stdout, stderr } = await runCli(
-        args === "" ? [] : args.split(" "),
-      );
-      assertMatch(stderr, message);
-      assertMatch(stderr, /^error: [^\n]+\n$/);
-      assertEquals({ code, stdout }, { code: 2, stdout: "" });
+      using stdout = capture(Deno.stdout);
+      using stderr = capture(Deno.stderr);
+      const code = await main(args === "" ? [] : args.split(" "));
+      assertMatch(stderr.text, message);
+      assertMatch(stderr.text, /^error: [^\n]+\n$/);
+      assertEquals([code, stdout.text], [2, ""]);
     });
   }
+});
+
+Deno.test("serve --top is refused where stderr is no terminal, with exit code 2", async () => {
+  assertEquals(await runCli(["serve", "--top"]), {
+    code: 2,
+    stdout: "",
+    stderr:
+      "error: Cannot use --top: stderr is no terminal; give --stats SECONDS\n",
+  });
 });
 
 Deno.test("a port that is taken is told in one line, with exit code 1", async () => {

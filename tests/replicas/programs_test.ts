@@ -35,7 +35,7 @@ for (const name of NAMES) {
     const mode = modeOf(name);
     await using program = await startServer(name, {
       workers: 2,
-      stallTimeout: 300,
+      stallTimeout: 1_000,
       shutdownTimeout: 500,
     });
     using other = await connect(mode, program);
@@ -44,7 +44,7 @@ for (const name of NAMES) {
     await looping.send("loop\n");
     const line = await within(5_000, "the report", program.readLine());
     assertStringIncludes(line!, "error RunnerExitError: The ");
-    assertStringIncludes(line!, "did not answer for 300 ms");
+    assertStringIncludes(line!, "did not answer for 1000 ms");
     // What waited in the queue of its own that it had under SO_REUSEPORT is lost
     if (mode.runner === "process") {
       await until(() => !isRunning(pid), "the child that loops is there");

@@ -313,10 +313,16 @@ export function assertBound(server: Pick<BaseServer, "fileno">): void {
 
 /** Collects what this program prints to stderr, instead of printing it. */
 export function captureStderr(): Disposable & { readonly text: string } {
-  const { stderr } = Deno;
-  const original = stderr.writeSync;
+  return capture(Deno.stderr);
+}
+
+/** Collects what this program prints to a stream, instead of printing it. */
+export function capture(
+  stream: Pick<typeof Deno.stderr, "writeSync">,
+): Disposable & { readonly text: string } {
+  const original = stream.writeSync;
   let text = "";
-  stderr.writeSync = (bytes) => {
+  stream.writeSync = (bytes) => {
     text += decoder.decode(bytes);
     return bytes.length;
   };
@@ -324,6 +330,6 @@ export function captureStderr(): Disposable & { readonly text: string } {
     get text() {
       return text;
     },
-    [Symbol.dispose]: () => void (stderr.writeSync = original),
+    [Symbol.dispose]: () => void (stream.writeSync = original),
   };
 }
