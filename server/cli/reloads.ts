@@ -100,13 +100,14 @@ export class Reloads implements Disposable {
     try {
       if (this.#tls !== null) {
         await this.#server.replaceCertificate!(await readTls(this.#tls));
+        this.#say("Replaced the certificate");
       }
       await this.#server.reload?.();
       if (this.#state !== "ended") this.#say("Reloaded");
     } catch (error) {
       if (this.#state === "ended") return;
       printProblem(error);
-      this.#say("Not reloaded: the server goes on as it was");
+      this.#say("Not reloaded: what served before serves on");
     }
   }
 }

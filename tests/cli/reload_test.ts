@@ -104,7 +104,7 @@ for (const mode of ["threading", "forking"]) {
     for (const text of ["export const word = ;", "throw new Error('x');"]) {
       stdout.text = stderr.text = "";
       await code.write(text);
-      await stdout.until(/\nNot reloaded: the server goes on as it was\n/);
+      await stdout.until(/\nNot reloaded: what served before serves on\n/);
       await stderr.until(/(^|\n)error: .*\n$/);
       assertEquals(await greeting(server), "old");
     }
