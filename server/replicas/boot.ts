@@ -5,11 +5,12 @@
  */
 
 import { packFor, SHARED_URLS } from "../../workers/codec/payload.ts";
+import { HandlerImportError } from "../../workers/errors.ts";
 import type { RunnerKind } from "../../workers/runner/runner.ts";
+import { moduleOf } from "../../workers/threads/_class_registry.ts";
 import type { BaseServer } from "../base_server.ts";
 import type { ReplicaOptions } from "../options.ts";
-import { refer } from "./class_ref.ts";
-import type { Boot } from "./protocol.ts";
+import type { Boot, ClassRef } from "./protocol.ts";
 
 /** The part of a {@linkcode Boot} that is known before the address is bound. */
 export interface BootDraft {
@@ -67,4 +68,43 @@ function packContext(kind: RunnerKind, context: unknown): unknown {
       { cause },
     );
   }
+}
+
+// deno-lint-ignore ban-types -- any class, whatever its constructor
+type Class = Function & { readonly module?: string | URL };
+
+/**
+ * Names a class for a replica.
+ *
+ * @param subject The class.
+ * @param module The module that exports it, if it does not say so itself.
+ * @throws {HandlerImportError} If a replica could not import it.
+ */
+export function refer(
+  subject: Class,
+  module: string | URL | undefined,
+): ClassRef {
+  const { name } = subject;
+  // An inherited `module` is the parent class's
+  const own = moduleOf(subject) ??
+    (Object.hasOwn(subject, "module") ? subject.module : module);
+  if (name === "") {
+    throw new HandlerImportError(
+      "Cannot run a class without a name in a replica: give it a name and export it from its module",
+      null,
+    );
+  }
+  if (own === undefined) {
+    throw new HandlerImportError(
+      `Cannot run class "${name}" in a replica: nothing tells which module exports it; give the server the option "module: import.meta.url", or the class "static readonly module = import.meta.url"`,
+      null,
+    );
+  }
+  if (!URL.canParse(own)) {
+    throw new HandlerImportError(
+      `Cannot run class "${name}" in a replica: its module "${own}" is not an absolute URL; use import.meta.url`,
+      String(own),
+    );
+  }
+  return { module: new URL(own).href, name };
 }

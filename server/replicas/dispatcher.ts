@@ -5,7 +5,7 @@
  */
 
 import type { DatagramRequest } from "../../handlers/datagram_request.ts";
-import { NotBegunError } from "../../workers/relay/errors.ts";
+import { NotBegunError } from "../../workers/relay/frames.ts";
 import type { Replica } from "./replica.ts";
 
 /** Most replicas to try for one request. */

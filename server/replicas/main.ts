@@ -5,25 +5,26 @@
  * @module
  */
 
+import type { DatagramSocket } from "../../handlers/datagram_request.ts";
 import { unpack } from "../../workers/codec/share.ts";
 import { HandlerImportError } from "../../workers/errors.ts";
-import { RelayPort } from "../../workers/relay/relay_port.ts";
-import type { RunnerPort } from "../../workers/runner/runner.ts";
+import { isPacketAddress, isSameAddress } from "../../workers/relay/frames.ts";
+import { RelayPort, type Reply } from "../../workers/relay/relay_port.ts";
+import type { RunnerKind, RunnerPort } from "../../workers/runner/runner.ts";
 import { core } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import { isOption } from "../core/check_options.ts";
-import { resolve } from "./class_ref.ts";
+import { maxPayload, packetTooLong } from "../sockets/packet_socket.ts";
 import { ParentLink, withParentLink } from "./parent_link.ts";
 import { sharingOf } from "./port_sharing.ts";
 import {
   type Boot,
+  type ClassRef,
   type Command,
   decodeToReplica,
   type FromReplica,
   outOfOrder,
 } from "./protocol.ts";
-import { RelayedSocket } from "./relayed_socket.ts";
-import { usedMemory } from "./wear.ts";
 
 type Modules = Record<string, unknown>[];
 type ServerClass = new (
@@ -208,4 +209,64 @@ function knownOnly(options: Record<string, unknown>): typeof options {
       );
     },
   });
+}
+
+/** Sends packets through the server that owns the socket. */
+export class RelayedSocket implements DatagramSocket {
+  readonly addr: Deno.Addr;
+  #client: Deno.Addr;
+  #reply: Reply;
+
+  constructor(addr: Deno.Addr, client: Deno.Addr, reply: Reply) {
+    this.addr = addr;
+    this.#client = client;
+    this.#reply = reply;
+  }
+
+  // deno-lint-ignore require-await -- errors must reject
+  async send(packet: Uint8Array, address: Deno.Addr): Promise<number> {
+    if (!(packet instanceof Uint8Array)) {
+      throw new TypeError("Cannot send a packet: expected a Uint8Array");
+    }
+    if (!isPacketAddress(address)) {
+      throw new TypeError(
+        `Cannot send a packet to ${
+          Deno.inspect(address)
+        }: expected an address, such as "clientAddress"`,
+      );
+    }
+    const limit = maxPayload(this.addr);
+    if (packet.length > limit) throw packetTooLong(packet.length, limit);
+    const isAnswer = isSameAddress(address, this.#client);
+    return this.#reply(packet, isAnswer ? null : address);
+  }
+}
+
+/**
+ * Finds a class in its module.
+ *
+ * @param ref The class's name.
+ * @param exported What its module exports.
+ * @throws {HandlerImportError} If it exports no such class.
+ */
+export function resolve(
+  ref: ClassRef,
+  exported: Record<string, unknown>,
+): unknown {
+  const found = typeof exported[ref.name] === "function"
+    ? exported[ref.name]
+    : Object.values(exported).find((value) =>
+      typeof value === "function" && value.name === ref.name
+    );
+  if (found !== undefined) return found;
+  throw new HandlerImportError(
+    `Cannot run class "${ref.name}" in a replica: "${ref.module}" exports no class of that name; write "export class ${ref.name}"`,
+    ref.module,
+  );
+}
+
+/** The memory of this replica in bytes: of the process, or of the isolate. */
+export function usedMemory(kind: RunnerKind): number {
+  const { rss, heapTotal, external } = Deno.memoryUsage();
+  return kind === "process" ? rss : heapTotal + external;
 }

@@ -31,8 +31,13 @@ import { COUNTS } from "../core/counts.ts";
 import type { DrainReport } from "../drain_report.ts";
 import type { Certificate } from "../_internal.ts";
 import type { ServerLimits } from "../options.ts";
-import type { ClassRef } from "./class_ref.ts";
 import type { Sharing } from "./port_sharing.ts";
+
+/** A class by its module and its name there. */
+export interface ClassRef {
+  module: string;
+  name: string;
+}
 
 /** The data of a replica's start. */
 export interface Boot {

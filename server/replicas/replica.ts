@@ -5,17 +5,16 @@
  */
 
 import type { ServerStats } from "../../handlers/request_server.ts";
+import { Histogram } from "../../workers/_histogram.ts";
 import type { RunnerExitError } from "../../workers/errors.ts";
 import type { RelayMemory } from "../../workers/relay/memory_line.ts";
 import { RelayHub } from "../../workers/relay/relay_hub.ts";
 import type { Runner } from "../../workers/runner/runner.ts";
 import type { Member } from "../../workers/runner/supervisor.ts";
 import type { Certificate } from "../_internal.ts";
-import type { ServerLimits } from "../options.ts";
 import { COUNTS } from "../core/counts.ts";
-import { Histogram } from "../../workers/_histogram.ts";
+import type { ReplicaOptions, ServerLimits } from "../options.ts";
 import { Life } from "./life.ts";
-import type { Wear } from "./wear.ts";
 import {
   type CountValues,
   decodeFromReplica,
@@ -34,8 +33,8 @@ const ACCEPTED = COUNTS.indexOf("accepted");
 
 /** The server, as a replica sees it. */
 export interface ReplicaOwner {
-  /** Whether handlers have their own permissions. */
-  readonly confines: boolean;
+  /** The current options. */
+  options(): ReplicaOptions;
   /** Extra time for a command. */
   readonly commandTimeout: number;
   /** Ends the serving of the whole server. */
@@ -46,8 +45,6 @@ export interface ReplicaOwner {
   measured(duration: number): void;
   /** Something happened in the replica. */
   told(name: ReplicaEventName, details: EventDetails): void;
-  /** The limits on a replica's requests and memory. */
-  newWear(): Wear;
   /** The replica is over one of them. */
   worn(replica: Replica, limit: "maxRequests" | "maxMemory"): void;
   /** The replica is leaving at somebody else's request. */
@@ -86,12 +83,13 @@ export class Replica implements Member {
     this.number = number;
     this.runner = runner;
     this.#owner = owner;
-    this.#wear = owner.newWear();
+    const options = owner.options();
+    this.#wear = new Wear(options);
     this.relay = new RelayHub({
       post: (message, transfer) => runner.post(message, transfer),
       broken: (error) => runner.fail(error),
       memory,
-      answersOnly: owner.confines,
+      answersOnly: (options.permissions ?? "inherit") !== "inherit",
     });
     this.life = new Life(runner, {
       send: (message) => this.#command(message),
@@ -219,5 +217,29 @@ export class Replica implements Member {
     if (question === "stats") value = await this.#owner.stats();
     else await this.#owner.shutdown();
     this.#send(["answer", id, value]);
+  }
+}
+
+/** Tells when a replica is to be replaced. */
+export class Wear {
+  #requests = 0;
+  #maxRequests: number;
+  #maxMemory: number;
+
+  constructor(options: ReplicaOptions) {
+    const { maxRequests = Infinity, maxRequestsJitter = 0 } = options;
+    const extra = Math.floor(Math.random() * (maxRequestsJitter + 1));
+    this.#maxRequests = maxRequests + extra;
+    this.#maxMemory = options.maxMemory ?? Infinity;
+  }
+
+  /** One more request has begun. Whether it has had its share. */
+  begin(): boolean {
+    return ++this.#requests >= this.#maxRequests;
+  }
+
+  /** Whether it holds too much memory. */
+  isTooLarge(memory: number): boolean {
+    return memory > this.#maxMemory;
   }
 }

@@ -30,14 +30,11 @@ import type { ReplicaOptions, ServerLimits } from "../options.ts";
 import { type BootDraft, draftBoot } from "./boot.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { Goal } from "./life.ts";
-import { cores, Members, type MembersHost } from "./members.ts";
+import { cores, Members, type MembersHost, Watchdog } from "./members.ts";
 import type { Boot } from "./protocol.ts";
 import type { Replica, ReplicaOwner } from "./replica.ts";
-import { ReplicaEvents } from "./replica_events.ts";
 import { ServerPort } from "./server_port.ts";
-import { Statistics } from "./statistics.ts";
-import { Watchdog } from "./watchdog.ts";
-import { Wear } from "./wear.ts";
+import { ReplicaEvents, Statistics } from "./statistics.ts";
 
 const MAIN_URL = new URL("./main.ts", import.meta.url).href;
 const DEFAULT_STALL_TIMEOUT_MS = 5_000;
@@ -226,7 +223,7 @@ export class ReplicaSet implements ServerRole {
   #makeOwner(stallTimeout: number): ReplicaOwner {
     const server = this.#server;
     return {
-      confines: (this.#options.permissions ?? "inherit") !== "inherit",
+      options: () => this.#options,
       get commandTimeout() {
         return server.shutdownTimeout + stallTimeout;
       },
@@ -234,7 +231,6 @@ export class ReplicaSet implements ServerRole {
       stats: () => server.stats(),
       measured: (duration) => server[core].meter.measured(duration),
       told: (name, details) => this.#events.told(name, details),
-      newWear: () => new Wear(this.#options),
       worn: (replica, limit) => this.#members.renew(replica, limit),
       leaving: (replica) => this.#members.letGo(replica),
       ended: (replica, cause) => this.#ended(replica, cause),

@@ -7,7 +7,7 @@ import type { ParentLink } from "../../server/replicas/parent_link.ts";
 import { runReplica } from "../../server/replicas/main.ts";
 import type { Boot } from "../../server/replicas/protocol.ts";
 import type { StartRunner } from "../../server/replicas/replica_set.ts";
-import { prepareReplicas } from "../../server/replicas/replicas.ts";
+import { prepareReplicas } from "../../server/replicas/replica_class.ts";
 import type { ReplicaOptions } from "../../server/options.ts";
 import { Lifecycle } from "../../workers/runner/lifecycle.ts";
 import type {

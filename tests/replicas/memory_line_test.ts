@@ -1,7 +1,7 @@
 /** Messages through memory that two threads share. */
 
 import { assert, assertEquals } from "@std/assert";
-import { RelayProtocolError } from "../../workers/relay/errors.ts";
+import { RelayProtocolError } from "../../workers/relay/frames.ts";
 import {
   LineReader,
   LineWriter,

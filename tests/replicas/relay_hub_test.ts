@@ -7,7 +7,7 @@ import {
   assertRejects,
 } from "@std/assert";
 import { newRelayMemory } from "../../workers/relay/memory_line.ts";
-import { NotBegunError } from "../../workers/relay/errors.ts";
+import { NotBegunError } from "../../workers/relay/frames.ts";
 import { ByteQueue } from "../../workers/relay/byte_queue.ts";
 import { Op } from "../../workers/relay/frames.ts";
 import { RelayHub } from "../../workers/relay/relay_hub.ts";

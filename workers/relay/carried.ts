@@ -4,9 +4,10 @@
  * @module
  */
 
-import { RelayProtocolError } from "./errors.ts";
-import type { Opcode } from "./frames.ts";
-import type { RelaySide } from "./window.ts";
+import { isPacketAddress, isSameAddress } from "./frames.ts";
+import { notBegun, RelayProtocolError } from "./frames.ts";
+import { Op, type Opcode, readPacket, toErrorFrame } from "./frames.ts";
+import { FRAME_COST, type RelaySide, WINDOW } from "./window.ts";
 
 /** A request that a hub carries. */
 export interface Carried {
@@ -41,4 +42,130 @@ export function outOfOrder(op: Opcode): RelayProtocolError {
   return new RelayProtocolError(
     `Cannot take a frame with code ${op}: the request is not in a state for it`,
   );
+}
+
+/** Sends a packet from the relay's socket. */
+export type SendPacket = (packet: Uint8Array, to: Deno.Addr) => Promise<number>;
+
+/** A packet, and how to send replies. */
+export interface PacketToCarry {
+  packet: Uint8Array;
+  from: Deno.Addr;
+  truncated: boolean;
+  send: SendPacket;
+  /** Whether only the client may be sent packets. */
+  answersOnly: boolean;
+}
+
+/** Carries a packet to a runner. */
+export class CarriedPacket implements Carried {
+  #carried: PacketToCarry;
+  #carrier: Carrier;
+  #size: number;
+  #begun = false;
+  #done = false;
+  #held = 0;
+  #isSettled = false;
+  #failure: Error | null = null;
+
+  constructor(carried: PacketToCarry, carrier: Carrier) {
+    const { packet, from, truncated } = carried;
+    this.#carried = carried;
+    this.#carrier = carrier;
+    this.#size = FRAME_COST + packet.length;
+    const { id, side } = carrier;
+    side.budget.used += this.#size;
+    side.link.sendPacket(id, Number(truncated), from, packet);
+  }
+
+  get order(): number {
+    return this.#carrier.order;
+  }
+
+  receive(op: Opcode, bytes: Uint8Array): boolean {
+    if (this.#done) throw outOfOrder(op);
+    if (op === Op.began && !this.#begun) this.#begun = true;
+    else if (op === Op.packet && this.#begun) void this.#send(bytes);
+    else if (op === Op.done && this.#begun) this.#done = true;
+    else throw outOfOrder(op);
+    return this.#done;
+  }
+
+  fail(error: Error, begun: boolean): void {
+    if (!this.#done) {
+      this.#done = true;
+      this.#failure = this.#begun || begun ? error : notBegun(error);
+    }
+    this.advance();
+  }
+
+  cut(error: Error): void {
+    this.#failure ??= error;
+    this.#settle();
+  }
+
+  /** Sends a packet; throws at once if it is not allowed. */
+  #send(bytes: Uint8Array): Promise<void> {
+    const { number, address, packet } = readPacket(bytes);
+    if (address !== null && !isPacketAddress(address)) {
+      throw new RelayProtocolError("Cannot send a packet: no address");
+    }
+    const { length } = packet;
+    if (this.#held + FRAME_COST + length > WINDOW) {
+      throw new RelayProtocolError(
+        `Cannot take a packet of ${length} bytes: ${this.#held} wait`,
+      );
+    }
+    this.#held += FRAME_COST + length;
+    this.#carrier.side.intake.held += FRAME_COST + length;
+    return this.#deliver(number, address, packet);
+  }
+
+  async #deliver(
+    number: number,
+    address: Deno.Addr | null,
+    packet: Uint8Array,
+  ): Promise<void> {
+    const { id, side: { link, intake } } = this.#carrier;
+    const { length } = packet;
+    try {
+      const to = this.#allowed(address);
+      // A copy, if it would hold a message much larger than itself
+      const isSmall = length * 2 < packet.buffer.byteLength;
+      const count = await this.#carried.send(
+        isSmall ? packet.slice() : packet,
+        to,
+      );
+      link.sendSent(id, number, count);
+    } catch (error) {
+      link.sendNotSent(id, number, toErrorFrame(error));
+    }
+    intake.held -= FRAME_COST + length;
+    this.#held -= FRAME_COST + length;
+    this.advance();
+  }
+
+  /** The address to send to: the runner can't be trusted to have checked it. */
+  #allowed(address: Deno.Addr | null): Deno.Addr {
+    const { from, answersOnly } = this.#carried;
+    if (address === null || isSameAddress(address, from)) return from;
+    if (!answersOnly) return address;
+    const { hostname, port, path } = address as Deno.NetAddr & Deno.UnixAddr;
+    const to = hostname === undefined ? path : `${hostname}:${port}`;
+    throw new Deno.errors.NotCapable(
+      `Cannot send a packet to "${to}": with permissions of its own a handler may answer its client alone; send from the program that started the server`,
+    );
+  }
+
+  /** The socket may be closed when the request has ended. */
+  advance(): void {
+    if (this.#done && this.#held === 0) this.#settle();
+  }
+
+  #settle(): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#carrier.side.budget.credit(this.#size);
+    this.#carrier.settle(this.#failure);
+  }
 }

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { BlockPool } from "./blocks.ts";
+import { BlockPool } from "./conn_writer.ts";
 import { type Carried, type Carrier, outOfOrder } from "./carried.ts";
 import { ConnWriter, type WriterHost } from "./conn_writer.ts";
-import { notBegun } from "./errors.ts";
+import { notBegun } from "./frames.ts";
 import {
   ConnOption,
   type ErrorFrame,

@@ -12,8 +12,6 @@
  * @module
  */
 
-import { RelayProtocolError } from "./errors.ts";
-
 /** The kinds of frames. */
 export const Op = {
   /** A connection; its addresses as JSON. */
@@ -174,4 +172,48 @@ function viewOf({ buffer, byteOffset, length }: Uint8Array): DataView {
 
 function malformed(why: string): RelayProtocolError {
   return new RelayProtocolError(`Cannot read a relay's message: ${why}`);
+}
+
+/**
+ * The runner ended before it began a request. The connection is unchanged: give
+ * it to another relay, or close it.
+ */
+export class NotBegunError extends Error {
+  override readonly name = "NotBegunError";
+}
+
+/** The error for a request that its runner, which has ended, had not begun. */
+export function notBegun(cause: Error): NotBegunError {
+  const { message } = cause;
+  return new NotBegunError(`The request was not begun: ${message}`, { cause });
+}
+
+/** The other end has sent an invalid frame, or one out of order. */
+export class RelayProtocolError extends Error {
+  override readonly name = "RelayProtocolError";
+}
+
+/** Whether this is an address that a packet can be sent to. */
+export function isPacketAddress(address: unknown): address is Deno.Addr {
+  if (typeof address !== "object" || address === null) return false;
+  const { transport, hostname, port, path } = address as Record<
+    string,
+    unknown
+  >;
+  if (transport === "udp") {
+    return typeof hostname === "string" && Number.isInteger(port) &&
+      (port as number) >= 0 && (port as number) <= 65_535;
+  }
+  return transport === "unixpacket" &&
+    (typeof path === "string" || path === null);
+}
+
+/** Whether two addresses are the same. */
+export function isSameAddress(a: Deno.Addr, b: Deno.Addr): boolean {
+  if (a === b) return true;
+  if (a.transport !== b.transport) return false;
+  if (a.transport === "unixpacket") return a.path === (b as typeof a).path;
+  const { hostname, port } = a as Deno.NetAddr;
+  return hostname === (b as Deno.NetAddr).hostname &&
+    port === (b as Deno.NetAddr).port;
 }

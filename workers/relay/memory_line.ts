@@ -8,7 +8,7 @@
  * @module
  */
 
-import { RelayProtocolError } from "./errors.ts";
+import { RelayProtocolError } from "./frames.ts";
 import type { Post } from "./relay_link.ts";
 
 /** The places of what was written and of what was read, in bytes. */

@@ -10,7 +10,7 @@
  * @module
  */
 
-import { RelayProtocolError } from "./errors.ts";
+import { RelayProtocolError } from "./frames.ts";
 import { NO_REQUEST, Op } from "./frames.ts";
 import type { RelayLink } from "./relay_link.ts";
 
