@@ -4,7 +4,7 @@
  * @module
  */
 
-import { packFor, SHARED_URLS } from "../../workers/codec/payload.ts";
+import { packFor, SHARED_URLS } from "../../workers/codec/share.ts";
 import { HandlerImportError } from "../../workers/errors.ts";
 import type { RunnerKind } from "../../workers/runner/runner.ts";
 import { moduleOf } from "../../workers/threads/_class_registry.ts";

@@ -16,8 +16,7 @@
  */
 
 import { RunnerExitError } from "../../workers/errors.ts";
-import { describeExit } from "../../workers/runner/lifecycle.ts";
-import type { Runner } from "../../workers/runner/runner.ts";
+import { describeExit, type Runner } from "../../workers/runner/runner.ts";
 import type { DrainReport } from "../drain_report.ts";
 import { type Command, outOfOrder } from "./protocol.ts";
 

@@ -8,7 +8,7 @@ import type { ServerStats } from "../../handlers/request_server.ts";
 import {
   type ErrorRecord,
   toErrorRecord,
-} from "../../workers/runner/error_record.ts";
+} from "../../workers/runner/protocol.ts";
 import type { RunnerPort } from "../../workers/runner/runner.ts";
 import { core, type OpenListener, type ServerRole } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";

@@ -25,7 +25,7 @@
 
 import type { ServerStats } from "../../handlers/request_server.ts";
 import type { RelayMemory } from "../../workers/relay/memory_line.ts";
-import type { ErrorRecord } from "../../workers/runner/error_record.ts";
+import type { ErrorRecord } from "../../workers/runner/protocol.ts";
 import type { AnyOptions } from "../core/check_options.ts";
 import { COUNTS } from "../core/counts.ts";
 import type { DrainReport } from "../drain_report.ts";

@@ -11,9 +11,8 @@ import type {
   ServerStats,
 } from "../../handlers/request_server.ts";
 import type { RunnerExitError } from "../../workers/errors.ts";
-import { fromErrorRecord } from "../../workers/runner/error_record.ts";
-import { describeExit } from "../../workers/runner/lifecycle.ts";
-import type { RunnerKind } from "../../workers/runner/runner.ts";
+import { fromErrorRecord } from "../../workers/runner/protocol.ts";
+import { describeExit, type RunnerKind } from "../../workers/runner/runner.ts";
 import { core } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import { COUNTS } from "../core/counts.ts";

@@ -9,13 +9,13 @@ import type { Boot } from "../../server/replicas/protocol.ts";
 import type { StartRunner } from "../../server/replicas/replica_set.ts";
 import { prepareReplicas } from "../../server/replicas/replica_class.ts";
 import type { ReplicaOptions } from "../../server/options.ts";
-import { Lifecycle } from "../../workers/runner/lifecycle.ts";
-import type {
-  MessageHandler,
-  Runner,
-  RunnerKind,
-  RunnerOptions,
-  RunnerPort,
+import {
+  Lifecycle,
+  type MessageHandler,
+  type Runner,
+  type RunnerKind,
+  type RunnerOptions,
+  type RunnerPort,
 } from "../../workers/runner/runner.ts";
 
 /** A runner whose other half is here as well. */

@@ -1,6 +1,10 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { ByteWriter } from "../../workers/codec/byte_writer.ts";
-import { decode, encode, encodeInto } from "../../workers/codec/codec.ts";
+import {
+  ByteWriter,
+  decode,
+  encode,
+  encodeInto,
+} from "../../workers/codec/codec.ts";
 import { SharedQueue } from "../../workers/queue/shared_queue.ts";
 import { createRandom, describe, randomValue } from "./_values.ts";
 

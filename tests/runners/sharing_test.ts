@@ -22,9 +22,9 @@ import {
   ThreadEvent,
 } from "../../mod.ts";
 import { encode } from "../../workers/codec/codec.ts";
-import { exportObject } from "../../workers/codec/exported.ts";
+import { exportObject } from "../../workers/codec/share.ts";
 import { ShareHost } from "../../workers/runner/process/share_host.ts";
-import { ProtocolError } from "../../workers/runner/protocol_error.ts";
+import { ProtocolError } from "../../workers/runner/protocol.ts";
 import { runProgram } from "./_program.ts";
 import * as targets from "./sharing_targets.ts";
 

@@ -80,7 +80,6 @@ Deno.test("a thread's and a process's own modules add little to mod.ts", async (
   assertNone(loaded, OF_REPLICAS);
   assertEquals(loaded.filter((path) => !known.includes(path)).sort(), [
     "workers/runner/entry.ts",
-    "workers/runner/port.ts",
     "workers/runner/process/child_entry.ts",
     "workers/runner/thread/worker_entry.ts",
     "workers/threads/_main.ts",

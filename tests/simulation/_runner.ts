@@ -3,9 +3,9 @@
 import type { Boot } from "../../server/replicas/protocol.ts";
 import { runReplica } from "../../server/replicas/main.ts";
 import { HandlerImportError, type RunnerExit } from "../../workers/errors.ts";
-import { Inbox } from "../../workers/runner/inbox.ts";
-import { Lifecycle } from "../../workers/runner/lifecycle.ts";
 import {
+  Inbox,
+  Lifecycle,
   type MessageHandler,
   nextRunnerId,
   type Runner,

@@ -9,18 +9,13 @@
  */
 
 import {
-  exportObject,
-  findExported,
-  isStandIn,
-  standInFor,
-} from "./exported.ts";
-import {
   isObject,
   isUnwritable,
   objectsIn,
   replaceIn,
   restoreIn,
 } from "./graph.ts";
+import type { RunnerKind } from "../runner/runner.ts";
 
 const TAG = "@socketserver/sync";
 
@@ -258,4 +253,97 @@ function sharedMemoryName(value: object): string | undefined {
   ) {
     return `${value.constructor.name} over a SharedArrayBuffer`;
   }
+}
+
+const exported = new Map<string, WeakRef<object>>();
+const ids = new WeakMap<object, string>();
+const standIns = new WeakSet<object>();
+const factories = new Map<string, () => object>();
+const gone = new FinalizationRegistry<string>((id) => exported.delete(id));
+
+function enter(value: object, id: string): string {
+  ids.set(value, id);
+  exported.set(id, new WeakRef(value));
+  gone.register(value, id);
+  return id;
+}
+
+/**
+ * Gives an object a name; the same each time.
+ *
+ * @param value The object. Its program must keep it.
+ * @returns The name.
+ */
+export function exportObject(value: object): string {
+  return ids.get(value) ?? enter(value, crypto.randomUUID());
+}
+
+/**
+ * Finds an object by its name.
+ *
+ * @param id The name, or any other received value.
+ * @returns The object, or `undefined` if there is none any more.
+ */
+export function findExported(id: unknown): object | undefined {
+  return exported.get(id as string)?.deref();
+}
+
+/**
+ * Registers how to make stand-ins for objects of another process.
+ *
+ * @param tag The name of their class.
+ * @param make Makes a stand-in.
+ */
+export function registerStandIn(
+  tag: string,
+  make: () => object,
+): void {
+  factories.set(tag, make);
+}
+
+/**
+ * Makes the stand-in for an object of another process.
+ *
+ * @param tag The name of its class.
+ * @param id The object's name, or any other received value.
+ * @returns The stand-in, or `undefined` if there is none.
+ */
+export function standInFor(tag: string, id: unknown): object | undefined {
+  if (typeof id !== "string") return undefined;
+  const instance = factories.get(tag)?.();
+  if (instance === undefined) return undefined;
+  standIns.add(instance);
+  enter(instance, id);
+  return instance;
+}
+
+/**
+ * Returns whether an object is a stand-in.
+ *
+ * @param value The object.
+ * @returns `true` if so.
+ */
+export function isStandIn(value: object): boolean {
+  return standIns.has(value);
+}
+
+/** The modules that `unpack()` needs for locks and similar objects. */
+export const SHARED_URLS: Record<RunnerKind, string> = {
+  thread: new URL("../queue/_sync.ts", import.meta.url).href,
+  process: new URL("../runner/process/stand_ins.ts", import.meta.url).href,
+};
+
+/**
+ * Makes a value ready to cross. Threads share the memory of locks and similar
+ * objects; a process gets stand-ins for them.
+ *
+ * @param kind The kind of the other runner.
+ * @param value The value.
+ * @returns The value to post instead.
+ * @throws {TypeError} If it contains shared memory that can't cross.
+ */
+export function packFor(kind: RunnerKind, value: unknown): unknown {
+  if (kind === "thread") return pack(value);
+  refuseShared(value, "pass", "to a process", true);
+  return packRemote(value);
 }

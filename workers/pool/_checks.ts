@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { packFor } from "../codec/payload.ts";
+import { packFor } from "../codec/share.ts";
 import {
   checkModule,
   checkName,

@@ -11,7 +11,7 @@ import {
   RunnerExitError,
 } from "../errors.ts";
 import type { PoolSettings } from "./_options.ts";
-import { describeExit } from "../runner/lifecycle.ts";
+import { describeExit } from "../runner/runner.ts";
 
 /** The error of a task that a closed pool does not run. */
 export function poolClosed({ name }: PoolSettings, what: string): Error {

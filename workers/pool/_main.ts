@@ -4,7 +4,7 @@
  * @module
  */
 import { adopt } from "../threads/_activity_base.ts";
-import { packFor } from "../codec/payload.ts";
+import { packFor, unpack } from "../codec/share.ts";
 import { context } from "../threads/_context.ts";
 import { HandlerImportError } from "../errors.ts";
 import { movedIn } from "./_moved.ts";
@@ -23,9 +23,8 @@ import {
   STRIDE,
   TINY,
 } from "./_protocol.ts";
-import { type ErrorRecord, toErrorRecord } from "../runner/error_record.ts";
+import { type ErrorRecord, toErrorRecord } from "../runner/protocol.ts";
 import type { RunnerPort } from "../runner/runner.ts";
-import { unpack } from "../codec/share.ts";
 import { Thread } from "../threads/thread.ts";
 
 /** How long answers may wait on the task slots before the pool is notified. */

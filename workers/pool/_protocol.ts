@@ -10,7 +10,7 @@
  * @module
  */
 import { HandlerImportError } from "../errors.ts";
-import { type ErrorRecord, fromErrorRecord } from "../runner/error_record.ts";
+import { type ErrorRecord, fromErrorRecord } from "../runner/protocol.ts";
 import { unpack } from "../codec/share.ts";
 
 /** The number of items per task. */

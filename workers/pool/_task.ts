@@ -4,7 +4,7 @@
  * @module
  */
 
-import { packFor } from "../codec/payload.ts";
+import { packFor } from "../codec/share.ts";
 import { encode } from "../codec/codec.ts";
 import { FLAGS, isBytes, isPlain, reasonOf, TINY } from "./_protocol.ts";
 import { MAX_TIMEOUT } from "../threads/_options.ts";

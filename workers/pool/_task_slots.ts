@@ -4,8 +4,7 @@
  * @module
  */
 
-import { ByteWriter } from "../codec/byte_writer.ts";
-import { decode, encodeInto } from "../codec/codec.ts";
+import { ByteWriter, decode, encodeInto } from "../codec/codec.ts";
 import {
   type Answer,
   isPlain,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { SHARED_URLS } from "../codec/payload.ts";
+import { SHARED_URLS } from "../codec/share.ts";
 import { context, nextIdent } from "../threads/_context.ts";
 import type { RunnerExit } from "../errors.ts";
 import { TaskSlots } from "./_task_slots.ts";

@@ -6,7 +6,7 @@
 
 import { HandlerImportError, type RunnerExit } from "../errors.ts";
 import { RunnerExitError } from "../errors.ts";
-import { describeExit } from "../runner/lifecycle.ts";
+import { describeExit } from "../runner/runner.ts";
 import type { PoolSettings } from "./_options.ts";
 import type { WorkerHandle } from "./_worker_handle.ts";
 

@@ -3,11 +3,22 @@
  *
  * @module
  */
+
 import { HandlerImportError } from "../errors.ts";
-import { type ExitRecord, tellRecord, toExitRecord } from "./error_record.ts";
-import { adoptLaunchFlags } from "./process/launch_flags.ts";
-import { decodeStart } from "./protocol.ts";
-import type { RunnerMain, RunnerPort } from "./runner.ts";
+import { adoptLaunchFlags } from "./launch.ts";
+import {
+  decodeStart,
+  type ExitRecord,
+  tellRecord,
+  toExitRecord,
+} from "./protocol.ts";
+import {
+  Inbox,
+  type MessageHandler,
+  type RunnerKind,
+  type RunnerMain,
+  type RunnerPort,
+} from "./runner.ts";
 
 /** A module and the literal `import()` of it. */
 export type ModuleLoader = [
@@ -110,4 +121,53 @@ export function watchUncaught(end: (exit: ExitRecord) => void): void {
     "unhandledrejection",
     (event) => watch(event, event.reason),
   );
+}
+
+/** The connection of a {@linkcode Port}. */
+export interface PortLine {
+  /** The kind of runner that this is. */
+  readonly kind: RunnerKind;
+  /** The number of bytes that wait to be sent. */
+  backlog(): number;
+  /** Sends a message. */
+  post(message: unknown, transfer?: Transferable[]): void;
+  /** Settles when everything has been handed to the system. */
+  flushed(): Promise<void>;
+  /** Ends the runner. */
+  end(exit: ExitRecord): void;
+}
+
+/** A runner's end of its connection. */
+export class Port implements RunnerPort {
+  readonly kind: RunnerKind;
+  /** The received messages. */
+  readonly inbox: Inbox;
+  readonly post: RunnerPort["post"];
+  readonly flushed: RunnerPort["flushed"];
+  #line: PortLine;
+
+  constructor(line: PortLine) {
+    this.kind = line.kind;
+    this.inbox = new Inbox((error) => line.end(toExitRecord(error)));
+    this.post = line.post;
+    this.flushed = line.flushed;
+    this.#line = line;
+  }
+
+  get backlog(): number {
+    return this.#line.backlog();
+  }
+
+  get onmessage(): MessageHandler | null {
+    return this.inbox.handler;
+  }
+
+  set onmessage(handler: MessageHandler | null) {
+    this.inbox.handler = handler;
+  }
+
+  close(): void {
+    const code = this.kind === "process" ? Deno.exitCode : 0;
+    this.#line.end({ code, reason: "returned" });
+  }
 }

@@ -14,11 +14,8 @@ import {
   describeWork,
   targetName,
 } from "./_options.ts";
-import { callExceptHook } from "./_call_except_hook.ts";
-import { context, nextIdent } from "./_context.ts";
-import { Ending } from "./_ending.ts";
-import { launch } from "./_launch.ts";
-import type { Adoption } from "./_start.ts";
+import { callExceptHook, context, nextIdent } from "./_context.ts";
+import { type Adoption, Ending, launch } from "./_run.ts";
 import type { RunnerExit } from "../errors.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
 import type { Runner } from "../runner/runner.ts";

@@ -4,13 +4,12 @@
  * @module
  */
 import { type Activity, adopt } from "./_activity_base.ts";
-import type { ActivityStart, Payload } from "./_start.ts";
-import { packFor } from "../codec/payload.ts";
+import type { ActivityStart, Payload } from "./_run.ts";
+import { packFor, unpack } from "../codec/share.ts";
 import { context } from "./_context.ts";
 import { HandlerImportError } from "../errors.ts";
 import { Process } from "./process.ts";
 import type { RunnerKind, RunnerPort } from "../runner/runner.ts";
-import { unpack } from "../codec/share.ts";
 import { Thread } from "./thread.ts";
 
 function findExport(

@@ -5,7 +5,7 @@
  */
 
 import type { Activity } from "./_activity_base.ts";
-import { exchangeHook } from "./_call_except_hook.ts";
+import { exchangeHook } from "./_context.ts";
 
 /** The argument of an {@linkcode ExceptHook}. */
 export interface ExceptHookArgs {

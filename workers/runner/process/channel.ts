@@ -4,9 +4,8 @@
  * @module
  */
 
-import { ByteWriter } from "../../codec/byte_writer.ts";
-import { decode, encodeInto } from "../../codec/codec.ts";
-import { ProtocolError } from "../protocol_error.ts";
+import { ByteWriter, decode, encodeInto } from "../../codec/codec.ts";
+import { ProtocolError } from "../protocol.ts";
 
 /** The size of the buffers for one read and one write. */
 const BUFFER_SIZE = 128 * 1024;

@@ -7,15 +7,18 @@ import { Channel } from "./channel.ts";
 import { type ChildLink, LINK_VARIABLE } from "./rendezvous.ts";
 import {
   type ModuleLoader,
+  Port,
   runMain,
   tellExit,
   watchUncaught,
 } from "../entry.ts";
-import { type ExitRecord, toExitRecord } from "../error_record.ts";
-import { Port } from "../port.ts";
+import {
+  type ExitRecord,
+  FRAME,
+  ProtocolError,
+  toExitRecord,
+} from "../protocol.ts";
 import { openShareLink, receiveAnswer } from "./share_link.ts";
-import { FRAME } from "../protocol.ts";
-import { ProtocolError } from "../protocol_error.ts";
 
 async function connect(
   link: ChildLink,

@@ -11,21 +11,20 @@ import {
   type ExpectedChild,
   LINK_VARIABLE,
 } from "./rendezvous.ts";
-import { entrySource } from "../entry_source.ts";
+import { entrySource, launchFlags } from "../launch.ts";
 import type { RunnerExit } from "../../errors.ts";
-import { Inbox } from "../inbox.ts";
-import { Lifecycle } from "../lifecycle.ts";
-import { childPermissions } from "./permissions.ts";
-import { launchFlags } from "./launch_flags.ts";
-import { forgetChild, watchChild } from "./orphan_guard.ts";
-import { ShareHost } from "./share_host.ts";
-import { FRAME, RunnerDecoder, type Start } from "../protocol.ts";
 import {
+  Inbox,
+  Lifecycle,
   type MessageHandler,
   nextRunnerId,
   type Runner,
   type RunnerOptions,
 } from "../runner.ts";
+import { childPermissions } from "./permissions.ts";
+import { forgetChild, watchChild } from "./orphan_guard.ts";
+import { ShareHost } from "./share_host.ts";
+import { FRAME, RunnerDecoder, type Start } from "../protocol.ts";
 
 const ENTRY_URL = new URL("./child_entry.ts", import.meta.url).href;
 /** How long a child may live on without its channel, or the reverse. */

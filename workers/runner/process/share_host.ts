@@ -9,16 +9,15 @@
  *
  * @module
  */
-import { findExported } from "../../codec/exported.ts";
+import { callsOf, findExported, loansOf } from "../../codec/share.ts";
 import { decode } from "../../codec/decode.ts";
-import { callsOf, loansOf } from "../../codec/share.ts";
 import { IN_BACKGROUND } from "../../locks/_deadline.ts";
 import {
   type ErrorRecord,
+  ProtocolError,
   tellRecord,
   toErrorRecord,
-} from "../error_record.ts";
-import { ProtocolError } from "../protocol_error.ts";
+} from "../protocol.ts";
 import { isTooLarge, MAX_CALLS } from "./share_link.ts";
 
 /** An answer to a call. */

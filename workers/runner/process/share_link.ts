@@ -5,8 +5,11 @@
  * @module
  */
 import { encode } from "../../codec/codec.ts";
-import { type ErrorRecord, fromErrorRecord } from "../error_record.ts";
-import { ProtocolError } from "../protocol_error.ts";
+import {
+  type ErrorRecord,
+  fromErrorRecord,
+  ProtocolError,
+} from "../protocol.ts";
 
 /** More calls of one child at once are refused. */
 export const MAX_CALLS = 10_000;

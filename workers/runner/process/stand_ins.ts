@@ -5,8 +5,11 @@
  *
  * @module
  */
-import { exportObject, registerStandIn } from "../../codec/exported.ts";
-import { refuseShared } from "../../codec/share.ts";
+import {
+  exportObject,
+  refuseShared,
+  registerStandIn,
+} from "../../codec/share.ts";
 import { RemoteError } from "../../errors.ts";
 import { assertPositiveInteger } from "../../_validate.ts";
 import { deadlineOf } from "../../locks/_deadline.ts";

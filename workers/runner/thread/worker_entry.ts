@@ -5,14 +5,18 @@
  */
 import {
   type ModuleLoader,
+  Port,
   runMain,
   tellExit,
   watchUncaught,
 } from "../entry.ts";
-import type { ExitRecord } from "../error_record.ts";
-import { Port } from "../port.ts";
-import { FRAME, type Frame, type Start } from "../protocol.ts";
-import { ProtocolError } from "../protocol_error.ts";
+import {
+  type ExitRecord,
+  FRAME,
+  type Frame,
+  ProtocolError,
+  type Start,
+} from "../protocol.ts";
 import { setStopWord } from "../../locks/_stop_word.ts";
 import { webLocks } from "./web_locks.ts";
 
