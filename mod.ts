@@ -90,7 +90,7 @@ export type {
 } from "./workers/threads/_options.ts";
 export * from "./workers/locks/barrier.ts";
 export type * from "./workers/locks/barrier_options.ts";
-export * from "./workers/locks/broken_barrier_error.ts";
+export * from "./workers/errors.ts";
 export * from "./workers/locks/bounded_semaphore.ts";
 export * from "./workers/locks/condition.ts";
 export type * from "./workers/locks/condition_options.ts";
@@ -107,7 +107,7 @@ export * from "./workers/locks/semaphore.ts";
 export * from "./workers/queue/lifo_queue.ts";
 export * from "./workers/queue/pipe.ts";
 export * from "./workers/queue/priority_queue.ts";
-export * from "./workers/queue/queue_errors.ts";
+export * from "./workers/errors.ts";
 export type * from "./workers/queue/queue_options.ts";
 export * from "./workers/queue/shared_queue.ts";
 export * from "./workers/threads/thread.ts";

@@ -7,8 +7,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { Barrier } from "../../workers/locks/barrier.ts";
-import { BrokenBarrierError } from "../../workers/locks/broken_barrier_error.ts";
-import { SocketServerError } from "../../workers/errors.ts";
+import { BrokenBarrierError, SocketServerError } from "../../workers/errors.ts";
 import { eventually, sharedWords, type Team, testTeams } from "./_teams.ts";
 
 async function march(team: Team, barrier: Barrier): Promise<number[][]> {

@@ -7,13 +7,13 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import { SocketServerError } from "../../workers/errors.ts";
-import { Lock } from "../../workers/locks/lock.ts";
 import {
   QueueClosedError,
   QueueEmptyError,
   QueueFullError,
-} from "../../workers/queue/queue_errors.ts";
+  SocketServerError,
+} from "../../workers/errors.ts";
+import { Lock } from "../../workers/locks/lock.ts";
 import { SharedQueue } from "../../workers/queue/shared_queue.ts";
 import { eventually, testTeams, waiters } from "./_teams.ts";
 

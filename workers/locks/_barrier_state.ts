@@ -4,7 +4,7 @@
  * @module
  */
 
-import { BrokenBarrierError } from "./broken_barrier_error.ts";
+import { BrokenBarrierError } from "../errors.ts";
 import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 
 const PARTIES = OWN;

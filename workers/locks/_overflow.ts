@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { WaitSlot } from "./_async_wait.ts";
+import type { WaitSlot } from "./_sleep.ts";
 
 const HIGH_WATER = 0;
 const NEXT_STAMP = 1;

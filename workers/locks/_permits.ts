@@ -5,10 +5,11 @@
  */
 
 import type { Loans } from "../codec/share.ts";
-import type { Deadline } from "./_deadline.ts";
+import type { Deadline } from "./_sleep.ts";
 import { isStopped, throwIfStopped } from "./_stop_word.ts";
 import { mayTry, until, untilSync } from "./_until.ts";
 import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
+import type { WaitSyncOptions } from "./wait_options.ts";
 
 const AVAILABLE = OWN;
 const MOST = OWN + 1;
@@ -159,4 +160,37 @@ export class Permits extends WaitQueue implements Loans {
       return true;
     }
   }
+}
+
+/**
+ * Makes a guard for `using`, which releases once.
+ *
+ * @param lock What it releases at the end of the block.
+ * @param acquired Whether the lock was acquired.
+ * @param name The kind of lock, for the message.
+ * @param options The time-out.
+ * @returns The guard.
+ * @throws {DOMException} A `TimeoutError`, as of `AbortSignal.timeout()`, if it
+ * was not acquired.
+ */
+export function guardOf(
+  lock: { release(): void },
+  acquired: boolean,
+  name: string,
+  { timeout }: WaitSyncOptions = {},
+): Disposable {
+  if (!acquired) {
+    throw new DOMException(
+      `Cannot acquire the ${name} within ${timeout} ms`,
+      "TimeoutError",
+    );
+  }
+  let held = true;
+  return {
+    [Symbol.dispose](): void {
+      if (!held) return;
+      held = false;
+      lock.release();
+    },
+  };
 }

@@ -14,7 +14,7 @@
  *
  * @module
  */
-import type { WaitSlot } from "./_async_wait.ts";
+import type { WaitSlot } from "./_sleep.ts";
 import { Overflow } from "./_overflow.ts";
 
 const NEXT_TICKET = 0;

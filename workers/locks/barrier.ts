@@ -12,7 +12,7 @@ import {
   type Place,
 } from "./_barrier_state.ts";
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
-import { type Deadline, deadlineOf } from "./_deadline.ts";
+import { type Deadline, deadlineOf } from "./_sleep.ts";
 import { register } from "../codec/share.ts";
 import { isStopped } from "./_stop_word.ts";
 import { mayTry, until, untilSync } from "./_until.ts";

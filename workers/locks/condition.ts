@@ -4,14 +4,18 @@
  * @module
  */
 
-import { type InnerLock, innerLockOf } from "./_inner_lock.ts";
+import {
+  type InnerLock,
+  innerLockOf,
+  waitUnlocked,
+  waitUnlockedSync,
+} from "./_condition_wait.ts";
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
-import { type Deadline, deadlineOf } from "./_deadline.ts";
+import { type Deadline, deadlineOf } from "./_sleep.ts";
 import { Lock } from "./lock.ts";
 import { pack, register, unpack } from "../codec/share.ts";
 import { RLock } from "./rlock.ts";
 import { WaitQueue, type WaitRecord } from "./_wait_queue.ts";
-import { waitUnlocked, waitUnlockedSync } from "./_condition_wait.ts";
 import { assertInteger, assertOptions } from "../_validate.ts";
 import type { ConditionOptions } from "./condition_options.ts";
 import type {

@@ -4,10 +4,9 @@
  * @module
  */
 
-import { guardOf } from "./_guard.ts";
-import { registerInnerLock } from "./_inner_lock.ts";
-import { deadlineOf } from "./_deadline.ts";
-import { Permits } from "./_permits.ts";
+import { guardOf, Permits } from "./_permits.ts";
+import { registerInnerLock } from "./_condition_wait.ts";
+import { deadlineOf } from "./_sleep.ts";
 import { forfeit, isForfeited } from "./_stop_word.ts";
 import { register } from "../codec/share.ts";
 import type { WaitRecord } from "./_wait_queue.ts";

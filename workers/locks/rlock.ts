@@ -4,14 +4,12 @@
  * @module
  */
 
-import { guardOf } from "./_guard.ts";
-import { registerInnerLock } from "./_inner_lock.ts";
+import { guardOf, OWN_WITH_PERMITS, Permits } from "./_permits.ts";
+import { registerInnerLock } from "./_condition_wait.ts";
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
-import { type Deadline, deadlineOf, FOREVER } from "./_deadline.ts";
-import { OWN_WITH_PERMITS, Permits } from "./_permits.ts";
+import { type Deadline, deadlineOf, FOREVER } from "./_sleep.ts";
 import { forfeit, isForfeited } from "./_stop_word.ts";
 import { register } from "../codec/share.ts";
-import { THREAD_ID } from "./_thread_id.ts";
 import { mayTry, until, untilSync } from "./_until.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
 import type {
@@ -20,6 +18,15 @@ import type {
   WaitOptions,
   WaitSyncOptions,
 } from "./wait_options.ts";
+
+/** The random id of this thread: two words, because one is too short to be unique. */
+const THREAD_ID = drawId();
+
+function drawId(): [number, number] {
+  const words = crypto.getRandomValues(new Int32Array(2));
+  // Zero means nobody.
+  return [words[0]! | 1, words[1]!];
+}
 
 const OWNER = OWN_WITH_PERMITS;
 const OWNER_2 = OWN_WITH_PERMITS + 1;

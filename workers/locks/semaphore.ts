@@ -4,9 +4,8 @@
  * @module
  */
 
-import { guardOf } from "./_guard.ts";
-import { deadlineOf } from "./_deadline.ts";
-import { MOST_PERMITS, Permits } from "./_permits.ts";
+import { guardOf, MOST_PERMITS, Permits } from "./_permits.ts";
+import { deadlineOf } from "./_sleep.ts";
 import { register } from "../codec/share.ts";
 import { assertInteger, assertOptions } from "../_validate.ts";
 import type { WaitRecord } from "./_wait_queue.ts";

@@ -5,7 +5,7 @@
  */
 
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
-import { deadlineOf } from "./_deadline.ts";
+import { deadlineOf } from "./_sleep.ts";
 import { register } from "../codec/share.ts";
 import { until, untilSync } from "./_until.ts";
 import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";

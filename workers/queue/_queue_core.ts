@@ -18,9 +18,9 @@ import {
   type ItemStore,
   type MakeStore,
   STORE_WORDS,
-} from "./_item_store.ts";
-import { alone } from "./_mutex.ts";
-import { QueueClosedError, QueueEmptyError } from "./queue_errors.ts";
+} from "./_item_stores.ts";
+import { alone } from "../locks/_mutex.ts";
+import { QueueClosedError, QueueEmptyError } from "../errors.ts";
 import type { SharedQueueOptions } from "./queue_options.ts";
 import {
   assertInteger,

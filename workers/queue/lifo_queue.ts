@@ -4,9 +4,8 @@
  * @module
  */
 
-import { Heap } from "./_heap.ts";
+import { Heap, setKind } from "./_item_stores.ts";
 import { registerSubclass } from "../codec/share.ts";
-import { setKind } from "./_item_store.ts";
 import { SharedQueue } from "./shared_queue.ts";
 
 /**

@@ -6,7 +6,7 @@
 
 import { register } from "../codec/share.ts";
 import { checkpoint, checkpointDue } from "../locks/_checkpoint.ts";
-import { deadlineOf } from "../locks/_deadline.ts";
+import { deadlineOf } from "../locks/_sleep.ts";
 import { mayTry, until, untilSync } from "../locks/_until.ts";
 import type { WaitRecord } from "../locks/_wait_queue.ts";
 import type {
@@ -15,10 +15,9 @@ import type {
   WaitOptions,
   WaitSyncOptions,
 } from "../locks/wait_options.ts";
-import { RingBuffer } from "./_ring_buffer.ts";
+import { kindOf, type QueueKind, RingBuffer, setKind } from "./_item_stores.ts";
 import { QueueCore, readItem, type Taken } from "./_queue_core.ts";
-import { kindOf, type QueueKind, setKind } from "./_item_store.ts";
-import { QueueClosedError, QueueFullError } from "./queue_errors.ts";
+import { QueueClosedError, QueueFullError } from "../errors.ts";
 import type { SharedQueueOptions } from "./queue_options.ts";
 
 const PUT = "put an item in the queue";

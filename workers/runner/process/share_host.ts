@@ -11,7 +11,7 @@
  */
 import { callsOf, findExported, loansOf } from "../../codec/share.ts";
 import { decode } from "../../codec/decode.ts";
-import { IN_BACKGROUND } from "../../locks/_deadline.ts";
+import { IN_BACKGROUND } from "../../locks/_sleep.ts";
 import {
   type ErrorRecord,
   ProtocolError,

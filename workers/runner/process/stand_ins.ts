@@ -10,20 +10,20 @@ import {
   refuseShared,
   registerStandIn,
 } from "../../codec/share.ts";
-import { RemoteError } from "../../errors.ts";
+import {
+  QueueClosedError,
+  QueueEmptyError,
+  QueueFullError,
+  RemoteError,
+} from "../../errors.ts";
 import { assertPositiveInteger } from "../../_validate.ts";
-import { deadlineOf } from "../../locks/_deadline.ts";
+import { deadlineOf } from "../../locks/_sleep.ts";
 import { BoundedSemaphore } from "../../locks/bounded_semaphore.ts";
 import { Lock } from "../../locks/lock.ts";
 import { Semaphore } from "../../locks/semaphore.ts";
 import { ThreadEvent } from "../../locks/thread_event.ts";
 import { LifoQueue } from "../../queue/lifo_queue.ts";
 import { PriorityQueue } from "../../queue/priority_queue.ts";
-import {
-  QueueClosedError,
-  QueueEmptyError,
-  QueueFullError,
-} from "../../queue/queue_errors.ts";
 import { SharedQueue } from "../../queue/shared_queue.ts";
 import "../../queue/pipe.ts";
 import { callParent, tellParent } from "./share_link.ts";
