@@ -37,6 +37,8 @@ export type OpenListener = (
  * a server that stands alone.
  */
 export interface ServerRole extends CycleObserver, DrainPartner {
+  /** Loads the whole role, to be used in place of this part. */
+  load?(): Promise<ServerRole>;
   /** Whether `join()` binds the address, not the constructor. */
   readonly bindsLater?: boolean;
   /** Whether other listeners take over the queue when the server leaves. */
@@ -117,4 +119,13 @@ export interface ServerCore {
    * the queue.
    */
   leave(): Promise<void>;
+}
+
+/** The server's whole role: that of replicas is loaded when it is first used. */
+export async function loadRole(
+  server: { [role]: ServerRole | null },
+): Promise<ServerRole | null> {
+  const part = server[role];
+  if (part?.load === undefined) return part;
+  return server[role] = await part.load();
 }

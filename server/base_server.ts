@@ -7,7 +7,14 @@
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import { RequestTimeoutError } from "../handlers/errors.ts";
 import type { RequestServer, ServerStats } from "../handlers/request_server.ts";
-import { core, prepare, role, type ServerRole, settings } from "./_internal.ts";
+import {
+  core,
+  loadRole,
+  prepare,
+  role,
+  type ServerRole,
+  settings,
+} from "./_internal.ts";
 import {
   type AnyOptions,
   checkLimits,
@@ -287,7 +294,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
   async setLimits(limits: ServerLimits): Promise<void> {
     const { name } = this.constructor;
     checkLimits(name, this.serverAddress.transport, limits);
-    await this[role]?.setLimits?.(limits);
+    await (await loadRole(this))?.setLimits?.(limits);
     this[core].setLimits(limits);
   }
 
@@ -374,8 +381,9 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @returns The counts, those of all replicas included.
    */
   async stats(): Promise<ServerStats> {
+    const part = await loadRole(this);
     const own = this[core].stats();
-    return await this[role]?.stats?.(own) ?? own;
+    return await part?.stats?.(own) ?? own;
   }
 
   /**

@@ -5,7 +5,13 @@
  */
 
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
-import { core, type OpenListener, role, settings } from "./_internal.ts";
+import {
+  core,
+  loadRole,
+  type OpenListener,
+  role,
+  settings,
+} from "./_internal.ts";
 import { TcpAcceptor } from "./sockets/tcp_acceptor.ts";
 import { assertUnstableNet, listenAt } from "./sockets/listen.ts";
 import { checkTcpAddress, type TcpAddress } from "./addresses.ts";
@@ -157,7 +163,7 @@ export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
       );
     }
     checkTls(cert, key);
-    await this[role]?.replaceCertificate?.({ cert, key });
+    await (await loadRole(this))?.replaceCertificate?.({ cert, key });
     this[core].setCertificate({ cert, key });
     await this[core].reopen(() => this.#listenBeside());
   }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { role, type ServerRole } from "../_internal.ts";
+import { loadRole, role, type ServerRole } from "../_internal.ts";
 import type { AcceptLoop } from "./accept_loop.ts";
 import { closeQuietly } from "./disconnect.ts";
 import type { Drain } from "./drain.ts";
@@ -19,7 +19,7 @@ export interface ListeningHost {
   socket: unknown;
   acceptor: { carriesReplies?: boolean } | null;
   readonly shutdownTimeout: number;
-  readonly [role]: ServerRole | null;
+  [role]: ServerRole | null;
   serverBind(): void | Promise<void>;
   serverActivate(): void | Promise<void>;
 }
@@ -168,7 +168,7 @@ export class Listening<R> {
   }
 
   async #stopListening(): Promise<void> {
-    await this.#host[role]?.suspend?.();
+    await (await loadRole(this.#host))?.suspend?.();
     // Replies need the socket of the packets
     if (this.#host.acceptor?.carriesReplies) this.#cycle.refuses = true;
     else await this.#leaveServing();

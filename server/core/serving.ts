@@ -7,6 +7,7 @@
 import type { ServerStats } from "../../handlers/request_server.ts";
 import {
   type Certificate,
+  loadRole,
   role,
   type ServerCore,
   settings,
@@ -240,16 +241,14 @@ export class Serving<R> implements ServerCore {
     consume: () => Promise<void>,
   ): Promise<void> {
     const host = this.#host;
-    const part = host[role];
     await this.#listening.activation;
     // The parent emits the events of its replicas
-    if (!part?.bindsLater) await this.telemetry.openChannels();
-    part?.watch?.();
+    if (!host[role]?.bindsLater) await this.telemetry.openChannels();
     if (host.acceptor === null) throw this.#notListening();
     if (this.#loop.isStopping) return;
     host.acceptor.ref?.();
     try {
-      await part?.start?.(forever).catch((error) => {
+      await this.#startRole(forever).catch((error) => {
         this.#readiness.reject(error);
         throw error;
       });
@@ -257,9 +256,16 @@ export class Serving<R> implements ServerCore {
       this.#readiness.resolve();
       await consume();
     } finally {
-      await part?.pause?.();
+      await host[role]?.pause?.();
       host.acceptor?.unref?.();
     }
+  }
+
+  async #startRole(forever: boolean): Promise<void> {
+    const part = await loadRole(this.#host);
+    if (this.#loop.isStopping) return;
+    part?.watch?.();
+    await part?.start?.(forever);
   }
 
   async #close(): Promise<DrainReport> {
@@ -270,9 +276,10 @@ export class Serving<R> implements ServerCore {
     await Promise.resolve(); // for #closing to be set
     await this.endServing();
     await this.#listening.activation?.catch(() => {});
-    const { sharesQueue = false } = host[role] ?? {};
+    const part = await loadRole(host).catch(() => host[role]);
+    const { sharesQueue = false } = part ?? {};
     this.telemetry.emit("drainStart", { open: this.cycle.open.size });
-    const report = await this.#drain.run(deadline, host[role], sharesQueue);
+    const report = await this.#drain.run(deadline, part, sharesQueue);
     this.telemetry.emit("drainEnd", { report });
     return report;
   }

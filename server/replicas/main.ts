@@ -15,7 +15,8 @@ import { core } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import { isOption } from "../core/check_options.ts";
 import { maxPayload, packetTooLong } from "../sockets/packet_socket.ts";
-import { ParentLink, withParentLink } from "./parent_link.ts";
+import { ParentLink } from "./parent_link.ts";
+import { constructReplica } from "./plan.ts";
 import { sharingOf } from "./port_sharing.ts";
 import {
   type Boot,
@@ -177,7 +178,7 @@ function construct(
   const Handler = resolve(handler, handlerModule!);
   const given = { ...options, context: unpack(context) };
   try {
-    return withParentLink(
+    return parentLink.server = constructReplica(
       parentLink,
       () => new Server(address, Handler, knownOnly(given)),
     );

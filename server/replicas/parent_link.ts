@@ -19,31 +19,6 @@ import type { PortSharing } from "./port_sharing.ts";
 import { COUNTS } from "../core/counts.ts";
 import type { FromReplica, Question, ReplicaEventName } from "./protocol.ts";
 
-let waitingLink: ParentLink | null = null;
-
-/**
- * Constructs a server as a replica. A user's constructor does not know about
- * replicas, so the link is passed by a variable.
- */
-export function withParentLink<S extends BaseServer>(
-  parentLink: ParentLink,
-  construct: () => S,
-): S {
-  waitingLink = parentLink;
-  try {
-    return parentLink.server = construct();
-  } finally {
-    waitingLink = null;
-  }
-}
-
-/** The link of the server that is being constructed, if it is a replica. */
-export function takeParentLink(): ParentLink | null {
-  const parentLink = waitingLink;
-  waitingLink = null;
-  return parentLink;
-}
-
 type Line = Pick<RunnerPort, "post" | "backlog" | "flushed">;
 
 /** A replica's link to its parent, over the runner's messages. */

@@ -26,9 +26,6 @@ import {
   type ToReplica,
 } from "./protocol.ts";
 
-export { newRelayMemory } from "../../workers/relay/memory_line.ts";
-export { startRunner } from "../../workers/runner/start_runner.ts";
-
 const ACCEPTED = COUNTS.indexOf("accepted");
 
 /** The server, as a replica sees it. */

@@ -6,11 +6,10 @@
 
 import type { RunnerKind } from "../../workers/runner/runner.ts";
 import { setModule } from "../../workers/threads/_class_registry.ts";
-import { prepare, role, type ServerRole } from "../_internal.ts";
+import { loadRole, prepare, role, type ServerRole } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import type { ReplicaOptions } from "../options.ts";
-import { takeParentLink } from "./parent_link.ts";
-import { ReplicaSet, type StartRunner } from "./replica_set.ts";
+import { prepareReplicas } from "./plan.ts";
 
 /** The class of a server, whatever its constructor takes. */
 // deno-lint-ignore no-explicit-any -- TypeScript wants it so of a mix-in's base
@@ -109,7 +108,7 @@ function implement(Server: ServerClass, kind: RunnerKind): void {
   const { prototype } = class {
     declare [role]: ServerRole | null;
     async recycle(): Promise<void> {
-      await this[role]?.recycle?.();
+      await (await loadRole(this))?.recycle?.();
     }
     async reload(): Promise<void> {
       await this.recycle();
@@ -122,16 +121,4 @@ function implement(Server: ServerClass, kind: RunnerKind): void {
     prototype,
   );
   Object.defineProperties(Server.prototype, methods);
-}
-
-/** Called by a server's constructor before the address is bound. */
-export function prepareReplicas<R, C>(
-  server: BaseServer<R, C>,
-  kind: RunnerKind,
-  options: ReplicaOptions,
-  start?: StartRunner,
-): void {
-  // Replicas work with any kind of request
-  const any = server as unknown as BaseServer;
-  server[role] = takeParentLink() ?? new ReplicaSet(any, kind, options, start);
 }

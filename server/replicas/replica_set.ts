@@ -6,11 +6,9 @@
 
 import type { ServerStats } from "../../handlers/request_server.ts";
 import type { RunnerExitError } from "../../workers/errors.ts";
-import type {
-  Runner,
-  RunnerKind,
-  RunnerOptions,
-} from "../../workers/runner/runner.ts";
+import { newRelayMemory } from "../../workers/relay/memory_line.ts";
+import type { RunnerKind } from "../../workers/runner/runner.ts";
+import { startRunner } from "../../workers/runner/start_runner.ts";
 import {
   type Certificate,
   core,
@@ -27,13 +25,12 @@ import { inTime } from "../core/in_time.ts";
 import type { DrainReport } from "../drain_report.ts";
 import { ServerClosedError } from "../errors.ts";
 import type { ReplicaOptions, ServerLimits } from "../options.ts";
-import { type BootDraft, draftBoot } from "./boot.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { Goal } from "./life.ts";
 import { cores, Members, type MembersHost, Watchdog } from "./members.ts";
+import type { ReplicaPlan } from "./plan.ts";
 import type { Boot } from "./protocol.ts";
-import type { Replica, ReplicaOwner } from "./replica.ts";
-import { ServerPort } from "./server_port.ts";
+import { Replica, type ReplicaOwner } from "./replica.ts";
 import { ReplicaEvents, Statistics } from "./statistics.ts";
 
 const MAIN_URL = new URL("./main.ts", import.meta.url).href;
@@ -42,16 +39,6 @@ const MAX_ISOLATED = 40;
 /** Reasons to report the end of a replica that lost no request. */
 const GIVEN_UP: ReadonlySet<string> = new Set(["terminated", "protocol"]);
 
-/** Starts runners. */
-export type StartRunner = (kind: RunnerKind, options: RunnerOptions) => Runner;
-
-let loaded: typeof import("./replica.ts") | undefined;
-
-/** Loads what starts replicas. It would delay the start of every thread. */
-export async function loadReplicas(): Promise<void> {
-  loaded ??= await import("./replica.ts");
-}
-
 /** Runs a server's handlers in replicas. */
 export class ReplicaSet implements ServerRole {
   /** Ends the wait of `start()`: a module may never finish loading. */
@@ -59,11 +46,9 @@ export class ReplicaSet implements ServerRole {
   #server: BaseServer;
   #kind: RunnerKind;
   #options: ReplicaOptions;
-  #startRunner: StartRunner | undefined;
-  #draft: BootDraft;
+  #plan: ReplicaPlan;
   #isolates: boolean;
   #workers: number;
-  #port: ServerPort;
   /** The replicas' goal after `resume()`. */
   #goalAfter: Goal = "leave";
   #owner: ReplicaOwner;
@@ -77,18 +62,12 @@ export class ReplicaSet implements ServerRole {
   #draining = false;
   #finishing = false;
 
-  constructor(
-    server: BaseServer,
-    kind: RunnerKind,
-    options: ReplicaOptions,
-    start?: StartRunner,
-  ) {
+  constructor(plan: ReplicaPlan) {
+    const { server, kind, options } = plan;
     this.#server = server;
     this.#kind = kind;
     this.#options = options;
-    this.#startRunner = start;
-    this.#port = new ServerPort(server, kind, options);
-    this.#draft = draftBoot(server, kind, options);
+    this.#plan = plan;
     this.#isolates = options.dispatch === "isolate";
     this.#workers = Math.min(
       options.workers ?? (this.#isolates ? MAX_ISOLATED : cores()),
@@ -120,14 +99,14 @@ export class ReplicaSet implements ServerRole {
   }
 
   open(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
-    return this.#port.open(address, open);
+    return this.#plan.open(address, open);
   }
 
   openBeside(
     address: Deno.NetAddr,
     open: OpenListener,
   ): Deno.TcpListener | null {
-    const { sharing } = this.#port;
+    const { sharing } = this.#plan.port;
     return sharing.name === null ? null : sharing.join(address, open);
   }
 
@@ -142,7 +121,7 @@ export class ReplicaSet implements ServerRole {
     // it may lose clients
     this.#goalAfter = "leave";
     if (this.#members.goal === "serve") {
-      await this.#lead(this.#port.sharing.sharesQueue ? "leave" : "pause");
+      await this.#lead(this.#plan.port.sharing.sharesQueue ? "leave" : "pause");
     }
   }
 
@@ -152,12 +131,12 @@ export class ReplicaSet implements ServerRole {
 
   drain(): void {
     this.#draining = true;
-    this.#port.mute(false);
+    this.#plan.port.mute(false);
     for (const replica of this.#members.all) replica.drain();
   }
 
   async finish(deadline: number): Promise<DrainReport> {
-    this.#port.sharing.leave();
+    this.#plan.port.sharing.leave();
     await inTime(this.#dispatcher.handedOn(), deadline - performance.now());
     this.#finishing = true;
     const reason = new ServerClosedError(
@@ -170,7 +149,7 @@ export class ReplicaSet implements ServerRole {
   }
 
   stats(own: ServerStats): Promise<ServerStats> {
-    const dispatch = this.#port.sharing.name === null ? "relay" : "shard";
+    const dispatch = this.#plan.port.sharing.name === null ? "relay" : "shard";
     return Promise.resolve({
       ...this.#statistics.sum(own, this.#members.all),
       dispatch: this.#isolates ? "isolate" : dispatch,
@@ -181,7 +160,7 @@ export class ReplicaSet implements ServerRole {
   // deno-lint-ignore require-await -- errors must reject
   async setLimits(limits: ServerLimits): Promise<void> {
     const exact = exactLimit(limits);
-    if (exact !== null && this.#port.sharing.name !== null) {
+    if (exact !== null && this.#plan.port.sharing.name !== null) {
       throw new TypeError(
         `Cannot change "${exact}" while replicas accept by themselves: give it to the constructor, or use the dispatch "relay"`,
       );
@@ -193,21 +172,21 @@ export class ReplicaSet implements ServerRole {
   async replaceCertificate(tls: Certificate): Promise<void> {
     const options: AnyOptions = { ...this.#options, ...tls };
     this.#options = options;
-    if (this.#port.sharing.name === null) return;
+    if (this.#plan.port.sharing.name === null) return;
     for (const replica of this.#members.all) replica.setCertificate(tls);
     await this.#members.rejoin();
   }
 
   async suspend(): Promise<void> {
-    this.#port.mute(false);
-    this.#port.sharing.leave();
+    this.#plan.port.mute(false);
+    this.#plan.port.sharing.leave();
     const { goal } = this.#members;
     await this.#lead("leave");
     this.#goalAfter = goal;
   }
 
   async resume(): Promise<void> {
-    this.#port.mute(this.#goalAfter === "serve");
+    this.#plan.port.mute(this.#goalAfter === "serve");
     await this.#lead(this.#goalAfter);
   }
 
@@ -263,14 +242,14 @@ export class ReplicaSet implements ServerRole {
   }
 
   async #prepare(forever: boolean): Promise<void> {
-    this.#port.mute(forever);
+    this.#plan.port.mute(forever);
     // The one request must not reach a listener without a consumer
     await this.#lead(forever ? "serve" : "leave");
     await this.#keep();
   }
 
   async #lead(goal: Goal): Promise<void> {
-    if (this.#port.sharing.name !== null) await this.#members.lead(goal);
+    if (this.#plan.port.sharing.name !== null) await this.#members.lead(goal);
   }
 
   /** Keeps the set complete from now on. */
@@ -278,22 +257,18 @@ export class ReplicaSet implements ServerRole {
     this.#isKept = true;
     this.#dispatcher.open();
     this.#watchdog.start();
-    await loadReplicas().catch((cause) => {
-      this.#dispatcher.fail(cause);
-      throw cause;
-    });
     if (!this.#finishing) await this.#members.keep();
   }
 
   #start(isHeld: boolean): Replica {
-    const { boot, modules } = this.#draft;
+    const { draft: { boot, modules }, startRunner: start = startRunner } =
+      this.#plan;
     const { constructor, serverAddress: address } = this.#server;
-    const sharing = this.#port.sharing.name;
+    const sharing = this.#plan.port.sharing.name;
     const options = optionsForReplicas(this.#options, sharing !== null);
-    const { newRelayMemory, Replica, startRunner } = loaded!; // by #keep()
     const memory = this.#kind === "thread" ? newRelayMemory() : null;
     const data: Boot = { ...boot, address, sharing, options, memory };
-    const runner = (this.#startRunner ?? startRunner)(this.#kind, {
+    const runner = start(this.#kind, {
       main: MAIN_URL,
       modules,
       data,

@@ -6,8 +6,10 @@ import type { BaseServer } from "../../server/base_server.ts";
 import type { ParentLink } from "../../server/replicas/parent_link.ts";
 import { runReplica } from "../../server/replicas/main.ts";
 import type { Boot } from "../../server/replicas/protocol.ts";
-import type { StartRunner } from "../../server/replicas/replica_set.ts";
-import { prepareReplicas } from "../../server/replicas/replica_class.ts";
+import {
+  prepareReplicas,
+  type StartRunner,
+} from "../../server/replicas/plan.ts";
 import type { ReplicaOptions } from "../../server/options.ts";
 import {
   Lifecycle,

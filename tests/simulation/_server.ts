@@ -3,7 +3,7 @@
 import { StreamRequestHandler, TCPServer } from "../../mod.ts";
 import { prepare, role } from "../../server/_internal.ts";
 import type { ReplicaOptions } from "../../server/options.ts";
-import { prepareReplicas } from "../../server/replicas/replica_class.ts";
+import { prepareReplicas } from "../../server/replicas/plan.ts";
 import { type Machine, SimRunner } from "./_runner.ts";
 import type { Owner } from "./_world.ts";
 

@@ -3,11 +3,12 @@
  * nothing is lost and nothing waits.
  */
 
+// The first import() of it would take real time
+import "../../server/replicas/replica_set.ts";
 import { RunnerExitError } from "../../mod.ts";
 import type { DrainReport } from "../../server/drain_report.ts";
 import { Network, type SimConn } from "./_network.ts";
 import type { SimRunner } from "./_runner.ts";
-import { loadReplicas } from "../../server/replicas/replica_set.ts";
 import * as modules from "./_server.ts";
 import {
   byteOf,
@@ -406,7 +407,6 @@ function assert(condition: boolean, message: string): void {
  * @throws {Error} If something was not as it must be; it tells the seed.
  */
 export async function simulate(seed: number): Promise<string[]> {
-  await loadReplicas(); // the first import() would take real time
   const simulation = new Simulation(seed);
   try {
     await simulation.run();
