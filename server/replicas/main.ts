@@ -9,6 +9,7 @@ import type { DatagramSocket } from "../../handlers/datagram_request.ts";
 import { unpack } from "../../workers/codec/share.ts";
 import { HandlerImportError } from "../../workers/errors.ts";
 import { isPacketAddress, isSameAddress } from "../../workers/relay/frames.ts";
+import { type Line, MemoryLine } from "../../workers/relay/memory_line.ts";
 import { RelayPort, type Reply } from "../../workers/relay/relay_port.ts";
 import type { RunnerKind, RunnerPort } from "../../workers/runner/runner.ts";
 import { core } from "../_internal.ts";
@@ -59,13 +60,18 @@ export function runReplica(
   boot: Boot,
 ): Promise<void> {
   const { promise, reject } = Promise.withResolvers<void>();
-  const side = new ReplicaSide(port, modules, boot, reject);
-  port.onmessage = (message) => side.receive(message);
+  const { memory } = boot;
+  const line = memory === null
+    ? port
+    : new MemoryLine(port, memory.toRunner, memory.fromRunner, reject);
+  const side = new ReplicaSide(port, line, modules, boot, reject);
+  line.onmessage = (message) => side.receive(message);
   return promise;
 }
 
 class ReplicaSide {
   #port: RunnerPort;
+  #line: Line;
   #fail: (error: unknown) => void;
   #link: ParentLink;
   #server: BaseServer;
@@ -76,17 +82,19 @@ class ReplicaSide {
 
   constructor(
     port: RunnerPort,
+    line: Line,
     modules: Modules,
     boot: Boot,
     fail: (error: unknown) => void,
   ) {
     this.#port = port;
+    this.#line = line;
     this.#fail = fail;
-    this.#link = new ParentLink(port, sharingOf(boot.sharing));
+    this.#link = new ParentLink(line, sharingOf(boot.sharing));
     this.#server = construct(boot, modules, this.#link);
     this.#link.forward([]);
     this.#relay = new RelayPort(
-      port,
+      line,
       {
         connection: (conn) => this.#server[core].serve(conn, conn.remoteAddr),
         packet: (packet, from, truncated, reply) => {
@@ -94,15 +102,13 @@ class ReplicaSide {
           return this.#server[core].serve({ packet, socket, truncated }, from);
         },
       },
-      boot.memory,
-      fail,
+      boot.memory?.begun ?? null,
     );
   }
 
   receive(data: unknown): void {
     const message = decodeToReplica(data);
     if (message instanceof Uint8Array) return this.#relay.receive(message);
-    this.#relay.drain();
     switch (message[0]) {
       case "resume":
       case "pause":
@@ -128,7 +134,7 @@ class ReplicaSide {
   }
 
   #post(message: FromReplica): void {
-    this.#port.post(message);
+    this.#line.post(message);
   }
 
   async #obey(command: Command): Promise<void> {

@@ -5,11 +5,11 @@
  */
 
 import type { ServerStats } from "../../handlers/request_server.ts";
+import type { Line } from "../../workers/relay/memory_line.ts";
 import {
   type ErrorRecord,
   toErrorRecord,
 } from "../../workers/runner/protocol.ts";
-import type { RunnerPort } from "../../workers/runner/runner.ts";
 import { core, type OpenListener, type ServerRole } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import { lacksDescriptors } from "../core/descriptors.ts";
@@ -18,8 +18,6 @@ import { ServerClosedError } from "../errors.ts";
 import type { PortSharing } from "./port_sharing.ts";
 import { COUNTS } from "../core/counts.ts";
 import type { FromReplica, Question, ReplicaEventName } from "./protocol.ts";
-
-type Line = Pick<RunnerPort, "post" | "backlog" | "flushed">;
 
 /** A replica's link to its parent, over the runner's messages. */
 export class ParentLink implements ServerRole {

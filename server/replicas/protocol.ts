@@ -15,8 +15,7 @@
  * - `event` may come of what is watched, and of what was until a moment ago.
  * - Counts never go down.
  * - `ask` and `leaving` may come at any time, and `answer` answers `ask`.
- * - Bytes are the relay's. Those of a thread come before all that it sends
- *   later, but may also overtake what it sent earlier: they don't go by its port.
+ * - Bytes are the relay's. No message overtakes another.
  *
  * Whatever else arrives ends the replica, and never the server.
  *

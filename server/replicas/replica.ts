@@ -7,7 +7,11 @@
 import type { ServerStats } from "../../handlers/request_server.ts";
 import { Histogram } from "../../workers/_histogram.ts";
 import type { RunnerExitError } from "../../workers/errors.ts";
-import type { RelayMemory } from "../../workers/relay/memory_line.ts";
+import {
+  type Line,
+  MemoryLine,
+  type RelayMemory,
+} from "../../workers/relay/memory_line.ts";
 import { RelayHub } from "../../workers/relay/relay_hub.ts";
 import type { Runner } from "../../workers/runner/runner.ts";
 import type { Member } from "../../workers/runner/supervisor.ts";
@@ -64,6 +68,7 @@ export class Replica implements Member {
   readonly duration: Histogram = new Histogram();
   /** How many pings in a row it has missed. */
   unanswered = 0;
+  #line: Line;
   #owner: ReplicaOwner;
   #wear: Wear;
   #lastId = 0;
@@ -82,21 +87,31 @@ export class Replica implements Member {
     this.#owner = owner;
     const options = owner.options();
     this.#wear = new Wear(options);
+    const memoryLine = memory === null ? null : new MemoryLine(
+      runner,
+      memory.fromRunner,
+      memory.toRunner,
+      (error) => runner.fail(error),
+    );
+    this.#line = memoryLine ?? runner;
     this.relay = new RelayHub({
-      post: (message, transfer) => runner.post(message, transfer),
-      broken: (error) => runner.fail(error),
-      memory,
+      post: (message, transfer) => this.#line.post(message, transfer),
+      begun: memory?.begun ?? null,
       answersOnly: (options.permissions ?? "inherit") !== "inherit",
     });
     this.life = new Life(runner, {
       send: (message) => this.#command(message),
-      ended: (cause) => owner.ended(this, cause),
+      ended: (cause) => {
+        memoryLine?.stop();
+        owner.ended(this, cause);
+      },
       get commandTimeout() {
         return owner.commandTimeout;
       },
     }, isHeld);
     // An error thrown here ends the runner
-    runner.onmessage = (message) => this.#receive(decodeFromReplica(message));
+    this.#line.onmessage = (message) =>
+      this.#receive(decodeFromReplica(message));
   }
 
   get ready(): Promise<void> {
@@ -150,13 +165,12 @@ export class Replica implements Member {
   }
 
   #send(message: ToReplica): void {
-    this.runner.post(message);
+    this.#line.post(message);
   }
 
   #receive(message: FromReplica): void {
-    if (this.life.state === "ended") return;
     if (message instanceof Uint8Array) return this.relay.receive(message);
-    this.relay.drain();
+    if (this.life.state === "ended") return;
     switch (message[0]) {
       case "opened":
         return this.#opened(message[1], message[2]);

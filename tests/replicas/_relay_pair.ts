@@ -94,6 +94,21 @@ export class FakeConn {
   }
 }
 
+/** Gives a hub messages until it refuses one, as a runner does. */
+export function tell(
+  hub: RelayHub,
+  broken: Error[],
+): (message: Uint8Array) => void {
+  return (message) => {
+    if (broken.length > 0) return;
+    try {
+      hub.receive(message);
+    } catch (error) {
+      broken.push(error as Error);
+    }
+  };
+}
+
 /** A packet that has come to the port. */
 export interface ArrivedPacket {
   packet: Uint8Array;
@@ -120,17 +135,16 @@ export class Pair {
         this.toPort += message.length;
         if (!this.isBusy) this.port.receive(message);
       },
-      broken: (error) => this.broken.push(error),
       answersOnly,
     });
     const port = {
       post: (message: unknown) => {
         this.toHub += (message as Uint8Array).length;
-        this.hub.receive(message as Uint8Array);
+        tell(this.hub, this.broken)(message as Uint8Array);
       },
       flushed: () => Promise.resolve(),
     };
-    this.port = new RelayPort(port, this.#handlers(), null, () => {});
+    this.port = new RelayPort(port, this.#handlers(), null);
   }
 
   /** Ends all handlers. */

@@ -6,15 +6,18 @@ import {
   assertInstanceOf,
   assertRejects,
 } from "@std/assert";
-import { newRelayMemory } from "../../workers/relay/memory_line.ts";
-import { NotBegunError } from "../../workers/relay/frames.ts";
 import { ByteQueue } from "../../workers/relay/byte_queue.ts";
-import { Op } from "../../workers/relay/frames.ts";
+import {
+  BUDGET,
+  MIN_WINDOW,
+  NotBegunError,
+  Op,
+  WINDOW,
+} from "../../workers/relay/frames.ts";
 import { RelayHub } from "../../workers/relay/relay_hub.ts";
 import { RelayLink } from "../../workers/relay/relay_link.ts";
-import { BUDGET, MIN_WINDOW, WINDOW } from "../../workers/relay/window.ts";
 import type { RelayedConn } from "../../workers/relay/relayed_conn.ts";
-import { CLIENT, FakeConn, Pair, turns } from "./_relay_pair.ts";
+import { CLIENT, FakeConn, Pair, tell, turns } from "./_relay_pair.ts";
 
 const encoder = new TextEncoder();
 const MANY = 400;
@@ -382,17 +385,14 @@ Deno.test("relay: a packet that was cut is not ended again by its answer", async
 
 Deno.test("relay: a request that is done settles, although its message is broken off", async () => {
   const broken: Error[] = [];
-  const hub = new RelayHub({
-    post: () => {},
-    broken: (error) => broken.push(error),
-  });
+  const hub = new RelayHub({ post: () => {} });
   const conn = new FakeConn();
   const send = () => Promise.resolve(1);
   const relayed = [
     hub.relayPacket(new Uint8Array(1), CLIENT, false, send),
     hub.relay(conn.conn),
   ];
-  const link = new RelayLink((message) => hub.receive(message));
+  const link = new RelayLink(tell(hub, broken));
   for (const id of [1, 2]) {
     link.send(Op.began, id);
     link.send(Op.done, id);
@@ -457,14 +457,11 @@ Deno.test("relay: what may not come ends the runner, once, and nothing else", as
   for (const [name, frames] of Object.entries(BAD)) {
     await t.step(name, async () => {
       const broken: Error[] = [];
-      const hub = new RelayHub({
-        post: () => {},
-        broken: (error) => broken.push(error),
-      });
+      const hub = new RelayHub({ post: () => {} });
       const conn = new FakeConn();
       conn.isDeaf = true;
       const relayed = hub.relay(conn.conn);
-      const link = new RelayLink((message) => hub.receive(message));
+      const link = new RelayLink(tell(hub, broken));
       for (const [op, bytes] of frames) {
         link.send(op as typeof Op.data, 1, bytes);
         link.flush();
@@ -485,13 +482,13 @@ Deno.test("relay: what may not come ends the runner, once, and nothing else", as
 });
 
 Deno.test("RelayHub.fail() gives back what the runner has not counted as begun", async () => {
-  const memory = newRelayMemory();
-  const hub = new RelayHub({ post: () => {}, broken: () => {}, memory });
+  const begun = new Int32Array(1);
+  const hub = new RelayHub({ post: () => {}, begun });
   const conns = [new FakeConn(), new FakeConn()];
   const relayed = conns.map(({ conn }) => hub.relay(conn));
   const send = () => Promise.resolve(1);
   relayed.push(hub.relayPacket(new Uint8Array(1), CLIENT, false, send));
-  Atomics.add(memory.begun, 0, 1);
+  Atomics.add(begun, 0, 1);
   hub.fail(LOST, 0);
   const results = await Promise.allSettled(relayed);
   const reasons = results.map((result) => "reason" in result && result.reason);
@@ -513,13 +510,10 @@ const BAD_PACKETS: Record<string, Uint8Array> = {
 Deno.test("relay: a packet that may not come ends the runner, once, and nothing else", async () => {
   for (const [name, bytes] of Object.entries(BAD_PACKETS)) {
     const broken: Error[] = [];
-    const hub = new RelayHub({
-      post: () => {},
-      broken: (error) => broken.push(error),
-    });
+    const hub = new RelayHub({ post: () => {} });
     const send = () => Promise.resolve(1);
     const relayed = hub.relayPacket(new Uint8Array(1), CLIENT, false, send);
-    const link = new RelayLink((message) => hub.receive(message));
+    const link = new RelayLink(tell(hub, broken));
     link.send(Op.began, 1);
     link.send(Op.packet, 1, bytes);
     link.flush();
@@ -530,7 +524,7 @@ Deno.test("relay: a packet that may not come ends the runner, once, and nothing 
   }
 });
 
-Deno.test("relay: messages of any bytes never throw and break a hub at most once", async () => {
+Deno.test("relay: messages of any bytes are refused at most once, and requests end", async () => {
   let seed = 1;
   const random = (below: number) => {
     seed = Math.imul(seed, 1_103_515_245) + 12_345 >>> 0;
@@ -538,16 +532,13 @@ Deno.test("relay: messages of any bytes never throw and break a hub at most once
   };
   for (let run = 0; run < 500; run++) {
     const broken: Error[] = [];
-    const hub = new RelayHub({
-      post: () => {},
-      broken: (error) => broken.push(error),
-    });
+    const hub = new RelayHub({ post: () => {} });
     const conns = [new FakeConn(), new FakeConn()];
     const relayed = conns.map(({ conn }) => hub.relay(conn).catch(() => {}));
     const link = new RelayLink((message) => {
       // Now and then one byte is another
       if (random(3) === 0) message[random(message.length)] = random(256);
-      hub.receive(message);
+      tell(hub, broken)(message);
     });
     for (let i = 0; i < 20; i++) {
       const op = (i < 2 ? Op.began : 1 + random(11)) as typeof Op.data;

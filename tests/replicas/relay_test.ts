@@ -50,9 +50,6 @@ class Bench implements AsyncDisposable {
         this.toPort += message.length;
         port.receive(message);
       },
-      broken: (error) => {
-        throw error;
-      },
     });
     const post = (message: unknown) => {
       this.toHub += (message as Uint8Array).length;
@@ -69,7 +66,6 @@ class Bench implements AsyncDisposable {
         packet: () => Promise.resolve(),
       },
       null,
-      () => {},
     );
     this.carried = hub.relay(held).finally(() => held[Symbol.dispose]());
     hub.flush();

@@ -4,10 +4,19 @@
  * @module
  */
 
-import { isPacketAddress, isSameAddress } from "./frames.ts";
-import { notBegun, RelayProtocolError } from "./frames.ts";
-import { Op, type Opcode, readPacket, toErrorFrame } from "./frames.ts";
-import { FRAME_COST, type RelaySide, WINDOW } from "./window.ts";
+import {
+  FRAME_COST,
+  isPacketAddress,
+  isSameAddress,
+  notBegun,
+  Op,
+  type Opcode,
+  readPacket,
+  RelayProtocolError,
+  toErrorFrame,
+  WINDOW,
+} from "./frames.ts";
+import type { RelayLink } from "./relay_link.ts";
 
 /** A request that a hub carries. */
 export interface Carried {
@@ -32,7 +41,7 @@ export interface Carried {
 export interface Carrier {
   readonly id: number;
   readonly order: number;
-  readonly side: RelaySide;
+  readonly link: RelayLink;
   /** Ends the carrying. */
   readonly settle: (error: Error | null) => void;
 }
@@ -73,9 +82,9 @@ export class CarriedPacket implements Carried {
     this.#carried = carried;
     this.#carrier = carrier;
     this.#size = FRAME_COST + packet.length;
-    const { id, side } = carrier;
-    side.budget.used += this.#size;
-    side.link.sendPacket(id, Number(truncated), from, packet);
+    const { id, link } = carrier;
+    link.inTransit += this.#size;
+    link.sendPacket(id, Number(truncated), from, packet);
   }
 
   get order(): number {
@@ -117,7 +126,7 @@ export class CarriedPacket implements Carried {
       );
     }
     this.#held += FRAME_COST + length;
-    this.#carrier.side.intake.held += FRAME_COST + length;
+    this.#carrier.link.held += FRAME_COST + length;
     return this.#deliver(number, address, packet);
   }
 
@@ -126,7 +135,7 @@ export class CarriedPacket implements Carried {
     address: Deno.Addr | null,
     packet: Uint8Array,
   ): Promise<void> {
-    const { id, side: { link, intake } } = this.#carrier;
+    const { id, link } = this.#carrier;
     const { length } = packet;
     try {
       const to = this.#allowed(address);
@@ -138,9 +147,9 @@ export class CarriedPacket implements Carried {
       );
       link.sendSent(id, number, count);
     } catch (error) {
-      link.sendNotSent(id, number, toErrorFrame(error));
+      link.sendSent(id, number, toErrorFrame(error));
     }
-    intake.held -= FRAME_COST + length;
+    link.held -= FRAME_COST + length;
     this.#held -= FRAME_COST + length;
     this.advance();
   }
@@ -165,7 +174,7 @@ export class CarriedPacket implements Carried {
   #settle(): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
-    this.#carrier.side.budget.credit(this.#size);
+    this.#carrier.link.credit(this.#size);
     this.#carrier.settle(this.#failure);
   }
 }

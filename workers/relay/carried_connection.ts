@@ -4,20 +4,19 @@
  * @module
  */
 
-import { BlockPool } from "./conn_writer.ts";
 import { type Carried, type Carrier, outOfOrder } from "./carried.ts";
-import { ConnWriter, type WriterHost } from "./conn_writer.ts";
-import { notBegun } from "./frames.ts";
+import { BlockPool, ConnWriter, type WriterHost } from "./conn_writer.ts";
 import {
   ConnOption,
   type ErrorFrame,
+  notBegun,
   Op,
   type Opcode,
   readNumber,
   readOption,
   toErrorFrame,
 } from "./frames.ts";
-import { ReceiveWindow, SendWindow } from "./window.ts";
+import { ReceiveWindow, SendWindow } from "./relay_link.ts";
 
 /** The buffer of an idle connection, and of one that fills it. */
 const smallBlocks = new BlockPool(4_096);
@@ -67,14 +66,14 @@ export class CarriedConnection implements Carried, WriterHost {
   attach(carrier: Carrier): void {
     const isFirst = !this.#isHandedBack;
     this.#carrier = carrier;
-    const { id, side } = carrier;
-    this.#sending = new SendWindow(side.budget);
-    this.#receiving = new ReceiveWindow(side.intake, id);
+    const { id, link } = carrier;
+    this.#sending = new SendWindow(link);
+    this.#receiving = new ReceiveWindow(link, id);
     const { localAddr, remoteAddr } = this.conn;
-    side.link.sendJson(Op.open, id, { localAddr, remoteAddr });
+    link.sendJson(Op.open, id, { localAddr, remoteAddr });
     if (isFirst) return void this.#readAll();
     for (const bytes of this.#kept!) this.#send(bytes);
-    if (this.#clientEnded) side.link.send(Op.end, id);
+    if (this.#clientEnded) link.send(Op.end, id);
     if (this.#lost !== null) this.#tellLoss();
     this.#resumeReading();
   }
@@ -154,7 +153,7 @@ export class CarriedConnection implements Carried, WriterHost {
         if (this.#isReadingOver()) return;
         if (count === null) {
           this.#clientEnded = true;
-          return this.#carrier?.side.link.send(Op.end, this.#carrier.id);
+          return this.#carrier?.link.send(Op.end, this.#carrier.id);
         }
         const bytes = buffer.subarray(0, count);
         this.#kept?.push(bytes.slice());
@@ -173,8 +172,8 @@ export class CarriedConnection implements Carried, WriterHost {
   }
 
   #send(bytes: Uint8Array): void {
-    const { side, id } = this.#carrier!;
-    side.link.send(Op.data, id, bytes);
+    const { link, id } = this.#carrier!;
+    link.send(Op.data, id, bytes);
     this.#sending.take(bytes.length);
   }
 
@@ -243,8 +242,8 @@ export class CarriedConnection implements Carried, WriterHost {
   #tellLoss(): void {
     const stage = this.#stage;
     if (stage !== "waiting" && stage !== "begun" && stage !== "ended") return;
-    const { side, id } = this.#carrier!;
-    side.link.sendJson(Op.lost, id, this.#lost);
+    const { link, id } = this.#carrier!;
+    link.sendJson(Op.lost, id, this.#lost);
   }
 
   #close(): void {

@@ -54,6 +54,17 @@ export const SENT_SIZE = 8;
 /** The number of frames without a request. */
 export const NO_REQUEST = 0;
 
+/**
+ * The size that a frame counts in addition to its payload: its header and
+ * objects. It bounds the number of small frames.
+ */
+export const FRAME_COST = 64;
+/** Most bytes of one connection in transit in one direction. */
+export const WINDOW = 262_144;
+/** Most bytes of one connection when the budget is used up. */
+export const MIN_WINDOW = 16_384;
+/** Most bytes of all connections of a runner in one direction. */
+export const BUDGET = 8_388_608;
 /** An error as it crosses. */
 export interface ErrorFrame {
   name: string;

@@ -1,15 +1,16 @@
 /**
- * Messages from one thread to another through memory that both share: a third
- * of the time of a message port for what one turn of a relay gathers.
+ * A line between two threads. Bytes go through memory that both share, which
+ * takes a third of the time of a message port for what one turn of a relay
+ * gathers. Other messages, and bytes that find no room, go by the port.
  *
- * A message that finds no room goes by the port. Each message in memory says how
- * many went by the port before it, so that none overtakes another.
+ * Each message in memory says how many went by the port before it, and the port
+ * is read only after the memory, so that none overtakes another.
  *
  * @module
  */
 
+import type { MessageHandler, RunnerPort } from "../runner/runner.ts";
 import { RelayProtocolError } from "./frames.ts";
-import type { Post } from "./relay_link.ts";
 
 /** The places of what was written and of what was read, in bytes. */
 const HEAD = 0;
@@ -24,6 +25,12 @@ const PREFIX = 8;
 const ROUNDS = 16;
 /** Twice the longest message; a power of two. */
 const SIZE = 1_048_576;
+
+/** A line of messages: a runner, the port in it, or memory between the two. */
+export type Line = Pick<
+  RunnerPort,
+  "backlog" | "onmessage" | "post" | "flushed"
+>;
 
 /** What a hub and its runner share. */
 export interface RelayMemory {
@@ -42,137 +49,149 @@ export function newRelayMemory(): RelayMemory {
   };
 }
 
-/** The writing end. */
-export class LineWriter {
-  #places: Int32Array;
-  #words: Int32Array;
-  #bytes: Uint8Array;
-  #post: Post;
-  #head = 0;
-  #posted = 0;
+/** One direction of the memory. */
+class Ring {
+  /** The number of bytes that this end has written or read. */
+  place = 0;
+  /** The number of messages that this end has sent or received by the port. */
+  posted = 0;
+  readonly places: Int32Array;
+  readonly words: Int32Array;
+  readonly bytes: Uint8Array;
 
-  constructor(memory: SharedArrayBuffer, post: Post) {
-    this.#places = new Int32Array(memory, 0, 2);
-    this.#words = new Int32Array(memory, HEADER);
-    this.#bytes = new Uint8Array(memory, HEADER);
-    this.#post = post;
-  }
-
-  /** Sends a message. */
-  send(message: Uint8Array, transfer?: Transferable[]): void {
-    if (this.#write(message)) return;
-    this.#posted = this.#posted + 1 | 0;
-    this.#post(message, transfer);
-  }
-
-  #write(message: Uint8Array): boolean {
-    const { length } = message;
-    const head = this.#head;
-    const used = head - Atomics.load(this.#places, TAIL) | 0;
-    if (used + sizeOf(length) > SIZE) return false;
-    const at = head & SIZE - 1;
-    this.#words[at >> 2] = length;
-    this.#words[(at >> 2) + 1] = this.#posted;
-    const start = at + PREFIX & SIZE - 1;
-    const first = Math.min(length, SIZE - start);
-    this.#bytes.set(
-      first < length ? message.subarray(0, first) : message,
-      start,
-    );
-    if (first < length) this.#bytes.set(message.subarray(first), 0);
-    this.#head = head + sizeOf(length) | 0;
-    Atomics.store(this.#places, HEAD, this.#head);
-    Atomics.notify(this.#places, HEAD);
-    return true;
+  constructor(memory: SharedArrayBuffer) {
+    this.places = new Int32Array(memory, 0, 2);
+    this.words = new Int32Array(memory, HEADER);
+    this.bytes = new Uint8Array(memory, HEADER);
   }
 }
 
-/** The reading end. */
-export class LineReader {
-  #places: Int32Array;
-  #words: Int32Array;
-  #bytes: Uint8Array;
-  #take: (message: Uint8Array) => void;
-  #broken: (error: Error) => void;
-  #tail = 0;
-  #received = 0;
+/** The end of a thread or of its owner. */
+export class MemoryLine implements Line {
+  readonly backlog = 0;
+  onmessage: MessageHandler | null = null;
+  #port: Line;
+  #broken: (error: unknown) => void;
+  #incoming: Ring;
+  #outgoing: Ring;
   #isStopped = false;
 
   /**
    * Constructs it.
    *
-   * @param memory The memory.
-   * @param take Takes a message.
-   * @param broken Called once if that throws, or the memory makes no sense.
+   * @param port Carries what does not go through the memory.
+   * @param incoming The memory that the other end writes.
+   * @param outgoing The memory that the other end reads.
+   * @param broken Called once if a message from the memory can't be taken.
    */
   constructor(
-    memory: SharedArrayBuffer,
-    take: (message: Uint8Array) => void,
-    broken: (error: Error) => void,
+    port: Line,
+    incoming: SharedArrayBuffer,
+    outgoing: SharedArrayBuffer,
+    broken: (error: unknown) => void,
   ) {
-    this.#places = new Int32Array(memory, 0, 2);
-    this.#words = new Int32Array(memory, HEADER);
-    this.#bytes = new Uint8Array(memory, HEADER);
-    this.#take = take;
+    this.#port = port;
+    this.#incoming = new Ring(incoming);
+    this.#outgoing = new Ring(outgoing);
     this.#broken = broken;
+    port.onmessage = (message) => this.#receive(message);
     queueMicrotask(() => void this.#listen());
   }
 
+  /** Sends a message. */
+  post(message: unknown, transfer?: Transferable[]): void {
+    if (message instanceof Uint8Array && this.#write(message)) return;
+    this.#outgoing.posted = this.#outgoing.posted + 1 | 0;
+    this.#port.post(message, transfer);
+  }
+
+  flushed(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** Takes what is in the memory, and nothing later. */
+  stop(): void {
+    this.#drain();
+    this.#isStopped = true;
+    Atomics.notify(this.#incoming.places, HEAD);
+  }
+
+  #write(message: Uint8Array): boolean {
+    const ring = this.#outgoing;
+    const { length } = message;
+    const head = ring.place;
+    const used = head - Atomics.load(ring.places, TAIL) | 0;
+    if (used + sizeOf(length) > SIZE) return false;
+    const at = head & SIZE - 1;
+    ring.words[at >> 2] = length;
+    ring.words[(at >> 2) + 1] = ring.posted;
+    const start = at + PREFIX & SIZE - 1;
+    const first = Math.min(length, SIZE - start);
+    ring.bytes.set(
+      first < length ? message.subarray(0, first) : message,
+      start,
+    );
+    if (first < length) ring.bytes.set(message.subarray(first), 0);
+    ring.place = head + sizeOf(length) | 0;
+    Atomics.store(ring.places, HEAD, ring.place);
+    Atomics.notify(ring.places, HEAD);
+    return true;
+  }
+
   /** Takes a message that came by the port. */
-  receive(message: Uint8Array): void {
-    this.drain();
-    this.#received = this.#received + 1 | 0;
+  #receive(message: unknown): void {
+    this.#drain();
+    this.#incoming.posted = this.#incoming.posted + 1 | 0;
     this.#take(message);
-    this.drain();
+    this.#drain();
+  }
+
+  #take(message: unknown): void {
+    try {
+      this.onmessage?.(message);
+    } catch (error) {
+      this.#isStopped = true;
+      throw error;
+    }
   }
 
   /**
-   * Takes the messages that are there: call it before anything else that came
-   * by the port.
+   * Takes the messages in the memory that don't follow one of the port.
    *
    * @returns The place up to which it has looked.
    */
-  drain(): number {
-    const head = Atomics.load(this.#places, HEAD);
+  #drain(): number {
+    const ring = this.#incoming;
+    const head = Atomics.load(ring.places, HEAD);
     try {
-      while (this.#tail !== head && !this.#isStopped) {
-        const at = this.#tail & SIZE - 1;
-        if ((this.#words[(at >> 2) + 1]! - this.#received | 0) > 0) break;
-        const length = this.#words[at >> 2]!;
-        const left = head - this.#tail | 0;
+      while (ring.place !== head && !this.#isStopped) {
+        const at = ring.place & SIZE - 1;
+        if ((ring.words[(at >> 2) + 1]! - ring.posted | 0) > 0) break;
+        const length = ring.words[at >> 2]!;
+        const left = head - ring.place | 0;
         // Anything may stand there. The size of a huge length would be negative
         if (
           length < 1 || length > left || sizeOf(length) > left || left > SIZE
         ) {
           throw new RelayProtocolError("Cannot read the memory of a relay");
         }
-        const message = this.#copy(at + PREFIX & SIZE - 1, length);
-        this.#tail = this.#tail + sizeOf(length) | 0;
-        Atomics.store(this.#places, TAIL, this.#tail);
+        const message = copy(ring.bytes, at + PREFIX & SIZE - 1, length);
+        ring.place = ring.place + sizeOf(length) | 0;
+        Atomics.store(ring.places, TAIL, ring.place);
         this.#take(message);
       }
     } catch (error) {
       this.#isStopped = true;
-      this.#broken(error as Error);
+      this.#broken(error);
     }
     return head;
   }
 
-  /** Takes what is there, and nothing later. */
-  stop(): void {
-    this.drain();
-    this.#isStopped = true;
-    Atomics.notify(this.#places, HEAD);
-  }
-
   async #listen(): Promise<void> {
+    const { places } = this.#incoming;
     let rounds = 0;
     while (!this.#isStopped) {
-      const { async, value } = Atomics.waitAsync(
-        this.#places,
-        HEAD,
-        this.drain(),
-      );
+      const { async, value } = Atomics.waitAsync(places, HEAD, this.#drain());
       if (async) await value;
       else if (++rounds < ROUNDS) continue;
       // The event loop must turn while the other end goes on writing
@@ -180,16 +199,14 @@ export class LineReader {
       rounds = 0;
     }
   }
+}
 
-  #copy(start: number, length: number): Uint8Array {
-    const message = new Uint8Array(length);
-    const first = Math.min(length, SIZE - start);
-    message.set(this.#bytes.subarray(start, start + first));
-    if (first < length) {
-      message.set(this.#bytes.subarray(0, length - first), first);
-    }
-    return message;
-  }
+function copy(ring: Uint8Array, start: number, length: number): Uint8Array {
+  const message = new Uint8Array(length);
+  const first = Math.min(length, SIZE - start);
+  message.set(ring.subarray(start, start + first));
+  if (first < length) message.set(ring.subarray(0, length - first), first);
+  return message;
 }
 
 /** The bytes that a message takes: prefixes must not be split. */

@@ -9,11 +9,8 @@
  *   same to another hub (a connection keeps what its client has sent), or close
  *   it. They reject with the error of `fail()` if the runner had begun. Close
  *   the connection when its promise has settled.
- * - `receive(message)`: takes each `Uint8Array` from the runner. Never throws:
- *   a message that breaks the protocol calls `broken()`, once. End the runner
- *   then; what it sends after that is ignored.
- * - `drain()`: takes what a thread has written into shared memory; call it
- *   before each other message of the thread.
+ * - `receive(message)`: takes each `Uint8Array` from the runner. Throws for one
+ *   that breaks the protocol: end the runner then, and take no more from it.
  * - `fail(error, deliverFor)`: the runner has ended. What had come from it by
  *   then is delivered, for at most `deliverFor` ms.
  * - `load`: how many requests the runner has; `size`: with those that it is
@@ -28,58 +25,51 @@
  * @module
  */
 
-import type { Carried, Carrier } from "./carried.ts";
+import {
+  type Carried,
+  CarriedPacket,
+  type Carrier,
+  type SendPacket,
+} from "./carried.ts";
 import { carriedOf } from "./carried_connection.ts";
-import { CarriedPacket, type SendPacket } from "./carried.ts";
-import { notBegun, RelayProtocolError } from "./frames.ts";
-import { Op, type Opcode, readFrames } from "./frames.ts";
-import { LineReader, LineWriter, type RelayMemory } from "./memory_line.ts";
+import {
+  BUDGET,
+  MIN_WINDOW,
+  notBegun,
+  Op,
+  type Opcode,
+  readFrames,
+  RelayProtocolError,
+  WINDOW,
+} from "./frames.ts";
 import { type Post, RelayLink } from "./relay_link.ts";
-import { BUDGET, MIN_WINDOW, RelaySide, WINDOW } from "./window.ts";
 
 /** The owner of a hub. */
 export interface RelayHubOptions {
   /** Sends a message to the runner. */
   post: Post;
-  /** The runner has broken the protocol: end it. */
-  broken: (error: Error) => void;
-  /** What it shares with the runner, if that is a thread. */
-  memory?: RelayMemory | null;
+  /** The number of requests that a thread has begun, in memory that it shares. */
+  begun?: Int32Array | null;
   /** Whether handlers may send packets to their clients alone. */
   answersOnly?: boolean;
 }
 
 /** Carries connections and packets to one runner and back. */
 export class RelayHub {
-  #side: RelaySide;
-  #begun: Int32Array | null = null;
-  #reader: LineReader | null = null;
-  #broken: (error: Error) => void;
+  #link: RelayLink;
+  #begun: Int32Array | null;
   #answersOnly: boolean;
   #carried: RequestTable<Carried> = new RequestTable();
   #toAdvance: Carried[] = [];
   #load = 0;
   #given = 0;
-  #isBroken = false;
   #failure: Error | null = null;
   #deliverTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(options: RelayHubOptions) {
-    let { post } = options;
-    const { memory = null } = options;
-    if (memory !== null) {
-      const writer = new LineWriter(memory.toRunner, post);
-      post = (message, transfer) => writer.send(message, transfer);
-      this.#begun = memory.begun;
-      this.#reader = new LineReader(
-        memory.fromRunner,
-        (message) => this.#receive(message),
-        (error) => this.#break(error),
-      );
-    }
-    this.#side = new RelaySide(new RelayLink(post));
-    this.#broken = options.broken;
-    this.#answersOnly = options.answersOnly ?? false;
+  constructor({ post, begun = null, answersOnly = false }: RelayHubOptions) {
+    this.#link = new RelayLink(post);
+    this.#begun = begun;
+    this.#answersOnly = answersOnly;
   }
 
   /** The number of requests, including those still being delivered. */
@@ -94,7 +84,7 @@ export class RelayHub {
 
   /** The number of bytes in transit to the runner. */
   get backlog(): number {
-    return this.#side.budget.used;
+    return this.#link.inTransit;
   }
 
   /** Carries a connection. */
@@ -121,30 +111,10 @@ export class RelayHub {
 
   /** Takes a message from the runner. */
   receive(message: Uint8Array): void {
-    if (this.#reader === null) this.#receive(message);
-    else this.#reader.receive(message);
-  }
-
-  /** Takes what the runner has written: call it before its other messages. */
-  drain(): void {
-    this.#reader?.drain();
-  }
-
-  #receive(message: Uint8Array): void {
-    if (this.#isBroken || this.#failure !== null) return;
-    try {
-      readFrames(message, this.#onFrame);
-      for (const carried of this.#toAdvance) carried.advance();
-      this.#toAdvance.length = 0;
-    } catch (error) {
-      // Any error: no message of a runner may end this program
-      this.#break(error as Error);
-    }
-  }
-
-  #break(error: Error): void {
-    this.#isBroken = true;
-    this.#broken(error);
+    if (this.#failure !== null) return;
+    readFrames(message, this.#onFrame);
+    for (const carried of this.#toAdvance) carried.advance();
+    this.#toAdvance.length = 0;
   }
 
   /**
@@ -152,7 +122,7 @@ export class RelayHub {
    * follows.
    */
   flush(): void {
-    this.#side.link.flush();
+    this.#link.flush();
   }
 
   /**
@@ -160,9 +130,8 @@ export class RelayHub {
    */
   fail(error: Error, deliverFor: number): void {
     if (this.#failure !== null) return;
-    this.#reader?.stop();
     this.#failure = error;
-    this.#side.link.close();
+    this.#link.close();
     this.#load = 0;
     for (const carried of this.#carried.all()) {
       carried.fail(error, this.#hasBegun(carried));
@@ -185,7 +154,7 @@ export class RelayHub {
     }
     if (carried.receive(op, bytes)) this.#toAdvance.push(carried);
     if (op === Op.done) this.#load--;
-    const { held } = this.#side.intake;
+    const { held } = this.#link;
     if (held > this.#mostHeld) {
       throw new RelayProtocolError(
         `Cannot take more: ${held} bytes wait to be delivered`,
@@ -218,7 +187,7 @@ export class RelayHub {
         if (error === null) resolve();
         else reject(error);
       };
-      this.#carried.set(id, begin({ id, order, side: this.#side, settle }));
+      this.#carried.set(id, begin({ id, order, link: this.#link, settle }));
     });
   }
 }
@@ -232,7 +201,7 @@ export class RelayHub {
  * leaves a chain of old tables, through which the garbage collector keeps old
  * requests: it then took a third of the time of a short connection.
  */
-export class RequestTable<T> {
+class RequestTable<T> {
   // The first number is that of frames without a request
   #requests: (T | null)[] = [null];
   #free: number[] = [];

@@ -1,25 +1,38 @@
 /**
- * The sending end of a relay.
+ * One end of a relay: it sends frames, and limits the bytes in transit.
+ *
+ * A sender counts each frame until the receiver has passed it on and credits
+ * it. One connection may have {@linkcode WINDOW} bytes in transit, all of a
+ * runner together {@linkcode BUDGET}. Beyond that, each may still have
+ * {@linkcode MIN_WINDOW}, so that stalled connections don't block others, plus
+ * the bytes of a read that began before.
  *
  * @module
  */
 
 import {
+  BUDGET,
   type ErrorFrame,
+  FRAME_COST,
   HEADER,
+  MIN_WINDOW,
+  NO_REQUEST,
   Op,
   type Opcode,
+  RelayProtocolError,
   SENT_SIZE,
+  WINDOW,
 } from "./frames.ts";
+
+/** Credits are sent for this many bytes: half of the smallest window. */
+const CREDIT_AFTER = MIN_WINDOW / 2;
 
 const NOTHING = new Uint8Array(0);
 const INITIAL_SIZE = 65_536;
 /** More bytes than this are sent before the end of the turn. */
 const FULL = 262_144;
-
 /** Copying fewer bytes than this takes half the time of transferring them. */
 const TRANSFERRED = 4_096;
-
 /**
  * As many times it sends as soon as this task has run: the first look at
  * `setImmediate` takes 3 ms, which a replica of one request would not earn.
@@ -32,16 +45,24 @@ const encoder = new TextEncoder();
 export type Post = (message: Uint8Array, transfer?: Transferable[]) => void;
 
 /**
- * Gathers the frames of one turn of the event loop into one message.
+ * Gathers the frames of one turn of the event loop into one message, and counts
+ * the bytes of all requests.
  */
 export class RelayLink {
+  /** The number of bytes in transit to the other end. */
+  inTransit = 0;
+  /** The number of bytes from the other end that were not passed on. */
+  held = 0;
+  /** The windows that wait for room. */
+  readonly waiting: Set<SendWindow> = new Set();
   #post: Post;
   #buffer = new Uint8Array(INITIAL_SIZE);
   #view = new DataView(this.#buffer.buffer);
   #length = 0;
+  #owed = 0;
   #scheduled = false;
-  #sentAtOnce = 0;
   #closed = false;
+  #sentAtOnce = 0;
 
   constructor(post: Post) {
     this.#post = post;
@@ -50,12 +71,26 @@ export class RelayLink {
   /** Sends nothing from now on: the other end is gone. */
   close(): void {
     this.#closed = true;
-    this.#length = 0;
+  }
+
+  /** Counts bytes that have arrived at the other end. */
+  credit(count: number): void {
+    const wasUsedUp = this.inTransit >= BUDGET;
+    this.inTransit -= count;
+    if (!wasUsedUp || this.inTransit >= BUDGET) return;
+    for (const window of [...this.waiting]) window.wake();
+  }
+
+  /** Credits bytes of requests that the other end is done with. */
+  sendCredit(count: number): void {
+    this.#owed += count;
+    if (this.#owed < MIN_WINDOW) return;
+    this.sendNumber(Op.credit, NO_REQUEST, this.#owed);
+    this.#owed = 0;
   }
 
   /** Adds a frame, to be sent at the end of this turn. */
   send(op: Opcode, id: number, bytes: Uint8Array = NOTHING): void {
-    if (this.#closed) return;
     const start = this.#begin(op, id, bytes.length);
     this.#buffer.set(bytes, start);
     this.#added();
@@ -63,7 +98,6 @@ export class RelayLink {
 
   /** Adds a frame that holds a number. */
   sendNumber(op: Opcode, id: number, value: number): void {
-    if (this.#closed) return;
     const start = this.#begin(op, id, 4);
     this.#view.setUint32(start, value);
     this.#added();
@@ -71,7 +105,7 @@ export class RelayLink {
 
   /** Adds a frame that holds a value as JSON. */
   sendJson(op: Opcode, id: number, value: unknown): void {
-    this.send(op, id, encoder.encode(JSON.stringify(value)));
+    this.send(op, id, toJson(value));
   }
 
   /** Adds a frame that holds a packet; no address stands for the client's. */
@@ -81,10 +115,7 @@ export class RelayLink {
     address: Deno.Addr | null,
     packet: Uint8Array,
   ): void {
-    if (this.#closed) return;
-    const head = address === null
-      ? NOTHING
-      : encoder.encode(JSON.stringify(address));
+    const head = address === null ? NOTHING : toJson(address);
     const start = this.#begin(Op.packet, id, 6 + head.length + packet.length);
     this.#view.setUint32(start, number);
     this.#view.setUint16(start + 4, head.length);
@@ -93,22 +124,14 @@ export class RelayLink {
     this.#added();
   }
 
-  /** Adds a frame with the number of bytes sent of a packet. */
-  sendSent(id: number, number: number, count: number): void {
-    if (this.#closed) return;
-    const start = this.#begin(Op.sent, id, SENT_SIZE);
+  /** Adds a frame with the outcome of a packet: the bytes sent, or an error. */
+  sendSent(id: number, number: number, outcome: number | ErrorFrame): void {
+    const error = typeof outcome === "number" ? null : toJson(outcome);
+    const size = error === null ? SENT_SIZE : 4 + error.length;
+    const start = this.#begin(Op.sent, id, size);
     this.#view.setUint32(start, number);
-    this.#view.setUint32(start + 4, count);
-    this.#added();
-  }
-
-  /** Adds a frame with the error of a packet. */
-  sendNotSent(id: number, number: number, error: ErrorFrame): void {
-    if (this.#closed) return;
-    const json = encoder.encode(JSON.stringify(error));
-    const start = this.#begin(Op.sent, id, 4 + json.length);
-    this.#view.setUint32(start, number);
-    this.#buffer.set(json, start + 4);
+    if (error === null) this.#view.setUint32(start + 4, outcome as number);
+    else this.#buffer.set(error, start + 4);
     this.#added();
   }
 
@@ -133,7 +156,8 @@ export class RelayLink {
   }
 
   #added(): void {
-    if (this.#length > FULL) this.flush();
+    if (this.#closed) this.#length = 0;
+    else if (this.#length > FULL) this.flush();
     else if (!this.#scheduled) {
       this.#scheduled = true;
       if (++this.#sentAtOnce <= SENT_AT_ONCE) queueMicrotask(this.#onTurn);
@@ -153,4 +177,129 @@ export class RelayLink {
     this.#buffer = larger;
     this.#view = new DataView(larger.buffer);
   }
+}
+
+/** The bytes of one request in transit to the other end. */
+export class SendWindow {
+  #link: RelayLink;
+  #used = 0;
+  #wake: (() => void) | null = null;
+
+  constructor(link: RelayLink) {
+    this.#link = link;
+  }
+
+  /** The longest payload of the next frame; 0 or less if none. */
+  get room(): number {
+    const limit = this.#link.inTransit < BUDGET ? WINDOW : MIN_WINDOW;
+    return limit - this.#used - FRAME_COST;
+  }
+
+  /** The same, as if the budget were used up. */
+  get minRoom(): number {
+    return MIN_WINDOW - this.#used - FRAME_COST;
+  }
+
+  /** Counts a frame that is sent. */
+  take(length: number): void {
+    this.#used += FRAME_COST + length;
+    this.#link.inTransit += FRAME_COST + length;
+  }
+
+  /** Counts bytes that the other end has passed on. */
+  credit(count: number): void {
+    if (count > this.#used) {
+      throw new RelayProtocolError(
+        `Cannot credit ${count} bytes: ${this.#used} are under way`,
+      );
+    }
+    this.#used -= count;
+    this.#link.credit(count);
+    this.wake();
+  }
+
+  /** Calls back, once, when there is room. */
+  whenRoom(wake: () => void): void {
+    this.#wake = wake;
+    this.#link.waiting.add(this);
+  }
+
+  /** Calls back the waiter, if there is room. */
+  wake(): void {
+    if (this.#wake === null || this.room <= 0) return;
+    const wake = this.#wake;
+    this.leave();
+    wake();
+  }
+
+  /** Ends all waits. */
+  leave(): void {
+    this.#wake = null;
+    this.#link.waiting.delete(this);
+  }
+
+  /** Uncounts everything: the other end is gone, or has dropped it. */
+  clear(): void {
+    this.leave();
+    this.#link.credit(this.#used);
+    this.#used = 0;
+  }
+}
+
+/** The bytes of one request that were received and not passed on. */
+export class ReceiveWindow {
+  #link: RelayLink;
+  #id: number;
+  /** The bytes that the other end counts as in transit. */
+  #open = 0;
+  #owed = 0;
+  #detached = false;
+
+  constructor(link: RelayLink, id: number) {
+    this.#link = link;
+    this.#id = id;
+  }
+
+  /** Counts a received frame. */
+  take(length: number): void {
+    if (length === 0 || this.#open + FRAME_COST + length > WINDOW) {
+      throw new RelayProtocolError(
+        `Cannot take ${length} bytes: ${this.#open} are under way`,
+      );
+    }
+    this.#open += FRAME_COST + length;
+    this.#link.held += FRAME_COST + length;
+    this.release(FRAME_COST);
+  }
+
+  /** Counts bytes that were passed on, and credits them soon. */
+  release(count: number): void {
+    this.#link.held -= count;
+    if (this.#detached) {
+      this.#open -= count;
+      return this.#link.sendCredit(count);
+    }
+    this.#owed += count;
+    if (this.#owed < CREDIT_AFTER) return;
+    this.#link.sendNumber(Op.credit, this.#id, this.#owed);
+    this.#open -= this.#owed;
+    this.#owed = 0;
+  }
+
+  /** The other end is done: what is still held is its runner's to count. */
+  detach(): void {
+    this.#detached = true;
+    this.#link.sendCredit(this.#owed);
+    this.#open -= this.#owed;
+    this.#owed = 0;
+  }
+
+  /** Stops passing on: the bytes were dropped. */
+  clear(): void {
+    this.release(this.#open - this.#owed);
+  }
+}
+
+function toJson(value: unknown): Uint8Array {
+  return encoder.encode(JSON.stringify(value));
 }

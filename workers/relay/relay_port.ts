@@ -12,6 +12,7 @@
 
 import type { RunnerPort } from "../runner/runner.ts";
 import {
+  FRAME_COST,
   Op,
   type Opcode,
   readFrames,
@@ -20,10 +21,8 @@ import {
   readPacket,
   readSent,
 } from "./frames.ts";
-import { LineReader, LineWriter, type RelayMemory } from "./memory_line.ts";
-import { type Post, RelayLink } from "./relay_link.ts";
+import { RelayLink, SendWindow } from "./relay_link.ts";
 import { type ConnAddresses, RelayedConn } from "./relayed_conn.ts";
-import { FRAME_COST, RelaySide, SendWindow } from "./window.ts";
 
 /** Sends a packet, to the client if no address is given. */
 export type Reply = (
@@ -44,20 +43,28 @@ export interface RelayHandlers {
   ): Promise<void>;
 }
 
+/** A request that is open here. */
+interface Request {
+  /** Takes a frame from the hub. */
+  receive(op: Opcode, bytes: Uint8Array): void;
+  /** Its handler has ended. */
+  end(): Promise<void> | void;
+}
+
 interface RequestToBegin {
   id: number;
   isPacket: boolean;
+  request: Request;
   serve(): Promise<void>;
 }
 
 /** Takes connections and packets from a relay. */
 export class RelayPort {
   #port: Pick<RunnerPort, "post" | "flushed">;
-  #side: RelaySide;
+  #link: RelayLink;
   #handlers: RelayHandlers;
-  #begun: Int32Array | null = null;
-  #reader: LineReader | null = null;
-  #requests: (RelayedConn | PacketReplies | null)[] = [];
+  #begun: Int32Array | null;
+  #requests: (Request | null)[] = [];
   #toBegin: RequestToBegin[] = [];
   #beginning = false;
   #allBegun: (() => void) | null = null;
@@ -67,29 +74,19 @@ export class RelayPort {
    *
    * @param port The runner's port.
    * @param handlers Serve the requests.
-   * @param memory What it shares with the hub, if this is a thread.
-   * @param broken Called if the hub has broken the protocol.
+   * @param begun Memory that the hub shares, if this is a thread.
    */
   constructor(
     port: Pick<RunnerPort, "post" | "flushed">,
     handlers: RelayHandlers,
-    memory: RelayMemory | null,
-    broken: (error: unknown) => void,
+    begun: Int32Array | null,
   ) {
     this.#port = port;
     this.#handlers = handlers;
-    let post: Post = (message, transfer) => port.post(message, transfer);
-    if (memory !== null) {
-      const writer = new LineWriter(memory.fromRunner, post);
-      post = (message, transfer) => writer.send(message, transfer);
-      this.#begun = memory.begun;
-      this.#reader = new LineReader(
-        memory.toRunner,
-        (message) => this.#receive(message),
-        broken,
-      );
-    }
-    this.#side = new RelaySide(new RelayLink(post));
+    this.#begun = begun;
+    this.#link = new RelayLink((message, transfer) =>
+      port.post(message, transfer)
+    );
   }
 
   /**
@@ -103,16 +100,6 @@ export class RelayPort {
 
   /** Takes a message from the other end. */
   receive(message: Uint8Array): void {
-    if (this.#reader === null) this.#receive(message);
-    else this.#reader.receive(message);
-  }
-
-  /** Takes what the hub has written: call it before its other messages. */
-  drain(): void {
-    this.#reader?.drain();
-  }
-
-  #receive(message: Uint8Array): void {
     readFrames(message, this.#onFrame);
     if (this.#toBegin.length > 0 && !this.#beginning) void this.#beginAll();
   }
@@ -122,45 +109,46 @@ export class RelayPort {
    * none.
    */
   flush(): void {
-    this.#side.link.flush();
+    this.#link.flush();
   }
 
   #onFrame = (op: Opcode, id: number, bytes: Uint8Array): void => {
     if (op === Op.open) return this.#open(id, bytes);
     if (op === Op.packet) return this.#openPacket(id, bytes);
     const request = this.#requests[id] ?? null;
-    if (request instanceof RelayedConn) request.receive(op, bytes);
-    else if (request !== null) request.receive(bytes);
-    else if (op === Op.credit) this.#side.budget.credit(readNumber(bytes));
+    if (request !== null) request.receive(op, bytes);
+    else if (op === Op.credit) this.#link.credit(readNumber(bytes));
     // Anything else crossed the end of its request on the way
   };
 
   #open(id: number, bytes: Uint8Array): void {
     const addresses = readJson(bytes) as ConnAddresses;
-    const conn = new RelayedConn(id, this.#side, addresses);
-    this.#requests[id] = conn;
-    this.#begin({ id, isPacket: false, serve: () => this.#serve(id, conn) });
+    const request = new RelayedConn(id, this.#link, addresses);
+    const serve = () => this.#handlers.connection(request);
+    this.#begin({ id, isPacket: false, request, serve });
   }
 
   #openPacket(id: number, bytes: Uint8Array): void {
     const { number, address, packet } = readPacket(bytes);
-    const replies = new PacketReplies(id, this.#side);
-    this.#requests[id] = replies;
+    const request = new PacketReplies(id, this.#link);
+    // A copy: a handler may keep it, or transfer its buffer
+    const copy = packet.slice();
     const serve = () =>
-      this.#servePacket(
-        id,
-        replies,
-        // A copy: a handler may keep it, or transfer its buffer
-        [packet.slice(), address as Deno.Addr, number === 1],
+      this.#handlers.packet(
+        copy,
+        address as Deno.Addr,
+        number === 1,
+        (reply, to) => request.send(reply, to),
       );
-    this.#begin({ id, isPacket: true, serve });
+    this.#begin({ id, isPacket: true, request, serve });
   }
 
-  #begin(request: RequestToBegin): void {
-    if (this.#begun === null) return void this.#toBegin.push(request);
+  #begin(one: RequestToBegin): void {
+    this.#requests[one.id] = one.request;
+    if (this.#begun === null) return void this.#toBegin.push(one);
     Atomics.add(this.#begun, 0, 1);
-    this.#side.link.send(Op.began, request.id);
-    void request.serve();
+    this.#link.send(Op.began, one.id);
+    void this.#serve(one);
   }
 
   /**
@@ -172,43 +160,25 @@ export class RelayPort {
     while (this.#toBegin.length > 0) {
       const count = this.#toBegin[0]!.isPacket ? this.#toBegin.length : 1;
       const requests = this.#toBegin.splice(0, count);
-      for (const { id } of requests) this.#side.link.send(Op.began, id);
+      for (const { id } of requests) this.#link.send(Op.began, id);
       this.flush();
       await this.#port.flushed();
-      for (const request of requests) void request.serve();
+      for (const one of requests) void this.#serve(one);
     }
     this.#beginning = false;
     this.#allBegun?.();
   }
 
-  async #serve(id: number, conn: RelayedConn): Promise<void> {
+  async #serve({ id, request, serve }: RequestToBegin): Promise<void> {
     try {
-      await this.#handlers.connection(conn);
+      await serve();
     } finally {
-      conn[Symbol.dispose]();
-      this.#end(id);
+      const ended = request.end();
+      // A connection's close and its end leave in one message
+      if (ended !== undefined) await ended;
+      this.#requests[id] = null;
+      this.#link.send(Op.done, id);
     }
-  }
-
-  async #servePacket(
-    id: number,
-    replies: PacketReplies,
-    packet: [Uint8Array, Deno.Addr, boolean],
-  ): Promise<void> {
-    try {
-      await this.#handlers.packet(
-        ...packet,
-        (reply, to) => replies.send(reply, to),
-      );
-    } finally {
-      await replies.end();
-      this.#end(id);
-    }
-  }
-
-  #end(id: number): void {
-    this.#requests[id] = null;
-    this.#side.link.send(Op.done, id);
   }
 }
 
@@ -220,9 +190,10 @@ interface PacketReply {
 }
 
 /**
- * Sends packets through the other end of a relay, and receives the outcomes.
+ * Sends a handler's packets through the other end of a relay, and receives the
+ * outcomes.
  */
-export class PacketReplies {
+class PacketReplies implements Request {
   #id: number;
   #link: RelayLink;
   #window: SendWindow;
@@ -231,10 +202,10 @@ export class PacketReplies {
   #lastNumber = 0;
   #ended: (() => void) | null = null;
 
-  constructor(id: number, side: RelaySide) {
+  constructor(id: number, link: RelayLink) {
     this.#id = id;
-    this.#link = side.link;
-    this.#window = new SendWindow(side.budget);
+    this.#link = link;
+    this.#window = new SendWindow(link);
   }
 
   /** Sends a packet, to the client if no address is given. */
@@ -252,14 +223,13 @@ export class PacketReplies {
 
   /** Takes no more packets; settles when all are sent. */
   end(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#ended = resolve;
-    this.#endIfSent();
-    return promise;
+    return new Promise((resolve) => {
+      this.#ended = resolve;
+      this.#endIfSent();
+    });
   }
 
-  /** Takes the outcome of a packet. */
-  receive(bytes: Uint8Array): void {
+  receive(_op: Opcode, bytes: Uint8Array): void {
     const { number, result } = readSent(bytes);
     const reply = this.#sent.get(number)!;
     this.#sent.delete(number);

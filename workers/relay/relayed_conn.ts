@@ -14,8 +14,7 @@ import {
   readJson,
   readNumber,
 } from "./frames.ts";
-import type { RelayLink } from "./relay_link.ts";
-import { ReceiveWindow, type RelaySide, SendWindow } from "./window.ts";
+import { ReceiveWindow, type RelayLink, SendWindow } from "./relay_link.ts";
 
 const CHUNK_SIZE = 16_384;
 /** After this many reads without a wait, one read yields. */
@@ -55,11 +54,11 @@ export class RelayedConn implements Deno.Conn {
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | null = null;
   #writable: WritableStream<Uint8Array<ArrayBufferLike>> | null = null;
 
-  constructor(id: number, side: RelaySide, addresses: ConnAddresses) {
+  constructor(id: number, link: RelayLink, addresses: ConnAddresses) {
     this.#id = id;
-    this.#link = side.link;
-    this.#sending = new SendWindow(side.budget);
-    this.#receiving = new ReceiveWindow(side.intake, id);
+    this.#link = link;
+    this.#sending = new SendWindow(link);
+    this.#receiving = new ReceiveWindow(link, id);
     this.localAddr = addresses.localAddr;
     this.remoteAddr = addresses.remoteAddr;
   }
@@ -171,6 +170,11 @@ export class RelayedConn implements Deno.Conn {
     if (this.#reader === null && this.#writer === null) return;
     // Made only when needed: its stack takes a tenth of a short connection
     this.#fail(new Deno.errors.Interrupted("Operation canceled"));
+  }
+
+  /** The handler has ended. */
+  end(): void {
+    this[Symbol.dispose]();
   }
 
   /** Takes a frame from the other end. */
