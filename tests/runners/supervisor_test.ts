@@ -113,29 +113,72 @@ Deno.test("Supervisor.keep() rejects with the import error that a start throws a
   supervisor.stop(new Error("done"));
 });
 
-Deno.test("Supervisor doubles its pause for members that crash soon after they are ready", async () => {
-  using clock = new Clock();
-  const host = new FakeHost();
-  const supervisor = new Supervisor(host);
-  const kept = supervisor.keep(1);
-  host.last.becomeReady();
-  await kept;
+/** Has the last member crash, and become ready, again and again. */
+async function crash(
+  host: FakeHost,
+  clock: Clock,
+  times: number,
+): Promise<number[]> {
   const pauses: number[] = [];
-  for (let crash = 0; crash < 9; crash++) {
+  for (let i = 0; i < times; i++) {
     clock.pass(50);
     host.last.end();
     pauses.push(await clock.next());
     host.last.becomeReady();
     await clock.settle();
   }
+  return pauses;
+}
+
+Deno.test("Supervisor doubles its pause for members that crash soon after they are ready", async () => {
+  using clock = new Clock();
+  const host = new FakeHost();
+  const supervisor = new Supervisor(host);
+  const kept = supervisor.keep(2);
+  for (const member of host.members) member.becomeReady();
+  await kept;
   assertEquals(
-    pauses,
+    await crash(host, clock, 9),
     [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000],
   );
   assertEquals(host.causes, []);
   clock.pass(10_000);
   host.last.end();
   assertEquals(await clock.next(), 100);
+  supervisor.stop(new Error("done"));
+});
+
+Deno.test("Supervisor pauses for a second at most while no member is ready", async () => {
+  using clock = new Clock();
+  const host = new FakeHost();
+  const supervisor = new Supervisor(host);
+  const kept = supervisor.keep(1);
+  host.last.becomeReady();
+  await kept;
+  assertEquals(
+    await crash(host, clock, 7),
+    [100, 200, 400, 800, 1_000, 1_000, 1_000],
+  );
+  supervisor.stop(new Error("done"));
+});
+
+Deno.test("Supervisor shortens its pause when the last member ends in it", async () => {
+  using clock = new Clock();
+  const host = new FakeHost();
+  const supervisor = new Supervisor(host);
+  const kept = supervisor.keep(2);
+  const [first] = host.members;
+  for (const member of host.members) member.becomeReady();
+  await kept;
+  await crash(host, clock, 8);
+  host.last.end();
+  await clock.settle();
+  clock.pass(500);
+  first!.end(); // which was healthy
+  assertEquals(await clock.next(), 100);
+  assertEquals(host.members.length, 12);
+  for (const member of host.members) member.becomeReady();
+  await supervisor.allReady();
   supervisor.stop(new Error("done"));
 });
 

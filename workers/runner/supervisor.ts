@@ -9,6 +9,8 @@ import type { Runner } from "./runner.ts";
 
 const MIN_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 10_000;
+/** While no member is ready, nothing is served. */
+const MAX_BACKOFF_ALONE_MS = 1_000;
 /** A member that was ready for this long did not fail because of its start. */
 const HEALTHY_AFTER_MS = 10_000;
 /** After this many in a row that never became ready, it asks whether to go on. */
@@ -38,7 +40,8 @@ export interface SupervisorHost<M extends Member> {
 
 /**
  * Keeps `target` members running: starts another for each that ends, after a
- * pause that doubles until one has been healthy for a while.
+ * pause that doubles until one has been healthy for a while. While none is
+ * ready, pauses stay short.
  */
 export class Supervisor<M extends Member> {
   #host: SupervisorHost<M>;
@@ -51,6 +54,8 @@ export class Supervisor<M extends Member> {
   #pauses = 0;
   #everReady = false;
   #everComplete = false;
+  /** How long the pause under way takes. */
+  #pausing = Infinity;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #waiting: PromiseWithResolvers<void> | null = null;
   #stopped: Error | null = null;
@@ -115,8 +120,7 @@ export class Supervisor<M extends Member> {
   stop(reason: Error): void {
     this.#target = 0;
     this.#stopped = reason;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#endPause();
     this.#waiting?.reject(reason);
     this.#waiting = null;
   }
@@ -178,11 +182,20 @@ export class Supervisor<M extends Member> {
   }
 
   #pause(): void {
-    if (this.#target === 0 || this.#timer !== undefined) return;
-    const duration = MIN_BACKOFF_MS * 2 ** this.#pauses++;
+    const most = this.#ready.size > 0 ? MAX_BACKOFF_MS : MAX_BACKOFF_ALONE_MS;
+    // The last that was ready may have ended in a long pause for another
+    if (this.#target === 0 || this.#pausing <= most) return;
+    clearTimeout(this.#timer);
+    this.#pausing = Math.min(MIN_BACKOFF_MS * 2 ** this.#pauses++, most);
     this.#timer = setTimeout(() => {
-      this.#timer = undefined;
+      this.#endPause();
       this.#fill();
-    }, Math.min(duration, MAX_BACKOFF_MS));
+    }, this.#pausing);
+  }
+
+  #endPause(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#pausing = Infinity;
   }
 }
