@@ -9,7 +9,7 @@ import {
   WaitQueue,
   type WaitRecord,
 } from "../../workers/locks/_wait_queue.ts";
-import { webLocks } from "../../workers/runner/thread/web_locks.ts";
+import { webLocks } from "../../workers/runner/runner.ts";
 import * as jobs from "./_jobs.ts";
 
 type Jobs = typeof jobs;

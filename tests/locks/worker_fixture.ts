@@ -1,6 +1,6 @@
 /** A thread that does the jobs of `_jobs.ts`, one after the other's start. */
 import { pack, unpack } from "../../workers/queue/_sync.ts";
-import { webLocks } from "../../workers/runner/thread/web_locks.ts";
+import { webLocks } from "../../workers/runner/runner.ts";
 import * as jobs from "./_jobs.ts";
 
 interface Order {

@@ -23,8 +23,6 @@ import {
 /** A runner whose other half is here as well. */
 export class LocalRunner implements Runner {
   readonly kind: RunnerKind;
-  readonly id = 0;
-  readonly backlog = 0;
   onmessage: MessageHandler | null = null;
   /** What each side has said, but for the relay's bytes. */
   readonly toReplica: unknown[] = [];
@@ -84,10 +82,6 @@ export class LocalRunner implements Runner {
     } catch (error) {
       this.#end({ code: 1, reason: "error", error: error as Error });
     }
-  }
-
-  flushed(): Promise<void> {
-    return Promise.resolve();
   }
 
   terminate(): void {

@@ -212,3 +212,27 @@ Deno.test("Channel delivers a frame of 3 MB between small ones, in any pieces", 
   assertEquals(messages, ["first", large, "last"]);
   assertEquals(exit, null);
 });
+
+Deno.test("Channel.backlog counts what is not sent, and Channel.flushed() waits for it", async () => {
+  const { promise: written, resolve: write } = Promise.withResolvers<void>();
+  const { promise: ended, resolve: end } = Promise.withResolvers<null>();
+  const conn: ChannelConn = {
+    ...connOf(new Uint8Array(), () => 1),
+    read: () => ended,
+    write: ({ length }) => written.then(() => length),
+  };
+  const channel = new Channel({ receive() {}, fail() {}, end() {} });
+  channel.send(0, "before it runs");
+  assert(channel.backlog > 0);
+  const running = channel.run(conn);
+  for (let index = 0; index < 10; index++) {
+    channel.send(0, new Uint8Array(100_000));
+  }
+  assert(channel.backlog > 1_000_000, `It is ${channel.backlog}`);
+  const flushed = channel.flushed();
+  write();
+  await flushed;
+  assertEquals(channel.backlog, 0);
+  end(null);
+  await running;
+});

@@ -7,7 +7,6 @@ import {
   Inbox,
   Lifecycle,
   type MessageHandler,
-  nextRunnerId,
   type Runner,
   type RunnerKind,
   type RunnerOptions,
@@ -72,8 +71,6 @@ export interface Machine {
 
 export class SimRunner implements Runner {
   readonly kind: RunnerKind;
-  readonly id = nextRunnerId();
-  readonly backlog = 0;
   readonly owner: Owner;
   /** It does nothing any more. */
   isHung = false;
@@ -117,11 +114,11 @@ export class SimRunner implements Runner {
   }
 
   get onmessage(): MessageHandler | null {
-    return this.#inbox.handler;
+    return this.#inbox.onmessage;
   }
 
   set onmessage(handler: MessageHandler | null) {
-    this.#inbox.handler = handler;
+    this.#inbox.onmessage = handler;
   }
 
   post(message: unknown, transfer?: Transferable[]): void {
@@ -130,10 +127,6 @@ export class SimRunner implements Runner {
     this.toReplica.send(() => {
       if (!this.isHung && this.#exit === null) this.#port.inbox.deliver(copy);
     });
-  }
-
-  flushed(): Promise<void> {
-    return Promise.resolve();
   }
 
   terminate(): void {
@@ -225,11 +218,11 @@ class SimPort implements RunnerPort {
   }
 
   get onmessage(): MessageHandler | null {
-    return this.inbox.handler;
+    return this.inbox.onmessage;
   }
 
   set onmessage(handler: MessageHandler | null) {
-    this.inbox.handler = handler;
+    this.inbox.onmessage = handler;
   }
 
   post(message: unknown, transfer?: Transferable[]): void {

@@ -7,14 +7,15 @@
 import { HandlerImportError } from "../errors.ts";
 import { adoptLaunchFlags } from "./launch.ts";
 import {
-  decodeStart,
   type ExitRecord,
+  FRAME,
+  ProtocolError,
+  type Start,
   tellRecord,
   toExitRecord,
 } from "./protocol.ts";
 import {
   Inbox,
-  type MessageHandler,
   type RunnerKind,
   type RunnerMain,
   type RunnerPort,
@@ -26,27 +27,105 @@ export type ModuleLoader = [
   load: () => Promise<Record<string, unknown>>,
 ];
 
-/** Options of {@linkcode runMain}. */
-export interface EntryOptions {
-  /** The user's modules. */
-  modules: ModuleLoader[];
-  /** The module of this package that exports `main`. */
-  main: ModuleLoader;
-  /** The runner's end of the channel. */
-  port: RunnerPort;
-  /** The first frame's kind. */
-  kind: unknown;
-  /** The first frame's value. */
-  value: unknown;
-  /** Called when `main` has been called. */
-  ready: () => void;
-  /** Ends the runner. */
-  end: (exit: ExitRecord) => void;
+/** The line of a {@linkcode Port} to the runner's owner. */
+export interface PortLine {
+  /** The kind of runner that this is. */
+  readonly kind: RunnerKind;
+  /** The number of bytes that wait to be sent. */
+  backlog(): number;
+  /** Sends a frame. */
+  send(kind: number, value?: unknown, transfer?: Transferable[]): void;
+  /** Settles when everything has been handed to the system. */
+  flushed(): Promise<void>;
+  /** Ends the thread or process, after what was sent. */
+  leave(code: number): void;
 }
 
-async function load([url, importIt]: ModuleLoader): Promise<
-  Record<string, unknown>
-> {
+/** A runner's end of its connection. It runs what its owner asks for. */
+export class Port extends Inbox implements RunnerPort {
+  readonly kind: RunnerKind;
+  #line: PortLine;
+  #modules: ModuleLoader[];
+  #main: ModuleLoader;
+  #ended = false;
+
+  /**
+   * Constructs a port, and watches for errors that nobody catches.
+   *
+   * @param line The line to the owner.
+   * @param modules The user's modules.
+   * @param main The module of this package that exports `main`.
+   */
+  constructor(line: PortLine, modules: ModuleLoader[], main: ModuleLoader) {
+    super((error) => this.fail(error));
+    this.kind = line.kind;
+    this.#line = line;
+    this.#modules = modules;
+    this.#main = main;
+    watchUncaught((thrown) => this.fail(thrown));
+  }
+
+  get backlog(): number {
+    return this.#line.backlog();
+  }
+
+  post(message: unknown, transfer?: Transferable[]): void {
+    if (!this.#ended) this.#line.send(FRAME.message, message, transfer);
+  }
+
+  flushed(): Promise<void> {
+    return this.#line.flushed();
+  }
+
+  close(): void {
+    const code = this.kind === "process" ? Deno.exitCode : 0;
+    this.end({ code, reason: "returned" });
+  }
+
+  /** Takes a frame of the owner. */
+  receive(kind: unknown, value: unknown): void {
+    if (kind === FRAME.message) return this.deliver(value);
+    if (kind === FRAME.start) return void this.#run(value as Start);
+    throw new ProtocolError("A frame is unknown or out of order");
+  }
+
+  /** Ends the runner for an error. */
+  fail(thrown: unknown): void {
+    this.end(toExitRecord(thrown));
+  }
+
+  /** Ends the runner. Its owner learns how, but not a cause that can't cross. */
+  end(exit: ExitRecord): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const { error } = exit;
+    if (error === undefined) this.#line.send(FRAME.exit, exit);
+    else {
+      tellRecord((error) => {
+        this.#line.send(FRAME.exit, { ...exit, error });
+      }, error);
+    }
+    this.#line.leave(exit.code);
+  }
+
+  async #run({ data, launchFlags }: Start): Promise<void> {
+    try {
+      adoptLaunchFlags(launchFlags);
+      const modules: Record<string, unknown>[] = [];
+      for (const loader of this.#modules) modules.push(await load(loader));
+      const { main } = await load(this.#main) as { main: RunnerMain };
+      const done = main(this, modules, data);
+      if (!this.#ended) this.#line.send(FRAME.ready);
+      await done;
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+}
+
+async function load(
+  [url, importIt]: ModuleLoader,
+): Promise<Record<string, unknown>> {
   try {
     return await importIt();
   } catch (error) {
@@ -57,49 +136,8 @@ async function load([url, importIt]: ModuleLoader): Promise<
   }
 }
 
-/**
- * Imports everything and calls `main`.
- *
- * @param options The modules and the callbacks.
- */
-export async function runMain(options: EntryOptions): Promise<void> {
-  const { port, ready, end } = options;
-  try {
-    const { data, launchFlags } = decodeStart(options.kind, options.value);
-    adoptLaunchFlags(launchFlags);
-    const modules: Record<string, unknown>[] = [];
-    for (const loader of options.modules) modules.push(await load(loader));
-    const { main } = await load(options.main) as { main: RunnerMain };
-    const done = main(port, modules, data);
-    ready();
-    await done;
-  } catch (error) {
-    end(toExitRecord(error));
-  }
-}
-
-/**
- * Sends the owner the runner's exit, also if a cause of its error can't cross.
- *
- * @param send Sends the record.
- * @param exit The record.
- */
-export function tellExit(
-  send: (exit: ExitRecord) => void,
-  exit: ExitRecord,
-): void {
-  const { error } = exit;
-  if (error === undefined) return send(exit);
-  tellRecord((error) => send({ ...exit, error }), error);
-}
-
-/**
- * Ends the runner for an uncaught error, as Deno would. The error goes to the
- * parent instead of stderr.
- *
- * @param end Ends the runner.
- */
-export function watchUncaught(end: (exit: ExitRecord) => void): void {
+/** Handles uncaught errors as Deno would, but prints none: the owner is told. */
+function watchUncaught(fail: (thrown: unknown) => void): void {
   function watch(event: Event, thrown: unknown): void {
     event.preventDefault();
     let handled = false;
@@ -110,7 +148,7 @@ export function watchUncaught(end: (exit: ExitRecord) => void): void {
       },
     });
     queueMicrotask(() => {
-      if (!handled) end(toExitRecord(thrown));
+      if (!handled) fail(thrown);
     });
   }
   globalThis.addEventListener(
@@ -121,53 +159,4 @@ export function watchUncaught(end: (exit: ExitRecord) => void): void {
     "unhandledrejection",
     (event) => watch(event, event.reason),
   );
-}
-
-/** The connection of a {@linkcode Port}. */
-export interface PortLine {
-  /** The kind of runner that this is. */
-  readonly kind: RunnerKind;
-  /** The number of bytes that wait to be sent. */
-  backlog(): number;
-  /** Sends a message. */
-  post(message: unknown, transfer?: Transferable[]): void;
-  /** Settles when everything has been handed to the system. */
-  flushed(): Promise<void>;
-  /** Ends the runner. */
-  end(exit: ExitRecord): void;
-}
-
-/** A runner's end of its connection. */
-export class Port implements RunnerPort {
-  readonly kind: RunnerKind;
-  /** The received messages. */
-  readonly inbox: Inbox;
-  readonly post: RunnerPort["post"];
-  readonly flushed: RunnerPort["flushed"];
-  #line: PortLine;
-
-  constructor(line: PortLine) {
-    this.kind = line.kind;
-    this.inbox = new Inbox((error) => line.end(toExitRecord(error)));
-    this.post = line.post;
-    this.flushed = line.flushed;
-    this.#line = line;
-  }
-
-  get backlog(): number {
-    return this.#line.backlog();
-  }
-
-  get onmessage(): MessageHandler | null {
-    return this.inbox.handler;
-  }
-
-  set onmessage(handler: MessageHandler | null) {
-    this.inbox.handler = handler;
-  }
-
-  close(): void {
-    const code = this.kind === "process" ? Deno.exitCode : 0;
-    this.#line.end({ code, reason: "returned" });
-  }
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Revocation } from "./process/permissions.ts";
 import type { RunnerOptions } from "./runner.ts";
 
 /** The program's flags. */
@@ -13,6 +14,19 @@ export interface LaunchFlags {
   flags: string[];
   /** Whether `--unstable-worker-options` is surely on. */
   workerOptions: boolean;
+}
+
+/** The environment variable with a child's {@linkcode ChildLink}. */
+export const LINK_VARIABLE = "DENO_SOCKETSERVER_LINK";
+
+/** The address to which a child connects, and its first message. */
+export interface ChildLink {
+  /** The address. */
+  connect: Deno.UnixConnectOptions | Deno.ConnectOptions;
+  /** The secret that proves its identity. */
+  secret: string;
+  /** The permissions that it revokes after that. */
+  revoke: Revocation[];
 }
 
 /** The prefixes of flags to pass on. */
@@ -144,21 +158,21 @@ function loader(url: string): string {
 }
 
 /**
- * Writes the text of a runner's first module.
+ * Returns the URL of a runner's first module.
  *
  * The imports are literal, so that they count as the runner's own code and need
- * no permission. They are dynamic, so that their failure can be reported.
+ * no permission. They are dynamic, so that their failure can be reported. The
+ * same modules give the same URL: what Deno has found out about it, such as its
+ * types under "deno test", serves the next runner as well.
  *
  * @param entry The URL of the module that exports `enter`.
  * @param options Which modules to import.
- * @returns JavaScript.
+ * @returns A `data:` URL.
  */
-export function entrySource(
-  entry: string,
-  options: Pick<RunnerOptions, "main" | "modules">,
-): string {
+export function entryUrl(entry: string, options: RunnerOptions): string {
   const modules = (options.modules ?? []).map(loader).join(", ");
-  return `import { enter } from ${JSON.stringify(entry)};
+  const source = `import { enter } from ${JSON.stringify(entry)};
 enter([${modules}], ${loader(options.main)});
 `;
+  return `data:application/javascript,${encodeURIComponent(source)}`;
 }

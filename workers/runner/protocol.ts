@@ -61,12 +61,6 @@ export class RunnerDecoder {
     this.#actions = actions;
   }
 
-  /** Takes a frame as a thread sends it. */
-  receiveFrame(frame: unknown): void {
-    if (Array.isArray(frame)) this.receive(frame[0], frame[1]);
-    else this.fail(new ProtocolError(`${describe(frame)} is no frame`));
-  }
-
   /** Takes a frame; never throws. */
   receive(kind: unknown, value: unknown): void {
     if (this.#left) return;
@@ -80,19 +74,22 @@ export class RunnerDecoder {
 
   /** Ends the runner for an invalid message. */
   fail(thrown: unknown): void {
-    if (this.#left) return;
-    this.#left = true;
     const error = thrown instanceof Error ? thrown : new ProtocolError(
       `Cannot handle a message: ${describe(thrown)} was thrown`,
     );
-    this.#actions.leave({ code: 1, reason: "protocol", error });
+    this.leave({ code: 1, reason: "protocol", error });
+  }
+
+  /** Ends the runner, unless it has ended. */
+  leave(exit: RunnerExit): void {
+    if (this.#left) return;
+    this.#left = true;
+    this.#actions.leave(exit);
   }
 
   #control(kind: unknown, value: unknown): void {
     if (kind === FRAME.exit) {
-      const exit = fromExitRecord(value as ExitRecord);
-      this.#left = true;
-      this.#actions.leave(exit);
+      this.leave(fromExitRecord(value as ExitRecord));
     } else if (kind === FRAME.ready && !this.#ready) {
       this.#ready = true;
       this.#actions.ready();
@@ -109,22 +106,6 @@ export class RunnerDecoder {
       );
     }
   }
-}
-
-/**
- * Checks the first frame that a runner gets.
- *
- * @param kind The frame's kind.
- * @param value The frame's value.
- * @returns The value.
- * @throws {ProtocolError} If it is no start.
- */
-export function decodeStart(kind: unknown, value: unknown): Start {
-  if (kind === FRAME.start && typeof value === "object" && value !== null) {
-    const { launchFlags } = value as Partial<Start>;
-    if (Array.isArray(launchFlags?.flags)) return value as Start;
-  }
-  throw new ProtocolError("The first frame is no start");
 }
 
 function describe(value: unknown): string {

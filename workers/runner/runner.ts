@@ -43,8 +43,6 @@ export interface RunnerOptions {
 export interface Runner {
   /** Which of the two it is. */
   readonly kind: RunnerKind;
-  /** Its number, unique in this process. */
-  readonly id: number;
   /** The process id of a process. */
   readonly pid?: number;
   /**
@@ -54,8 +52,6 @@ export interface Runner {
   readonly ready: Promise<void>;
   /** How it ended, after it has completely ended. Never rejects. */
   readonly exited: Promise<RunnerExit>;
-  /** The number of bytes that wait to be sent; always 0 for a thread. */
-  readonly backlog: number;
   /**
    * Called with each message. Earlier messages wait until it is set. An error
    * that it throws ends the runner as `fail()` does.
@@ -66,8 +62,6 @@ export interface Runner {
    * a `DataCloneError` for what can't be cloned.
    */
   post(message: unknown, transfer?: Transferable[]): void;
-  /** Settles when everything posted has been handed to the system. */
-  flushed(): Promise<void>;
   /** Ends it: a thread at once, a process by SIGTERM. */
   terminate(): void;
   /** Ends it: a thread as `terminate()` does, a process by SIGKILL. */
@@ -107,18 +101,7 @@ export type RunnerMain = (
   data: unknown,
 ) => Promise<void> | void;
 
-let lastId = 0;
-
-/**
- * Numbers the runners.
- *
- * @returns The next number.
- */
-export function nextRunnerId(): number {
-  return ++lastId;
-}
-
-/** Keeps messages in order until there is a handler. */
+/** Receives messages; keeps them in order until there is a handler. */
 export class Inbox {
   #fault: (thrown: unknown) => void;
   #handler: MessageHandler | null = null;
@@ -134,11 +117,11 @@ export class Inbox {
   }
 
   /** The handler of the messages. */
-  get handler(): MessageHandler | null {
+  get onmessage(): MessageHandler | null {
     return this.#handler;
   }
 
-  set handler(handler: MessageHandler | null) {
+  set onmessage(handler: MessageHandler | null) {
     this.#handler = handler;
     // Not at once: the caller may not have set up the rest.
     if (this.#waiting.length > 0) queueMicrotask(() => this.#flush());
@@ -182,36 +165,36 @@ export class Inbox {
  * @returns The description, to follow "the thread" or "the process".
  */
 export function describeExit(exit: RunnerExit): string {
-  switch (exit.reason) {
+  const { code, reason, error } = exit;
+  const why = error?.message ?? "unknown";
+  switch (reason) {
     case "returned":
       return "had ended";
     case "terminated":
       return "was terminated";
     case "exit":
-      return exit.code < 0
-        ? `was killed by signal ${-exit.code}`
-        : `exited with code ${exit.code}`;
+      return code < 0
+        ? `was killed by signal ${-code}`
+        : `exited with code ${code}`;
     case "protocol":
-      return `was ended for a protocol error: ${
-        exit.error?.message ?? "unknown"
-      }`;
+      return `was ended for a protocol error: ${why}`;
     case "import":
     case "error":
-      return `ended by an error: ${exit.error?.message ?? "unknown"}`;
+      return `ended by an error: ${why}`;
   }
 }
 
 /** The start and the end of a runner, as promises. */
 export class Lifecycle {
-  /** Settles when `main` has been called. */
-  readonly ready: Promise<void>;
-  /** Settles when the runner has completely ended. */
-  readonly exited: Promise<RunnerExit>;
   #kind: RunnerKind;
-  #setReady: () => void;
-  #setUnready: (error: Error) => void;
-  #setExited: (exit: RunnerExit) => void;
-  #ended = false;
+  #ready: PromiseWithResolvers<void> = Promise.withResolvers();
+  #exited: PromiseWithResolvers<RunnerExit> = Promise.withResolvers();
+  /** Settles when `main` has been called. */
+  readonly ready: Promise<void> = this.#ready.promise;
+  /** Settles when the runner has completely ended. */
+  readonly exited: Promise<RunnerExit> = this.#exited.promise;
+  /** Whether the runner has ended. */
+  ended = false;
 
   /**
    * Constructs the moments of one runner.
@@ -220,25 +203,13 @@ export class Lifecycle {
    */
   constructor(kind: RunnerKind) {
     this.#kind = kind;
-    const ready = Promise.withResolvers<void>();
-    const exited = Promise.withResolvers<RunnerExit>();
     // `ready` may go unread: `exited` reports the same.
-    ready.promise.catch(() => {});
-    this.ready = ready.promise;
-    this.exited = exited.promise;
-    this.#setReady = ready.resolve;
-    this.#setUnready = ready.reject;
-    this.#setExited = exited.resolve;
-  }
-
-  /** Whether the runner has ended. */
-  get ended(): boolean {
-    return this.#ended;
+    this.ready.catch(() => {});
   }
 
   /** Reports that `main` has been called. */
   becomeReady(): void {
-    this.#setReady();
+    this.#ready.resolve();
   }
 
   /**
@@ -247,18 +218,35 @@ export class Lifecycle {
    * @param exit How.
    */
   end(exit: RunnerExit): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#setUnready(
+    if (this.ended) return;
+    this.ended = true;
+    const how = describeExit(exit);
+    this.#ready.reject(
       exit.error instanceof HandlerImportError
         ? exit.error
         : new RunnerExitError(
-          `Cannot use the ${this.#kind}: it ${
-            describeExit(exit)
-          } before it was ready`,
+          `Cannot use the ${this.#kind}: it ${how} before it was ready`,
           exit,
         ),
     );
-    this.#setExited(exit);
+    this.#exited.resolve(exit);
   }
+}
+
+/** The part of the Web Locks that this package uses. */
+interface WebLocks {
+  /** Calls back while holding the lock, for as long as that takes. */
+  request(
+    name: string,
+    options: { ifAvailable?: boolean; signal?: AbortSignal },
+    callback: (lock: unknown) => unknown,
+  ): Promise<unknown>;
+}
+
+/**
+ * The Web Locks, of which each thread holds one while it lives: Deno has them,
+ * its types don't, and the first look is slow.
+ */
+export function webLocks(): WebLocks {
+  return (navigator as unknown as { locks: WebLocks }).locks;
 }

@@ -52,7 +52,6 @@ export class Channel {
   #spare = new ByteWriter(BUFFER_SIZE);
   #sending = 0;
   #writing: Promise<void> | null = null;
-  #attached: PromiseWithResolvers<void> = Promise.withResolvers();
   /** The number of writes that have begun. */
   #batch = 0;
   #flushes: { batch: number; resolve: () => void }[] = [];
@@ -86,7 +85,6 @@ export class Channel {
 
   /** Settles when everything sent so far has been handed to the system. */
   async flushed(): Promise<void> {
-    if (this.#gathered.length > 0) await this.#attached.promise;
     if (this.#writing === null) return;
     // Not when all is away: under load there is always something more
     const batch = this.#batch + (this.#gathered.length > 0 ? 1 : 0);
@@ -112,7 +110,6 @@ export class Channel {
     if (this.#closed) return;
     this.#closed = true;
     this.#gathered.length = 0;
-    this.#attached.resolve();
     try {
       this.#conn?.close();
     } catch {
@@ -130,7 +127,6 @@ export class Channel {
     if (!this.#referenced) conn.unref();
     if (this.#closed) conn.close();
     else if (this.#gathered.length > 0) this.#writing = this.#write(conn);
-    this.#attached.resolve();
     try {
       await this.#read(conn);
     } catch (error) {

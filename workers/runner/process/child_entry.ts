@@ -4,32 +4,19 @@
  * @module
  */
 import { Channel } from "./channel.ts";
-import { type ChildLink, LINK_VARIABLE } from "./rendezvous.ts";
-import {
-  type ModuleLoader,
-  Port,
-  runMain,
-  tellExit,
-  watchUncaught,
-} from "../entry.ts";
-import {
-  type ExitRecord,
-  FRAME,
-  ProtocolError,
-  toExitRecord,
-} from "../protocol.ts";
+import { type ModuleLoader, Port } from "../entry.ts";
+import { type ChildLink, LINK_VARIABLE } from "../launch.ts";
+import { FRAME } from "../protocol.ts";
 import { openShareLink, receiveAnswer } from "./share_link.ts";
 
-async function connect(
-  link: ChildLink,
-): Promise<Deno.TcpConn | Deno.UnixConn> {
-  const conn = "transport" in link.connect && link.connect.transport === "unix"
-    ? await Deno.connect(link.connect)
-    : await Deno.connect(link.connect as Deno.ConnectOptions);
+async function connect({ connect, secret }: ChildLink) {
+  const conn: Deno.TcpConn | Deno.UnixConn = await Deno.connect(
+    connect as Deno.ConnectOptions,
+  );
   if ("setNoDelay" in conn) conn.setNoDelay();
-  const secret = new TextEncoder().encode(link.secret);
-  for (let sent = 0; sent < secret.length;) {
-    sent += await conn.write(secret.subarray(sent));
+  const bytes = new TextEncoder().encode(secret);
+  for (let sent = 0; sent < bytes.length;) {
+    sent += await conn.write(bytes.subarray(sent));
   }
   return conn;
 }
@@ -50,48 +37,34 @@ export async function enter(
   // A terminal sends them to all its processes. The parent decides
   Deno.addSignalListener("SIGINT", () => {});
   if (Deno.build.os !== "windows") Deno.addSignalListener("SIGHUP", () => {});
-  let ended = false;
-  async function end(record: ExitRecord): Promise<void> {
-    if (ended) return;
-    ended = true;
-    tellExit((exit) => channel.send(FRAME.exit, exit), record);
-    await channel.flushed();
-    exit(record.code);
-  }
-  let started = false;
+  let leaving = false;
   const channel = new Channel({
     receive: (kind, value) => {
-      if (started) {
-        if (kind === FRAME.message) return port.inbox.deliver(value);
-        if (kind === FRAME.share) return receiveAnswer(value);
-        throw new ProtocolError("A frame is unknown or out of order");
-      }
-      started = true;
-      runMain({
-        modules,
-        main,
-        port,
-        kind,
-        value,
-        ready: () => ended || channel.send(FRAME.ready),
-        end,
-      });
+      if (kind === FRAME.share) receiveAnswer(value);
+      else port.receive(kind, value);
     },
-    fail: (error) => end(toExitRecord(error)),
+    fail: (error) => port.fail(error),
     // The parent is gone, or wants no more of this child.
     end: () => {
-      if (!ended) exit(1);
+      if (!leaving) exit(1);
     },
   });
-  const port = new Port({
-    kind: "process",
-    backlog: () => channel.backlog,
-    post: (message) => ended || channel.send(FRAME.message, message),
-    flushed: () => channel.flushed(),
-    end,
-  });
-  openShareLink((call) => ended || channel.send(FRAME.share, call));
-  watchUncaught(end);
+  const port = new Port(
+    {
+      kind: "process",
+      backlog: () => channel.backlog,
+      send: (kind, value) => channel.send(kind, value),
+      flushed: () => channel.flushed(),
+      leave: async (code) => {
+        leaving = true;
+        await channel.flushed();
+        exit(code);
+      },
+    },
+    modules,
+    main,
+  );
+  openShareLink((call) => leaving || channel.send(FRAME.share, call));
   const conn = await connect(link);
   for (const [descriptor, unless] of link.revoke) {
     // Revoking something revokes what covers it as well

@@ -5,19 +5,17 @@
  */
 
 import { Channel, type ChannelConn } from "./channel.ts";
+import { expectChild, type ExpectedChild } from "./rendezvous.ts";
 import {
   type ChildLink,
-  expectChild,
-  type ExpectedChild,
+  entryUrl,
+  launchFlags,
   LINK_VARIABLE,
-} from "./rendezvous.ts";
-import { entrySource, launchFlags } from "../launch.ts";
+} from "../launch.ts";
 import type { RunnerExit } from "../../errors.ts";
 import {
   Inbox,
   Lifecycle,
-  type MessageHandler,
-  nextRunnerId,
   type Runner,
   type RunnerOptions,
 } from "../runner.ts";
@@ -57,7 +55,6 @@ function spawn(options: RunnerOptions, expected: ExpectedChild) {
     secret: expected.secret,
     revoke,
   };
-  const source = entrySource(ENTRY_URL, options);
   const command = new Deno.Command(Deno.execPath(), {
     args: [
       "run",
@@ -65,7 +62,7 @@ function spawn(options: RunnerOptions, expected: ExpectedChild) {
       "--quiet",
       ...launchFlags().flags,
       ...flags,
-      `data:application/javascript,${encodeURIComponent(source)}`,
+      entryUrl(ENTRY_URL, options),
     ],
     env: { [LINK_VARIABLE]: JSON.stringify(link) },
     stdin: "inherit",
@@ -76,20 +73,20 @@ function spawn(options: RunnerOptions, expected: ExpectedChild) {
 }
 
 /** A runner in a child process. */
-export class ChildRunner implements Runner {
+export class ChildRunner extends Inbox implements Runner {
   readonly kind = "process";
-  readonly id: number = nextRunnerId();
   #lifecycle = new Lifecycle("process");
+  readonly ready: Promise<void> = this.#lifecycle.ready;
+  readonly exited: Promise<RunnerExit> = this.#lifecycle.exited;
   #decoder = new RunnerDecoder({
-    message: (message) => this.#inbox.deliver(message),
+    message: (message) => this.deliver(message),
     ready: () => this.#lifecycle.becomeReady(),
     share: (value) => this.#shares.receive(value),
     leave: (exit) => this.#leave(exit),
   });
-  #inbox = new Inbox((error) => this.#decoder.fail(error));
   #channel = new Channel({
     receive: (kind, value) => this.#decoder.receive(kind, value),
-    fail: (error) => this.#decoder.fail(error),
+    fail: (error) => this.fail(error),
     end: () => this.#linger(),
   });
   #shares = new ShareHost((answer) => this.#channel.send(FRAME.share, answer));
@@ -104,6 +101,7 @@ export class ChildRunner implements Runner {
    * @param options What runs there.
    */
   constructor(options: RunnerOptions) {
+    super((error) => this.fail(error));
     if (Deno.build.standalone) {
       throw new Deno.errors.NotSupported(
         "Cannot start a process: a compiled program has no Deno to run it " +
@@ -127,32 +125,8 @@ export class ChildRunner implements Runner {
     return this.#child.pid;
   }
 
-  get ready(): Promise<void> {
-    return this.#lifecycle.ready;
-  }
-
-  get exited(): Promise<RunnerExit> {
-    return this.#lifecycle.exited;
-  }
-
-  get backlog(): number {
-    return this.#channel.backlog;
-  }
-
-  get onmessage(): MessageHandler | null {
-    return this.#inbox.handler;
-  }
-
-  set onmessage(handler: MessageHandler | null) {
-    this.#inbox.handler = handler;
-  }
-
   post(message: unknown): void {
     this.#channel.send(FRAME.message, message);
-  }
-
-  flushed(): Promise<void> {
-    return this.#channel.flushed();
   }
 
   terminate(): void {

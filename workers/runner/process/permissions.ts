@@ -4,17 +4,20 @@
  * @module
  */
 
-/** The names of all permissions, each also a flag `--allow-…`. */
-const NAMES = [
-  "run",
-  "read",
-  "write",
-  "net",
-  "env",
-  "sys",
-  "ffi",
-  "import",
-] as const;
+/**
+ * The names of all permissions, each also a flag `--allow-…`, and what a
+ * descriptor calls the part that it is about.
+ */
+const PARTS = {
+  run: "command",
+  read: "path",
+  write: "path",
+  net: "host",
+  env: "variable",
+  sys: "kind",
+  ffi: "path",
+  import: "host",
+} as const;
 
 /** Where Deno imports from without a flag; a flag replaces them. */
 const DEFAULT_IMPORT_HOSTS = [
@@ -27,7 +30,7 @@ const DEFAULT_IMPORT_HOSTS = [
   "gist.githubusercontent.com",
 ];
 
-type Name = typeof NAMES[number];
+type Name = keyof typeof PARTS;
 type List = readonly (string | URL)[];
 
 /** The part of a permission that only the channel needs. */
@@ -60,51 +63,29 @@ export interface ChildPermissions {
 }
 
 function describe(name: Name, item?: string | URL): Deno.PermissionDescriptor {
-  const value = String(item);
-  switch (name) {
-    case "read":
-    case "write":
-    case "ffi":
-      return item === undefined ? { name } : { name, path: item };
-    case "net":
-    case "import":
-      return (item === undefined
-        ? { name }
-        : { name, host: value }) as Deno.PermissionDescriptor;
-    case "run":
-      return item === undefined ? { name } : { name, command: item };
-    case "env":
-      return item === undefined ? { name } : { name, variable: value };
-    case "sys":
-      return (item === undefined
-        ? { name }
-        : { name, kind: value }) as Deno.PermissionDescriptor;
-  }
+  const part = item === undefined ? {} : { [PARTS[name]]: item };
+  return { name, ...part } as Deno.PermissionDescriptor;
 }
 
-function has(descriptor: Deno.PermissionDescriptor): boolean {
-  const status = Deno.permissions.querySync(descriptor);
-  return status.state === "granted" && !status.partial;
-}
-
-function refuse(name: Name, item?: string | URL): never {
-  throw new Deno.errors.NotCapable(
-    `Cannot give a process the permission "${name}"${
-      item === undefined ? "" : ` for "${item}"`
-    }: this program does not have it itself`,
-  );
+/** Returns whether this program has all of a permission. */
+export function isGranted(descriptor: Deno.PermissionDescriptor): boolean {
+  const { state, partial } = Deno.permissions.querySync(descriptor);
+  return state === "granted" && !partial;
 }
 
 /** The extent of one permission: all, or a list. */
 function grant(name: Name, wanted: unknown): true | List {
-  if (wanted === "inherit") return has(describe(name)) || [];
-  if (wanted === true) return has(describe(name)) || refuse(name);
-  if (!Array.isArray(wanted)) return [];
-  const list = wanted as List;
-  for (const item of list) {
-    if (!has(describe(name, item))) refuse(name, item);
+  if (wanted === "inherit") return isGranted({ name }) || [];
+  const items = Array.isArray(wanted) ? wanted as List : [];
+  for (const item of wanted === true ? [undefined] : items) {
+    if (isGranted(describe(name, item))) continue;
+    throw new Deno.errors.NotCapable(
+      `Cannot give a process the permission "${name}"${
+        item === undefined ? "" : ` for "${item}"`
+      }: this program does not have it itself`,
+    );
   }
-  return list;
+  return wanted === true || items;
 }
 
 function toFlag(name: Name, list: List): string {
@@ -123,7 +104,7 @@ function importHosts(modules: string[]): string[] {
     .filter(({ protocol }) => /^https?:$/.test(protocol))
     .map(({ host }) => host)
     .filter((host) => !DEFAULT_IMPORT_HOSTS.includes(host))
-    .filter((host) => has(describe("import", host)));
+    .filter((host) => isGranted(describe("import", host)));
   return [...new Set(hosts)];
 }
 
@@ -148,7 +129,7 @@ export function childPermissions(
   const wanted = options as string | Partial<Record<Name, unknown>>;
   const flags: string[] = [];
   const revoke: Revocation[] = [];
-  for (const name of NAMES) {
+  for (const name of Object.keys(PARTS) as Name[]) {
     const given = grant(
       name,
       typeof wanted === "string" ? wanted : wanted[name],

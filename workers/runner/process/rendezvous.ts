@@ -4,10 +4,13 @@
  * @module
  */
 import type { ChannelConn } from "./channel.ts";
-import type { ChannelNeed, ChannelNeeds, Revocation } from "./permissions.ts";
+import {
+  type ChannelNeed,
+  type ChannelNeeds,
+  isGranted,
+} from "./permissions.ts";
+import { type ChildLink, LINK_VARIABLE } from "../launch.ts";
 
-/** The environment variable with a child's {@linkcode ChildLink}. */
-export const LINK_VARIABLE = "DENO_SOCKETSERVER_LINK";
 const ENV_NEED = { item: LINK_VARIABLE, similar: `${LINK_VARIABLE}_` };
 /** The length of a secret: that of a UUID. */
 const SECRET_LENGTH = 36;
@@ -16,16 +19,6 @@ const SECRET_LENGTH = 36;
  * descriptor.
  */
 const RETRY_INTERVAL = 20;
-
-/** The address to which a child connects, and its first message. */
-export interface ChildLink {
-  /** The address. */
-  connect: Deno.UnixConnectOptions | Deno.ConnectOptions;
-  /** The secret that proves its identity. */
-  secret: string;
-  /** The permissions that it revokes after that. */
-  revoke: Revocation[];
-}
 
 /** A child that has not connected yet. */
 export interface ExpectedChild {
@@ -50,13 +43,6 @@ const MAX_STRANGERS = 64;
 
 type PrivateConn = Deno.TcpConn | Deno.UnixConn;
 
-function hasAll(...names: ("read" | "write" | "net")[]): boolean {
-  return names.every((name) => {
-    const { state, partial } = Deno.permissions.querySync({ name });
-    return state === "granted" && !partial;
-  });
-}
-
 class Rendezvous {
   readonly connect: ChildLink["connect"];
   readonly needs: ChannelNeeds;
@@ -64,7 +50,7 @@ class Rendezvous {
   #folder: string | null;
   #expected = new Map<string, (conn: ChannelConn | null) => void>();
   #strangers = new Set<PrivateConn>();
-  #closed = false;
+  closed = false;
   #tidy = (): void => {
     if (this.#folder === null) return;
     try {
@@ -95,10 +81,6 @@ class Rendezvous {
     this.#accept();
   }
 
-  get closed(): boolean {
-    return this.#closed;
-  }
-
   expect(): ExpectedChild {
     const secret = crypto.randomUUID();
     const { promise, resolve } = Promise.withResolvers<ChannelConn | null>();
@@ -115,9 +97,9 @@ class Rendezvous {
 
   /** A folder that only this user can read, if there are Unix sockets. */
   #makeFolder(): string | null {
-    if (Deno.build.os === "windows" || !hasAll("read", "write", "net")) {
-      return null;
-    }
+    const names = ["read", "write", "net"] as const;
+    const isAllowed = names.every((name) => isGranted({ name }));
+    if (Deno.build.os === "windows" || !isAllowed) return null;
     const folder = Deno.makeTempDirSync({ prefix: "deno-socketserver-" });
     // A longer path does not fit into a socket's address.
     if (folder.length <= 105) return folder;
@@ -126,11 +108,11 @@ class Rendezvous {
   }
 
   async #accept(): Promise<void> {
-    while (!this.#closed) {
+    while (!this.closed) {
       try {
         this.#greet(await this.#listener.accept());
       } catch {
-        if (this.#closed) return;
+        if (this.closed) return;
         await new Promise((resolve) => setTimeout(resolve, RETRY_INTERVAL));
       }
     }
@@ -175,7 +157,7 @@ class Rendezvous {
   }
 
   #close(): void {
-    this.#closed = true;
+    this.closed = true;
     this.#listener.close();
     for (const conn of this.#strangers) this.#dismiss(conn);
     removeEventListener("unload", this.#tidy);

@@ -6,7 +6,7 @@
 
 import type { RunnerExit } from "../../errors.ts";
 import { stop } from "../../locks/_stop_word.ts";
-import { entrySource, launchFlags } from "../launch.ts";
+import { entryUrl, launchFlags } from "../launch.ts";
 import {
   FRAME,
   type Frame,
@@ -16,14 +16,13 @@ import {
 import {
   Inbox,
   Lifecycle,
-  type MessageHandler,
-  nextRunnerId,
   type Runner,
   type RunnerOptions,
+  webLocks,
 } from "../runner.ts";
-import { webLocks } from "./web_locks.ts";
 import type { WorkerStart } from "./worker_entry.ts";
 
+const ENTRY_URL = new URL("./worker_entry.ts", import.meta.url).href;
 /** How long a terminated thread may take before it counts as stuck. */
 const STUCK_AFTER = 500;
 /** How often an unreferenced thread is looked after. */
@@ -66,20 +65,20 @@ export function findRefMethod(
 const REF_METHOD = findRefMethod();
 
 /** A runner in a `Worker`. */
-export class WorkerRunner implements Runner {
+export class WorkerRunner extends Inbox implements Runner {
   readonly kind = "thread";
-  readonly id: number = nextRunnerId();
-  readonly backlog = 0;
   #lifecycle = new Lifecycle("thread");
+  readonly ready: Promise<void> = this.#lifecycle.ready;
+  readonly exited: Promise<RunnerExit> = this.#lifecycle.exited;
   #decoder = new RunnerDecoder({
-    message: (message) => {
-      if (this.#exit === null) this.#inbox.deliver(message);
+    message: (message) => this.deliver(message),
+    hello: () => {
+      this.#greeted = true;
+      this.#awaitDeath();
     },
-    hello: () => this.#greet(),
     ready: () => this.#lifecycle.becomeReady(),
     leave: (exit) => this.#leave(exit),
   });
-  #inbox = new Inbox((error) => this.#decoder.fail(error));
   #lock = `socketserver:${crypto.randomUUID()}`;
   #stopWords = new Int32Array(new SharedArrayBuffer(4));
   #worker: Worker;
@@ -100,6 +99,7 @@ export class WorkerRunner implements Runner {
    * @param options What runs there.
    */
   constructor(options: RunnerOptions) {
+    super((error) => this.fail(error));
     const worker = createWorker(options);
     const { port1, port2 } = new MessageChannel();
     this.#worker = worker;
@@ -107,7 +107,7 @@ export class WorkerRunner implements Runner {
     worker.onerror = (event) => this.#failed(event);
     port1.onmessage = (event) => this.#receive(event.data);
     port1.onmessageerror = () =>
-      this.#decoder.fail(new ProtocolError("A message can't be read"));
+      this.fail(new ProtocolError("A message can't be read"));
     const start: WorkerStart = {
       line: port2,
       lock: this.#lock,
@@ -125,22 +125,6 @@ export class WorkerRunner implements Runner {
     }
   }
 
-  get ready(): Promise<void> {
-    return this.#lifecycle.ready;
-  }
-
-  get exited(): Promise<RunnerExit> {
-    return this.#lifecycle.exited;
-  }
-
-  get onmessage(): MessageHandler | null {
-    return this.#inbox.handler;
-  }
-
-  set onmessage(handler: MessageHandler | null) {
-    this.#inbox.handler = handler;
-  }
-
   post(message: unknown, transfer?: Transferable[]): void {
     if (this.#exit !== null || this.#gone) return;
     const frame: Frame = [FRAME.message, message];
@@ -148,12 +132,8 @@ export class WorkerRunner implements Runner {
     else this.#line.postMessage(frame, transfer);
   }
 
-  flushed(): Promise<void> {
-    return Promise.resolve();
-  }
-
   terminate(): void {
-    if (!this.#gone) this.#leave({ code: 1, reason: "terminated" });
+    if (!this.#gone) this.#decoder.leave({ code: 1, reason: "terminated" });
   }
 
   kill(): void {
@@ -165,20 +145,19 @@ export class WorkerRunner implements Runner {
   }
 
   ref(): void {
-    if (REF_METHOD === undefined) return;
-    if (this.#referenced || this.#lifecycle.ended) return;
-    this.#referenced = true;
-    REF_METHOD.call(this.#worker, true);
-    this.#line.ref();
-    this.#awaitDeath();
+    this.#refer(true);
   }
 
   unref(): boolean {
+    return this.#refer(false);
+  }
+
+  #refer(referenced: boolean): boolean {
     if (REF_METHOD === undefined) return false;
-    if (this.#referenced && !this.#lifecycle.ended) {
-      this.#referenced = false;
-      REF_METHOD.call(this.#worker, false);
-      this.#line.unref();
+    if (this.#referenced !== referenced && !this.#lifecycle.ended) {
+      this.#referenced = referenced;
+      REF_METHOD.call(this.#worker, referenced);
+      this.#line[referenced ? "ref" : "unref"]();
       this.#awaitDeath();
     }
     return true;
@@ -186,7 +165,8 @@ export class WorkerRunner implements Runner {
 
   #receive(frame: unknown): void {
     this.#received++;
-    this.#decoder.receiveFrame(frame);
+    const [kind, value] = Array.isArray(frame) ? frame : [];
+    this.#decoder.receive(kind, value);
     if (this.#referenced || this.#letGoTimer !== undefined) return;
     // Deno lets go of the read under way alone, and begins the next one at the
     // end of this turn
@@ -198,22 +178,16 @@ export class WorkerRunner implements Runner {
     });
   }
 
-  #greet(): void {
-    this.#greeted = true;
-    this.#awaitDeath();
-  }
-
   /** An error that the entry module could not catch, such as its own. */
   #failed(event: ErrorEvent): void {
     event.preventDefault();
     const error = event.error instanceof Error
       ? event.error
       : new Error(event.message);
-    this.#leave({ code: 1, reason: "error", error });
+    this.#decoder.leave({ code: 1, reason: "error", error });
   }
 
   #leave(exit: RunnerExit): void {
-    if (this.#exit !== null) return;
     this.#exit = exit;
     if (this.#gone) return;
     stop(this.#stopWords);
@@ -291,8 +265,6 @@ export class WorkerRunner implements Runner {
   }
 }
 
-const ENTRY_URL = new URL("./worker_entry.ts", import.meta.url).href;
-
 /**
  * A worker's local modules count as files that the program reads. What Deno
  * prints for those it may not read can't be caught.
@@ -313,13 +285,8 @@ function assertReadable(urls: string[], name: string): void {
   }
 }
 
-/**
- * Creates the worker of a thread, which waits for its first message.
- *
- * @param options What runs there.
- * @returns The worker.
- */
-export function createWorker(options: RunnerOptions): Worker {
+/** Creates the worker of a thread, which waits for its first message. */
+function createWorker(options: RunnerOptions): Worker {
   const { name = "", permissions = "inherit" } = options;
   assertReadable([ENTRY_URL, options.main, ...options.modules ?? []], name);
   if (permissions !== "inherit" && !launchFlags().workerOptions) {
@@ -330,11 +297,7 @@ export function createWorker(options: RunnerOptions): Worker {
         "its deno.json, or has all permissions)",
     );
   }
-  // The same modules give the same URL: what Deno has found out about it, such
-  // as its types under "deno test", serves the next thread as well
-  const source = entrySource(ENTRY_URL, options);
-  const url = `data:application/javascript,${encodeURIComponent(source)}`;
-  return new Worker(url, {
+  return new Worker(entryUrl(ENTRY_URL, options), {
     type: "module",
     name,
     ...(permissions === "inherit" ? {} : { deno: { permissions } }),
