@@ -9,7 +9,10 @@ import type { DatagramSocket } from "../../handlers/datagram_request.ts";
 import { unpack } from "../../workers/codec/share.ts";
 import { HandlerImportError } from "../../workers/errors.ts";
 import { isPacketAddress, isSameAddress } from "../../workers/relay/frames.ts";
-import { type Line, MemoryLine } from "../../workers/relay/memory_line.ts";
+import {
+  MemoryLine,
+  type RunnerLine,
+} from "../../workers/relay/memory_line.ts";
 import { RelayPort, type Reply } from "../../workers/relay/relay_port.ts";
 import type { RunnerKind, RunnerPort } from "../../workers/runner/runner.ts";
 import { core } from "../_internal.ts";
@@ -71,7 +74,7 @@ export function runReplica(
 
 class ReplicaSide {
   #port: RunnerPort;
-  #line: Line;
+  #line: RunnerLine;
   #fail: (error: unknown) => void;
   #link: ParentLink;
   #server: BaseServer;
@@ -82,7 +85,7 @@ class ReplicaSide {
 
   constructor(
     port: RunnerPort,
-    line: Line,
+    line: RunnerLine,
     modules: Modules,
     boot: Boot,
     fail: (error: unknown) => void,

@@ -5,7 +5,7 @@
  */
 
 import type { ServerStats } from "../../handlers/request_server.ts";
-import type { Line } from "../../workers/relay/memory_line.ts";
+import type { RunnerLine } from "../../workers/relay/memory_line.ts";
 import {
   type ErrorRecord,
   toErrorRecord,
@@ -28,7 +28,7 @@ export class ParentLink implements ServerRole {
   isClosing = false;
   /** Whether the whole server closes: it reports the requests it aborts. */
   isLast = false;
-  #port: Line;
+  #port: RunnerLine;
   #sharing: PortSharing;
   #ids: Map<unknown, number> = new Map();
   #lastId = 0;
@@ -38,7 +38,7 @@ export class ParentLink implements ServerRole {
   #questions: Map<number, (answer: ServerStats | null) => void> = new Map();
   #lastQuestion = 0;
 
-  constructor(port: Line, sharing: PortSharing) {
+  constructor(port: RunnerLine, sharing: PortSharing) {
     this.#port = port;
     this.#sharing = sharing;
     this.sharesQueue = sharing.sharesQueue;

@@ -27,10 +27,10 @@ const ROUNDS = 16;
 const SIZE = 1_048_576;
 
 /** A line of messages: a runner, the port in it, or memory between the two. */
-export type Line = Pick<
-  RunnerPort,
-  "backlog" | "onmessage" | "post" | "flushed"
->;
+export type Line = Pick<RunnerPort, "onmessage" | "post">;
+
+/** A runner's end of it, which knows what was not sent yet. */
+export type RunnerLine = Line & Pick<RunnerPort, "backlog" | "flushed">;
 
 /** What a hub and its runner share. */
 export interface RelayMemory {
@@ -67,7 +67,7 @@ class Ring {
 }
 
 /** The end of a thread or of its owner. */
-export class MemoryLine implements Line {
+export class MemoryLine implements RunnerLine {
   readonly backlog = 0;
   onmessage: MessageHandler | null = null;
   #port: Line;
