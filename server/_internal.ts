@@ -7,11 +7,10 @@
 
 import type { ServerStats } from "../handlers/request_server.ts";
 import type { CycleObserver } from "./core/request_cycle.ts";
-import type { Counts } from "./core/counts.ts";
+import type { Counts } from "./core/faults.ts";
 import type { DrainPartner } from "./core/drain.ts";
 import type { ServerLimits, TcpServerOptions } from "./options.ts";
-import type { RequestMeter } from "./core/request_meter.ts";
-import type { Telemetry } from "./core/telemetry.ts";
+import type { RequestMeter, Telemetry } from "./core/telemetry.ts";
 
 /** Called by the constructor before the address is bound; sets the role. */
 export const prepare: unique symbol = Symbol("prepare");

@@ -5,7 +5,27 @@
  */
 
 import { assertInteger, quote } from "../workers/_validate.ts";
-import { assertLinux, MAX_SOCKET_PATH_BYTES } from "./sockets/platform.ts";
+
+/**
+ * Whether this is Linux, which alone has `/proc`, abstract sockets, and the
+ * spreading of connections over the listeners of one port.
+ */
+export const IS_LINUX: boolean = Deno.build.os === "linux";
+
+/** Longest path of a socket in bytes: `sockaddr_un` without its final zero. */
+export const MAX_SOCKET_PATH_BYTES: number = IS_LINUX ? 107 : 103;
+
+/**
+ * Throws unless this is Linux.
+ *
+ * @param doing What needs Linux, to stand after "Cannot".
+ */
+export function assertLinux(doing: string): void {
+  if (IS_LINUX) return;
+  throw new Deno.errors.NotSupported(
+    `Cannot ${doing}: it needs Linux, and this is "${Deno.build.os}"`,
+  );
+}
 
 const BLANK_REGEXP = /^$|[\s\0/]/;
 const MAX_PORT = 65_535;

@@ -20,11 +20,10 @@ import {
   checkLimits,
   checkOptions,
 } from "./core/check_options.ts";
-import { closeQuietly, isDisconnect } from "./core/disconnect.ts";
-import { printError } from "./core/error_report.ts";
+import { closeQuietly, isDisconnect, printError } from "./core/faults.ts";
 import { Serving } from "./core/serving.ts";
-import { checkHandler, runHandler } from "./core/run_handler.ts";
-import { findDescriptor } from "./sockets/fileno.ts";
+import { checkHandler, runHandler } from "./core/open_requests.ts";
+import { findDescriptor } from "./sockets/listen.ts";
 import type { Acceptor } from "./acceptor.ts";
 import type { DrainReport } from "./drain_report.ts";
 import type { ServeOptions, ServerLimits, ServerOptions } from "./options.ts";

@@ -12,8 +12,7 @@ import {
   role,
   settings,
 } from "./_internal.ts";
-import { TcpAcceptor } from "./sockets/tcp_acceptor.ts";
-import { assertUnstableNet, listenAt } from "./sockets/listen.ts";
+import { assertUnstableNet, listenAt, TcpAcceptor } from "./sockets/listen.ts";
 import { checkTcpAddress, type TcpAddress } from "./addresses.ts";
 import { BaseServer } from "./base_server.ts";
 import { checkTls } from "./core/check_options.ts";

@@ -9,13 +9,13 @@ import type {
   DatagramRequest,
   DatagramSocket,
 } from "../handlers/datagram_request.ts";
-import { DatagramAcceptor } from "./sockets/datagram_acceptor.ts";
-import { assertUnstableNet, listenAt } from "./sockets/listen.ts";
 import {
+  DatagramAcceptor,
   type DatagramConn,
   type PacketSocket,
   UdpSocket,
 } from "./sockets/packet_socket.ts";
+import { assertUnstableNet, listenAt } from "./sockets/listen.ts";
 import { checkTcpAddress, type TcpAddress } from "./addresses.ts";
 import { BaseServer } from "./base_server.ts";
 import type { OptionsArgument, UdpServerOptions } from "./options.ts";

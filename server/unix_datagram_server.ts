@@ -9,9 +9,11 @@ import type {
   DatagramRequest,
   DatagramSocket,
 } from "../handlers/datagram_request.ts";
-import { DatagramAcceptor } from "./sockets/datagram_acceptor.ts";
+import {
+  DatagramAcceptor,
+  type PacketSocket,
+} from "./sockets/packet_socket.ts";
 import { assertUnstableNet, listenAt } from "./sockets/listen.ts";
-import type { PacketSocket } from "./sockets/packet_socket.ts";
 import { absoluteAddress } from "./sockets/unix_path.ts";
 import { UnixPacketSocket } from "./sockets/unix_packet_socket.ts";
 import { checkUnixAddress, type UnixAddress } from "./addresses.ts";

@@ -1,12 +1,33 @@
 /**
- * Watches the pending read or write of one connection. It does not set a timer
- * per operation: one timer runs through busy times, and when it fires, it
- * checks how long the current operation has waited.
+ * The clock and the time-out of readers and writers.
  *
  * @module
  */
 
-import { type Clock, SYSTEM_CLOCK } from "./_clock.ts";
+/** A source of time and timers. */
+export interface Clock {
+  /** The time in milliseconds since any fixed moment. */
+  now(): number;
+  /** Calls `run` after `ms`. Returns a function that cancels it. */
+  after(ms: number, run: () => void): () => void;
+}
+
+/** The key of a connection's own clock. */
+export const clock: unique symbol = Symbol("clock");
+
+/** The system's time. */
+export const SYSTEM_CLOCK: Clock = {
+  now: () => performance.now(),
+  after(ms, run) {
+    const timer = setTimeout(run, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+/** The clock of a connection. */
+export function clockOf(connection: unknown): Clock {
+  return (connection as { [clock]?: Clock })[clock] ?? SYSTEM_CLOCK;
+}
 
 /** A longer timer would fire at once. */
 export const MAX_TIMEOUT_MS: number = 2 ** 31 - 1;

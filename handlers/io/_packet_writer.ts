@@ -4,8 +4,7 @@
  * @module
  */
 
-import { enlarge, giveBack } from "./_buffer_pool.ts";
-import { putText } from "./_bytes.ts";
+import { enlarge, giveBack, putText } from "./_bytes.ts";
 import { BufferedWriter } from "./buffered_writer.ts";
 
 const EMPTY = new Uint8Array(0);

@@ -5,8 +5,7 @@
  */
 
 import { assertInteger } from "../../workers/_validate.ts";
-import { clockOf } from "./_clock.ts";
-import { IdleTimer, MAX_TIMEOUT_MS } from "./_idle_timer.ts";
+import { clockOf, IdleTimer, MAX_TIMEOUT_MS } from "./_idle_timer.ts";
 import { incomplete, type ReadBuffer } from "./_read_buffer.ts";
 import { sendHeld } from "../_internal.ts";
 import { RequestTimeoutError } from "../errors.ts";

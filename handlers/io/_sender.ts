@@ -1,5 +1,5 @@
 /**
- * Sends chunks of bytes completely, one after the other.
+ * Writes to a sink, at the latest when the turn of the event loop ends.
  *
  * @module
  */
@@ -7,9 +7,56 @@
 import { assertInteger } from "../../workers/_validate.ts";
 import { sendHeld } from "../_internal.ts";
 import { RequestTimeoutError } from "../errors.ts";
-import { giveBack } from "./_buffer_pool.ts";
-import { clockOf } from "./_clock.ts";
-import { IdleTimer, MAX_TIMEOUT_MS } from "./_idle_timer.ts";
+import { giveBack } from "./_bytes.ts";
+import { clockOf, IdleTimer, MAX_TIMEOUT_MS } from "./_idle_timer.ts";
+
+/** A buffered writer. */
+export interface Gatherer {
+  /** Whether it has buffered bytes. If not, it is dropped from the list. */
+  [stillHolds](): boolean;
+  /** Sends its buffer; it is dropped from the list. */
+  [endTurn](): void;
+}
+
+/** To a writer: are bytes buffered? */
+export const stillHolds: unique symbol = Symbol("stillHolds");
+/** To a writer: the turn ends. */
+export const endTurn: unique symbol = Symbol("endTurn");
+
+/** Typed by some configurations only. */
+const scope = globalThis as unknown as {
+  setImmediate(callback: () => void): unknown;
+};
+
+let holders: Gatherer[] = [];
+let scheduled = false;
+
+/** Flushes a writer at the end of this turn, at the latest. */
+export function sendAtTurnEnd(holder: Gatherer): void {
+  holders.push(holder);
+  if (scheduled) return;
+  scheduled = true;
+  // A timer costs more than a short answer. A handler that awaits its write and
+  // then reads has flushed after two rounds of microtasks
+  queueMicrotask(afterRound);
+}
+
+function afterRound(): void {
+  queueMicrotask(arm);
+}
+
+function arm(): void {
+  holders = holders.filter((holder) => holder[stillHolds]());
+  if (holders.length > 0) scope.setImmediate(sendAll);
+  else scheduled = false;
+}
+
+function sendAll(): void {
+  const due = holders;
+  holders = [];
+  scheduled = false;
+  for (const holder of due) holder[endTurn]();
+}
 
 /**
  * The receiver of a {@linkcode BufferedWriter}'s bytes, for example a

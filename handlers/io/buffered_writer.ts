@@ -7,10 +7,14 @@
 import { assertInteger } from "../../workers/_validate.ts";
 import { checkpoint, checkpointDue } from "../../workers/locks/_checkpoint.ts";
 import { abort, finish, release, sendHeld } from "../_internal.ts";
-import { enlarge } from "./_buffer_pool.ts";
-import { putText } from "./_bytes.ts";
-import { Sender, type WriterSink } from "./_sender.ts";
-import { endTurn, sendAtTurnEnd, stillHolds } from "./_turn_end.ts";
+import { enlarge, putText } from "./_bytes.ts";
+import {
+  endTurn,
+  sendAtTurnEnd,
+  Sender,
+  stillHolds,
+  type WriterSink,
+} from "./_sender.ts";
 
 export type { WriterSink } from "./_sender.ts";
 

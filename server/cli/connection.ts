@@ -6,7 +6,7 @@
 
 import type { Prompt } from "./prompt.ts";
 import { printNote } from "./output.ts";
-import { isDisconnect } from "../core/disconnect.ts";
+import { isDisconnect } from "../core/faults.ts";
 import { formatAddress } from "../addresses.ts";
 
 const BUFFER_SIZE = 65_536;

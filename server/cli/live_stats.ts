@@ -12,7 +12,7 @@ import type {
 import type { ServeCommand } from "./args.ts";
 import { leave, printNote, show } from "./output.ts";
 import type { CliServer } from "./servers.ts";
-import { isDisconnect } from "../core/disconnect.ts";
+import { isDisconnect } from "../core/faults.ts";
 import type { RequestErrorEvent } from "../server_events.ts";
 
 const COLUMNS = [

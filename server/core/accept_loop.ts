@@ -8,7 +8,7 @@
  * @module
  */
 
-import { isDisconnect } from "./disconnect.ts";
+import { isDisconnect } from "./faults.ts";
 
 const MIN_BACKOFF_MS = 5;
 const MAX_BACKOFF_MS = 1_000;

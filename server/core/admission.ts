@@ -4,8 +4,8 @@
  * @module
  */
 
-import { AddressList } from "./address_list.ts";
-import type { Counts } from "./counts.ts";
+import { AddressList } from "./option_checks.ts";
+import type { Counts } from "./faults.ts";
 import type { OpenRequest } from "./open_requests.ts";
 import type { OverLimit, ServerLimits } from "../options.ts";
 

@@ -6,7 +6,7 @@
  */
 
 import { RequestTimeoutError } from "../../handlers/errors.ts";
-import { streamThroughMethods } from "./connection_streams.ts";
+import { streamThroughMethods } from "./connection_methods.ts";
 import {
   cutOff,
   type OpenRequest,

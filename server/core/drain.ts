@@ -1,6 +1,6 @@
 /**
- * Closes a server: it loses no request that has arrived, and none outlasts the
- * deadline.
+ * The end of a server: it loses no request that has arrived, and none outlasts
+ * the deadline.
  *
  * @module
  */
@@ -9,9 +9,73 @@ import type { Acceptor } from "../acceptor.ts";
 import type { DrainReport } from "../drain_report.ts";
 import { ServerClosedError } from "../errors.ts";
 import type { AcceptLoop } from "./accept_loop.ts";
-import { closeQuietly } from "./disconnect.ts";
-import { inTime } from "./in_time.ts";
+import { closeQuietly } from "./faults.ts";
 import type { RequestCycle } from "./request_cycle.ts";
+
+/** The result of `work`, or `null` if there is none within `timeout` ms. */
+export async function inTime<T>(
+  work: Promise<T>,
+  timeout: number,
+): Promise<T | null> {
+  const { promise, resolve } = Promise.withResolvers<null>();
+  const timer = timeout === Infinity
+    ? undefined
+    : setTimeout(resolve, Math.max(0, timeout), null);
+  try {
+    return await Promise.race([work.catch(() => null), promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Under `deno task` a Ctrl-C arrives twice in short succession: from the
+ * terminal and from the task.
+ */
+export const ECHO_MS = 100;
+
+/** Calls back at the first signal, until disposed. */
+export class Signals implements AsyncDisposable {
+  #stop: () => void;
+  #listening: Deno.Signal[] = [];
+  #came = false;
+
+  constructor(names: Deno.Signal[], stop: () => void) {
+    this.#stop = stop;
+    try {
+      for (const name of names) {
+        Deno.addSignalListener(name, this.#onSignal);
+        this.#listening.push(name);
+      }
+    } catch (error) {
+      this.#remove();
+      throw error;
+    }
+  }
+
+  /**
+   * Stops handling signals. After one it waits a moment: a second copy may
+   * follow.
+   */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#came) {
+      await new Promise((resolve) => setTimeout(resolve, ECHO_MS));
+    }
+    this.#remove();
+  }
+
+  #onSignal = (): void => {
+    if (this.#came) return;
+    this.#came = true;
+    this.#stop();
+  };
+
+  #remove(): void {
+    for (const name of this.#listening) {
+      Deno.removeSignalListener(name, this.#onSignal);
+    }
+  }
+}
 
 /** The queue size that Deno sets for a Unix socket. */
 const UNIX_QUEUE_SIZE = 1_024;

@@ -7,7 +7,7 @@
 
 import { loadRole, role, type ServerRole } from "../_internal.ts";
 import type { AcceptLoop } from "./accept_loop.ts";
-import { closeQuietly } from "./disconnect.ts";
+import { closeQuietly } from "./faults.ts";
 import type { Drain } from "./drain.ts";
 import type { RequestCycle } from "./request_cycle.ts";
 

@@ -6,8 +6,8 @@
 
 import { RequestTimeoutError } from "../../handlers/errors.ts";
 import { formatAddress } from "../addresses.ts";
-import { AddressList } from "./address_list.ts";
-import { readableOf } from "./connection_streams.ts";
+import { AddressList } from "./option_checks.ts";
+import { readableOf } from "./connection_methods.ts";
 import type { Preamble } from "./preamble.ts";
 import type { StreamServerOptions } from "../options.ts";
 import {

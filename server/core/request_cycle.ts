@@ -6,15 +6,15 @@
 
 import type { BaseRequestHandler } from "../../handlers/base_request_handler.ts";
 import type { Accepted } from "./accept_loop.ts";
-import { Counts } from "./counts.ts";
-import { noteAcceptError } from "./descriptors.ts";
 import {
   closeAnyhow,
   closeQuietly,
+  Counts,
   isOfAbort,
+  noteAcceptError,
+  printError,
   readable,
-} from "./disconnect.ts";
-import { printError } from "./error_report.ts";
+} from "./faults.ts";
 import { type OpenRequest, OpenRequests } from "./open_requests.ts";
 import { HandshakeError } from "../sockets/tls.ts";
 import type { ServerLimits } from "../options.ts";
@@ -22,8 +22,7 @@ import { Admission } from "./admission.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Entrance } from "./entrance.ts";
 import { ProxyHeaderError } from "./proxy_protocol.ts";
-import { RequestMeter } from "./request_meter.ts";
-import type { Telemetry } from "./telemetry.ts";
+import { RequestMeter, type Telemetry } from "./telemetry.ts";
 
 /** The hooks that a request goes through. */
 export interface CycleHooks<R> {

@@ -19,13 +19,11 @@ import { ServerClosedError } from "../errors.ts";
 import type { ServeOptions, ServerLimits } from "../options.ts";
 import { AcceptLoop } from "./accept_loop.ts";
 import type { AnyOptions } from "./check_options.ts";
-import type { Counts } from "./counts.ts";
-import { Drain } from "./drain.ts";
+import type { Counts } from "./faults.ts";
+import { Drain, Signals } from "./drain.ts";
 import { Listening, type ListeningHost } from "./listening.ts";
 import { type CycleHooks, RequestCycle } from "./request_cycle.ts";
-import type { RequestMeter } from "./request_meter.ts";
-import { Signals } from "./signals.ts";
-import { Telemetry } from "./telemetry.ts";
+import { type RequestMeter, Telemetry } from "./telemetry.ts";
 
 /** The server, as its serving sees it. */
 export interface ServingHost<R> extends CycleHooks<R>, ListeningHost {

@@ -9,7 +9,7 @@ import type {
   ServerStats,
 } from "../../handlers/request_server.ts";
 import { Histogram } from "../../workers/_histogram.ts";
-import { Counts } from "../core/counts.ts";
+import { Counts } from "../core/faults.ts";
 
 /** A server with an address and a context only. */
 export class LocalServer<C> implements RequestServer<C> {

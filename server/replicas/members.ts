@@ -5,7 +5,7 @@
  */
 
 import { Supervisor } from "../../workers/runner/supervisor.ts";
-import { inTime } from "../core/in_time.ts";
+import { inTime } from "../core/drain.ts";
 import type { DrainReport } from "../drain_report.ts";
 import type { Goal } from "./life.ts";
 import type { Replica } from "./replica.ts";

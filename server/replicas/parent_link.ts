@@ -12,11 +12,10 @@ import {
 } from "../../workers/runner/protocol.ts";
 import { core, type OpenListener, type ServerRole } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
-import { lacksDescriptors } from "../core/descriptors.ts";
+import { COUNTS, lacksDescriptors } from "../core/faults.ts";
 import type { Details, EventName } from "../core/telemetry.ts";
 import { ServerClosedError } from "../errors.ts";
 import type { PortSharing } from "./port_sharing.ts";
-import { COUNTS } from "../core/counts.ts";
 import type { FromReplica, Question, ReplicaEventName } from "./protocol.ts";
 
 /** A replica's link to its parent, over the runner's messages. */

@@ -9,8 +9,8 @@ import type { Acceptor } from "../acceptor.ts";
 import type { OpenListener } from "../_internal.ts";
 import { exactLimit } from "../core/check_options.ts";
 import type { ReplicaOptions } from "../options.ts";
-import { mayBeTaken } from "../sockets/fileno.ts";
-import { IS_LINUX } from "../sockets/platform.ts";
+import { mayBeTaken } from "../sockets/listen.ts";
+import { IS_LINUX } from "../addresses.ts";
 
 const MAX_TRIES = 8;
 

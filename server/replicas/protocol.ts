@@ -26,7 +26,7 @@ import type { ServerStats } from "../../handlers/request_server.ts";
 import type { RelayMemory } from "../../workers/relay/memory_line.ts";
 import type { ErrorRecord } from "../../workers/runner/protocol.ts";
 import type { AnyOptions } from "../core/check_options.ts";
-import { COUNTS } from "../core/counts.ts";
+import { COUNTS } from "../core/faults.ts";
 import type { DrainReport } from "../drain_report.ts";
 import type { Certificate } from "../_internal.ts";
 import type { ServerLimits } from "../options.ts";

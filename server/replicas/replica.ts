@@ -16,7 +16,7 @@ import { RelayHub } from "../../workers/relay/relay_hub.ts";
 import type { Runner } from "../../workers/runner/runner.ts";
 import type { Member } from "../../workers/runner/supervisor.ts";
 import type { Certificate } from "../_internal.ts";
-import { COUNTS } from "../core/counts.ts";
+import { COUNTS } from "../core/faults.ts";
 import type { ReplicaOptions, ServerLimits } from "../options.ts";
 import { Life } from "./life.ts";
 import {

@@ -21,7 +21,7 @@ import {
   exactLimit,
   optionsForReplicas,
 } from "../core/check_options.ts";
-import { inTime } from "../core/in_time.ts";
+import { inTime } from "../core/drain.ts";
 import type { DrainReport } from "../drain_report.ts";
 import { ServerClosedError } from "../errors.ts";
 import type { ReplicaOptions, ServerLimits } from "../options.ts";

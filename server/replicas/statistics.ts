@@ -15,7 +15,7 @@ import { fromErrorRecord } from "../../workers/runner/protocol.ts";
 import { describeExit, type RunnerKind } from "../../workers/runner/runner.ts";
 import { core } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
-import { COUNTS } from "../core/counts.ts";
+import { COUNTS } from "../core/faults.ts";
 import {
   type EventDetails,
   REPLICA_EVENTS,

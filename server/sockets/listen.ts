@@ -1,10 +1,12 @@
 /**
- * Opens sockets. Errors contain the address.
+ * Listening sockets: how they are opened, take connections, and are found in
+ * `/proc`, because Deno has no call for a socket's descriptor.
  *
  * @module
  */
 
-import { formatAddress } from "../addresses.ts";
+import { assertLinux, formatAddress, IS_LINUX } from "../addresses.ts";
+import { ListenerAcceptor } from "../listener_acceptor.ts";
 
 /**
  * Calls `open`. Its errors keep their class; their message gets the address.
@@ -32,4 +34,126 @@ export function assertUnstableNet(what: string): void {
       `Cannot ${what} without Deno's flag --unstable-net; give it to "deno run" or put "unstable": ["net"] into deno.json`,
     );
   }
+}
+
+/** Options of a connection's socket. */
+export interface SocketOptions {
+  noDelay: boolean;
+  keepAlive: boolean;
+}
+
+/** Takes TCP connections from a listener. */
+export class TcpAcceptor extends ListenerAcceptor<Deno.TcpConn> {
+  #options: SocketOptions;
+
+  constructor(listener: Deno.TcpListener, options: SocketOptions) {
+    super(listener);
+    this.#options = options;
+  }
+
+  override accept(): Promise<
+    [request: Deno.TcpConn, clientAddress: Deno.Addr]
+  > {
+    return super.accept().then(this.#setUp);
+  }
+
+  #setUp = (
+    accepted: [request: Deno.TcpConn, clientAddress: Deno.Addr],
+  ): [request: Deno.TcpConn, clientAddress: Deno.Addr] => {
+    const [conn] = accepted;
+    const { noDelay, keepAlive } = this.#options;
+    if (noDelay) conn.setNoDelay(true);
+    if (keepAlive) conn.setKeepAlive(true);
+    return accepted;
+  };
+}
+
+const SOCKET_REGEXP = /^socket:\[(\d+)\]$/;
+const LISTENING = "0A";
+const ACCEPTS_CONNECTIONS = "00010000";
+const NO_FLAGS = "00000000";
+const PROC_FD = "/proc/self/fd";
+const FINDING = "find the file descriptor of the socket";
+
+/** Finds the descriptor of the socket bound to `address`; -1 if there is none. */
+export function findDescriptor(address: Deno.Addr): number {
+  assertLinux(FINDING);
+  let inodes: Set<string>;
+  try {
+    inodes = findInodes(address);
+    for (const { name } of Deno.readDirSync(PROC_FD)) {
+      if (inodes.has(inodeOf(name))) return Number(name);
+    }
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) {
+      throw new Deno.errors.NotSupported(
+        `Cannot ${FINDING}: reading /proc needs --allow-all`,
+      );
+    }
+    throw error;
+  }
+  return -1;
+}
+
+/** Whether a TCP listener may already have this port; `false` is certain. */
+export function mayBeTaken(port: number): boolean {
+  if (!IS_LINUX) return true;
+  const end = `:${hex(port, 4)}`;
+  try {
+    return ["tcp", "tcp6"].some((name) =>
+      readTable(name).some(([, local, , state]) =>
+        local?.endsWith(end) && state === LISTENING
+      )
+    );
+  } catch {
+    return true; // no permission to read /proc
+  }
+}
+
+function inodeOf(descriptor: string): string {
+  try {
+    const target = Deno.readLinkSync(`${PROC_FD}/${descriptor}`);
+    return SOCKET_REGEXP.exec(target)?.[1] ?? "";
+  } catch (error) {
+    // The descriptor of the directory itself is gone by now
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  }
+}
+
+function findInodes(address: Deno.Addr): Set<string> {
+  const { transport } = address;
+  if (transport === "tcp" || transport === "udp") {
+    const rows = address.hostname.includes(":")
+      ? readTable(`${transport}6`)
+      : readTable(transport);
+    const end = tableAddress(address);
+    return new Set(
+      rows.filter(([, local, , state]) =>
+        local?.endsWith(end) && (transport === "udp" || state === LISTENING)
+      ).map((row) => row[9]!),
+    );
+  }
+  const path = (address as Deno.UnixAddr).path.replace("\0", "@");
+  const flags = transport === "unix" ? ACCEPTS_CONNECTIONS : NO_FLAGS;
+  return new Set(
+    readTable("unix").filter((row) => row[7] === path && row[3] === flags)
+      .map((row) => row[6]!),
+  );
+}
+
+/** An address as the tables write it; of an IPv6 one, only the port. */
+function tableAddress({ hostname, port }: Deno.NetAddr): string {
+  const bytes = hostname.includes(":") ? [] : hostname.split(".").reverse();
+  const host = bytes.map((byte) => hex(Number(byte), 2)).join("");
+  return `${host}:${hex(port, 4)}`;
+}
+
+function hex(value: number, width: number): string {
+  return value.toString(16).toUpperCase().padStart(width, "0");
+}
+
+function readTable(name: string): string[][] {
+  const rows = Deno.readTextFileSync(`/proc/self/net/${name}`).split("\n");
+  return rows.slice(1).map((row) => row.trim().split(/\s+/));
 }

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { BufferedWriter, RequestTimeoutError } from "../../mod.ts";
 import { release } from "../../handlers/_internal.ts";
-import { clock } from "../../handlers/io/_clock.ts";
+import { clock } from "../../handlers/io/_idle_timer.ts";
 import { TestClock } from "../../server/testing.ts";
 import { ChunkySink, forSeeds } from "./_sources.ts";
 

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { type ReplicaOptions, RunnerExitError } from "../../mod.ts";
-import { COUNTS } from "../../server/core/counts.ts";
+import { COUNTS } from "../../server/core/faults.ts";
 import {
   assertEchoes,
   collectErrors,

@@ -1,11 +1,59 @@
 /**
- * Counts the bytes of a watched request.
+ * Connections whose `read()` and `write()` are watched.
  *
  * @module
  */
 
 import type { DatagramRequest } from "../../handlers/datagram_request.ts";
-import { streamThroughMethods } from "./connection_streams.ts";
+
+const CHUNK_SIZE = 16_384;
+
+/** The readable stream of a connection. */
+export function readableOf(conn: Deno.Conn): Deno.Conn["readable"] {
+  return new ReadableStream({
+    type: "bytes",
+    async pull(controller) {
+      const chunk = new Uint8Array(CHUNK_SIZE);
+      const count = await conn.read(chunk);
+      if (count !== null) return controller.enqueue(chunk.subarray(0, count));
+      controller.close();
+      controller.byobRequest?.respond(0);
+    },
+    cancel: () => conn[Symbol.dispose](),
+  }, { highWaterMark: 0 });
+}
+
+/** The writable stream of a connection. */
+export function writableOf(conn: Deno.Conn): Deno.Conn["writable"] {
+  return new WritableStream({
+    async write(bytes) {
+      for (let sent = 0; sent < bytes.length;) {
+        sent += await conn.write(bytes.subarray(sent));
+      }
+    },
+    close: () => conn.closeWrite(),
+    abort: () => conn[Symbol.dispose](),
+  });
+}
+
+/**
+ * Makes a connection's streams use its `read()` and `write()`, also if they are
+ * replaced.
+ */
+export function streamThroughMethods(conn: Deno.Conn): void {
+  let readable: Deno.Conn["readable"] | null = null;
+  let writable: Deno.Conn["writable"] | null = null;
+  Object.defineProperties(conn, {
+    readable: {
+      configurable: true,
+      get: () => readable ??= readableOf(conn),
+    },
+    writable: {
+      configurable: true,
+      get: () => writable ??= writableOf(conn),
+    },
+  });
+}
 
 /** Counts the bytes of one request from now on. */
 export class ByteMeter {
