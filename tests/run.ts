@@ -9,26 +9,10 @@
 
 const ROOT_URL = new URL("..", import.meta.url);
 const DOCUMENTED = ["mod.ts", "server", "handlers", "workers", "README.md"];
-/** Programs side by side, since most tests wait more than they compute. */
-const PARTS = [
-  everySecond("tests/replicas", 0),
-  everySecond("tests/replicas", 1),
-  ["tests/servers", "tests/runners"],
-  ["tests/pools", "tests/cli", "tests/handlers"],
-  ["tests/locks", "tests/simulation", "tests/examples", "--doc", ...DOCUMENTED],
-];
-/** A test is stuck when its program has printed nothing for this long. */
+/** Files of tests side by side: more than processors, since most of them wait. */
+const JOBS = String(navigator.hardwareConcurrency + 2);
+/** A test is stuck when nothing has been printed for this long. */
 const SILENCE_MS = 60_000;
-const SUMMARY_REGEXP = /(\d+) passed.*\| (\d+) failed/;
-
-/** Half of a folder's tests, from the first or the second on. */
-function everySecond(folder: string, first: 0 | 1): string[] {
-  return [...Deno.readDirSync(new URL(folder, ROOT_URL))]
-    .map(({ name }) => `${folder}/${name}`)
-    .filter((path) => path.endsWith("_test.ts"))
-    .sort()
-    .filter((_, index) => index % 2 === first);
-}
 
 async function jsrAnswers(): Promise<boolean> {
   try {
@@ -42,92 +26,50 @@ async function jsrAnswers(): Promise<boolean> {
   }
 }
 
-async function deno(...args: string[]): Promise<void> {
+function start(args: string[], stdout: "inherit" | "piped"): Deno.ChildProcess {
   console.log(`$ deno ${args.join(" ")}`);
-  const { code } = await new Deno.Command(Deno.execPath(), {
+  return new Deno.Command(Deno.execPath(), {
     args,
     cwd: ROOT_URL,
+    env: { DENO_JOBS: Deno.env.get("DENO_JOBS") ?? JOBS },
     stdin: "null",
-    stdout: "inherit",
-    stderr: "inherit",
-  }).spawn().status;
-  if (code !== 0) {
-    console.error(`Failed with exit code ${code}: deno ${args.join(" ")}`);
-    Deno.exit(code);
-  }
-}
-
-/** Ends a program of tests that prints nothing for `SILENCE_MS`. */
-class Watchdog {
-  #underWay = "(no test yet)";
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #program: Deno.ChildProcess;
-
-  constructor(program: Deno.ChildProcess) {
-    this.#program = program;
-    this.heard("");
-  }
-
-  /** Notes output; its unfinished last line names the test under way. */
-  heard(unfinished: string): void {
-    if (unfinished.trim() !== "") this.#underWay = unfinished.trim();
-    this.stop();
-    this.#timer = setTimeout(() => this.#bite(), SILENCE_MS);
-  }
-
-  stop(): void {
-    clearTimeout(this.#timer);
-  }
-
-  #bite(): void {
-    console.error(
-      `HUNG: no output for ${SILENCE_MS / 1_000} s in: ${this.#underWay}`,
-    );
-    this.#program.kill("SIGKILL");
-  }
-}
-
-/** Runs one program of tests; prints each line as it comes. */
-async function runTests(args: string[]): Promise<[number, number, number]> {
-  console.log(`$ deno ${args.join(" ")}`);
-  await using program = new Deno.Command(Deno.execPath(), {
-    args,
-    cwd: ROOT_URL,
-    stdin: "null",
-    stdout: "piped",
+    stdout,
     stderr: "inherit",
   }).spawn();
-  const watchdog = new Watchdog(program);
-  let [unfinished, passed, failed] = ["", 0, 0];
-  for await (
-    const text of program.stdout.pipeThrough(new TextDecoderStream())
-  ) {
-    const lines = (unfinished + text).split("\n");
-    unfinished = lines.pop()!;
-    if (lines.length > 0) console.log(lines.join("\n"));
-    watchdog.heard(unfinished);
-    for (const line of lines) {
-      const summary = SUMMARY_REGEXP.exec(line);
-      if (summary === null) continue;
-      [passed, failed] = [Number(summary[1]), Number(summary[2])];
-    }
-  }
-  const { code } = await program.status;
-  watchdog.stop();
-  return [code, passed, failed];
 }
 
-async function runAllTests(options: string[]): Promise<void> {
-  const results = await Promise.all(
-    PARTS.map((part) => runTests(["test", "-A", ...options, ...part])),
-  );
-  const passed = results.reduce((sum, [, count]) => sum + count, 0);
-  const failed = results.reduce((sum, [, , count]) => sum + count, 0);
-  const code = Math.max(...results.map(([code]) => code));
-  console.log(
-    `${code === 0 ? "ok" : "FAILED"} | ${passed} passed | ${failed} failed`,
-  );
+/** Ends this program if one of its gates has failed. */
+async function passed(gate: Deno.ChildProcess): Promise<void> {
+  const { code } = await gate.status;
+  if (code === 0) return;
+  console.error(`Failed with exit code ${code}`);
   Deno.exit(code);
+}
+
+function deno(...args: string[]): Promise<void> {
+  return passed(start(args, "inherit"));
+}
+
+/** Passes on what the tests print, and ends them when they hang. */
+async function test(args: string[]): Promise<void> {
+  const tests = start(["test", ...args], "piped");
+  let timer = setTimeout(bite, SILENCE_MS, tests);
+  for await (const bytes of tests.stdout) {
+    clearTimeout(timer);
+    timer = setTimeout(bite, SILENCE_MS, tests);
+    for (let rest = bytes; rest.length > 0;) {
+      rest = rest.subarray(Deno.stdout.writeSync(rest));
+    }
+  }
+  clearTimeout(timer);
+  await passed(tests);
+}
+
+/** Ends tests that hang: at SIGINT `deno test` names those under way. */
+function bite(tests: Deno.ChildProcess): void {
+  console.error(`HUNG: no output for ${SILENCE_MS / 1_000} s`);
+  tests.kill("SIGINT");
+  setTimeout(() => tests.kill("SIGKILL"), 5_000);
 }
 
 const [gate, ...rest] = Deno.args;
@@ -155,8 +97,5 @@ if (gate === "ok") {
 }
 // Once for all: unlike "deno test" this does not check each thread's program
 await deno("check", "--quiet", "--doc", ...offline, ...DOCUMENTED, "tests");
-const options = ["--no-check", "--no-prompt", ...offline];
-if (rest.length > 0) {
-  Deno.exit((await runTests(["test", "-A", ...options, ...rest]))[0]);
-}
-await runAllTests(options);
+const options = ["--parallel", "--no-check", "--no-prompt", ...offline];
+await test(["-A", "--doc", ...options, ...rest]);

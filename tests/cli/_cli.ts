@@ -1,5 +1,7 @@
 /** Runs the command line as users do: as a program of its own. */
 
+import "../support/leaks.ts";
+
 /** The path of the command line's module. */
 export const CLI = new URL("../../server/cli.ts", import.meta.url).pathname;
 const encoder = new TextEncoder();

@@ -10,6 +10,7 @@ import {
   type WaitRecord,
 } from "../../workers/locks/_wait_queue.ts";
 import { webLocks } from "../../workers/runner/runner.ts";
+import "../support/leaks.ts";
 import * as jobs from "./_jobs.ts";
 
 type Jobs = typeof jobs;

@@ -3,8 +3,8 @@ import { assertEquals } from "@std/assert";
 import type { Pool, PoolOptions } from "../../workers/pool/pool.ts";
 import { ProcessPool } from "../../workers/pool/process_pool.ts";
 import { ThreadPool } from "../../workers/pool/thread_pool.ts";
-import { countThreads, listDescendants } from "../support/system.ts";
-import { until } from "../support/waiting.ts";
+import "../support/leaks.ts";
+import { listDescendants } from "../support/system.ts";
 
 /** The module of the tasks. */
 export const module = new URL("./tasks.ts", import.meta.url);
@@ -24,10 +24,8 @@ export function testPool(
   run: (make: MakePool) => Promise<void>,
 ): void {
   Deno.test(`${className} ${name}`, async () => {
-    const before = countThreads();
     await run(POOLS[className]!);
     assertEquals(listDescendants(), [], "A child is left");
-    await until(() => countThreads() <= before, "the end of the threads");
   });
 }
 

@@ -9,7 +9,7 @@ import { RunnerExitError } from "../../workers/errors.ts";
 import { checkPoolOptions } from "../../workers/pool/_checks.ts";
 import { Scheduler } from "../../workers/pool/_scheduler.ts";
 import { Gate, module, testPool, testPools } from "./_pools.ts";
-import { countThreads } from "../support/system.ts";
+import { listThreads } from "../support/system.ts";
 import { until } from "../support/waiting.ts";
 
 const LIES: Record<string, unknown[]> = {
@@ -75,7 +75,7 @@ testPool(
   "runs no task twice when a thread that was given up wakes, and tells why it was",
   async () => {
     await using pool = new OpenPool("thread");
-    const calls = new Int32Array(new SharedArrayBuffer(4));
+    const calls = new Int32Array(new SharedArrayBuffer(8));
     const gate = new Gate();
     const call = (memory: Int32Array | null) =>
       pool.submit("sayAndLoop", [calls, memory], {}).promise;
@@ -89,9 +89,11 @@ testPool(
     const error = await assertRejects(() => fatal, RunnerExitError);
     assertStringIncludes(error.message, "malformed or out of order");
     await Promise.all(behind);
-    const before = countThreads();
     gate.open();
-    await until(() => countThreads() < before, "the end of the thread");
+    await until(
+      () => !listThreads().includes(calls[1]!),
+      "the end of the thread",
+    );
     assertEquals(calls[0], 21);
   },
 );

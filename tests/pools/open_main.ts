@@ -1,6 +1,7 @@
 /** The main of a pool's worker, which lets the tasks speak for it. */
 import { main as poolMain } from "../../workers/pool/_main.ts";
 import type { RunnerPort } from "../../workers/runner/runner.ts";
+import { currentThreadId } from "../support/system.ts";
 
 let portOfPool: RunnerPort;
 
@@ -19,10 +20,11 @@ function say(...messages: unknown[]): Promise<never> {
   return new Promise(() => {});
 }
 
-/** Says something out of order and loops, if told to; counts its calls. */
+/** Says something out of order and loops, if told to; counts its calls, and tells its thread. */
 function sayAndLoop(calls: Int32Array, gate: Int32Array | null): void {
   Atomics.add(calls, 0, 1);
   if (gate === null) return;
+  calls[1] = currentThreadId();
   portOfPool.post("out of order");
   while (Atomics.load(gate, 1) === 0);
 }

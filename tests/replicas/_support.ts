@@ -25,11 +25,8 @@ import {
   freePath,
   kinds,
 } from "../servers/_support.ts";
-import {
-  countSockets,
-  countThreads,
-  listDescendants,
-} from "../support/system.ts";
+import "../support/leaks.ts";
+import { listDescendants } from "../support/system.ts";
 import { until, within } from "../support/waiting.ts";
 
 const GUARD_MS = 20_000;
@@ -174,7 +171,7 @@ export function sharedOrAuto({ dispatch }: Mode): Dispatch {
   return dispatch === "shard" ? "auto" : dispatch;
 }
 
-/** Runs a test that must leave no child, no thread and no socket behind. */
+/** Runs a test that must leave no child behind, not even for a moment. */
 export function test(
   name: string,
   run: (t: Deno.TestContext) => void | Promise<void>,
@@ -184,14 +181,8 @@ export function test(
     name,
     ...options,
     fn: async (t) => {
-      const children = listDescendants().length;
-      const threads = countThreads();
-      const sockets = countSockets();
       await within(GUARD_MS, "the test", run(t));
-      assertEquals(listDescendants().length, children, "children are left");
-      await until(() => countThreads() <= threads, "threads are left");
-      // One that was closed during a read is let go a turn later
-      await until(() => countSockets() <= sockets, "sockets are left");
+      assertEquals(listDescendants(), [], "children are left");
     },
   });
 }

@@ -18,6 +18,7 @@ import {
   TCP_MODES,
   testEach,
 } from "./_support.ts";
+import { onceFree } from "../support/sockets.ts";
 import { listDescendants } from "../support/system.ts";
 import { pause, until, within } from "../support/waiting.ts";
 
@@ -81,7 +82,7 @@ testEach(TCP_MODES, "its port is free again after a close", async (mode) => {
   server.serveForever();
   await assertEchoes(kinds.tcp, server);
   await server.serverClose();
-  await using next = mode.openAt(port);
+  await using next = await onceFree(() => mode.openAt(port));
   next.serveForever();
   await assertEchoes(kinds.tcp, next);
 });
@@ -93,7 +94,7 @@ testEach(
     const first = mode.open(LineEcho);
     const { port } = first.serverAddress as Deno.NetAddr;
     (first.socket as unknown as Deno.Listener).close();
-    await using second = mode.openAt(port);
+    await using second = await onceFree(() => mode.openAt(port));
     second.serveForever();
     await assertEchoes(kinds.tcp, second);
     await first.serverClose();

@@ -22,6 +22,7 @@ import {
 import { Thread } from "../../workers/threads/thread.ts";
 import * as targets from "./targets.ts";
 import { createRandom, describe, randomValue } from "./_values.ts";
+import "../support/leaks.ts";
 import { isRunning, listDescendants } from "../support/system.ts";
 
 const module = new URL("./targets.ts", import.meta.url);

@@ -10,6 +10,7 @@ import {
   readUntil,
   runProgram,
 } from "./_program.ts";
+import "../support/leaks.ts";
 import { isRunning, LINUX_ONLY, listDescendants } from "../support/system.ts";
 import { until } from "../support/waiting.ts";
 

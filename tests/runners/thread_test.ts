@@ -27,6 +27,7 @@ import {
 import { Lock } from "../../workers/locks/lock.ts";
 import { Thread, type ThreadOptions } from "../../workers/threads/thread.ts";
 import * as targets from "./targets.ts";
+import "../support/leaks.ts";
 import { listDescendants } from "../support/system.ts";
 
 const module = new URL("./targets.ts", import.meta.url);

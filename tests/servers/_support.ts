@@ -11,6 +11,7 @@ import {
   UnixDatagramServer,
   UnixStreamServer,
 } from "../../mod.ts";
+import "../support/leaks.ts";
 import { within } from "../support/waiting.ts";
 
 const GUARD_MS = 15_000;

@@ -16,6 +16,7 @@ import {
   testEach,
   writeAll,
 } from "./_support.ts";
+import { onceFree, refused } from "../support/sockets.ts";
 import { pause, until, within } from "../support/waiting.ts";
 
 testEach(
@@ -28,9 +29,9 @@ testEach(
     using open = await kind.connect(server);
     assertEquals(await exchange(open, "before"), "before");
     await server.suspend();
-    await assertRejects(() => dial(server));
+    await refused(() => dial(server));
     assertEquals(await exchange(open, "meanwhile"), "meanwhile");
-    await server.resume();
+    await onceFree(() => server.resume());
     assertEquals(server.serverAddress, serverAddress);
     await assertEchoes(kind, server);
     assertEquals(await exchange(open, "after"), "after");
@@ -68,7 +69,7 @@ testEach(
     using client = await kind.connect(server);
     await client.send("lost");
     await until(async () => (await server.stats()).refused === 1, "the drop");
-    await server.resume();
+    await onceFree(() => server.resume());
     assertEquals(await exchange(client, "answered"), "answered");
   },
 );
@@ -78,15 +79,15 @@ testEach(
   "suspend() and resume() can be called twice, and before serving",
   async (kind) => {
     await using server = kind.open(EchoHandler);
-    await server.resume();
+    await onceFree(() => server.resume());
     await server.suspend();
     await server.suspend();
-    await server.resume();
-    await server.resume();
+    await onceFree(() => server.resume());
+    await onceFree(() => server.resume());
     server.serveForever();
     await assertEchoes(kind, server);
     await Promise.all([server.suspend(), server.suspend()]);
-    await Promise.all([server.resume(), server.resume()]);
+    await onceFree(() => Promise.all([server.resume(), server.resume()]));
     await assertEchoes(kind, server);
   },
 );
@@ -97,7 +98,7 @@ testEach(ALL, "shutdown() ends a suspended serveForever()", async (kind) => {
   await server.suspend();
   await within(5_000, "shutdown()", server.shutdown());
   await within(5_000, "serveForever()", served);
-  await server.resume();
+  await onceFree(() => server.resume());
   server.serveForever();
   await assertEchoes(kind, server);
 });
@@ -148,7 +149,7 @@ test("TCPServer.resume() rejects while another holds the port, and can be tried 
   await assertRejects(() => server.resume(), Deno.errors.AddrInUse);
   thief.close();
   await pause(0);
-  await server.resume();
+  await onceFree(() => server.resume());
   using conn = await dial(server);
   await writeAll(conn, "served");
   await conn.closeWrite();
@@ -182,7 +183,7 @@ test("TCPServer suspended again and again under load serves each connection that
   });
   for (let i = 0; i < 20; i++) {
     await server.suspend();
-    await server.resume();
+    await onceFree(() => server.resume());
     await pause(2);
   }
   over = true;

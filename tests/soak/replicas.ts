@@ -11,13 +11,13 @@
 import { LASTING_MODES } from "../replicas/_support.ts";
 import { roll } from "../replicas/_rolling.ts";
 import { stampede } from "../replicas/_stampede.ts";
-import { countThreads, listDescendants } from "../support/system.ts";
+import { listDescendants, listThreads } from "../support/system.ts";
 import { until } from "../support/waiting.ts";
 
 for (const mode of LASTING_MODES) {
   console.log(mode.name, await stampede(mode, 10_000));
   const { served, lost, rounds } = await roll(mode, 20_000);
   console.log(mode.name, { served, lost: lost.length, rounds });
-  await until(() => countThreads() === 0, "threads are left");
+  await until(() => listThreads().length === 0, "threads are left");
   await until(() => listDescendants().length === 0, "children are left");
 }

@@ -46,19 +46,28 @@ function listProcesses(): FoundProcess[] {
   return found;
 }
 
-/** Lists the children of a process, this one by default, with theirs. */
-export function listDescendants(pid = Deno.pid): FoundProcess[] {
-  const all = listProcesses();
-  const found: FoundProcess[] = [];
-  const parents = [pid];
-  for (let parent; (parent = parents.pop()) !== undefined;) {
-    for (const child of all) {
-      if (child.parent !== parent) continue;
-      found.push(child);
-      parents.push(child.pid);
-    }
+/**
+ * Lists the children of a process with theirs; by default those that this
+ * file's tests started: `deno test --parallel` runs each file on a thread, and
+ * Linux knows a child's thread.
+ */
+export function listDescendants(pid?: number): FoundProcess[] {
+  const all = pid === undefined && ownChildren().length === 0
+    ? []
+    : listProcesses();
+  const found = pid === undefined
+    ? all.filter((child) => ownChildren().includes(child.pid))
+    : all.filter((child) => child.parent === pid);
+  for (const { pid } of found) {
+    found.push(...all.filter(({ parent }) => parent === pid));
   }
   return found;
+}
+
+function ownChildren(): number[] {
+  const text =
+    look(() => Deno.readTextFileSync("/proc/thread-self/children")) ?? "";
+  return text.split(" ").filter((pid) => pid !== "").map(Number);
 }
 
 /** Whether a process is there and no zombie. */
@@ -67,21 +76,25 @@ export function isRunning(pid: number): boolean {
   return look(() => process.kill(pid, 0)) ?? false;
 }
 
-/** Counts the threads of this process that workers run on. */
-export function countThreads(): number {
-  let count = 0;
-  for (const path of entriesOf("/proc/self/task")) {
-    const name = look(() => Deno.readTextFileSync(`${path}/comm`));
-    if (name?.startsWith("worker-")) count++;
-  }
-  return count;
+/** Lists the threads of this process that workers run on. */
+export function listThreads(): number[] {
+  return [...entriesOf("/proc/self/task")].filter((path) =>
+    look(() => Deno.readTextFileSync(`${path}/comm`))?.startsWith("worker-")
+  ).map(threadIdOf);
 }
 
-/** Counts the sockets of this process. */
-export function countSockets(): number {
-  let count = 0;
-  for (const path of entriesOf("/proc/self/fd")) {
-    if (look(() => Deno.readLinkSync(path))?.startsWith("socket:")) count++;
-  }
-  return count;
+/** The number of the thread that calls; 0 where it can't be known. */
+export function currentThreadId(): number {
+  return threadIdOf(look(() => Deno.readLinkSync("/proc/thread-self")) ?? "0");
+}
+
+function threadIdOf(path: string): number {
+  return Number(path.slice(path.lastIndexOf("/") + 1));
+}
+
+/** Lists the sockets of this process. */
+export function listSockets(): string[] {
+  return [...entriesOf("/proc/self/fd")]
+    .map((path) => look(() => Deno.readLinkSync(path)) ?? "")
+    .filter((target) => target.startsWith("socket:"));
 }

@@ -1,0 +1,37 @@
+/**
+ * Sockets that were closed a moment ago. Another file's test may start a
+ * program just then, which has a copy of each socket of this process until it
+ * runs: so long nothing is refused, and an address is in use.
+ *
+ * @module
+ */
+
+import { pause, until } from "./waiting.ts";
+
+/** Does what needs an address that has just been given up. */
+export async function onceFree<T>(listen: () => T | Promise<T>): Promise<T> {
+  const deadline = performance.now() + 5_000;
+  while (true) {
+    try {
+      return await listen();
+    } catch (error) {
+      const isOver = performance.now() > deadline;
+      if (isOver || !(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+    await pause(1);
+  }
+}
+
+/** Waits until nobody is let in. */
+export async function refused(
+  connect: () => Promise<Deno.Conn>,
+): Promise<void> {
+  await until(async () => {
+    try {
+      (await connect()).close();
+      return false;
+    } catch {
+      return true;
+    }
+  }, "the refusal");
+}
