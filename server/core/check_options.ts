@@ -6,12 +6,12 @@
  */
 
 import { assertPositiveInteger, quote } from "../../workers/_validate.ts";
-import { checkCertificate } from "../sockets/tls.ts";
 import {
   abortSignal,
   addresses,
   boolean,
   type Check,
+  checkCertificate,
   milliseconds,
   oneOf,
   orInfinity,

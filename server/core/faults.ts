@@ -201,3 +201,13 @@ export type Count = {
 
 /** The names of all counts. */
 export const COUNTS = Object.keys(new Counts()) as readonly Count[];
+
+/**
+ * Ends a request before it is verified: the request is counted and closed, and
+ * no hook gets the error.
+ */
+export abstract class EntranceError extends Error {
+  abstract readonly count: Count;
+  /** The reason in the event. */
+  abstract readonly reason: string;
+}

@@ -148,3 +148,35 @@ export function oneOf(...values: string[]): Check {
     }
   };
 }
+
+const OTHER_FORMAT = "give the text of a PEM file";
+/** Deno's messages about an unusable pair, and what they mean. */
+const FAULTS: [message: RegExp, meaning: string][] = [
+  [
+    /No certificates found/,
+    `"cert": it holds no certificate in PEM; ${OTHER_FORMAT}`,
+  ],
+  [/No keys found/, `"key": it holds no private key in PEM; ${OTHER_FORMAT}`],
+  [
+    /not be consistent|KeyMismatch/,
+    '"key": it does not fit "cert"; give the key that the certificate was made for',
+  ],
+  [/key/i, `"key": Deno cannot read it; ${OTHER_FORMAT}`],
+  [/./, `"cert": Deno cannot read it; ${OTHER_FORMAT}`],
+];
+
+/**
+ * Checks a certificate and its key.
+ *
+ * @throws {TypeError} If they can't be used.
+ */
+export function checkCertificate(cert: string, key: string): void {
+  try {
+    // Unlike a listener, this takes neither a port nor a permission
+    Deno.createHttpClient({ cert, key }).close();
+  } catch (cause) {
+    const { message } = cause as Error;
+    const [, meaning] = FAULTS.find(([regexp]) => regexp.test(message))!;
+    throw new TypeError(`Cannot use ${meaning}`, { cause });
+  }
+}

@@ -8,7 +8,7 @@ import { RequestTimeoutError } from "../../handlers/errors.ts";
 import { formatAddress } from "../addresses.ts";
 import { AddressList } from "./option_checks.ts";
 import { readableOf } from "./connection_methods.ts";
-import type { Preamble } from "./preamble.ts";
+import { Preamble } from "./entrance.ts";
 import type { StreamServerOptions } from "../options.ts";
 import {
   beginsHeader,
@@ -22,10 +22,6 @@ import {
 /** Holds any header without extra values. */
 const USUAL_HEADER_BYTES = 536;
 
-const DEFAULT_TIMEOUT_MS = 5_000;
-/** How long a header may take after the server began to close. */
-const DRAIN_TIMEOUT_MS = 500;
-
 /** The options about headers. */
 type Options = Pick<
   StreamServerOptions,
@@ -33,21 +29,17 @@ type Options = Pick<
 >;
 
 /** Reads the headers of a server's connections. */
-export class ProxyHeaders implements Preamble {
+export class ProxyHeaders extends Preamble {
   #required: boolean;
   #trusted: AddressList | null;
-  #timeout: number;
-  /** The connections without a header yet, and their deadlines. */
-  #timers: Map<Deno.Conn, ReturnType<typeof setTimeout>> = new Map();
-  #late: WeakSet<Deno.Conn> = new WeakSet();
 
   constructor(options: Options) {
     const { proxyProtocol, trustedProxies, handshakeTimeout } = options;
+    super(handshakeTimeout);
     this.#required = proxyProtocol === "require";
     this.#trusted = trustedProxies === undefined
       ? null
       : new AddressList("trustedProxies", trustedProxies);
-    this.#timeout = handshakeTimeout ?? DEFAULT_TIMEOUT_MS;
   }
 
   /**
@@ -59,12 +51,13 @@ export class ProxyHeaders implements Preamble {
    * a trusted proxy.
    * @throws {RequestTimeoutError} If it took too long; the connection is closed.
    */
-  async read(request: unknown, peer: Deno.Addr): Promise<Deno.Addr> {
-    const conn = request as Deno.Conn;
+  override async readFrom(
+    conn: Deno.Conn,
+    peer: Deno.Addr,
+  ): Promise<Deno.Addr> {
     const trusts = this.#trusted === null || !("hostname" in peer) ||
       this.#trusted.has(peer);
     if (!trusts && this.#required) throw untrusted(peer);
-    this.#arm(conn);
     try {
       const [bytes, header] = await this.#receive(conn);
       if (header !== null && !trusts) throw untrusted(peer);
@@ -73,28 +66,8 @@ export class ProxyHeaders implements Preamble {
       if (rest.length > 0) unread(conn, rest);
       return header?.ends?.source ?? peer;
     } catch (error) {
-      throw this.#late.has(conn) ? tooSlow(this.#timeout) : error;
-    } finally {
-      clearTimeout(this.#timers.get(conn));
-      this.#timers.delete(conn);
+      throw this.isLate(conn) ? tooSlow(this.timeout) : error;
     }
-  }
-
-  /** The server closes: a header in transit arrives in this time. */
-  drain(): void {
-    this.#timeout = Math.min(this.#timeout, DRAIN_TIMEOUT_MS);
-    for (const [conn, timer] of this.#timers) {
-      clearTimeout(timer);
-      this.#arm(conn);
-    }
-  }
-
-  #arm(conn: Deno.Conn): void {
-    const end = () => {
-      this.#late.add(conn);
-      conn[Symbol.dispose]();
-    };
-    this.#timers.set(conn, setTimeout(end, this.#timeout));
   }
 
   /** Reads until the header is complete or invalid. */

@@ -8,6 +8,8 @@
  * @module
  */
 
+import { EntranceError } from "./faults.ts";
+
 /** More than any balancer sends. The format itself allows 65,551 bytes. */
 export const MAX_HEADER_BYTES = 4_096;
 /** The longest line of version 1, its end included. */
@@ -46,9 +48,11 @@ export interface ProxyHeader {
 }
 
 /** The error of a missing or malformed header. */
-export class ProxyHeaderError extends SyntaxError {
+export class ProxyHeaderError extends EntranceError {
   /** The name of the error's class. */
   override name = "ProxyHeaderError";
+  override readonly count = "badProxyHeaders";
+  override readonly reason = "proxyProtocol";
 }
 
 /**

@@ -10,18 +10,17 @@ import {
   closeAnyhow,
   closeQuietly,
   Counts,
+  EntranceError,
   isOfAbort,
   noteAcceptError,
   printError,
   readable,
 } from "./faults.ts";
 import { type OpenRequest, OpenRequests } from "./open_requests.ts";
-import { HandshakeError } from "../sockets/tls.ts";
 import type { ServerLimits } from "../options.ts";
 import { Admission } from "./admission.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Entrance } from "./entrance.ts";
-import { ProxyHeaderError } from "./proxy_protocol.ts";
 import { RequestMeter, type Telemetry } from "./telemetry.ts";
 
 /** The hooks that a request goes through. */
@@ -221,15 +220,10 @@ export class RequestCycle<R> {
   async #reportOf(open: OpenRequest<R>, thrown: unknown): Promise<void> {
     const error = readable(thrown);
     if (open.aborted && (error === open.reason || isOfAbort(error))) return;
-    if (error instanceof HandshakeError) {
-      this.counts.failedHandshakes++;
+    if (error instanceof EntranceError) {
+      this.counts[error.count]++;
       this.observer?.changed?.();
-      return this.meter.refuse(open, "handshake");
-    }
-    if (error instanceof ProxyHeaderError) {
-      this.counts.badProxyHeaders++;
-      this.observer?.changed?.();
-      return this.meter.refuse(open, "proxyProtocol");
+      return this.meter.refuse(open, error.reason);
     }
     open.failed = true;
     await this.report(error, open.request, open.clientAddress);
