@@ -98,6 +98,16 @@ Deno.test("a replica loads no locks, no pools and no way to start runners", asyn
   assertNone(loaded, [...OF_REPLICAS, ...OF_OTHERS]);
 });
 
+Deno.test("a thread, a process and a pool's worker load no classes that their module does not import", async () => {
+  const loaded = await loadedBy(
+    "workers/threads/_main.ts",
+    "workers/pool/_main.ts",
+    "workers/runner/thread/worker_entry.ts",
+    "workers/runner/process/child_entry.ts",
+  );
+  assertNone(loaded, [...OF_REPLICAS, ...OF_OTHERS]);
+});
+
 for (const Class of [Thread, Process]) {
   Deno.test(`${Class.name} looks at no global that loads a part of node`, async () => {
     const activity = new Class<string[]>({ target: "looked", module });

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { adopt } from "../threads/_activity_base.ts";
 import { packFor, unpack } from "../codec/share.ts";
 import { context } from "../threads/_context.ts";
 import { HandlerImportError } from "../errors.ts";
@@ -25,7 +24,6 @@ import {
 } from "./_protocol.ts";
 import { type ErrorRecord, toErrorRecord } from "../runner/protocol.ts";
 import type { RunnerPort } from "../runner/runner.ts";
-import { Thread } from "../threads/thread.ts";
 
 /** How long answers may wait on the task slots before the pool is notified. */
 const CALL_AFTER = TINY;
@@ -286,13 +284,8 @@ export function main(
   if (start.lastIdent !== null) context.lastIdent = start.lastIdent;
   if (port.kind === "thread") {
     context.isMain = false;
-    context.current = adopt(() => new Thread(), {
-      ident: start.ident,
-      name: start.name,
-      daemon: false,
-      target: null,
-      args: [],
-    });
+    const { ident, name } = start;
+    context.adoption = { ident, name, daemon: false, args: [], fields: {} };
   }
   return new PoolWorker(port, modules[0] ?? {}, start).start(start);
 }

@@ -14,8 +14,8 @@ import {
   describeWork,
   targetName,
 } from "./_options.ts";
-import { callExceptHook, context, nextIdent } from "./_context.ts";
-import { type Adoption, Ending, launch } from "./_run.ts";
+import { type Adoption, context, nextIdent } from "./_context.ts";
+import { callExceptHook, Ending, launch } from "./_run.ts";
 import type { RunnerExit } from "../errors.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
 import type { Runner } from "../runner/runner.ts";
@@ -79,7 +79,6 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
       activity.#ident = adoption.ident;
       activity.#name = adoption.name;
       activity.#daemon = adoption.daemon;
-      activity.#target = adoption.target as Target | null;
       activity.#args = adoption.args;
       activity.#state = "running";
     };
@@ -356,11 +355,10 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
           "only once",
       );
     }
+    const { kind } = this;
     const ident = nextIdent();
     const overridden = this.run !== Activity.prototype.run;
-    const runner = launch({
-      kind: this.kind,
-      label: this.#label(),
+    const runner = launch(kind, {
       module: this.#module,
       className: overridden ? this.constructor.name : null,
       target: this.#target === null ? null : targetName(this.#target),
@@ -370,9 +368,11 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
       },
       name: this.#name,
       daemon: this.#daemon,
-      permissions: this.#permissions,
       ident,
-    });
+      inDaemonProcess: context.inDaemonProcess ||
+        kind === "process" && this.#daemon,
+      lastIdent: kind === "thread" ? context.lastIdent : null,
+    }, this.#permissions);
     this.#runner = runner;
     this.#state = "running";
     this.#ident = this.kind === "process" ? runner.pid ?? ident : ident;
@@ -462,18 +462,24 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
 /**
  * Makes an object for code that already runs.
  *
- * @param construct Calls the class's constructor, which skips its checks.
- * @param adoption The name, number and arguments of that code.
- * @returns The object.
+ * @param Base The class's base, whose constructor skips its checks.
+ * @param adoption What is known of that code.
+ * @param Class The class, whose own constructor is not called.
+ * @returns The object, or `null` if the class does not extend the base.
  */
 export function adopt<A extends Activity>(
-  construct: () => A,
+  Base: new () => A,
   adoption: Adoption,
-): A {
+  Class: { prototype: object } = Base,
+): A | null {
+  if (Class !== Base && !(Class.prototype instanceof Base)) return null;
   bare = true;
   try {
-    const activity = construct();
+    const activity: A = Reflect.construct(Base, [], Class as typeof Base);
     adoptActivity(activity, adoption);
+    for (const [key, value] of Object.entries(adoption.fields)) {
+      Reflect.set(activity, key, value);
+    }
     return activity;
   } finally {
     bare = false;

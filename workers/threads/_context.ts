@@ -1,6 +1,6 @@
 /**
- * The context of the current thread or process, and its hook for errors that
- * nobody caught.
+ * The context of the current thread or process. The program of one that starts
+ * none loads this, and not the classes.
  *
  * @module
  */
@@ -16,14 +16,39 @@ export interface Started {
   readonly daemon: boolean;
   /** Waits for it to end. */
   join(): Promise<boolean>;
+  /** Runs its code here. */
+  run(): unknown;
 }
+
+/** What is known of code that already runs. */
+export interface Adoption {
+  /** Its number. */
+  ident: number;
+  /** Its name. */
+  name: string;
+  /** Whether it is a daemon. */
+  daemon: boolean;
+  /** The arguments. */
+  args: readonly unknown[];
+  /** The public fields of the object that was started. */
+  fields: Record<string, unknown>;
+}
+
+/** Makes an object for code that already runs; `null` if it is no such class. */
+type Adopt = (adoption: Adoption, Class?: { prototype: object }) =>
+  | Started
+  | null;
 
 /** The type of {@linkcode context}. */
 export interface Context {
-  /** The object for the code that runs here, made at its first use. */
+  /** What runs here; `null` in the main thread of a program. */
+  adoption: Adoption | null;
+  /** The object for it, made at its first use. */
   current: Started | null;
   /** The object for the main thread, made at its first use. */
   main: Started | null;
+  /** How to make such objects, once their class is loaded. */
+  adopt: { thread?: Adopt; process?: Adopt };
   /** Whether this is the main thread of its process. */
   isMain: boolean;
   /** Whether threads and processes started here are daemons by default. */
@@ -38,8 +63,10 @@ export interface Context {
 
 /** The context of this thread or process. */
 export const context: Context = {
+  adoption: null,
   current: null,
   main: null,
+  adopt: {},
   isMain: true,
   daemon: false,
   inDaemonProcess: false,
@@ -56,71 +83,27 @@ export function nextIdent(): number {
   return Atomics.add(context.lastIdent, 0, 1) + 1;
 }
 
-/** The arguments of a hook that the default one uses. */
-interface HookArgs {
-  readonly error: Error;
-  readonly thread: { readonly kind: string; readonly name: string };
+/** The data of a start. */
+export interface ActivityStart {
+  /** The URL of the module. */
+  module: string;
+  /** The class that overrides `run()`, or `null`. */
+  className: string | null;
+  /** The export that is the target, or `null`. */
+  target: string | null;
+  /** A {@linkcode Payload}, packed. */
+  payload: unknown;
+  /** The name. */
+  name: string;
+  /** Whether it is a daemon. */
+  daemon: boolean;
+  /** The number. */
+  ident: number;
+  /** Whether it is in a daemon process. */
+  inDaemonProcess: boolean;
+  /** The last number given to a thread, if memory is shared. */
+  lastIdent: Int32Array | null;
 }
 
-/** A hook with any type of thread. */
-export type Hook = (args: never) => unknown;
-
-let current: Hook = printException;
-
-function describe(error: Error): string {
-  let text = error.stack ?? String(error);
-  let { cause } = error;
-  while (cause instanceof Error) {
-    text += `\nCaused by: ${cause.stack ?? cause}`;
-    cause = cause.cause;
-  }
-  return cause === undefined
-    ? text
-    : `${text}\nCaused by: ${Deno.inspect(cause, { colors: false })}`;
-}
-
-function print(text: string): void {
-  const bytes = new TextEncoder().encode(`${text}\n`);
-  try {
-    Deno.stderr.writeSync(bytes);
-  } catch {
-    // Nowhere to print to.
-  }
-}
-
-function printException({ error, thread }: HookArgs): void {
-  print(`Exception in ${thread.kind} ${thread.name}:\n${describe(error)}`);
-}
-
-function printFailure(error: unknown, { thread }: HookArgs): void {
-  print(
-    `Exception in the except hook, called for ${thread.kind} ${thread.name}:\n${
-      error instanceof Error ? describe(error) : Deno.inspect(error)
-    }`,
-  );
-}
-
-/**
- * Sets the hook.
- *
- * @param hook The hook, or `null` for the default.
- * @returns The previous hook.
- */
-export function exchangeHook(hook: Hook | null): Hook {
-  const previous = current;
-  current = hook ?? printException;
-  return previous;
-}
-
-/**
- * Calls the hook. Never throws.
- *
- * @param args Its arguments.
- */
-export async function callExceptHook(args: HookArgs): Promise<void> {
-  try {
-    await (current as (args: HookArgs) => unknown)(args);
-  } catch (error) {
-    printFailure(error, args);
-  }
-}
+/** The caller's values in a start. */
+export type Payload = Pick<Adoption, "args" | "fields">;

@@ -3,23 +3,22 @@
  *
  * @module
  */
-import { type Activity, adopt } from "./_activity_base.ts";
-import type { ActivityStart, Payload } from "./_run.ts";
+
 import { packFor, unpack } from "../codec/share.ts";
-import { context } from "./_context.ts";
 import { HandlerImportError } from "../errors.ts";
-import { Process } from "./process.ts";
-import type { RunnerKind, RunnerPort } from "../runner/runner.ts";
-import { Thread } from "./thread.ts";
+import type { RunnerPort } from "../runner/runner.ts";
+import { type ActivityStart, context, type Payload } from "./_context.ts";
+
+type Call = (...args: unknown[]) => unknown;
 
 function findExport(
   module: Record<string, unknown>,
   name: string,
   what: string,
   url: string,
-): unknown {
+): Call {
   const value = module[name];
-  if (typeof value === "function") return value;
+  if (typeof value === "function") return value as Call;
   throw new HandlerImportError(
     `Cannot run ${what} "${name}": ` +
       (name in module
@@ -29,49 +28,46 @@ function findExport(
   );
 }
 
-function revive(
-  kind: RunnerKind,
+/** Finds what to run. A class's module has loaded the classes it extends. */
+function findWork(
+  { kind }: RunnerPort,
   module: Record<string, unknown>,
   start: ActivityStart,
-): Activity {
-  const { className, target, module: url } = start;
-  const Base = kind === "thread" ? Thread : Process;
-  let prototype: Activity = Base.prototype;
-  if (className !== null) {
-    const Class = findExport(module, className, "class", url) as typeof Base;
-    prototype = Class.prototype;
-    if (!(prototype instanceof Base)) {
-      throw new HandlerImportError(
-        `Cannot run class "${className}": what "${url}" exports is no ` +
-          `${Base.name} of the same version of this package`,
-        url,
-      );
-    }
-  }
+): () => unknown {
+  const { className, target, module: url, name, daemon } = start;
   const { args, fields } = unpack(start.payload) as Payload;
-  const activity: Activity = adopt<Activity>(() => new Base(), {
-    ident: kind === "thread" ? start.ident : Deno.pid,
-    name: start.name,
-    daemon: start.daemon,
-    target: className !== null || target === null
-      ? null
-      : findExport(module, target, "function", url) as () => unknown,
-    args,
-  });
-  Object.setPrototypeOf(activity, prototype);
-  for (const [key, value] of Object.entries(fields)) {
-    Reflect.set(activity, key, value);
+  const ident = kind === "thread" ? start.ident : Deno.pid;
+  const adoption = { ident, name, daemon, args, fields };
+  context.adoption = adoption;
+  if (className === null) {
+    const call = findExport(module, target!, "function", url);
+    return () => call(...args);
   }
-  return activity;
+  const Class = findExport(module, className, "class", url);
+  const activity = context.adopt[kind]?.(adoption, Class) ?? null;
+  if (activity === null) {
+    const Base = kind === "thread" ? "Thread" : "Process";
+    throw new HandlerImportError(
+      `Cannot run class "${className}": what "${url}" exports is no ${Base} ` +
+        "of the same version of this package",
+      url,
+    );
+  }
+  context.current = activity;
+  return () => activity.run();
 }
 
-async function work(activity: Activity, port: RunnerPort): Promise<void> {
-  const result = await activity.run();
+async function work(
+  run: () => unknown,
+  name: string,
+  port: RunnerPort,
+): Promise<void> {
+  const result = await run();
   try {
     port.post(packFor(port.kind, result));
   } catch (error) {
     throw new TypeError(
-      `Cannot return the result of ${activity.kind} "${activity.name}": ${
+      `Cannot return the result of ${port.kind} "${name}": ${
         error instanceof Error ? error.message : error
       }`,
       { cause: error },
@@ -110,8 +106,6 @@ export function main(
   if (start.lastIdent !== null) context.lastIdent = start.lastIdent;
   context.daemon = start.daemon;
   context.inDaemonProcess = start.inDaemonProcess;
-  const activity = revive(port.kind, modules[0] ?? {}, start);
   context.isMain = port.kind === "process";
-  context.current = activity;
-  return work(activity, port);
+  return work(findWork(port, modules[0] ?? {}, start), start.name, port);
 }

@@ -1,5 +1,6 @@
 /**
- * The run of a thread or process: its start, its result and its end.
+ * The run of a thread or process: its start, its result, its end, and the hook
+ * for errors that nobody caught.
  *
  * @module
  */
@@ -15,71 +16,44 @@ import {
   type RunnerKind,
 } from "../runner/runner.ts";
 import { startRunner } from "../runner/start_runner.ts";
-import { context } from "./_context.ts";
+import type { ActivityStart, Payload } from "./_context.ts";
 import { MAX_TIMEOUT } from "./_options.ts";
 
 const MAIN_URL = new URL("./_main.ts", import.meta.url).href;
 
-/** The thread or process to start. */
-export interface Launch {
-  kind: RunnerKind;
-  /** Its name in errors. */
-  label: string;
-  /** The URL of the module. */
-  module: string;
-  /** The class that overrides `run()`, or `null`. */
-  className: string | null;
-  /** The export that is the target, or `null`. */
-  target: string | null;
-  payload: Payload;
-  name: string;
-  daemon: boolean;
-  permissions: Deno.PermissionOptions;
-  ident: number;
-}
-
 /**
  * Starts a thread or process.
  *
- * @param what The thread or process to start.
+ * @param kind Which of the two.
+ * @param start Its data, not packed yet.
+ * @param permissions Its permissions.
  * @returns Its runner, which is starting.
  * @throws {TypeError} If an argument or a field can't be cloned.
  */
-export function launch(what: Launch): Runner {
-  const { kind, module, name, permissions, payload } = what;
+export function launch(
+  kind: RunnerKind,
+  start: ActivityStart & { payload: Payload },
+  permissions: Deno.PermissionOptions,
+): Runner {
+  const { module, name, payload } = start;
   try {
     const packed = packFor(kind, payload);
     return startRunner(kind, {
       main: MAIN_URL,
       // The classes of locks take time to load: only if there are locks.
       modules: packed === payload ? [module] : [module, SHARED_URLS[kind]],
-      data: describeStart(what, packed),
+      data: { ...start, payload: packed },
       name,
       permissions,
     });
   } catch (error) {
-    blame(what);
+    blame(kind, name, payload);
     throw error;
   }
 }
 
-function describeStart(what: Launch, payload: unknown): ActivityStart {
-  const { kind, module, className, target, name, daemon, ident } = what;
-  return {
-    module,
-    className,
-    target,
-    payload,
-    name,
-    daemon,
-    ident,
-    inDaemonProcess: context.inDaemonProcess || (kind === "process" && daemon),
-    lastIdent: kind === "thread" ? context.lastIdent : null,
-  };
-}
-
 /** Throws for the first argument or field that can't be cloned. */
-function blame({ kind, label, payload: { args, fields } }: Launch): void {
+function blame(kind: RunnerKind, name: string, { args, fields }: Payload) {
   const parts = [
     ...args.map((arg, index) => [`argument ${index}`, arg] as const),
     ...Object.entries(fields).map(([key, value]) =>
@@ -87,20 +61,14 @@ function blame({ kind, label, payload: { args, fields } }: Launch): void {
     ),
   ];
   for (const [part, value] of parts) {
-    const why = whyNotCloned(value, kind);
-    if (why === null) continue;
-    throw new TypeError(`Cannot pass ${part} to ${label}: ${why}`);
-  }
-}
-
-function whyNotCloned(value: unknown, kind: RunnerKind): string | null {
-  try {
-    const packed = packFor(kind, value);
-    if (kind === "thread") structuredClone(packed);
-    else encode(packed);
-    return null;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    try {
+      const packed = packFor(kind, value);
+      if (kind === "thread") structuredClone(packed);
+      else encode(packed);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : error;
+      throw new TypeError(`Cannot pass ${part} to ${kind} "${name}": ${why}`);
+    }
   }
 }
 
@@ -184,46 +152,71 @@ export class Ending {
   }
 }
 
-/** The data of a start. */
-export interface ActivityStart {
-  /** The URL of the module. */
-  module: string;
-  /** The class that overrides `run()`, or `null`. */
-  className: string | null;
-  /** The export that is the target, or `null`. */
-  target: string | null;
-  /** A {@linkcode Payload}, packed. */
-  payload: unknown;
-  /** The name. */
-  name: string;
-  /** Whether it is a daemon. */
-  daemon: boolean;
-  /** The number. */
-  ident: number;
-  /** Whether it is in a daemon process. */
-  inDaemonProcess: boolean;
-  /** The last number given to a thread, if memory is shared. */
-  lastIdent: Int32Array | null;
+/** The arguments of a hook that the default one uses. */
+interface HookArgs {
+  readonly error: Error;
+  readonly thread: { readonly kind: string; readonly name: string };
 }
 
-/** The caller's values in a start. */
-export interface Payload {
-  /** The arguments. */
-  args: readonly unknown[];
-  /** The public fields. */
-  fields: Record<string, unknown>;
+/** A hook with any type of thread. */
+export type Hook = (args: never) => unknown;
+
+let current: Hook = printException;
+
+function describe(error: Error): string {
+  let text = error.stack ?? String(error);
+  let { cause } = error;
+  while (cause instanceof Error) {
+    text += `\nCaused by: ${cause.stack ?? cause}`;
+    cause = cause.cause;
+  }
+  return cause === undefined
+    ? text
+    : `${text}\nCaused by: ${Deno.inspect(cause, { colors: false })}`;
 }
 
-/** The data of the object that stands for the code that runs here. */
-export interface Adoption {
-  /** Its number. */
-  ident: number | null;
-  /** Its name. */
-  name: string;
-  /** Whether it is a daemon. */
-  daemon: boolean;
-  /** The function to run. */
-  target: ((...args: unknown[]) => unknown) | null;
-  /** The function's arguments. */
-  args: readonly unknown[];
+function print(text: string): void {
+  const bytes = new TextEncoder().encode(`${text}\n`);
+  try {
+    Deno.stderr.writeSync(bytes);
+  } catch {
+    // Nowhere to print to.
+  }
+}
+
+function printException({ error, thread }: HookArgs): void {
+  print(`Exception in ${thread.kind} ${thread.name}:\n${describe(error)}`);
+}
+
+function printFailure(error: unknown, { thread }: HookArgs): void {
+  print(
+    `Exception in the except hook, called for ${thread.kind} ${thread.name}:\n${
+      error instanceof Error ? describe(error) : Deno.inspect(error)
+    }`,
+  );
+}
+
+/**
+ * Sets the hook.
+ *
+ * @param hook The hook, or `null` for the default.
+ * @returns The previous hook.
+ */
+export function exchangeHook(hook: Hook | null): Hook {
+  const previous = current;
+  current = hook ?? printException;
+  return previous;
+}
+
+/**
+ * Calls the hook. Never throws.
+ *
+ * @param args Its arguments.
+ */
+export async function callExceptHook(args: HookArgs): Promise<void> {
+  try {
+    await (current as (args: HookArgs) => unknown)(args);
+  } catch (error) {
+    printFailure(error, args);
+  }
 }

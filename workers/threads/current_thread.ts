@@ -5,18 +5,21 @@
  */
 
 import { adopt } from "./_activity_base.ts";
-import { context, MAIN_IDENT, type Started } from "./_context.ts";
+import {
+  type Adoption,
+  context,
+  MAIN_IDENT,
+  type Started,
+} from "./_context.ts";
 import { Thread } from "./thread.ts";
 
-function adoptMain(): Thread {
-  return adopt(() => new Thread(), {
-    ident: MAIN_IDENT,
-    name: "MainThread",
-    daemon: false,
-    target: null,
-    args: [],
-  });
-}
+const MAIN: Adoption = {
+  ident: MAIN_IDENT,
+  name: "MainThread",
+  daemon: false,
+  args: [],
+  fields: {},
+};
 
 /**
  * Returns the main thread of this process.
@@ -35,7 +38,7 @@ function adoptMain(): Thread {
  * ```
  */
 export function mainThread(): Thread {
-  return (context.main ??= adoptMain()) as Thread;
+  return (context.main ??= adopt(Thread, MAIN)) as Thread;
 }
 
 /**
@@ -55,7 +58,8 @@ export function mainThread(): Thread {
  * ```
  */
 export function currentThread(): Thread {
-  return (context.isMain ? mainThread() : context.current) as Thread;
+  if (context.isMain) return mainThread();
+  return (context.current ??= adopt(Thread, context.adoption!)) as Thread;
 }
 
 function isThread(started: Started): started is Thread {

@@ -5,7 +5,7 @@
  */
 
 import type { Activity } from "./_activity_base.ts";
-import { exchangeHook } from "./_context.ts";
+import { exchangeHook } from "./_run.ts";
 
 /** The argument of an {@linkcode ExceptHook}. */
 export interface ExceptHookArgs {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Activity, exitOf, runnerOf } from "./_activity_base.ts";
+import { Activity, adopt, exitOf, runnerOf } from "./_activity_base.ts";
 import type { ActivityOptions } from "./_options.ts";
 import { context, type Started } from "./_context.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
@@ -300,6 +300,8 @@ export class Process<
     }
   }
 }
+
+context.adopt.process = (adoption, Class) => adopt(Process, adoption, Class);
 
 function isProcess(started: Started): started is Process {
   return started.kind === "process";

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { Activity } from "./_activity_base.ts";
+import { Activity, adopt } from "./_activity_base.ts";
+import { context } from "./_context.ts";
 import type { ActivityOptions } from "./_options.ts";
 
 /** Options of a {@linkcode Thread}. */
@@ -114,3 +115,5 @@ export class Thread<
     super("thread", options as ThreadOptions<T>);
   }
 }
+
+context.adopt.thread = (adoption, Class) => adopt(Thread, adoption, Class);
