@@ -6,34 +6,30 @@
 
 import type { DatagramRequest } from "../../handlers/datagram_request.ts";
 import { NotBegunError } from "../../workers/relay/frames.ts";
+import type { Members } from "./members.ts";
 import type { Replica } from "./replica.ts";
 
 /** Most replicas to try for one request. */
 const MAX_TRIES = 3;
 
-/** The replica set, as the dispatcher sees it. */
-export interface DispatcherHost {
-  readonly replicas: Iterable<Replica>;
-  /** Whether a replica can take a request. */
-  canTake(replica: Replica): boolean;
-  /** A request waits, and there is no candidate. */
-  wanted(): void;
-  /** A replica was chosen for a request. */
-  chosen(replica: Replica): void;
-  /** A dispatched request has ended after `ms`. */
-  served(replica: Replica, duration: number): void;
-}
-
 /** Gives requests to replicas, and again those that a replica never began. */
 export class Dispatcher {
-  #host: DispatcherHost;
+  #members: Members;
+  #wanted: () => void;
   #waiting: (() => void)[] = [];
   #choosing = 0;
   #failure: Error | null = null;
   #allHandedOn: (() => void) | null = null;
 
-  constructor(host: DispatcherHost) {
-    this.#host = host;
+  /**
+   * Constructs it.
+   *
+   * @param members The replicas.
+   * @param wanted Called when a request waits, and there is no candidate.
+   */
+  constructor(members: Members, wanted: () => void) {
+    this.#members = members;
+    this.#wanted = wanted;
   }
 
   /** Serves a request; settles when the answer is delivered. */
@@ -48,7 +44,8 @@ export class Dispatcher {
         // This request may be what ends the replicas
         if (tries === MAX_TRIES) throw error.cause;
       } finally {
-        this.#host.served(replica, performance.now() - started);
+        replica.duration.record(performance.now() - started);
+        this.#members.served(replica);
       }
     }
   }
@@ -82,7 +79,7 @@ export class Dispatcher {
       for (;;) {
         const { promise, resolve } = Promise.withResolvers<void>();
         this.#waiting.push(resolve);
-        this.#host.wanted();
+        this.#wanted();
         await promise;
         const replica = this.#choose();
         if (replica !== null) return replica;
@@ -96,11 +93,11 @@ export class Dispatcher {
   #choose(): Replica | null {
     if (this.#failure !== null) throw this.#failure;
     let best: Replica | null = null;
-    for (const replica of this.#host.replicas) {
-      if (!this.#host.canTake(replica)) continue;
+    for (const replica of this.#members.all) {
+      if (!this.#members.canTake(replica)) continue;
       if (best === null || weight(replica) < weight(best)) best = replica;
     }
-    if (best !== null) this.#host.chosen(best);
+    if (best !== null) this.#members.take(best);
     return best;
   }
 }

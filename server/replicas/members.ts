@@ -5,11 +5,13 @@
  */
 
 import { Supervisor } from "../../workers/runner/supervisor.ts";
+import { core } from "../_internal.ts";
+import type { BaseServer } from "../base_server.ts";
 import { inTime } from "../core/drain.ts";
 import type { DrainReport } from "../drain_report.ts";
 import type { Goal } from "./life.ts";
+import type { Monitor } from "./monitor.ts";
 import type { Replica } from "./replica.ts";
-import { type ReplaceReason, Turnover } from "./turnover.ts";
 
 /**
  * Replicas abort this much later than their server, so that it can report which
@@ -26,58 +28,57 @@ const BYTES_PER_REPLICA = 8_388_608;
 
 /** The replica set, as its members see it. */
 export interface MembersHost {
+  readonly server: BaseServer;
+  readonly monitor: Monitor;
   /** The number of replicas; with one request each, the maximum. */
   readonly workers: number;
   /** Whether each serves only one request. */
   readonly isolates: boolean;
-  /** How long a replaced replica may finish its requests. */
-  readonly shutdownTimeout: number;
+  /** How long a replica may not answer. */
+  readonly stallTimeout: number;
   /** Starts a replica; one that is held only loads its modules. */
-  start(isHeld: boolean): Replica;
+  launch(isHeld: boolean): Replica;
   /** A replica is usable. */
-  started(replica: Replica): void;
-  /** A replica is about to be replaced. */
-  replaced(replica: Replica, reason: ReplaceReason): void;
-  /** Replicas repeatedly end before they are ready, while others serve. */
-  failing(cause: Error): void;
+  launched(): void;
   /** Replicas repeatedly end before they are ready, and there is no other. */
   gaveUp(cause: Error): void;
 }
 
-/** Starts, replaces and closes replicas. */
+/** Starts and closes replicas, and keeps them complete. */
 export class Members {
   readonly all: Set<Replica> = new Set();
+  readonly supervisor: Supervisor<Replica>;
+  readonly workers: number;
+  /** Whether missing replicas are started. */
+  isKeeping = false;
   /** The replicas, and those given up whose runners have not ended. */
   #alive: Set<Replica> = new Set();
   #host: MembersHost;
   /** The replicas that have got their only request. */
   #taken: Set<Replica> = new Set();
-  #supervisor: Supervisor<Replica>;
   #goal: Goal = "leave";
-  #isKeeping = false;
-  #turnover: Turnover;
+  #watchdog: Watchdog;
 
   constructor(host: MembersHost) {
     this.#host = host;
-    this.#supervisor = new Supervisor({
-      start: () => this.#start(false),
+    this.workers = host.workers;
+    this.#watchdog = new Watchdog(
+      this.all,
+      host.stallTimeout,
+      (replica) => host.monitor.tell("replicaStall", replica),
+    );
+    this.supervisor = new Supervisor({
+      start: () => this.start(false),
       ended: () => {}, // its life reports it earlier
       failing: (cause) => {
         const goesOn = [...this.all].some((one) => this.canTake(one));
-        if (goesOn) host.failing(cause);
+        if (goesOn) void host.server[core].report(cause, null);
         return goesOn;
       },
       gaveUp: (cause) => {
-        this.#isKeeping = false;
+        this.isKeeping = false;
         host.gaveUp(cause);
       },
-    });
-    this.#turnover = new Turnover(this.#supervisor, {
-      workers: host.workers,
-      isKeeping: () => this.#isKeeping,
-      start: () => this.#start(true),
-      replaced: (replica, reason) => host.replaced(replica, reason),
-      retire: (replica) => this.#retire(replica),
     });
   }
 
@@ -93,8 +94,8 @@ export class Members {
 
   /** Most requests that they can have. */
   mostRequests(transport: Deno.Addr["transport"]): number {
-    const { workers, isolates } = this.#host;
-    if (isolates) return workers;
+    const { workers } = this;
+    if (this.#host.isolates) return workers;
     if (transport === "tcp" || transport === "unix") return Infinity;
     let bytes = 0;
     for (const { relay } of this.all) bytes += relay.backlog;
@@ -106,11 +107,26 @@ export class Members {
 
   /** Starts missing replicas. Settles when all are usable. */
   keep(): Promise<void> {
-    this.#isKeeping = true;
-    const { workers, isolates } = this.#host;
-    if (!isolates) return this.#supervisor.keep(workers);
+    this.isKeeping = true;
+    this.#watchdog.start();
+    const { workers } = this;
+    if (!this.#host.isolates) return this.supervisor.keep(workers);
     const room = workers - this.#taken.size;
-    return this.#supervisor.keep(Math.min(cores(), room));
+    return this.supervisor.keep(Math.min(cores(), room));
+  }
+
+  /** Starts a replica; one that is held only loads its modules. */
+  start(isHeld: boolean): Replica {
+    const replica = this.#host.launch(isHeld);
+    this.all.add(replica);
+    this.#alive.add(replica);
+    void replica.runner.exited.then(() => this.#alive.delete(replica));
+    void replica.life.lead(this.#goal);
+    replica.ready.then(() => {
+      this.#host.monitor.tell("replicaStart", replica);
+      this.#host.launched();
+    }, () => {});
+    return replica;
   }
 
   /** Sets the goal of all replicas, also of later ones. */
@@ -133,7 +149,7 @@ export class Members {
   take(replica: Replica): void {
     if (this.#host.isolates) {
       this.#taken.add(replica);
-      this.#supervisor.release(replica, false);
+      this.supervisor.release(replica, false);
       this.#keepOn();
     }
     replica.begin();
@@ -141,27 +157,19 @@ export class Members {
 
   /** A request that one was chosen for has ended. */
   served(replica: Replica): void {
-    if (this.#host.isolates) void this.#retire(replica);
-  }
-
-  /** Replaces every replica, or none if a successor does not start. */
-  recycle(): Promise<void> {
-    return this.#turnover.recycle();
-  }
-
-  /** Replaces a replica, which serves until its successor does. */
-  renew(replica: Replica, reason: ReplaceReason): void {
-    this.#turnover.renew(replica, reason);
+    if (this.#host.isolates) void this.retire(replica);
   }
 
   /** Replaces a replica that will end when its requests have ended. */
   letGo(replica: Replica): void {
     // Messages that arrive together with "ready" must wait for it
     replica.runner.ready.then(() => {
-      if (!this.#isKeeping || !replica.life.isUsable) return;
-      if (this.#supervisor.has(replica)) this.#host.replaced(replica, "signal");
-      this.#supervisor.release(replica);
-      void this.#retire(replica);
+      if (!this.isKeeping || !replica.life.isUsable) return;
+      if (this.supervisor.has(replica)) {
+        this.#host.monitor.replaced(replica, "signal");
+      }
+      this.supervisor.release(replica);
+      void this.retire(replica);
     }, () => {});
   }
 
@@ -173,8 +181,8 @@ export class Members {
 
   /** Closes all replicas and starts no more. */
   async close(deadline: number, reason: Error): Promise<DrainReport> {
-    this.#isKeeping = false;
-    this.#supervisor.stop(reason);
+    this.isKeeping = false;
+    this.supervisor.stop(reason);
     const left = Math.max(0, deadline - performance.now());
     const reports = await Promise.all([...this.all].map(async (replica) => {
       const report = await replica.life.close(left + CUT_OFF_AFTER_MS);
@@ -182,6 +190,7 @@ export class Members {
       return report ?? { completed: 0, aborted };
     }));
     await Promise.all([...this.#alive].map(({ runner }) => runner.exited));
+    this.#watchdog.stop();
     return {
       completed: reports.reduce((sum, { completed }) => sum + completed, 0),
       aborted: reports.flatMap(({ aborted }) => aborted),
@@ -189,21 +198,12 @@ export class Members {
   }
 
   #keepOn(): void {
-    if (this.#isKeeping) this.keep().catch(() => {}); // gaveUp() reports it
+    if (this.isKeeping) this.keep().catch(() => {}); // gaveUp() reports it
   }
 
-  #start(isHeld: boolean): Replica {
-    const replica = this.#host.start(isHeld);
-    this.all.add(replica);
-    this.#alive.add(replica);
-    void replica.runner.exited.then(() => this.#alive.delete(replica));
-    void replica.life.lead(this.#goal);
-    replica.ready.then(() => this.#host.started(replica), () => {});
-    return replica;
-  }
-
-  async #retire(replica: Replica): Promise<void> {
-    await replica.life.close(this.#host.shutdownTimeout);
+  /** Lets a replica finish its requests; settles at its end. */
+  async retire(replica: Replica): Promise<void> {
+    await replica.life.close(this.#host.server.shutdownTimeout);
     if (this.#host.isolates) this.#keepOn();
   }
 }
@@ -216,7 +216,7 @@ export function cores(): number {
 const PING_INTERVAL_MS = 1_000;
 
 /** Ends each replica that does not answer for `stallTimeout` ms. */
-export class Watchdog {
+class Watchdog {
   #replicas: Iterable<Replica>;
   #stallTimeout: number;
   #stalled: (replica: Replica) => void;

@@ -14,12 +14,7 @@ import { type OpenListener, role, type ServerRole } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import type { ReplicaOptions } from "../options.ts";
 import { type BootDraft, draftBoot } from "./boot.ts";
-import {
-  bindShared,
-  NoSharing,
-  type PortSharing,
-  whyNotShared,
-} from "./port_sharing.ts";
+import { bindShared, PortSharing, whyNotShared } from "./port_sharing.ts";
 
 /** Starts runners. */
 export type StartRunner = (kind: RunnerKind, options: RunnerOptions) => Runner;
@@ -61,11 +56,17 @@ export class ReplicaPlan implements ServerRole {
   readonly server: BaseServer;
   readonly kind: RunnerKind;
   readonly options: ReplicaOptions;
-  readonly port: ServerPort;
   readonly draft: BootDraft;
   readonly startRunner: StartRunner | undefined;
+  /** How the port is shared, once it is bound. */
+  sharing: PortSharing = new PortSharing();
   #loading: Promise<ServerRole> | null = null;
 
+  /**
+   * Constructs it before the address is bound.
+   *
+   * @throws {TypeError} If the port must be shared and can't be.
+   */
   constructor(
     server: BaseServer,
     kind: RunnerKind,
@@ -75,13 +76,31 @@ export class ReplicaPlan implements ServerRole {
     this.server = server;
     this.kind = kind;
     this.options = options;
-    this.port = new ServerPort(server, kind, options);
+    const why = this.#whyNotShared();
+    if (options.dispatch === "shard" && why !== null) throw refusal(why);
     this.draft = draftBoot(server, kind, options);
     this.startRunner = start;
   }
 
+  /** Opens the server's listener by the best way there is. */
   open(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
-    return this.port.open(address, open);
+    const { dispatch = "auto" } = this.options;
+    const shares = dispatch === "auto" || dispatch === "shard";
+    if (!shares || this.#whyNotShared() !== null) return open(address, {});
+    const [listener, sharing] = bindShared(this.kind, address, open);
+    if (dispatch === "shard" && sharing.name === null) {
+      listener.close();
+      throw refusal("this version of Deno can't share a port");
+    }
+    this.sharing = sharing;
+    return listener;
+  }
+
+  /** Makes the server leave connections to its replicas, or take them. */
+  mute(muted: boolean): void {
+    const { acceptor } = this.server;
+    if (acceptor === null) return;
+    this.server.acceptor = this.sharing.mute(acceptor, muted);
   }
 
   load(): Promise<ServerRole> {
@@ -96,57 +115,9 @@ export class ReplicaPlan implements ServerRole {
     const { ReplicaSet } = await import("./replica_set.ts");
     return new ReplicaSet(this);
   }
-}
-
-/** A server's listener, shared with its replicas if possible. */
-export class ServerPort {
-  #server: BaseServer;
-  #kind: RunnerKind;
-  #options: ReplicaOptions;
-  #sharing: PortSharing = new NoSharing();
-
-  /**
-   * Constructs it before the address is bound.
-   *
-   * @throws {TypeError} If the port must be shared and can't be.
-   */
-  constructor(server: BaseServer, kind: RunnerKind, options: ReplicaOptions) {
-    this.#server = server;
-    this.#kind = kind;
-    this.#options = options;
-    const why = this.#whyNotShared();
-    if (options.dispatch === "shard" && why !== null) throw refusal(why);
-  }
-
-  /** How it is shared, once it is bound. */
-  get sharing(): PortSharing {
-    return this.#sharing;
-  }
-
-  /** Opens the listener by the best way there is. */
-  open(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
-    const { dispatch = "auto" } = this.#options;
-    const shares = dispatch === "auto" || dispatch === "shard";
-    if (!shares || this.#whyNotShared() !== null) return open(address, {});
-    const [listener, sharing] = bindShared(this.#kind, address, open);
-    if (dispatch === "shard" && sharing.name === null) {
-      listener.close();
-      throw refusal("this version of Deno can't share a port");
-    }
-    this.#sharing = sharing;
-    return listener;
-  }
-
-  /** Makes the server leave connections to its replicas, or take them. */
-  mute(muted: boolean): void {
-    const { acceptor } = this.#server;
-    if (acceptor === null) return;
-    this.#server.acceptor = this.#sharing.mute(acceptor, muted);
-  }
 
   #whyNotShared(): string | null {
-    const { serverAddress } = this.#server;
-    return whyNotShared(this.#kind, serverAddress, this.#options);
+    return whyNotShared(this.kind, this.server.serverAddress, this.options);
   }
 }
 

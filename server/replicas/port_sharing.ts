@@ -17,54 +17,44 @@ const MAX_TRIES = 8;
 /** How replicas listen on the TCP port. */
 export type Sharing = "loadBalanced" | "reusePort";
 
-/** How a server and its replicas share a port. */
-export interface PortSharing {
+/** How a server and its replicas share a port: the server alone listens. */
+export class PortSharing {
   /** The replicas' way; `null` if they don't accept. */
-  readonly name: Sharing | null;
+  readonly name: Sharing | null = null;
   /** Whether the others take over the queue of one that leaves. */
-  readonly sharesQueue: boolean;
+  readonly sharesQueue: boolean = false;
+
   /** Opens the server's listener. */
-  bind(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener;
-  /** Opens a replica's listener. */
-  join(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener;
-  /** The server's listener has closed. */
-  leave(): void;
-  /**
-   * Makes the server's acceptor leave connections to the replicas, or take
-   * them.
-   */
-  mute(acceptor: Acceptor, muted: boolean): Acceptor;
-}
-
-/** The server alone listens. */
-export class NoSharing implements PortSharing {
-  readonly name = null;
-  readonly sharesQueue = false;
-
   bind(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
-    return open(address, {});
+    return this.join(address, open);
   }
 
+  /** Opens a replica's listener. */
   join(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
     return open(address, {});
   }
 
+  /** The server's listener has closed. */
   leave(): void {}
 
-  mute(acceptor: Acceptor): Acceptor {
+  /**
+   * Makes the server's acceptor leave connections to the replicas, or take
+   * them. No replica can take from a queue of its own.
+   */
+  mute(acceptor: Acceptor, _muted: boolean): Acceptor {
     return acceptor;
   }
 }
 
 /** All listen on one kernel socket with one queue, by `loadBalanced`. */
-export class OneSocket implements PortSharing {
+export class OneSocket extends PortSharing {
   /** The ports that servers of this program share in this way. */
   static readonly #taken: Set<string> = new Set();
-  readonly name = "loadBalanced";
-  readonly sharesQueue = true;
+  override readonly name = "loadBalanced";
+  override readonly sharesQueue = true;
   #key = "";
 
-  bind(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
+  override bind(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
     // A second request for port 0 gets the same port
     const { port } = address.port === 0 ? probe(address, open) : address;
     const listener = this.join({ ...address, port }, open);
@@ -86,29 +76,28 @@ export class OneSocket implements PortSharing {
     return listener;
   }
 
-  join(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
+  override join(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
     return open(address, { loadBalanced: true });
   }
 
-  leave(): void {
+  override leave(): void {
     OneSocket.#taken.delete(this.#key);
   }
 
-  mute(acceptor: Acceptor, muted: boolean): Acceptor {
-    if (!(acceptor instanceof MutableAcceptor)) {
-      acceptor = new MutableAcceptor(acceptor);
-    }
-    (acceptor as MutableAcceptor).muted = muted;
-    return acceptor;
+  override mute(acceptor: Acceptor, muted: boolean): Acceptor {
+    const mutable = acceptor instanceof MutableAcceptor
+      ? acceptor
+      : new MutableAcceptor(acceptor);
+    mutable.muted = muted;
+    return mutable;
   }
 }
 
 /** Each has its own socket and queue, by SO_REUSEPORT. */
-export class ReusePort implements PortSharing {
-  readonly name = "reusePort";
-  readonly sharesQueue = false;
+export class ReusePort extends PortSharing {
+  override readonly name = "reusePort";
 
-  bind(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
+  override bind(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
     // The system would let a second program join. Binding the port exclusively
     // for a moment detects it, but resets a client that connects in that moment
     const { port } = address.port === 0 || mayBeTaken(address.port)
@@ -117,20 +106,14 @@ export class ReusePort implements PortSharing {
     return this.join({ ...address, port }, open);
   }
 
-  join(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
+  override join(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
     return open(address, { reusePort: true });
-  }
-
-  leave(): void {}
-
-  mute(acceptor: Acceptor): Acceptor {
-    return acceptor; // no replica can take from its queue
   }
 }
 
 /** The way of sharing in a replica. */
 export function sharingOf(name: Sharing | null): PortSharing {
-  if (name === null) return new NoSharing();
+  if (name === null) return new PortSharing();
   return name === "loadBalanced" ? new OneSocket() : new ReusePort();
 }
 
@@ -168,7 +151,7 @@ export function bindShared(
   const ways: PortSharing[] = [];
   if (kind === "thread") ways.push(new OneSocket());
   if (canReusePort()) ways.push(new ReusePort());
-  ways.push(new NoSharing());
+  ways.push(new PortSharing());
   for (const sharing of ways) {
     try {
       return [bindSomewhere(sharing, address, open), sharing];

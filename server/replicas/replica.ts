@@ -15,9 +15,10 @@ import {
 import { RelayHub } from "../../workers/relay/relay_hub.ts";
 import type { Runner } from "../../workers/runner/runner.ts";
 import type { Member } from "../../workers/runner/supervisor.ts";
-import type { Certificate } from "../_internal.ts";
+import { core } from "../_internal.ts";
+import type { BaseServer } from "../base_server.ts";
 import { COUNTS } from "../core/faults.ts";
-import type { ReplicaOptions, ServerLimits } from "../options.ts";
+import type { ReplicaOptions } from "../options.ts";
 import { Life } from "./life.ts";
 import {
   type CountValues,
@@ -32,21 +33,15 @@ import {
 
 const ACCEPTED = COUNTS.indexOf("accepted");
 
-/** The server, as a replica sees it. */
+/** The replica set, as a replica sees it. */
 export interface ReplicaOwner {
-  /** The current options. */
-  options(): ReplicaOptions;
-  /** Extra time for a command. */
-  readonly commandTimeout: number;
-  /** Ends the serving of the whole server. */
-  shutdown(): Promise<void>;
-  /** The counts of the whole server. */
-  stats(): Promise<ServerStats>;
-  /** A request that the replica accepted by itself has ended. */
-  measured(duration: number): void;
+  readonly server: BaseServer;
+  readonly options: ReplicaOptions;
+  /** How long a replica may not answer. */
+  readonly stallTimeout: number;
   /** Something happened in the replica. */
   told(name: ReplicaEventName, details: EventDetails): void;
-  /** The replica is over one of them. */
+  /** The replica is over a limit. */
   worn(replica: Replica, limit: "maxRequests" | "maxMemory"): void;
   /** The replica is leaving at somebody else's request. */
   leaving(replica: Replica): void;
@@ -70,7 +65,9 @@ export class Replica implements Member {
   unanswered = 0;
   #line: Line;
   #owner: ReplicaOwner;
-  #wear: Wear;
+  #maxRequests: number;
+  #maxMemory: number;
+  #requests = 0;
   #lastId = 0;
   #pinged = false;
   #resumed = false;
@@ -85,8 +82,11 @@ export class Replica implements Member {
     this.number = number;
     this.runner = runner;
     this.#owner = owner;
-    const options = owner.options();
-    this.#wear = new Wear(options);
+    const { options, server, stallTimeout } = owner;
+    const { maxRequests = Infinity, maxRequestsJitter = 0 } = options;
+    const extra = Math.floor(Math.random() * (maxRequestsJitter + 1));
+    this.#maxRequests = maxRequests + extra;
+    this.#maxMemory = options.maxMemory ?? Infinity;
     const memoryLine = memory === null ? null : new MemoryLine(
       runner,
       memory.fromRunner,
@@ -106,7 +106,7 @@ export class Replica implements Member {
         owner.ended(this, cause);
       },
       get commandTimeout() {
-        return owner.commandTimeout;
+        return server.shutdownTimeout + stallTimeout;
       },
     }, isHeld);
     // An error thrown here ends the runner
@@ -125,27 +125,14 @@ export class Replica implements Member {
 
   /** It gets a request. */
   begin(): void {
-    if (this.#wear.begin()) this.#owner.worn(this, "maxRequests");
+    if (++this.#requests >= this.#maxRequests) {
+      this.#owner.worn(this, "maxRequests");
+    }
   }
 
-  /** Ends its handlers that wait for a new request. */
-  drain(): void {
-    this.#send(["drain"]);
-  }
-
-  /** Applies limits to it. */
-  setLimits(limits: ServerLimits): void {
-    this.#send(["limits", limits]);
-  }
-
-  /** Sets the certificate of its next listener. */
-  setCertificate(tls: Certificate): void {
-    this.#send(["certificate", tls]);
-  }
-
-  /** Makes it send only the events of these names. */
-  watch(names: ReplicaEventName[]): void {
-    this.#send(["watch", names]);
+  /** Sends a message that is no command. */
+  send(message: ToReplica): void {
+    this.#line.post(message);
   }
 
   /** Pings it, and counts a missing answer. */
@@ -155,17 +142,13 @@ export class Replica implements Member {
       return;
     }
     this.#pinged = true;
-    this.#send(["ping"]);
+    this.send(["ping"]);
   }
 
   #command(message: ToReplica): void {
     this.relay.flush(); // relayed requests come first
     this.#resumed ||= (message as unknown[])[0] === "resume";
-    this.#send(message);
-  }
-
-  #send(message: ToReplica): void {
-    this.#line.post(message);
+    this.send(message);
   }
 
   #receive(message: FromReplica): void {
@@ -195,7 +178,7 @@ export class Replica implements Member {
     if (!this.#pinged) throw outOfOrder("pong");
     this.#pinged = false;
     this.unanswered = 0;
-    if (this.#wear.isTooLarge(memory)) this.#owner.worn(this, "maxMemory");
+    if (memory > this.#maxMemory) this.#owner.worn(this, "maxMemory");
   }
 
   #opened(id: number, clientAddress: Deno.Addr): void {
@@ -219,38 +202,15 @@ export class Replica implements Member {
     for (const duration of durations) {
       if (duration < 0) continue;
       this.duration.record(duration);
-      this.#owner.measured(duration);
+      this.#owner.server[core].meter.measured(duration);
     }
   }
 
   async #answer(id: number, question: Question): Promise<void> {
+    const { server } = this.#owner;
     let value: ServerStats | null = null;
-    if (question === "stats") value = await this.#owner.stats();
-    else await this.#owner.shutdown();
-    this.#send(["answer", id, value]);
-  }
-}
-
-/** Tells when a replica is to be replaced. */
-export class Wear {
-  #requests = 0;
-  #maxRequests: number;
-  #maxMemory: number;
-
-  constructor(options: ReplicaOptions) {
-    const { maxRequests = Infinity, maxRequestsJitter = 0 } = options;
-    const extra = Math.floor(Math.random() * (maxRequestsJitter + 1));
-    this.#maxRequests = maxRequests + extra;
-    this.#maxMemory = options.maxMemory ?? Infinity;
-  }
-
-  /** One more request has begun. Whether it has had its share. */
-  begin(): boolean {
-    return ++this.#requests >= this.#maxRequests;
-  }
-
-  /** Whether it holds too much memory. */
-  isTooLarge(memory: number): boolean {
-    return memory > this.#maxMemory;
+    if (question === "stats") value = await server.stats();
+    else await server[core].endServing();
+    this.send(["answer", id, value]);
   }
 }

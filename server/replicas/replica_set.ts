@@ -7,7 +7,6 @@
 import type { ServerStats } from "../../handlers/request_server.ts";
 import type { RunnerExitError } from "../../workers/errors.ts";
 import { newRelayMemory } from "../../workers/relay/memory_line.ts";
-import type { RunnerKind } from "../../workers/runner/runner.ts";
 import { startRunner } from "../../workers/runner/start_runner.ts";
 import {
   type Certificate,
@@ -27,11 +26,17 @@ import { ServerClosedError } from "../errors.ts";
 import type { ReplicaOptions, ServerLimits } from "../options.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { Goal } from "./life.ts";
-import { cores, Members, type MembersHost, Watchdog } from "./members.ts";
+import { cores, Members, type MembersHost } from "./members.ts";
+import { Monitor } from "./monitor.ts";
 import type { ReplicaPlan } from "./plan.ts";
-import type { Boot } from "./protocol.ts";
+import type {
+  Boot,
+  EventDetails,
+  ReplicaEventName,
+  ToReplica,
+} from "./protocol.ts";
 import { Replica, type ReplicaOwner } from "./replica.ts";
-import { ReplicaEvents, Statistics } from "./statistics.ts";
+import { Turnover } from "./turnover.ts";
 
 const MAIN_URL = new URL("./main.ts", import.meta.url).href;
 const DEFAULT_STALL_TIMEOUT_MS = 5_000;
@@ -40,23 +45,21 @@ const MAX_ISOLATED = 40;
 const GIVEN_UP: ReadonlySet<string> = new Set(["terminated", "protocol"]);
 
 /** Runs a server's handlers in replicas. */
-export class ReplicaSet implements ServerRole {
+export class ReplicaSet implements ServerRole, ReplicaOwner, MembersHost {
+  readonly server: BaseServer;
+  options: ReplicaOptions;
+  readonly stallTimeout: number;
+  readonly isolates: boolean;
+  readonly workers: number;
+  readonly monitor: Monitor;
   /** Ends the wait of `start()`: a module may never finish loading. */
   interrupt: () => void = () => {};
-  #server: BaseServer;
-  #kind: RunnerKind;
-  #options: ReplicaOptions;
   #plan: ReplicaPlan;
-  #isolates: boolean;
-  #workers: number;
+  #members: Members;
+  #turnover: Turnover;
+  #dispatcher: Dispatcher;
   /** The replicas' goal after `resume()`. */
   #goalAfter: Goal = "leave";
-  #owner: ReplicaOwner;
-  #members: Members;
-  #dispatcher: Dispatcher;
-  #watchdog: Watchdog;
-  #events: ReplicaEvents;
-  #statistics = new Statistics();
   #lastNumber = 0;
   #isKept = false;
   #draining = false;
@@ -64,38 +67,25 @@ export class ReplicaSet implements ServerRole {
 
   constructor(plan: ReplicaPlan) {
     const { server, kind, options } = plan;
-    this.#server = server;
-    this.#kind = kind;
-    this.#options = options;
-    this.#plan = plan;
-    this.#isolates = options.dispatch === "isolate";
-    this.#workers = Math.min(
-      options.workers ?? (this.#isolates ? MAX_ISOLATED : cores()),
+    this.server = server;
+    this.options = options;
+    this.stallTimeout = options.stallTimeout ?? DEFAULT_STALL_TIMEOUT_MS;
+    this.isolates = options.dispatch === "isolate";
+    this.workers = Math.min(
+      options.workers ?? (this.isolates ? MAX_ISOLATED : cores()),
       options.maxConnections ?? Infinity,
     );
-    this.#events = new ReplicaEvents(server, kind);
-    const { stallTimeout = DEFAULT_STALL_TIMEOUT_MS } = options;
-    this.#owner = this.#makeOwner(stallTimeout);
-    this.#members = new Members(this.#makeHost());
-    this.#watchdog = new Watchdog(
-      this.#members.all,
-      stallTimeout,
-      (replica) => this.#events.tell("replicaStall", replica),
-    );
-    this.#dispatcher = new Dispatcher({
-      replicas: this.#members.all,
-      canTake: (replica) => this.#members.canTake(replica),
-      wanted: () => this.#isKept || this.#keep().catch(() => {}),
-      chosen: (replica) => this.#members.take(replica),
-      served: (replica, duration) => {
-        replica.duration.record(duration);
-        this.#members.served(replica);
-      },
+    this.monitor = new Monitor(server, kind);
+    this.#plan = plan;
+    this.#members = new Members(this);
+    this.#turnover = new Turnover(this.#members, this.monitor);
+    this.#dispatcher = new Dispatcher(this.#members, () => {
+      if (!this.#isKept) this.#keep().catch(() => {});
     });
   }
 
   get limit(): number {
-    return this.#members.mostRequests(this.#server.serverAddress.transport);
+    return this.#members.mostRequests(this.server.serverAddress.transport);
   }
 
   open(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
@@ -106,7 +96,7 @@ export class ReplicaSet implements ServerRole {
     address: Deno.NetAddr,
     open: OpenListener,
   ): Deno.TcpListener | null {
-    const { sharing } = this.#plan.port;
+    const { sharing } = this.#plan;
     return sharing.name === null ? null : sharing.join(address, open);
   }
 
@@ -121,7 +111,7 @@ export class ReplicaSet implements ServerRole {
     // it may lose clients
     this.#goalAfter = "leave";
     if (this.#members.goal === "serve") {
-      await this.#lead(this.#plan.port.sharing.sharesQueue ? "leave" : "pause");
+      await this.#lead(this.#plan.sharing.sharesQueue ? "leave" : "pause");
     }
   }
 
@@ -131,28 +121,26 @@ export class ReplicaSet implements ServerRole {
 
   drain(): void {
     this.#draining = true;
-    this.#plan.port.mute(false);
-    for (const replica of this.#members.all) replica.drain();
+    this.#plan.mute(false);
+    this.#tell(["drain"]);
   }
 
   async finish(deadline: number): Promise<DrainReport> {
-    this.#plan.port.sharing.leave();
+    this.#plan.sharing.leave();
     await inTime(this.#dispatcher.handedOn(), deadline - performance.now());
     this.#finishing = true;
     const reason = new ServerClosedError(
       "The request was lost: the server was closed",
     );
     this.#dispatcher.fail(reason);
-    const report = await this.#members.close(deadline, reason);
-    this.#watchdog.stop();
-    return report;
+    return await this.#members.close(deadline, reason);
   }
 
   stats(own: ServerStats): Promise<ServerStats> {
-    const dispatch = this.#plan.port.sharing.name === null ? "relay" : "shard";
+    const dispatch = this.#plan.sharing.name === null ? "relay" : "shard";
     return Promise.resolve({
-      ...this.#statistics.sum(own, this.#members.all),
-      dispatch: this.#isolates ? "isolate" : dispatch,
+      ...this.monitor.sum(own, this.#members.all),
+      dispatch: this.isolates ? "isolate" : dispatch,
     });
   }
 
@@ -160,146 +148,125 @@ export class ReplicaSet implements ServerRole {
   // deno-lint-ignore require-await -- errors must reject
   async setLimits(limits: ServerLimits): Promise<void> {
     const exact = exactLimit(limits);
-    if (exact !== null && this.#plan.port.sharing.name !== null) {
+    if (exact !== null && this.#plan.sharing.name !== null) {
       throw new TypeError(
         `Cannot change "${exact}" while replicas accept by themselves: give it to the constructor, or use the dispatch "relay"`,
       );
     }
-    this.#options = { ...this.#options, ...limits };
-    for (const replica of this.#members.all) replica.setLimits(limits);
+    this.options = { ...this.options, ...limits };
+    this.#tell(["limits", limits]);
   }
 
   async replaceCertificate(tls: Certificate): Promise<void> {
-    const options: AnyOptions = { ...this.#options, ...tls };
-    this.#options = options;
-    if (this.#plan.port.sharing.name === null) return;
-    for (const replica of this.#members.all) replica.setCertificate(tls);
+    const options: AnyOptions = { ...this.options, ...tls };
+    this.options = options;
+    if (this.#plan.sharing.name === null) return;
+    this.#tell(["certificate", tls]);
     await this.#members.rejoin();
   }
 
   async suspend(): Promise<void> {
-    this.#plan.port.mute(false);
-    this.#plan.port.sharing.leave();
+    this.#plan.mute(false);
+    this.#plan.sharing.leave();
     const { goal } = this.#members;
     await this.#lead("leave");
     this.#goalAfter = goal;
   }
 
   async resume(): Promise<void> {
-    this.#plan.port.mute(this.#goalAfter === "serve");
+    this.#plan.mute(this.#goalAfter === "serve");
     await this.#lead(this.#goalAfter);
   }
 
   watch(): void {
-    const { watched } = this.#events;
-    for (const replica of this.#members.all) replica.watch(watched);
+    const { watched } = this.monitor;
+    this.#tell(["watch", watched]);
   }
 
   async recycle(): Promise<void> {
-    await this.#members.recycle();
+    await this.#turnover.recycle();
   }
 
-  #makeOwner(stallTimeout: number): ReplicaOwner {
-    const server = this.#server;
-    return {
-      options: () => this.#options,
-      get commandTimeout() {
-        return server.shutdownTimeout + stallTimeout;
-      },
-      shutdown: () => server[core].endServing(),
-      stats: () => server.stats(),
-      measured: (duration) => server[core].meter.measured(duration),
-      told: (name, details) => this.#events.told(name, details),
-      worn: (replica, limit) => this.#members.renew(replica, limit),
-      leaving: (replica) => this.#members.letGo(replica),
-      ended: (replica, cause) => this.#ended(replica, cause),
-    };
+  told(name: ReplicaEventName, details: EventDetails): void {
+    this.monitor.told(name, details);
   }
 
-  #makeHost(): MembersHost {
-    const server = this.#server;
-    return {
-      workers: this.#workers,
-      isolates: this.#isolates,
-      get shutdownTimeout() {
-        return server.shutdownTimeout;
-      },
-      start: (isHeld) => this.#start(isHeld),
-      started: (replica) => {
-        this.#events.tell("replicaStart", replica);
-        this.#dispatcher.wake();
-      },
-      replaced: (replica, reason) => {
-        this.#statistics.replaced++;
-        this.#events.replaced(replica, reason);
-      },
-      failing: (cause) => void server[core].report(cause, null),
-      gaveUp: (cause) => {
-        this.#dispatcher.fail(cause);
-        server[core].failServing(cause);
-      },
-    };
+  worn(replica: Replica, limit: "maxRequests" | "maxMemory"): void {
+    this.#turnover.renew(replica, limit);
+  }
+
+  leaving(replica: Replica): void {
+    this.#members.letGo(replica);
+  }
+
+  launched(): void {
+    this.#dispatcher.wake();
+  }
+
+  gaveUp(cause: Error): void {
+    this.#dispatcher.fail(cause);
+    this.server[core].failServing(cause);
+  }
+
+  #tell(message: ToReplica): void {
+    for (const replica of this.#members.all) replica.send(message);
   }
 
   async #prepare(forever: boolean): Promise<void> {
-    this.#plan.port.mute(forever);
+    this.#plan.mute(forever);
     // The one request must not reach a listener without a consumer
     await this.#lead(forever ? "serve" : "leave");
     await this.#keep();
   }
 
   async #lead(goal: Goal): Promise<void> {
-    if (this.#plan.port.sharing.name !== null) await this.#members.lead(goal);
+    if (this.#plan.sharing.name !== null) await this.#members.lead(goal);
   }
 
   /** Keeps the set complete from now on. */
   async #keep(): Promise<void> {
     this.#isKept = true;
     this.#dispatcher.open();
-    this.#watchdog.start();
     if (!this.#finishing) await this.#members.keep();
   }
 
-  #start(isHeld: boolean): Replica {
-    const { draft: { boot, modules }, startRunner: start = startRunner } =
-      this.#plan;
-    const { constructor, serverAddress: address } = this.#server;
-    const sharing = this.#plan.port.sharing.name;
-    const options = optionsForReplicas(this.#options, sharing !== null);
-    const memory = this.#kind === "thread" ? newRelayMemory() : null;
+  launch(isHeld: boolean): Replica {
+    const { kind, draft: { boot, modules } } = this.#plan;
+    const { constructor, serverAddress: address } = this.server;
+    const sharing = this.#plan.sharing.name;
+    const options = optionsForReplicas(this.options, sharing !== null);
+    const memory = kind === "thread" ? newRelayMemory() : null;
     const data: Boot = { ...boot, address, sharing, options, memory };
-    const runner = start(this.#kind, {
+    const runner = (this.#plan.startRunner ?? startRunner)(kind, {
       main: MAIN_URL,
       modules,
       data,
       name: constructor.name,
-      permissions: this.#options.permissions ?? "inherit",
+      permissions: this.options.permissions ?? "inherit",
     });
     const number = ++this.#lastNumber;
-    const replica = new Replica(number, runner, memory, this.#owner, isHeld);
-    const { watched } = this.#events;
-    if (watched.length > 0) replica.watch(watched);
-    if (this.#draining) replica.drain();
+    const replica = new Replica(number, runner, memory, this, isHeld);
+    const { watched } = this.monitor;
+    if (watched.length > 0) replica.send(["watch", watched]);
+    if (this.#draining) replica.send(["drain"]);
     return replica;
   }
 
-  #ended(replica: Replica, cause: RunnerExitError): void {
+  ended(replica: Replica, cause: RunnerExitError): void {
     const { load, accepted, relay, life } = replica;
     this.#members.remove(replica);
-    this.#statistics.keep(replica);
-    relay.fail(cause, this.#server.shutdownTimeout);
-    this.#events.ended(replica, cause);
+    relay.fail(cause, this.server.shutdownTimeout);
+    this.monitor.ended(replica, cause);
     if (this.#finishing) return;
     if (life.wasReady && !life.isClosing) {
-      this.#statistics.restarts++;
-      this.#events.replaced(replica, "exit");
+      this.monitor.replaced(replica, "exit");
     }
     for (const address of accepted.values()) {
-      void this.#server[core].report(cause, address);
+      void this.server[core].report(cause, address);
     }
     const isGivenUp = GIVEN_UP.has(cause.exit.reason);
     if (load === 0 && life.wasReady && !life.isClosing && isGivenUp) {
-      void this.#server[core].report(cause, null);
+      void this.server[core].report(cause, null);
     }
   }
 }

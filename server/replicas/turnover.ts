@@ -6,30 +6,15 @@
  */
 
 import type { Supervisor } from "../../workers/runner/supervisor.ts";
-import type { ReplicaReplaceEvent } from "../server_events.ts";
+import type { Members } from "./members.ts";
+import type { Monitor, ReplaceReason } from "./monitor.ts";
 import type { Replica } from "./replica.ts";
-
-/** Why a replica is replaced. */
-export type ReplaceReason = ReplicaReplaceEvent["reason"];
-
-/** The members, as their turnover sees them. */
-export interface TurnoverHost {
-  /** The number of replicas. */
-  readonly workers: number;
-  /** Whether replicas are kept. */
-  isKeeping(): boolean;
-  /** Starts a successor that only loads its modules until it is released. */
-  start(): Replica;
-  /** A replica is about to be replaced. */
-  replaced(replica: Replica, reason: ReplaceReason): void;
-  /** Lets a replica finish its requests; settles at its end. */
-  retire(replica: Replica): Promise<void>;
-}
 
 /** Replaces replicas that work. */
 export class Turnover {
+  #members: Members;
   #supervisor: Supervisor<Replica>;
-  #host: TurnoverHost;
+  #monitor: Monitor;
   #current: Promise<unknown> | null = null;
   #next: Promise<void> | null = null;
   /** Those that are over a limit. */
@@ -37,9 +22,10 @@ export class Turnover {
   #isRenewing = false;
   #leaving: Map<Replica, Promise<void>> = new Map();
 
-  constructor(supervisor: Supervisor<Replica>, host: TurnoverHost) {
-    this.#supervisor = supervisor;
-    this.#host = host;
+  constructor(members: Members, monitor: Monitor) {
+    this.#members = members;
+    this.#supervisor = members.supervisor;
+    this.#monitor = monitor;
   }
 
   /**
@@ -63,7 +49,7 @@ export class Turnover {
   async #begin(): Promise<void> {
     await this.#current?.catch(() => {});
     // Long requests may hold up one generation, not more
-    while (this.#leaving.size > this.#host.workers) {
+    while (this.#leaving.size > this.#members.workers) {
       await Promise.race(this.#leaving.values());
     }
     this.#next = null;
@@ -79,8 +65,8 @@ export class Turnover {
     try {
       // If all have ended, one still shows whether the code loads
       for (let i = 0; i < Math.max(all.length, 1); i++) {
-        if (!this.#host.isKeeping()) break;
-        const successor = this.#host.start();
+        if (!this.#members.isKeeping) break;
+        const successor = this.#members.start(true);
         successors.push(successor);
         // A module may never finish loading: its life has a time limit
         await Promise.race([successor.runner.ready, successor.ready]);
@@ -102,15 +88,15 @@ export class Turnover {
       if (!this.#supervisor.replace(replica, successor)) {
         return this.#retire(successor);
       }
-      this.#host.replaced(replica, "recycle");
+      this.#monitor.replaced(replica, "recycle");
       return this.#retire(replica);
     });
   }
 
   #renewNext(): void {
-    if (this.#isRenewing || !this.#host.isKeeping()) return;
+    if (this.#isRenewing || !this.#members.isKeeping) return;
     for (const [replica, reason] of this.#worn) {
-      if (this.#leaving.size >= this.#host.workers) return;
+      if (this.#leaving.size >= this.#members.workers) return;
       this.#worn.delete(replica);
       if (this.#supervisor.has(replica)) {
         return void this.#renew(replica, reason);
@@ -124,7 +110,7 @@ export class Turnover {
     try {
       await this.#supervisor.allReady();
       if (replica.life.state !== "ended") {
-        this.#host.replaced(replica, reason);
+        this.#monitor.replaced(replica, reason);
         void this.#retire(replica);
       }
     } catch {
@@ -135,7 +121,7 @@ export class Turnover {
   }
 
   #retire(replica: Replica): Promise<void> {
-    const retired = this.#host.retire(replica).finally(() => {
+    const retired = this.#members.retire(replica).finally(() => {
       this.#leaving.delete(replica);
       this.#renewNext();
     });

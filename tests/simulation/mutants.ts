@@ -50,9 +50,9 @@ const MUTANTS: Record<string, Edit[]> = {
   }],
   "recycle() ends the old replica first": [{
     file: "server/replicas/turnover.ts",
-    find: "        const successor = this.#host.start();",
+    find: "        const successor = this.#members.start(true);",
     put:
-      "        await this.#retire(all[successors.length]!);\n        const successor = this.#host.start();",
+      "        await this.#retire(all[successors.length]!);\n        const successor = this.#members.start(true);",
   }],
   "a handler is not told that a hook closed its connection": [{
     file: "workers/relay/carried_connection.ts",

@@ -1,5 +1,6 @@
 /**
- * The counts of a server with replicas.
+ * What a server with replicas tells: its counts, and the events in replicas and
+ * about them.
  *
  * Replicas send changes at once, so a crash loses only the last ones.
  *
@@ -16,35 +17,38 @@ import { describeExit, type RunnerKind } from "../../workers/runner/runner.ts";
 import { core } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import { COUNTS } from "../core/faults.ts";
+import type { ReplicaReplaceEvent } from "../server_events.ts";
 import {
   type EventDetails,
   REPLICA_EVENTS,
   type ReplicaEventName,
 } from "./protocol.ts";
 import type { Replica } from "./replica.ts";
-import type { ReplaceReason } from "./turnover.ts";
 
 const ERRORS = COUNTS.indexOf("errors");
 
-/** Adds up the counts of current and former replicas. */
-export class Statistics {
-  /** The number of replicas that ended unexpectedly. */
-  restarts = 0;
-  /** The number of replicas that were replaced while they worked. */
-  replaced = 0;
-  #past: number[] = COUNTS.map(() => 0);
+/** Why a replica is replaced. */
+export type ReplaceReason = ReplicaReplaceEvent["reason"];
 
-  /** A replica has ended; its counts stay. */
-  keep(replica: Replica): void {
-    replica.counts.forEach((count, i) => this.#past[i]! += count);
+/** Counts and emits what happens in current and former replicas. */
+export class Monitor {
+  #server: BaseServer;
+  #kind: RunnerKind;
+  #past: number[] = COUNTS.map(() => 0);
+  #restarts = 0;
+  #replaced = 0;
+
+  constructor(server: BaseServer, kind: RunnerKind) {
+    this.#server = server;
+    this.#kind = kind;
   }
 
   /** The counts of the server and its replicas together. */
   sum(own: ServerStats, replicas: ReadonlySet<Replica>): ServerStats {
     const stats = {
       ...own,
-      restarts: this.restarts,
-      replaced: this.replaced,
+      restarts: this.#restarts,
+      replaced: this.#replaced,
       workers: replicas.size,
       replicas: [...replicas].map(statsOf),
     };
@@ -56,28 +60,6 @@ export class Statistics {
       COUNTS.forEach((name, i) => stats[name]! += counts[i]!);
     }
     return stats;
-  }
-}
-
-function statsOf(replica: Replica): ReplicaStats {
-  const { number, load, life, counts, duration } = replica;
-  return {
-    replica: number,
-    state: life.state,
-    open: load,
-    errors: counts[ERRORS]!,
-    duration: duration.distribution(),
-  };
-}
-
-/** Emits the events in replicas and about them. */
-export class ReplicaEvents {
-  #server: BaseServer;
-  #kind: RunnerKind;
-
-  constructor(server: BaseServer, kind: RunnerKind) {
-    this.#server = server;
-    this.#kind = kind;
   }
 
   /** The watched events of replicas. */
@@ -102,14 +84,17 @@ export class ReplicaEvents {
     telemetry.emit(name, { replica: number, kind: this.#kind });
   }
 
-  /** A replica is being replaced. */
+  /** A replica is being replaced while it works, or has ended unexpectedly. */
   replaced({ number: replica }: Replica, reason: ReplaceReason): void {
+    if (reason === "exit") this.#restarts++;
+    else this.#replaced++;
     const { telemetry } = this.#server[core];
     telemetry.emit("replicaReplace", { replica, kind: this.#kind, reason });
   }
 
-  /** A replica has ended. */
-  ended({ number, life }: Replica, { exit }: RunnerExitError): void {
+  /** A replica has ended; its counts stay. */
+  ended({ number, life, counts }: Replica, { exit }: RunnerExitError): void {
+    counts.forEach((count, i) => this.#past[i]! += count);
     this.#server[core].telemetry.emit("replicaExit", {
       replica: number,
       kind: this.#kind,
@@ -117,4 +102,15 @@ export class ReplicaEvents {
       status: describeExit(exit),
     });
   }
+}
+
+function statsOf(replica: Replica): ReplicaStats {
+  const { number, load, life, counts, duration } = replica;
+  return {
+    replica: number,
+    state: life.state,
+    open: load,
+    errors: counts[ERRORS]!,
+    duration: duration.distribution(),
+  };
 }
