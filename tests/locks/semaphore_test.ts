@@ -1,4 +1,4 @@
-import { loansOf } from "../../workers/codec/share.ts";
+import { typeOf } from "../../workers/codec/share.ts";
 import { createRandom } from "../runners/_values.ts";
 import {
   assert,
@@ -124,7 +124,7 @@ Deno.test("Semaphore: dead processes return what they had, and nothing of others
   for (let round = 0; round < 200; round++) {
     const most = 1 + random(6);
     const semaphore = new Semaphore(most);
-    const loans = loansOf(semaphore)!;
+    const loans = typeOf(semaphore)!.loans!(semaphore);
     // The first is a thread, the others are processes
     const held = [0, 0, 0, 0];
     for (let step = 0; step < 60; step++) {

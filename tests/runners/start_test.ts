@@ -81,6 +81,7 @@ Deno.test("a thread's and a process's own modules add little to mod.ts", async (
   assertEquals(loaded.filter((path) => !known.includes(path)).sort(), [
     "workers/runner/entry.ts",
     "workers/runner/process/child_entry.ts",
+    "workers/runner/process/share_link.ts",
     "workers/runner/thread/worker_entry.ts",
     "workers/threads/_main.ts",
   ]);

@@ -54,6 +54,8 @@ export interface SharedType<T extends object> {
   record(value: T): unknown;
   /** Puts an instance over that memory. */
   fill(blank: T, record: never): void;
+  /** In a process: makes what stands for an instance of its parent. */
+  standIn?: () => object;
 }
 
 interface SharedRecord {
@@ -61,6 +63,12 @@ interface SharedRecord {
   proof: SharedArrayBuffer | typeof REMOTE_PROOF;
   record: unknown;
 }
+
+/** The modules that `unpack()` needs for locks and similar objects. */
+export const SHARED_URLS: Record<RunnerKind, string> = {
+  thread: new URL("../queue/_sync.ts", import.meta.url).href,
+  process: new URL("../runner/process/stand_ins.ts", import.meta.url).href,
+};
 
 const types = new Map<object, SharedType<object>>();
 const tags = new Map<string, SharedType<object>>();
@@ -89,7 +97,13 @@ export function registerSubclass<T extends object>(
   register({ ...types.get(base.prototype)!, ...type } as SharedType<T>);
 }
 
-function typeOf(value: object): SharedType<object> | undefined {
+/**
+ * Returns how an object crosses.
+ *
+ * @param value The object.
+ * @returns Its class, or `undefined` if it crosses as a structured clone.
+ */
+export function typeOf(value: object): SharedType<object> | undefined {
   let prototype = Object.getPrototypeOf(value);
   while (prototype !== null && prototype !== Object.prototype) {
     const type = types.get(prototype);
@@ -99,7 +113,7 @@ function typeOf(value: object): SharedType<object> | undefined {
 }
 
 function memoryRecord(value: object, type: SharedType<object>): SharedRecord {
-  if (isStandIn(value)) {
+  if (standIns.has(value)) {
     throw new TypeError(
       `Cannot pass a ${type.tag} to a thread: it is kept by the parent process; start the thread there`,
     );
@@ -107,31 +121,10 @@ function memoryRecord(value: object, type: SharedType<object>): SharedRecord {
   return { [TAG]: type.tag, proof: PROOF, record: type.record(value) };
 }
 
+/** The object stays where it is; the process gets its name. */
 function remoteRecord(value: object, type: SharedType<object>): SharedRecord {
   const record = type.composite ? null : exportObject(value);
   return { [TAG]: type.tag, proof: REMOTE_PROOF, record };
-}
-
-/**
- * Prepares a value for posting to a thread.
- *
- * @param value The value.
- * @returns The value itself if it contains no lock or similar object. Otherwise
- * a copy with records in their places.
- */
-export function pack(value: unknown): unknown {
-  return replaceWith(memoryRecord, value);
-}
-
-/**
- * Prepares a value for sending to a process, or back. Locks and similar objects
- * stay where they are; the process gets their names.
- *
- * @param value The value, checked by `refuseShared()`.
- * @returns As {@linkcode pack} does.
- */
-export function packRemote(value: unknown): unknown {
-  return replaceWith(remoteRecord, value);
 }
 
 function isShared(value: object): boolean {
@@ -149,6 +142,32 @@ function replaceWith(recordOf: typeof memoryRecord, value: unknown): unknown {
   });
 }
 
+/**
+ * Prepares a value for posting to a thread.
+ *
+ * @param value The value.
+ * @returns The value itself if it contains no lock or similar object. Otherwise
+ * a copy with records in their places.
+ */
+export function pack(value: unknown): unknown {
+  return replaceWith(memoryRecord, value);
+}
+
+/**
+ * Makes a value ready to cross. Threads share the memory of locks and similar
+ * objects; a process gets stand-ins for them.
+ *
+ * @param kind The kind of the other runner.
+ * @param value The value.
+ * @returns As {@linkcode pack} does.
+ * @throws {TypeError} If it contains shared memory that can't cross.
+ */
+export function packFor(kind: RunnerKind, value: unknown): unknown {
+  if (kind === "thread") return pack(value);
+  refuseShared(value, "pass", "to a process", true);
+  return replaceWith(remoteRecord, value);
+}
+
 function isRecord(value: object): value is SharedRecord {
   if (!Object.hasOwn(value, TAG)) return false;
   const { [TAG]: tag, proof } = value as SharedRecord;
@@ -161,32 +180,12 @@ function reviveRecord(record: SharedRecord): object {
   const type = tags.get(record[TAG])!;
   if (type.composite) unpack(record.record);
   else if (record.proof === REMOTE_PROOF) {
-    return findExported(record.record) ??
-      standInFor(record[TAG], record.record) ?? record;
+    const { record: id } = record;
+    return findExported(id) ?? makeStandIn(type, id) ?? record;
   }
   const instance = type.blank();
   type.fill(instance, record.record as never);
   return instance;
-}
-
-/**
- * Lists the methods of an object that a process may call.
- *
- * @param value The object.
- * @returns The names of the methods.
- */
-export function callsOf(value: object): readonly string[] {
-  return typeOf(value)?.calls ?? [];
-}
-
-/**
- * Returns what processes have of an object's permits.
- *
- * @param value The object.
- * @returns Their loans, or `undefined` if it has no permits.
- */
-export function loansOf(value: object): Loans | undefined {
-  return typeOf(value)?.loans?.(value);
 }
 
 /**
@@ -255,10 +254,10 @@ function sharedMemoryName(value: object): string | undefined {
   }
 }
 
+// A name permits calls of the object, so it can't be guessed.
 const exported = new Map<string, WeakRef<object>>();
 const ids = new WeakMap<object, string>();
 const standIns = new WeakSet<object>();
-const factories = new Map<string, () => object>();
 const gone = new FinalizationRegistry<string>((id) => exported.delete(id));
 
 function enter(value: object, id: string): string {
@@ -269,7 +268,8 @@ function enter(value: object, id: string): string {
 }
 
 /**
- * Gives an object a name; the same each time.
+ * Gives an object a name, by which another process calls it; the same each
+ * time.
  *
  * @param value The object. Its program must keep it.
  * @returns The name.
@@ -294,56 +294,17 @@ export function findExported(id: unknown): object | undefined {
  * @param tag The name of their class.
  * @param make Makes a stand-in.
  */
-export function registerStandIn(
-  tag: string,
-  make: () => object,
-): void {
-  factories.set(tag, make);
+export function registerStandIn(tag: string, make: () => object): void {
+  tags.get(tag)!.standIn = make;
 }
 
-/**
- * Makes the stand-in for an object of another process.
- *
- * @param tag The name of its class.
- * @param id The object's name, or any other received value.
- * @returns The stand-in, or `undefined` if there is none.
- */
-export function standInFor(tag: string, id: unknown): object | undefined {
-  if (typeof id !== "string") return undefined;
-  const instance = factories.get(tag)?.();
-  if (instance === undefined) return undefined;
+function makeStandIn(
+  { standIn }: SharedType<object>,
+  id: unknown,
+): object | undefined {
+  if (standIn === undefined || typeof id !== "string") return undefined;
+  const instance = standIn();
   standIns.add(instance);
   enter(instance, id);
   return instance;
-}
-
-/**
- * Returns whether an object is a stand-in.
- *
- * @param value The object.
- * @returns `true` if so.
- */
-export function isStandIn(value: object): boolean {
-  return standIns.has(value);
-}
-
-/** The modules that `unpack()` needs for locks and similar objects. */
-export const SHARED_URLS: Record<RunnerKind, string> = {
-  thread: new URL("../queue/_sync.ts", import.meta.url).href,
-  process: new URL("../runner/process/stand_ins.ts", import.meta.url).href,
-};
-
-/**
- * Makes a value ready to cross. Threads share the memory of locks and similar
- * objects; a process gets stand-ins for them.
- *
- * @param kind The kind of the other runner.
- * @param value The value.
- * @returns The value to post instead.
- * @throws {TypeError} If it contains shared memory that can't cross.
- */
-export function packFor(kind: RunnerKind, value: unknown): unknown {
-  if (kind === "thread") return pack(value);
-  refuseShared(value, "pass", "to a process", true);
-  return packRemote(value);
 }

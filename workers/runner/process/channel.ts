@@ -16,6 +16,12 @@ const HEADER_SIZE = 5;
 
 /** The longest frame: it is kept in memory until it is complete. */
 const MAX_FRAME = 2 ** 30;
+/** More calls of shared objects by one child at once are refused. */
+export const MAX_CALLS = 10_000;
+/** So are larger arguments at once. */
+export const MAX_BYTES = 64 * 2 ** 20;
+/** Smaller arguments are bounded by the number of calls. */
+const SMALL = 4_096;
 
 /** The listener of a {@linkcode Channel}. */
 export interface ChannelListener {
@@ -261,4 +267,20 @@ function readLength(buffer: Uint8Array, start: number): number {
     throw new ProtocolError(`A frame of ${length} bytes is too long`);
   }
   return length;
+}
+
+/**
+ * Returns whether a call's arguments are too large beside those of others.
+ *
+ * @param bytes The size of its arguments.
+ * @param calls The number of calls that are under way.
+ * @param pending The size of their arguments.
+ * @returns Whether they are.
+ */
+export function isTooLarge(
+  bytes: number,
+  calls: number,
+  pending: number,
+): boolean {
+  return bytes > SMALL && calls > 0 && pending + bytes > MAX_BYTES;
 }

@@ -9,7 +9,8 @@
  *
  * @module
  */
-import { callsOf, findExported, loansOf } from "../../codec/share.ts";
+import { isTooLarge, MAX_CALLS } from "./channel.ts";
+import { findExported, typeOf } from "../../codec/share.ts";
 import { decode } from "../../codec/decode.ts";
 import { IN_BACKGROUND } from "../../locks/_sleep.ts";
 import {
@@ -18,7 +19,6 @@ import {
   tellRecord,
   toErrorRecord,
 } from "../protocol.ts";
-import { isTooLarge, MAX_CALLS } from "./share_link.ts";
 
 /** An answer to a call. */
 export type ShareAnswer = [call: number, value: unknown, error?: ErrorRecord];
@@ -103,7 +103,8 @@ export class ShareHost {
       throw new ProtocolError("A call of a shared object has no arguments");
     }
     const object = findExported(id) as Callable | undefined;
-    const known = object === undefined || callsOf(object).includes(method);
+    const known = object === undefined ||
+      typeOf(object)?.calls?.includes(method);
     // What waits has an answer, so that it counts towards the limits
     if (!known || (number === 0) !== TELLS.includes(method)) {
       throw new ProtocolError(`A shared object has no call "${method}"`);
@@ -180,7 +181,7 @@ export class ShareHost {
 
   /** Records that the child has one more. */
   #lend(object: Callable): void {
-    loansOf(object)?.lend();
+    typeOf(object)?.loans?.(object)?.lend();
     this.#held.set(object, (this.#held.get(object) ?? 0) + 1);
   }
 
@@ -190,7 +191,7 @@ export class ShareHost {
     const repaid = Math.min(held, count);
     if (held > repaid) this.#held.set(object, held - repaid);
     else this.#held.delete(object);
-    return loansOf(object)?.repay(repaid) ?? 0;
+    return typeOf(object)?.loans?.(object)?.repay(repaid) ?? 0;
   }
 }
 

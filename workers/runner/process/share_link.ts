@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { isTooLarge, MAX_BYTES, MAX_CALLS } from "./channel.ts";
 import { encode } from "../../codec/codec.ts";
 import {
   type ErrorRecord,
@@ -11,35 +12,12 @@ import {
   ProtocolError,
 } from "../protocol.ts";
 
-/** More calls of one child at once are refused. */
-export const MAX_CALLS = 10_000;
-/** So are larger arguments at once. */
-const MAX_BYTES = 64 * 2 ** 20;
-/** Smaller arguments are bounded by the number of calls. */
-const SMALL = 4_096;
-
 /** How a call ends. */
 interface Waiting {
   /** The size of the arguments. */
   bytes: number;
   resolve(value: unknown): void;
   reject(error: ErrorRecord): void;
-}
-
-/**
- * Returns whether a call's arguments are too large beside those of others.
- *
- * @param bytes The size of its arguments.
- * @param calls The number of calls that are under way.
- * @param pending The size of their arguments.
- * @returns Whether they are.
- */
-export function isTooLarge(
-  bytes: number,
-  calls: number,
-  pending: number,
-): boolean {
-  return bytes > SMALL && calls > 0 && pending + bytes > MAX_BYTES;
 }
 
 let sendToParent: ((message: unknown[]) => void) | null = null;
