@@ -23,8 +23,8 @@ const PREFIX = 8;
  * loads node's timers, which would take most of a short thread's life.
  */
 const ROUNDS = 16;
-/** Twice the longest message; a power of two. */
-const SIZE = 1_048_576;
+/** A power of two. The port moves longer messages, which costs no more. */
+const SIZE = 262_144;
 
 /** A line of messages: a runner, the port in it, or memory between the two. */
 export type Line = Pick<RunnerPort, "onmessage" | "post">;
