@@ -255,6 +255,17 @@ export function waitAndBeBusy(
   while (Atomics.load(until, 0) === 0);
 }
 
+/** As `waitAndBeBusy()`, for a notification. */
+export function waitForConditionAndBeBusy(
+  _sync: boolean,
+  condition: Condition,
+  until: Int32Array,
+): void {
+  condition.acquireSync();
+  void condition.wait();
+  while (Atomics.load(until, 0) === 0);
+}
+
 /** Nests an `RLock` many times. */
 export async function nestOften(
   sync: boolean,

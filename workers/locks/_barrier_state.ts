@@ -5,24 +5,20 @@
  */
 
 import { BrokenBarrierError } from "../errors.ts";
+import { alone } from "./_mutex.ts";
 import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 
-const PARTIES = OWN;
-const STATE = OWN + 1;
+const MUTEX = OWN;
+const PARTIES = OWN + 1;
+const ROUND = OWN + 2;
+const ARRIVED = OWN + 3;
+const BROKEN = OWN + 4;
 // A bit for each of the last 32 rounds that were broken and are over.
-const BROKEN_ROUNDS = OWN + 2;
+const BROKEN_ROUNDS = OWN + 5;
+const END = OWN + 6;
 
 /** The most parties that a barrier can have. */
 export const MOST_PARTIES = 2 ** 16 - 1;
-
-// The state is one word, so each change is atomic: the number of arrivals, two
-// flags, the number of the round.
-const ARRIVED = MOST_PARTIES;
-const BROKEN = 1 << 16;
-/** A thread is just beginning the next round. */
-const ADVANCING = 1 << 17;
-const ROUND_SHIFT = 18;
-const ROUND_MASK = 2 ** (32 - ROUND_SHIFT) - 1;
 
 /** A place in a round. */
 export interface Place {
@@ -30,10 +26,8 @@ export interface Place {
   round: number;
   /** The number of earlier arrivals. */
   index: number;
-}
-
-function roundOf(state: number): number {
-  return state >>> ROUND_SHIFT;
+  /** Whether all have arrived. */
+  last: boolean;
 }
 
 /** The error of a broken barrier. */
@@ -43,17 +37,11 @@ export function brokenError(): BrokenBarrierError {
   );
 }
 
-/** The error of a wait that was over before its round began. */
-export function lateError(): BrokenBarrierError {
-  return new BrokenBarrierError(
-    "Cannot pass the barrier in time: the last round is not over",
-  );
-}
-
 /** The state of a barrier, shared by threads. */
 export class BarrierState {
   /** The waiters. */
   readonly waiters: WaitQueue;
+  readonly #words: Int32Array;
 
   /**
    * Makes a state, or joins one.
@@ -61,131 +49,104 @@ export class BarrierState {
    * @param from The number of parties, or the memory.
    */
   constructor(from: number | WaitRecord) {
-    const parties = typeof from === "number" ? from : undefined;
-    const record = typeof from === "number" ? 3 : from;
-    this.waiters = new WaitQueue(record, false);
-    if (parties !== undefined) {
-      Atomics.store(this.waiters.words, PARTIES, parties);
-    }
+    const isNew = typeof from === "number";
+    this.waiters = new WaitQueue(isNew ? END - OWN : from, false);
+    this.#words = this.waiters.words;
+    if (isNew) Atomics.store(this.#words, PARTIES, from);
   }
 
   /** The number of parties. */
   get parties(): number {
-    return Atomics.load(this.waiters.words, PARTIES);
+    return Atomics.load(this.#words, PARTIES);
   }
 
   /** The number of arrivals. */
   get arrived(): number {
-    return this.#state & ARRIVED;
+    return Atomics.load(this.#words, ARRIVED);
   }
 
   /** Whether it is broken. */
   get broken(): boolean {
-    return (this.#state & BROKEN) !== 0;
+    return Atomics.load(this.#words, BROKEN) === 1;
   }
 
   /**
    * Takes a place.
    *
-   * @param place Receives it.
-   * @returns `false` while the last round is not over.
+   * @param completes Whether the last one to arrive ends the round at once.
+   * @returns The place, or `false` while the last round is not over.
    * @throws {BrokenBarrierError} If it is broken.
    */
-  arrive(place: Place): boolean {
-    for (;;) {
-      const state = this.#state;
-      if ((state & ADVANCING) !== 0) return false;
-      if ((state & BROKEN) !== 0) throw brokenError();
-      const index = state & ARRIVED;
-      if (index === this.parties) return false;
-      if (!this.#change(state, state + 1)) continue;
-      place.round = roundOf(state);
-      place.index = index;
-      return true;
-    }
+  arrive(completes: boolean): Place | false {
+    const place = this.#alone(() => {
+      if (this.broken) throw brokenError();
+      const { arrived: index, parties } = this;
+      if (index === parties) return false;
+      const place = { round: this.#round, index, last: index + 1 === parties };
+      if (completes && place.last) this.#advance();
+      else Atomics.store(this.#words, ARRIVED, index + 1);
+      return place;
+    });
+    if (completes && place && place.last) this.waiters.wake(Infinity);
+    return place;
   }
 
   /** Whether a round is over: complete or broken. */
   isOver(round: number): boolean {
-    return roundOf(this.#state) !== round || this.broken;
+    return this.#round !== round || this.broken;
+  }
+
+  /**
+   * Ends a round in which all have arrived, unless it is broken.
+   *
+   * @param round The round.
+   */
+  complete(round: number): void {
+    this.#alone(() => {
+      if (!this.isOver(round)) this.#advance();
+    });
+    this.waiters.wake(Infinity);
   }
 
   /**
    * Breaks a round unless it is over.
    *
-   * @param round The round.
+   * @param round The round; by default the current one.
    * @returns Whether it is broken; if not, it was completed before.
    */
-  breakRound(round: number): boolean {
-    for (;;) {
-      const state = this.#state;
-      if (roundOf(state) !== round) return this.#wasBroken(round);
-      if ((state & ADVANCING) !== 0) continue;
-      if ((state & BROKEN) !== 0) return true;
-      if (this.#change(state, state | BROKEN)) break;
-    }
-    this.waiters.wake(Infinity);
-    return true;
-  }
-
-  /** Breaks the current round. */
-  abort(): void {
-    for (;;) {
-      const state = this.#state;
-      if ((state & (BROKEN | ADVANCING)) !== 0) return;
-      if (this.#change(state, state | BROKEN)) break;
-    }
-    this.waiters.wake(Infinity);
+  breakRound(round: number = this.#round): boolean {
+    const broken = this.#alone(() => {
+      if (round === this.#round) Atomics.store(this.#words, BROKEN, 1);
+      else return (this.#words[BROKEN_ROUNDS]! & 1 << round) !== 0;
+      return true;
+    });
+    if (broken) this.waiters.wake(Infinity);
+    return broken;
   }
 
   /** Begins a new round and breaks the current one. */
   reset(): void {
-    for (;;) {
-      const state = this.#state;
-      const untouched = (state & (ARRIVED | BROKEN)) === 0;
-      if (untouched || (state & ADVANCING) !== 0) return;
-      if (!this.#change(state, state | ADVANCING)) continue;
-      const round = roundOf(state);
-      Atomics.or(this.waiters.words, BROKEN_ROUNDS, 1 << round);
-      return this.#advance(round);
-    }
-  }
-
-  /**
-   * Ends a round in which all have arrived.
-   *
-   * @param round The round.
-   * @returns `false` if it is broken.
-   */
-  complete(round: number): boolean {
-    const full = round << ROUND_SHIFT | this.parties;
-    if (!this.#change(full, full | ADVANCING)) return false;
-    this.#advance(round);
-    return true;
-  }
-
-  get #state(): number {
-    return Atomics.load(this.waiters.words, STATE);
-  }
-
-  #change(from: number, to: number): boolean {
-    const { words } = this.waiters;
-    return Atomics.compareExchange(words, STATE, from, to) === from;
-  }
-
-  #wasBroken(round: number): boolean {
-    const rounds = Atomics.load(this.waiters.words, BROKEN_ROUNDS);
-    return (rounds & 1 << round) !== 0;
-  }
-
-  /**
-   * Begins the next round. Only the thread that set `ADVANCING` may call it.
-   */
-  #advance(round: number): void {
-    const { words } = this.waiters;
-    const next = round + 1 & ROUND_MASK;
-    Atomics.and(words, BROKEN_ROUNDS, ~(1 << next));
-    Atomics.store(words, STATE, next << ROUND_SHIFT);
+    this.#alone(() => {
+      if (this.arrived === 0 && !this.broken) return;
+      Atomics.or(this.#words, BROKEN_ROUNDS, 1 << this.#round);
+      this.#advance();
+    });
     this.waiters.wake(Infinity);
+  }
+
+  get #round(): number {
+    return Atomics.load(this.#words, ROUND);
+  }
+
+  #advance(): void {
+    const next = this.#round + 1 | 0;
+    Atomics.and(this.#words, BROKEN_ROUNDS, ~(1 << next));
+    Atomics.store(this.#words, ARRIVED, 0);
+    Atomics.store(this.#words, ROUND, next);
+    Atomics.store(this.#words, BROKEN, 0);
+  }
+
+  #alone<T>(act: () => T): T {
+    return alone(this.#words, MUTEX, act);
   }
 }

@@ -8,19 +8,13 @@
 import type { WaitSlot } from "./_sleep.ts";
 
 const HIGH_WATER = 0;
-const NEXT_STAMP = 1;
-const NEXT_QUEUE = 2;
-const FIRST = 3;
+const NEXT_TICKET = 1;
+const FIRST = 2;
 
-// The words of a slot. Its waiter sleeps on the stamp, which no other waiter
-// has: tickets are the same in different queues.
-const STAMP = 0;
+// The words of a slot. A waiter sleeps on its ticket.
+const TICKET = 0;
 const QUEUE = 1;
-const TICKET = 2;
-const SLOT_WORDS = 3;
-
-/** Neither free nor ready to be found. */
-const CLAIMED = -1;
+const SLOT_WORDS = 2;
 
 /** Only used pages take memory. */
 const MOST_SLOTS = 2 ** 18;
@@ -32,7 +26,7 @@ const SEARCHES = 1_024;
 const known = new WeakMap<SharedArrayBuffer, Overflow>();
 let own: Overflow | undefined;
 
-/** The slots that some queues share. */
+/** The tickets of some queues, and the slots that they share. */
 export class Overflow {
   /** The memory, to be shared. */
   readonly memory: SharedArrayBuffer;
@@ -70,18 +64,21 @@ export class Overflow {
   }
 
   /**
-   * Numbers a new queue.
+   * Draws a ticket.
    *
-   * @returns A number that no other queue over these slots has.
+   * @returns An even number other than 0, which none of these queues has had.
    */
-  nameQueue(): number {
-    return this.#next(NEXT_QUEUE);
+  takeTicket(): number {
+    for (;;) {
+      const ticket = Atomics.add(this.#words, NEXT_TICKET, 2) + 2 | 0;
+      if (ticket !== 0) return ticket;
+    }
   }
 
   /**
    * Puts a waiter into a slot.
    *
-   * @param queue Its queue's number.
+   * @param queue Its queue's name.
    * @param ticket Its ticket.
    * @returns The slot.
    * @throws {RangeError} If no slot is free.
@@ -90,17 +87,14 @@ export class Overflow {
     const words = this.#words;
     // Other threads free slots, too.
     if (++this.#searches % SEARCHES === 0) this.#start = FIRST;
-    for (let index = this.#start; index < END; index += SLOT_WORDS) {
-      if (words[index + QUEUE] !== 0) continue;
-      const before = Atomics.compareExchange(words, index + QUEUE, 0, CLAIMED);
-      if (before !== 0) continue;
-      this.#start = index;
-      const stamp = this.#next(NEXT_STAMP);
-      Atomics.store(words, index + TICKET, ticket);
-      Atomics.store(words, index + STAMP, stamp);
-      Atomics.store(words, index + QUEUE, queue);
-      this.#raiseHighWater(index + SLOT_WORDS);
-      return { words, index, value: stamp, ticket };
+    for (let at = this.#start; at < END; at += SLOT_WORDS) {
+      if (words[at + QUEUE] !== 0) continue;
+      if (Atomics.compareExchange(words, at + QUEUE, 0, queue) !== 0) continue;
+      this.#start = at;
+      // From now on it can be found.
+      Atomics.store(words, at + TICKET, ticket);
+      this.#raiseHighWater(at + SLOT_WORDS);
+      return { words, index: at + TICKET, ticket };
     }
     throw new RangeError(
       `Cannot wait: ${MOST_SLOTS} others wait for what the same thread made`,
@@ -108,40 +102,36 @@ export class Overflow {
   }
 
   /**
-   * Frees a slot whose stamp was removed.
+   * Frees a slot whose ticket was removed.
    *
    * @param slot The slot.
    */
   free({ words, index }: WaitSlot): void {
-    Atomics.store(words, index + QUEUE, 0);
-    this.#start = Math.min(this.#start, index);
+    const at = index - TICKET;
+    Atomics.store(words, at + QUEUE, 0);
+    this.#start = Math.min(this.#start, at);
   }
 
   /**
    * Finds a queue's waiters.
    *
-   * @param queue The queue's number.
+   * @param queue The queue's name.
    * @param count Their number.
-   * @param found Called with each.
+   * @returns Their slots.
    */
-  find(queue: number, count: number, found: (slot: WaitSlot) => void): void {
+  find(queue: number, count: number): WaitSlot[] {
     const words = this.#words;
+    const slots: WaitSlot[] = [];
     const high = Atomics.load(words, HIGH_WATER);
-    for (let index = FIRST; index < high && count > 0; index += SLOT_WORDS) {
-      if (words[index + QUEUE] !== queue) continue;
-      // An unchanged stamp proves that the rest belongs to one waiter.
-      const value = Atomics.load(words, index + STAMP);
-      if (value === 0 || Atomics.load(words, index + QUEUE) !== queue) continue;
-      count--;
-      found({ words, index, value, ticket: words[index + TICKET]! });
+    for (let at = FIRST; at < high && slots.length < count; at += SLOT_WORDS) {
+      if (words[at + QUEUE] !== queue) continue;
+      const index = at + TICKET;
+      const ticket = Atomics.load(words, index);
+      // Another queue's waiter may have got the slot meanwhile.
+      if (ticket === 0 || Atomics.load(words, at + QUEUE) !== queue) continue;
+      slots.push({ words, index, ticket });
     }
-  }
-
-  #next(word: number): number {
-    for (;;) {
-      const next = Atomics.add(this.#words, word, 1) + 1 | 0;
-      if (next !== 0 && next !== CLAIMED) return next;
-    }
+    return slots;
   }
 
   #raiseHighWater(to: number): void {

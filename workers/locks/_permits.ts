@@ -7,7 +7,7 @@
 import type { Loans } from "../codec/share.ts";
 import type { Deadline } from "./_sleep.ts";
 import { isStopped, throwIfStopped } from "./_stop_word.ts";
-import { mayTry, until, untilSync } from "./_until.ts";
+import { until, untilSync } from "./_until.ts";
 import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 import type { WaitSyncOptions } from "./wait_options.ts";
 
@@ -46,22 +46,12 @@ export class Permits extends WaitQueue implements Loans {
   }
 
   /**
-   * Takes a permit at once, if no waiter comes first.
-   *
-   * @param deadline When to give up.
-   * @returns Whether it did; if not, go on with `takeLater()`.
-   */
-  takeNow(deadline?: Deadline): boolean {
-    return mayTry(this, deadline) && this.take();
-  }
-
-  /**
    * Takes a permit, waiting on the event loop.
    *
    * @param deadline When to give up.
-   * @returns Whether it did.
+   * @returns Whether it did: at once if it need not wait.
    */
-  takeLater(deadline?: Deadline): Promise<boolean> {
+  acquire(deadline?: Deadline): boolean | Promise<boolean> {
     return until(this, () => this.take(), deadline);
   }
 
@@ -71,7 +61,7 @@ export class Permits extends WaitQueue implements Loans {
    * @param deadline When to give up.
    * @returns Whether it did.
    */
-  takeSync(deadline?: Deadline): boolean {
+  acquireSync(deadline?: Deadline): boolean {
     return untilSync(this, () => this.take(), deadline);
   }
 
@@ -82,19 +72,12 @@ export class Permits extends WaitQueue implements Loans {
    * @returns `false` if there would be too many. Nothing changes then.
    */
   give(count: number): boolean {
-    const { words } = this;
-    const most = Atomics.load(words, MOST);
+    const most = this.words[MOST]!;
     for (;;) {
-      const before = this.available;
-      if (before > most - count) return false;
-      if (Atomics.load(words, LENT) > 0) this.#collect(before + count);
-      const seen = Atomics.compareExchange(
-        words,
-        AVAILABLE,
-        before,
-        before + count,
-      );
-      if (seen === before) break;
+      const { available } = this;
+      if (available > most - count) return false;
+      this.#noteReturned(available + count);
+      if (this.#swap(AVAILABLE, available, available + count)) break;
     }
     if (this.size > 0) this.wake(count);
     return true;
@@ -112,25 +95,9 @@ export class Permits extends WaitQueue implements Loans {
    * @returns How many of them nobody else has returned for it.
    */
   repay(count: number): number {
-    const lent = Atomics.load(this.words, LENT);
+    const lent = this.#lent;
     const repaid = Math.min(lent, count);
-    return this.#settle(lent, lent - repaid) ? repaid : this.repay(count);
-  }
-
-  /**
-   * When fewer permits are taken than processes have, somebody else returned
-   * theirs. This is noted before the permits can be taken again.
-   */
-  #collect(available: number): void {
-    const taken = Math.max(Atomics.load(this.words, INITIAL) - available, 0);
-    for (;;) {
-      const lent = Atomics.load(this.words, LENT);
-      if (lent <= taken || this.#settle(lent, taken)) return;
-    }
-  }
-
-  #settle(from: number, to: number): boolean {
-    return Atomics.compareExchange(this.words, LENT, from, to) === from;
+    return this.#swap(LENT, lent, lent - repaid) ? repaid : this.repay(count);
   }
 
   /**
@@ -141,24 +108,37 @@ export class Permits extends WaitQueue implements Loans {
    */
   take(): boolean {
     for (;;) {
-      const before = this.available;
-      if (before === 0) return false;
-      const seen = Atomics.compareExchange(
-        this.words,
-        AVAILABLE,
-        before,
-        before - 1,
-      );
-      if (seen !== before) continue;
+      const { available } = this;
+      if (available === 0) return false;
+      if (!this.#swap(AVAILABLE, available, available - 1)) continue;
       // Not before: the thread that terminated this one may return the permit.
       if (isStopped()) {
         this.give(1);
         throwIfStopped();
       }
       // A newcomer may have waited although there was one for it.
-      if (before > 1 && this.size > 0) this.wake(1);
+      if (available > 1 && this.size > 0) this.wake(1);
       return true;
     }
+  }
+
+  get #lent(): number {
+    return Atomics.load(this.words, LENT);
+  }
+
+  /**
+   * When fewer permits are taken than processes have, somebody else returned
+   * theirs. This is noted before the permits can be taken again.
+   */
+  #noteReturned(available: number): void {
+    for (let lent = this.#lent; lent > 0; lent = this.#lent) {
+      const taken = Math.max(this.words[INITIAL]! - available, 0);
+      if (lent <= taken || this.#swap(LENT, lent, taken)) return;
+    }
+  }
+
+  #swap(index: number, from: number, to: number): boolean {
+    return Atomics.compareExchange(this.words, index, from, to) === from;
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Sleeps on the event loop until a word of shared memory changes, or a deadline.
+ * How long a wait may take, and how it sleeps on the event loop.
  *
  * @module
  */
@@ -52,13 +52,6 @@ export function deadlineOf(doing: string, options?: AcquireOptions): Deadline {
   return { at: moment(doing, timeout), signal, background };
 }
 
-/**
- * Checks a time-out.
- *
- * @param doing The operation, for the message.
- * @param timeout Milliseconds, or `undefined` for none.
- * @returns The time when it is over.
- */
 function moment(doing: string, timeout?: number): number {
   if (timeout === undefined) return Infinity;
   if (typeof timeout !== "number") {
@@ -88,21 +81,18 @@ const MAX_DELAY = 2 ** 31 - 1;
 /** The reason for the end of a sleep. */
 export type Outcome = "woken" | "ticked" | "timed-out";
 
-/** The word that a sleeper watches, and the value that it sleeps on. */
+/** A word that a sleeper watches; its ticket is there until it is woken. */
 export interface WaitSlot {
   words: Int32Array;
   index: number;
-  value: number;
-  /** The sleeper's ticket. */
   ticket: number;
 }
 
 // `Atomics.waitAsync()` does not keep the event loop alive. One interval for
 // all sleepers of this thread does, and is their tick as well.
 const sleepers = new Set<Sleep>();
+let inForeground = 0;
 let interval: ReturnType<typeof setInterval> | undefined;
-let inBackground = 0;
-let referenced = true;
 
 function tickAll(): void {
   for (const sleeper of sleepers) sleeper.tick();
@@ -113,51 +103,39 @@ function startTicks(): void {
   const started = setInterval(tickAll, TICK);
   // The first timer of a thread loads Deno's timers, and other tasks run
   // meanwhile: one of them may have come here as well.
-  if (interval !== undefined) return clearInterval(started);
-  interval = started;
-  referenced = true;
+  if (interval === undefined) interval = started;
+  else clearInterval(started);
 }
 
-/** Keeps the program alive while any of them is not in the background. */
+function stopTicks(): void {
+  clearInterval(interval);
+  interval = undefined;
+}
+
+/** Keeps the program alive while anybody sleeps in the foreground. */
 function keepAlive(): void {
-  const needed = sleepers.size > inBackground;
-  if (interval === undefined || needed === referenced) return;
-  referenced = needed;
-  if (needed) Deno.refTimer(interval as unknown as number);
-  else Deno.unrefTimer(interval as unknown as number);
+  const id = interval as unknown as number;
+  if (inForeground > 0) Deno.refTimer(id);
+  else Deno.unrefTimer(id);
 }
 
 class Sleep {
   readonly #slot: WaitSlot;
-  readonly #signal: AbortSignal | undefined;
-  readonly #onTick: (() => boolean) | undefined;
-  readonly #background: boolean;
+  readonly #deadline: Deadline;
+  readonly #onTick: () => boolean;
   readonly #settled = Promise.withResolvers<Outcome>();
   readonly #onAbort = (): void => this.#end();
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #over = false;
 
-  constructor(slot: WaitSlot, deadline: Deadline, onTick?: () => boolean) {
+  constructor(slot: WaitSlot, deadline: Deadline, onTick: () => boolean) {
     this.#slot = slot;
-    this.#signal = deadline.signal;
+    this.#deadline = deadline;
     this.#onTick = onTick;
-    this.#background = deadline.background === true;
-    const left = deadline.at - performance.now();
-    if (left <= MAX_DELAY) {
-      this.#timer = setTimeout(
-        () => this.#end("timed-out"),
-        Math.max(left, 0),
-      );
-    }
-    this.#signal?.addEventListener("abort", this.#onAbort);
-    sleepers.add(this);
-    if (this.#background) inBackground++;
-    startTicks();
-    keepAlive();
+    this.#begin();
     this.#listen();
-    if (this.#signal?.aborted) this.#end();
+    if (deadline.signal?.aborted) this.#end();
     // A task that only yields to the event loop is not woken.
-    if (onTick && checkpointDue()) onTurn(() => this.tick());
+    if (checkpointDue()) onTurn(() => this.tick());
   }
 
   get outcome(): Promise<Outcome> {
@@ -165,36 +143,45 @@ class Sleep {
   }
 
   tick(): void {
-    if (this.#over) return;
+    if (!sleepers.has(this)) return;
     try {
-      if (this.#onTick?.()) this.#end("ticked");
+      if (this.#onTick()) this.#end("ticked");
     } catch (error) {
       this.#end(undefined, error);
     }
   }
 
+  #begin(): void {
+    const { at, signal, background } = this.#deadline;
+    const left = Math.max(at - performance.now(), 0);
+    if (left <= MAX_DELAY) {
+      this.#timer = setTimeout(() => this.#end("timed-out"), left);
+    }
+    signal?.addEventListener("abort", this.#onAbort);
+    sleepers.add(this);
+    if (!background) inForeground++;
+    startTicks();
+    if (background || inForeground === 1) keepAlive();
+  }
+
   #listen(): void {
-    const { words, index, value } = this.#slot;
-    const result = Atomics.waitAsync(words, index, value);
+    const { words, index, ticket } = this.#slot;
+    const result = Atomics.waitAsync(words, index, ticket);
     if (!result.async) return this.#end("woken");
     result.value.then(() => {
-      if (!this.#over) this.#listen();
+      if (sleepers.has(this)) this.#listen();
     });
   }
 
-  #end(outcome?: Outcome, error: unknown = this.#signal?.reason): void {
-    if (this.#over) return;
-    this.#over = true;
+  #end(outcome?: Outcome, error?: unknown): void {
+    if (!sleepers.delete(this)) return;
+    const { signal, background } = this.#deadline;
     clearTimeout(this.#timer);
-    this.#signal?.removeEventListener("abort", this.#onAbort);
-    sleepers.delete(this);
-    if (this.#background) inBackground--;
-    if (sleepers.size > 0) keepAlive();
-    else {
-      clearInterval(interval);
-      interval = undefined;
-    }
-    if (outcome === undefined) this.#settled.reject(error);
+    signal?.removeEventListener("abort", this.#onAbort);
+    if (!background) inForeground--;
+    if (sleepers.size === 0) stopTicks();
+    else if (inForeground === 0) keepAlive();
+    if (outcome === undefined) this.#settled.reject(error ?? signal?.reason);
     else this.#settled.resolve(outcome);
   }
 }
@@ -212,7 +199,7 @@ class Sleep {
 export function sleep(
   slot: WaitSlot,
   deadline: Deadline,
-  onTick?: () => boolean,
+  onTick: () => boolean,
 ): Promise<Outcome> {
   return new Sleep(slot, deadline, onTick).outcome;
 }

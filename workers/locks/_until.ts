@@ -14,14 +14,19 @@ import {
 import { isStopped, throwIfStopped } from "./_stop_word.ts";
 import type { WaitQueue } from "./_wait_queue.ts";
 
+/** What a wait tries: returns what it waits for, or `false`. */
+export type Attempt<T> = () => T | false;
+
 /** After this many silent ticks a waiter counts as ended. */
 const SILENT_TICKS = 2;
 
 /** One waiter, from its first failure to its end. */
-class Waiter {
+class Waiter<T> {
+  /** What it has got. */
+  result: T | false = false;
   readonly #queue: WaitQueue;
-  readonly #attempt: () => boolean;
-  readonly #sync: boolean;
+  readonly #attempt: Attempt<T>;
+  readonly #takes: boolean;
   readonly #ticket: number;
   #slot: WaitSlot | null = null;
   #overtaken = false;
@@ -29,21 +34,17 @@ class Waiter {
   #seenBeats = 0;
   #silentTicks = 0;
 
-  /**
-   * Makes a waiter; `enter()` queues it up.
-   *
-   * @param queue The wait queue.
-   * @param attempt Tries; returns `false` if it fails.
-   * @param sync Whether it blocks its thread.
-   */
-  constructor(queue: WaitQueue, attempt: () => boolean, sync: boolean) {
+  constructor(
+    queue: WaitQueue,
+    attempt: Attempt<T>,
+    { sync, takes }: { sync: boolean; takes: boolean },
+  ) {
     this.#queue = queue;
     this.#attempt = attempt;
-    this.#sync = sync;
+    this.#takes = takes;
     this.#ticket = queue.takeTicket(sync);
   }
 
-  /** Its slot. */
   get slot(): WaitSlot {
     return this.#slot!;
   }
@@ -53,18 +54,18 @@ class Waiter {
    * yield is due first: a thread that is terminated while it yields would keep
    * what it has taken.
    */
-  enter(): boolean {
+  enter(): void {
     throwIfStopped();
-    const due = !this.#sync && this.#queue.fair && checkpointDue();
+    const due = this.#takes && checkpointDue();
     if (this.#slot !== null) {
       this.#slot = null;
-      if (!due && this.#isNext() && this.#attempt()) return true;
+      if (!due && this.#isNext() && this.try()) return;
       this.#overtaken = true;
     }
     this.#slot = this.#queue.enrol(this.#ticket);
     if (this.#overtaken) this.#queue.reserve(this.#ticket);
     // A release before the slot was taken has woken nobody.
-    return !due && this.#isNext() && this.#attempt();
+    if (!due && this.#isNext()) this.try();
   }
 
   /** Tries without having been woken: a wake-up may have been lost. */
@@ -73,22 +74,23 @@ class Waiter {
     const { reserved, beats } = this.#queue;
     if (reserved === this.#ticket) this.#queue.beat();
     const silent = this.#isSilent(reserved, beats);
-    if (!this.#isNext() && !silent || !this.#attempt()) return false;
+    if (!this.#isNext() && !silent || !this.try()) return false;
     if (silent) this.#queue.unreserve(reserved);
     return true;
   }
 
-  /** Tries a last time. */
-  expire(): boolean {
+  /** Tries, whoever is next. */
+  try(): boolean {
     throwIfStopped();
-    return this.#attempt();
+    this.result = this.#attempt();
+    return this.result !== false;
   }
 
   /** Leaves the queue, and hands on an unused wake-up. */
-  leave(success: boolean): void {
+  leave(): void {
     const surplus = this.#slot !== null && !this.#queue.cancel(this.#slot);
     const released = this.#queue.unreserve(this.#ticket);
-    if (surplus || (released && !success)) this.#queue.wake(1);
+    if (surplus || (released && this.result === false)) this.#queue.wake(1);
   }
 
   /** Whether the next waiter has ended or is too busy to try. */
@@ -108,44 +110,49 @@ class Waiter {
 }
 
 /**
- * Whether to try at once: no waiter comes first, and no yield is due.
- *
- * @param queue The wait queue.
- * @param deadline When to give up.
- * @param takes Whether a success takes something that a terminated thread would
- * keep. If not, the caller yields afterwards.
- * @returns If not, or the attempt fails, go on with `until()`.
- */
-export function mayTry(
-  queue: WaitQueue,
-  deadline: Deadline = FOREVER,
-  takes: boolean = queue.fair,
-): boolean {
-  if (isStopped() || deadline.signal?.aborted) return false;
-  if (deadline.at !== -Infinity && !queue.mayOvertake()) return false;
-  return !(takes && checkpointDue());
-}
-
-/**
  * Waits on the event loop until an attempt succeeds. In a thread that was
  * terminated it never settles.
  *
+ * @typeParam T The type of what is waited for.
  * @param queue The wait queue.
  * @param attempt Tries; returns `false` if it fails.
  * @param deadline When to give up.
- * @returns Whether an attempt succeeded.
+ * @param takes Whether a success takes something that a thread which was
+ * terminated while it yields would keep. If not, it yields afterwards.
+ * @returns What the attempt returned: at once if it need not wait.
  */
-export async function until(
+export function until<T>(
   queue: WaitQueue,
-  attempt: () => boolean,
+  attempt: Attempt<T>,
   deadline: Deadline = FOREVER,
-): Promise<boolean> {
+  takes: boolean = queue.fair,
+): T | false | Promise<T | false> {
+  // Saves an async call when nothing is in the way.
+  if (mayTry(queue, deadline) && !checkpointDue()) {
+    const result = attempt();
+    if (result !== false || deadline.at === -Infinity) return result;
+  }
+  return untilLater(queue, attempt, deadline, takes);
+}
+
+function mayTry(queue: WaitQueue, { at, signal }: Deadline): boolean {
+  if (isStopped() || signal?.aborted) return false;
+  return at === -Infinity || queue.mayOvertake();
+}
+
+async function untilLater<T>(
+  queue: WaitQueue,
+  attempt: Attempt<T>,
+  deadline: Deadline,
+  takes: boolean,
+): Promise<T | false> {
   try {
-    if (deadline.at !== -Infinity) return await wait(queue, attempt, deadline);
-    if (checkpointDue()) await checkpoint();
-    deadline.signal?.throwIfAborted();
-    throwIfStopped();
-    return attempt();
+    let result: T | false = false;
+    if (!takes && mayTry(queue, deadline)) result = attempt();
+    else if (deadline.at === -Infinity) await checkpoint();
+    if (result === false) result = await wait(queue, attempt, deadline, takes);
+    if (!takes && checkpointDue()) await checkpoint();
+    return result;
   } catch (error) {
     if (isStopped()) await new Promise(() => {});
     // A loop may catch it
@@ -154,60 +161,70 @@ export async function until(
   }
 }
 
-async function wait(
+async function wait<T>(
   queue: WaitQueue,
-  attempt: () => boolean,
+  attempt: Attempt<T>,
   deadline: Deadline,
-): Promise<boolean> {
+  takes: boolean,
+): Promise<T | false> {
+  throwIfStopped();
   deadline.signal?.throwIfAborted();
-  const waiter = new Waiter(queue, attempt, false);
-  let success = false;
+  if (deadline.at === -Infinity) return attempt();
+  const waiter = new Waiter(queue, attempt, { sync: false, takes });
+  const onTick = (): boolean => waiter.tick();
   try {
-    success = waiter.enter();
-    while (!success) {
-      const outcome = await sleep(waiter.slot, deadline, () => waiter.tick());
-      if (outcome === "timed-out") return success = waiter.expire();
-      success = outcome === "ticked" || waiter.enter();
+    waiter.enter();
+    while (waiter.result === false) {
+      const outcome = await sleep(waiter.slot, deadline, onTick);
+      if (outcome === "timed-out") {
+        waiter.try();
+        break;
+      }
+      if (outcome === "woken") waiter.enter();
     }
-    return success;
+    return waiter.result;
   } finally {
-    waiter.leave(success);
+    waiter.leave();
   }
 }
 
 /**
  * Blocks the thread until an attempt succeeds.
  *
+ * @typeParam T The type of what is waited for.
  * @param queue The wait queue.
  * @param attempt Tries; returns `false` if it fails.
  * @param deadline When to give up.
- * @returns Whether an attempt succeeded.
+ * @returns What the attempt returned.
  * @throws {DOMException} An `AbortError` if the thread was terminated.
  */
-export function untilSync(
+export function untilSync<T>(
   queue: WaitQueue,
-  attempt: () => boolean,
+  attempt: Attempt<T>,
   deadline: Deadline = FOREVER,
-): boolean {
+): T | false {
   throwIfStopped();
   const once = deadline.at === -Infinity;
-  if ((once || queue.mayOvertake()) && attempt()) return true;
-  if (once) return false;
-  const waiter = new Waiter(queue, attempt, true);
-  let success = false;
+  if (once || queue.mayOvertake()) {
+    const result = attempt();
+    if (once || result !== false) return result;
+  }
+  const waiter = new Waiter(queue, attempt, { sync: true, takes: false });
   try {
-    success = waiter.enter();
-    while (!success) {
+    waiter.enter();
+    while (waiter.result === false) {
       const left = deadline.at - performance.now();
-      if (left <= 0) return success = waiter.expire();
-      const { words, index, value } = waiter.slot;
-      Atomics.wait(words, index, value, Math.min(left, TICK));
-      success = Atomics.load(words, index) === value
-        ? waiter.tick()
-        : waiter.enter();
+      if (left <= 0) {
+        waiter.try();
+        break;
+      }
+      const { words, index, ticket } = waiter.slot;
+      Atomics.wait(words, index, ticket, Math.min(left, TICK));
+      if (Atomics.load(words, index) === ticket) waiter.tick();
+      else waiter.enter();
     }
-    return success;
+    return waiter.result;
   } finally {
-    waiter.leave(success);
+    waiter.leave();
   }
 }

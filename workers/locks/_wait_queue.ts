@@ -17,14 +17,12 @@
 import type { WaitSlot } from "./_sleep.ts";
 import { Overflow } from "./_overflow.ts";
 
-const NEXT_TICKET = 0;
-const ENROLLED = 1;
-const OVERFLOWED = 2;
-const NAME = 3;
-const RESERVED = 4;
-const ALLOWANCE = 5;
-const BEATS = 6;
-const SLOTS = 7;
+const ENROLLED = 0;
+const NAME = 1;
+const RESERVED = 2;
+const ALLOWANCE = 3;
+const BEATS = 4;
+const SLOTS = 5;
 
 const OWN_SLOTS = 16;
 
@@ -38,7 +36,6 @@ export const QUEUE_BYTES = 4 * OWN;
 // waiter may be woken between enrolling and sleeping, and is alive
 // nevertheless.
 const SYNC = 1;
-const TICKET_STEP = 2;
 
 /** How many newcomers may overtake a woken waiter that has not tried yet. */
 const MAY_OVERTAKE = 8;
@@ -130,11 +127,8 @@ export class WaitQueue {
    * @returns The ticket.
    */
   takeTicket(sync: boolean): number {
-    for (;;) {
-      const ticket = Atomics.add(this.words, NEXT_TICKET, TICKET_STEP) +
-          TICKET_STEP | 0;
-      if (ticket !== 0) return sync ? ticket | SYNC : ticket;
-    }
+    const ticket = this.#overflow.takeTicket();
+    return sync ? ticket | SYNC : ticket;
   }
 
   /**
@@ -149,13 +143,11 @@ export class WaitQueue {
     for (let index = SLOTS; index < OWN; index++) {
       if (words[index] !== 0) continue;
       if (Atomics.compareExchange(words, index, 0, ticket) !== 0) continue;
-      return { words, index, value: ticket, ticket };
+      return { words, index, ticket };
     }
-    Atomics.add(words, OVERFLOWED, 1);
     try {
-      return this.#overflow.enrol(this.#name, ticket);
+      return this.#overflow.enrol(this.#nameQueue(), ticket);
     } catch (error) {
-      Atomics.sub(words, OVERFLOWED, 1);
       Atomics.sub(words, ENROLLED, 1);
       throw error;
     }
@@ -183,10 +175,9 @@ export class WaitQueue {
   wake(count: number): number {
     let woken = 0;
     while (woken < count && this.size > 0) {
-      const slots = count - woken === 1 ? this.#oldest() : this.#all();
+      const slots = this.#waiting();
       if (slots.length === 0) break;
-      for (const slot of slots) {
-        if (woken === count) break;
+      for (const slot of oldestFirst(slots, count - woken)) {
         if (this.#wakeSlot(slot, count === 1)) woken++;
       }
     }
@@ -228,11 +219,16 @@ export class WaitQueue {
       Atomics.compareExchange(this.words, RESERVED, ticket, 0) === ticket;
   }
 
-  /** The queue's number in the overflow. */
+  /** The queue's name in the overflow, which only few queues need. */
+  #nameQueue(): number {
+    if (this.#name === 0) {
+      const name = this.#overflow.takeTicket();
+      Atomics.compareExchange(this.words, NAME, 0, name);
+    }
+    return this.#name;
+  }
+
   get #name(): number {
-    const name = Atomics.load(this.words, NAME);
-    if (name !== 0) return name;
-    Atomics.compareExchange(this.words, NAME, 0, this.#overflow.nameQueue());
     return Atomics.load(this.words, NAME);
   }
 
@@ -248,42 +244,34 @@ export class WaitQueue {
   }
 
   #free(slot: WaitSlot): boolean {
-    const { words, index, value } = slot;
-    if (Atomics.compareExchange(words, index, value, 0) !== value) return false;
-    if (words !== this.words) {
-      this.#overflow.free(slot);
-      Atomics.sub(this.words, OVERFLOWED, 1);
+    const { words, index, ticket } = slot;
+    if (Atomics.compareExchange(words, index, ticket, 0) !== ticket) {
+      return false;
     }
+    if (words !== this.words) this.#overflow.free(slot);
     Atomics.sub(this.words, ENROLLED, 1);
     return true;
   }
 
-  // Plain reads suffice from here on: an atomic read precedes them, and a
-  // compare-and-exchange verifies what they find.
-
-  #each(found: (slot: WaitSlot) => void): void {
-    const { words } = this;
-    const overflowed = Atomics.load(words, OVERFLOWED);
-    for (let index = SLOTS; index < OWN; index++) {
-      const value = words[index]!;
-      if (value !== 0) found({ words, index, value, ticket: value });
-    }
-    if (overflowed > 0) this.#overflow.find(this.#name, overflowed, found);
-  }
-
-  #all(): WaitSlot[] {
+  #waiting(): WaitSlot[] {
+    const { words, size } = this;
     const slots: WaitSlot[] = [];
-    this.#each((slot) => slots.push(slot));
-    return slots.sort((a, b) => a.ticket - b.ticket | 0);
+    for (let index = SLOTS; index < OWN; index++) {
+      // A plain read suffices: whoever wakes the waiter verifies it.
+      const ticket = words[index]!;
+      if (ticket !== 0) slots.push({ words, index, ticket });
+    }
+    const others = size - slots.length;
+    if (others <= 0 || this.#name === 0) return slots;
+    return slots.concat(this.#overflow.find(this.#name, others));
   }
+}
 
-  #oldest(): WaitSlot[] {
-    let oldest: WaitSlot | undefined;
-    this.#each((slot) => {
-      if (oldest === undefined || (slot.ticket - oldest.ticket | 0) < 0) {
-        oldest = slot;
-      }
-    });
-    return oldest === undefined ? [] : [oldest];
-  }
+function isOlder(a: WaitSlot, b: WaitSlot): boolean {
+  return (a.ticket - b.ticket | 0) < 0;
+}
+
+function oldestFirst(slots: WaitSlot[], count: number): WaitSlot[] {
+  if (count === 1) return [slots.reduce((a, b) => isOlder(b, a) ? b : a)];
+  return slots.sort((a, b) => isOlder(a, b) ? -1 : 1).slice(0, count);
 }

@@ -7,22 +7,21 @@
 import {
   BarrierState,
   brokenError,
-  lateError,
   MOST_PARTIES,
   type Place,
 } from "./_barrier_state.ts";
-import { checkpoint, checkpointDue } from "./_checkpoint.ts";
 import { type Deadline, deadlineOf } from "./_sleep.ts";
 import { register } from "../codec/share.ts";
+import { BrokenBarrierError } from "../errors.ts";
 import { isStopped } from "./_stop_word.ts";
-import { mayTry, until, untilSync } from "./_until.ts";
+import { until, untilSync } from "./_until.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
 import type {
   BarrierOptions,
   BarrierWaitOptions,
   BarrierWaitSyncOptions,
 } from "./barrier_options.ts";
-import type { WaitOptions } from "./wait_options.ts";
+import type { WaitOptions, WaitSyncOptions } from "./wait_options.ts";
 import { assertInteger } from "../_validate.ts";
 
 /**
@@ -51,25 +50,25 @@ import { assertInteger } from "../_validate.ts";
 export class Barrier {
   #state = new BarrierState(1);
   readonly #action: (() => void | Promise<void>) | undefined;
-  #timeout: number | undefined;
+  #defaults: WaitSyncOptions;
 
   static {
     register<Barrier>({
       tag: "Barrier",
       type: Barrier,
       blank: () => new Barrier(1),
-      record: (barrier): [WaitRecord, number | undefined] => {
+      record: (barrier): [WaitRecord, WaitSyncOptions] => {
         if (barrier.#action === undefined) {
-          return [barrier.#state.waiters.record, barrier.#timeout];
+          return [barrier.#state.waiters.record, barrier.#defaults];
         }
         throw new TypeError(
           "Cannot share a Barrier that has an action: a function cannot " +
             'cross to a thread; give each wait() its "action" instead',
         );
       },
-      fill: (barrier, [state, timeout]: [WaitRecord, number | undefined]) => {
+      fill: (barrier, [state, defaults]: [WaitRecord, WaitSyncOptions]) => {
         barrier.#state = new BarrierState(state);
-        barrier.#timeout = timeout;
+        barrier.#defaults = defaults;
       },
     });
   }
@@ -85,8 +84,9 @@ export class Barrier {
   constructor(parties: number, options: BarrierOptions = {}) {
     assertInteger("parties", parties, 1, MOST_PARTIES);
     deadlineOf("make a barrier", options);
-    this.#action = options.action;
-    this.#timeout = options.timeout;
+    const { action, ...defaults } = options;
+    this.#action = action;
+    this.#defaults = defaults;
     this.#state = new BarrierState(parties);
   }
 
@@ -164,11 +164,22 @@ export class Barrier {
    * ```
    */
   async wait(options: BarrierWaitOptions = {}): Promise<number> {
+    const deadline = this.#deadlineOf(options);
+    const { waiters } = this.#state;
+    const action = options.action ?? this.#action;
+    // Until it has a place, there is no round for it to break
+    const place = placeOf(await until(waiters, this.#arrive(action), deadline));
     try {
-      return await this.#wait(options);
-    } finally {
-      if (checkpointDue()) await checkpoint();
+      if (!place.last) await until(waiters, this.#over(place), deadline);
+      else if (!action) return place.index;
+      else {
+        await action();
+        this.#state.complete(place.round);
+      }
+    } catch (error) {
+      if (this.#state.breakRound(place.round)) throw error;
     }
+    return this.#leave(place);
   }
 
   /**
@@ -192,19 +203,20 @@ export class Barrier {
   waitSync(options: BarrierWaitSyncOptions = {}): number {
     const deadline = this.#deadlineOf(options);
     const { waiters } = this.#state;
-    const place: Place = { round: 0, index: 0 };
-    const arrive = (): boolean => this.#state.arrive(place);
-    if (!untilSync(waiters, arrive, deadline)) throw lateError();
+    const action = options.action ?? this.#action;
+    const place = placeOf(untilSync(waiters, this.#arrive(action), deadline));
     try {
-      if (this.#isLast(place)) {
-        const done: unknown = (options.action ?? this.#action)?.();
+      if (!place.last) untilSync(waiters, this.#over(place), deadline);
+      else if (!action) return place.index;
+      else {
+        const done: unknown = action();
         if (done instanceof Promise) {
           throw new TypeError(
             "Cannot wait for the action: it is asynchronous; use wait()",
           );
         }
         this.#state.complete(place.round);
-      } else untilSync(waiters, this.#over(place), deadline);
+      }
     } catch (error) {
       if (isStopped() || this.#state.breakRound(place.round)) throw error;
     }
@@ -225,7 +237,7 @@ export class Barrier {
    * ```
    */
   abort(): void {
-    this.#state.abort();
+    this.#state.breakRound();
   }
 
   /**
@@ -246,36 +258,17 @@ export class Barrier {
     this.#state.reset();
   }
 
-  async #wait(options: BarrierWaitOptions): Promise<number> {
-    const deadline = this.#deadlineOf(options);
-    const { waiters } = this.#state;
-    const place: Place = { round: 0, index: 0 };
-    const arrive = (): boolean => this.#state.arrive(place);
-    // Until it has a place, there is no round for it to break
-    const arrived = mayTry(waiters, deadline) && arrive() ||
-      await until(waiters, arrive, deadline);
-    if (!arrived) throw lateError();
-    try {
-      if (this.#isLast(place)) {
-        await (options.action ?? this.#action)?.();
-        this.#state.complete(place.round);
-      } else await until(waiters, this.#over(place), deadline);
-    } catch (error) {
-      if (this.#state.breakRound(place.round)) throw error;
-    }
-    return this.#leave(place);
-  }
-
   #deadlineOf(options: WaitOptions): Deadline {
-    const { timeout = this.#timeout, signal } = options;
-    return deadlineOf("wait for the barrier", {
-      ...timeout !== undefined ? { timeout } : {},
-      ...signal !== undefined ? { signal } : {},
-    });
+    const inherits = options.timeout === undefined;
+    return deadlineOf(
+      "wait for the barrier",
+      inherits ? { ...options, ...this.#defaults } : options,
+    );
   }
 
-  #isLast({ index }: Place): boolean {
-    return index + 1 === this.parties;
+  /** Its thread may end before it goes on, so no round must wait for that. */
+  #arrive(action?: () => unknown): () => Place | false {
+    return () => this.#state.arrive(!action);
   }
 
   #over({ round }: Place): () => boolean {
@@ -287,4 +280,11 @@ export class Barrier {
     if (!this.#state.breakRound(round)) return index;
     throw brokenError();
   }
+}
+
+function placeOf(place: Place | false): Place {
+  if (place !== false) return place;
+  throw new BrokenBarrierError(
+    "Cannot pass the barrier in time: the last round is not over",
+  );
 }

@@ -5,17 +5,16 @@
  */
 
 import {
+  ConditionWaiters,
   type InnerLock,
   innerLockOf,
-  waitUnlocked,
-  waitUnlockedSync,
 } from "./_condition_wait.ts";
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
 import { type Deadline, deadlineOf } from "./_sleep.ts";
 import { Lock } from "./lock.ts";
 import { pack, register, unpack } from "../codec/share.ts";
 import { RLock } from "./rlock.ts";
-import { WaitQueue, type WaitRecord } from "./_wait_queue.ts";
+import type { WaitRecord } from "./_wait_queue.ts";
 import { assertInteger, assertOptions } from "../_validate.ts";
 import type { ConditionOptions } from "./condition_options.ts";
 import type {
@@ -37,8 +36,9 @@ interface ConditionRecord {
  * `wait()` releases the lock, an `RLock` at any depth, and takes it again
  * before it returns. Waiters are notified in the order in which they came, each
  * by one notification. They keep the program alive. A notification never goes
- * to a waiter that timed out or whose thread has ended. An aborted waiter hands
- * it on.
+ * to a waiter that timed out. An aborted waiter hands it on. If a notified
+ * waiter does not take the free lock for half a second, its thread has ended or
+ * is busy, and the next waiter is notified, too: use `waitFor()`.
  *
  * @example Usage
  * ```ts
@@ -64,7 +64,7 @@ interface ConditionRecord {
  * ```
  */
 export class Condition {
-  #waiters = new WaitQueue(0, false);
+  #waiters = new ConditionWaiters();
   #lock: Lock | RLock;
   #inner: InnerLock;
 
@@ -78,7 +78,7 @@ export class Condition {
         lock: pack(condition.#lock),
       }),
       fill: (condition, record: ConditionRecord) => {
-        condition.#waiters = new WaitQueue(record.waiters, false);
+        condition.#waiters = new ConditionWaiters(record.waiters);
         condition.#lock = unpack(record.lock) as Lock | RLock;
         condition.#inner = innerLockOf(condition.#lock);
       },
@@ -345,7 +345,7 @@ export class Condition {
   notify(count = 1): void {
     assertInteger("count", count, 0);
     this.#refuse("notify");
-    this.#waiters.wake(count);
+    this.#waiters.notify(count);
   }
 
   /**
@@ -374,7 +374,7 @@ export class Condition {
    */
   notifyAll(): void {
     this.#refuse("notify");
-    this.#waiters.wake(Infinity);
+    this.#waiters.notify(Infinity);
   }
 
   #refuse(doing: string): void {
@@ -386,11 +386,11 @@ export class Condition {
 
   async #wait(deadline: Deadline): Promise<boolean> {
     this.#refuse("wait for");
-    return await waitUnlocked(this.#waiters, this.#inner, deadline);
+    return await this.#waiters.wait(this.#inner, deadline);
   }
 
   #waitSync(deadline: Deadline): boolean {
     this.#refuse("wait for");
-    return waitUnlockedSync(this.#waiters, this.#inner, deadline);
+    return this.#waiters.waitSync(this.#inner, deadline);
   }
 }

@@ -7,7 +7,7 @@
 import { guardOf, Permits } from "./_permits.ts";
 import { registerInnerLock } from "./_condition_wait.ts";
 import { deadlineOf } from "./_sleep.ts";
-import { forfeit, isForfeited } from "./_stop_word.ts";
+import { isForfeited } from "./_stop_word.ts";
 import { register } from "../codec/share.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
 import type {
@@ -67,11 +67,11 @@ export class Lock {
       },
     });
     registerInnerLock(Lock, (lock) => ({
+      lock,
       owned: () => lock.locked(),
       releaseAll: () => (lock.release(), 1),
-      restore: async () => void await lock.acquire(),
-      restoreSync: () => void lock.acquireSync(),
-      forfeit: () => forfeit(lock),
+      restore: () => lock.#permits.acquire(),
+      restoreSync: () => lock.#permits.acquireSync(),
     }));
   }
 
@@ -93,10 +93,9 @@ export class Lock {
    * assertFalse(await lock.acquire({ timeout: 10 }));
    * ```
    */
+  // deno-lint-ignore require-await -- errors must reject, and an await is slow
   async acquire(options?: AcquireOptions): Promise<boolean> {
-    const deadline = deadlineOf("acquire the lock", options);
-    return this.#permits.takeNow(deadline) ||
-      await this.#permits.takeLater(deadline);
+    return this.#permits.acquire(deadlineOf("acquire the lock", options));
   }
 
   /**
@@ -118,8 +117,7 @@ export class Lock {
    * ```
    */
   acquireSync(options?: AcquireSyncOptions): boolean {
-    const deadline = deadlineOf("acquire the lock", options);
-    return this.#permits.takeSync(deadline);
+    return this.#permits.acquireSync(deadlineOf("acquire the lock", options));
   }
 
   /**

@@ -7,10 +7,10 @@
 import { guardOf, OWN_WITH_PERMITS, Permits } from "./_permits.ts";
 import { registerInnerLock } from "./_condition_wait.ts";
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
-import { type Deadline, deadlineOf, FOREVER } from "./_sleep.ts";
-import { forfeit, isForfeited } from "./_stop_word.ts";
+import { type Deadline, deadlineOf } from "./_sleep.ts";
+import { isForfeited } from "./_stop_word.ts";
 import { register } from "../codec/share.ts";
-import { mayTry, until, untilSync } from "./_until.ts";
+import { until, untilSync } from "./_until.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
 import type {
   AcquireOptions,
@@ -19,14 +19,10 @@ import type {
   WaitSyncOptions,
 } from "./wait_options.ts";
 
-/** The random id of this thread: two words, because one is too short to be unique. */
-const THREAD_ID = drawId();
-
-function drawId(): [number, number] {
-  const words = crypto.getRandomValues(new Int32Array(2));
-  // Zero means nobody.
-  return [words[0]! | 1, words[1]!];
-}
+/** This thread's id. One random word would be too short to be unique. */
+const THREAD_ID: Int32Array = crypto.getRandomValues(new Int32Array(2));
+// Zero means nobody.
+THREAD_ID[0]! |= 1;
 
 const OWNER = OWN_WITH_PERMITS;
 const OWNER_2 = OWN_WITH_PERMITS + 1;
@@ -69,15 +65,15 @@ export class RLock {
       },
     });
     registerInnerLock(RLock, (lock) => ({
+      lock,
       owned: () => lock.owned(),
       releaseAll: () => {
         const depth = Atomics.exchange(lock.#words, DEPTH, 0);
         lock.#free();
         return depth;
       },
-      restore: async (depth) => void await lock.#until(depth),
-      restoreSync: (depth) => void lock.#untilSync(depth),
-      forfeit: () => forfeit(lock),
+      restore: (depth) => lock.#acquire(depth),
+      restoreSync: (depth) => lock.#acquireSync(depth),
     }));
   }
 
@@ -99,11 +95,9 @@ export class RLock {
    * assert(await lock.acquire());
    * ```
    */
+  // deno-lint-ignore require-await -- errors must reject, and an await is slow
   async acquire(options?: AcquireOptions): Promise<boolean> {
-    const deadline = deadlineOf("acquire the lock", options);
-    // Saves an async call when the lock is free.
-    return mayTry(this.#permits, deadline) && this.#take(1) ||
-      await this.#until(1, deadline);
+    return this.#acquire(1, deadlineOf("acquire the lock", options));
   }
 
   /**
@@ -125,8 +119,7 @@ export class RLock {
    * ```
    */
   acquireSync(options?: AcquireSyncOptions): boolean {
-    const deadline = deadlineOf("acquire the lock", options);
-    return this.#untilSync(1, deadline);
+    return this.#acquireSync(1, deadlineOf("acquire the lock", options));
   }
 
   /**
@@ -245,15 +238,14 @@ export class RLock {
     return this.#permits.words;
   }
 
-  async #until(depth: number, deadline: Deadline = FOREVER): Promise<boolean> {
-    if (!deadline.signal?.aborted && this.#takeAgain(depth)) {
-      if (checkpointDue(true)) await checkpoint();
-      return true;
+  #acquire(depth: number, deadline?: Deadline): boolean | Promise<boolean> {
+    if (!deadline?.signal?.aborted && this.#takeAgain(depth)) {
+      return checkpointDue(true) ? checkpoint().then(() => true) : true;
     }
-    return await until(this.#permits, () => this.#take(depth), deadline);
+    return until(this.#permits, () => this.#take(depth), deadline);
   }
 
-  #untilSync(depth: number, deadline?: Deadline): boolean {
+  #acquireSync(depth: number, deadline?: Deadline): boolean {
     return this.#takeAgain(depth) ||
       untilSync(this.#permits, () => this.#take(depth), deadline);
   }
@@ -265,13 +257,13 @@ export class RLock {
     return true;
   }
 
-  /** Another task of this thread may have got it meanwhile. */
   #take(depth: number): boolean {
+    // Another task of this thread may have got it meanwhile.
     if (this.#takeAgain(depth)) return true;
     if (!this.#permits.take()) return false;
-    Atomics.store(this.#words, OWNER_2, THREAD_ID[1]);
-    Atomics.store(this.#words, OWNER, THREAD_ID[0]);
-    Atomics.add(this.#words, DEPTH, depth);
+    Atomics.store(this.#words, OWNER_2, THREAD_ID[1]!);
+    Atomics.store(this.#words, OWNER, THREAD_ID[0]!);
+    Atomics.store(this.#words, DEPTH, depth);
     return true;
   }
 

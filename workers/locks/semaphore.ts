@@ -112,10 +112,9 @@ export class Semaphore {
    * assertFalse(await semaphore.acquire({ blocking: false }));
    * ```
    */
+  // deno-lint-ignore require-await -- errors must reject, and an await is slow
   async acquire(options?: AcquireOptions): Promise<boolean> {
-    const deadline = deadlineOf("acquire the semaphore", options);
-    return this.#permits.takeNow(deadline) ||
-      await this.#permits.takeLater(deadline);
+    return this.#permits.acquire(deadlineOf("acquire the semaphore", options));
   }
 
   /**
@@ -135,8 +134,9 @@ export class Semaphore {
    * ```
    */
   acquireSync(options?: AcquireSyncOptions): boolean {
-    const deadline = deadlineOf("acquire the semaphore", options);
-    return this.#permits.takeSync(deadline);
+    return this.#permits.acquireSync(
+      deadlineOf("acquire the semaphore", options),
+    );
   }
 
   /**

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { checkpoint, checkpointDue } from "./_checkpoint.ts";
 import { deadlineOf } from "./_sleep.ts";
 import { register } from "../codec/share.ts";
 import { until, untilSync } from "./_until.ts";
@@ -116,12 +115,10 @@ export class ThreadEvent {
    * assertFalse(await new ThreadEvent().wait({ timeout: 10 }));
    * ```
    */
+  // deno-lint-ignore require-await -- errors must reject, and an await is slow
   async wait(options?: WaitOptions): Promise<boolean> {
     const deadline = deadlineOf("wait for the event", options);
-    const set = !deadline.signal?.aborted && this.isSet() ||
-      await until(this.#waiters, this.#hasBeenSet(), deadline);
-    if (checkpointDue()) await checkpoint();
-    return set;
+    return until(this.#waiters, this.#hasBeenSet(), deadline);
   }
 
   /**
@@ -157,7 +154,6 @@ export class ThreadEvent {
 
   #hasBeenSet(): () => boolean {
     const before = this.#state;
-    if ((before & 1) === 1) return () => true;
-    return () => this.#state !== before;
+    return () => (before & 1) === 1 || this.#state !== before;
   }
 }

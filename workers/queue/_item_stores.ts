@@ -8,7 +8,7 @@
 export const ITEM_PREFIX = 4;
 
 /** The words that a store needs beside its bytes. */
-export const STORE_WORDS = 4;
+export const STORE_WORDS = 3;
 
 /** Items of bytes in shared memory. Its owner excludes concurrent calls. */
 export interface ItemStore {
@@ -19,61 +19,68 @@ export interface ItemStore {
   /** The bytes that an item takes beside its own. */
   readonly overhead: number;
   /**
+   * Returns the priority of an item.
+   *
+   * @param value The item.
+   * @returns Its priority.
+   * @throws {TypeError} If it can have none.
+   */
+  priorityOf(value: unknown): number;
+  /**
    * Adds an item.
    *
    * @param item Its bytes, after `ITEM_PREFIX` bytes that say their number.
-   * @param priority Its priority, for stores that use it.
+   * @param priority Its priority.
    * @returns `false` if there is no room for it.
    */
   push(item: Uint8Array, priority: number): boolean;
   /**
    * Takes the next item.
    *
-   * @returns Its bytes, or `null` if there is none.
+   * @returns Its bytes, or `false` if there is none.
    */
-  shift(): Uint8Array<ArrayBuffer> | null;
+  shift(): Uint8Array<ArrayBuffer> | false;
 }
 
 /** Makes a store over shared memory, at first all zero. */
 export type MakeStore = (words: Int32Array, bytes: Uint8Array) => ItemStore;
 
-/** How a class of queues keeps its items. */
-export interface QueueKind {
-  /** Makes its store. */
-  makeStore: MakeStore;
-  /** Returns an item's priority; throws if it can have none. */
-  priorityOf(value: unknown): number;
-}
-
-const kinds = new WeakMap<object, QueueKind>();
+const stores = new WeakMap<object, MakeStore>();
 
 /**
  * Sets how a class and its subclasses keep their items.
  *
  * @param type The class.
- * @param kind How.
+ * @param makeStore Makes its stores.
  */
-export function setKind(type: object, kind: QueueKind): void {
-  kinds.set(type, kind);
+export function setStore(type: object, makeStore: MakeStore): void {
+  stores.set(type, makeStore);
 }
 
 /**
  * Returns how a class keeps its items.
  *
  * @param type The class, or a subclass.
- * @returns How.
+ * @returns Makes its stores.
  */
-export function kindOf(type: object): QueueKind {
-  return kinds.get(type) ?? kindOf(Object.getPrototypeOf(type));
+export function storeOf(type: object): MakeStore {
+  return stores.get(type) ?? storeOf(Object.getPrototypeOf(type));
 }
 
-const HEAD = 0;
+// The words of a store: its items, their bytes, and its own word.
+const COUNT = 0;
 const USED = 1;
-const COUNT = 2;
+const HEAD = 2;
+const TOP = 2;
+
+function noPriority(): number {
+  return 0;
+}
 
 /** Items in a ring, first in, first out. */
 export class RingBuffer implements ItemStore {
   readonly overhead = ITEM_PREFIX;
+  readonly priorityOf: (value: unknown) => number = noPriority;
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
 
@@ -98,84 +105,80 @@ export class RingBuffer implements ItemStore {
 
   push(item: Uint8Array): boolean {
     if (item.length > this.room) return false;
-    const words = this.#words;
-    const used = Atomics.load(words, USED);
-    const at = (Atomics.load(words, HEAD) + used) % this.#bytes.length;
-    const first = Math.min(item.length, this.#bytes.length - at);
+    const used = Atomics.add(this.#words, USED, item.length);
+    const at = (this.#words[HEAD]! + used) % this.#bytes.length;
+    const first = this.#bytes.length - at;
     this.#bytes.set(item.subarray(0, first), at);
     this.#bytes.set(item.subarray(first), 0);
-    Atomics.store(words, USED, used + item.length);
-    Atomics.add(words, COUNT, 1);
+    Atomics.add(this.#words, COUNT, 1);
     return true;
   }
 
-  shift(): Uint8Array<ArrayBuffer> | null {
-    if (this.count === 0) return null;
-    const head = Atomics.load(this.#words, HEAD);
-    const length = new DataView(this.#copy(head, ITEM_PREFIX).buffer)
-      .getInt32(0, true);
-    const item = this.#copy((head + ITEM_PREFIX) % this.#bytes.length, length);
-    const taken = ITEM_PREFIX + length;
-    Atomics.store(this.#words, HEAD, (head + taken) % this.#bytes.length);
-    Atomics.sub(this.#words, USED, taken);
+  shift(): Uint8Array<ArrayBuffer> | false {
+    if (this.count === 0) return false;
+    const prefix = new DataView(this.#take(ITEM_PREFIX).buffer);
+    const item = this.#take(prefix.getInt32(0, true));
     Atomics.sub(this.#words, COUNT, 1);
     return item;
   }
 
-  #copy(at: number, length: number): Uint8Array<ArrayBuffer> {
-    const copy = new Uint8Array(length);
-    const first = Math.min(length, this.#bytes.length - at);
-    copy.set(this.#bytes.subarray(at, at + first));
-    if (first < length) {
-      copy.set(this.#bytes.subarray(0, length - first), first);
-    }
-    return copy;
+  #take(length: number): Uint8Array<ArrayBuffer> {
+    const head = this.#words[HEAD]!;
+    const taken = new Uint8Array(length);
+    const first = this.#bytes.subarray(head, head + length);
+    taken.set(first);
+    taken.set(this.#bytes.subarray(0, length - first.length), first.length);
+    this.#words[HEAD] = (head + length) % this.#bytes.length;
+    Atomics.sub(this.#words, USED, length);
+    return taken;
   }
 }
 
-const HEAP_COUNT = 0;
-const HEAP_USED = 1;
-const TOP = 2;
-const SEQUENCE = 3;
-
-// An entry; a double, then three words.
+// An entry: a double, then two words. Entries of another size are moved slower.
 const PRIORITY = 0;
-const NUMBER = 8;
-const OFFSET = 12;
-const LENGTH = 16;
-const ENTRY = 20;
+const OFFSET = 8;
+const LENGTH = 12;
+const ENTRY = 16;
 
 /**
- * Items in the order of their priorities, the lowest first: a binary heap of
- * entries that grows down from the end of the memory, towards the items' bytes.
+ * Items in the order of their priorities, the lowest first. Their entries, the
+ * next one last, grow down from the end of the memory, towards their bytes.
  */
-export class Heap implements ItemStore {
+export class SortedStore implements ItemStore {
   readonly overhead = ENTRY;
+  readonly priorityOf: (value: unknown) => number;
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #newestFirst: boolean;
 
   /**
-   * Makes a heap, or joins one.
+   * Makes a store, or joins one.
    *
-   * @param words The heap's words.
+   * @param words The store's words.
    * @param bytes The memory of its items.
    * @param newestFirst The order of items of the same priority.
+   * @param priorityOf Returns the priority of an item.
    */
-  constructor(words: Int32Array, bytes: Uint8Array, newestFirst: boolean) {
+  constructor(
+    words: Int32Array,
+    bytes: Uint8Array,
+    newestFirst: boolean,
+    priorityOf: (value: unknown) => number = noPriority,
+  ) {
     this.#words = words;
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     this.#newestFirst = newestFirst;
+    this.priorityOf = priorityOf;
   }
 
   get count(): number {
-    return Atomics.load(this.#words, HEAP_COUNT);
+    return Atomics.load(this.#words, COUNT);
   }
 
   get room(): number {
-    return this.#bytes.length - Atomics.load(this.#words, HEAP_USED) -
+    return this.#bytes.length - Atomics.load(this.#words, USED) -
       this.count * ENTRY;
   }
 
@@ -187,29 +190,25 @@ export class Heap implements ItemStore {
     const offset = this.#words[TOP]!;
     this.#bytes.set(item.subarray(ITEM_PREFIX), offset);
     this.#words[TOP] = offset + length;
-    const at = this.#at(count);
+    const at = this.#makeEntry(priority);
     this.#view.setFloat64(at + PRIORITY, priority);
-    this.#view.setInt32(at + NUMBER, Atomics.add(this.#words, SEQUENCE, 1));
     this.#view.setInt32(at + OFFSET, offset);
     this.#view.setInt32(at + LENGTH, length);
-    Atomics.add(this.#words, HEAP_USED, length);
-    Atomics.store(this.#words, HEAP_COUNT, count + 1);
-    this.#rise(count);
+    Atomics.add(this.#words, USED, length);
+    Atomics.store(this.#words, COUNT, count + 1);
     return true;
   }
 
-  shift(): Uint8Array<ArrayBuffer> | null {
+  shift(): Uint8Array<ArrayBuffer> | false {
     const last = this.count - 1;
-    if (last < 0) return null;
-    const offset = this.#view.getInt32(this.#at(0) + OFFSET);
-    const length = this.#view.getInt32(this.#at(0) + LENGTH);
+    if (last < 0) return false;
+    const offset = this.#view.getInt32(this.#at(last) + OFFSET);
+    const length = this.#view.getInt32(this.#at(last) + LENGTH);
     const item = new Uint8Array(length);
     item.set(this.#bytes.subarray(offset, offset + length));
-    this.#swap(0, last);
-    Atomics.store(this.#words, HEAP_COUNT, last);
-    Atomics.sub(this.#words, HEAP_USED, length);
+    Atomics.store(this.#words, COUNT, last);
+    Atomics.sub(this.#words, USED, length);
     if (offset + length === this.#words[TOP]) this.#words[TOP] = offset;
-    this.#sink(0);
     return item;
   }
 
@@ -217,44 +216,21 @@ export class Heap implements ItemStore {
     return this.#bytes.length - (index + 1) * ENTRY;
   }
 
-  #isBefore(a: number, b: number): boolean {
-    const [first, second] = [this.#at(a), this.#at(b)];
-    const difference = this.#view.getFloat64(first + PRIORITY) -
-      this.#view.getFloat64(second + PRIORITY);
-    // Infinities of one sign differ by NaN.
-    if (difference < 0 || difference > 0) return difference < 0;
-    const later = this.#view.getInt32(first + NUMBER) -
-        this.#view.getInt32(second + NUMBER) | 0;
-    return this.#newestFirst ? later > 0 : later < 0;
-  }
-
-  #swap(a: number, b: number): void {
-    if (a === b) return;
-    const first = this.#bytes.slice(this.#at(a), this.#at(a) + ENTRY);
-    this.#bytes.copyWithin(this.#at(a), this.#at(b), this.#at(b) + ENTRY);
-    this.#bytes.set(first, this.#at(b));
-  }
-
-  #rise(index: number): void {
-    while (index > 0) {
-      const parent = index - 1 >> 1;
-      if (!this.#isBefore(index, parent)) return;
-      this.#swap(index, parent);
-      index = parent;
+  /** Moves the entries of the items that come before a new one. */
+  #makeEntry(priority: number): number {
+    let [low, high] = [0, this.count];
+    while (low < high) {
+      const middle = low + high >> 1;
+      const other = this.#view.getFloat64(this.#at(middle) + PRIORITY);
+      const isLater = other > priority ||
+        other === priority && this.#newestFirst;
+      if (isLater) low = middle + 1;
+      else high = middle;
     }
-  }
-
-  #sink(index: number): void {
-    const { count } = this;
-    for (;;) {
-      let first = index;
-      for (const child of [2 * index + 1, 2 * index + 2]) {
-        if (child < count && this.#isBefore(child, first)) first = child;
-      }
-      if (first === index) return;
-      this.#swap(index, first);
-      index = first;
-    }
+    const at = this.#at(low);
+    const last = this.#at(this.count - 1);
+    this.#bytes.copyWithin(last - ENTRY, last, at + ENTRY);
+    return at;
   }
 
   /** Moves all items to the beginning. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ByteWriter, decode, encodeInto } from "../codec/codec.ts";
+import { ByteWriter, encodeInto } from "../codec/codec.ts";
 import { refuseShared } from "../codec/share.ts";
 import { throwIfStopped } from "../locks/_stop_word.ts";
 import {
@@ -20,7 +20,7 @@ import {
   STORE_WORDS,
 } from "./_item_stores.ts";
 import { alone } from "../locks/_mutex.ts";
-import { QueueClosedError, QueueEmptyError } from "../errors.ts";
+import { QueueClosedError } from "../errors.ts";
 import type { SharedQueueOptions } from "./queue_options.ts";
 import {
   assertInteger,
@@ -43,12 +43,6 @@ const MOST_ITEMS = 2 ** 31 - 1;
 const DEFAULT_CAPACITY = 2 ** 20;
 const MOST_CAPACITY = 2 ** 30;
 
-/** The bytes of an item, once there was one. */
-export interface Taken {
-  /** The bytes. */
-  item: Uint8Array<ArrayBuffer> | null;
-}
-
 /** The shared part of a queue. */
 export class QueueCore {
   /** The memory. */
@@ -59,6 +53,7 @@ export class QueueCore {
   readonly putters: WaitQueue;
   /** The waiters for the last item to be done. */
   readonly joiners: WaitQueue;
+  readonly #makeStore: MakeStore;
   readonly #words: Int32Array;
   readonly #capacity: number;
   readonly #store: ItemStore;
@@ -72,6 +67,7 @@ export class QueueCore {
   constructor(record: WaitRecord, makeStore: MakeStore) {
     const { memory } = record;
     this.record = record;
+    this.#makeStore = makeStore;
     this.getters = new WaitQueue(record);
     this.putters = new WaitQueue(record, true, QUEUE_BYTES);
     this.joiners = new WaitQueue(record, false, 2 * QUEUE_BYTES);
@@ -101,6 +97,16 @@ export class QueueCore {
     return core;
   }
 
+  /**
+   * Joins another queue of the same class.
+   *
+   * @param record Its memory.
+   * @returns The queue.
+   */
+  join(record: WaitRecord): QueueCore {
+    return new QueueCore(record, this.#makeStore);
+  }
+
   /** The number of items. */
   get size(): number {
     return this.#store.count;
@@ -108,7 +114,8 @@ export class QueueCore {
 
   /** Whether nothing more can be put. */
   get full(): boolean {
-    return this.size >= Atomics.load(this.#words, MAX_SIZE) || !this.#hasRoom;
+    return this.size >= Atomics.load(this.#words, MAX_SIZE) ||
+      this.#store.room <= this.#store.overhead;
   }
 
   /** Whether it was closed. */
@@ -122,12 +129,76 @@ export class QueueCore {
   }
 
   /**
-   * Writes an item.
+   * Prepares to put an item.
    *
    * @param value The item.
-   * @returns Its bytes, after `ITEM_PREFIX` bytes that say their number.
+   * @param goesBack Whether it was in the queue before. Then the queue may be
+   * closed, and `join()` counts the item already.
+   * @returns Adds the item; returns `false` if there is no room for it, and
+   * throws a `QueueClosedError` if the queue is closed.
    */
-  write(value: unknown): Uint8Array {
+  pushOf(value: unknown, goesBack = false): () => boolean {
+    const priority = this.#store.priorityOf(value);
+    const item = this.#write(value);
+    return () => {
+      const pushed = this.#alone(() => {
+        if (this.closed && !goesBack) throw closedError("put an item in");
+        const room = this.size < Atomics.load(this.#words, MAX_SIZE);
+        if (!room || !this.#store.push(item, priority)) return false;
+        if (!goesBack) Atomics.add(this.#words, UNFINISHED, 1);
+        return true;
+      });
+      if (!pushed) return false;
+      if (this.getters.size > 0) this.getters.wake(1);
+      // A getter may have made room for several items.
+      if (this.putters.size > 0 && !this.full) this.putters.wake(1);
+      return true;
+    };
+  }
+
+  /**
+   * Takes the next item.
+   *
+   * @returns Its bytes, or `false` if there is none.
+   * @throws {QueueClosedError} If there is none and the queue is closed.
+   * @throws {DOMException} An `AbortError` if the thread was terminated.
+   */
+  shift(): Uint8Array<ArrayBuffer> | false {
+    if (this.size === 0 && !this.closed) return false;
+    const item = this.#alone(() => {
+      throwIfStopped();
+      const next = this.#store.shift();
+      if (next === false && this.closed) throw closedError("get an item of");
+      return next;
+    });
+    if (item === false) return false;
+    if (this.putters.size > 0) this.putters.wake(1);
+    if (this.size > 0 && this.getters.size > 0) this.getters.wake(1);
+    return item;
+  }
+
+  /** Closes the queue. */
+  close(): void {
+    this.#alone(() => Atomics.store(this.#words, CLOSED, 1));
+    this.getters.wake(Infinity);
+    this.putters.wake(Infinity);
+  }
+
+  /** Marks an item that was taken as done. */
+  taskDone(): void {
+    const left = this.#alone(() => {
+      if (this.unfinished > 0) {
+        return Atomics.sub(this.#words, UNFINISHED, 1) - 1;
+      }
+      throw new RangeError(
+        "Cannot mark an item as done: as many are done as were put",
+      );
+    });
+    if (left === 0) this.joiners.wake(Infinity);
+  }
+
+  /** An item's bytes, after `ITEM_PREFIX` bytes that say their number. */
+  #write(value: unknown): Uint8Array {
     refuseShared(value, "put", "in a queue");
     const writer = new ByteWriter(64);
     writer.length = ITEM_PREFIX;
@@ -144,100 +215,11 @@ export class QueueCore {
     return writer.bytes.subarray(0, writer.length);
   }
 
-  /**
-   * Adds an item if there is room for it.
-   *
-   * @param item Its bytes, after `ITEM_PREFIX` bytes that say their number.
-   * @param priority Its priority.
-   * @param goesBack Whether it was in the queue before. Then the queue may be
-   * closed, and `join()` counts the item already.
-   * @returns Whether there was.
-   * @throws {QueueClosedError} If the queue is closed.
-   */
-  push(item: Uint8Array, priority: number, goesBack = false): boolean {
-    const words = this.#words;
-    const pushed = alone(words, MUTEX, () => {
-      if (this.closed && !goesBack) throw this.#closedError("put an item in");
-      const room = this.size < Atomics.load(words, MAX_SIZE);
-      if (!room || !this.#store.push(item, priority)) return false;
-      if (!goesBack) Atomics.add(words, UNFINISHED, 1);
-      return true;
-    });
-    if (!pushed) return false;
-    if (this.getters.size > 0) this.getters.wake(1);
-    // A getter may have made room for several items.
-    if (this.putters.size > 0 && !this.full) this.putters.wake(1);
-    return true;
-  }
-
-  /**
-   * Takes the next item.
-   *
-   * @param taken Receives it.
-   * @returns Whether there was one.
-   * @throws {QueueClosedError} If there is none and the queue is closed.
-   * @throws {DOMException} An `AbortError` if the thread was terminated.
-   */
-  shift(taken: Taken): boolean {
-    if (this.size === 0 && !this.closed) return false;
-    const item = alone(this.#words, MUTEX, () => {
-      throwIfStopped();
-      const next = this.#store.shift();
-      if (next !== null || !this.closed) return next;
-      throw this.#closedError("get an item of");
-    });
-    if (item === null) return false;
-    taken.item = item;
-    if (this.putters.size > 0) this.putters.wake(1);
-    if (this.size > 0 && this.getters.size > 0) this.getters.wake(1);
-    return true;
-  }
-
-  /** Closes the queue. */
-  close(): void {
-    alone(this.#words, MUTEX, () => Atomics.store(this.#words, CLOSED, 1));
-    this.getters.wake(Infinity);
-    this.putters.wake(Infinity);
-  }
-
-  /** Marks an item that was taken as done. */
-  taskDone(): void {
-    for (;;) {
-      const { unfinished } = this;
-      if (unfinished === 0) {
-        throw new RangeError(
-          "Cannot mark an item as done: as many are done as were put",
-        );
-      }
-      const before = Atomics.compareExchange(
-        this.#words,
-        UNFINISHED,
-        unfinished,
-        unfinished - 1,
-      );
-      if (before !== unfinished) continue;
-      if (unfinished === 1) this.joiners.wake(Infinity);
-      return;
-    }
-  }
-
-  get #hasRoom(): boolean {
-    return this.#store.room > this.#store.overhead;
-  }
-
-  #closedError(doing: string): QueueClosedError {
-    return new QueueClosedError(`Cannot ${doing} the queue: it is closed`);
+  #alone<T>(act: () => T): T {
+    return alone(this.#words, MUTEX, act);
   }
 }
 
-/**
- * Reads an item.
- *
- * @param taken What `shift()` has taken.
- * @returns The item.
- * @throws {QueueEmptyError} If there was none.
- */
-export function readItem({ item }: Taken): unknown {
-  if (item !== null) return decode(item);
-  throw new QueueEmptyError("Cannot get an item of the queue: it is empty");
+function closedError(doing: string): QueueClosedError {
+  return new QueueClosedError(`Cannot ${doing} the queue: it is closed`);
 }

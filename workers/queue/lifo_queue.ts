@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Heap, setKind } from "./_item_stores.ts";
+import { setStore, SortedStore } from "./_item_stores.ts";
 import { registerSubclass } from "../codec/share.ts";
 import { SharedQueue } from "./shared_queue.ts";
 
@@ -27,10 +27,10 @@ import { SharedQueue } from "./shared_queue.ts";
  */
 export class LifoQueue<T = unknown> extends SharedQueue<T> {
   static {
-    setKind(LifoQueue, {
-      makeStore: (words, bytes) => new Heap(words, bytes, true),
-      priorityOf: () => 0,
-    });
+    setStore(
+      LifoQueue,
+      (words, bytes) => new SortedStore(words, bytes, true),
+    );
     registerSubclass<LifoQueue>(SharedQueue, {
       tag: "LifoQueue",
       type: LifoQueue,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Heap, setKind } from "./_item_stores.ts";
+import { setStore, SortedStore } from "./_item_stores.ts";
 import { registerSubclass } from "../codec/share.ts";
 import { SharedQueue } from "./shared_queue.ts";
 
@@ -44,10 +44,10 @@ function priorityOf(value: unknown): number {
 export class PriorityQueue<T extends Prioritized = Prioritized>
   extends SharedQueue<T> {
   static {
-    setKind(PriorityQueue, {
-      makeStore: (words, bytes) => new Heap(words, bytes, false),
-      priorityOf,
-    });
+    setStore(
+      PriorityQueue,
+      (words, bytes) => new SortedStore(words, bytes, false, priorityOf),
+    );
     registerSubclass<PriorityQueue>(SharedQueue, {
       tag: "PriorityQueue",
       type: PriorityQueue,

@@ -17,7 +17,7 @@ export interface SharedQueueOptions {
   maxSize?: number;
   /**
    * Most bytes of all items together. An item takes the size of its structured
-   * clone plus 4 bytes, or plus 20 in a `LifoQueue` or a `PriorityQueue`. A
+   * clone plus 4 bytes, or plus 16 in a `LifoQueue` or a `PriorityQueue`. A
    * larger item can never be put.
    *
    * @default {1048576}

@@ -4,10 +4,10 @@
  * @module
  */
 
+import { decode } from "../codec/codec.ts";
 import { register } from "../codec/share.ts";
-import { checkpoint, checkpointDue } from "../locks/_checkpoint.ts";
 import { deadlineOf } from "../locks/_sleep.ts";
-import { mayTry, until, untilSync } from "../locks/_until.ts";
+import { until, untilSync } from "../locks/_until.ts";
 import type { WaitRecord } from "../locks/_wait_queue.ts";
 import type {
   AcquireOptions,
@@ -15,9 +15,13 @@ import type {
   WaitOptions,
   WaitSyncOptions,
 } from "../locks/wait_options.ts";
-import { kindOf, type QueueKind, RingBuffer, setKind } from "./_item_stores.ts";
-import { QueueCore, readItem, type Taken } from "./_queue_core.ts";
-import { QueueClosedError, QueueFullError } from "../errors.ts";
+import { RingBuffer, setStore, storeOf } from "./_item_stores.ts";
+import { QueueCore } from "./_queue_core.ts";
+import {
+  QueueClosedError,
+  QueueEmptyError,
+  QueueFullError,
+} from "../errors.ts";
 import type { SharedQueueOptions } from "./queue_options.ts";
 
 const PUT = "put an item in the queue";
@@ -69,14 +73,10 @@ const GET = "get an item of the queue";
  * ```
  */
 export class SharedQueue<T = unknown> {
-  readonly #kind: QueueKind;
   #core: QueueCore;
 
   static {
-    setKind(SharedQueue, {
-      makeStore: (words, bytes) => new RingBuffer(words, bytes),
-      priorityOf: () => 0,
-    });
+    setStore(SharedQueue, (words, bytes) => new RingBuffer(words, bytes));
     register<SharedQueue>({
       tag: "SharedQueue",
       type: SharedQueue,
@@ -84,7 +84,7 @@ export class SharedQueue<T = unknown> {
       blank: () => new SharedQueue({ capacity: 1 }),
       record: (queue) => queue.#core.record,
       fill: (queue, record: WaitRecord) => {
-        queue.#core = new QueueCore(record, queue.#kind.makeStore);
+        queue.#core = queue.#core.join(record);
       },
     });
   }
@@ -97,8 +97,7 @@ export class SharedQueue<T = unknown> {
    * of 1 or more, or `capacity` is not a whole number from 1 to 1073741824.
    */
   constructor(options: SharedQueueOptions = {}) {
-    this.#kind = kindOf(new.target);
-    this.#core = QueueCore.make(options, this.#kind.makeStore);
+    this.#core = QueueCore.make(options, storeOf(new.target));
   }
 
   /**
@@ -197,15 +196,10 @@ export class SharedQueue<T = unknown> {
    */
   async put(value: T, options?: AcquireOptions): Promise<void> {
     const deadline = deadlineOf(PUT, options);
-    const push = this.#pushOf(value, deadline.background);
     const { putters } = this.#core;
-    try {
-      const pushed = mayTry(putters, deadline, false) && push() ||
-        await until(putters, push, deadline);
-      if (!pushed) throw fullError();
-    } finally {
-      if (checkpointDue()) await checkpoint();
-    }
+    const push = this.#core.pushOf(value, deadline.background);
+    // A terminated thread keeps nothing that it has put
+    if (!await until(putters, push, deadline, false)) throw fullError();
   }
 
   /**
@@ -227,7 +221,7 @@ export class SharedQueue<T = unknown> {
    */
   putSync(value: T, options?: AcquireSyncOptions): void {
     const deadline = deadlineOf(PUT, options);
-    const push = this.#pushOf(value);
+    const push = this.#core.pushOf(value);
     if (!untilSync(this.#core.putters, push, deadline)) throw fullError();
   }
 
@@ -273,11 +267,8 @@ export class SharedQueue<T = unknown> {
    */
   async get(options?: AcquireOptions): Promise<T> {
     const deadline = deadlineOf(GET, options);
-    const { getters } = this.#core;
-    const taken: Taken = { item: null };
-    mayTry(getters, deadline) && this.#core.shift(taken) ||
-      await until(getters, () => this.#core.shift(taken), deadline);
-    return readItem(taken) as T;
+    const core = this.#core;
+    return read(await until(core.getters, () => core.shift(), deadline)) as T;
   }
 
   /**
@@ -298,9 +289,8 @@ export class SharedQueue<T = unknown> {
    */
   getSync(options?: AcquireSyncOptions): T {
     const deadline = deadlineOf(GET, options);
-    const taken: Taken = { item: null };
-    untilSync(this.#core.getters, () => this.#core.shift(taken), deadline);
-    return readItem(taken) as T;
+    const core = this.#core;
+    return read(untilSync(core.getters, () => core.shift(), deadline)) as T;
   }
 
   /**
@@ -362,14 +352,11 @@ export class SharedQueue<T = unknown> {
    * @returns `true`, or `false` if the time-out came first.
    * @throws {RangeError} If `timeout` is negative.
    */
+  // deno-lint-ignore require-await -- errors must reject, and an await is slow
   async join(options?: WaitOptions): Promise<boolean> {
     const deadline = deadlineOf("join the queue", options);
-    const done = (): boolean => this.#core.unfinished === 0;
-    const { joiners } = this.#core;
-    const joined = mayTry(joiners, deadline) && done() ||
-      await until(joiners, done, deadline);
-    if (checkpointDue()) await checkpoint();
-    return joined;
+    const core = this.#core;
+    return until(core.joiners, () => core.unfinished === 0, deadline);
   }
 
   /**
@@ -389,8 +376,8 @@ export class SharedQueue<T = unknown> {
    */
   joinSync(options?: WaitSyncOptions): boolean {
     const deadline = deadlineOf("join the queue", options);
-    const done = (): boolean => this.#core.unfinished === 0;
-    return untilSync(this.#core.joiners, done, deadline);
+    const core = this.#core;
+    return untilSync(core.joiners, () => core.unfinished === 0, deadline);
   }
 
   /**
@@ -443,12 +430,11 @@ export class SharedQueue<T = unknown> {
       yield item;
     }
   }
+}
 
-  #pushOf(value: T, goesBack = false): () => boolean {
-    const priority = this.#kind.priorityOf(value);
-    const item = this.#core.write(value);
-    return () => this.#core.push(item, priority, goesBack);
-  }
+function read(item: Uint8Array<ArrayBuffer> | false): unknown {
+  if (item !== false) return decode(item);
+  throw new QueueEmptyError("Cannot get an item of the queue: it is empty");
 }
 
 function fullError(): QueueFullError {
