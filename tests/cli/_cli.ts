@@ -188,19 +188,3 @@ export class Talker implements Disposable {
     this.#connection.close();
   }
 }
-
-/** Whether a program is installed; prints a line where it isn't. */
-export async function has(command: string): Promise<boolean> {
-  try {
-    const args = ["--version"];
-    return (await new Deno.Command(command, {
-      args,
-      stdout: "null",
-      stderr: "null",
-    }).output()).success;
-  } catch {
-    // deno-lint-ignore no-console
-    console.warn(`Skipped: ${command} is not installed`);
-    return false;
-  }
-}

@@ -1,5 +1,6 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { CLI, cli, has, Program, runCli, serve } from "./_cli.ts";
+import { CLI, cli, Program, runCli, serve } from "./_cli.ts";
+import { needs } from "../support/programs.ts";
 
 const PEM = new URL("../servers/certificates/", import.meta.url).pathname;
 
@@ -125,18 +126,21 @@ Deno.test("client tells a refused connection in one line", async () => {
   );
 });
 
-Deno.test("client tells a reset connection in one line", async () => {
-  if (!await has("python3")) return;
-  await using server = new Program("python3", ["-c", PYTHON_RESETTING]);
-  const [, port] = await server.stdout.until(/port (\d+)\n/);
-  await using client = cli("client", "--port", port!);
-  await client.type("one\n");
-  assertEquals(await client.code(), 1);
-  assertMatch(
-    client.stderr.text,
-    /^error: "127\.0\.0\.1:\d+" reset the connection: .*\n$/,
-  );
-});
+Deno.test(
+  "client tells a reset connection in one line",
+  needs("python3"),
+  async () => {
+    await using server = new Program("python3", ["-c", PYTHON_RESETTING]);
+    const [, port] = await server.stdout.until(/port (\d+)\n/);
+    await using client = cli("client", "--port", port!);
+    await client.type("one\n");
+    assertEquals(await client.code(), 1);
+    assertMatch(
+      client.stderr.text,
+      /^error: "127\.0\.0\.1:\d+" reset the connection: .*\n$/,
+    );
+  },
+);
 
 for (const transport of ["unix", "unix-datagram"]) {
   Deno.test(`client tells a missing ${transport} server in one line`, async () => {
@@ -200,22 +204,25 @@ Deno.test("client over unix-datagram leaves no file behind", async () => {
 });
 
 for (const transport of ["tcp", "udp"]) {
-  Deno.test(`client prompts on a terminal, over ${transport}`, async () => {
-    if (!await has("python3")) return;
-    const address = ["--transport", transport, "--port"];
-    await using server = await serve(...address, "0", "--handler", "sum");
-    const client = [Deno.execPath(), "run", "-A", CLI, "client"];
-    const port = String(server.port);
-    await using terminal = new Program("python3", [
-      "-c",
-      PYTHON_TERMINAL,
-      ...client,
-      ...address,
-      port,
-    ]);
-    assertEquals(await terminal.code(), 0, terminal.stdout.text);
-    assertStringIncludes(terminal.stdout.text, "> 2 3\r\n5\r\n> 2\r\n");
-  });
+  Deno.test(
+    `client prompts on a terminal, over ${transport}`,
+    needs("python3"),
+    async () => {
+      const address = ["--transport", transport, "--port"];
+      await using server = await serve(...address, "0", "--handler", "sum");
+      const client = [Deno.execPath(), "run", "-A", CLI, "client"];
+      const port = String(server.port);
+      await using terminal = new Program("python3", [
+        "-c",
+        PYTHON_TERMINAL,
+        ...client,
+        ...address,
+        port,
+      ]);
+      assertEquals(await terminal.code(), 0, terminal.stdout.text);
+      assertStringIncludes(terminal.stdout.text, "> 2 3\r\n5\r\n> 2\r\n");
+    },
+  );
 }
 
 Deno.test("client --crlf ends each line with CR LF, once", async () => {

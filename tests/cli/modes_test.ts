@@ -1,5 +1,6 @@
-import { assertEquals, assertMatch } from "@std/assert";
-import { CLI, has, Program, serve, type Served, Talker } from "./_cli.ts";
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { CLI, Program, serve, type Served, Talker } from "./_cli.ts";
+import { needs } from "../support/programs.ts";
 import {
   type FoundProcess,
   isRunning,
@@ -75,35 +76,40 @@ function assertNoneRuns(processes: FoundProcess[]): void {
   assertEquals(processes.filter(({ pid }) => isRunning(pid)), []);
 }
 
-Deno.test("serve has one handler file answer a Python client by each of the twelve classes", async (t) => {
-  if (!await has("python3")) return;
-  const dir = await Deno.makeTempDir();
-  await Deno.writeTextFile(`${dir}/where.ts`, HANDLER);
-  const handler = ["--handler", `${dir}/where.ts#Where`];
-  for (const mode of MODES) {
-    for (const transport of ["tcp", "udp", "unix", "unix-datagram"]) {
-      await t.step(`${transport}, ${mode}`, async () => {
-        const path = `${dir}/${transport}-${mode}`;
-        const isUnix = transport.startsWith("unix");
-        const address = isUnix ? ["--path", path] : ["--port", "0"];
-        const args = ["--mode", mode, "--transport", transport, ...address];
-        await using server = await serve(...args, ...handler);
-        const { program, port } = server;
-        const answer = await askFromPython(
-          transport,
-          isUnix ? path : String(port),
-        );
-        assertEquals(placeOf(answer, program.pid), mode, answer);
-        await program.stdout.until(/\n(connection|packet) from .+\n/);
-        program.kill("SIGTERM");
-        assertEquals(await program.code(), 0);
-        assertMatch(program.stdout.text, /\nStopped: .*, 0 cut off\n$/);
-        assertEquals(program.stderr.text, "");
-      });
+Deno.test(
+  "serve has one handler file answer a Python client by each of the twelve classes",
+  needs("python3"),
+  async (t) => {
+    const dir = await Deno.makeTempDir();
+    await Deno.writeTextFile(`${dir}/where.ts`, HANDLER);
+    const handler = ["--handler", `${dir}/where.ts#Where`];
+    for (const mode of MODES) {
+      for (const transport of ["tcp", "udp", "unix", "unix-datagram"]) {
+        await t.step(`${transport}, ${mode}`, async () => {
+          const path = `${dir}/${transport}-${mode}`;
+          const isUnix = transport.startsWith("unix");
+          const address = isUnix ? ["--path", path] : ["--port", "0"];
+          const args = ["--mode", mode, "--transport", transport, ...address];
+          if (mode !== "event-loop") args.push("--workers", "1");
+          await using server = await serve(...args, ...handler);
+          const { program, port } = server;
+          const answer = await askFromPython(
+            transport,
+            isUnix ? path : String(port),
+          );
+          assertEquals(placeOf(answer, program.pid), mode, answer);
+          await program.stdout.until(/\n(connection|packet) from .+\n/);
+          program.kill("SIGTERM");
+          assertEquals(await program.code(), 0);
+          assertMatch(program.stdout.text, /\nStopped: .*, 0 cut off\n$/);
+          assertEquals(program.stderr.text, "");
+          if (isUnix) await assertRejects(() => Deno.lstat(path));
+        });
+      }
     }
-  }
-  await Deno.remove(dir, { recursive: true });
-});
+    await Deno.remove(dir, { recursive: true });
+  },
+);
 
 for (const mode of ["threading", "forking"] as const) {
   for (const dispatch of ["shard", "relay", "isolate"]) {

@@ -1,7 +1,8 @@
 /** What `serve` tells while it serves: --log, --stats, --top. */
 
 import { assertEquals, assertMatch, assertNotMatch } from "@std/assert";
-import { CLI, has, makeDir, Program, serve, Talker } from "./_cli.ts";
+import { CLI, makeDir, Program, serve, Talker } from "./_cli.ts";
+import { needs } from "../support/programs.ts";
 
 /** Runs a program on a terminal of 80 columns; Ctrl-C when its input ends. */
 const PYTHON_TERMINAL = `
@@ -84,58 +85,71 @@ Deno.test("serve --stats prints a line every so often when piped", async () => {
   await stderr.until(/\n\S+Z 0 open, 1 accepted \(\d+\/s\), 0 errors, p50 /);
 });
 
-Deno.test("serve --stats updates one line in place on a terminal", async () => {
-  if (!await has("python3")) return;
-  await using program = onTerminal("tcp://:0", "--stats", "1");
-  const { stdout } = program;
-  const [, port] = await stdout.until(/Serving echo on 127.0.0.1:(\d+) .*\r\n/);
-  await stdout.until(
-    // deno-lint-ignore no-control-regex
-    /\r\n0 open, 0 accepted [^\r\n]*\r\n\r\x1b\[1A\x1b\[J0 open, 0 acc/,
-  );
-  await talk(Number(port));
-  // A line of a connection takes its place, and it comes back below
-  await stdout.until(
-    // deno-lint-ignore no-control-regex
-    /\r\x1b\[1A\x1b\[Jconnection from \S+\r\n\d open, .*\r\n\r\x1b\[1A\x1b\[J0 open, 1 accepted/,
-  );
-  await program.endInput();
-  await stdout.until(/\r\nStopped: .*\r\n$/);
-  assertEquals(await program.code(), 0);
-});
+Deno.test(
+  "serve --stats updates one line in place on a terminal",
+  needs("python3"),
+  async () => {
+    await using program = onTerminal("tcp://:0", "--stats", "1");
+    const { stdout } = program;
+    const [, port] = await stdout.until(
+      /Serving echo on 127.0.0.1:(\d+) .*\r\n/,
+    );
+    await stdout.until(
+      // deno-lint-ignore no-control-regex
+      /\r\n0 open, 0 accepted [^\r\n]*\r\n\r\x1b\[1A\x1b\[J0 open, 0 acc/,
+    );
+    await talk(Number(port));
+    // A line of a connection takes its place, and it comes back below
+    await stdout.until(
+      // deno-lint-ignore no-control-regex
+      /\r\x1b\[1A\x1b\[Jconnection from \S+\r\n\d open, .*\r\n\r\x1b\[1A\x1b\[J0 open, 1 accepted/,
+    );
+    await program.endInput();
+    await stdout.until(/\r\nStopped: .*\r\n$/);
+    assertEquals(await program.code(), 0);
+  },
+);
 
-Deno.test("serve --stats leaves the stack of an error whole on a terminal", async () => {
-  if (!await has("python3")) return;
-  await using dir = await makeDir();
-  await Deno.writeTextFile(`${dir.path}/failing.ts`, FAILING);
-  const handler = `${dir.path}/failing.ts#Failing`;
-  // A thread prints it a moment before the server hears of it
-  const args = ["-m", "event-loop", "--stats", "1", "--handler", handler];
-  await using program = onTerminal("tcp://:0", ...args);
-  const { stdout } = program;
-  const [, port] = await stdout.until(/ on 127.0.0.1:(\d+) .*\r\n/);
-  await stdout.until(/\r\n0 open, 0 accepted/);
-  using client = await Talker.connect(Number(port));
-  assertEquals(await client.hear(), "");
-  const [stack] = await stdout.until(
-    /\r\n-{40}\r\nException [^]*Error: boom[^]*\r\n-{40}\r\n[^]* 1 accepted/,
-  );
-  // The next line comes below it, and erases nothing
-  // deno-lint-ignore no-control-regex
-  assertNotMatch(stack.replace(/^[^]*\r\n-{40}\r\n/, ""), /\x1b/);
-});
-
-Deno.test("serve --top shows a table of the replicas on a terminal", async () => {
-  if (!await has("python3")) return;
-  await using program = onTerminal("tcp://:0", "--top", "--workers", "2");
-  const { stdout } = program;
-  const [, port] = await stdout.until(/Serving echo on 127.0.0.1:(\d+) .*\r\n/);
-  await talk(Number(port));
-  await stdout.until(
+Deno.test(
+  "serve --stats leaves the stack of an error whole on a terminal",
+  needs("python3"),
+  async () => {
+    await using dir = await makeDir();
+    await Deno.writeTextFile(`${dir.path}/failing.ts`, FAILING);
+    const handler = `${dir.path}/failing.ts#Failing`;
+    // A thread prints it a moment before the server hears of it
+    const args = ["-m", "event-loop", "--stats", "1", "--handler", handler];
+    await using program = onTerminal("tcp://:0", ...args);
+    const { stdout } = program;
+    const [, port] = await stdout.until(/ on 127.0.0.1:(\d+) .*\r\n/);
+    await stdout.until(/\r\n0 open, 0 accepted/);
+    using client = await Talker.connect(Number(port));
+    assertEquals(await client.hear(), "");
+    const [stack] = await stdout.until(
+      /\r\n-{40}\r\nException [^]*Error: boom[^]*\r\n-{40}\r\n[^]* 1 accepted/,
+    );
+    // The next line comes below it, and erases nothing
     // deno-lint-ignore no-control-regex
-    /\r\x1b\[4A\x1b\[J0 open, 1 accepted .*\r\nreplica +state +open .*\r\n +1 +serving +0 +[01] .*\r\n +2 +serving/,
-  );
-  await program.endInput();
-  await stdout.until(/\r\nStopped: .*\r\n$/);
-  assertEquals(await program.code(), 0);
-});
+    assertNotMatch(stack.replace(/^[^]*\r\n-{40}\r\n/, ""), /\x1b/);
+  },
+);
+
+Deno.test(
+  "serve --top shows a table of the replicas on a terminal",
+  needs("python3"),
+  async () => {
+    await using program = onTerminal("tcp://:0", "--top", "--workers", "2");
+    const { stdout } = program;
+    const [, port] = await stdout.until(
+      /Serving echo on 127.0.0.1:(\d+) .*\r\n/,
+    );
+    await talk(Number(port));
+    await stdout.until(
+      // deno-lint-ignore no-control-regex
+      /\r\x1b\[4A\x1b\[J0 open, 1 accepted .*\r\nreplica +state +open .*\r\n +1 +serving +0 +[01] .*\r\n +2 +serving/,
+    );
+    await program.endInput();
+    await stdout.until(/\r\nStopped: .*\r\n$/);
+    assertEquals(await program.code(), 0);
+  },
+);

@@ -1,15 +1,8 @@
 /** New code for a `serve` that serves: SIGHUP and --watch. */
 
 import { assertEquals } from "@std/assert";
-import {
-  CLI,
-  has,
-  makeDir,
-  Program,
-  serve,
-  type Served,
-  Talker,
-} from "./_cli.ts";
+import { CLI, makeDir, Program, serve, type Served, Talker } from "./_cli.ts";
+import { needs } from "../support/programs.ts";
 
 /** Says its word at the beginning, and again after a line. */
 const HANDLER = `
@@ -114,10 +107,13 @@ for (const mode of ["threading", "forking"]) {
   });
 }
 
-Deno.test("serve stops when its terminal is closed, which is a SIGHUP too", async () => {
-  if (!await has("python3")) return;
-  const command = [Deno.execPath(), "run", "-A", CLI, "serve", "tcp://:0"];
-  const args = ["-c", PYTHON_CLOSING, ...command];
-  await using program = new Program("python3", args);
-  await program.stdout.until(/^ended with 0\n$/);
-});
+Deno.test(
+  "serve stops when its terminal is closed, which is a SIGHUP too",
+  needs("python3"),
+  async () => {
+    const command = [Deno.execPath(), "run", "-A", CLI, "serve", "tcp://:0"];
+    const args = ["-c", PYTHON_CLOSING, ...command];
+    await using program = new Program("python3", args);
+    await program.stdout.until(/^ended with 0\n$/);
+  },
+);

@@ -1,5 +1,6 @@
 import { assertEquals, assertMatch, assertNotMatch } from "@std/assert";
-import { CLI, has, makeDir, Program, runCli, serve, Talker } from "./_cli.ts";
+import { CLI, makeDir, Program, runCli, serve, Talker } from "./_cli.ts";
+import { needs } from "../support/programs.ts";
 
 const PYTHON_LINES = `
 import socket, sys
@@ -28,29 +29,35 @@ export class Upper extends RequestHandler {
 }
 `;
 
-Deno.test("serve answers a Python client and prints its connection", async () => {
-  if (!await has("python3")) return;
-  await using server = await serve("--port", "0");
-  const args = ["-c", PYTHON_LINES, String(server.port)];
-  await using python = new Program("python3", args);
-  assertEquals(await python.code(), 0, python.stderr.text);
-  assertEquals(python.stdout.text, "one\ntwo\nthree\n");
-  await server.program.stdout.until(/\nconnection from 127\.0\.0\.1:\d+\n/);
-});
+Deno.test(
+  "serve answers a Python client and prints its connection",
+  needs("python3"),
+  async () => {
+    await using server = await serve("--port", "0");
+    const args = ["-c", PYTHON_LINES, String(server.port)];
+    await using python = new Program("python3", args);
+    assertEquals(await python.code(), 0, python.stderr.text);
+    assertEquals(python.stdout.text, "one\ntwo\nthree\n");
+    await server.program.stdout.until(/\nconnection from 127\.0\.0\.1:\d+\n/);
+  },
+);
 
-Deno.test("serve goes on after a client was killed in mid-connection", async () => {
-  if (!await has("python3")) return;
-  await using server = await serve("--port", "0");
-  const args = ["-c", PYTHON_STAYING, String(server.port)];
-  await using killed = new Program("python3", args);
-  await killed.stdout.until(/connected/);
-  killed.kill("SIGKILL");
-  await killed.code();
-  using next = await Talker.connect(server.port);
-  await next.say("still there?");
-  assertEquals(await next.hear(), "still there?");
-  assertEquals(server.program.stderr.text, "");
-});
+Deno.test(
+  "serve goes on after a client was killed in mid-connection",
+  needs("python3"),
+  async () => {
+    await using server = await serve("--port", "0");
+    const args = ["-c", PYTHON_STAYING, String(server.port)];
+    await using killed = new Program("python3", args);
+    await killed.stdout.until(/connected/);
+    killed.kill("SIGKILL");
+    await killed.code();
+    using next = await Talker.connect(server.port);
+    await next.say("still there?");
+    assertEquals(await next.hear(), "still there?");
+    assertEquals(server.program.stderr.text, "");
+  },
+);
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   Deno.test(`serve lets an open request finish after ${signal}`, async () => {
@@ -139,30 +146,6 @@ Deno.test("serve --quiet prints no connections", async () => {
   server.program.kill("SIGTERM");
   assertEquals(await server.program.code(), 0);
   assertNotMatch(server.program.stdout.text, /connection from/);
-});
-
-Deno.test("serve serves a class that a file exports, over every transport", async () => {
-  await using dir = await makeDir();
-  await Deno.writeTextFile(`${dir.path}/upper.ts`, HANDLER);
-  const handler = ["--handler", `${dir.path}/upper.ts#Upper`];
-  for (const transport of ["tcp", "udp"]) {
-    const address = ["--transport", transport, "--port"];
-    await using server = await serve(...address, "0", ...handler);
-    const client = ["client", ...address, String(server.port)];
-    assertEquals((await runCli(client, "hello\n")).stdout, "HELLO\n");
-  }
-  for (const transport of ["unix", "unix-datagram"]) {
-    const path = `${dir.path}/${transport}`;
-    const address = ["--transport", transport, "--path", path];
-    await using server = await serve(...address, ...handler);
-    assertEquals(
-      (await runCli(["client", ...address], "hello\n")).stdout,
-      "HELLO\n",
-    );
-    server.program.kill("SIGTERM");
-    assertEquals(await server.program.code(), 0);
-    assertEquals(await list(dir.path), ["upper.ts"]);
-  }
 });
 
 Deno.test("serve finds a handler's file from the working directory", async () => {

@@ -7,7 +7,7 @@ import {
   ThreadingTCPServer,
   UDPServer,
 } from "@socketserver/socketserver";
-import { ask, run, testWith } from "./_clients.ts";
+import { needs, run } from "../support/programs.ts";
 import { ChatHandler } from "./chat_room.ts";
 import { DnsHandler } from "./dns.ts";
 import { HttpHandler } from "./http.ts";
@@ -24,6 +24,18 @@ const PORT_0 = { port: 0 };
 
 function url(name: string): string {
   return new URL(`./${name}`, import.meta.url).href;
+}
+
+/** Sends lines over a connection and gives as many answers. */
+async function ask(
+  address: Deno.ConnectOptions,
+  ...lines: string[]
+): Promise<string[]> {
+  using conn = await Deno.connect(address);
+  await conn.write(new TextEncoder().encode(lines.join("\n") + "\n"));
+  await conn.closeWrite();
+  const text = await new Response(conn.readable).text();
+  return text.trimEnd().split("\n");
 }
 
 class LineClient implements Disposable {
@@ -81,21 +93,25 @@ Deno.test("chat_room.ts: all others read what one client says", async () => {
   assertEquals(await ann.hear(), "* bob left");
 });
 
-testWith("redis-cli", "redis_store.ts: redis-cli sets and gets", async () => {
-  await using server = new TCPServer(PORT_0, RedisHandler);
-  server.serveForever();
-  const { port } = server.serverAddress;
-  const input =
-    'PING\nSET greeting "hello \\n world"\nGET greeting\nGET none\n';
-  assertEquals(
-    await run("redis-cli", ["-p", port], input),
-    "PONG\nOK\nhello \n world\n\n",
-  );
-});
+Deno.test(
+  "redis_store.ts: redis-cli sets and gets",
+  needs("redis-cli"),
+  async () => {
+    await using server = new TCPServer(PORT_0, RedisHandler);
+    server.serveForever();
+    const { port } = server.serverAddress;
+    const input =
+      'PING\nSET greeting "hello \\n world"\nGET greeting\nGET none\n';
+    assertEquals(
+      await run("redis-cli", ["-p", port], input),
+      "PONG\nOK\nhello \n world\n\n",
+    );
+  },
+);
 
-testWith(
-  "redis-benchmark",
+Deno.test(
   "redis_store.ts: redis-benchmark, 16 commands at once from 20 clients",
+  needs("redis-benchmark"),
   async () => {
     await using server = new TCPServer(PORT_0, RedisHandler);
     server.serveForever();
@@ -106,59 +122,75 @@ testWith(
   },
 );
 
-testWith("python3", "smtp_sink.ts: Python's smtplib delivers", async () => {
-  const context: Message[] = [];
-  await using server = new TCPServer(PORT_0, SmtpHandler, { context });
-  server.serveForever();
-  const { port } = server.serverAddress;
-  const program = `
+Deno.test(
+  "smtp_sink.ts: Python's smtplib delivers",
+  needs("python3"),
+  async () => {
+    const context: Message[] = [];
+    await using server = new TCPServer(PORT_0, SmtpHandler, { context });
+    server.serveForever();
+    const { port } = server.serverAddress;
+    const program = `
 import smtplib, sys
 with smtplib.SMTP("127.0.0.1", int(sys.argv[1]), timeout=10) as smtp:
     smtp.sendmail("a@x.example", ["b@y.example", "c@y.example"], "Subject: s\\n\\n.dot\\nend")
 `;
-  await run("python3", ["-c", program, port]);
-  assertEquals(context, [{
-    from: "a@x.example",
-    to: ["b@y.example", "c@y.example"],
-    text: "Subject: s\n\n.dot\nend",
-  }]);
-});
+    await run("python3", ["-c", program, port]);
+    assertEquals(context, [{
+      from: "a@x.example",
+      to: ["b@y.example", "c@y.example"],
+      text: "Subject: s\n\n.dot\nend",
+    }]);
+  },
+);
 
-testWith("dig", "dns.ts: dig asks one class by UDP and by TCP", async () => {
-  await using udp = new UDPServer(PORT_0, DnsHandler);
-  await using tcp = new TCPServer(PORT_0, DnsHandler);
-  for (const [server, option] of [[udp, "+notcp"], [tcp, "+tcp"]] as const) {
+Deno.test(
+  "dns.ts: dig asks one class by UDP and by TCP",
+  needs("dig"),
+  async () => {
+    await using udp = new UDPServer(PORT_0, DnsHandler);
+    await using tcp = new TCPServer(PORT_0, DnsHandler);
+    for (const [server, option] of [[udp, "+notcp"], [tcp, "+tcp"]] as const) {
+      server.serveForever();
+      const { port } = server.serverAddress as Deno.NetAddr;
+      const at = ["@127.0.0.1", "-p", port, option, "+tries=1"];
+      assertEquals(
+        await run("dig", [...at, "+short", "deno.example"]),
+        "192.0.2.1\n",
+      );
+      assertMatch(await run("dig", [...at, "nobody.example"]), /NXDOMAIN/);
+    }
+  },
+);
+
+Deno.test(
+  "http.ts: curl keeps its connection and posts",
+  needs("curl"),
+  async () => {
+    await using server = new TCPServer(PORT_0, HttpHandler);
     server.serveForever();
-    const { port } = server.serverAddress as Deno.NetAddr;
-    const at = ["@127.0.0.1", "-p", port, option, "+tries=1"];
-    assertEquals(
-      await run("dig", [...at, "+short", "deno.example"]),
-      "192.0.2.1\n",
-    );
-    assertMatch(await run("dig", [...at, "nobody.example"]), /NXDOMAIN/);
-  }
-});
+    const site = `http://127.0.0.1:${server.serverAddress.port}`;
+    const args = ["-sS", `${site}/a`, `${site}/b`, "-d", "x=1"];
+    assertEquals(await run("curl", args), "POST /a x=1\nPOST /b x=1\n");
+    assertEquals((await server.stats()).accepted, 1);
+  },
+);
 
-testWith("curl", "http.ts: curl keeps its connection and posts", async () => {
-  await using server = new TCPServer(PORT_0, HttpHandler);
-  server.serveForever();
-  const site = `http://127.0.0.1:${server.serverAddress.port}`;
-  const args = ["-sS", `${site}/a`, `${site}/b`, "-d", "x=1"];
-  assertEquals(await run("curl", args), "POST /a x=1\nPOST /b x=1\n");
-  assertEquals((await server.stats()).accepted, 1);
-});
+Deno.test(
+  "http.ts: ab, 500 requests over 10 connections",
+  needs("ab"),
+  async () => {
+    await using server = new TCPServer(PORT_0, HttpHandler);
+    server.serveForever();
+    const site = `http://127.0.0.1:${server.serverAddress.port}/`;
+    for (const keepAlive of [[], ["-k"]]) {
+      const report = await run("ab", [...keepAlive, "-n", 500, "-c", 10, site]);
+      assertMatch(report, /Complete requests: +500\nFailed requests: +0/);
+    }
+  },
+);
 
-testWith("ab", "http.ts: ab, 500 requests over 10 connections", async () => {
-  await using server = new TCPServer(PORT_0, HttpHandler);
-  server.serveForever();
-  const site = `http://127.0.0.1:${server.serverAddress.port}/`;
-  for (const keepAlive of [[], ["-k"]]) {
-    const report = await run("ab", [...keepAlive, "-n", 500, "-c", 10, site]);
-    assertMatch(report, /Complete requests: +500\nFailed requests: +0/);
-  }
-});
-
-testWith("curl", "socks5.ts: curl goes through the proxy", async () => {
+Deno.test("socks5.ts: curl goes through the proxy", needs("curl"), async () => {
   await using site = new TCPServer(PORT_0, HttpHandler);
   await using proxy = new TCPServer(PORT_0, SocksHandler);
   site.serveForever();
@@ -204,14 +236,18 @@ Deno.test("supervised_worker.ts: a process that ended is replaced", async () => 
   assert(await supervise(1).then(() => false, () => true));
 });
 
-testWith("sort", "sorted.ts: a command answers the connection", async () => {
-  await using server = new TCPServer(PORT_0, SortHandler);
-  server.serveForever();
-  const answer = await ask(server.serverAddress, "b", "c", "a");
-  assertEquals(answer, ["a", "b", "c"]);
-});
+Deno.test(
+  "sorted.ts: a command answers the connection",
+  needs("sort"),
+  async () => {
+    await using server = new TCPServer(PORT_0, SortHandler);
+    server.serveForever();
+    const answer = await ask(server.serverAddress, "b", "c", "a");
+    assertEquals(answer, ["a", "b", "c"]);
+  },
+);
 
-testWith("curl", "https.ts: curl speaks TLS with threads", async () => {
+Deno.test("https.ts: curl speaks TLS with threads", needs("curl"), async () => {
   const folder = new URL("../servers/certificates", import.meta.url).pathname;
   await using server = await openTls(0, folder);
   server.serveForever();

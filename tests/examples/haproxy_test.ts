@@ -1,58 +1,21 @@
 /** Two servers behind a real HAProxy: one is reloaded, one is killed, under load. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { testWith } from "./_clients.ts";
+import { needs, Program } from "../support/programs.ts";
 
 /** It takes one or two seconds; on a busy machine, programs start slowly. */
 const GUARD_MS = 30_000;
 const CLIENTS = 8;
 const PROGRAM = new URL("./balanced.ts", import.meta.url).pathname;
 
-/** A program whose lines are waited for; killed at the end of its block. */
-class Program implements AsyncDisposable {
-  readonly #child: Deno.ChildProcess;
-  readonly #lines: ReadableStreamDefaultReader<string>;
-  #text = "";
-
-  constructor(command: string, ...args: string[]) {
-    this.#child = new Deno.Command(command, {
-      args,
-      stdin: "null",
-      stdout: "piped",
-      stderr: "null",
-    }).spawn();
-    this.#lines = this.#child.stdout.pipeThrough(new TextDecoderStream())
-      .getReader();
-  }
-
-  async line(): Promise<string> {
-    while (!this.#text.includes("\n")) {
-      const { value, done } = await this.#lines.read();
-      if (done) throw new Error(`The program ended: ${this.#text}`);
-      this.#text += value;
-    }
-    const [line = "", ...rest] = this.#text.split("\n");
-    this.#text = rest.join("\n");
-    return line;
-  }
-
-  get status(): Promise<Deno.CommandStatus> {
-    return this.#child.status;
-  }
-
-  kill(signal: Deno.Signal): void {
-    try {
-      this.#child.kill(signal);
-    } catch {
-      // It has ended
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.kill("SIGKILL");
-    await this.#child.status;
-    await this.#lines.cancel();
-  }
+function start(command: string, ...args: string[]): Program {
+  const options = {
+    args,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  } as const;
+  return new Program(new Deno.Command(command, options));
 }
 
 /** Starts one of our servers; gives its port. */
@@ -60,8 +23,8 @@ async function startServer(
   name: string,
 ): Promise<[program: Program, port: string]> {
   const args = ["run", "-A", "--no-check", PROGRAM, name, "0"];
-  const program = new Program(Deno.execPath(), ...args);
-  return [program, await program.line()];
+  const program = start(Deno.execPath(), ...args);
+  return [program, (await program.readLine())!];
 }
 
 /** Starts HAProxy in front of servers; gives its port. */
@@ -96,7 +59,7 @@ backend service
 ${lines.join("\n")}
 `,
   );
-  const program = new Program("haproxy", "-db", "-f", file);
+  const program = start("haproxy", "-db", "-f", file);
   while (!await column(folder, "status").catch(() => null)) await delay(10);
   return [program, port];
 }
@@ -222,13 +185,13 @@ async function run(folder: string): Promise<void> {
   await load.until(() => load.answersOf("a") > 0 && load.answersOf("b") > 0);
 
   const threads = load.threadsOf("a");
-  a.kill("SIGHUP");
-  assertEquals(await a.line(), "reloaded");
+  a.child.kill("SIGHUP");
+  assertEquals(await a.readLine(), "reloaded");
   await load.until(() => load.threadsOf("a").some((t) => !threads.includes(t)));
   assertEquals(load.lost, [], "requests were lost by the reload");
 
-  b.kill("SIGKILL");
-  await b.status;
+  b.child.kill("SIGKILL");
+  await b.child.status;
   const killed = performance.now();
   const before = load.answersOf("a");
   await load.until(() => load.answersOf("a") > before + 100);
@@ -239,13 +202,13 @@ async function run(folder: string): Promise<void> {
   const [sessions] = await column(folder, "stot");
   assertEquals(Number(sessions), load.answersOf("a"));
 
-  a.kill("SIGTERM");
-  assertEquals((await a.status).code, 0);
+  a.child.kill("SIGTERM");
+  assertEquals((await a.child.status).code, 0);
 }
 
-testWith(
-  "haproxy",
+Deno.test(
   "two servers behind HAProxy lose only the requests in the one that is killed",
+  needs("haproxy"),
   async () => {
     const folder = await Deno.makeTempDir({ prefix: "haproxy_" });
     let timer: ReturnType<typeof setTimeout> | undefined;

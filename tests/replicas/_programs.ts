@@ -1,7 +1,7 @@
 /** Runs the server program, and looks at it from outside. */
 
 import type { ReplicaOptions, ServerStats } from "../../mod.ts";
-import { Program } from "../servers/_programs.ts";
+import { Program } from "../support/programs.ts";
 import type { ServerPlan } from "./_server_program.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { RunnerExitError } from "../../mod.ts";
-import { Program } from "../servers/_programs.ts";
+import { Program } from "../support/programs.ts";
 import { Abrupt } from "./handlers_fixture.ts";
 import { modeOf, test } from "./_support.ts";
 import { until } from "../support/waiting.ts";

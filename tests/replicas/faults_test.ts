@@ -26,7 +26,7 @@ import {
   readToEnd,
   writeAll,
 } from "../servers/_support.ts";
-import { Program } from "../servers/_programs.ts";
+import { Program } from "../support/programs.ts";
 import {
   Crowded,
   Fixed,

@@ -1,7 +1,7 @@
 /** The relay: a connection that is carried behaves as one that is held. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { hasPython, startPython } from "../servers/_programs.ts";
+import { startPython } from "../servers/_programs.ts";
 import { RelayHub } from "../../workers/relay/relay_hub.ts";
 import { RelayPort } from "../../workers/relay/relay_port.ts";
 import type { RelayedConn } from "../../workers/relay/relayed_conn.ts";
@@ -14,6 +14,7 @@ import {
   Streams,
 } from "./handlers_fixture.ts";
 import { STREAM_MODES, test, testEach } from "./_support.ts";
+import { needs } from "../support/programs.ts";
 import { pause, until, within } from "../support/waiting.ts";
 
 const RELAYED = STREAM_MODES.filter(({ dispatch }) => dispatch === "relay");
@@ -281,7 +282,7 @@ for (const mode of RELAYED.filter(({ transport }) => transport === "tcp")) {
       );
       assertEquals((await server.stats()).errors, 0);
     },
-    { ignore: !hasPython },
+    needs("python3"),
   );
 }
 

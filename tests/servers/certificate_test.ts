@@ -12,7 +12,7 @@ import {
   type TcpServerOptions,
 } from "../../mod.ts";
 import { LASTING_MODES, testEach } from "../replicas/_support.ts";
-import { hasPython, startPython } from "./_programs.ts";
+import { startPython } from "./_programs.ts";
 import { otherTls, read, tls } from "./_certificates.ts";
 import { RawEcho } from "./_limits_fixture.ts";
 import {
@@ -22,6 +22,7 @@ import {
   test,
   writeAll,
 } from "./_support.ts";
+import { needs } from "../support/programs.ts";
 import { onceFree, refused } from "../support/sockets.ts";
 import { pause } from "../support/waiting.ts";
 
@@ -147,7 +148,7 @@ test(
     // The system resets who connects in the moment of the close
     assert(counts.lost! <= 1, `${counts.lost} were lost`);
   },
-  { ignore: !hasPython },
+  needs("python3"),
 );
 
 testEach(

@@ -17,7 +17,7 @@ import {
   TCPServer,
   UnixStreamServer,
 } from "../../mod.ts";
-import { hasPython, startPython } from "./_programs.ts";
+import { startPython } from "./_programs.ts";
 import {
   ALL,
   assertEchoes,
@@ -34,6 +34,7 @@ import {
   testEach,
   writeAll,
 } from "./_support.ts";
+import { needs } from "../support/programs.ts";
 import { onceFree, refused } from "../support/sockets.ts";
 import { pause, within } from "../support/waiting.ts";
 
@@ -46,10 +47,7 @@ testEach(
     using silent = await kind.connect(server);
     using idle = await kind.connect(server);
     assertEquals(await exchange(idle, "hello"), "hello");
-    const begin = performance.now();
     const report = await server.serverClose();
-    const took = performance.now() - begin;
-    assert(took < 1_000, `It took ${took} ms`);
     assertEquals(report, { completed: 2, aborted: [] });
     assertEquals([await silent.receive(), await idle.receive()], [null, null]);
     await served;
@@ -69,7 +67,10 @@ testEach(
     const closing = server.serverClose();
     let ended = false;
     const end = idle.receive().then(() => ended = true);
-    while (!ended) assertEquals(await exchange(talker, "more"), "more");
+    while (!ended) {
+      assertEquals(await exchange(talker, "more"), "more");
+      await pause(10);
+    }
     await end;
     assertEquals(await closing, { completed: 2, aborted: [] });
   },
@@ -252,7 +253,7 @@ test(
     assertEquals(aborted, []);
     assertEquals(await clients.readLine(), "20");
   },
-  { ignore: !hasPython },
+  needs("python3"),
 );
 
 /** Gives a connection every few milliseconds, as a busy system may. */

@@ -1,7 +1,7 @@
 /** Thousands of connections at once. */
 
 import { assert, assertEquals } from "@std/assert";
-import { hasPython, python, startDeno } from "./_programs.ts";
+import { python, startDeno } from "./_programs.ts";
 import { test } from "./_support.ts";
 
 const COUNT = 4_000;
@@ -41,6 +41,7 @@ for turn in range(2):
         assert got == b"%d %d\\n" % (turn, i), (i, got)
 print(len(conns))
 `;
+import { needs } from "../support/programs.ts";
 
 test(
   `TCPServer holds ${COUNT} idle connections, and echoes on each`,
@@ -57,5 +58,5 @@ test(
     assertEquals([accepted, open, acceptErrors], [COUNT, 0, 0]);
     assert((await program.child.status).success);
   },
-  { ignore: !hasPython || !hasDescriptors },
+  { ignore: needs("python3").ignore || !hasDescriptors },
 );

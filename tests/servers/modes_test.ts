@@ -58,7 +58,9 @@ function testTogether(
   run: (server: ReplicaServer) => Promise<void>,
 ): void {
   test(`Every mode ${what}`, async (t) => {
-    const servers = group.map((mode) => mode.open(RawEcho, options));
+    const servers = group.map((mode) =>
+      mode.open(RawEcho, { workers: 1, ...options })
+    );
     const servings = servers.map((server) => server.serveForever());
     await Promise.all(servers.map((server) => server.ready));
     await sideBySide(
@@ -140,7 +142,7 @@ testEach(
   TCP_MODES,
   "obeys allow and deny, also when they change",
   async (mode) => {
-    const server = mode.open(RawEcho, { deny: ["127.0.0.0/8"] });
+    const server = mode.open(RawEcho, { workers: 1, deny: ["127.0.0.0/8"] });
     const serving = server.serveForever();
     await server.ready;
     for (let i = 0; i < 3; i++) assert(await isRefused(server));
@@ -208,7 +210,7 @@ testEach(
   UDP,
   "drops packets over the limits of a client, also when they change",
   async (mode) => {
-    await using server = mode.open(PacketEcho);
+    await using server = mode.open(PacketEcho, { workers: 1 });
     server.serveForever();
     const socket = udpSocket();
     const packet = new Uint8Array(1);

@@ -15,6 +15,7 @@ testEach(
   "reads PROXY headers, together with data and apart, and counts bad ones",
   async (mode) => {
     const server = mode.open(Ends, {
+      workers: 1,
       proxyProtocol: "require",
       trustedProxies: ["127.0.0.1"],
       handshakeTimeout: 10_000,

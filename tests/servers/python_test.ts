@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { EchoHandler } from "../../mod.ts";
-import { hasPython, python } from "./_programs.ts";
+import { python } from "./_programs.ts";
 import { ALL, kinds, STREAMS, test } from "./_support.ts";
 
 const SOCKET_CLIENT = `
@@ -78,6 +78,7 @@ async def main():
     print("ok")
 asyncio.run(main())
 `;
+import { needs } from "../support/programs.ts";
 
 function where(address: Deno.Addr): [string, string, number] {
   return "path" in address ? [address.transport, address.path, 0] : [
@@ -87,7 +88,7 @@ function where(address: Deno.Addr): [string, string, number] {
   ];
 }
 
-const options = { ignore: !hasPython };
+const options = needs("python3");
 
 for (const kind of ALL) {
   test(`${kind.name} serves clients of Python's socket`, async () => {

@@ -54,7 +54,7 @@ testEach(
   STREAM_MODES,
   "tells each error of setup(), handle() and finish() once, closes, and serves on",
   async (mode) => {
-    await using server = mode.open(Faulty);
+    await using server = mode.open(Faulty, { workers: 1 });
     server.serveForever();
     for (const word of ["setup", "handle", "finish"]) {
       using conn = await ask(server, word);
@@ -114,7 +114,7 @@ testEach(
   async (mode) => {
     await using server = mode.open(
       FaultyPacket,
-      { maxPacketSize: 60_000 } as Record<string, unknown>,
+      { workers: 1, maxPacketSize: 60_000 } as Record<string, unknown>,
     );
     server.serveForever();
     const socket = socketOf(mode);

@@ -7,7 +7,7 @@ import {
   TCPServer,
   type TcpServerOptions,
 } from "../../mod.ts";
-import { hasPython, python } from "./_programs.ts";
+import { python } from "./_programs.ts";
 import {
   type AnyHandlerClass,
   collectErrors,
@@ -18,6 +18,7 @@ import {
   writeAll,
 } from "./_support.ts";
 import { CA_PATH, read, tls } from "./_certificates.ts";
+import { needs, run } from "../support/programs.ts";
 import { until } from "../support/waiting.ts";
 
 function open(
@@ -41,18 +42,6 @@ function connect(
     caCerts: [read("ca")],
     ...options,
   });
-}
-
-function has(program: string): boolean {
-  try {
-    new Deno.Command(program, { args: ["version"], stdout: "null" })
-      .outputSync();
-    return true;
-  } catch {
-    // deno-lint-ignore no-console
-    console.log(`${program} is not installed: a test is skipped`);
-    return false;
-  }
 }
 
 test("TCPServer with TLS echoes, half-closes, and counts like another", async () => {
@@ -188,20 +177,7 @@ test("TCPServer serves Python's TLS client", async () => {
     await python(TLS_CLIENT, port, CA_PATH),
     "from python TLSv1.3",
   );
-}, { ignore: !hasPython });
-
-async function run(program: string, input: string, ...args: string[]) {
-  const child = new Deno.Command(program, {
-    args,
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "null",
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(input));
-  await writer.close();
-  return new TextDecoder().decode((await child.output()).stdout);
-}
+}, needs("python3"));
 
 class Greeter extends StreamRequestHandler {
   override async handle(): Promise<void> {
@@ -217,11 +193,11 @@ test("TCPServer serves OpenSSL's client", async () => {
   const args = ["-connect", `127.0.0.1:${port}`, "-CAfile", CA_PATH];
   const output = await run(
     "openssl",
+    ["s_client", "-quiet", "-verify_return_error", ...args],
     "from openssl\n",
-    ...["s_client", "-quiet", "-verify_return_error", ...args],
   );
   assertStringIncludes(output, "from openssl");
-}, { ignore: !has("openssl") });
+}, needs("openssl"));
 
 test("TCPServer serves curl over TLS", async () => {
   await using server = open({}, Greeter);
@@ -229,8 +205,7 @@ test("TCPServer serves curl over TLS", async () => {
   const url = `https://localhost:${server.serverAddress.port}/x`;
   const output = await run(
     "curl",
-    "",
-    ...["-s", "--ipv4", "--noproxy", "*", "--cacert", CA_PATH, url],
+    ["-s", "--ipv4", "--noproxy", "*", "--cacert", CA_PATH, url],
   );
   assertEquals(output, "GET /x HTTP/1.1\n");
-}, { ignore: !has("curl") });
+}, needs("curl"));
