@@ -6,7 +6,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { RunnerExitError } from "../../workers/errors.ts";
-import { checkPoolOptions } from "../../workers/pool/_checks.ts";
+import { checkPoolOptions } from "../../workers/pool/_options.ts";
 import { Scheduler } from "../../workers/pool/_scheduler.ts";
 import { Gate, module, testPool, testPools } from "./_pools.ts";
 import { listThreads } from "../support/system.ts";

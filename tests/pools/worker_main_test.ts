@@ -7,8 +7,8 @@ import {
   READY,
   STATUS,
   type Status,
+  TaskSlots,
 } from "../../workers/pool/_protocol.ts";
-import { TaskSlots } from "../../workers/pool/_task_slots.ts";
 import type {
   MessageHandler,
   RunnerPort,
@@ -76,12 +76,11 @@ class Worker {
       const [id, status, value] = message as Answer;
       return void this.answers.push([id, status, value]);
     }
-    this.#slots!.look();
     for (let id = 0; id < this.#given; id++) {
       const answer = this.#slots!.take(id);
       if (answer === null) continue;
       this.#slots!.reset(id);
-      this.answers.push([id, answer.status, answer.value]);
+      this.answers.push([id, answer[0], answer[1]]);
     }
   }
 }

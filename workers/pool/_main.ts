@@ -3,23 +3,22 @@
  *
  * @module
  */
-import { packFor, unpack } from "../codec/share.ts";
+import { isObject, objectsIn } from "../codec/graph.ts";
+import { unpack } from "../codec/share.ts";
 import { context } from "../threads/_context.ts";
 import { HandlerImportError } from "../errors.ts";
-import { movedIn } from "./_moved.ts";
-import { TaskSlots } from "./_task_slots.ts";
 import {
+  type Answer,
   FLAGS,
-  isBytes,
-  isPlain,
   LOOK,
+  packValue,
   type PoolStart,
   READY,
   reasonOf,
   SLOTS,
   STATUS,
-  type Status,
   STRIDE,
+  TaskSlots,
   TINY,
 } from "./_protocol.ts";
 import { type ErrorRecord, toErrorRecord } from "../runner/protocol.ts";
@@ -32,10 +31,16 @@ const CALL_AFTER = TINY;
  * loop, in milliseconds: waking up there takes longer than a short task.
  */
 const LINGER = 0.05;
-/** After a failed poll it polls again after this many tasks, at most. */
+/** A poll that stood still for this long had lost its core to others. */
+const PAUSED = 0.01;
+/** After vain polls it polls again after this many messages, at most. */
 const MAX_SKIPPED = 63;
 
+/** The classes that can be moved but not copied. */
+const MOVABLE = [MessagePort, ReadableStream, WritableStream, TransformStream];
+
 type Call = (...args: unknown[]) => unknown;
+type Module = Record<string, unknown>;
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null &&
@@ -67,9 +72,23 @@ function recordOf(thrown: unknown): ErrorRecord {
   }
 }
 
+/** Finds what moves back: what came by transfer, and what can't be copied. */
+function movedIn(result: unknown, moved: unknown[]): Transferable[] {
+  if (moved.includes(result)) return [result as Transferable];
+  if (!isObject(result)) return [];
+  const isMoved = (value: object): boolean =>
+    moved.includes(value) || MOVABLE.some((Class) => value instanceof Class);
+  const found = new Set<object>();
+  for (const value of objectsIn(result, isMoved)) {
+    const whole = ArrayBuffer.isView(value) ? value.buffer : value;
+    if (isMoved(whole)) found.add(whole);
+  }
+  return [...found] as Transferable[];
+}
+
 class PoolWorker {
   #port: RunnerPort;
-  #module: Record<string, unknown>;
+  #module: Module;
   #url: string;
   #taskSlots: TaskSlots | null;
   #targets = new Map<string, Call>();
@@ -79,20 +98,17 @@ class PoolWorker {
   /** Whether the task slots have answers that the pool does not know of. */
   #left = false;
   #called = 0;
-  /** How many polls to skip, and how many were skipped. */
+  /** How many polls to skip after the next one, and now. */
   #vain = 0;
-  #skipped = 0;
+  #skips = 0;
   #working = false;
   #ending = false;
 
-  constructor(
-    port: RunnerPort,
-    module: Record<string, unknown>,
-    { module: url, taskSlots }: PoolStart,
-  ) {
+  constructor(port: RunnerPort, module: Module, start: PoolStart) {
     this.#port = port;
     this.#module = module;
-    this.#url = url;
+    this.#url = start.module;
+    const { taskSlots } = start;
     this.#taskSlots = taskSlots === null ? null : new TaskSlots(taskSlots);
   }
 
@@ -101,16 +117,14 @@ class PoolWorker {
     if (initializer !== null) {
       const { name, args } = initializer;
       const call = this.#find(name);
-      if (call === null) {
-        throw new HandlerImportError(this.#explain(name), this.#url);
-      }
+      const url = this.#url;
+      if (call === null) throw new HandlerImportError(this.#explain(name), url);
       await call(...unpack(args) as unknown[]);
     }
     this.#port.onmessage = (message) => this.#receive(message);
     this.#port.post(READY);
   }
 
-  /** Takes the messages of the pool. */
   #receive(message: unknown): void {
     this.#received++;
     if (message === null) this.#ending = true;
@@ -136,19 +150,25 @@ class PoolWorker {
     else this.#rest(begun);
   }
 
-  /** Polls for the next message while messages come fast. */
+  /**
+   * Polls for the next message while messages come fast. A poll is also in vain
+   * if the pool's thread needed this core to send it: then sleeping is faster.
+   */
   #rest(begun: number): void {
     const taskSlots = this.#taskSlots;
-    const now = performance.now();
+    let now = performance.now();
     if (taskSlots === null || now - begun > TINY) return;
-    if (this.#skipped++ < this.#vain) return;
-    while (
-      taskSlots.posted === this.#received && performance.now() - now < LINGER
-    );
-    const inVain = taskSlots.posted === this.#received;
+    if (this.#skips > 0) return void this.#skips--;
+    if (taskSlots.posted !== this.#received) return;
+    const end = now + LINGER;
+    let inVain = false;
+    while (taskSlots.posted === this.#received && !inVain) {
+      const before = now;
+      now = performance.now();
+      inVain = now >= end || now - before >= PAUSED;
+    }
     const more = Math.min(2 * this.#vain + 1, MAX_SKIPPED);
-    this.#vain = inVain ? more : this.#vain >> 1;
-    this.#skipped = 0;
+    this.#skips = this.#vain = inVain ? more : this.#vain >> 1;
   }
 
   /** Runs a task. Await the result. */
@@ -157,11 +177,11 @@ class PoolWorker {
     const name = tasks[at + 1] as string;
     const flags = tasks[at + 3] as number;
     if (this.#taskSlots !== null && !this.#taskSlots.begin(id & SLOTS - 1)) {
-      return this.#answer(id, STATUS.skipped, undefined, 0);
+      return this.#answer(id, [STATUS.skipped, undefined, 0]);
     }
     const call = this.#find(name);
     if (call === null) {
-      return this.#answer(id, STATUS.missing, this.#explain(name), 0);
+      return this.#answer(id, [STATUS.missing, this.#explain(name), 0]);
     }
     const begun = performance.now();
     let args = tasks[at + 2] as unknown[];
@@ -174,47 +194,33 @@ class PoolWorker {
       const value = (flags & FLAGS.chunk) !== 0
         ? callEach(call, args, (flags & FLAGS.spread) !== 0)
         : call(...args);
-      if (isThenable(value)) return this.#settle(id, begun, value, moved);
+      if (isThenable(value)) {
+        return Promise.resolve(value)
+          .then((value) => this.#done(id, begun, value, moved))
+          .catch((error) => this.#failed(id, begun, error));
+      }
       this.#done(id, begun, value, moved);
     } catch (error) {
       this.#failed(id, begun, error);
     }
   }
 
-  async #settle(
-    id: number,
-    begun: number,
-    value: PromiseLike<unknown>,
-    moved: unknown[],
-  ): Promise<void> {
-    try {
-      this.#done(id, begun, await value, moved);
-    } catch (error) {
-      this.#failed(id, begun, error);
-    }
-  }
-
   #done(id: number, begun: number, value: unknown, moved: unknown[]): void {
-    if (isPlain(value)) {
-      return this.#answer(id, STATUS.done, value, performance.now() - begun);
-    }
-    const { kind } = this.#port;
-    const bare = kind === "thread" && isBytes(value);
-    const packed = bare ? value : packFor(kind, value);
-    const status = packed === value ? STATUS.done : STATUS.donePacked;
-    const time = performance.now() - begun;
-    if (moved.length === 0) return this.#answer(id, status, packed, time);
-    this.#post(id, status, packed, time, movedIn(value, moved));
+    const packed = packValue(this.#port.kind, value);
+    const status = Object.is(packed, value) ? STATUS.done : STATUS.donePacked;
+    const answer: Answer = [status, packed, performance.now() - begun];
+    if (moved.length === 0) this.#answer(id, answer);
+    else this.#post(id, answer, movedIn(value, moved));
   }
 
   #failed(id: number, begun: number, error: unknown): void {
     const time = performance.now() - begun;
-    this.#answer(id, STATUS.thrown, recordOf(error), time);
+    this.#answer(id, [STATUS.thrown, recordOf(error), time]);
   }
 
-  #answer(id: number, status: Status, value: unknown, time: number): undefined {
-    if (!this.#taskSlots?.answer(id & SLOTS - 1, status, value, time)) {
-      return this.#post(id, status, value, time);
+  #answer(id: number, answer: Answer): undefined {
+    if (!this.#taskSlots?.answer(id & SLOTS - 1, answer)) {
+      return this.#post(id, answer);
     }
     this.#left = true;
     const now = performance.now();
@@ -224,36 +230,27 @@ class PoolWorker {
     this.#call();
   }
 
-  #post(
-    id: number,
-    status: Status,
-    value: unknown,
-    time: number,
-    transfer?: Transferable[],
-  ): undefined {
+  #post(id: number, answer: Answer, transfer?: Transferable[]): undefined {
     try {
-      this.#port.post([id, status, value, time], transfer);
+      this.#port.post([id, ...answer], transfer);
     } catch (error) {
-      const { kind } = this.#port;
-      const why = new TypeError(
-        `Cannot return the result from the ${kind}: ${reasonOf(error)}`,
-      );
-      this.#port.post([id, STATUS.thrown, toErrorRecord(why), time]);
+      const why = `Cannot return the result from the ${this.#port.kind}: ` +
+        reasonOf(error);
+      const record = toErrorRecord(new TypeError(why));
+      this.#port.post([id, STATUS.thrown, record, answer[2]]);
     }
   }
 
   /** Notifies the pool of the answers on the task slots. */
   #call(): void {
-    if (this.#left && this.#taskSlots!.call()) this.#port.post(LOOK);
+    if (this.#left) this.#port.post(LOOK);
     this.#left = false;
   }
 
   #find(name: string): Call | null {
     const known = this.#targets.get(name);
     if (known !== undefined) return known;
-    const call = Object.hasOwn(this.#module, name)
-      ? this.#module[name]
-      : undefined;
+    const call = Object.hasOwn(this.#module, name) ? this.#module[name] : null;
     if (typeof call !== "function") return null;
     this.#targets.set(name, call as Call);
     return call as Call;
@@ -277,7 +274,7 @@ class PoolWorker {
  */
 export function main(
   port: RunnerPort,
-  modules: Record<string, unknown>[],
+  modules: Module[],
   data: unknown,
 ): Promise<void> {
   const start = data as PoolStart;

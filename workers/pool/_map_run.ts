@@ -4,16 +4,110 @@
  * @module
  */
 
-import type { Scheduler } from "./_scheduler.ts";
-import type { MapSettings } from "./_options.ts";
+import { checkSignal, type PoolSettings } from "./_options.ts";
 import { FLAGS } from "./_protocol.ts";
+import type { Scheduler } from "./_scheduler.ts";
 import type { TaskGroup } from "./_task.ts";
-import { quote } from "../_validate.ts";
+import {
+  assertOptions,
+  assertPositiveInteger,
+  assertType,
+  quote,
+} from "../_validate.ts";
+
+/** Options of a pool's `map()` and `starmap()`. */
+export interface PoolMapOptions {
+  /**
+   * Items per task. Larger chunks make tiny functions faster. The items of a
+   * chunk run one after the other.
+   *
+   * @default {1}
+   */
+  chunkSize?: number;
+  /**
+   * Whether results come in the order of the items. Otherwise they come as they
+   * are finished.
+   *
+   * @default {true}
+   */
+  ordered?: boolean;
+  /**
+   * Most tasks at once, including those whose results have not been taken yet.
+   * No more items are read ahead.
+   *
+   * @default {8 * workers}
+   */
+  concurrency?: number;
+  /**
+   * Ends the work early: no more items are read, waiting tasks are cancelled,
+   * and the reason is thrown once the running tasks have ended. A function that
+   * runs in a thread can't be stopped.
+   */
+  signal?: AbortSignal;
+  /**
+   * Whether `signal`, an error, and leaving a loop early also kill the
+   * processes that run the tasks. They are replaced. Not for threads.
+   *
+   * @default {false}
+   */
+  kill?: boolean;
+}
+
+/** Options of a `map()` that have been checked. */
+export interface MapSettings extends Required<Omit<PoolMapOptions, "signal">> {
+  /** Whether each item is a list of arguments. */
+  spread: boolean;
+  /** As in {@linkcode PoolMapOptions}. */
+  signal: AbortSignal | undefined;
+}
 
 /** The items of a `map()`. */
-export type MapItems<I> = Iterable<I> | AsyncIterable<I>;
+export type MapItems = Iterable<unknown> | AsyncIterable<unknown>;
 
-type Step = IteratorResult<unknown>;
+const MAP_OPTIONS: (keyof PoolMapOptions)[] = [
+  "chunkSize",
+  "ordered",
+  "concurrency",
+  "signal",
+  "kill",
+];
+
+function checkBoolean(name: string, value: unknown): void {
+  assertType(name, value, typeof value === "boolean", "a boolean");
+}
+
+/** Checks the options of a `map()` and adds the defaults. */
+export function checkMapOptions(
+  { kind, workers }: PoolSettings,
+  options: PoolMapOptions,
+  spread: boolean,
+): MapSettings {
+  assertOptions(options, "map()", MAP_OPTIONS);
+  const { chunkSize = 1, concurrency = 8 * workers, kill = false } = options;
+  const { signal, ordered = true } = options;
+  assertPositiveInteger("chunkSize", chunkSize);
+  assertPositiveInteger("concurrency", concurrency);
+  checkSignal(signal);
+  checkBoolean("ordered", ordered);
+  checkBoolean("kill", kill);
+  if (kill && kind === "thread") {
+    throw new TypeError(
+      'Cannot use "kill" with a ThreadPool: a function that runs in a thread ' +
+        "can't be stopped; use a ProcessPool",
+    );
+  }
+  return { chunkSize, ordered, spread, concurrency, signal, kill };
+}
+
+/** Checks the items of a `map()`. */
+export function checkItems(items: unknown): void {
+  const iterable = Object(items) as Partial<Record<symbol, unknown>>;
+  const make = iterable[Symbol.asyncIterator] ?? iterable[Symbol.iterator];
+  if (typeof make === "function") return;
+  throw new TypeError(
+    `Cannot map over ${quote(items)}: expected an Iterable or AsyncIterable`,
+  );
+}
 
 /**
  * A running `map()`. It reads ahead, and keeps the order unless `ordered` is
@@ -30,15 +124,10 @@ export class MapRun implements TaskGroup {
   #submitted = 0;
   /** The number of tasks that have ended. */
   #ended = 0;
-  /** The available results. */
-  #ready: unknown[] = [];
-  /**
-   * The results that came too early for their order, by the number of their
-   * task.
-   */
-  #early = new Map<number, unknown>();
-  /** The number of results that were taken or are available. */
-  #passed = 0;
+  /** The results that were not taken, by their place. */
+  #results = new Map<number, unknown>();
+  /** The number of results that were taken. */
+  #taken = 0;
   #changed: PromiseWithResolvers<void> = Promise.withResolvers();
   #readAll = false;
   #failure: { error: unknown } | null = null;
@@ -54,7 +143,7 @@ export class MapRun implements TaskGroup {
   constructor(
     core: Scheduler,
     name: string,
-    items: MapItems<unknown>,
+    items: MapItems,
     settings: MapSettings,
   ) {
     this.kill = settings.kill;
@@ -75,12 +164,13 @@ export class MapRun implements TaskGroup {
     this.#read();
     try {
       while (this.#failure === null) {
-        if (this.#ready.length > 0) {
-          const value = this.#ready.shift();
+        if (this.#results.has(this.#taken)) {
+          const value = this.#results.get(this.#taken);
+          this.#results.delete(this.#taken++);
           this.#change();
           if (chunkSize === 1) yield value;
           else yield* value as unknown[];
-        } else if (this.#readAll && this.#ended === this.#submitted) {
+        } else if (this.#readAll && this.#taken === this.#submitted) {
           break;
         } else {
           await this.#changed.promise;
@@ -97,11 +187,6 @@ export class MapRun implements TaskGroup {
     if (this.#failure !== null) throw this.#failure.error;
   }
 
-  /** The number of running tasks and results that were not taken. */
-  get #open(): number {
-    return this.#submitted - this.#passed + this.#ready.length;
-  }
-
   /** Reads and submits items while there is room. */
   async #read(): Promise<void> {
     const { chunkSize, concurrency } = this.#settings;
@@ -109,7 +194,7 @@ export class MapRun implements TaskGroup {
     let open = true;
     try {
       while (!this.cancelled) {
-        if (this.#open >= concurrency) {
+        if (this.#submitted - this.#taken >= concurrency) {
           await this.#changed.promise;
         } else if (this.#core.queue.needsDrain) {
           await this.#core.queue.drained();
@@ -117,7 +202,7 @@ export class MapRun implements TaskGroup {
           open = false;
           const step = this.#items.next();
           // Awaits only if necessary: otherwise tasks are sent together.
-          const { done, value }: Step = "then" in step ? await step : step;
+          const { done, value } = "then" in step ? await step : step;
           if (done) break;
           open = true;
           chunk.push(this.#check(value));
@@ -149,7 +234,7 @@ export class MapRun implements TaskGroup {
 
   #submit(chunk: unknown[]): void {
     if (this.cancelled) return;
-    const { chunkSize, spread } = this.#settings;
+    const { chunkSize, ordered, spread } = this.#settings;
     const single = chunkSize === 1;
     const flags = (single ? 0 : FLAGS.chunk) | (spread ? FLAGS.spread : 0);
     const args = single && spread ? [...chunk[0] as unknown[]] : chunk;
@@ -157,25 +242,15 @@ export class MapRun implements TaskGroup {
     const { promise } = this.#core.submit(this.#name, args, options);
     const number = this.#submitted++;
     promise.then(
-      (value) => this.#finish(number, value),
-      (error) => this.#fail(error),
-    ).then(() => {
-      this.#ended++;
-      this.#change();
-    });
-  }
-
-  #finish(number: number, value: unknown): void {
-    if (!this.#settings.ordered) {
-      this.#passed++;
-      this.#ready.push(value);
-      return;
-    }
-    this.#early.set(number, value);
-    while (this.#early.has(this.#passed)) {
-      this.#ready.push(this.#early.get(this.#passed));
-      this.#early.delete(this.#passed++);
-    }
+      (value) => {
+        this.#results.set(ordered ? number : this.#ended, value);
+        this.#ended++;
+      },
+      (error) => {
+        this.#ended++;
+        this.#fail(error);
+      },
+    ).then(() => this.#change());
   }
 
   /** Ends it for an error: the first one is thrown. */

@@ -1,10 +1,23 @@
 /**
- * The options of pools.
+ * The options and arguments of pools, and their checks.
  *
  * @module
  */
-import type { Initializer } from "./_protocol.ts";
+import { packFor } from "../codec/share.ts";
+import {
+  checkModule,
+  checkName,
+  checkTimeout,
+  targetName,
+} from "../threads/_options.ts";
+import { type Initializer, reasonOf } from "./_protocol.ts";
 import type { RunnerKind } from "../runner/runner.ts";
+import {
+  assertInteger,
+  assertOptions,
+  assertPositiveInteger,
+  assertType,
+} from "../_validate.ts";
 
 /**
  * Options of a {@linkcode ThreadPool} or {@linkcode ProcessPool}.
@@ -96,44 +109,6 @@ export interface PoolRunOptions {
   transfer?: Transferable[];
 }
 
-/** Options of a pool's `map()` and `starmap()`. */
-export interface PoolMapOptions {
-  /**
-   * Items per task. Larger chunks make tiny functions faster. The items of a
-   * chunk run one after the other.
-   *
-   * @default {1}
-   */
-  chunkSize?: number;
-  /**
-   * Whether results come in the order of the items. Otherwise they come as they
-   * are finished.
-   *
-   * @default {true}
-   */
-  ordered?: boolean;
-  /**
-   * Most tasks at once, including those whose results have not been taken yet.
-   * No more items are read ahead.
-   *
-   * @default {8 * workers}
-   */
-  concurrency?: number;
-  /**
-   * Ends the work early: no more items are read, waiting tasks are cancelled,
-   * and the reason is thrown once the running tasks have ended. A function that
-   * runs in a thread can't be stopped.
-   */
-  signal?: AbortSignal;
-  /**
-   * Whether `signal`, an error, and leaving a loop early also kill the
-   * processes that run the tasks. They are replaced. Not for threads.
-   *
-   * @default {false}
-   */
-  kill?: boolean;
-}
-
 /** Options of a pool's `shutdown()`. */
 export interface PoolShutdownOptions {
   /**
@@ -152,51 +127,6 @@ export interface PoolShutdownOptions {
   cancel?: boolean;
 }
 
-/** Times in milliseconds. Percentiles are accurate within a tenth. */
-export interface TimeSummary {
-  /** The mean. */
-  mean: number;
-  /** The shortest. */
-  min: number;
-  /** The longest. */
-  max: number;
-  /** The median. */
-  p50: number;
-  /** The 99th percentile. */
-  p99: number;
-}
-
-/** The counts and times of a pool. */
-export interface PoolStats {
-  /** Workers, including those that are starting or have not ended yet. */
-  workers: number;
-  /** Workers without a task. */
-  idle: number;
-  /** Tasks that wait for a worker. */
-  queued: number;
-  /**
-   * Tasks that were given to a worker. A worker runs one of them; tiny ones
-   * wait there.
-   */
-  running: number;
-  /** Tasks that returned a result. */
-  completed: number;
-  /** Tasks that threw, were lost, or could not run. */
-  failed: number;
-  /** Tasks that were cancelled, were aborted, or timed out. */
-  cancelled: number;
-  /** Workers started in place of one that died. */
-  restarts: number;
-  /** Run times of tasks. */
-  runTime: TimeSummary;
-  /** Time from `submit()` to the result, minus run time. */
-  waitTime: TimeSummary;
-  /** The part of the workers' time spent on tasks, from 0 to 1. */
-  utilization: number;
-  /** The pool's `needsDrain`. */
-  needsDrain: boolean;
-}
-
 /** Options that have been checked. */
 export interface PoolSettings
   extends Required<Omit<PoolOptions, "initializer" | "initializerArgs">> {
@@ -210,10 +140,97 @@ export interface PoolSettings
   initializer: Initializer | null;
 }
 
-/** Options of a `map()` that have been checked. */
-export interface MapSettings extends Required<Omit<PoolMapOptions, "signal">> {
-  /** Whether each item is a list of arguments. */
-  spread: boolean;
-  /** As in {@linkcode PoolMapOptions}. */
-  signal: AbortSignal | null;
+const MAIN_URL = new URL("./_main.ts", import.meta.url).href;
+
+const numbers = { thread: 0, process: 0 };
+
+const POOL_OPTIONS: (keyof PoolOptions)[] = [
+  "module",
+  "workers",
+  "maxQueue",
+  "retries",
+  "initializer",
+  "initializerArgs",
+  "maxTasksPerWorker",
+  "permissions",
+  "name",
+];
+const RUN_OPTIONS: (keyof PoolRunOptions)[] = ["signal", "timeout", "transfer"];
+function checkArray(name: string, value: unknown): void {
+  assertType(name, value, Array.isArray(value), "an array");
+}
+
+/** Checks a signal. */
+export function checkSignal(value: unknown): void {
+  const right = value === undefined || value instanceof AbortSignal;
+  assertType("signal", value, right, "an AbortSignal");
+}
+
+function checkInitializer(
+  kind: RunnerKind,
+  { initializer, initializerArgs = [] }: PoolOptions,
+): Initializer | null {
+  if (initializer === undefined) return null;
+  const name = targetName(initializer);
+  checkArray("initializerArgs", initializerArgs);
+  try {
+    const args = structuredClone(packFor(kind, [...initializerArgs]));
+    return { name, args: args as unknown[] };
+  } catch (error) {
+    throw new TypeError(
+      `Cannot pass "initializerArgs" to "${name}": ${reasonOf(error)}`,
+      { cause: error },
+    );
+  }
+}
+
+/** Checks a pool's options. */
+export function checkPoolOptions(
+  kind: RunnerKind,
+  options: PoolOptions,
+): PoolSettings {
+  const className = kind === "thread" ? "ThreadPool" : "ProcessPool";
+  assertOptions(options, `a ${className}`, POOL_OPTIONS);
+  const {
+    workers = navigator.hardwareConcurrency,
+    maxQueue = Infinity,
+    maxTasksPerWorker = Infinity,
+    retries = 0,
+    permissions = "inherit",
+  } = options;
+  assertPositiveInteger("workers", workers);
+  if (maxQueue !== Infinity) assertPositiveInteger("maxQueue", maxQueue);
+  if (maxTasksPerWorker !== Infinity) {
+    assertPositiveInteger("maxTasksPerWorker", maxTasksPerWorker);
+  }
+  assertInteger("retries", retries, 0);
+  const module = checkModule(options.module, "the tasks of a pool", kind);
+  const name = options.name === undefined
+    ? `${className}-${++numbers[kind]}`
+    : checkName(options.name);
+  return {
+    kind,
+    main: MAIN_URL,
+    module,
+    workers,
+    maxQueue,
+    retries,
+    maxTasksPerWorker,
+    initializer: checkInitializer(kind, options),
+    permissions,
+    name,
+  };
+}
+
+/** Checks the options of a `run()`. */
+export function checkRunOptions(
+  args: readonly unknown[],
+  options: PoolRunOptions,
+): void {
+  checkArray("args", args);
+  assertOptions(options, "run()", RUN_OPTIONS);
+  const { signal, timeout, transfer } = options;
+  checkSignal(signal);
+  checkTimeout(timeout);
+  if (transfer !== undefined) checkArray("transfer", transfer);
 }

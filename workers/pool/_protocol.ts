@@ -1,17 +1,17 @@
 /**
- * The messages between a pool and its workers.
+ * The messages and the shared memory between a pool and its workers.
  *
  * The pool sends a flat list with four items per task: its number, the name of
  * the export, the arguments, and {@linkcode FLAGS}. `null` ends an idle worker.
- * The worker sends {@linkcode READY} once, then one list per answer (the task's
- * number, one of {@linkcode STATUS}, the value, and the run time in
- * milliseconds), or {@linkcode LOOK} for "look at the task slots".
+ * The worker sends {@linkcode READY} once, then a list per answer (the task's
+ * number, and the items of {@linkcode Answer}), or {@linkcode LOOK} for "look
+ * at the task slots".
  *
  * @module
  */
-import { HandlerImportError } from "../errors.ts";
-import { type ErrorRecord, fromErrorRecord } from "../runner/protocol.ts";
-import { unpack } from "../codec/share.ts";
+import { ByteWriter, decode, encodeInto } from "../codec/codec.ts";
+import { packFor } from "../codec/share.ts";
+import type { RunnerKind } from "../runner/runner.ts";
 
 /** The number of items per task. */
 export const STRIDE = 4;
@@ -54,17 +54,8 @@ export const STATUS = {
 /** One of {@linkcode STATUS}. */
 export type Status = typeof STATUS[keyof typeof STATUS];
 
-/** The memory that a pool shares with one of its threads. */
-export interface TaskSlotsMemory {
-  /** The state of each task, then two common words. */
-  states: Int32Array;
-  /** The status and length of each answer. */
-  heads: Int32Array;
-  /** The run time of each task. */
-  times: Float64Array;
-  /** The values of the answers. */
-  bytes: Uint8Array;
-}
+/** An answer of a worker. The time is the run time in milliseconds. */
+export type Answer = [status: Status, value: unknown, time: number];
 
 /** A function that each worker calls first. */
 export interface Initializer {
@@ -90,52 +81,145 @@ export interface PoolStart {
   initializer: Initializer | null;
 }
 
-/** An answer of a worker. */
-export interface Answer {
-  /** The outcome of the task. */
-  status: Status;
-  /** The value. */
-  value: unknown;
-  /** The run time in milliseconds. */
-  time: number;
+/** The memory that a pool shares with one of its threads. */
+export interface TaskSlotsMemory {
+  /** The state of each task, then the number of messages to the thread. */
+  states: Int32Array;
+  /** The run time of each answer. */
+  times: Float64Array;
+  /** The status and value of each answer. */
+  bytes: Uint8Array;
 }
 
-/** The outcome of a task that ran. */
-export interface Outcome {
-  /** Whether it returned. */
-  end: "completed" | "failed";
-  /** The result, or the error. */
-  value: unknown;
-}
+/** The size of the largest small answer in bytes. */
+const AREA = 256;
+/** The number of messages that the pool has posted. */
+const POSTED = SLOTS;
+
+/** The states of a task in a thread. */
+const STATE = {
+  /** It waits. */
+  waiting: 0,
+  /** The thread has begun with it. */
+  begun: 1,
+  /** The pool has taken it back. */
+  recalled: 2,
+  /** Its answer lies here. The state is this plus the length of the answer. */
+  answered: 3,
+} as const;
 
 /**
- * Decodes an answer. The worker may be hostile.
- *
- * @param answer The answer.
- * @param module The URL of the user's module.
- * @returns The outcome, or `null` for a task that was taken back.
- * @throws If the answer is malformed.
+ * Memory that a pool shares with a thread, with a slot for each task. Through
+ * it the pool can take back tasks that have not begun, and knows the tasks that
+ * a dead thread had begun. It also gets small answers while the thread runs the
+ * next task, even if that task blocks. One notification covers many answers.
  */
-export function outcomeOf(
-  { status, value, time }: Answer,
-  module: string,
-): Outcome | null {
-  if (typeof time !== "number" || !(time >= 0)) throw new TypeError("No time");
-  switch (status) {
-    case STATUS.done:
-      return { end: "completed", value };
-    case STATUS.donePacked:
-      return { end: "completed", value: unpack(value) };
-    case STATUS.thrown:
-      return { end: "failed", value: fromErrorRecord(value as ErrorRecord) };
-    case STATUS.missing: {
-      const error = new HandlerImportError(String(value), module);
-      return { end: "failed", value: error };
-    }
-    case STATUS.skipped:
-      return null;
-    default:
-      throw new TypeError("No status");
+export class TaskSlots {
+  #memory: TaskSlotsMemory;
+  #local = new ByteWriter(AREA);
+
+  /**
+   * Constructs one end.
+   *
+   * @param memory The memory, the same at both ends.
+   */
+  constructor(memory: TaskSlotsMemory) {
+    this.#memory = memory;
+  }
+
+  /** Makes the memory. */
+  static memory(): TaskSlotsMemory {
+    return {
+      states: new Int32Array(new SharedArrayBuffer(4 * (SLOTS + 1))),
+      times: new Float64Array(new SharedArrayBuffer(8 * SLOTS)),
+      bytes: new Uint8Array(new SharedArrayBuffer(AREA * SLOTS)),
+    };
+  }
+
+  /**
+   * Prepares a slot for a task.
+   *
+   * @param slot The slot.
+   */
+  reset(slot: number): void {
+    Atomics.store(this.#memory.states, slot, STATE.waiting);
+  }
+
+  /**
+   * Begins with a task, in the thread.
+   *
+   * @param slot Its slot.
+   * @returns Whether the pool has not taken it back.
+   */
+  begin(slot: number): boolean {
+    return this.#change(slot, STATE.begun);
+  }
+
+  /**
+   * Takes a task back, in the pool. An abandoned thread that wakes up does not
+   * begin it either.
+   *
+   * @param slot Its slot.
+   * @returns Whether the thread had not begun it.
+   */
+  recall(slot: number): boolean {
+    return this.#change(slot, STATE.recalled);
+  }
+
+  /**
+   * Leaves an answer, in the thread.
+   *
+   * @param slot The task's slot.
+   * @param answer The answer.
+   * @returns Whether it was small enough. Otherwise post it.
+   */
+  answer(slot: number, [status, value, time]: Answer): boolean {
+    if (!isPlain(value)) return false;
+    const local = this.#local;
+    const { states, times, bytes } = this.#memory;
+    local.length = 0;
+    local.byte(status);
+    encodeInto(local, value);
+    const { length } = local;
+    if (length > AREA) return false;
+    const from = slot * AREA;
+    for (let at = 0; at < length; at++) bytes[from + at] = local.bytes[at]!;
+    times[slot] = time;
+    Atomics.store(states, slot, STATE.answered + length);
+    return true;
+  }
+
+  /**
+   * Looks for an answer, in the pool.
+   *
+   * @param slot The task's slot.
+   * @returns The answer, or `null` if there is none.
+   */
+  take(slot: number): Answer | null {
+    const local = this.#local.bytes;
+    const { states, times, bytes } = this.#memory;
+    const length = Atomics.load(states, slot) - STATE.answered;
+    if (length < 0) return null;
+    const from = slot * AREA;
+    // TextDecoder refuses shared memory, so the bytes are copied.
+    for (let at = 0; at < length; at++) local[at] = bytes[from + at]!;
+    return [local[0] as Status, decode(local, 1, length), times[slot]!];
+  }
+
+  /** Counts, in the pool, a posted message. */
+  announce(): void {
+    Atomics.add(this.#memory.states, POSTED, 1);
+  }
+
+  /** The number of messages that the pool has posted, for the thread. */
+  get posted(): number {
+    return Atomics.load(this.#memory.states, POSTED);
+  }
+
+  #change(slot: number, state: number): boolean {
+    const { states } = this.#memory;
+    const was = Atomics.compareExchange(states, slot, STATE.waiting, state);
+    return was === STATE.waiting;
   }
 }
 
@@ -143,15 +227,8 @@ const MAX_TEXT = 256;
 const MAX_ITEMS = 16;
 const MAX_DEPTH = 2;
 
-/**
- * Returns whether a value is small and plain: it then needs no packing and is
- * quickly written.
- *
- * @param value The value.
- * @param depth How deep it is in another one.
- * @returns Whether it is small and plain.
- */
-export function isPlain(value: unknown, depth = 0): boolean {
+/** Whether a value is small and plain, and so quickly written. */
+function isPlain(value: unknown, depth = 0): boolean {
   switch (typeof value) {
     case "number":
     case "boolean":
@@ -167,16 +244,6 @@ export function isPlain(value: unknown, depth = 0): boolean {
   }
 }
 
-/**
- * Returns whether a value is bytes, which contain no locks.
- *
- * @param value The value.
- * @returns Whether it is bytes.
- */
-export function isBytes(value: unknown): boolean {
-  return value instanceof ArrayBuffer || ArrayBuffer.isView(value);
-}
-
 function isPlainObject(value: object, depth: number): boolean {
   if (Array.isArray(value)) {
     return value.length <= MAX_ITEMS &&
@@ -189,6 +256,20 @@ function isPlainObject(value: object, depth: number): boolean {
     if (!isPlain((value as Record<string, unknown>)[key], depth)) return false;
   }
   return true;
+}
+
+/**
+ * Makes an argument or a result ready to cross.
+ *
+ * @param kind The kind of the pool's workers.
+ * @param value The value.
+ * @returns The value itself, if it contains no locks or similar objects.
+ * @throws {TypeError} If it contains shared memory that can't cross.
+ */
+export function packValue(kind: RunnerKind, value: unknown): unknown {
+  if (isPlain(value)) return value;
+  const isBytes = value instanceof ArrayBuffer || ArrayBuffer.isView(value);
+  return kind === "thread" && isBytes ? value : packFor(kind, value);
 }
 
 /**

@@ -1,15 +1,16 @@
 /**
  * Gives the tasks of a pool to its workers.
  *
+ * A task waits in the queue, then a worker has it, then it is settled. It goes
+ * back to the front of the queue if its thread has not begun it and stalls or
+ * dies, or if `retries` allows it to run again.
+ *
  * @module
  */
 
-import type { RunnerExit } from "../errors.ts";
-import { poolClosed, poolFull, taskLost } from "./_errors.ts";
-import { IdleWatch } from "./_idle.ts";
-import type { PoolSettings, PoolStats } from "./_options.ts";
-import { PoolMeter } from "./_meter.ts";
-import type { Outcome } from "./_protocol.ts";
+import { PoolClosedError, PoolFullError, type RunnerExit } from "../errors.ts";
+import { PoolMeter, type PoolStats } from "./_meter.ts";
+import type { PoolSettings } from "./_options.ts";
 import {
   PoolTarget,
   PoolTask,
@@ -17,10 +18,13 @@ import {
   type TaskLimitOptions,
   type TaskOptions,
 } from "./_task.ts";
-import { TaskQueue } from "./_task_queue.ts";
+import { type TaskMatcher, TaskQueue } from "./_task_lists.ts";
 import { WorkerGroup } from "./_worker_group.ts";
-import type { WorkerHandle, WorkerHandleOwner } from "./_worker_handle.ts";
-import { WorkerHealth } from "./_worker_health.ts";
+import type {
+  Outcome,
+  WorkerHandle,
+  WorkerHandleOwner,
+} from "./_worker_handle.ts";
 
 /** Waiting tasks per worker from which on `needsDrain` is true. */
 const HIGH_WATER = 32;
@@ -34,12 +38,8 @@ export class Scheduler implements WorkerHandleOwner {
   #group: WorkerGroup;
   #targets = new Map<string, PoolTarget>();
   #meter = new PoolMeter();
-  #health: WorkerHealth;
-  #idle = new IdleWatch(
-    () => this.idle,
-    (alive) => this.#group.keepAlive(alive),
-  );
   #state: "open" | "closing" | "terminated" = "open";
+  /** Why no worker can run a task. */
   #broken: Error | null = null;
   #scheduled = false;
   #ended: PromiseWithResolvers<void> = Promise.withResolvers();
@@ -54,7 +54,6 @@ export class Scheduler implements WorkerHandleOwner {
     this.settings = settings;
     this.queue = new TaskQueue(Math.min(maxQueue, HIGH_WATER * workers));
     this.#group = new WorkerGroup(this, settings);
-    this.#health = new WorkerHealth(settings, () => this.#dispatch());
   }
 
   /** Whether there is no work. */
@@ -72,8 +71,8 @@ export class Scheduler implements WorkerHandleOwner {
    * @returns The task, whose promise is the result.
    */
   submit(name: string, args: unknown[], options: TaskOptions): PoolTask {
-    const { settings } = this;
-    if (this.#state !== "open") throw poolClosed(settings, "was not taken");
+    const { kind, name: pool, maxQueue } = this.settings;
+    if (this.#state !== "open") throw this.#closed("was not taken");
     if (this.#broken !== null) throw this.#broken;
     let target = this.#targets.get(name);
     if (target === undefined) {
@@ -81,11 +80,16 @@ export class Scheduler implements WorkerHandleOwner {
       this.#targets.set(name, target);
     }
     // A worker may have time for some of them.
-    if (this.queue.length >= settings.maxQueue) this.#dispatch();
-    if (this.queue.length >= settings.maxQueue) throw poolFull(settings);
-    const task = new PoolTask(settings.kind, target, args, options);
+    if (this.queue.length >= maxQueue) this.#dispatch();
+    if (this.queue.length >= maxQueue) {
+      throw new PoolFullError(
+        `Cannot run a task: in "${pool}" as many wait as "maxQueue" allows, ` +
+          `${maxQueue}; wait for drained(), or use map()`,
+      );
+    }
+    const task = new PoolTask(kind, target, args, options);
     this.queue.push(task);
-    this.#idle.wake();
+    this.#group.wake();
     this.#schedule();
     return task;
   }
@@ -105,9 +109,17 @@ export class Scheduler implements WorkerHandleOwner {
   ): Promise<unknown> {
     const { signal, timeout, transfer } = options;
     signal?.throwIfAborted();
-    const alone = signal !== undefined || timeout !== undefined;
-    const task = this.submit(name, args, { transfer, alone });
-    if (alone) task.limit(options, (reason) => this.#end(task, reason));
+    if (signal === undefined && timeout === undefined) {
+      return this.submit(name, args, { transfer }).promise;
+    }
+    const group = { kill: true, cancelled: false };
+    const task = this.submit(name, args, { transfer, group });
+    task.limit(options, (reason) => {
+      group.cancelled = true;
+      this.cancel(group, reason);
+      // It is not known when its worker will have ended.
+      this.#meter.settle(task, "cancelled", reason);
+    });
     return task.promise;
   }
 
@@ -118,8 +130,9 @@ export class Scheduler implements WorkerHandleOwner {
    * @param reason The error.
    */
   cancel(group: TaskGroup, reason: unknown): void {
-    this.#cancel((task) => task.group === group, reason);
-    if (group.kill) this.#group.kill((task) => task.group === group);
+    const isMember = (task: PoolTask) => task.group === group;
+    this.#cancel(isMember, reason);
+    if (group.kill) this.#group.kill(isMember);
   }
 
   /**
@@ -131,7 +144,7 @@ export class Scheduler implements WorkerHandleOwner {
   close(cancel: boolean): Promise<void> {
     if (this.#state === "open") {
       this.#state = "closing";
-      this.#idle.wake();
+      this.#group.wake();
     }
     if (cancel) this.#cancelAll();
     this.#schedule();
@@ -146,7 +159,7 @@ export class Scheduler implements WorkerHandleOwner {
   terminate(): Promise<void> {
     if (this.#state !== "terminated") {
       this.#state = "terminated";
-      this.#idle.wake();
+      this.#group.wake();
       this.#cancelAll();
       this.#group.terminate();
     }
@@ -169,14 +182,14 @@ export class Scheduler implements WorkerHandleOwner {
   }
 
   workerHeard(): void {
-    if (this.idle && this.#broken === null) this.#idle.watch();
+    if (this.#broken === null) this.#group.watchRest();
     this.#schedule();
   }
 
   taskAnswered(task: PoolTask, outcome: Outcome, time: number): void {
-    this.#health.worked();
+    this.#group.failures = 0;
     this.#meter.record(task, time);
-    this.#meter.settle(task, outcome.end, outcome.value);
+    this.#meter.settle(task, ...outcome);
   }
 
   taskRefused(task: PoolTask, error: unknown): void {
@@ -185,37 +198,43 @@ export class Scheduler implements WorkerHandleOwner {
   }
 
   workerExited(worker: WorkerHandle, exit: RunnerExit, asked: boolean): void {
-    const { settings } = this;
+    const { kind, retries } = this.settings;
     const terminated = this.#state === "terminated";
-    const died = !asked && !terminated;
-    this.#group.remove(worker, died);
     this.#meter.retire(worker);
-    const { begun, waiting } = worker.abandon();
-    if (died) this.#break(this.#health.judge(worker, exit, begun.length > 0));
+    const { begun, waiting } = this.#group.remove(worker);
+    if (!asked && !terminated) {
+      const error = this.#group.judge(worker, exit, begun.length > 0);
+      if (error !== null) this.#break(error);
+    }
     const again: PoolTask[] = [];
     for (const task of begun) {
-      if (!terminated && task.mayRetry(settings.retries)) {
+      if (terminated) {
+        this.#meter.settle(task, "failed", this.#closed("was ended"));
+      } else if (task.mayRetry(retries)) {
         again.push(task);
-        continue;
+      } else {
+        this.#meter.settle(task, "failed", task.lost(kind, exit));
       }
-      const error = terminated
-        ? poolClosed(settings, "was ended")
-        : taskLost(settings, task.target.name, exit);
-      this.#meter.settle(task, "failed", error);
     }
     this.queue.putBack([...again, ...waiting]);
     this.#schedule();
   }
 
-  #break(error: Error | null): void {
-    if (error === null || this.#broken !== null) return;
-    this.#broken = error;
-    this.#idle.wake();
+  #closed(what: string): Error {
+    const { name } = this.settings;
+    return new PoolClosedError(
+      `Cannot run a task: it ${what} because "${name}" was shut down`,
+    );
+  }
+
+  #break(error: Error): void {
+    this.#broken ??= error;
+    this.#group.wake();
     this.#schedule();
   }
 
   /** Rejects the tasks that match and have not begun. */
-  #cancel(matches: (task: PoolTask) => boolean, reason: unknown): void {
+  #cancel(matches: TaskMatcher, reason: unknown): void {
     const tasks = this.queue.remove(matches);
     tasks.push(...this.#group.recall(matches));
     for (const task of tasks) this.#meter.settle(task, "cancelled", reason);
@@ -223,30 +242,17 @@ export class Scheduler implements WorkerHandleOwner {
   }
 
   #cancelAll(): void {
-    this.#cancel(() => true, poolClosed(this.settings, "was cancelled"));
-  }
-
-  /** Ends a task early, in any state. */
-  #end(task: PoolTask, reason: unknown): void {
-    const isTask = (other: PoolTask) => other === task;
-    if (this.queue.has(task)) this.queue.delete(task);
-    else this.#group.lookFor(task);
-    this.#group.recall(isTask);
-    this.#meter.settle(task, "cancelled", reason);
-    this.#group.kill(isTask);
-    this.#schedule();
+    this.#cancel(() => true, this.#closed("was cancelled"));
   }
 
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    queueMicrotask(this.#runScheduled);
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      this.#dispatch();
+    });
   }
-
-  #runScheduled = (): void => {
-    this.#scheduled = false;
-    this.#dispatch();
-  };
 
   #dispatch(): void {
     const group = this.#group;
@@ -254,12 +260,17 @@ export class Scheduler implements WorkerHandleOwner {
       this.#rejectQueue();
       group.assign(this.queue);
     }
-    group.retire();
     const ending = this.#state !== "open" || this.#broken !== null;
-    if (!ending || this.queue.length > 0) this.#grow();
-    if (ending && this.queue.length === 0) this.#leave();
-    else if (this.settings.kind === "thread") {
-      group.watchStalls(this.#takeBack);
+    const left = ending && this.queue.length === 0;
+    group.end(left);
+    if (left) this.#leave();
+    else {
+      try {
+        group.grow(this.queue.length, this.#state === "open");
+      } catch (error) {
+        this.#break(error as Error);
+      }
+      if (this.settings.kind === "thread") group.watchStalls(this.#putBack);
     }
   }
 
@@ -273,28 +284,15 @@ export class Scheduler implements WorkerHandleOwner {
     }
   }
 
-  #takeBack = (worker: WorkerHandle): void => {
-    this.queue.putBack(worker.tasks.recall((task) => task.transfer === null));
+  #putBack = (tasks: PoolTask[]): void => {
+    this.queue.putBack(tasks);
     this.#dispatch();
   };
 
-  #grow(): void {
-    if (this.#health.waiting) return;
-    const replaces = this.#health.good && this.#state === "open";
-    try {
-      this.#group.grow(this.queue.length, replaces);
-    } catch (error) {
-      this.#break(error as Error);
-    }
-  }
-
-  /** Ends idle workers. */
+  /** Ends, once all workers have. */
   #leave(): void {
-    this.#group.end();
     if (this.#group.workers.length > 0 || this.#state === "open") return;
-    this.#health.stop();
     this.#group.stop();
-    this.#idle.stop();
     this.#ended.resolve();
   }
 }

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { packFor } from "../codec/share.ts";
 import { encode } from "../codec/codec.ts";
-import { FLAGS, isBytes, isPlain, reasonOf, TINY } from "./_protocol.ts";
+import { type RunnerExit, RunnerExitError } from "../errors.ts";
+import { FLAGS, packValue, reasonOf, TINY } from "./_protocol.ts";
 import { MAX_TIMEOUT } from "../threads/_options.ts";
-import type { RunnerKind } from "../runner/runner.ts";
+import { describeExit, type RunnerKind } from "../runner/runner.ts";
 
 /** The weight of the newest run time in the mean. */
 const MEAN_WEIGHT = 1 / 128;
@@ -64,13 +64,11 @@ export interface TaskLimitOptions {
 /** Options of a task. */
 export interface TaskOptions {
   /** Its group. */
-  group?: TaskGroup;
+  group?: TaskGroup | null;
   /** The `FLAGS` that the caller sets. */
   flags?: number;
   /** The parts of the arguments to move. */
   transfer?: Transferable[] | undefined;
-  /** Whether its worker may be ended for it alone. */
-  alone?: boolean;
 }
 
 /** A task of a pool, from `submit()` to its result. */
@@ -82,11 +80,9 @@ export class PoolTask {
   /** The sum of its `FLAGS`. */
   readonly flags: number;
   /** The objects that move with it. A second worker could not get them. */
-  readonly transfer: Transferable[] | null;
+  readonly transfer: Transferable[] | null = null;
   /** Its group. */
   readonly group: TaskGroup | null;
-  /** Whether it needs a worker to itself. */
-  readonly alone: boolean;
   /** The time of its submission. */
   readonly submitted: number = performance.now();
   /** The promise of its result. */
@@ -115,32 +111,33 @@ export class PoolTask {
     kind: RunnerKind,
     target: PoolTarget,
     args: unknown[],
-    options: TaskOptions,
+    { group = null, flags = 0, transfer }: TaskOptions,
   ) {
-    const { group = null, flags = 0, transfer, alone = false } = options;
     this.target = target;
     this.group = group;
-    this.alone = alone || (group !== null && group.kill);
     const packed = packArguments(kind, target.name, args);
-    this.flags = packed === args ? flags : flags | FLAGS.packed;
+    if (packed !== args) flags |= FLAGS.packed;
     this.args = packed;
-    this.transfer = null;
     if (transfer !== undefined && kind === "process") {
       this.args = move(target.name, packed, transfer);
     } else if (transfer !== undefined) {
       this.args = [packed, transfer];
       this.transfer = transfer;
-      this.flags |= FLAGS.moved;
+      flags |= FLAGS.moved;
     }
+    this.flags = flags;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.promise = promise;
     this.#resolve = resolve;
     this.#reject = reject;
   }
 
-  /** Whether it may share a worker's queue with other tasks. */
+  /**
+   * Whether it may share a worker with other tasks, which it then must not
+   * cost that worker.
+   */
   get tiny(): boolean {
-    return !this.alone && this.target.tiny;
+    return this.target.tiny && !this.group?.kill;
   }
 
   /**
@@ -195,7 +192,20 @@ export class PoolTask {
    */
   mayRetry(retries: number): boolean {
     return !this.settled && this.transfer === null &&
-      !(this.group?.cancelled ?? false) && this.deaths++ < retries;
+      !this.group?.cancelled && this.deaths++ < retries;
+  }
+
+  /**
+   * Makes the error of a task whose worker died.
+   *
+   * @param kind The kind of the worker.
+   * @param exit How it ended.
+   * @returns The error.
+   */
+  lost(kind: RunnerKind, exit: RunnerExit): Error {
+    const why = `Cannot get the result of "${this.target.name}": the ${kind} ` +
+      `that ran it ${describeExit(exit)}`;
+    return new RunnerExitError(why, exit);
   }
 
   /**
@@ -206,12 +216,11 @@ export class PoolTask {
    * @returns An error that names the argument.
    */
   explain(kind: RunnerKind, error: unknown): Error {
-    const moved = (this.flags & FLAGS.moved) !== 0;
-    const args = moved ? this.args[0] as unknown[] : this.args;
-    for (let index = 0; index < args.length; index++) {
+    const args = this.transfer !== null ? this.args[0] as unknown[] : this.args;
+    for (const [index, arg] of args.entries()) {
       try {
-        if (kind === "thread") structuredClone(args[index]);
-        else encode(args[index]);
+        if (kind === "thread") structuredClone(arg);
+        else encode(arg);
       } catch (why) {
         return refusal(this.target.name, `argument ${index}`, why);
       }
@@ -240,6 +249,7 @@ function move(
   }
 }
 
+/** Packs arguments; returns the array itself if there was nothing to do. */
 function packArguments(
   kind: RunnerKind,
   name: string,
@@ -248,20 +258,18 @@ function packArguments(
   let packed = args;
   for (let index = 0; index < args.length; index++) {
     const value = args[index];
-    if (isPlain(value) || kind === "thread" && isBytes(value)) continue;
     const type = typeof value;
-    let crossing: unknown;
     try {
       if (type === "function" || type === "symbol") {
         throw new TypeError(`a ${type} cannot be cloned`);
       }
-      crossing = packFor(kind, value);
+      const crossing = packValue(kind, value);
+      if (Object.is(crossing, value)) continue;
+      if (packed === args) packed = [...args];
+      packed[index] = crossing;
     } catch (error) {
       throw refusal(name, `argument ${index}`, error);
     }
-    if (crossing === value) continue;
-    if (packed === args) packed = [...args];
-    packed[index] = crossing;
   }
   return packed;
 }

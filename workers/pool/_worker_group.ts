@@ -1,18 +1,32 @@
 /**
- * The workers of a pool: starting, choosing and ending them.
+ * The workers of a pool: starting, choosing, replacing and ending them.
  *
  * @module
  */
 
+import {
+  HandlerImportError,
+  type RunnerExit,
+  RunnerExitError,
+} from "../errors.ts";
+import { describeExit } from "../runner/runner.ts";
 import type { PoolSettings } from "./_options.ts";
 import type { PoolTask } from "./_task.ts";
-import type { TaskQueue } from "./_task_queue.ts";
-import type { TaskMatcher } from "./_task_window.ts";
+import type { TaskMatcher, TaskQueue } from "./_task_lists.ts";
 import {
   STALLED_AFTER,
   WorkerHandle,
   type WorkerHandleOwner,
 } from "./_worker_handle.ts";
+
+/**
+ * A pool ends after this many workers in a row died before their first answer.
+ */
+const MAX_FAILURES = 5;
+/** The pause after the first of them in milliseconds. Each doubles it. */
+const BACKOFF = 100;
+/** An idle pool lets the program end after this time, in milliseconds. */
+const REST_AFTER = 100;
 
 /** The workers of a pool. */
 export class WorkerGroup {
@@ -20,12 +34,20 @@ export class WorkerGroup {
   readonly workers: WorkerHandle[] = [];
   /** The number of workers started in place of one that died. */
   restarts = 0;
+  /** The number of workers in a row that died before their first answer. */
+  failures = 0;
   #owner: WorkerHandleOwner;
   #settings: PoolSettings;
   #lastNumber = -1;
   /** The number of dead workers that were not replaced. */
   #died = 0;
+  #backoffTimer: ReturnType<typeof setTimeout> | undefined;
   #stallTimer: ReturnType<typeof setTimeout> | undefined;
+  #restTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Whether there was work since `#restTimer` started. */
+  #touched = false;
+  /** Whether the workers let the program end. */
+  #resting = false;
 
   /**
    * Constructs an empty group.
@@ -74,6 +96,7 @@ export class WorkerGroup {
    * @param replaces Whether to replace dead workers in any case.
    */
   grow(waiting: number, replaces: boolean): void {
+    if (this.#backoffTimer !== undefined) return;
     let present = 0;
     let tasks = waiting;
     for (const { leaving, load } of this.workers) {
@@ -81,7 +104,8 @@ export class WorkerGroup {
       present++;
       tasks += load;
     }
-    const wanted = Math.max(tasks, present + (replaces ? this.#died : 0));
+    const dead = replaces && this.failures === 0 ? this.#died : 0;
+    const wanted = Math.max(tasks, present + dead);
     const most = Math.min(wanted, this.#settings.workers);
     for (; present < most; present++) {
       const number = ++this.#lastNumber;
@@ -97,9 +121,9 @@ export class WorkerGroup {
    * task's answer nor a task that an idle thread could run. Watches while a
    * thread has several tasks.
    *
-   * @param recall Called with a thread that must return its tasks.
+   * @param putBack Called with the tasks that an idle thread could run.
    */
-  watchStalls(recall: (worker: WorkerHandle) => void): void {
+  watchStalls(putBack: (tasks: PoolTask[]) => void): void {
     const { workers } = this;
     if (this.#stallTimer !== undefined) return;
     if (!workers.some(({ load }) => load > 1)) return;
@@ -109,30 +133,53 @@ export class WorkerGroup {
       const stalled = workers.filter((worker) => worker.isStalled(now));
       for (const worker of stalled) worker.look();
       if (workers.some(({ ready, load }) => ready && load === 0)) {
-        for (const worker of stalled) if (worker.load > 1) recall(worker);
+        for (const { tasks } of stalled) {
+          if (tasks.load > 1) putBack(tasks.recall(isAnyones));
+        }
       }
-      this.watchStalls(recall);
+      this.watchStalls(putBack);
     }, STALLED_AFTER);
   }
 
-  /** Stops the watch for good. */
-  stop(): void {
-    clearTimeout(this.#stallTimer);
+  /** Makes the workers keep the program alive: there is work. */
+  wake(): void {
+    this.#touched = true;
+    if (!this.#resting) return;
+    this.#resting = false;
+    for (const worker of this.workers) worker.keepAlive(true);
   }
 
-  /** Ends the workers that may have no more tasks. */
-  retire(): void {
-    for (const worker of this.workers) if (worker.spent) worker.end();
+  /** Lets the program end when there was no work for a while. */
+  watchRest(): void {
+    if (this.#restTimer !== undefined || !this.#owner.idle) return;
+    this.#touched = false;
+    this.#restTimer = setTimeout(() => {
+      this.#restTimer = undefined;
+      if (!this.#owner.idle) return;
+      if (this.#touched) return this.watchRest();
+      this.#resting = true;
+      for (const worker of this.workers) worker.keepAlive(false);
+    }, REST_AFTER);
+    Deno.unrefTimer(this.#restTimer);
   }
 
-  /** Ends the workers that have no tasks. */
-  end(): void {
-    for (const worker of this.workers) if (worker.load === 0) worker.end();
+  /** Ends the workers that have no tasks: all, or those that may have no more. */
+  end(all: boolean): void {
+    for (const worker of this.workers) {
+      if (worker.load === 0 && (all || worker.wornOut)) worker.end();
+    }
   }
 
   /** Ends all workers. */
   terminate(): void {
     for (const worker of this.workers) worker.terminate();
+  }
+
+  /** Stops the timers for good. */
+  stop(): void {
+    clearTimeout(this.#backoffTimer);
+    clearTimeout(this.#stallTimer);
+    clearTimeout(this.#restTimer);
   }
 
   /**
@@ -142,7 +189,7 @@ export class WorkerGroup {
    */
   kill(matches: TaskMatcher): void {
     for (const worker of this.workers) {
-      if (worker.leaving || !worker.tasks.has(matches)) continue;
+      if (worker.leaving || !worker.tasks.list().some(matches)) continue;
       worker.kill();
       this.#died++;
     }
@@ -159,33 +206,56 @@ export class WorkerGroup {
   }
 
   /**
-   * Takes the answers on the task slots of a task's worker.
-   *
-   * @param task The task.
-   */
-  lookFor(task: PoolTask): void {
-    for (const worker of this.workers) {
-      if (worker.tasks.has((other) => other === task)) worker.look();
-    }
-  }
-
-  /**
    * Forgets a worker that has ended.
    *
    * @param worker The worker.
-   * @param died Whether to replace it.
+   * @returns The tasks that it has, or may have, begun, and the others.
    */
-  remove(worker: WorkerHandle, died: boolean): void {
+  remove(worker: WorkerHandle): { begun: PoolTask[]; waiting: PoolTask[] } {
     this.workers.splice(this.workers.indexOf(worker), 1);
-    if (died) this.#died++;
+    worker.look();
+    const waiting = worker.tasks.recall(isAnyones);
+    return { begun: worker.tasks.list(), waiting };
   }
 
   /**
-   * Makes the workers keep the program alive, or lets it end.
+   * Judges an unexpected death of a worker, which `grow()` will replace.
    *
-   * @param alive Which of the two.
+   * @param worker The worker.
+   * @param exit How it ended.
+   * @param hadWork Whether it had begun a task.
+   * @returns The reason why the pool can't go on, or `null`.
    */
-  keepAlive(alive: boolean): void {
-    for (const worker of this.workers) worker.keepAlive(alive);
+  judge(
+    worker: WorkerHandle,
+    exit: RunnerExit,
+    hadWork: boolean,
+  ): Error | null {
+    this.#died++;
+    if (exit.error instanceof HandlerImportError) return exit.error;
+    if (worker.ready && (hadWork || worker.answered)) return null;
+    const { name, initializer } = this.#settings;
+    const cannot = `Cannot run the tasks of "${name}": `;
+    if (!worker.ready && initializer !== null && exit.reason === "error") {
+      const why = `"${initializer.name}", its initializer, threw: ` +
+        exit.error?.message;
+      return new RunnerExitError(cannot + why, exit);
+    }
+    if (++this.failures >= MAX_FAILURES) {
+      const why = `${MAX_FAILURES} workers in a row ended before they did ` +
+        `any, the last one ${describeExit(exit)}`;
+      return new RunnerExitError(cannot + why, exit);
+    }
+    clearTimeout(this.#backoffTimer);
+    this.#backoffTimer = setTimeout(() => {
+      this.#backoffTimer = undefined;
+      this.#owner.workerHeard();
+    }, BACKOFF * 2 ** (this.failures - 1));
+    return null;
   }
+}
+
+/** Whether another worker could run a task: its data did not move. */
+function isAnyones(task: PoolTask): boolean {
+  return task.transfer === null;
 }

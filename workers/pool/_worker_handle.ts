@@ -5,31 +5,37 @@
  */
 
 import { SHARED_URLS } from "../codec/share.ts";
+import { unpack } from "../codec/share.ts";
+import { HandlerImportError, type RunnerExit } from "../errors.ts";
+import { type ErrorRecord, fromErrorRecord } from "../runner/protocol.ts";
+import type { Runner } from "../runner/runner.ts";
+import { startRunner } from "../runner/start_runner.ts";
 import { context, nextIdent } from "../threads/_context.ts";
-import type { RunnerExit } from "../errors.ts";
-import { TaskSlots } from "./_task_slots.ts";
 import type { PoolSettings } from "./_options.ts";
 import {
   type Answer,
   LOOK,
-  type Outcome,
   type PoolStart,
   READY,
-  type Status,
+  STATUS,
   STRIDE,
+  TaskSlots,
 } from "./_protocol.ts";
 import type { PoolTask } from "./_task.ts";
-import { type LostTasks, TaskWindow } from "./_task_window.ts";
-import type { Runner } from "../runner/runner.ts";
-import { startRunner } from "../runner/start_runner.ts";
+import { TaskWindow } from "./_task_lists.ts";
 
 /** How long a worker may take to end, in milliseconds. */
 const KILL_AFTER = 2_000;
 /** A worker that was silent for longer than this gets no further tasks. */
 export const STALLED_AFTER = 2;
 
+/** The outcome of a task that ran. */
+export type Outcome = [end: "completed" | "failed", value: unknown];
+
 /** The owner of a {@linkcode WorkerHandle}. */
 export interface WorkerHandleOwner {
+  /** Whether there is no work. */
+  readonly idle: boolean;
   /** A task has been answered. */
   taskAnswered(task: PoolTask, outcome: Outcome, time: number): void;
   /** A task could not be posted. */
@@ -40,14 +46,32 @@ export interface WorkerHandleOwner {
   workerExited(handle: WorkerHandle, exit: RunnerExit, asked: boolean): void;
 }
 
+/** Decodes an answer; `null` is that of a task that was taken back. */
+function outcomeOf([status, value]: Answer, module: string): Outcome | null {
+  switch (status) {
+    case STATUS.done:
+      return ["completed", value];
+    case STATUS.donePacked:
+      return ["completed", unpack(value)];
+    case STATUS.thrown:
+      return ["failed", fromErrorRecord(value as ErrorRecord)];
+    case STATUS.missing:
+      return ["failed", new HandlerImportError(String(value), module)];
+    case STATUS.skipped:
+      return null;
+    default:
+      throw new TypeError("No status");
+  }
+}
+
 /** A worker of a pool, as the pool sees it. */
 export class WorkerHandle {
   /** Whether it can take tasks. */
   ready = false;
   /** Whether the pool has ended it. */
   leaving = false;
-  /** The number of tasks that it has answered. */
-  answered = 0;
+  /** Whether it has answered a task. */
+  answered = false;
   /** Its tasks. */
   readonly tasks: TaskWindow;
   /** The time of its start. */
@@ -55,7 +79,7 @@ export class WorkerHandle {
   #owner: WorkerHandleOwner;
   #settings: PoolSettings;
   #runner: Runner;
-  #taskSlots: TaskSlots | null = null;
+  #taskSlots: TaskSlots | null;
   #outbox: unknown[] = [];
   #tiny = false;
   #heard = 0;
@@ -75,11 +99,11 @@ export class WorkerHandle {
   ) {
     const { kind, main, module, permissions, initializer } = settings;
     const thread = kind === "thread";
+    const taskSlots = thread ? TaskSlots.memory() : null;
+    this.#taskSlots = taskSlots && new TaskSlots(taskSlots);
+    this.tasks = new TaskWindow(this.#taskSlots);
     this.#owner = owner;
     this.#settings = settings;
-    const taskSlots = thread ? TaskSlots.memory() : null;
-    if (taskSlots !== null) this.#taskSlots = new TaskSlots(taskSlots);
-    this.tasks = new TaskWindow(this.#taskSlots, module);
     const name = `${settings.name}_${number}`;
     const data: PoolStart = {
       module,
@@ -89,15 +113,17 @@ export class WorkerHandle {
       taskSlots,
       initializer,
     };
-    this.#runner = startRunner(kind, {
+    const modules = [module, SHARED_URLS[kind]];
+    const runner = startRunner(kind, {
       main,
-      modules: [module, SHARED_URLS[kind]],
+      modules,
       data,
       name,
       permissions,
     });
-    this.#runner.onmessage = (message) => this.#receive(message);
-    this.#runner.exited.then((exit) => {
+    this.#runner = runner;
+    runner.onmessage = (message) => this.#receive(message);
+    runner.exited.then((exit) => {
       clearTimeout(this.#killTimer);
       const asked = this.leaving && exit.reason !== "protocol";
       this.leaving = true;
@@ -110,12 +136,8 @@ export class WorkerHandle {
     return this.tasks.load;
   }
 
-  /** Whether it has no tasks and may have no more. */
-  get spent(): boolean {
-    return this.load === 0 && this.#isWornOut;
-  }
-
-  get #isWornOut(): boolean {
+  /** Whether it may have no more tasks. */
+  get wornOut(): boolean {
     return this.tasks.given >= this.#settings.maxTasksPerWorker;
   }
 
@@ -127,18 +149,12 @@ export class WorkerHandle {
    * @returns Whether it can.
    */
   accepts(task: PoolTask, now: number): boolean {
-    if (!this.ready || this.leaving || this.#isWornOut) return false;
-    if (this.tasks.full) return false;
-    if (this.load === 0) return true;
-    return this.#tiny && task.tiny && !this.isStalled(now);
+    const { load, full } = this.tasks;
+    if (!this.ready || this.leaving || this.wornOut || full) return false;
+    return load === 0 || this.#tiny && task.tiny && !this.isStalled(now);
   }
 
-  /**
-   * Returns whether it has been busy with one task for long.
-   *
-   * @param now The time.
-   * @returns Whether it has.
-   */
+  /** Returns whether it has been busy with one task for long. */
   isStalled(now: number): boolean {
     return this.load > 0 && now - this.#heard > STALLED_AFTER;
   }
@@ -173,19 +189,9 @@ export class WorkerHandle {
     } catch {
       for (let at = 0; at < outbox.length; at += STRIDE) {
         const id = outbox[at] as number;
-        this.#postAlone(id, this.tasks.get(id)!, []);
+        this.#postAlone(id, this.tasks.get(id)!);
       }
     }
-  }
-
-  /**
-   * Takes the tasks of a dead worker, except those whose answers it left.
-   *
-   * @returns The tasks, in order.
-   */
-  abandon(): LostTasks {
-    this.#guard(LOOK);
-    return this.tasks.abandon();
   }
 
   /** Ends it when it is idle. */
@@ -239,7 +245,7 @@ export class WorkerHandle {
     this.#taskSlots?.announce();
   }
 
-  #postAlone(id: number, task: PoolTask, transfer: Transferable[]): void {
+  #postAlone(id: number, task: PoolTask, transfer?: Transferable[]): void {
     try {
       this.#post([id, task.target.name, task.args, task.flags], transfer);
     } catch (error) {
@@ -258,13 +264,10 @@ export class WorkerHandle {
   #guard(message: unknown): void {
     try {
       this.#read(message);
-    } catch (error) {
+    } catch (cause) {
       this.leaving = true;
-      this.#runner.fail(
-        new TypeError("What it said is malformed or out of order", {
-          cause: error,
-        }),
-      );
+      const why = "What it said is malformed or out of order";
+      this.#runner.fail(new TypeError(why, { cause }));
     }
   }
 
@@ -274,17 +277,25 @@ export class WorkerHandle {
     } else if (message === READY && !this.ready) {
       this.ready = true;
     } else if (Array.isArray(message) && message.length === 4) {
-      const [id, status, value, time] = message;
-      this.#answer(id, { status: status as Status, value, time });
+      const [id, ...answer] = message;
+      this.#answer(id, answer as Answer);
     } else {
       throw new TypeError("No answer");
     }
   }
 
   #answer(id: number, answer: Answer): void {
-    const answered = this.tasks.answer(id, answer);
-    if (answered === null) return;
-    this.answered++;
-    this.#owner.taskAnswered(...answered, answer.time);
+    const time = answer[2];
+    if (typeof time !== "number" || !(time >= 0)) {
+      throw new TypeError("No time");
+    }
+    const task = this.tasks.get(id);
+    const outcome = outcomeOf(answer, this.#settings.module);
+    // Only tasks that were taken back are skipped.
+    if ((task === null) !== (outcome === null)) throw new TypeError("Skipped");
+    this.tasks.close(id);
+    if (task === null || outcome === null) return;
+    this.answered = true;
+    this.#owner.taskAnswered(task, outcome, time);
   }
 }

@@ -5,32 +5,32 @@
  */
 
 import { targetName } from "../threads/_options.ts";
-import { MapRun } from "./_map_run.ts";
-import { Scheduler } from "./_scheduler.ts";
 import {
   checkItems,
   checkMapOptions,
+  type MapItems,
+  MapRun,
+  type PoolMapOptions,
+} from "./_map_run.ts";
+import type { PoolStats } from "./_meter.ts";
+import {
   checkPoolOptions,
   checkRunOptions,
-} from "./_checks.ts";
-import type {
-  PoolMapOptions,
-  PoolOptions,
-  PoolRunOptions,
-  PoolShutdownOptions,
-  PoolStats,
+  type PoolOptions,
+  type PoolRunOptions,
+  type PoolShutdownOptions,
 } from "./_options.ts";
 import { PoolMap } from "./pool_map.ts";
 import type { RunnerKind } from "../runner/runner.ts";
+import { Scheduler } from "./_scheduler.ts";
 import { assertOptions } from "../_validate.ts";
 
+export type { PoolMapOptions } from "./_map_run.ts";
+export type { PoolStats, TimeSummary } from "./_meter.ts";
 export type {
-  PoolMapOptions,
   PoolOptions,
   PoolRunOptions,
   PoolShutdownOptions,
-  PoolStats,
-  TimeSummary,
 } from "./_options.ts";
 
 /**
@@ -322,7 +322,7 @@ export abstract class Pool implements AsyncDisposable {
   ): PoolMap<T>;
   map(
     target: string | ((item: never) => unknown),
-    items: Iterable<unknown> | AsyncIterable<unknown>,
+    items: MapItems,
     options: PoolMapOptions = {},
   ): PoolMap<unknown> {
     return this.#map(target, items, options, false);
@@ -392,7 +392,7 @@ export abstract class Pool implements AsyncDisposable {
 
   #map(
     target: unknown,
-    items: Iterable<unknown> | AsyncIterable<unknown>,
+    items: MapItems,
     options: PoolMapOptions,
     spread: boolean,
   ): PoolMap<unknown> {
