@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { CLI, cli, Program, runCli, serve } from "./_cli.ts";
+import { CLI, cli, Program, runCli, serve, type Served } from "./_cli.ts";
 import { needs } from "../support/programs.ts";
 
 const PEM = new URL("../servers/certificates/", import.meta.url).pathname;
@@ -38,6 +38,11 @@ client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 client.close()
 `;
 
+/** Starts a server where the client is what is tested: without replicas. */
+function serveLightly(...args: string[]): Promise<Served> {
+  return serve("--mode", "event-loop", ...args);
+}
+
 async function withUnixPath(
   transport: string,
   use: (address: string[]) => Promise<void>,
@@ -53,7 +58,12 @@ async function withUnixPath(
 for (const transport of ["tcp", "udp"]) {
   Deno.test(`client sends piped lines over ${transport} and prints every answer`, async () => {
     const address = ["--transport", transport, "--port"];
-    await using server = await serve(...address, "0", "--handler", "sum");
+    await using server = await serveLightly(
+      ...address,
+      "0",
+      "--handler",
+      "sum",
+    );
     const { code, stdout, stderr } = await runCli(
       ["client", ...address, String(server.port)],
       "2 3\nx y\n20 22",
@@ -67,7 +77,7 @@ for (const transport of ["tcp", "udp"]) {
 for (const transport of ["unix", "unix-datagram"]) {
   Deno.test(`client sends piped lines over ${transport} and prints every answer`, async () => {
     await withUnixPath(transport, async (address) => {
-      await using _server = await serve(...address, "--handler", "sum");
+      await using _server = await serveLightly(...address, "--handler", "sum");
       const { code, stdout, stderr } = await runCli(
         ["client", ...address],
         "2 3\nx y\n20 22",
@@ -80,7 +90,7 @@ for (const transport of ["unix", "unix-datagram"]) {
 }
 
 Deno.test("client loses nothing of 4 MB that a server echoes", async () => {
-  await using server = await serve("--port", "0");
+  await using server = await serveLightly("--port", "0");
   const input = `${"0123456789abcdef".repeat(64)}\n`.repeat(4_000);
   const args = ["client", "--port", String(server.port)];
   const { code, stdout } = await runCli(args, input);
@@ -89,7 +99,12 @@ Deno.test("client loses nothing of 4 MB that a server echoes", async () => {
 });
 
 Deno.test("client ends when a server answers nothing", async () => {
-  await using server = await serve("--port", "0", "--handler", "discard");
+  await using server = await serveLightly(
+    "--port",
+    "0",
+    "--handler",
+    "discard",
+  );
   const args = ["client", "--port", String(server.port)];
   assertEquals(await runCli(args, "one\ntwo\n"), {
     code: 0,
@@ -99,7 +114,12 @@ Deno.test("client ends when a server answers nothing", async () => {
 });
 
 Deno.test("client ends with the server, though its input goes on", async () => {
-  await using server = await serve("--port", "0", "--handler", "daytime");
+  await using server = await serveLightly(
+    "--port",
+    "0",
+    "--handler",
+    "daytime",
+  );
   await using client = cli("client", "--port", String(server.port));
   assertEquals(await client.code(), 0);
   assertMatch(client.stdout.text, /^\d{4}-.*Z\r\n$/);
@@ -107,7 +127,12 @@ Deno.test("client ends with the server, though its input goes on", async () => {
 });
 
 Deno.test("client ends when nobody reads what it prints", async () => {
-  await using server = await serve("--port", "0", "--handler", "chargen");
+  await using server = await serveLightly(
+    "--port",
+    "0",
+    "--handler",
+    "chargen",
+  );
   await using client = cli("client", "--port", String(server.port));
   await client.stdout.until(/ !"#/);
   await client.stdout.cancel();
@@ -157,7 +182,7 @@ for (const transport of ["unix", "unix-datagram"]) {
 
 Deno.test("client tells a line over udp that got no answer", async () => {
   const udp = ["--transport", "udp", "--port"];
-  await using server = await serve(...udp, "0", "--handler", "discard");
+  await using server = await serveLightly(...udp, "0", "--handler", "discard");
   const port = String(server.port);
   const { code, stdout, stderr } = await runCli(
     ["client", ...udp, port, "--timeout", "100"],
@@ -187,7 +212,7 @@ Deno.test("client prints each of several packets that answer one line", async ()
 Deno.test("client over unix-datagram leaves no file behind", async () => {
   const dir = await Deno.makeTempDir();
   const address = ["--transport", "unix-datagram", "--path", `${dir}/socket`];
-  await using _server = await serve(...address);
+  await using _server = await serveLightly(...address);
   const before = await Array.fromAsync(Deno.readDir(dir));
   const args = ["run", "-A", CLI, "client", ...address];
   const env = { TMPDIR: dir };
@@ -209,7 +234,12 @@ for (const transport of ["tcp", "udp"]) {
     needs("python3"),
     async () => {
       const address = ["--transport", transport, "--port"];
-      await using server = await serve(...address, "0", "--handler", "sum");
+      await using server = await serveLightly(
+        ...address,
+        "0",
+        "--handler",
+        "sum",
+      );
       const client = [Deno.execPath(), "run", "-A", CLI, "client"];
       const port = String(server.port);
       await using terminal = new Program("python3", [
@@ -226,14 +256,14 @@ for (const transport of ["tcp", "udp"]) {
 }
 
 Deno.test("client --crlf ends each line with CR LF, once", async () => {
-  await using server = await serve("tcp://:0");
+  await using server = await serveLightly("tcp://:0");
   const client = ["client", `tcp://:${server.port}`, "--crlf"];
   const { stdout } = await runCli(client, "a\n\nb\r\nc");
   assertEquals(stdout, "a\r\n\r\nb\r\nc");
 });
 
 Deno.test("client --crlf takes a CR LF in two pieces for one", async () => {
-  await using server = await serve("tcp://:0");
+  await using server = await serveLightly("tcp://:0");
   await using client = cli("client", `tcp://:${server.port}`, "--crlf");
   await client.type("a\r");
   await client.stdout.until(/^a\r$/);
@@ -245,7 +275,7 @@ Deno.test("client --crlf takes a CR LF in two pieces for one", async () => {
 
 Deno.test("client closes its half at the end of the input, and hears all", async () => {
   // Answers nothing before its input has ended
-  await using server = await serve("tcp://:0", "--exec", "sort");
+  await using server = await serveLightly("tcp://:0", "--exec", "sort");
   const client = ["client", `tcp://:${server.port}`];
   const { code, stdout } = await runCli(client, "c\na\nb\n");
   assertEquals({ code, stdout }, { code: 0, stdout: "a\nb\nc\n" });
@@ -253,7 +283,7 @@ Deno.test("client closes its half at the end of the input, and hears all", async
 
 Deno.test("client --tls talks TLS, with the authority of --ca", async () => {
   const tls = ["--cert", `${PEM}cert.pem`, "--key", `${PEM}key.pem`];
-  await using server = await serve("tcp://:0", ...tls);
+  await using server = await serveLightly("tcp://:0", ...tls);
   const client = ["client", `tcp://localhost:${server.port}`, "--tls"];
   assertEquals(await runCli([...client, "--ca", `${PEM}ca.pem`], "hello\n"), {
     code: 0,
@@ -269,7 +299,7 @@ Deno.test("client --tls talks TLS, with the authority of --ca", async () => {
 });
 
 Deno.test("client --tls tells a server without TLS in one line", async () => {
-  await using server = await serve("tcp://:0");
+  await using server = await serveLightly("tcp://:0");
   const client = ["client", `tcp://localhost:${server.port}`, "--tls"];
   const { code, stderr } = await runCli(client, "hello\n");
   assertEquals(code, 1);
