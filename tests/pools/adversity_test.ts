@@ -85,7 +85,7 @@ testPools(
       const counts = { settled: 0, refused: 0 };
       const settle = () => counts.settled++;
       const submitMany = (): void => {
-        for (let index = 0; index < 40; index++) {
+        for (let index = 0; index < 20; index++) {
           const result = index % 10 === 3
             ? pool.submit(tasks.exit, 1)
             : index % 10 === 7
@@ -107,9 +107,9 @@ testPools(
         : Promise.all([pool.shutdown(), pool.terminate(), pool.shutdown()]);
       await assertRejects(() => pool.submit(tasks.add, 1, 2), PoolClosedError);
       await ended;
-      assertEquals(counts.settled, 80, end);
+      assertEquals(counts.settled, 40, end);
       const { completed, failed, cancelled, ...rest } = pool.stats();
-      assertEquals(completed + failed + cancelled, 80, end);
+      assertEquals(completed + failed + cancelled, 40, end);
       assertEquals([rest.workers, rest.queued, rest.running], [0, 0, 0]);
     }
   },

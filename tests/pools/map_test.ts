@@ -36,19 +36,20 @@ testPools(
   async (make) => {
     await using pool = make();
     const times = [30, 0, 10, 0, 5, 0];
-    const pids = await pool.map(tasks.napAndTellPid, times);
-    assertEquals(pids.length, times.length);
+    assertEquals(await pool.map(tasks.nap, times), times);
   },
 );
 
 testPools("map() gives items to workers in chunks", async (make) => {
+  await using pool = make();
   for (const chunkSize of [1, 2, 7, 100, 1_000]) {
-    await using pool = make();
+    const { completed } = pool.stats();
     assertEquals(
       await pool.map(tasks.square, numbers(100), { chunkSize }),
       squares(100),
     );
-    assertEquals(pool.stats().completed, Math.ceil(100 / chunkSize));
+    const chunks = pool.stats().completed - completed;
+    assertEquals(chunks, Math.ceil(100 / chunkSize));
   }
 });
 
@@ -130,19 +131,6 @@ testPools(
     assertEquals(await pool.submit(tasks.add, 1, 2), 3);
   },
 );
-
-testPools("map() throws what the items throw", async (make) => {
-  await using pool = make();
-  function* failing() {
-    yield 1;
-    throw new SyntaxError("No more items");
-  }
-  await assertRejects(
-    async () => await pool.map(tasks.square, failing()),
-    SyntaxError,
-    "No more items",
-  );
-});
 
 testPools("map() names an item that can't be cloned", async (make) => {
   await using pool = make();

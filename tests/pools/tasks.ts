@@ -147,6 +147,11 @@ export function pid(): number {
   return Deno.pid;
 }
 
+export async function nap(time: number): Promise<number> {
+  await new Promise((resolve) => setTimeout(resolve, time));
+  return time;
+}
+
 export async function napAndTellPid(time: number): Promise<number> {
   await new Promise((resolve) => setTimeout(resolve, time));
   return Deno.pid;
