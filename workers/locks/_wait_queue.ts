@@ -1,33 +1,29 @@
 /**
  * A queue of waiters of all threads, in the order in which they came.
  *
- * Each waiter has a slot with its ticket. Waking a waiter empties its slot and
- * notifies it, so freeing a slot never depends on its waiter. Waking hands over
- * nothing: the woken waiter tries again. Until it has tried, a few newcomers
- * may overtake it. If it then fails, it returns with its old ticket, and later
- * waiters get nothing before it. So a lost wake-up (in a thread that has ended
- * or is busy) only delays the others by some ticks, and none waits forever.
- *
- * The memory has a fixed size: growable memory costs two mappings and a
- * megabyte of addresses. When all slots are taken, waiters use the overflow
- * slots that all queues of the creating thread share.
+ * Each waiter has a node with its ticket. Waking a waiter takes its node out of
+ * the queue and notifies it, so freeing a node never depends on its waiter.
+ * Waking hands over nothing: the woken waiter tries again. Until it has tried,
+ * a few newcomers may overtake it. If it then fails, it returns with its old
+ * ticket, and later waiters get nothing before it. So a lost wake-up (in a
+ * thread that has ended or is busy) only delays the others by some ticks, and
+ * none waits forever.
  *
  * @module
  */
+import { alone } from "./_mutex.ts";
 import type { WaitSlot } from "./_sleep.ts";
-import { Overflow } from "./_overflow.ts";
 
+// The words of a queue. Nodes are known by their index; 0 is none.
 const ENROLLED = 0;
-const NAME = 1;
-const RESERVED = 2;
-const ALLOWANCE = 3;
-const BEATS = 4;
-const SLOTS = 5;
-
-const OWN_SLOTS = 16;
+const FIRST = 1;
+const LAST = 2;
+const RESERVED = 3;
+const ALLOWANCE = 4;
+const BEATS = 5;
 
 /** The first word that the owner of a queue may use for itself. */
-export const OWN = SLOTS + OWN_SLOTS;
+export const OWN = 6;
 
 /** The size of a queue in bytes. */
 export const QUEUE_BYTES = 4 * OWN;
@@ -40,23 +36,79 @@ const SYNC = 1;
 /** How many newcomers may overtake a woken waiter that has not tried yet. */
 const MAY_OVERTAKE = 8;
 
+// The words of the nodes. All queues that a thread makes share them: most have
+// few waiters, and memory for thousands in each would cost kilobytes.
+const MUTEX = 0;
+const NEXT_TICKET = 1;
+const FREED = 2;
+const HIGH_WATER = 3;
+const NODES = 4;
+
+// The words of a node. Its waiter sleeps on its ticket, which no other has.
+const TICKET = 0;
+const AFTER = 1;
+const BEFORE = 2;
+const NODE_WORDS = 3;
+
+/** Only used pages take memory. */
+const MOST_NODES = 2 ** 18;
+const END = NODES + MOST_NODES * NODE_WORDS;
+
+const known = new WeakMap<SharedArrayBuffer, Int32Array>();
+let own: SharedArrayBuffer | undefined;
+
 /** The memory of a queue, as other threads receive it. */
 export interface WaitRecord {
   /** The queue's words, and its owner's. */
   memory: SharedArrayBuffer;
-  /** The slots beyond its own. */
-  overflow: SharedArrayBuffer;
+  /** Its waiters, and those of other queues. */
+  nodes: SharedArrayBuffer;
 }
 
 /**
- * Makes the memory of queues.
+ * Makes the memory of queues. Its size is fixed: growable memory costs two
+ * mappings and a megabyte of addresses.
  *
  * @param bytes The bytes for them and their owner.
  * @returns The memory.
  */
 export function newWaitRecord(bytes: number): WaitRecord {
-  const { memory: overflow } = Overflow.own;
-  return { memory: new SharedArrayBuffer(bytes), overflow };
+  own ??= new SharedArrayBuffer(4 * END);
+  return { memory: new SharedArrayBuffer(bytes), nodes: own };
+}
+
+function nodesOver(memory: SharedArrayBuffer): Int32Array {
+  let nodes = known.get(memory);
+  if (nodes === undefined) known.set(memory, nodes = new Int32Array(memory));
+  return nodes;
+}
+
+function addNode(nodes: Int32Array, ticket: number): number {
+  let node = nodes[FREED]!;
+  if (node !== 0) nodes[FREED] = nodes[node + AFTER]!;
+  else {
+    node = Math.max(nodes[HIGH_WATER]!, NODES);
+    if (node === END) {
+      throw new RangeError(
+        `Cannot wait: ${MOST_NODES} others wait for what the same thread made`,
+      );
+    }
+    nodes[HIGH_WATER] = node + NODE_WORDS;
+  }
+  Atomics.store(nodes, node + TICKET, ticket);
+  return node;
+}
+
+/** Frees a node; returns how many sleepers it has woken. */
+function removeNode(nodes: Int32Array, node: number): number {
+  Atomics.store(nodes, node + TICKET, 0);
+  nodes[node + AFTER] = nodes[FREED]!;
+  nodes[FREED] = node;
+  return Atomics.notify(nodes, node + TICKET);
+}
+
+function isOlder(ticket: number, other: number): boolean {
+  return (ticket - other | 0) < 0;
 }
 
 /** Waiters of any thread, oldest first. */
@@ -65,7 +117,7 @@ export class WaitQueue {
   readonly words: Int32Array;
   /** Whether one waiter's success is another's failure. */
   readonly fair: boolean;
-  readonly #overflow: Overflow;
+  readonly #nodes: Int32Array;
 
   /**
    * Makes a queue, or joins one.
@@ -76,20 +128,19 @@ export class WaitQueue {
    * @param at Its offset in the memory in bytes.
    */
   constructor(from: number | WaitRecord, fair = true, at = 0) {
-    const record = typeof from === "number"
+    const { memory, nodes } = typeof from === "number"
       ? newWaitRecord(QUEUE_BYTES + 4 * from)
       : from;
-    const { memory } = record;
     this.words = new Int32Array(memory, at, memory.byteLength - at >> 2);
     this.fair = fair;
-    this.#overflow = Overflow.over(record.overflow);
+    this.#nodes = nodesOver(nodes);
   }
 
   /** The queue's memory. */
   get record(): WaitRecord {
     return {
       memory: this.words.buffer as SharedArrayBuffer,
-      overflow: this.#overflow.memory,
+      nodes: this.#nodes.buffer as SharedArrayBuffer,
     };
   }
 
@@ -127,43 +178,47 @@ export class WaitQueue {
    * @returns The ticket.
    */
   takeTicket(sync: boolean): number {
-    const ticket = this.#overflow.takeTicket();
+    const ticket = Atomics.add(this.#nodes, NEXT_TICKET, 2) + 2 | 0;
+    if (ticket === 0) return this.takeTicket(sync);
     return sync ? ticket | SYNC : ticket;
   }
 
   /**
-   * Puts a waiter into a slot.
+   * Puts a waiter into the queue.
    *
    * @param ticket Its ticket.
-   * @returns The slot.
+   * @returns Where it sleeps.
+   * @throws {RangeError} If there are too many waiters.
    */
   enrol(ticket: number): WaitSlot {
-    const { words } = this;
-    Atomics.add(words, ENROLLED, 1);
-    for (let index = SLOTS; index < OWN; index++) {
-      if (words[index] !== 0) continue;
-      if (Atomics.compareExchange(words, index, 0, ticket) !== 0) continue;
-      return { words, index, ticket };
-    }
-    try {
-      return this.#overflow.enrol(this.#nameQueue(), ticket);
-    } catch (error) {
-      Atomics.sub(words, ENROLLED, 1);
-      throw error;
-    }
+    const [words, nodes] = [this.words, this.#nodes];
+    return this.#alone(() => {
+      const node = addNode(nodes, ticket);
+      let before = words[LAST]!;
+      while (before !== 0 && isOlder(ticket, nodes[before + TICKET]!)) {
+        before = nodes[before + BEFORE]!;
+      }
+      const after = before === 0 ? words[FIRST]! : nodes[before + AFTER]!;
+      this.#link(before, node);
+      this.#link(node, after);
+      Atomics.add(words, ENROLLED, 1);
+      return { words: nodes, index: node + TICKET, ticket };
+    });
   }
 
   /**
-   * Frees a slot.
+   * Takes a waiter out of the queue.
    *
-   * @param slot The slot.
-   * @returns Whether the waiter was still in it; if not, it was woken.
+   * @param slot Where it sleeps.
+   * @returns Whether it was still in the queue; if not, it was woken.
    */
-  cancel(slot: WaitSlot): boolean {
-    if (!this.#free(slot)) return false;
-    // Ends the engine's own waiter, which would otherwise stay.
-    Atomics.notify(slot.words, slot.index);
-    return true;
+  cancel({ words, index, ticket }: WaitSlot): boolean {
+    return this.#alone(() => {
+      if (words[index] !== ticket) return false;
+      // Wakes the engine's own waiter, which would otherwise stay.
+      this.#remove(index - TICKET);
+      return true;
+    });
   }
 
   /**
@@ -174,38 +229,28 @@ export class WaitQueue {
    */
   wake(count: number): number {
     let woken = 0;
-    while (woken < count && this.size > 0) {
-      const slots = this.#waiting();
-      if (slots.length === 0) break;
-      for (const slot of oldestFirst(slots, count - woken)) {
-        if (this.#wakeSlot(slot, count === 1)) woken++;
+    if (this.size === 0) return woken;
+    this.#alone(() => {
+      while (woken < count && this.words[FIRST] !== 0) {
+        if (this.#wakeFirst(count === 1)) woken++;
       }
-    }
+    });
     return woken;
   }
 
   /**
-   * Makes later waiters wait until this one has tried.
+   * Makes later waiters and newcomers wait until this waiter has tried.
    *
    * @param ticket The waiter's ticket.
-   * @param allowance How many newcomers may overtake it.
-   * @returns Whether it is next now.
    */
-  reserve(ticket: number, allowance = 0): boolean {
-    if (!this.fair) return false;
-    for (;;) {
+  reserve(ticket: number): void {
+    if (!this.fair) return;
+    this.#alone(() => {
       const { reserved } = this;
-      if (reserved !== 0 && (reserved - ticket | 0) < 0) return false;
-      const before = Atomics.compareExchange(
-        this.words,
-        RESERVED,
-        reserved,
-        ticket,
-      );
-      if (before !== reserved) continue;
-      Atomics.store(this.words, ALLOWANCE, allowance);
-      return true;
-    }
+      if (reserved === 0 || !isOlder(reserved, ticket)) {
+        this.#reserve(ticket, 0);
+      }
+    });
   }
 
   /**
@@ -219,59 +264,39 @@ export class WaitQueue {
       Atomics.compareExchange(this.words, RESERVED, ticket, 0) === ticket;
   }
 
-  /** The queue's name in the overflow, which only few queues need. */
-  #nameQueue(): number {
-    if (this.#name === 0) {
-      const name = this.#overflow.takeTicket();
-      Atomics.compareExchange(this.words, NAME, 0, name);
-    }
-    return this.#name;
+  #reserve(ticket: number, allowance: number): void {
+    Atomics.store(this.words, RESERVED, ticket);
+    Atomics.store(this.words, ALLOWANCE, allowance);
   }
 
-  get #name(): number {
-    return Atomics.load(this.words, NAME);
-  }
-
-  #wakeSlot(slot: WaitSlot, alone: boolean): boolean {
-    const { words, index, ticket } = slot;
+  #wakeFirst(alone: boolean): boolean {
+    const node = this.words[FIRST]!;
+    const ticket = this.#nodes[node + TICKET]!;
     // Before it is woken: after that it may already be done.
-    const reserved = alone && this.reserved === 0 &&
-      this.reserve(ticket, MAY_OVERTAKE);
-    const woken = this.#free(slot) &&
-      (Atomics.notify(words, index) > 0 || (ticket & SYNC) !== 0);
-    if (reserved && !woken) this.unreserve(ticket);
+    const reserves = this.fair && alone && this.reserved === 0;
+    if (reserves) this.#reserve(ticket, MAY_OVERTAKE);
+    const woken = this.#remove(node) > 0 || (ticket & SYNC) !== 0;
+    if (reserves && !woken) this.unreserve(ticket);
     return woken;
   }
 
-  #free(slot: WaitSlot): boolean {
-    const { words, index, ticket } = slot;
-    if (Atomics.compareExchange(words, index, ticket, 0) !== ticket) {
-      return false;
-    }
-    if (words !== this.words) this.#overflow.free(slot);
+  /** Returns how many sleepers it has woken. */
+  #remove(node: number): number {
+    const nodes = this.#nodes;
+    this.#link(nodes[node + BEFORE]!, nodes[node + AFTER]!);
     Atomics.sub(this.words, ENROLLED, 1);
-    return true;
+    return removeNode(nodes, node);
   }
 
-  #waiting(): WaitSlot[] {
-    const { words, size } = this;
-    const slots: WaitSlot[] = [];
-    for (let index = SLOTS; index < OWN; index++) {
-      // A plain read suffices: whoever wakes the waiter verifies it.
-      const ticket = words[index]!;
-      if (ticket !== 0) slots.push({ words, index, ticket });
-    }
-    const others = size - slots.length;
-    if (others <= 0 || this.#name === 0) return slots;
-    return slots.concat(this.#overflow.find(this.#name, others));
+  /** Puts two nodes, or an end of the queue and a node, side by side. */
+  #link(before: number, after: number): void {
+    if (before === 0) this.words[FIRST] = after;
+    else this.#nodes[before + AFTER] = after;
+    if (after === 0) this.words[LAST] = before;
+    else this.#nodes[after + BEFORE] = before;
   }
-}
 
-function isOlder(a: WaitSlot, b: WaitSlot): boolean {
-  return (a.ticket - b.ticket | 0) < 0;
-}
-
-function oldestFirst(slots: WaitSlot[], count: number): WaitSlot[] {
-  if (count === 1) return [slots.reduce((a, b) => isOlder(b, a) ? b : a)];
-  return slots.sort((a, b) => isOlder(a, b) ? -1 : 1).slice(0, count);
+  #alone<T>(act: () => T): T {
+    return alone(this.#nodes, MUTEX, act);
+  }
 }
