@@ -24,6 +24,23 @@ export const SYSTEM_CLOCK: Clock = {
   },
 };
 
+/** How long the system needs to pass on bytes that have arrived. */
+const ARRIVAL_MS = 10;
+
+/**
+ * As `clock.after()`, but bytes that have arrived come first: after a stall of
+ * the event loop, timers fire before them.
+ */
+export function afterArrivals(
+  clock: Clock,
+  ms: number,
+  run: () => void,
+): () => void {
+  const grace = clock === SYSTEM_CLOCK ? ARRIVAL_MS : 0;
+  let cancel = clock.after(ms, () => cancel = clock.after(grace, run));
+  return () => cancel();
+}
+
 /** The clock of a connection. */
 export function clockOf(connection: unknown): Clock {
   return (connection as { [clock]?: Clock })[clock] ?? SYSTEM_CLOCK;
@@ -53,7 +70,7 @@ export class IdleTimer {
   /** An operation has begun to wait. */
   begin(): void {
     this.#since = this.#clock.now();
-    this.#cancel ??= this.#clock.after(this.timeout, this.#look);
+    this.#cancel ??= afterArrivals(this.#clock, this.timeout, this.#look);
   }
 
   /** The operation has ended. */
@@ -72,7 +89,7 @@ export class IdleTimer {
     this.#cancel = null;
     if (this.#since < 0) return;
     const left = this.#since + this.timeout - this.#clock.now();
-    if (left > 0) this.#cancel = this.#clock.after(left, this.#look);
+    if (left > 0) this.#cancel = afterArrivals(this.#clock, left, this.#look);
     else this.#expire();
   };
 }

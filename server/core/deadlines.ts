@@ -6,6 +6,7 @@
  */
 
 import { RequestTimeoutError } from "../../handlers/errors.ts";
+import { afterArrivals, SYSTEM_CLOCK } from "../../handlers/io/_idle_timer.ts";
 import { streamThroughMethods } from "./connection_methods.ts";
 import {
   cutOff,
@@ -41,7 +42,7 @@ export class Deadlines {
   };
   #open: OpenRequests<unknown>;
   #expired: (open: OpenRequest, error: Error) => void;
-  #timer: ReturnType<typeof setInterval> | undefined;
+  #cancelLook: (() => void) | null = null;
 
   constructor(
     open: OpenRequests<unknown>,
@@ -74,18 +75,23 @@ export class Deadlines {
     open[WATCH] ??= new Watch(open.request);
     if (idleTimeout !== Infinity) open[WATCH].watchPending();
     if (minRate > 0) open[WATCH].watchRate(minRate);
-    this.#timer ??= setInterval(
-      () => this.#look(),
+    if (this.#cancelLook !== null) return;
+    this.#lookAfter(
       Math.min(MAX_INTERVAL_MS, Math.max(MIN_INTERVAL_MS, period / LOOKS)),
     );
   }
 
   /** Nothing is open, or the period has changed. */
   stop(): void {
-    // The first look at a timer function takes a thread 3 ms
-    if (this.#timer === undefined) return;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
+    this.#cancelLook?.();
+    this.#cancelLook = null;
+  }
+
+  #lookAfter(interval: number): void {
+    this.#cancelLook = afterArrivals(SYSTEM_CLOCK, interval, () => {
+      this.#lookAfter(interval);
+      this.#look();
+    });
   }
 
   #look(): void {

@@ -22,6 +22,7 @@ import {
   testEach,
   writeAll,
 } from "../servers/_support.ts";
+import { StallClient } from "../support/stall.ts";
 import { pause, until, within } from "../support/waiting.ts";
 
 class Impatient extends StreamRequestHandler<unknown[]> {
@@ -220,4 +221,24 @@ test("signal is not aborted by the end of a request", async () => {
   using conn = await dial(server);
   assertEquals(await readToEnd(conn), "");
   assertEquals(context.map(({ aborted }) => aborted), [false]);
+});
+
+Deno.test("StreamRequestHandler reads what arrived while the event loop stood still for longer than its timeout", async () => {
+  const waits = Promise.withResolvers<void>();
+  const line = Promise.withResolvers<string | null>();
+  class Reading extends StreamRequestHandler {
+    override timeout = 30;
+    override async handle() {
+      const reading = this.rfile.readLine();
+      waits.resolve();
+      await reading.then(line.resolve, line.reject);
+    }
+  }
+  using client = new StallClient();
+  await using server = new TCPServer({ port: 0 }, Reading);
+  server.serveForever();
+  await client.connect(server.serverAddress.port);
+  await waits.promise;
+  client.stall(60);
+  assertEquals(await line.promise, "late");
 });

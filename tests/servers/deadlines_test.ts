@@ -8,6 +8,7 @@ import {
   RequestTimeoutError,
   StreamRequestHandler,
   type StreamServerOptions,
+  TCPServer,
 } from "../../mod.ts";
 import {
   ALL,
@@ -25,6 +26,7 @@ import {
   testEach,
   writeAll,
 } from "./_support.ts";
+import { StallClient } from "../support/stall.ts";
 import { pause, until, within } from "../support/waiting.ts";
 
 /** Opens a server of any kind with options of one of connections. */
@@ -295,3 +297,23 @@ testEach(STREAMS, "with deadlines leaves no timer behind", async (kind) => {
 
 Deno.test("Deadlines of connections, side by side", (t) =>
   sideBySide(t, meanwhile));
+
+Deno.test("TCPServer keeps a client whose bytes arrived while the event loop stood still for longer than idleTimeout", async () => {
+  const waits = Promise.withResolvers<void>();
+  const line = Promise.withResolvers<string | null>();
+  class Reading extends StreamRequestHandler {
+    override async handle() {
+      const reading = this.rfile.readLine();
+      waits.resolve();
+      await reading.then(line.resolve, line.reject);
+    }
+  }
+  using client = new StallClient();
+  await using server = new TCPServer({ port: 0 }, Reading, { idleTimeout: 40 });
+  server.serveForever();
+  await client.connect(server.serverAddress.port);
+  await waits.promise;
+  await pause(15); // it has looked at the read
+  client.stall(80);
+  assertEquals(await line.promise, "late");
+});
