@@ -7,10 +7,8 @@
 
 import type { ServerStats } from "../handlers/request_server.ts";
 import type { CycleObserver } from "./core/request_cycle.ts";
-import type { Counts } from "./core/faults.ts";
 import type { DrainPartner } from "./core/drain.ts";
 import type { ServerLimits, TcpServerOptions } from "./options.ts";
-import type { RequestMeter, Telemetry } from "./core/telemetry.ts";
 
 /** Called by the constructor before the address is bound; sets the role. */
 export const prepare: unique symbol = Symbol("prepare");
@@ -77,47 +75,6 @@ export interface ServerRole extends CycleObserver, DrainPartner {
   watch?(): void;
   /** Replaces every replica, one after the other. */
   recycle?(): Promise<void>;
-}
-
-/**
- * The calls from a role to its server. They affect only this object, not the
- * replicas.
- */
-export interface ServerCore {
-  /** Serves a request that another replica or the parent has accepted. */
-  serve(request: unknown, clientAddress: Deno.Addr): Promise<void>;
-  /** Counts an error and passes it to the hook. */
-  report(error: Error, clientAddress: Deno.Addr | null): Promise<void>;
-  /** The counts and the measurements. */
-  stats(): ServerStats;
-  /** The live counts of requests accepted or handled here. */
-  readonly counts: Counts;
-  /** Emits events. */
-  readonly telemetry: Telemetry;
-  /** Measures requests, including those that replicas have accepted. */
-  readonly meter: RequestMeter;
-  /** Ends the serving. */
-  endServing(): Promise<void>;
-  /** Ends the serving with an error. */
-  failServing(error: Error): void;
-  /** Ends handlers that wait for a new request. */
-  drain(): void;
-  /** Applies limits. */
-  setLimits(limits: ServerLimits): void;
-  /** Sets the certificate of the next listener. */
-  setCertificate(tls: Certificate): void;
-  /** Opens the listener, if there is none. */
-  join(): void;
-  /**
-   * Replaces the listener, while the serving goes on: by that of `openBeside`,
-   * or by one opened when the old one is closed.
-   */
-  reopen(openBeside: () => Deno.Listener | null): Promise<void>;
-  /**
-   * Closes the listener. Queued connections are served, unless others take over
-   * the queue.
-   */
-  leave(): Promise<void>;
 }
 
 /** The server's whole role: that of replicas is loaded when it is first used. */

@@ -131,7 +131,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
     this[prepare](options);
     this[core].cycle.observer = this[role];
     const binds = options.bindAndActivate ?? true;
-    if (binds && !this[role]?.bindsLater) this[core].join();
+    if (binds && !this[role]?.bindsLater) this[core].listening.join();
     this.#signal = options.signal;
     this.#signal?.addEventListener("abort", this.#onAbort);
   }
@@ -164,7 +164,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
 
   /**
    * Serves one request to its end. Calls `handleTimeout()` if none came within
-   * `timeout`.
+   * `timeout`. While the server is suspended, it waits.
    *
    * @example Serving a single client
    * ```ts

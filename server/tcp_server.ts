@@ -154,14 +154,15 @@ export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
    * meanwhile. Then the server is suspended; call `resume()`.
    */
   async replaceCertificate(
-    { cert, key }: { cert: string; key: string },
+    certificate: { cert: string; key: string },
   ): Promise<void> {
     if (this[settings].cert === undefined) {
       throw new TypeError(
         'Cannot replace the certificate: the server has no TLS; give "cert" and "key" to its constructor',
       );
     }
-    checkTls(cert, key);
+    checkTls(certificate);
+    const { cert, key } = certificate;
     await (await loadRole(this))?.replaceCertificate?.({ cert, key });
     this[core].setCertificate({ cert, key });
     await this[core].reopen(() => this.#listenBeside());

@@ -79,19 +79,13 @@ export class AcceptLoop<R> {
     return this.#consume(Infinity, afterTurn);
   }
 
-  /** Takes one request; false if none came within `timeout` ms. */
-  async runOnce(timeout: number): Promise<boolean> {
-    let timedOut = false;
-    const timer = timeout === Infinity ? undefined : setTimeout(() => {
-      timedOut = true;
-      this.stop();
-    }, timeout);
-    try {
-      await this.#consume(1, null);
-    } finally {
-      clearTimeout(timer);
-    }
-    return !timedOut;
+  /** Takes one request; false if it ended without one. */
+  async runOnce(): Promise<boolean> {
+    let taken = false;
+    await this.#consume(1, () => {
+      taken = true;
+    });
+    return taken;
   }
 
   /** Takes the requests that the system has queued, at most `limit`. */

@@ -178,7 +178,14 @@ export function checkOptions(
  *
  * @throws {TypeError} If they can't be used.
  */
-export function checkTls(cert: string, key: string): void {
+export function checkTls(certificate: { cert: string; key: string }): void {
+  if (typeof certificate !== "object" || certificate === null) {
+    // Never quoted: it may be a private key
+    throw new TypeError(
+      'Cannot replace the certificate: expected an object with the texts "cert" and "key"',
+    );
+  }
+  const { cert, key } = certificate;
   text("cert", cert);
   text("key", key);
   checkCertificate(cert, key);

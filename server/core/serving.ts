@@ -5,13 +5,7 @@
  */
 
 import type { ServerStats } from "../../handlers/request_server.ts";
-import {
-  type Certificate,
-  loadRole,
-  role,
-  type ServerCore,
-  settings,
-} from "../_internal.ts";
+import { type Certificate, loadRole, role, settings } from "../_internal.ts";
 import type { Acceptor } from "../acceptor.ts";
 import { formatAddress } from "../addresses.ts";
 import type { DrainReport } from "../drain_report.ts";
@@ -19,11 +13,10 @@ import { ServerClosedError } from "../errors.ts";
 import type { ServeOptions, ServerLimits } from "../options.ts";
 import { AcceptLoop } from "./accept_loop.ts";
 import type { AnyOptions } from "./check_options.ts";
-import type { Counts } from "./faults.ts";
 import { Drain, Signals } from "./drain.ts";
 import { Listening, type ListeningHost } from "./listening.ts";
 import { type CycleHooks, RequestCycle } from "./request_cycle.ts";
-import { type RequestMeter, Telemetry } from "./telemetry.ts";
+import { Telemetry } from "./telemetry.ts";
 
 /** The server, as its serving sees it. */
 export interface ServingHost<R> extends CycleHooks<R>, ListeningHost {
@@ -39,13 +32,13 @@ export interface ServingHost<R> extends CycleHooks<R>, ListeningHost {
 }
 
 /** Serves requests. Only one consumer may run at a time. */
-export class Serving<R> implements ServerCore {
+export class Serving<R> {
   readonly telemetry: Telemetry;
   readonly cycle: RequestCycle<R>;
+  readonly listening: Listening<R>;
   #host: ServingHost<R>;
   #loop: AcceptLoop<R>;
   #drain: Drain<R>;
-  #listening: Listening<R>;
   #readiness: PromiseWithResolvers<void> = Promise.withResolvers();
   #consuming: Promise<unknown> | null = null;
   #closing: Promise<DrainReport> | null = null;
@@ -69,7 +62,7 @@ export class Serving<R> implements ServerCore {
       failed: (error, first) => void this.cycle.acceptFailed(error, first),
     });
     this.#drain = new Drain(host, this.#loop, this.cycle);
-    this.#listening = new Listening(
+    this.listening = new Listening(
       host,
       this.#loop,
       this.#drain,
@@ -81,6 +74,7 @@ export class Serving<R> implements ServerCore {
     this.ready.catch(() => {}); // it may go unread
   }
 
+  /** Resolves when the server takes requests; rejects if it never will. */
   get ready(): Promise<void> {
     return this.#readiness.promise;
   }
@@ -89,26 +83,10 @@ export class Serving<R> implements ServerCore {
     return this.#closing !== null;
   }
 
-  get counts(): Counts {
-    return this.cycle.counts;
-  }
-
-  get meter(): RequestMeter {
-    return this.cycle.meter;
-  }
-
   stats(): ServerStats {
     const { dropped = 0 } = (this.#host.socket ?? {}) as { dropped?: number };
-    const { size: open } = this.cycle.open;
-    return { ...this.counts, open, dropped, ...this.meter.stats() };
-  }
-
-  async serve(request: unknown, clientAddress: Deno.Addr): Promise<void> {
-    await this.cycle.serveAccepted(request as R, clientAddress);
-  }
-
-  async report(error: Error, clientAddress: Deno.Addr | null): Promise<void> {
-    await this.cycle.report(error, null, clientAddress);
+    const { counts, meter, open } = this.cycle;
+    return { ...counts, open: open.size, dropped, ...meter.stats() };
   }
 
   /** Serves until a signal, or until `stop` is called. */
@@ -118,11 +96,10 @@ export class Serving<R> implements ServerCore {
     signal?.addEventListener("abort", stop);
     try {
       const serving = this.#occupy(true, async () => {
-        do {
-          await this.#listening.suspending;
-          if (this.#host.acceptor === null) continue;
+        await this.#takeBy(async () => {
           await this.#loop.run(() => this.cycle.afterTurn());
-        } while (await this.#listening.goesOn);
+          return false;
+        });
       });
       if (signal?.aborted) stop();
       await serving;
@@ -135,42 +112,55 @@ export class Serving<R> implements ServerCore {
   async once(): Promise<void> {
     this.#lastTaken = null;
     await this.#occupy(false, async () => {
-      const { timeout } = this.#host;
-      if (!await this.#loop.runOnce(timeout ?? Infinity)) {
-        await this.#host.handleTimeout();
+      let timedOut = false;
+      const timeout = this.#host.timeout ?? Infinity;
+      const timer = timeout === Infinity ? undefined : setTimeout(() => {
+        timedOut = true;
+        this.#stop();
+      }, timeout);
+      try {
+        await this.#takeBy(() => this.#takeOne());
+      } finally {
+        clearTimeout(timer);
       }
+      if (timedOut) await this.#host.handleTimeout();
     });
     await this.#lastTaken;
   }
 
+  /** Ends the serving of this object, not that of its replicas. */
   async endServing(): Promise<void> {
     // Connections queued before the listener closes come first
-    const { suspending } = this.#listening;
+    const { suspending } = this.listening;
     if (suspending !== null) await suspending;
-    this.#loop.stop();
-    this.#listening.end();
+    this.#stop();
     this.#host[role]?.interrupt?.();
     await this.#consuming;
   }
 
+  /** Ends the serving with an error. */
   failServing(error: Error): void {
     this.#loop.fail(error);
-    this.#listening.fail(error);
+    this.listening.fail(error);
   }
 
   async suspend(): Promise<void> {
     if (this.isClosed) throw this.#closedError("suspend");
-    await this.#listening.suspend();
+    await this.listening.suspend();
   }
 
   async resume(): Promise<void> {
     if (this.isClosed) throw this.#closedError("resume");
-    await this.#listening.resume();
+    await this.listening.resume();
   }
 
+  /**
+   * Replaces the listener while the serving goes on: by that of `openBeside`,
+   * or by one opened when the old one is closed.
+   */
   async reopen(openBeside: () => Deno.Listener | null): Promise<void> {
     if (this.isClosed) throw this.#closedError("replace the certificate");
-    await this.#listening.reopen(openBeside);
+    await this.listening.reopen(openBeside);
   }
 
   setLimits(limits: ServerLimits): void {
@@ -180,26 +170,36 @@ export class Serving<R> implements ServerCore {
     this.#loop.wake();
   }
 
+  /** Sets the certificate of the next listener. */
   setCertificate(tls: Certificate): void {
     this.#host[settings] = { ...this.#host[settings], ...tls };
-  }
-
-  drain(): void {
-    this.cycle.open.drain();
-  }
-
-  join(): void {
-    this.#listening.join();
-  }
-
-  async leave(): Promise<void> {
-    await this.#listening.leave();
   }
 
   /** Closes the server for good. */
   async close(): Promise<DrainReport> {
     this.#host[role]?.beforeClose?.();
     return await (this.#closing ??= this.#close());
+  }
+
+  /** Takes a request that is not refused; false if there came none. */
+  async #takeOne(): Promise<boolean> {
+    while (await this.#loop.runOnce()) {
+      if (!this.cycle.refuses) return true;
+    }
+    return false;
+  }
+
+  #stop(): void {
+    this.#loop.stop();
+    this.listening.end();
+  }
+
+  /** Runs `take`, again after each suspension, until it returns true. */
+  async #takeBy(take: () => Promise<boolean>): Promise<void> {
+    do {
+      await this.listening.suspending;
+      if (this.#host.acceptor !== null && await take()) return;
+    } while (await this.listening.goesOn);
   }
 
   /** How many more requests fit. */
@@ -239,7 +239,7 @@ export class Serving<R> implements ServerCore {
     consume: () => Promise<void>,
   ): Promise<void> {
     const host = this.#host;
-    await this.#listening.activation;
+    await this.listening.activation;
     // The parent emits the events of its replicas
     if (!host[role]?.bindsLater) await this.telemetry.openChannels();
     if (host.acceptor === null) throw this.#notListening();
@@ -270,10 +270,10 @@ export class Serving<R> implements ServerCore {
     const host = this.#host;
     const deadline = performance.now() + host.shutdownTimeout;
     this.#readiness.reject(this.#closedError("serve"));
-    await this.#listening.reopening?.catch(() => {});
+    await this.listening.reopening?.catch(() => {});
     await Promise.resolve(); // for #closing to be set
     await this.endServing();
-    await this.#listening.activation?.catch(() => {});
+    await this.listening.activation?.catch(() => {});
     const part = await loadRole(host).catch(() => host[role]);
     const { sharesQueue = false } = part ?? {};
     this.telemetry.emit("drainStart", { open: this.cycle.open.size });
@@ -284,7 +284,7 @@ export class Serving<R> implements ServerCore {
 
   #notListening(): TypeError {
     return new TypeError(
-      this.#listening.isSuspended
+      this.listening.isSuspended
         ? "Cannot serve: the server is suspended; call resume() first"
         : "Cannot serve: the server is not bound; call serverBind() and serverActivate() first",
     );

@@ -99,10 +99,15 @@ class ReplicaSide {
     this.#relay = new RelayPort(
       line,
       {
-        connection: (conn) => this.#server[core].serve(conn, conn.remoteAddr),
+        connection: (conn) =>
+          this.#server[core].cycle.serveAccepted(conn, conn.remoteAddr),
         packet: (packet, from, truncated, reply) => {
           const socket = new RelayedSocket(boot.address, from, reply);
-          return this.#server[core].serve({ packet, socket, truncated }, from);
+          return this.#server[core].cycle.serveAccepted({
+            packet,
+            socket,
+            truncated,
+          }, from);
         },
       },
       boot.memory?.begun ?? null,
@@ -122,7 +127,7 @@ class ReplicaSide {
         return this.#port.close();
       case "drain":
         this.#link.isLast = true;
-        return this.#server[core].drain();
+        return this.#server[core].cycle.open.drain();
       case "limits":
         return this.#server[core].setLimits(message[1]);
       case "certificate":
@@ -155,7 +160,7 @@ class ReplicaSide {
   #resume(): void {
     if (this.#isServing) throw outOfOrder("resume");
     this.#isServing = true;
-    this.#server[core].join();
+    this.#server[core].listening.join();
     // A broken listener ends the replica: another takes its place
     this.#server.serveForever().catch(this.#fail);
   }
@@ -163,7 +168,7 @@ class ReplicaSide {
   async #pause(leaves: boolean): Promise<void> {
     await this.#server[core].endServing();
     this.#isServing = false;
-    if (leaves) await this.#server[core].leave();
+    if (leaves) await this.#server[core].listening.leave();
   }
 
   async #close(timeout: number): Promise<void> {

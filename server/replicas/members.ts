@@ -72,7 +72,7 @@ export class Members {
       ended: () => {}, // its life reports it earlier
       failing: (cause) => {
         const goesOn = [...this.all].some((one) => this.canTake(one));
-        if (goesOn) void host.server[core].report(cause, null);
+        if (goesOn) void host.server[core].cycle.report(cause, null, null);
         return goesOn;
       },
       gaveUp: (cause) => {

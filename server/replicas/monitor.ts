@@ -70,8 +70,8 @@ export class Monitor {
 
   /** A replica has sent an event. */
   told(name: ReplicaEventName, { error, ...details }: EventDetails): void {
-    const { meter, telemetry } = this.#server[core];
-    if (name === "requestEnd") return meter.ended(details as never);
+    const { cycle, telemetry } = this.#server[core];
+    if (name === "requestEnd") return cycle.meter.ended(details as never);
     telemetry.emit(name, {
       ...details,
       ...(error !== undefined && { error: fromErrorRecord(error) }),

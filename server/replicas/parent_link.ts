@@ -99,7 +99,7 @@ export class ParentLink implements ServerRole {
       `The request was aborted: its replica was replaced, and waited ${server.shutdownTimeout} ms`,
     );
     for (const clientAddress of clientAddresses) {
-      void server[core].report(error, clientAddress);
+      void server[core].cycle.report(error, null, clientAddress);
     }
   }
 
@@ -112,7 +112,7 @@ export class ParentLink implements ServerRole {
 
   /** Sends the ended requests and the counts now. */
   tell(): void {
-    const { counts } = this.server![core];
+    const { counts } = this.server![core].cycle;
     this.#post([
       "ended",
       this.#ended.splice(0),

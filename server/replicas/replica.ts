@@ -202,7 +202,7 @@ export class Replica implements Member {
     for (const duration of durations) {
       if (duration < 0) continue;
       this.duration.record(duration);
-      this.#owner.server[core].meter.measured(duration);
+      this.#owner.server[core].cycle.meter.measured(duration);
     }
   }
 

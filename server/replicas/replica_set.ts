@@ -262,11 +262,11 @@ export class ReplicaSet implements ServerRole, ReplicaOwner, MembersHost {
       this.monitor.replaced(replica, "exit");
     }
     for (const address of accepted.values()) {
-      void this.server[core].report(cause, address);
+      void this.server[core].cycle.report(cause, null, address);
     }
     const isGivenUp = GIVEN_UP.has(cause.exit.reason);
     if (load === 0 && life.wasReady && !life.isClosing && isGivenUp) {
-      void this.server[core].report(cause, null);
+      void this.server[core].cycle.report(cause, null, null);
     }
   }
 }

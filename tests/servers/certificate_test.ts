@@ -245,3 +245,15 @@ test("TCPServer.replaceCertificate() without TLS says what to do", async () => {
   );
   assertStringIncludes(error.message, '"cert" and "key"');
 });
+
+test("TCPServer.replaceCertificate() without an object says what it expects", async () => {
+  await using server = open();
+  for (const wrong of [undefined, null, tls.cert]) {
+    const error = await assertRejects(
+      () => server.replaceCertificate(wrong as unknown as typeof tls),
+      TypeError,
+      'expected an object with the texts "cert" and "key"',
+    );
+    assert(!error.message.includes("BEGIN"));
+  }
+});

@@ -190,3 +190,56 @@ test("TCPServer suspended again and again under load serves each connection that
   await Promise.all(visits);
   assertEquals((await server.stats()).accepted, echoes);
 });
+
+testEach(
+  ALL,
+  "handleRequest() waits through a suspension, and serves after it",
+  async (kind) => {
+    await using server = kind.open(EchoHandler);
+    const handled = server.handleRequest();
+    await server.ready;
+    await server.suspend();
+    await onceFree(() => server.resume());
+    using client = await kind.connect(server);
+    assertEquals(await exchange(client, "resumed"), "resumed");
+    client[Symbol.dispose]();
+    await within(5_000, "handleRequest()", handled);
+  },
+);
+
+testEach(
+  ALL,
+  "handleRequest() of a suspended server calls handleTimeout() in time, and ends at shutdown()",
+  async (kind) => {
+    await using server = kind.open(EchoHandler, { timeout: 30 });
+    let timeouts = 0;
+    server.handleTimeout = () => void timeouts++;
+    const handled = server.handleRequest();
+    await server.suspend();
+    await within(5_000, "handleRequest()", handled);
+    assertEquals(timeouts, 1);
+    await onceFree(() => server.resume());
+    server.timeout = null;
+    const ended = server.handleRequest();
+    await server.suspend();
+    await within(5_000, "shutdown()", server.shutdown());
+    await within(5_000, "handleRequest()", ended);
+    assertEquals(timeouts, 1);
+  },
+);
+
+testEach(
+  DATAGRAMS,
+  "handleRequest() does not end with a packet that a suspended server drops",
+  async (kind) => {
+    await using server = kind.open(EchoHandler);
+    const handled = server.handleRequest();
+    await server.suspend();
+    using client = await kind.connect(server);
+    await client.send("lost");
+    await until(async () => (await server.stats()).refused === 1, "the drop");
+    await server.resume();
+    assertEquals(await exchange(client, "answered"), "answered");
+    await within(5_000, "handleRequest()", handled);
+  },
+);
