@@ -519,7 +519,8 @@ export abstract class BaseServer<R = unknown, C = unknown>
 
   /**
    * Decides whether to serve a request. A rejected request is closed and
-   * counted.
+   * counted. A request that waits for the decision is open: `serverClose()`
+   * gives it `shutdownTimeout`.
    *
    * @example Refusing everybody
    * ```ts

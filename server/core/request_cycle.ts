@@ -104,7 +104,9 @@ export class RequestCycle<R> {
       const told = observer?.opened?.(request, clientAddress);
       if (told !== undefined) await told;
       const verdict = this.#hooks.verifyRequest(request, clientAddress);
-      if (verdict === true || await verdict) {
+      const verified = verdict === true || await verdict;
+      if (open.aborted) throw open.reason;
+      if (verified) {
         this.open.process(open);
         await this.#hooks.processRequest(request, clientAddress);
       } else {

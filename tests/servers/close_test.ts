@@ -36,7 +36,7 @@ import {
 } from "./_support.ts";
 import { needs } from "../support/programs.ts";
 import { onceFree, refused } from "../support/sockets.ts";
-import { pause, within } from "../support/waiting.ts";
+import { pause, until, within } from "../support/waiting.ts";
 
 testEach(
   STREAMS,
@@ -376,3 +376,37 @@ test("a request that comes while a close waits is not taken for an open one", as
   assertEquals(await closing, { completed: 1, aborted: [] });
   assertEquals(await readToEnd(client), "x\n");
 });
+
+testEach(
+  ALL,
+  "serverClose() aborts a request whose verifyRequest() hangs, and no handler gets it later",
+  async (kind) => {
+    let handlers = 0;
+    class Counting extends RequestHandler {
+      override handle() {
+        handlers++;
+      }
+    }
+    const server = kind.open(Counting, { shutdownTimeout: 50 });
+    const asked = Promise.withResolvers<void>();
+    const verdict = Promise.withResolvers<boolean>();
+    server.verifyRequest = () => {
+      asked.resolve();
+      return verdict.promise;
+    };
+    const served = server.serveForever();
+    using client = await kind.connect(server);
+    await client.send("hello");
+    await asked.promise;
+    const { completed, aborted } = await within(
+      5_000,
+      "serverClose()",
+      server.serverClose(),
+    );
+    assertEquals([completed, aborted.length], [0, 1]);
+    await served;
+    verdict.resolve(true);
+    await until(async () => (await server.stats()).open === 0, "its end");
+    assertEquals(handlers, 0);
+  },
+);
