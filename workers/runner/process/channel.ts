@@ -58,9 +58,10 @@ export class Channel {
   #spare = new ByteWriter(BUFFER_SIZE);
   #sending = 0;
   #writing: Promise<void> | null = null;
-  /** The number of writes that have begun. */
-  #batch = 0;
-  #flushes: { batch: number; resolve: () => void }[] = [];
+  /** Settles when the write under way is done. */
+  #sent: Promise<void> = Promise.resolve();
+  /** Of the write after it. */
+  #next: PromiseWithResolvers<void> = Promise.withResolvers();
   #referenced = true;
   #closed = false;
 
@@ -90,13 +91,10 @@ export class Channel {
   }
 
   /** Settles when everything sent so far has been handed to the system. */
-  async flushed(): Promise<void> {
-    if (this.#writing === null) return;
+  flushed(): Promise<void> {
+    if (this.#writing === null) return Promise.resolve();
     // Not when all is away: under load there is always something more
-    const batch = this.#batch + (this.#gathered.length > 0 ? 1 : 0);
-    await new Promise<void>((resolve) => {
-      this.#flushes.push({ batch, resolve });
-    });
+    return this.#gathered.length > 0 ? this.#next.promise : this.#sent;
   }
 
   /** Makes what is read keep the program alive. */
@@ -115,7 +113,7 @@ export class Channel {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#gathered.length = 0;
+    this.#drop();
     try {
       this.#conn?.close();
     } catch {
@@ -210,30 +208,28 @@ export class Channel {
       const writer = this.#gathered;
       this.#gathered = this.#spare;
       this.#spare = writer;
-      this.#batch++;
+      const { promise, resolve } = this.#next;
+      this.#sent = promise;
+      this.#next = Promise.withResolvers();
       try {
         await this.#writeAll(conn, writer.bytes.subarray(0, writer.length));
       } catch {
         // The other end is gone; the read reports it.
-        this.#gathered.length = 0;
+        this.#drop();
       }
       this.#sending = 0;
       writer.length = 0;
       if (writer.bytes.length > MAX_KEPT) {
         writer.bytes = new Uint8Array(BUFFER_SIZE);
       }
-      if (this.#flushes.length > 0) this.#tellFlushed(this.#batch);
+      resolve();
     }
     this.#writing = null;
-    this.#tellFlushed(Infinity);
   }
 
-  #tellFlushed(batch: number): void {
-    this.#flushes = this.#flushes.filter((flush) => {
-      if (flush.batch > batch) return true;
-      flush.resolve();
-      return false;
-    });
+  #drop(): void {
+    this.#gathered.length = 0;
+    this.#next.resolve();
   }
 
   async #writeAll(conn: ChannelConn, bytes: Uint8Array): Promise<void> {

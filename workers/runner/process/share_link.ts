@@ -6,18 +6,17 @@
  */
 import { isTooLarge, MAX_BYTES, MAX_CALLS } from "./channel.ts";
 import { encode } from "../../codec/codec.ts";
+import type { RemoteError } from "../../errors.ts";
 import {
   type ErrorRecord,
   fromErrorRecord,
   ProtocolError,
 } from "../protocol.ts";
 
-/** How a call ends. */
-interface Waiting {
+/** A call that has no answer yet. */
+interface Waiting extends PromiseWithResolvers<unknown> {
   /** The size of the arguments. */
   bytes: number;
-  resolve(value: unknown): void;
-  reject(error: ErrorRecord): void;
 }
 
 let sendToParent: ((message: unknown[]) => void) | null = null;
@@ -50,7 +49,7 @@ export function receiveAnswer(message: unknown): void {
   pendingBytes -= call.bytes;
   sendToParent!(["ack", number]);
   if (error === undefined) call.resolve(value);
-  else call.reject(error);
+  else call.reject(fromErrorRecord(error));
 }
 
 /**
@@ -63,7 +62,7 @@ export function receiveAnswer(message: unknown): void {
  * @returns The method's result.
  * @throws {RangeError} If too many calls, or too large ones, are pending.
  */
-export function callParent(
+export async function callParent(
   object: string,
   method: string,
   args: unknown[],
@@ -86,22 +85,18 @@ export function callParent(
   // First: a call that can't be sent has no answer
   sendToParent!(["call", number, object, method, bytes, rest]);
   pendingBytes += bytes.length;
-  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+  const call = { bytes: bytes.length, ...Promise.withResolvers<unknown>() };
+  waiting.set(number, call);
   const cancel = (): void => sendToParent!(["cancel", number]);
-  waiting.set(number, {
-    bytes: bytes.length,
-    resolve(value) {
-      signal?.removeEventListener("abort", cancel);
-      resolve(value);
-    },
-    reject(error) {
-      signal?.removeEventListener("abort", cancel);
-      const aborted = signal?.aborted && error.name === "AbortError";
-      reject(aborted ? signal.reason : fromErrorRecord(error));
-    },
-  });
   signal?.addEventListener("abort", cancel);
-  return promise;
+  try {
+    return await call.promise;
+  } catch (error) {
+    const { name } = error as RemoteError;
+    throw signal?.aborted && name === "AbortError" ? signal.reason : error;
+  } finally {
+    signal?.removeEventListener("abort", cancel);
+  }
 }
 
 /**
