@@ -43,8 +43,9 @@ async function runProject(
   }
 }
 
-Deno.test("the tutorial: twenty threads say their numbers, are joined, then done", async () => {
-  const { code, stdout, stderr } = await play("tutorial");
+Deno.test("the example of twenty threads: they say their numbers, are joined, then done", async () => {
+  const example = new URL("../examples/twenty_threads.ts", import.meta.url);
+  const { code, stdout, stderr } = await runProgram(example.pathname, ["-A"]);
   assertEquals([code, stderr], [0, ""]);
   const lines = stdout.trimEnd().split("\n");
   assertEquals(lines.pop(), "done");
@@ -138,20 +139,6 @@ Deno.test("a parent that ends while a child starts leaves neither child nor sock
       await Deno.remove(folder);
     }
   }
-});
-
-Deno.test("Deno.exit() of the parent leaves no child", LINUX_ONLY, async () => {
-  const parent = program("play.ts", ["-A"], ["exit"]).spawn();
-  await readUntil(parent.stdout, /looping/);
-  const family = listDescendants(parent.pid);
-  assert(family.length >= 2);
-  assertEquals((await parent.status).code, 5);
-  await until(
-    () => family.every(({ pid }) => !isRunning(pid)),
-    "all children end",
-  );
-  await parent.stdout.cancel();
-  await parent.stderr.cancel();
 });
 
 for (const [signal, what] of [["INT", "an interrupt"], ["HUP", "a hang-up"]]) {

@@ -102,41 +102,49 @@ Deno.test("ThreadPool's results can't be forged by what a task posts", async () 
   assertEquals(await pool.submit("forge", "second"), ["second", 36]);
 });
 
-Deno.test("a process that sends malformed frames ends, and its parent goes on", async () => {
-  const bodies: Record<string, number[]> = {
-    "an unknown kind": [...frame(9, encode(1))],
-    "a second ready": [...frame(FRAME.ready, encode(undefined))],
-    "a hello": [...frame(FRAME.hello, encode(undefined))],
-    "an exit that is none": [...frame(FRAME.exit, encode("gone"))],
+Deno.test("a malformed frame ends its runner for a protocol error", async () => {
+  const bodies: Record<string, Uint8Array[]> = {
+    "an unknown kind": [frame(9, encode(1))],
+    "a second ready": [
+      frame(FRAME.ready, encode(undefined)),
+      frame(FRAME.ready, encode(undefined)),
+    ],
+    "a hello": [frame(FRAME.hello, encode(undefined))],
+    "an exit that is none": [frame(FRAME.exit, encode("gone"))],
     "an exit whose error is none": [
-      ...frame(
+      frame(
         FRAME.exit,
         encode({ code: 1, reason: "error", error: { name: 1 } }),
       ),
     ],
-    "an impossible length": [...frame(0, new Uint8Array(), 0xffff_ffff)],
-    "an empty frame": [...frame(0, new Uint8Array())],
-    "an unknown tag": [...frame(0, new Uint8Array([99]))],
-    "a text that is too short": [...frame(0, new Uint8Array([6, 255, 0]))],
-    "bytes that V8 does not know": [...frame(0, new Uint8Array([10, 1, 2]))],
+    "an impossible length": [frame(0, new Uint8Array(), 0xffff_ffff)],
+    "an empty frame": [frame(0, new Uint8Array())],
+    "an unknown tag": [frame(0, new Uint8Array([99]))],
+    "a text that is too short": [frame(0, new Uint8Array([6, 255, 0]))],
+    "bytes that V8 does not know": [frame(0, new Uint8Array([10, 1, 2]))],
   };
-  for (const [what, bytes] of Object.entries(bodies)) {
-    const process = new Process({
-      target: "sendRaw",
-      args: [bytes],
-      module,
-      permissions: "none",
-    });
-    process.start();
-    const error = await assertRejects(
-      () => process.result,
-      RunnerExitError,
-      "was ended for a protocol error: ",
-      what,
-    );
-    assertEquals(error.exit.reason, "protocol", what);
-    await process.join();
+  for (const [what, frames] of Object.entries(bodies)) {
+    const bytes = new Uint8Array(frames.flatMap((frame) => [...frame]));
+    const { messages, exit } = await feed(bytes, () => 1);
+    assertEquals([messages, exit?.reason], [[], "protocol"], what);
   }
+});
+
+Deno.test("a process that sends malformed frames ends, and its parent goes on", async () => {
+  const process = new Process({
+    target: "sendRaw",
+    args: [[...frame(9, encode(1))]],
+    module,
+    permissions: "none",
+  });
+  process.start();
+  const error = await assertRejects(
+    () => process.result,
+    RunnerExitError,
+    "was ended for a protocol error: ",
+  );
+  assertEquals(error.exit.reason, "protocol");
+  await process.join();
 });
 
 Deno.test("a runner whose messages its owner can't handle ends with that error", async () => {

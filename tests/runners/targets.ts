@@ -6,6 +6,7 @@ import {
   mainThread,
 } from "../../workers/threads/current_thread.ts";
 import type { Lock } from "../../workers/locks/lock.ts";
+import type { ThreadEvent } from "../../workers/locks/thread_event.ts";
 import { Process } from "../../workers/threads/process.ts";
 import { Thread } from "../../workers/threads/thread.ts";
 
@@ -179,6 +180,10 @@ export class Failing extends Thread<never> {
 export function ignoreTermination(): never {
   Deno.addSignalListener("SIGTERM", () => {});
   while (true);
+}
+
+export function setEvent(event: ThreadEvent): void {
+  event.set();
 }
 
 /** Takes a lock and keeps it. */

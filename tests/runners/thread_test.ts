@@ -25,6 +25,7 @@ import {
   setExceptHook,
 } from "../../workers/threads/except_hook.ts";
 import { Lock } from "../../workers/locks/lock.ts";
+import { ThreadEvent } from "../../workers/locks/thread_event.ts";
 import { Thread, type ThreadOptions } from "../../workers/threads/thread.ts";
 import * as targets from "./targets.ts";
 import "../support/leaks.ts";
@@ -281,6 +282,14 @@ Deno.test("Threads: twenty started in a loop run side by side, and are joined in
   openGate(gate);
   for (const thread of threads) assertEquals(await thread.join(), true);
   assertEquals(enumerate(), [mainThread()]);
+});
+
+Deno.test("Thread.start() starts a thread whose caller blocks at once", async () => {
+  const event = new ThreadEvent();
+  const setting = thread(targets.setEvent, { args: [event] });
+  setting.start();
+  assert(event.waitSync({ timeout: 30_000 }));
+  await setting.join();
 });
 
 Deno.test("Thread's args are checked against its target by the compiler", () => {

@@ -51,6 +51,29 @@ export type ThreadOptions<
  * }
  * ```
  *
+ * @example Twenty threads, joined in the time of the slowest
+ * ```ts ignore
+ * import { Thread } from "@socketserver/socketserver";
+ *
+ * export async function sleep(duration: number): Promise<void> {
+ *   await new Promise((resolve) => setTimeout(resolve, duration));
+ * }
+ *
+ * if (import.meta.main) {
+ *   const threads: Thread[] = [];
+ *   for (let number = 0; number < 20; number++) {
+ *     const thread = new Thread({
+ *       target: sleep,
+ *       args: [1_000],
+ *       module: import.meta.url,
+ *     });
+ *     thread.start();
+ *     threads.push(thread);
+ *   }
+ *   for (const thread of threads) await thread.join();
+ * }
+ * ```
+ *
  * @example A thread by subclass
  * ```ts ignore
  * import { Thread } from "@socketserver/socketserver";

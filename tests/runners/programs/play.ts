@@ -8,10 +8,6 @@ import { Thread } from "../../../workers/threads/thread.ts";
 
 const module = import.meta.url;
 
-export function sayNumber(number: number): void {
-  console.log(`I am number ${number}`);
-}
-
 export class Greeter extends Thread<string> {
   static readonly module = module;
   constructor(public who: string) {
@@ -67,17 +63,6 @@ export function tellPermissions(): string {
 }
 
 const scenes: Record<string, () => Promise<void>> = {
-  async tutorial() {
-    const threads: Thread[] = [];
-    for (let number = 0; number < 20; number++) {
-      const thread = new Thread({ target: sayNumber, args: [number], module });
-      thread.start();
-      threads.push(thread);
-    }
-    for (const thread of threads) await thread.join();
-    console.log("done");
-  },
-
   async subclass() {
     const greeter = new Greeter("world");
     greeter.start();
@@ -176,14 +161,6 @@ const scenes: Record<string, () => Promise<void>> = {
     new Process({ target: loop, module }).start();
     console.log("started");
     if (Deno.args[1] === "kill") Deno.kill(Deno.pid, "SIGKILL");
-    Deno.exit(5);
-  },
-
-  async exit() {
-    new Process({ target: idle, module }).start();
-    const loops = new Process({ target: loop, module });
-    loops.start();
-    await loops.join(300);
     Deno.exit(5);
   },
 };
