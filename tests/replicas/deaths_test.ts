@@ -9,12 +9,12 @@ import {
 import { type Client, collectErrors, exchange } from "../servers/_support.ts";
 import { Deadly, Fatal, LineEcho } from "./handlers_fixture.ts";
 import {
+  CROSSED_STREAMS,
   LASTING_MODES,
   type Mode,
   modeOf,
   type ReplicaServer,
   statsWhen,
-  STREAM_MODES,
   test,
   testEach,
 } from "./_support.ts";
@@ -37,7 +37,7 @@ async function assertServes(
 }
 
 testEach(
-  STREAM_MODES,
+  CROSSED_STREAMS,
   "gives the requests of a replica that died to handleError() and goes on",
   async (mode) => {
     await using server = mode.open(Deadly);
@@ -46,7 +46,6 @@ testEach(
     for (const [i, how] of WAYS[mode.runner].entries()) {
       using client = await mode.connect(server);
       await client.receive();
-      const begin = performance.now();
       await client.send(`${how}\n`);
       const end = await within(3_000, "the end", client.receive())
         .catch((error) => {
@@ -54,8 +53,6 @@ testEach(
           throw error;
         });
       assertEquals(end, null);
-      const took = performance.now() - begin;
-      assert(took < 1_500, `The client was closed after ${took} ms`);
       await until(() => errors.length > i, `an error of ${how}`);
       assert(errors[i] instanceof RunnerExitError, String(errors[i]));
       await assertServes(mode, server);
@@ -98,7 +95,7 @@ for (const name of ["ForkingTCPServer by shard", "ForkingTCPServer by relay"]) {
 test("ThreadingTCPServer by relay gives a request that ends its thread at once to no other", async () => {
   const mode = modeOf("ThreadingTCPServer by relay");
   const context = new Int32Array(new SharedArrayBuffer(4));
-  await using server = mode.open(Fatal, { context });
+  await using server = mode.openOne(Fatal, { context });
   const errors = collectErrors(server);
   server.serveForever();
   using client = await mode.connect(server);
@@ -127,10 +124,10 @@ class NotExported extends RequestHandler {
 }
 
 testEach(
-  STREAM_MODES,
+  CROSSED_STREAMS,
   "refuses a handler that its module does not export, with the cure",
   async (mode) => {
-    await using server = mode.open(NotExported);
+    await using server = mode.openOne(NotExported);
     const error = await assertRejects(
       () => within(8_000, "serveForever()", server.serveForever()),
       HandlerImportError,

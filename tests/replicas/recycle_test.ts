@@ -6,17 +6,17 @@ import { type Client, collectErrors } from "../servers/_support.ts";
 import { Code } from "./_code.ts";
 import { Lasting } from "./handlers_fixture.ts";
 import {
+  CROSSED_STREAMS,
   type Mode,
   modeOf,
   type ReplicaServer,
-  STREAM_MODES,
   test,
   testEach,
 } from "./_support.ts";
 import { LINUX_ONLY, listDescendants } from "../support/system.ts";
 import { until, within } from "../support/waiting.ts";
 
-const MODES = STREAM_MODES.filter(({ dispatch }) => dispatch !== "isolate");
+const MODES = CROSSED_STREAMS.filter(({ dispatch }) => dispatch !== "isolate");
 
 /** Clients with an open request, at least one in each of two replicas. */
 async function occupy(mode: Mode, server: ReplicaServer): Promise<Client[]> {

@@ -21,17 +21,17 @@ import {
   Sender,
 } from "./relay_fixture.ts";
 import {
+  CROSSED,
+  CROSSED_STREAMS,
   modeOf,
-  MODES,
   type ReplicaServer,
   statsWhen,
-  STREAM_MODES,
   testEach,
 } from "./_support.ts";
 import { pause, until, within } from "../support/waiting.ts";
 
-const RELAYED = STREAM_MODES.filter(({ dispatch }) => dispatch === "relay");
-const DATAGRAMS = MODES.filter(({ isStream, dispatch }) =>
+const RELAYED = CROSSED_STREAMS.filter(({ dispatch }) => dispatch === "relay");
+const DATAGRAMS = CROSSED.filter(({ isStream, dispatch }) =>
   !isStream && dispatch === "relay"
 );
 
@@ -74,7 +74,7 @@ testEach(
   RELAYED,
   "delivers what a finished handler wrote when the server closes",
   async (mode) => {
-    await using server = mode.open(Answering);
+    await using server = mode.openOne(Answering);
     const { gate, client } = await unanswered(server);
     using _client = client;
     const closing = server.serverClose();
@@ -90,7 +90,7 @@ testEach(
   RELAYED,
   "reports an answer that can't be delivered before the deadline as aborted",
   async (mode) => {
-    await using server = mode.open(Answering, { shutdownTimeout: 300 });
+    await using server = mode.openOne(Answering, { shutdownTimeout: 300 });
     const { gate, client } = await unanswered(server);
     using _client = client;
     const { completed, aborted } = await server.serverClose();
@@ -105,7 +105,7 @@ testEach(
   RELAYED,
   "delivers what a finished handler wrote when its replica is recycled",
   async (mode) => {
-    await using server = mode.open(Answering);
+    await using server = mode.openOne(Answering);
     const errors = collectErrors(server);
     const { gate, client } = await unanswered(server);
     using _client = client;
@@ -121,7 +121,7 @@ for (const word of ["answer", "part"]) {
     RELAYED,
     `delivers what a handler wrote when its replica dies (${word})`,
     async (mode) => {
-      await using server = mode.open(Answering, { workers: 1 });
+      await using server = mode.openOne(Answering);
       const errors = collectErrors(server);
       const { gate, client } = await unanswered(server, word);
       using _client = client;
@@ -142,7 +142,7 @@ testEach(
   RELAYED,
   "ends the read of a handler whose connection the parent closes",
   async (mode) => {
-    await using server = mode.open(Reading);
+    await using server = mode.openOne(Reading);
     const any = server as unknown as BaseServer<Deno.Conn>;
     const conns: Deno.Conn[] = [];
     any.verifyRequest = (conn) => conns.push(conn) > 0;
@@ -163,7 +163,7 @@ testEach(
   RELAYED,
   "gives a request that was lost in its first moment to no other replica",
   async (mode) => {
-    await using server = mode.open(Fatal);
+    await using server = mode.openOne(Fatal);
     const errors = collectErrors(server);
     server.serveForever();
     using client = await dial(server);
@@ -179,12 +179,8 @@ testEach(
   },
 );
 
-const LOOPED = [
-  "ForkingTCPServer by relay",
-  "ForkingUnixStreamServer by relay",
-];
 testEach(
-  LOOPED.map(modeOf),
+  [modeOf("ForkingTCPServer by relay")],
   "gives a connection that its replica never began to another",
   async (mode) => {
     await using server = mode.open(Deadly, { workers: 1, stallTimeout: 1_000 });
@@ -255,28 +251,32 @@ testEach(
   },
 );
 
-const TCP = RELAYED.filter(({ transport }) => transport === "tcp");
-testEach(TCP, "refuses an option of a closed connection", async (mode) => {
-  await using server = mode.open(OptionsLate);
-  server.serveForever();
-  for (let i = 0; i < 3; i++) {
-    using client = await dial(server);
-    await client.closeWrite();
-    assertEquals(await readToEnd(client), "");
-  }
-  const { restarts } = await statsWhen(
-    server,
-    ({ disconnects }) => disconnects === 3,
-    "an error of each",
-  );
-  assertEquals(restarts, 0);
-});
+const TCP = ["ThreadingTCPServer by relay", "ForkingTCPServer by relay"];
+testEach(
+  TCP.map(modeOf),
+  "refuses an option of a closed connection",
+  async (mode) => {
+    await using server = mode.openOne(OptionsLate);
+    server.serveForever();
+    for (let i = 0; i < 3; i++) {
+      using client = await dial(server);
+      await client.closeWrite();
+      assertEquals(await readToEnd(client), "");
+    }
+    const { restarts } = await statsWhen(
+      server,
+      ({ disconnects }) => disconnects === 3,
+      "an error of each",
+    );
+    assertEquals(restarts, 0);
+  },
+);
 
 testEach(
   DATAGRAMS,
   "refuses to send what is no packet, or to no address",
   async (mode) => {
-    await using server = mode.open(Sender);
+    await using server = mode.openOne(Sender);
     server.serveForever();
     using client = await mode.connect(server);
     const address = server.serverAddress;
@@ -301,9 +301,9 @@ for (const permissions of ["none", "inherit"] as const) {
       permissions === "none" ? "its client alone" : "anybody"
     }`,
     async (mode) => {
-      await using server = mode.open(Sender, { permissions });
+      await using server = mode.openOne(Sender, { permissions });
       server.serveForever();
-      await using other = mode.open(DiscardHandler);
+      await using other = mode.openOne(DiscardHandler);
       other.serveForever();
       using client = await mode.connect(server);
       const words = { packet: [1], address: other.serverAddress };

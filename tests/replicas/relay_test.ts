@@ -13,11 +13,11 @@ import {
   SlowStart,
   Streams,
 } from "./handlers_fixture.ts";
-import { STREAM_MODES, test, testEach } from "./_support.ts";
+import { CROSSED_STREAMS, modeOf, test, testEach } from "./_support.ts";
 import { needs } from "../support/programs.ts";
 import { pause, until, within } from "../support/waiting.ts";
 
-const RELAYED = STREAM_MODES.filter(({ dispatch }) => dispatch === "relay");
+const RELAYED = CROSSED_STREAMS.filter(({ dispatch }) => dispatch === "relay");
 const WINDOW = 262_144;
 /** A message that was full when it got its last chunk. */
 const SLACK = 65_536 + 16_384;
@@ -197,7 +197,7 @@ test("relay: what the client sent before its end is read, then the end", async (
 });
 
 testEach(RELAYED, "carries 16 MiB intact both ways at once", async (mode) => {
-  await using server = mode.open(Streams);
+  await using server = mode.openOne(Streams);
   server.serveForever();
   using conn = await dial(server);
   await writeAll(conn, "raw\n");
@@ -220,7 +220,7 @@ async function digest(
 }
 
 testEach(RELAYED, "has readable and writable streams", async (mode) => {
-  await using server = mode.open(Streams);
+  await using server = mode.openOne(Streams);
   server.serveForever();
   using conn = await dial(server);
   const sent = "streams\n".repeat(100_000);
@@ -231,7 +231,7 @@ testEach(RELAYED, "has readable and writable streams", async (mode) => {
 });
 
 testEach(RELAYED, "half-closes both ways", async (mode) => {
-  await using server = mode.open(HalfCloser);
+  await using server = mode.openOne(HalfCloser);
   server.serveForever();
   using conn = await dial(server);
   // The handler ends its direction first, and still reads
@@ -246,7 +246,7 @@ testEach(RELAYED, "half-closes both ways", async (mode) => {
 });
 
 testEach(RELAYED, "echoes after its client's half-close", async (mode) => {
-  await using server = mode.open(LineEcho);
+  await using server = mode.openOne(LineEcho);
   server.serveForever();
   using conn = await dial(server);
   await writeAll(conn, "one\ntwo\n");
@@ -264,11 +264,12 @@ print("gone")
 sys.stdin.read()
 `;
 
-for (const mode of RELAYED.filter(({ transport }) => transport === "tcp")) {
+const TCP = ["ThreadingTCPServer by relay", "ForkingTCPServer by relay"];
+for (const mode of TCP.map(modeOf)) {
   test(
     `${mode.name} tells a reset as a reset, to reads and writes`,
     async () => {
-      await using server = mode.open(Loss);
+      await using server = mode.openOne(Loss);
       server.serveForever();
       using watcher = await mode.connect(server);
       await watcher.send("watch\n");

@@ -4,10 +4,10 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { HandlerImportError } from "../../mod.ts";
 import { Code } from "./_code.ts";
 import { collectErrors } from "../servers/_support.ts";
-import { type Mode, STREAM_MODES, testEach } from "./_support.ts";
+import { CROSSED_STREAMS, type Mode, testEach } from "./_support.ts";
 import { within } from "../support/waiting.ts";
 
-const MODES = STREAM_MODES.filter(({ dispatch }) => dispatch !== "isolate");
+const MODES = CROSSED_STREAMS.filter(({ dispatch }) => dispatch !== "isolate");
 
 async function greeting(
   mode: Mode,

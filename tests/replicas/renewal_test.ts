@@ -4,10 +4,9 @@ import { assert, assertEquals } from "@std/assert";
 import { exchange } from "../servers/_support.ts";
 import { Hoarding, Lasting, LineEcho } from "./handlers_fixture.ts";
 import {
+  CROSSED,
   type Mode,
-  MODES,
   type ReplicaServer,
-  STREAM_MODES,
   testEach,
 } from "./_support.ts";
 import { pause, until, within } from "../support/waiting.ts";
@@ -17,8 +16,8 @@ const REQUESTS = 300;
 /** Of these, where each replica has a queue of its own. */
 const MOST_LOST = 30;
 
-const LASTING = MODES.filter(({ dispatch }) => dispatch !== "isolate");
-const LASTING_STREAMS = LASTING.filter((mode) => STREAM_MODES.includes(mode));
+const LASTING = CROSSED.filter(({ dispatch }) => dispatch !== "isolate");
+const LASTING_STREAMS = LASTING.filter(({ isStream }) => isStream);
 
 /** Follows how many replicas there were, each time that one was to leave. */
 function watch(server: ReplicaServer): { reasons: string[]; fewest: number } {

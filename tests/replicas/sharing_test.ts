@@ -11,10 +11,10 @@ import {
 import { EchoHandler } from "./servers_fixture.ts";
 import { LineEcho, Patient, WhoAmI } from "./handlers_fixture.ts";
 import {
+  CROSSED_STREAMS,
   LASTING_MODES,
   type Mode,
   sharedOrAuto,
-  STREAM_MODES,
   TCP_MODES,
   testEach,
 } from "./_support.ts";
@@ -26,14 +26,14 @@ testEach(
   TCP_MODES,
   "on port 0 serves at the port it tells, from the constructor on",
   async (mode) => {
-    await using server = mode.open(LineEcho, { workers: 4 });
+    await using server = mode.open(LineEcho, { workers: 3 });
     const { port } = server.serverAddress as Deno.NetAddr;
     assert(port > 0);
     using early = await mode.connect(server);
     server.serveForever();
     assertEquals(await exchange(early, "early"), "early");
     await server.ready;
-    for (let i = 0; i < 20; i++) await assertEchoes(kinds.tcp, server);
+    for (let i = 0; i < 10; i++) await assertEchoes(kinds.tcp, server);
     assertEquals((server.serverAddress as Deno.NetAddr).port, port);
   },
 );
@@ -42,7 +42,7 @@ testEach(
   TCP_MODES,
   "is refused the port of any other server of this program, and refuses it",
   async (mode) => {
-    await using server = mode.open(LineEcho);
+    await using server = mode.openOne(LineEcho);
     const { port } = server.serverAddress as Deno.NetAddr;
     const refuse = () => {
       for (const other of TCP_MODES) {
@@ -67,7 +67,11 @@ testEach(
 );
 
 for (const hostname of ["localhost", "::1", "::", "0.0.0.0"]) {
-  testEach(LASTING_MODES, `serves on "${hostname}"`, async (mode) => {
+  // With relay the parent listens alone: one family of addresses shows it
+  const modes = LASTING_MODES.filter(({ dispatch }) =>
+    dispatch === "shard" || hostname === "::1"
+  );
+  testEach(modes, `serves on "${hostname}"`, async (mode) => {
     await using server = mode.openAt(0, hostname);
     server.serveForever();
     await server.ready;
@@ -77,7 +81,7 @@ for (const hostname of ["localhost", "::1", "::", "0.0.0.0"]) {
 }
 
 testEach(TCP_MODES, "its port is free again after a close", async (mode) => {
-  const server = mode.open(LineEcho);
+  const server = mode.openOne(LineEcho);
   const { port } = server.serverAddress as Deno.NetAddr;
   server.serveForever();
   await assertEchoes(kinds.tcp, server);
@@ -91,7 +95,7 @@ testEach(
   TCP_MODES,
   "takes the port of a server whose listener was closed, and not by its close",
   async (mode) => {
-    const first = mode.open(LineEcho);
+    const first = mode.openOne(LineEcho);
     const { port } = first.serverAddress as Deno.NetAddr;
     (first.socket as unknown as Deno.Listener).close();
     await using second = await onceFree(() => mode.openAt(port));
@@ -113,7 +117,7 @@ async function connectAll(
 }
 
 testEach(
-  STREAM_MODES.filter(({ dispatch }) => dispatch === "relay"),
+  CROSSED_STREAMS.filter(({ dispatch }) => dispatch === "relay"),
   "gives a client to the replica with the fewest open requests",
   async (mode) => {
     await using server = mode.open(WhoAmI, { workers: 3 });
@@ -131,7 +135,7 @@ testEach(
 );
 
 testEach(
-  STREAM_MODES.filter(({ dispatch }) => dispatch === "isolate"),
+  CROSSED_STREAMS.filter(({ dispatch }) => dispatch === "isolate"),
   "has a runner of its own for each request, at most so many at once; the others wait",
   async (mode) => {
     await using server = mode.open(WhoAmI, { workers: 3 });
@@ -147,9 +151,7 @@ testEach(
     if (mode.runner === "process") {
       assert(listDescendants().length <= 4, "too many children");
     }
-    const begin = performance.now();
     await within(1_000, "shutdown()", server.shutdown());
-    assert(performance.now() - begin < 500);
     server.serveForever();
     first[0]![Symbol.dispose]();
     const next = (await within(3_000, "the fourth", waiting))!;

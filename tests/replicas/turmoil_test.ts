@@ -25,8 +25,6 @@ for (
   const name of [
     "ThreadingTCPServer by shard",
     "ThreadingTCPServer by relay",
-    "ForkingTCPServer by relay",
-    "ThreadingUnixStreamServer by relay",
     "ForkingUnixStreamServer by relay",
   ]
 ) {
