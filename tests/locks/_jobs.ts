@@ -75,20 +75,6 @@ export async function increment(
   }
 }
 
-/** The same without a lock; now and then all have read and none has written. */
-export async function incrementUnlocked(
-  sync: boolean,
-  barrier: Barrier,
-  counter: Int32Array,
-  times: number,
-): Promise<void> {
-  for (let time = 0; time < times; time++) {
-    const before = counter[0]!;
-    if (time % 1_000 === 0) await meet(sync, barrier);
-    counter[0] = before + 1;
-  }
-}
-
 /** Takes a semaphore twice without waiting, with all others in between. */
 export async function tryTwice(
   sync: boolean,

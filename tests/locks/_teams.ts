@@ -40,14 +40,15 @@ interface Reply {
 /** Threads. */
 export class Threads implements Team {
   readonly size: number;
-  readonly #sync: boolean;
+  readonly #sync: boolean | undefined;
   readonly #workers: Worker[] = [];
   /** Names of locks, each held by a thread while it lives. */
   readonly #lives: string[] = [];
   readonly #open = new Map<number, PromiseWithResolvers<unknown>>();
   #lastId = 0;
 
-  constructor(size: number, sync: boolean) {
+  /** Threads that block, that await, or of both kinds in turn. */
+  constructor(size: number, sync?: boolean) {
     this.size = size;
     this.#sync = sync;
     for (let member = 0; member < size; member++) {
@@ -68,9 +69,8 @@ export class Threads implements Team {
     const id = ++this.#lastId;
     const reply = Promise.withResolvers<unknown>();
     this.#open.set(id, reply);
-    this.#workers[member]!.postMessage(
-      pack({ id, job, sync: this.#sync, args }),
-    );
+    const sync = this.#sync ?? member % 2 === 0;
+    this.#workers[member]!.postMessage(pack({ id, job, sync, args }));
     return await reply.promise as Result<K>;
   }
 
@@ -128,7 +128,7 @@ class Tasks implements Team {
 }
 
 /** Defines a test with threads that block and with threads that await. */
-export function testThreads(
+export function testBothKinds(
   name: string,
   size: number,
   test: (team: Threads, sync: boolean) => Promise<void>,
@@ -143,16 +143,32 @@ export function testThreads(
   });
 }
 
-/** Defines a test with threads of both kinds, and with tasks. */
+/**
+ * Defines a test with threads of which every other one blocks and the others
+ * await, or with one thread of each kind.
+ */
+export function testThreads(
+  name: string,
+  size: number,
+  test: (team: Threads) => Promise<void>,
+): void {
+  if (size === 1) return testBothKinds(name, size, test);
+  Deno.test(`${name} (threads of both kinds)`, async () => {
+    using team = new Threads(size);
+    await test(team);
+  });
+}
+
+/** Defines a test with threads, and with tasks. */
 export function testTeams(
   name: string,
   size: number,
-  test: (team: Team, sync: boolean) => Promise<void>,
+  test: (team: Team) => Promise<void>,
 ): void {
   testThreads(name, size, test);
   Deno.test(`${name} (tasks of one event loop)`, async () => {
     using team = new Tasks(size);
-    await test(team, false);
+    await test(team);
   });
 }
 

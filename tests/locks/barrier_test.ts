@@ -37,15 +37,6 @@ testTeams("Barrier: all are in lockstep, ten times", 5, async (team) => {
 });
 
 testTeams(
-  "Barrier: the sum of the indexes is that of 0 to parties - 1",
-  5,
-  async (team) => {
-    const indexes = await team.all("meet", new Barrier(5));
-    assertEquals(indexes.reduce((sum, index) => sum + index), 10);
-  },
-);
-
-testTeams(
   "Barrier: the action runs once, before anybody goes on",
   5,
   async (team) => {
@@ -143,13 +134,6 @@ testTeams(
     assert(barrier.broken);
   },
 );
-
-testTeams("Barrier: one party passes at once", 1, async (team) => {
-  const barrier = new Barrier(1);
-  for (let time = 0; time < 3; time++) {
-    assertEquals(await team.run(0, "meet", barrier), 0);
-  }
-});
 
 Deno.test("Barrier: an asynchronous action is awaited, and only the last one's runs", async () => {
   const log: string[] = [];

@@ -150,7 +150,7 @@ testThreads(
   async (team) => {
     const condition = new Condition();
     const log = sharedWords(1);
-    const rounds = 200;
+    const rounds = 50;
     for (let round = 0; round < rounds; round++) {
       const wait = team.run(round % 2, "waitForCondition", condition, log);
       await eventually(() => waiters(condition) === 1);

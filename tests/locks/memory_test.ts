@@ -4,7 +4,7 @@ import { Barrier } from "../../workers/locks/barrier.ts";
 import { Lock } from "../../workers/locks/lock.ts";
 import { Semaphore } from "../../workers/locks/semaphore.ts";
 import { ThreadEvent } from "../../workers/locks/thread_event.ts";
-import { eventually, testThreads, waiters } from "./_teams.ts";
+import { eventually, testBothKinds, waiters } from "./_teams.ts";
 
 /** The process would be aborted where there are too many. */
 async function make(kind: string, file: string, count: number): Promise<void> {
@@ -76,7 +76,7 @@ Deno.test("Semaphore passes over the many of its waiters that gave up", async ()
   assertEquals([semaphore.value, waiters(semaphore)], [0, 0]);
 });
 
-testThreads(
+testBothKinds(
   "ThreadEvent wakes more waiters than it has slots, in other threads",
   2,
   async (team, sync) => {

@@ -70,28 +70,6 @@ testThreads(
   },
 );
 
-testThreads("RLock: a time-out returns false", 1, async (team) => {
-  const lock = new RLock();
-  lock.acquireSync();
-  assertFalse(await team.run(0, "acquire", lock, { timeout: 20 }));
-  lock.release();
-  assert(await team.run(0, "acquire", lock, { timeout: 20 }));
-});
-
-testThreads(
-  "RLock: it is the same lock however often it is passed",
-  1,
-  async (team) => {
-    const lock = new RLock();
-    assert(await team.run(0, "acquire", lock));
-    assert(await team.run(0, "acquire", lock, { blocking: false }));
-    await team.run(0, "release", lock);
-    assert(lock.locked());
-    await team.run(0, "release", lock);
-    assertFalse(lock.locked());
-  },
-);
-
 Deno.test("RLock.hold(): nested blocks release at the end of the outer one", async () => {
   const lock = new RLock();
   {

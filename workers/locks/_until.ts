@@ -26,57 +26,17 @@ class Waiter<T> {
   result: T | false = false;
   readonly #queue: WaitQueue;
   readonly #attempt: Attempt<T>;
-  readonly #takes: boolean;
-  readonly #ticket: number;
+  readonly #yields: boolean;
+  #ticket = 0;
   #slot: WaitSlot | null = null;
-  #overtaken = false;
   #seen = 0;
   #seenBeats = 0;
   #silentTicks = 0;
 
-  constructor(
-    queue: WaitQueue,
-    attempt: Attempt<T>,
-    { sync, takes }: { sync: boolean; takes: boolean },
-  ) {
+  constructor(queue: WaitQueue, attempt: Attempt<T>, yields: boolean) {
     this.#queue = queue;
     this.#attempt = attempt;
-    this.#takes = takes;
-    this.#ticket = queue.takeTicket(sync);
-  }
-
-  get slot(): WaitSlot {
-    return this.#slot!;
-  }
-
-  /**
-   * Tries, after a wake-up or as a newcomer. Queues up if it fails, or if a
-   * yield is due first: a thread that is terminated while it yields would keep
-   * what it has taken.
-   */
-  enter(): void {
-    throwIfStopped();
-    const due = this.#takes && checkpointDue();
-    if (this.#slot !== null) {
-      this.#slot = null;
-      if (!due && this.#isNext() && this.try()) return;
-      this.#overtaken = true;
-    }
-    this.#slot = this.#queue.enrol(this.#ticket);
-    if (this.#overtaken) this.#queue.reserve(this.#ticket);
-    // A release before the slot was taken has woken nobody.
-    if (!due && this.#isNext()) this.try();
-  }
-
-  /** Tries without having been woken: a wake-up may have been lost. */
-  tick(): boolean {
-    throwIfStopped();
-    const { reserved, beats } = this.#queue;
-    if (reserved === this.#ticket) this.#queue.beat();
-    const silent = this.#isSilent(reserved, beats);
-    if (!this.#isNext() && !silent || !this.try()) return false;
-    if (silent) this.#queue.unreserve(reserved);
-    return true;
+    this.#yields = yields;
   }
 
   /** Tries, whoever is next. */
@@ -86,8 +46,67 @@ class Waiter<T> {
     return this.result !== false;
   }
 
+  async wait(deadline: Deadline): Promise<void> {
+    const onTick = (): boolean => this.#tick();
+    try {
+      this.#ticket = this.#queue.takeTicket(false);
+      this.#enter(false);
+      while (this.result === false) {
+        const outcome = await sleep(this.#slot!, deadline, onTick);
+        if (outcome === "timed-out") return void this.try();
+        if (outcome === "woken") this.#enter(true);
+      }
+    } finally {
+      this.#leave();
+    }
+  }
+
+  waitSync(deadline: Deadline): void {
+    try {
+      this.#ticket = this.#queue.takeTicket(true);
+      this.#enter(false);
+      while (this.result === false) {
+        const left = deadline.at - performance.now();
+        if (left <= 0) return void this.try();
+        const { words, index, ticket } = this.#slot!;
+        Atomics.wait(words, index, ticket, Math.min(left, TICK));
+        if (Atomics.load(words, index) === ticket) this.#tick();
+        else this.#enter(true);
+      }
+    } finally {
+      this.#leave();
+    }
+  }
+
+  /**
+   * Tries, after a wake-up or as a newcomer. Queues up if it fails, or if a
+   * yield is due first: a thread that is terminated while it yields would keep
+   * what it has taken.
+   */
+  #enter(woken: boolean): void {
+    throwIfStopped();
+    const due = this.#yields && checkpointDue();
+    this.#slot = null;
+    if (woken && !due && this.#isNext() && this.try()) return;
+    this.#slot = this.#queue.enrol(this.#ticket);
+    if (woken) this.#queue.reserve(this.#ticket);
+    // A release before it was enrolled has woken nobody.
+    if (!due && this.#isNext()) this.try();
+  }
+
+  /** Tries without having been woken: a wake-up may have been lost. */
+  #tick(): boolean {
+    throwIfStopped();
+    const { reserved, beats } = this.#queue;
+    if (reserved === this.#ticket) this.#queue.beat();
+    const silent = this.#isSilent(reserved, beats);
+    if (!this.#isNext() && !silent || !this.try()) return false;
+    if (silent) this.#queue.unreserve(reserved);
+    return true;
+  }
+
   /** Leaves the queue, and hands on an unused wake-up. */
-  leave(): void {
+  #leave(): void {
     const surplus = this.#slot !== null && !this.#queue.cancel(this.#slot);
     const released = this.#queue.unreserve(this.#ticket);
     if (surplus || (released && this.result === false)) this.#queue.wake(1);
@@ -146,45 +165,22 @@ async function untilLater<T>(
   deadline: Deadline,
   takes: boolean,
 ): Promise<T | false> {
+  const waiter = new Waiter(queue, attempt, takes);
+  const once = deadline.at === -Infinity;
   try {
-    let result: T | false = false;
-    if (!takes && mayTry(queue, deadline)) result = attempt();
-    else if (deadline.at === -Infinity) await checkpoint();
-    if (result === false) result = await wait(queue, attempt, deadline, takes);
+    if (!takes && mayTry(queue, deadline)) waiter.try();
+    else if (once) await checkpoint();
+    throwIfStopped();
+    deadline.signal?.throwIfAborted();
+    if (waiter.result === false && !once) await waiter.wait(deadline);
+    else if (waiter.result === false) waiter.try();
     if (!takes && checkpointDue()) await checkpoint();
-    return result;
+    return waiter.result;
   } catch (error) {
     if (isStopped()) await new Promise(() => {});
     // A loop may catch it
     if (checkpointDue()) await checkpoint();
     throw error;
-  }
-}
-
-async function wait<T>(
-  queue: WaitQueue,
-  attempt: Attempt<T>,
-  deadline: Deadline,
-  takes: boolean,
-): Promise<T | false> {
-  throwIfStopped();
-  deadline.signal?.throwIfAborted();
-  if (deadline.at === -Infinity) return attempt();
-  const waiter = new Waiter(queue, attempt, { sync: false, takes });
-  const onTick = (): boolean => waiter.tick();
-  try {
-    waiter.enter();
-    while (waiter.result === false) {
-      const outcome = await sleep(waiter.slot, deadline, onTick);
-      if (outcome === "timed-out") {
-        waiter.try();
-        break;
-      }
-      if (outcome === "woken") waiter.enter();
-    }
-    return waiter.result;
-  } finally {
-    waiter.leave();
   }
 }
 
@@ -209,22 +205,7 @@ export function untilSync<T>(
     const result = attempt();
     if (once || result !== false) return result;
   }
-  const waiter = new Waiter(queue, attempt, { sync: true, takes: false });
-  try {
-    waiter.enter();
-    while (waiter.result === false) {
-      const left = deadline.at - performance.now();
-      if (left <= 0) {
-        waiter.try();
-        break;
-      }
-      const { words, index, ticket } = waiter.slot;
-      Atomics.wait(words, index, ticket, Math.min(left, TICK));
-      if (Atomics.load(words, index) === ticket) waiter.tick();
-      else waiter.enter();
-    }
-    return waiter.result;
-  } finally {
-    waiter.leave();
-  }
+  const waiter = new Waiter(queue, attempt, false);
+  waiter.waitSync(deadline);
+  return waiter.result;
 }

@@ -10,7 +10,7 @@ import {
   innerLockOf,
 } from "./_condition_wait.ts";
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
-import { type Deadline, deadlineOf } from "./_sleep.ts";
+import { deadlineOf } from "./_sleep.ts";
 import { Lock } from "./lock.ts";
 import { pack, register, unpack } from "../codec/share.ts";
 import { RLock } from "./rlock.ts";
@@ -230,7 +230,9 @@ export class Condition {
    * ```
    */
   async wait(options?: WaitOptions): Promise<boolean> {
-    return await this.#wait(deadlineOf("wait for the condition", options));
+    const deadline = deadlineOf("wait for the condition", options);
+    this.#refuse("wait for");
+    return await this.#waiters.wait(this.#inner, deadline);
   }
 
   /**
@@ -252,7 +254,9 @@ export class Condition {
    * @throws {RangeError} If `timeout` is negative.
    */
   waitSync(options?: WaitSyncOptions): boolean {
-    return this.#waitSync(deadlineOf("wait for the condition", options));
+    const deadline = deadlineOf("wait for the condition", options);
+    this.#refuse("wait for");
+    return this.#waiters.waitSync(this.#inner, deadline);
   }
 
   /**
@@ -281,7 +285,7 @@ export class Condition {
     this.#refuse("wait for");
     let value = predicate();
     while (!value) {
-      const notified = await this.#wait(deadline);
+      const notified = await this.#waiters.wait(this.#inner, deadline);
       value = predicate();
       if (!notified) break;
     }
@@ -314,7 +318,7 @@ export class Condition {
     this.#refuse("wait for");
     let value = predicate();
     while (!value) {
-      const notified = this.#waitSync(deadline);
+      const notified = this.#waiters.waitSync(this.#inner, deadline);
       value = predicate();
       if (!notified) break;
     }
@@ -382,15 +386,5 @@ export class Condition {
     throw new Error(
       `Cannot ${doing} the condition: acquire its lock first`,
     );
-  }
-
-  async #wait(deadline: Deadline): Promise<boolean> {
-    this.#refuse("wait for");
-    return await this.#waiters.wait(this.#inner, deadline);
-  }
-
-  #waitSync(deadline: Deadline): boolean {
-    this.#refuse("wait for");
-    return this.#waiters.waitSync(this.#inner, deadline);
   }
 }

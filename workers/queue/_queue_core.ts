@@ -103,7 +103,7 @@ export class QueueCore {
    * @param record Its memory.
    * @returns The queue.
    */
-  join(record: WaitRecord): QueueCore {
+  over(record: WaitRecord): QueueCore {
     return new QueueCore(record, this.#makeStore);
   }
 

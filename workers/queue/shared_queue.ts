@@ -84,7 +84,7 @@ export class SharedQueue<T = unknown> {
       blank: () => new SharedQueue({ capacity: 1 }),
       record: (queue) => queue.#core.record,
       fill: (queue, record: WaitRecord) => {
-        queue.#core = queue.#core.join(record);
+        queue.#core = queue.#core.over(record);
       },
     });
   }
