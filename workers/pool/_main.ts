@@ -15,7 +15,6 @@ import {
   type PoolStart,
   READY,
   reasonOf,
-  SLOTS,
   STATUS,
   STRIDE,
   TaskSlots,
@@ -176,7 +175,7 @@ class PoolWorker {
     const id = tasks[at] as number;
     const name = tasks[at + 1] as string;
     const flags = tasks[at + 3] as number;
-    if (this.#taskSlots !== null && !this.#taskSlots.begin(id & SLOTS - 1)) {
+    if (this.#taskSlots !== null && !this.#taskSlots.begin(id)) {
       return this.#answer(id, [STATUS.skipped, undefined, 0]);
     }
     const call = this.#find(name);
@@ -219,7 +218,7 @@ class PoolWorker {
   }
 
   #answer(id: number, answer: Answer): undefined {
-    if (!this.#taskSlots?.answer(id & SLOTS - 1, answer)) {
+    if (!this.#taskSlots?.answer(id, answer)) {
       return this.#post(id, answer);
     }
     this.#left = true;

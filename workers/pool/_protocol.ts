@@ -15,7 +15,7 @@ import type { RunnerKind } from "../runner/runner.ts";
 
 /** The number of items per task. */
 export const STRIDE = 4;
-/** Most tasks of a worker at once; a power of two. */
+/** Most tasks of a worker at once. */
 export const SLOTS = 64;
 /** The longest run time of a tiny task in milliseconds. */
 export const TINY = 0.25;
@@ -139,41 +139,41 @@ export class TaskSlots {
   /**
    * Prepares a slot for a task.
    *
-   * @param slot The slot.
+   * @param id The task's number.
    */
-  reset(slot: number): void {
-    Atomics.store(this.#memory.states, slot, STATE.waiting);
+  reset(id: number): void {
+    Atomics.store(this.#memory.states, id % SLOTS, STATE.waiting);
   }
 
   /**
    * Begins with a task, in the thread.
    *
-   * @param slot Its slot.
+   * @param id Its number.
    * @returns Whether the pool has not taken it back.
    */
-  begin(slot: number): boolean {
-    return this.#change(slot, STATE.begun);
+  begin(id: number): boolean {
+    return this.#change(id, STATE.begun);
   }
 
   /**
    * Takes a task back, in the pool. An abandoned thread that wakes up does not
    * begin it either.
    *
-   * @param slot Its slot.
+   * @param id Its number.
    * @returns Whether the thread had not begun it.
    */
-  recall(slot: number): boolean {
-    return this.#change(slot, STATE.recalled);
+  recall(id: number): boolean {
+    return this.#change(id, STATE.recalled);
   }
 
   /**
    * Leaves an answer, in the thread.
    *
-   * @param slot The task's slot.
+   * @param id The task's number.
    * @param answer The answer.
    * @returns Whether it was small enough. Otherwise post it.
    */
-  answer(slot: number, [status, value, time]: Answer): boolean {
+  answer(id: number, [status, value, time]: Answer): boolean {
     if (!isPlain(value)) return false;
     const local = this.#local;
     const { states, times, bytes } = this.#memory;
@@ -182,6 +182,7 @@ export class TaskSlots {
     encodeInto(local, value);
     const { length } = local;
     if (length > AREA) return false;
+    const slot = id % SLOTS;
     const from = slot * AREA;
     for (let at = 0; at < length; at++) bytes[from + at] = local.bytes[at]!;
     times[slot] = time;
@@ -192,12 +193,13 @@ export class TaskSlots {
   /**
    * Looks for an answer, in the pool.
    *
-   * @param slot The task's slot.
+   * @param id The task's number.
    * @returns The answer, or `null` if there is none.
    */
-  take(slot: number): Answer | null {
+  take(id: number): Answer | null {
     const local = this.#local.bytes;
     const { states, times, bytes } = this.#memory;
+    const slot = id % SLOTS;
     const length = Atomics.load(states, slot) - STATE.answered;
     if (length < 0) return null;
     const from = slot * AREA;
@@ -216,10 +218,11 @@ export class TaskSlots {
     return Atomics.load(this.#memory.states, POSTED);
   }
 
-  #change(slot: number, state: number): boolean {
+  #change(id: number, state: number): boolean {
     const { states } = this.#memory;
-    const was = Atomics.compareExchange(states, slot, STATE.waiting, state);
-    return was === STATE.waiting;
+    const { waiting } = STATE;
+    return waiting ===
+      Atomics.compareExchange(states, id % SLOTS, waiting, state);
   }
 }
 

@@ -91,10 +91,6 @@ export class PoolTask {
   settled = false;
   /** The number of workers that died while they ran it. */
   deaths = 0;
-  /** The previous task in a `TaskQueue`. */
-  previous: PoolTask | null = null;
-  /** The next task in a `TaskQueue`. */
-  next: PoolTask | null = null;
   #resolve: (value: unknown) => void;
   #reject: (error: unknown) => void;
 

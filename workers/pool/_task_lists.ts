@@ -13,13 +13,11 @@ export type TaskMatcher = (task: PoolTask) => boolean;
 
 /** The tasks that no worker has, in the order in which they run. */
 export class TaskQueue {
-  /** The first task. */
-  first: PoolTask | null = null;
-  /** The number of tasks. */
-  length = 0;
   /** Whether no more tasks should be added for now. */
   needsDrain = false;
-  #last: PoolTask | null = null;
+  #tasks: PoolTask[] = [];
+  /** How many of the tasks, from the front, were taken out. */
+  #taken = 0;
   #highWater: number;
   #drained: PromiseWithResolvers<void> | null = null;
 
@@ -30,6 +28,16 @@ export class TaskQueue {
    */
   constructor(highWater: number) {
     this.#highWater = highWater;
+  }
+
+  /** The number of tasks. */
+  get length(): number {
+    return this.#tasks.length - this.#taken;
+  }
+
+  /** The first task. */
+  get first(): PoolTask | undefined {
+    return this.#tasks[this.#taken];
   }
 
   /** Settles when `needsDrain` is false. */
@@ -44,11 +52,15 @@ export class TaskQueue {
    * @param task The task.
    */
   push(task: PoolTask): void {
-    task.previous = this.#last;
-    if (this.#last === null) this.first = task;
-    else this.#last.next = task;
-    this.#last = task;
-    if (++this.length >= this.#highWater) this.needsDrain = true;
+    this.#tasks.push(task);
+    if (this.length >= this.#highWater) this.needsDrain = true;
+  }
+
+  /** Takes the first task out. */
+  shift(): void {
+    // To move the others each time would take long
+    if (2 * ++this.#taken >= this.#tasks.length) this.#keep(this.#waiting());
+    else this.#drain();
   }
 
   /**
@@ -57,32 +69,8 @@ export class TaskQueue {
    * @param tasks The tasks, in order.
    */
   putBack(tasks: PoolTask[]): void {
-    for (const task of tasks.toReversed()) {
-      task.next = this.first;
-      if (this.first === null) this.#last = task;
-      else this.first.previous = task;
-      this.first = task;
-      if (++this.length >= this.#highWater) this.needsDrain = true;
-    }
-  }
-
-  /**
-   * Takes a task out.
-   *
-   * @param task One of those in the queue.
-   */
-  delete(task: PoolTask): void {
-    const { previous, next } = task;
-    if (previous === null) this.first = next;
-    else previous.next = next;
-    if (next === null) this.#last = previous;
-    else next.previous = previous;
-    task.previous = task.next = null;
-    this.length--;
-    if (!this.needsDrain || this.length > this.#highWater / 2) return;
-    this.needsDrain = false;
-    this.#drained?.resolve();
-    this.#drained = null;
+    if (tasks.length > 0) this.#keep([...tasks, ...this.#waiting()]);
+    if (this.length >= this.#highWater) this.needsDrain = true;
   }
 
   /**
@@ -92,12 +80,29 @@ export class TaskQueue {
    * @returns The tasks, in order.
    */
   remove(matches: TaskMatcher): PoolTask[] {
-    const removed: PoolTask[] = [];
-    for (let task = this.first; task !== null; task = task.next) {
-      if (matches(task)) removed.push(task);
+    const waiting = this.#waiting();
+    const removed = waiting.filter(matches);
+    if (removed.length > 0) {
+      this.#keep(waiting.filter((task) => !matches(task)));
     }
-    for (const task of removed) this.delete(task);
     return removed;
+  }
+
+  #waiting(): PoolTask[] {
+    return this.#tasks.slice(this.#taken);
+  }
+
+  #keep(tasks: PoolTask[]): void {
+    this.#tasks = tasks;
+    this.#taken = 0;
+    this.#drain();
+  }
+
+  #drain(): void {
+    if (!this.needsDrain || this.length > this.#highWater / 2) return;
+    this.needsDrain = false;
+    this.#drained?.resolve();
+    this.#drained = null;
   }
 }
 
@@ -135,9 +140,8 @@ export class TaskWindow {
    */
   add(task: PoolTask): number {
     const id = this.given++;
-    const slot = id & SLOTS - 1;
-    this.#tasks[slot] = task;
-    this.#taskSlots?.reset(slot);
+    this.#tasks[id % SLOTS] = task;
+    this.#taskSlots?.reset(id);
     this.load++;
     return id;
   }
@@ -151,14 +155,14 @@ export class TaskWindow {
    */
   get(id: number): PoolTask | null {
     const known = Number.isInteger(id) && id >= this.#oldest && id < this.given;
-    const task = known ? this.#tasks[id & SLOTS - 1] : undefined;
+    const task = known ? this.#tasks[id % SLOTS] : undefined;
     if (task === undefined) throw new TypeError("No such task");
     return task;
   }
 
   /** Returns the tasks that were not taken back, in order. */
   list(): PoolTask[] {
-    const first = this.#oldest & SLOTS - 1;
+    const first = this.#oldest % SLOTS;
     const tasks = [...this.#tasks.slice(first), ...this.#tasks.slice(0, first)];
     return tasks.filter((task) => task != null);
   }
@@ -169,14 +173,10 @@ export class TaskWindow {
    * @param found Called with each.
    */
   look(found: (id: number, answer: Answer) => void): void {
-    const taskSlots = this.#taskSlots;
-    if (taskSlots === null) return;
-    const end = this.given;
-    for (let id = this.#oldest; id < end; id++) {
-      const slot = id & SLOTS - 1;
-      if (this.#tasks[slot] === undefined) continue;
-      const answer = taskSlots.take(slot);
-      if (answer !== null) found(id, answer);
+    for (let id = this.#oldest; id < this.given; id++) {
+      if (this.#tasks[id % SLOTS] === undefined) continue;
+      const answer = this.#taskSlots?.take(id);
+      if (answer) found(id, answer);
     }
   }
 
@@ -186,12 +186,12 @@ export class TaskWindow {
    * @param id Its number.
    */
   close(id: number): void {
-    const slot = id & SLOTS - 1;
+    const slot = id % SLOTS;
     if (this.#tasks[slot]) this.load--;
     this.#tasks[slot] = undefined;
     while (
       this.#oldest < this.given &&
-      this.#tasks[this.#oldest & SLOTS - 1] === undefined
+      this.#tasks[this.#oldest % SLOTS] === undefined
     ) this.#oldest++;
   }
 
@@ -204,11 +204,10 @@ export class TaskWindow {
   recall(matches: TaskMatcher): PoolTask[] {
     const recalled: PoolTask[] = [];
     for (let id = this.#oldest; id < this.given; id++) {
-      const slot = id & SLOTS - 1;
-      const task = this.#tasks[slot];
+      const task = this.#tasks[id % SLOTS];
       if (task == null || !matches(task)) continue;
-      if (!this.#taskSlots?.recall(slot)) continue;
-      this.#tasks[slot] = null;
+      if (!this.#taskSlots?.recall(id)) continue;
+      this.#tasks[id % SLOTS] = null;
       this.load--;
       recalled.push(task);
     }

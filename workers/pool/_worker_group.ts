@@ -74,7 +74,7 @@ export class WorkerGroup {
    */
   assign(queue: TaskQueue): void {
     const now = performance.now();
-    for (let task; (task = queue.first) !== null;) {
+    for (let task; (task = queue.first) !== undefined;) {
       let best: WorkerHandle | null = null;
       for (const worker of this.workers) {
         if (best !== null && best.load <= worker.load) continue;
@@ -83,7 +83,7 @@ export class WorkerGroup {
         if (worker.load === 0) break;
       }
       if (best === null) break;
-      queue.delete(task);
+      queue.shift();
       best.hand(task, now);
     }
     for (const worker of this.workers) worker.flush();

@@ -222,12 +222,8 @@ export class WorkerHandle {
    * @param alive Which of the two.
    */
   keepAlive(alive: boolean): void {
-    try {
-      if (alive) this.#runner.ref();
-      else this.#runner.unref();
-    } catch {
-      // The process has just ended; its exit follows.
-    }
+    if (alive) this.#runner.ref();
+    else this.#runner.unref();
   }
 
   /** Takes the answers on the task slots. */

@@ -28,7 +28,7 @@ export type ThreadPoolOptions<A extends unknown[] = unknown[]> = PoolOptions<A>;
  * quarter of a millisecond or less. They are taken back if one of them takes
  * long. If a thread dies, only the task that it ran is lost: it is rejected, or
  * run again if `retries` allows. After a short task, a thread polls for the
- * next one for 0.05 ms before it sleeps.
+ * next one for up to 0.05 ms before it sleeps.
  *
  * Locks, queues and `SharedArrayBuffer`s in arguments and results are shared.
  * A function that computes can't be stopped from outside: `run()` with a
