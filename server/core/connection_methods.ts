@@ -5,36 +5,7 @@
  */
 
 import type { DatagramRequest } from "../../handlers/datagram_request.ts";
-
-const CHUNK_SIZE = 16_384;
-
-/** The readable stream of a connection. */
-export function readableOf(conn: Deno.Conn): Deno.Conn["readable"] {
-  return new ReadableStream({
-    type: "bytes",
-    async pull(controller) {
-      const chunk = new Uint8Array(CHUNK_SIZE);
-      const count = await conn.read(chunk);
-      if (count !== null) return controller.enqueue(chunk.subarray(0, count));
-      controller.close();
-      controller.byobRequest?.respond(0);
-    },
-    cancel: () => conn[Symbol.dispose](),
-  }, { highWaterMark: 0 });
-}
-
-/** The writable stream of a connection. */
-export function writableOf(conn: Deno.Conn): Deno.Conn["writable"] {
-  return new WritableStream({
-    async write(bytes) {
-      for (let sent = 0; sent < bytes.length;) {
-        sent += await conn.write(bytes.subarray(sent));
-      }
-    },
-    close: () => conn.closeWrite(),
-    abort: () => conn[Symbol.dispose](),
-  });
-}
+import { readableOf, writableOf } from "../../workers/_conn_streams.ts";
 
 /**
  * Makes a connection's streams use its `read()` and `write()`, also if they are

@@ -7,7 +7,7 @@
 import { RequestTimeoutError } from "../../handlers/errors.ts";
 import { formatAddress } from "../addresses.ts";
 import { AddressList } from "./option_checks.ts";
-import { readableOf } from "./connection_methods.ts";
+import { readableOf } from "../../workers/_conn_streams.ts";
 import { Preamble } from "./entrance.ts";
 import type { StreamServerOptions } from "../options.ts";
 import {

@@ -8,9 +8,9 @@ import {
   assertInteger,
   assertPositiveInteger,
 } from "../../workers/_validate.ts";
+import { readableOf, writableOf } from "../../workers/_conn_streams.ts";
 import { Pipe } from "./pipe.ts";
 
-const CHUNK_SIZE = 16_384;
 const DEFAULT_WINDOW_SIZE = 65_536;
 const { BadResource, BrokenPipe, ConnectionReset, Interrupted } = Deno.errors;
 
@@ -89,8 +89,8 @@ export class MemoryConn implements Deno.TcpConn {
   #outgoing: Pipe;
   #closed = false;
   #ended = false;
-  #readable: ReadableStream<Uint8Array<ArrayBuffer>> | null = null;
-  #writable: WritableStream<Uint8Array<ArrayBufferLike>> | null = null;
+  #readable: Deno.Conn["readable"] | null = null;
+  #writable: Deno.Conn["writable"] | null = null;
 
   constructor(line: Line, end: "handler" | "client") {
     const { toHandler, toClient, serverAddress, clientAddress } = line;
@@ -177,16 +177,8 @@ export class MemoryConn implements Deno.TcpConn {
    *
    * @returns The stream.
    */
-  get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    return this.#readable ??= new ReadableStream({
-      pull: async (controller) => {
-        const chunk = new Uint8Array(CHUNK_SIZE);
-        const count = await this.read(chunk);
-        if (count === null) controller.close();
-        else controller.enqueue(chunk.subarray(0, count));
-      },
-      cancel: () => this[Symbol.dispose](),
-    });
+  get readable(): Deno.Conn["readable"] {
+    return this.#readable ??= readableOf(this);
   }
 
   /**
@@ -194,16 +186,8 @@ export class MemoryConn implements Deno.TcpConn {
    *
    * @returns The stream.
    */
-  get writable(): WritableStream<Uint8Array<ArrayBufferLike>> {
-    return this.#writable ??= new WritableStream({
-      write: async (bytes) => {
-        for (let sent = 0; sent < bytes.length;) {
-          sent += await this.write(bytes.subarray(sent));
-        }
-      },
-      close: () => this.closeWrite(),
-      abort: () => this[Symbol.dispose](),
-    });
+  get writable(): Deno.Conn["writable"] {
+    return this.#writable ??= writableOf(this);
   }
 
   /** Does nothing: bytes in memory never wait for earlier ones. */

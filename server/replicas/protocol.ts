@@ -23,6 +23,7 @@
  */
 
 import type { ServerStats } from "../../handlers/request_server.ts";
+import { isAddress } from "../../workers/relay/frames.ts";
 import type { RelayMemory } from "../../workers/relay/memory_line.ts";
 import type { ErrorRecord } from "../../workers/runner/protocol.ts";
 import type { AnyOptions } from "../core/check_options.ts";
@@ -120,19 +121,19 @@ const FROM_REPLICA: Shapes = {
   closed: [isReport],
   pong: [isCount],
   opened: [isCount, isAddress],
-  ended: [isCounts, isCountValues, isDurations],
-  event: [isEventName, isDetails],
-  ask: [isCount, isQuestion],
+  ended: [every(isCount), isCountValues, every(isDuration)],
+  event: [oneOf(...REPLICA_EVENTS), isDetails],
+  ask: [isCount, oneOf("stats", "shutdown")],
   leaving: [],
 };
 
 const TO_REPLICA: Shapes = {
   resume: [],
-  pause: [isBoolean],
+  pause: [oneOf(true, false)],
   close: [isTime],
   leave: [],
   drain: [],
-  watch: [isNames],
+  watch: [every(oneOf(...REPLICA_EVENTS))],
   ping: [],
   limits: [isObject],
   certificate: [isObject],
@@ -179,12 +180,12 @@ function decode(shapes: Shapes, from: string, message: unknown): unknown {
   );
 }
 
-function isBoolean(value: unknown): boolean {
-  return typeof value === "boolean";
+function every(check: Check): Check {
+  return (value) => Array.isArray(value) && value.every(check);
 }
 
-function isQuestion(value: unknown): boolean {
-  return value === "stats" || value === "shutdown";
+function oneOf(...values: unknown[]): Check {
+  return (value) => values.includes(value);
 }
 
 function isTime(value: unknown): boolean {
@@ -195,28 +196,13 @@ function isCount(value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-function isCounts(value: unknown): boolean {
-  return Array.isArray(value) && value.every(isCount);
-}
-
 function isCountValues(value: unknown): boolean {
-  return isCounts(value) && (value as number[]).length === COUNTS.length;
-}
-
-function isDurations(value: unknown): boolean {
-  return Array.isArray(value) && value.every(isDuration);
+  return Array.isArray(value) && value.length === COUNTS.length &&
+    value.every(isCount);
 }
 
 function isDuration(value: unknown): boolean {
   return Number.isFinite(value) && (value as number) >= -1;
-}
-
-function isEventName(value: unknown): boolean {
-  return REPLICA_EVENTS.some((name) => name === value);
-}
-
-function isNames(value: unknown): boolean {
-  return Array.isArray(value) && value.every(isEventName);
 }
 
 /** An event may omit fields that it does not need, but they must be valid. */
@@ -235,18 +221,4 @@ function isReport(value: unknown): boolean {
   const { completed, aborted } = (value ?? {}) as Partial<DrainReport>;
   return isCount(completed) && Array.isArray(aborted) &&
     aborted.every(isAddress);
-}
-
-function isAddress(value: unknown): boolean {
-  const address = (value ?? {}) as Record<string, unknown>;
-  switch (address.transport) {
-    case "tcp":
-    case "udp":
-      return typeof address.hostname === "string" && isCount(address.port);
-    case "unix":
-    case "unixpacket":
-      return typeof address.path === "string" || address.path === null;
-    default:
-      return false;
-  }
 }

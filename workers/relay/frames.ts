@@ -204,19 +204,26 @@ export class RelayProtocolError extends Error {
   override readonly name = "RelayProtocolError";
 }
 
-/** Whether this is an address that a packet can be sent to. */
-export function isPacketAddress(address: unknown): address is Deno.Addr {
-  if (typeof address !== "object" || address === null) return false;
-  const { transport, hostname, port, path } = address as Record<
-    string,
-    unknown
-  >;
-  if (transport === "udp") {
-    return typeof hostname === "string" && Number.isInteger(port) &&
-      (port as number) >= 0 && (port as number) <= 65_535;
+/** Whether this is an address of a socket. */
+export function isAddress(value: unknown): value is Deno.Addr {
+  const { transport, hostname, port, path } = Object(value);
+  switch (transport) {
+    case "tcp":
+    case "udp":
+      return typeof hostname === "string" && Number.isInteger(port) &&
+        port >= 0 && port <= 65_535;
+    case "unix":
+    case "unixpacket":
+      return typeof path === "string" || path === null;
+    default:
+      return false;
   }
-  return transport === "unixpacket" &&
-    (typeof path === "string" || path === null);
+}
+
+/** Whether this is an address that a packet can be sent to. */
+export function isPacketAddress(value: unknown): value is Deno.Addr {
+  return isAddress(value) &&
+    (value.transport === "udp" || value.transport === "unixpacket");
 }
 
 /** Whether two addresses are the same. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { readableOf, writableOf } from "../_conn_streams.ts";
 import { ByteQueue } from "./byte_queue.ts";
 import {
   ConnOption,
@@ -16,7 +17,6 @@ import {
 } from "./frames.ts";
 import { ReceiveWindow, type RelayLink, SendWindow } from "./relay_link.ts";
 
-const CHUNK_SIZE = 16_384;
 /** After this many reads without a wait, one read yields. */
 const MOST_READS_IN_TURN = 1_024;
 
@@ -51,8 +51,8 @@ export class RelayedConn implements Deno.Conn {
   #lost: Error | null = null;
   #reader: Reader | null = null;
   #writer: Writer | null = null;
-  #readable: ReadableStream<Uint8Array<ArrayBuffer>> | null = null;
-  #writable: WritableStream<Uint8Array<ArrayBufferLike>> | null = null;
+  #readable: Deno.Conn["readable"] | null = null;
+  #writable: Deno.Conn["writable"] | null = null;
 
   constructor(id: number, link: RelayLink, addresses: ConnAddresses) {
     this.#id = id;
@@ -118,32 +118,12 @@ export class RelayedConn implements Deno.Conn {
     this.#link.send(Op.end, this.#id);
   }
 
-  get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    return this.#readable ??= new ReadableStream({
-      type: "bytes",
-      pull: async (controller) => {
-        const chunk = new Uint8Array(CHUNK_SIZE);
-        const count = await this.read(chunk);
-        if (count !== null) controller.enqueue(chunk.subarray(0, count));
-        else {
-          controller.close();
-          controller.byobRequest?.respond(0);
-        }
-      },
-      cancel: () => this[Symbol.dispose](),
-    });
+  get readable(): Deno.Conn["readable"] {
+    return this.#readable ??= readableOf(this);
   }
 
-  get writable(): WritableStream<Uint8Array<ArrayBufferLike>> {
-    return this.#writable ??= new WritableStream({
-      write: async (bytes) => {
-        for (let sent = 0; sent < bytes.length;) {
-          sent += await this.write(bytes.subarray(sent));
-        }
-      },
-      close: () => this.closeWrite(),
-      abort: () => this[Symbol.dispose](),
-    });
+  get writable(): Deno.Conn["writable"] {
+    return this.#writable ??= writableOf(this);
   }
 
   /** Sends small writes without waiting for earlier ones (TCP). */
