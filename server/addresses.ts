@@ -13,7 +13,7 @@ import { assertInteger, quote } from "../workers/_validate.ts";
 export const IS_LINUX: boolean = Deno.build.os === "linux";
 
 /** Longest path of a socket in bytes: `sockaddr_un` without its final zero. */
-export const MAX_SOCKET_PATH_BYTES: number = IS_LINUX ? 107 : 103;
+const MAX_SOCKET_PATH_BYTES: number = IS_LINUX ? 107 : 103;
 
 /**
  * Throws unless this is Linux.

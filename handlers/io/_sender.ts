@@ -11,7 +11,7 @@ import { giveBack } from "./_bytes.ts";
 import { clockOf, IdleTimer, MAX_TIMEOUT_MS } from "./_idle_timer.ts";
 
 /** A buffered writer. */
-export interface Gatherer {
+interface Gatherer {
   /** Whether it has buffered bytes. If not, it is dropped from the list. */
   [stillHolds](): boolean;
   /** Sends its buffer; it is dropped from the list. */

@@ -10,7 +10,7 @@ import type { OpenRequest } from "./open_requests.ts";
 import type { OverLimit, ServerLimits } from "../options.ts";
 
 /** Most requests that wait here; more are refused. */
-export const MAX_HELD = 1_024;
+const MAX_HELD = 1_024;
 const MAPPED_PREFIX = "::ffff:";
 /** Below this many clients, none are forgotten. */
 const MIN_CLIENTS = 1_024;

@@ -54,11 +54,6 @@ export class Telemetry {
     this.#server = server;
   }
 
-  /** The events that have listeners. */
-  get watched(): EventName[] {
-    return EVENT_NAMES.filter((name) => this.isWatched(name));
-  }
-
   on<K extends EventName>(name: K, listener: Listener<K>): void {
     if (!EVENT_NAMES.includes(name)) {
       throw new TypeError(

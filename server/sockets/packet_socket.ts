@@ -79,7 +79,7 @@ export function packetTooLong(length: number, limit: number): RangeError {
  * It shares a buffer with other packets until a handler reads its bytes:
  * allocating a buffer takes a twentieth of the time of an echo.
  */
-export class ReceivedPacket implements DatagramRequest {
+class ReceivedPacket implements DatagramRequest {
   readonly socket: DatagramSocket;
   readonly truncated: boolean;
   readonly [received]: Uint8Array;
