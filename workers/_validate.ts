@@ -10,7 +10,7 @@ export function assertType(
   value: unknown,
   right: boolean,
   expected: string,
-): void {
+): asserts right {
   if (right) return;
   throw new TypeError(
     `Cannot use ${quote(value)} as "${name}": expected ${expected}`,
@@ -52,8 +52,7 @@ export function assertInteger(
   max: number = Number.MAX_SAFE_INTEGER,
 ): void {
   assertType(name, value, typeof value === "number", "a number");
-  const number = value as number;
-  if (!Number.isInteger(number) || number < min || number > max) {
+  if (!Number.isInteger(value) || value < min || value > max) {
     const range = max === Number.MAX_SAFE_INTEGER
       ? `of ${min} or more`
       : `from ${min} to ${max}`;

@@ -5,7 +5,6 @@
  */
 
 import { HandlerImportError } from "../errors.ts";
-import { adoptLaunchFlags } from "./launch.ts";
 import {
   type ExitRecord,
   FRAME,
@@ -13,6 +12,7 @@ import {
   type Start,
   tellRecord,
   toExitRecord,
+  told,
 } from "./protocol.ts";
 import {
   Inbox,
@@ -110,7 +110,7 @@ export class Port extends Inbox implements RunnerPort {
 
   async #run({ data, launchFlags }: Start): Promise<void> {
     try {
-      adoptLaunchFlags(launchFlags);
+      told.launchFlags = launchFlags;
       const modules: Record<string, unknown>[] = [];
       for (const loader of this.#modules) modules.push(await load(loader));
       const { main } = await load(this.#main) as { main: RunnerMain };

@@ -5,29 +5,8 @@
  * @module
  */
 
-import type { Revocation } from "./process/permissions.ts";
+import { type LaunchFlags, told } from "./protocol.ts";
 import type { RunnerOptions } from "./runner.ts";
-
-/** The program's flags. */
-export interface LaunchFlags {
-  /** The flags of its Deno that a child needs too. */
-  flags: string[];
-  /** Whether `--unstable-worker-options` is surely on. */
-  workerOptions: boolean;
-}
-
-/** The environment variable with a child's {@linkcode ChildLink}. */
-export const LINK_VARIABLE = "DENO_SOCKETSERVER_LINK";
-
-/** The address to which a child connects, and its first message. */
-export interface ChildLink {
-  /** The address. */
-  connect: Deno.UnixConnectOptions | Deno.ConnectOptions;
-  /** The secret that proves its identity. */
-  secret: string;
-  /** The permissions that it revokes after that. */
-  revoke: Revocation[];
-}
 
 /** The prefixes of flags to pass on. */
 const PASSED_REGEXP =
@@ -38,8 +17,6 @@ const VALUED_REGEXP = /^--(import-map|config|cert|location|conditions)$/;
 const PATH_REGEXP = /^--(import-map|config|cert)=(?![a-z]{2,}:)(.*)$/s;
 const UNSTABLE_REGEXP = /"unstable"\s*:\s*\[([^\]]*)\]/;
 const CONFIG_NAMES = ["deno.json", "deno.jsonc"];
-
-let known: LaunchFlags | undefined;
 
 /** The command line of this process; empty if it can't be read. */
 function commandLine(): string[] {
@@ -140,16 +117,7 @@ function look(): LaunchFlags {
  * @returns The flags found at the first call, or those of the parent.
  */
 export function launchFlags(): LaunchFlags {
-  return known ??= look();
-}
-
-/**
- * Takes over the parent's flags, which can't be found here.
- *
- * @param told What {@linkcode launchFlags} returned in the parent.
- */
-export function adoptLaunchFlags(told: LaunchFlags): void {
-  known = told;
+  return told.launchFlags ??= look();
 }
 
 function loader(url: string): string {

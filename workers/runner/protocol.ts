@@ -13,7 +13,6 @@
  */
 
 import { HandlerImportError, RemoteError, type RunnerExit } from "../errors.ts";
-import type { LaunchFlags } from "./launch.ts";
 
 /** The kinds of frames, in both directions. */
 export const FRAME = {
@@ -28,6 +27,14 @@ export const FRAME = {
 /** A frame as it crosses to or from a thread: its kind and its value. */
 export type Frame = readonly [kind: number, value?: unknown];
 
+/** The program's flags. */
+export interface LaunchFlags {
+  /** The flags of its Deno that a child needs too. */
+  flags: string[];
+  /** Whether `--unstable-worker-options` is surely on. */
+  workerOptions: boolean;
+}
+
 /** The value of a `start` frame. */
 export interface Start {
   /** The data for `main`. */
@@ -35,6 +42,9 @@ export interface Start {
   /** The program's flags, from the parent. */
   launchFlags: LaunchFlags;
 }
+
+/** What the owner has told: the flags can't be found here. */
+export const told: { launchFlags?: LaunchFlags } = {};
 
 /** The owner's handling of a runner's frames. */
 export interface OwnerActions {

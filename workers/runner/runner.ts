@@ -25,10 +25,6 @@ export interface RunnerOptions {
   modules?: string[];
   /** A cloneable value for `main`. */
   data?: unknown;
-  /**
-   * The parts of `data` to move. For a process they are copied.
-   */
-  transfer?: Transferable[];
   /** The thread's name in tools. */
   name?: string;
   /**

@@ -103,7 +103,6 @@ export class Supervisor<M extends Member> {
   replace(member: M, successor: M): boolean {
     if (!this.#members.delete(member)) return false;
     this.#ready.delete(member);
-    this.#members.add(successor);
     void this.#follow(successor);
     return true;
   }
@@ -111,7 +110,6 @@ export class Supervisor<M extends Member> {
   /** Adds a member that was started elsewhere; false if there are enough. */
   adopt(member: M): boolean {
     if (this.#members.size >= this.#target) return false;
-    this.#members.add(member);
     void this.#follow(member);
     return true;
   }
@@ -134,12 +132,12 @@ export class Supervisor<M extends Member> {
       } catch (error) {
         return this.#failed(error as Error);
       }
-      this.#members.add(member);
       void this.#follow(member);
     }
   }
 
   async #follow(member: M): Promise<void> {
+    this.#members.add(member);
     let cause: Error | null = null;
     let readySince = Infinity;
     try {

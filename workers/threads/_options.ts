@@ -90,20 +90,19 @@ export type ActivityOptions<
 /** Checks a name. */
 export function checkName(name: unknown): string {
   assertType("name", name, typeof name === "string", "a string");
-  return name as string;
+  return name;
 }
 
 /** Checks the option `daemon`. */
 export function checkDaemon(daemon: unknown): boolean {
   assertType("daemon", daemon, typeof daemon === "boolean", "a boolean");
-  return daemon as boolean;
+  return daemon;
 }
 
 /** Checks the arguments for functions and symbols, and copies the array. */
 export function checkArgs(args: unknown): readonly unknown[] {
   assertType("args", args, Array.isArray(args), "an array");
-  const list = args as unknown[];
-  list.forEach((arg, index) => {
+  args.forEach((arg, index) => {
     if (typeof arg === "function" || typeof arg === "symbol") {
       throw new TypeError(
         `Cannot pass argument ${index} of "args": a ${typeof arg} ` +
@@ -111,7 +110,7 @@ export function checkArgs(args: unknown): readonly unknown[] {
       );
     }
   });
-  return [...list];
+  return [...args];
 }
 
 /** Checks a module and returns its URL. */
@@ -130,14 +129,13 @@ export function checkModule(
   }
   const right = typeof module === "string" || module instanceof URL;
   assertType("module", module, right, "a URL");
-  const url = module as string | URL;
-  if (!URL.canParse(url)) {
+  if (!URL.canParse(module)) {
     throw new TypeError(
-      `Cannot use "${url}" as "module": expected an absolute URL, such as ` +
+      `Cannot use "${module}" as "module": expected an absolute URL, such as ` +
         "import.meta.url",
     );
   }
-  return new URL(url).href;
+  return new URL(module).href;
 }
 
 /**
@@ -161,7 +159,7 @@ export function targetName(target: unknown): string {
         '"target" can be given as that string)',
     );
   }
-  return name as string;
+  return name;
 }
 
 /**
@@ -195,7 +193,7 @@ export function checkTimeout(timeout: unknown): void {
   if (timeout === undefined) return;
   const right = typeof timeout === "number" && !Number.isNaN(timeout);
   assertType("timeout", timeout, right, "milliseconds");
-  if (timeout as number < 0) {
+  if (timeout < 0) {
     throw new RangeError(
       `Cannot use ${timeout} as "timeout": expected 0 or more`,
     );

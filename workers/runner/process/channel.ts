@@ -6,6 +6,7 @@
 
 import { ByteWriter, decode, encodeInto } from "../../codec/codec.ts";
 import { ProtocolError } from "../protocol.ts";
+import type { Revocation } from "./permissions.ts";
 
 /** The size of the buffers for one read and one write. */
 const BUFFER_SIZE = 128 * 1024;
@@ -22,6 +23,19 @@ export const MAX_CALLS = 10_000;
 export const MAX_BYTES = 64 * 2 ** 20;
 /** Smaller arguments are bounded by the number of calls. */
 const SMALL = 4_096;
+
+/** The environment variable with a child's {@linkcode ChildLink}. */
+export const LINK_VARIABLE = "DENO_SOCKETSERVER_LINK";
+
+/** The address to which a child connects, and its first message. */
+export interface ChildLink {
+  /** The address. */
+  connect: Deno.UnixConnectOptions | Deno.ConnectOptions;
+  /** The secret that proves its identity. */
+  secret: string;
+  /** The permissions that it revokes after that. */
+  revoke: Revocation[];
+}
 
 /** The listener of a {@linkcode Channel}. */
 export interface ChannelListener {

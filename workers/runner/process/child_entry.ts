@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { Channel } from "./channel.ts";
+import { Channel, type ChildLink, LINK_VARIABLE } from "./channel.ts";
 import { type ModuleLoader, Port } from "../entry.ts";
-import { type ChildLink, LINK_VARIABLE } from "../launch.ts";
 import { FRAME } from "../protocol.ts";
 import { openShareLink, receiveAnswer } from "./share_link.ts";
 

@@ -4,14 +4,14 @@
  * @module
  */
 
-import { Channel, type ChannelConn } from "./channel.ts";
-import { expectChild, type ExpectedChild } from "./rendezvous.ts";
 import {
+  Channel,
+  type ChannelConn,
   type ChildLink,
-  entryUrl,
-  launchFlags,
   LINK_VARIABLE,
-} from "../launch.ts";
+} from "./channel.ts";
+import { expectChild, type ExpectedChild } from "./rendezvous.ts";
+import { entryUrl, launchFlags } from "../launch.ts";
 import type { RunnerExit } from "../../errors.ts";
 import {
   Inbox,

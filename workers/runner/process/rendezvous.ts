@@ -3,13 +3,12 @@
  *
  * @module
  */
-import type { ChannelConn } from "./channel.ts";
+import { type ChannelConn, type ChildLink, LINK_VARIABLE } from "./channel.ts";
 import {
   type ChannelNeed,
   type ChannelNeeds,
   isGranted,
 } from "./permissions.ts";
-import { type ChildLink, LINK_VARIABLE } from "../launch.ts";
 
 const ENV_NEED = { item: LINK_VARIABLE, similar: `${LINK_VARIABLE}_` };
 /** The length of a secret: that of a UUID. */

@@ -116,7 +116,7 @@ export class WorkerRunner extends Inbox implements Runner {
       launchFlags: launchFlags(),
     };
     try {
-      worker.postMessage(start, [port2, ...options.transfer ?? []]);
+      worker.postMessage(start, [port2]);
     } catch (error) {
       worker.terminate();
       port1.close();
