@@ -163,37 +163,26 @@ export type Hook = (args: never) => unknown;
 
 let current: Hook = printException;
 
-function describe(error: Error): string {
-  let text = error.stack ?? String(error);
-  let { cause } = error;
-  while (cause instanceof Error) {
-    text += `\nCaused by: ${cause.stack ?? cause}`;
-    cause = cause.cause;
-  }
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return Deno.inspect(error, { colors: false });
+  const { stack = String(error), cause } = error;
   return cause === undefined
-    ? text
-    : `${text}\nCaused by: ${Deno.inspect(cause, { colors: false })}`;
+    ? stack
+    : `${stack}\nCaused by: ${describe(cause)}`;
 }
 
-function print(text: string): void {
-  const bytes = new TextEncoder().encode(`${text}\n`);
+/** Prints an error in one write. */
+function print(where: string, error: unknown): void {
   try {
-    Deno.stderr.writeSync(bytes);
+    const text = `Exception in ${where}:\n${describe(error)}\n`;
+    Deno.stderr.writeSync(new TextEncoder().encode(text));
   } catch {
     // Nowhere to print to.
   }
 }
 
-function printException({ error, thread }: HookArgs): void {
-  print(`Exception in ${thread.kind} ${thread.name}:\n${describe(error)}`);
-}
-
-function printFailure(error: unknown, { thread }: HookArgs): void {
-  print(
-    `Exception in the except hook, called for ${thread.kind} ${thread.name}:\n${
-      error instanceof Error ? describe(error) : Deno.inspect(error)
-    }`,
-  );
+function printException({ error, thread: { kind, name } }: HookArgs): void {
+  print(`${kind} ${name}`, error);
 }
 
 /**
@@ -217,6 +206,7 @@ export async function callExceptHook(args: HookArgs): Promise<void> {
   try {
     await (current as (args: HookArgs) => unknown)(args);
   } catch (error) {
-    printFailure(error, args);
+    const { kind, name } = args.thread;
+    print(`the except hook, called for ${kind} ${name}`, error);
   }
 }
