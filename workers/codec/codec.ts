@@ -244,20 +244,12 @@ export class ByteWriter {
   /** The number of bytes. */
   length = 0;
 
-  /**
-   * Constructs an empty writer.
-   *
-   * @param size The initial capacity in bytes.
-   */
+  /** Constructs an empty writer of a capacity in bytes. */
   constructor(size: number) {
     this.bytes = new Uint8Array(size);
   }
 
-  /**
-   * Makes room.
-   *
-   * @param count The number of bytes.
-   */
+  /** Makes room for a number of bytes. */
   reserve(count: number): void {
     const needed = this.length + count;
     if (needed <= this.bytes.length) return;
@@ -266,33 +258,20 @@ export class ByteWriter {
     this.bytes = larger;
   }
 
-  /**
-   * Writes a byte.
-   *
-   * @param value The byte.
-   */
+  /** Writes a byte. */
   byte(value: number): void {
     if (this.length === this.bytes.length) this.reserve(1);
     this.bytes[this.length++] = value;
   }
 
-  /**
-   * Writes an integer of 32 bits, the lowest first.
-   *
-   * @param value The integer, with or without a sign.
-   */
+  /** Writes an integer of 32 bits, the lowest first. */
   int32(value: number): void {
     this.reserve(4);
     this.setInt32(this.length, value);
     this.length += 4;
   }
 
-  /**
-   * Changes an integer of 32 bits.
-   *
-   * @param offset Its position.
-   * @param value The integer.
-   */
+  /** Changes an integer of 32 bits, with or without a sign. */
   setInt32(offset: number, value: number): void {
     const { bytes } = this;
     bytes[offset] = value & 0xff;
@@ -301,11 +280,7 @@ export class ByteWriter {
     bytes[offset + 3] = value >>> 24;
   }
 
-  /**
-   * Writes bytes.
-   *
-   * @param bytes The bytes.
-   */
+  /** Writes bytes. */
   raw(bytes: Uint8Array): void {
     this.reserve(bytes.length);
     this.bytes.set(bytes, this.length);

@@ -97,12 +97,7 @@ export function registerSubclass<T extends object>(
   register({ ...types.get(base.prototype)!, ...type } as SharedType<T>);
 }
 
-/**
- * Returns how an object crosses.
- *
- * @param value The object.
- * @returns Its class, or `undefined` if it crosses as a structured clone.
- */
+/** How an object crosses; `undefined` if as a structured clone. */
 export function typeOf(value: object): SharedType<object> | undefined {
   let prototype = Object.getPrototypeOf(value);
   while (prototype !== null && prototype !== Object.prototype) {
@@ -278,22 +273,12 @@ export function exportObject(value: object): string {
   return ids.get(value) ?? enter(value, crypto.randomUUID());
 }
 
-/**
- * Finds an object by its name.
- *
- * @param id The name, or any other received value.
- * @returns The object, or `undefined` if there is none any more.
- */
+/** Finds an object by its name, which may be any received value. */
 export function findExported(id: unknown): object | undefined {
   return exported.get(id as string)?.deref();
 }
 
-/**
- * Registers how to make stand-ins for objects of another process.
- *
- * @param tag The name of their class.
- * @param make Makes a stand-in.
- */
+/** Registers how to make stand-ins for objects of a class. */
 export function registerStandIn(tag: string, make: () => object): void {
   tags.get(tag)!.standIn = make;
 }
