@@ -4,7 +4,10 @@
  * @module
  */
 
-import { Supervisor } from "../../workers/runner/supervisor.ts";
+import {
+  Supervisor,
+  type SupervisorHost,
+} from "../../workers/runner/supervisor.ts";
 import { core } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import { inTime } from "../core/drain.ts";
@@ -45,7 +48,7 @@ export interface MembersHost {
 }
 
 /** Starts and closes replicas, and keeps them complete. */
-export class Members {
+export class Members implements SupervisorHost<Replica> {
   readonly all: Set<Replica> = new Set();
   readonly supervisor: Supervisor<Replica>;
   readonly workers: number;
@@ -67,19 +70,7 @@ export class Members {
       host.stallTimeout,
       (replica) => host.monitor.tell("replicaStall", replica),
     );
-    this.supervisor = new Supervisor({
-      start: () => this.start(false),
-      ended: () => {}, // its life reports it earlier
-      failing: (cause) => {
-        const goesOn = [...this.all].some((one) => this.canTake(one));
-        if (goesOn) void host.server[core].cycle.report(cause, null, null);
-        return goesOn;
-      },
-      gaveUp: (cause) => {
-        this.isKeeping = false;
-        host.gaveUp(cause);
-      },
-    });
+    this.supervisor = new Supervisor(this);
   }
 
   /** The replicas' goal. */
@@ -116,7 +107,7 @@ export class Members {
   }
 
   /** Starts a replica; one that is held only loads its modules. */
-  start(isHeld: boolean): Replica {
+  start(isHeld = false): Replica {
     const replica = this.#host.launch(isHeld);
     this.all.add(replica);
     this.#alive.add(replica);
@@ -127,6 +118,19 @@ export class Members {
       this.#host.launched();
     }, () => {});
     return replica;
+  }
+
+  /** Goes on while others serve. */
+  failing(cause: Error): boolean {
+    const goesOn = [...this.all].some((one) => this.canTake(one));
+    const { cycle } = this.#host.server[core];
+    if (goesOn) void cycle.report(cause, null, null);
+    return goesOn;
+  }
+
+  gaveUp(cause: Error): void {
+    this.isKeeping = false;
+    this.#host.gaveUp(cause);
   }
 
   /** Sets the goal of all replicas, also of later ones. */

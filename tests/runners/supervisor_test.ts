@@ -88,8 +88,6 @@ class FakeHost {
 
   goesOn = false;
 
-  ended(): void {}
-
   failing(): boolean {
     return this.goesOn;
   }

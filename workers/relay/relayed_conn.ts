@@ -26,12 +26,6 @@ interface Reader {
   reject: (error: Error) => void;
 }
 
-interface Writer {
-  bytes: Uint8Array;
-  resolve: (count: number) => void;
-  reject: (error: Error) => void;
-}
-
 /** The addresses of a connection. */
 export type ConnAddresses = Pick<Deno.Conn, "localAddr" | "remoteAddr">;
 
@@ -50,7 +44,8 @@ export class RelayedConn implements Deno.Conn {
   #writeClosed = false;
   #lost: Error | null = null;
   #reader: Reader | null = null;
-  #writer: Writer | null = null;
+  /** Rejects the write that waits. */
+  #failWrite: ((error: Error) => void) | null = null;
   #readable: Deno.Conn["readable"] | null = null;
   #writable: Deno.Conn["writable"] | null = null;
 
@@ -89,15 +84,15 @@ export class RelayedConn implements Deno.Conn {
     if (this.#writeClosed) {
       return Promise.reject(new Deno.errors.BrokenPipe("Broken pipe"));
     }
-    if (this.#writer !== null) {
+    if (this.#failWrite !== null) {
       return Promise.reject(new Deno.errors.Busy("Already writing"));
     }
     if (bytes.length === 0) return Promise.resolve(0);
     if (this.#sending.room > 0) return Promise.resolve(this.#send(bytes));
     return new Promise((resolve, reject) => {
-      this.#writer = { bytes, resolve, reject };
+      this.#failWrite = reject;
       this.#sending.whenRoom(() => {
-        this.#writer = null;
+        this.#failWrite = null;
         resolve(this.#send(bytes));
       });
     });
@@ -112,7 +107,7 @@ export class RelayedConn implements Deno.Conn {
   async closeWrite(): Promise<void> {
     if (this.#closed) throw badResource();
     if (this.#lost !== null) throw this.#lost;
-    if (this.#writer !== null) throw new Deno.errors.Busy("Already writing");
+    if (this.#failWrite !== null) throw new Deno.errors.Busy("Already writing");
     if (this.#writeClosed) return;
     this.#writeClosed = true;
     this.#link.send(Op.end, this.#id);
@@ -147,7 +142,7 @@ export class RelayedConn implements Deno.Conn {
     this.#closed = true;
     this.#received = null;
     this.#link.send(Op.close, this.#id);
-    if (this.#reader === null && this.#writer === null) return;
+    if (this.#reader === null && this.#failWrite === null) return;
     // Made only when needed: its stack takes a tenth of a short connection
     this.#fail(new Deno.errors.Interrupted("Operation canceled"));
   }
@@ -235,8 +230,8 @@ export class RelayedConn implements Deno.Conn {
   #fail(error: Error): void {
     this.#endRead()?.reject(error);
     this.#sending.leave();
-    this.#writer?.reject(error);
-    this.#writer = null;
+    this.#failWrite?.(error);
+    this.#failWrite = null;
   }
 }
 

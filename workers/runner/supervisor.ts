@@ -4,7 +4,7 @@
  * @module
  */
 
-import { HandlerImportError, type RunnerExit } from "../errors.ts";
+import { HandlerImportError } from "../errors.ts";
 import type { Runner } from "./runner.ts";
 
 const MIN_BACKOFF_MS = 100;
@@ -27,8 +27,6 @@ export interface Member {
 export interface SupervisorHost<M extends Member> {
   /** Starts a member. */
   start(): M;
-  /** A member has ended, intended or not. */
-  ended(member: M, exit: RunnerExit, meant: boolean): void;
   /**
    * Members repeatedly end before they are ready, after all were. Whether to go
    * on trying.
@@ -150,10 +148,9 @@ export class Supervisor<M extends Member> {
     } catch (error) {
       cause = error as Error;
     }
-    const exit = await member.runner.exited;
+    await member.runner.exited;
     const meant = !this.#members.delete(member) || this.#target === 0;
     this.#ready.delete(member);
-    this.#host.ended(member, exit, meant);
     if (meant) return;
     if (cause !== null) return this.#failed(cause);
     if (performance.now() - readySince >= HEALTHY_AFTER_MS) this.#pauses = 0;
