@@ -81,9 +81,9 @@ const scenes: Record<string, () => Promise<void>> = {
   },
 
   waited() {
+    console.log("main ends");
     new Thread({ target: sayLater, args: ["thread"], module }).start();
     new Process({ target: sayLater, args: ["process"], module }).start();
-    console.log("main ends");
     return Promise.resolve();
   },
 

@@ -9,6 +9,8 @@
  * @module
  */
 
+import { isGranted } from "./permissions.ts";
+
 /**
  * Reads "+ pid folder" and "- pid" until its input ends. The first child and
  * its folder are arguments, so that none is missed. Children get a second to
@@ -52,18 +54,17 @@ Deno.exit();`;
 
 const encoder = new TextEncoder();
 
-let guard: Deno.ChildProcess | undefined;
-let input: WritableStreamDefaultWriter<Uint8Array> | undefined;
+let guard: {
+  process: Deno.ChildProcess;
+  input: WritableStreamDefaultWriter<Uint8Array>;
+} | undefined;
 const watched = new Set<number>();
 
-function mayRunShell(): boolean {
-  return Deno.build.os !== "windows" &&
-    Deno.permissions.querySync({ name: "run", command: "sh" }).state ===
-      "granted";
-}
-
 function command(): [program: string, args: string[]] {
-  if (mayRunShell()) return ["sh", ["-c", SHELL_SCRIPT, "sh"]];
+  const shell = { name: "run", command: "sh" } as const;
+  if (Deno.build.os !== "windows" && isGranted(shell)) {
+    return ["sh", ["-c", SHELL_SCRIPT, "sh"]];
+  }
   const url = `data:text/javascript,${encodeURIComponent(DENO_SCRIPT)}`;
   const flags = ["--no-prompt", "--quiet", "--no-config", "--no-lock"];
   return [
@@ -74,24 +75,24 @@ function command(): [program: string, args: string[]] {
 
 function tell(line: string): void {
   // A guard that has ended does no harm
-  input?.write(encoder.encode(line)).catch(() => {});
+  guard?.input.write(encoder.encode(line)).catch(() => {});
 }
 
 function startGuard(pid: number, folder: string): void {
   const [program, args] = command();
   try {
-    guard = new Deno.Command(program, {
+    const process = new Deno.Command(program, {
       args: [...args, `${pid}`, folder],
       stdin: "piped",
       stdout: "null",
       stderr: "null",
     }).spawn();
+    process.unref();
+    guard = { process, input: process.stdin.getWriter() };
+    guard.input.closed.catch(() => {});
   } catch {
-    return;
+    // The children notice the end of their channels all the same
   }
-  guard.unref();
-  input = guard.stdin.getWriter();
-  input.closed.catch(() => {});
 }
 
 /**
@@ -115,13 +116,12 @@ export function watchChild(pid: number, folder: string | null): void {
  * last child.
  */
 export async function forgetChild(pid: number): Promise<void> {
-  if (!watched.delete(pid)) return;
+  watched.delete(pid);
   tell(`- ${pid}\n`);
   if (watched.size > 0 || guard === undefined) return;
-  const [ending, writer] = [guard, input];
+  const { process, input } = guard;
   guard = undefined;
-  input = undefined;
-  ending.ref();
-  await writer?.close().catch(() => {});
-  await ending.status;
+  process.ref();
+  await input.close().catch(() => {});
+  await process.status;
 }
