@@ -1,6 +1,17 @@
 /**
  * The workers of a pool: starting, choosing, replacing and ending them.
  *
+ * A worker starts, is ready, leaves, and is gone. What happens if
+ * - a task can't be posted: it is rejected, the others are posted one by one;
+ * - a worker says nonsense: it leaves, and counts as dead;
+ * - a worker dies: the tasks that it has begun run again if `retries` allows,
+ *   or are lost; the others go back to the queue; another worker starts;
+ * - it can't import, or its initializer throws: the pool rejects all tasks;
+ * - it had not answered any task: another starts after a pause, five times;
+ * - a thread stalls: the tasks behind go back to the queue if another is idle;
+ * - a running task is aborted: it is rejected, and its worker leaves and counts
+ *   as dead.
+ *
  * @module
  */
 
