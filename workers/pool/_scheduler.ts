@@ -10,12 +10,11 @@
 
 import { PoolClosedError, PoolFullError, type RunnerExit } from "../errors.ts";
 import { PoolMeter, type PoolStats } from "./_meter.ts";
-import type { PoolSettings } from "./_options.ts";
+import type { PoolRunOptions, PoolSettings } from "./_options.ts";
 import {
   PoolTarget,
   PoolTask,
   type TaskGroup,
-  type TaskLimitOptions,
   type TaskOptions,
 } from "./_task.ts";
 import { type TaskMatcher, TaskQueue } from "./_task_lists.ts";
@@ -105,7 +104,7 @@ export class Scheduler implements WorkerHandleOwner {
   run(
     name: string,
     args: unknown[],
-    options: TaskLimitOptions & Pick<TaskOptions, "transfer">,
+    options: PoolRunOptions,
   ): Promise<unknown> {
     const { signal, timeout, transfer } = options;
     signal?.throwIfAborted();

@@ -6,6 +6,7 @@
 
 import { encode } from "../codec/codec.ts";
 import { type RunnerExit, RunnerExitError } from "../errors.ts";
+import type { PoolRunOptions } from "./_options.ts";
 import { FLAGS, packValue, reasonOf, TINY } from "./_protocol.ts";
 import { MAX_TIMEOUT } from "../threads/_options.ts";
 import { describeExit, type RunnerKind } from "../runner/runner.ts";
@@ -53,14 +54,6 @@ export interface TaskGroup {
   readonly cancelled: boolean;
 }
 
-/** What ends a task early. */
-export interface TaskLimitOptions {
-  /** Ends it when it is aborted. */
-  signal?: AbortSignal | undefined;
-  /** The time-out in milliseconds. */
-  timeout?: number | undefined;
-}
-
 /** Options of a task. */
 export interface TaskOptions {
   /** Its group. */
@@ -90,7 +83,7 @@ export class PoolTask {
   /** Whether the promise is settled, or about to be. */
   settled = false;
   /** The number of workers that died while they ran it. */
-  deaths = 0;
+  #deaths = 0;
   #resolve: (value: unknown) => void;
   #reject: (error: unknown) => void;
 
@@ -163,7 +156,7 @@ export class PoolTask {
    * @param end Called with the reason, once at most.
    */
   limit(
-    { signal, timeout = Infinity }: TaskLimitOptions,
+    { signal, timeout = Infinity }: PoolRunOptions,
     end: (reason: unknown) => void,
   ): void {
     const abort = () => end(signal!.reason);
@@ -188,7 +181,7 @@ export class PoolTask {
    */
   mayRetry(retries: number): boolean {
     return !this.settled && this.transfer === null &&
-      !this.group?.cancelled && this.deaths++ < retries;
+      !this.group?.cancelled && this.#deaths++ < retries;
   }
 
   /**

@@ -7,7 +7,8 @@
  * - a worker dies: the tasks that it has begun run again if `retries` allows,
  *   or are lost; the others go back to the queue; another worker starts;
  * - it can't import, or its initializer throws: the pool rejects all tasks;
- * - it had not answered any task: another starts after a pause, five times;
+ * - it had not answered any task: another starts after a pause, and the fifth
+ *   such death in a row ends the pool;
  * - a thread stalls: the tasks behind go back to the queue if another is idle;
  * - a running task is aborted: it is rejected, and its worker leaves and counts
  *   as dead.
