@@ -119,3 +119,40 @@ Deno.test("server/testing.ts exports connect(), sendPacket() and TestClock", () 
 Deno.test("server/cli.ts exports main()", () => {
   assertEquals(Object.keys(cli), ["main"]);
 });
+
+interface Graph {
+  roots: string[];
+  modules: {
+    specifier: string;
+    dependencies?: { isDynamic?: boolean; code?: { specifier: string } }[];
+  }[];
+}
+
+/** What the import of a module loads, by paths from the project's root. */
+async function loadedWith(url: URL): Promise<string[]> {
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", url.href],
+  }).output();
+  const { roots, modules }: Graph = JSON.parse(
+    new TextDecoder().decode(stdout),
+  );
+  const byName = new Map(modules.map((module) => [module.specifier, module]));
+  const loaded = new Set(roots);
+  for (const specifier of loaded) {
+    for (
+      const { isDynamic, code } of byName.get(specifier)!.dependencies ?? []
+    ) {
+      if (!isDynamic && code !== undefined) loaded.add(code.specifier);
+    }
+  }
+  const root = new URL(".", url).href;
+  return [...loaded].map((specifier) => specifier.replace(root, ""));
+}
+
+Deno.test("mod.ts loads nothing of replicas, the relay and PROXY headers before a server needs it", async () => {
+  const loaded = await loadedWith(new URL("../../mod.ts", import.meta.url));
+  const needless =
+    /replicas\/(?!plan|port_sharing|replica_class)|relay\/|prox(y|ied)_/;
+  assertEquals(loaded.filter((path) => needless.test(path)), []);
+  assert(loaded.includes("server/tcp_server.ts"));
+});
