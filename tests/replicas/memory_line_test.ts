@@ -1,6 +1,6 @@
 /** Messages through memory that two threads share. */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { RelayProtocolError } from "../../workers/relay/frames.ts";
 import {
   type Line,
@@ -112,6 +112,19 @@ Deno.test("MemoryLine lets no bytes overtake a message that was posted before th
   assert(toPort.posted.length === 0);
   again.stop();
   from.stop();
+});
+
+Deno.test("MemoryLine counts no message that can't be posted", () => {
+  const memory = newRelayMemory().fromRunner;
+  const taken: unknown[] = [];
+  const [to] = reader(memory, (one) => void taken.push(one));
+  const [from, port] = writer(memory);
+  port.post = (message) => void structuredClone(message);
+  assertThrows(() => from.post(() => {}), DOMException);
+  from.post(message(1, 8));
+  to.stop();
+  from.stop();
+  assertEquals(taken, [message(1, 8)]);
 });
 
 Deno.test("MemoryLine wakes for each message, until it is stopped", async () => {

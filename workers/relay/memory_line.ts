@@ -101,8 +101,8 @@ export class MemoryLine implements RunnerLine {
   /** Sends a message. */
   post(message: unknown, transfer?: Transferable[]): void {
     if (message instanceof Uint8Array && this.#write(message)) return;
+    this.#port.post(message, transfer); // throws for what can't be cloned
     this.#outgoing.posted = this.#outgoing.posted + 1 | 0;
-    this.#port.post(message, transfer);
   }
 
   flushed(): Promise<void> {
