@@ -98,20 +98,13 @@ function isLate(): boolean {
 }
 
 /**
- * Calls a function after a turn of the event loop.
- *
- * @param callback The function; it must not throw.
- */
-export function onTurn(callback: () => void): void {
-  callbacks.push(callback);
-  if (!pending) set(now());
-}
-
-/**
  * Yields to the event loop.
  *
- * @returns Settles after the turn.
+ * @returns Settles after a turn.
  */
 export function checkpoint(): Promise<void> {
-  return new Promise(onTurn);
+  return new Promise((resolve) => {
+    callbacks.push(resolve);
+    if (!pending) set(now());
+  });
 }

@@ -8,54 +8,28 @@ import { type Deadline, sleep, TICK } from "./_sleep.ts";
 import { forfeit, isStopped } from "./_stop_word.ts";
 import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 
-/** The operations of a condition on its lock. */
+/** What a condition needs of its lock. */
 export interface InnerLock {
-  /** The lock. */
-  lock: {
-    locked(): boolean;
-    acquireSync(options: { blocking: false }): boolean;
-    release(): void;
-  };
-  /** Whether the caller counts as its owner. */
-  owned(): boolean;
-  /** Releases it at any depth. Returns the depth. */
-  releaseAll(): number;
-  /** Takes it again at that depth. */
-  restore(depth: number): boolean | Promise<boolean>;
-  /** As `restore()`, blocking the thread. */
-  restoreSync(depth: number): boolean;
+  locked(): boolean;
+  /** Only if it is reentrant. */
+  owned?(): boolean;
+  acquire(): Promise<boolean>;
+  acquireSync(options?: { blocking: false }): boolean;
+  release(): void;
 }
 
-type Constructor<T> = abstract new (...args: never[]) => T;
-
-const openers: [Constructor<object>, (lock: never) => InnerLock][] = [];
-
-/**
- * Registers a kind of lock for conditions.
- *
- * @param type The lock's class.
- * @param open Returns the operations of an instance.
- */
-export function registerInnerLock<T extends object>(
-  type: Constructor<T>,
-  open: (lock: T) => InnerLock,
-): void {
-  openers.push([type, open]);
+/** Releases a lock at any depth; returns the depth. */
+function releaseAll(lock: InnerLock): number {
+  let depth = 0;
+  do {
+    lock.release();
+    depth++;
+  } while (lock.owned?.());
+  return depth;
 }
 
-/**
- * Returns the operations of a lock.
- *
- * @param lock A lock of a registered kind.
- * @returns Its operations.
- */
-export function innerLockOf(lock: object): InnerLock {
-  for (const [type, open] of openers) {
-    if (lock instanceof type) return open(lock as never);
-  }
-  throw new TypeError(
-    'Cannot make a condition: "lock" must be a Lock or an RLock',
-  );
+function takeAgain(lock: InnerLock, depth: number): void {
+  for (let level = 0; level < depth; level++) lock.acquireSync();
 }
 
 /**
@@ -92,18 +66,18 @@ export class ConditionWaiters extends WaitQueue {
    * Releases the lock, waits on the event loop for a notification, and takes
    * the lock again.
    *
-   * @param inner The lock.
+   * @param lock The lock.
    * @param deadline When to give up.
    * @returns Whether a notification has come.
    */
-  async wait(inner: InnerLock, deadline: Deadline): Promise<boolean> {
+  async wait(lock: InnerLock, deadline: Deadline): Promise<boolean> {
     if (deadline.signal?.aborted && checkpointDue(true)) await checkpoint();
     deadline.signal?.throwIfAborted();
     const slot = this.enrol(this.takeTicket(false));
     // It sleeps before the lock is free, so that a notification can distinguish
     // this waiter from one whose thread has ended.
-    const asleep = sleep(slot, deadline, this.#ticker(inner));
-    const depth = inner.releaseAll();
+    const asleep = sleep(slot, deadline, this.#ticker(lock));
+    const depth = releaseAll(lock);
     let aborted = true;
     let notified = false;
     try {
@@ -111,7 +85,8 @@ export class ConditionWaiters extends WaitQueue {
       aborted = false;
     } finally {
       notified = !this.cancel(slot);
-      await inner.restore(depth);
+      await lock.acquire();
+      takeAgain(lock, depth - 1);
       if (notified) this.#receive();
       if (notified && aborted) this.notify(1);
     }
@@ -121,17 +96,17 @@ export class ConditionWaiters extends WaitQueue {
   /**
    * As `wait()`, blocking the thread.
    *
-   * @param inner The lock.
+   * @param lock The lock.
    * @param deadline When to give up.
    * @returns Whether a notification has come.
    * @throws {DOMException} An `AbortError` if the thread was terminated. The
    * caller does not own the lock then.
    */
-  waitSync(inner: InnerLock, deadline: Deadline): boolean {
+  waitSync(lock: InnerLock, deadline: Deadline): boolean {
     const slot = this.enrol(this.takeTicket(true));
     const { words, index, ticket } = slot;
-    const onTick = this.#ticker(inner);
-    const depth = inner.releaseAll();
+    const onTick = this.#ticker(lock);
+    const depth = releaseAll(lock);
     let notified = false;
     try {
       while (Atomics.load(words, index) === ticket && !isStopped()) {
@@ -141,11 +116,11 @@ export class ConditionWaiters extends WaitQueue {
         onTick();
       }
       notified = !this.cancel(slot);
-      inner.restoreSync(depth);
+      takeAgain(lock, depth);
     } catch (error) {
       this.cancel(slot);
       // The thread was terminated: its guards must not release another's lock.
-      forfeit(inner.lock);
+      forfeit(lock);
       throw error;
     }
     if (notified) this.#receive();
@@ -170,7 +145,7 @@ export class ConditionWaiters extends WaitQueue {
    * the lock although it is free, its thread has ended or is busy. Then the
    * notification goes to the next waiter, too.
    */
-  #ticker({ lock }: InnerLock): () => false {
+  #ticker(lock: InnerLock): () => false {
     let lost = 0;
     let seen = this.beats;
     return () => {

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { checkpointDue, onTurn } from "./_checkpoint.ts";
 import type { AcquireOptions } from "./wait_options.ts";
 
 /** The deadline of a wait. */
@@ -134,8 +133,6 @@ class Sleep {
     this.#begin();
     this.#listen();
     if (deadline.signal?.aborted) this.#end();
-    // A task that only yields to the event loop is not woken.
-    if (checkpointDue()) onTurn(() => this.tick());
   }
 
   get outcome(): Promise<Outcome> {

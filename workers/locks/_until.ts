@@ -50,11 +50,14 @@ class Waiter<T> {
     const onTick = (): boolean => this.#tick();
     try {
       this.#ticket = this.#queue.takeTicket(false);
-      this.#enter(false);
+      let due = this.#enter(false);
       while (this.result === false) {
+        if (due) await checkpoint();
+        // Nobody wakes a task that waits for nothing else.
+        if (due && this.#isNext() && this.try()) return;
         const outcome = await sleep(this.#slot!, deadline, onTick);
         if (outcome === "timed-out") return void this.try();
-        if (outcome === "woken") this.#enter(true);
+        due = outcome === "woken" && this.#enter(true);
       }
     } finally {
       this.#leave();
@@ -82,16 +85,19 @@ class Waiter<T> {
    * Tries, after a wake-up or as a newcomer. Queues up if it fails, or if a
    * yield is due first: a thread that is terminated while it yields would keep
    * what it has taken.
+   *
+   * @returns Whether a yield is due.
    */
-  #enter(woken: boolean): void {
+  #enter(woken: boolean): boolean {
     throwIfStopped();
     const due = this.#yields && checkpointDue();
     this.#slot = null;
-    if (woken && !due && this.#isNext() && this.try()) return;
+    if (woken && !due && this.#isNext() && this.try()) return due;
     this.#slot = this.#queue.enrol(this.#ticket);
     if (woken) this.#queue.reserve(this.#ticket);
     // A release before it was enrolled has woken nobody.
     if (!due && this.#isNext()) this.try();
+    return due;
   }
 
   /** Tries without having been woken: a wake-up may have been lost. */

@@ -4,11 +4,7 @@
  * @module
  */
 
-import {
-  ConditionWaiters,
-  type InnerLock,
-  innerLockOf,
-} from "./_condition_wait.ts";
+import { ConditionWaiters } from "./_condition_wait.ts";
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
 import { deadlineOf } from "./_sleep.ts";
 import { Lock } from "./lock.ts";
@@ -66,7 +62,6 @@ interface ConditionRecord {
 export class Condition {
   #waiters = new ConditionWaiters();
   #lock: Lock | RLock;
-  #inner: InnerLock;
 
   static {
     register<Condition>({
@@ -80,7 +75,6 @@ export class Condition {
       fill: (condition, record: ConditionRecord) => {
         condition.#waiters = new ConditionWaiters(record.waiters);
         condition.#lock = unpack(record.lock) as Lock | RLock;
-        condition.#inner = innerLockOf(condition.#lock);
       },
     });
   }
@@ -100,7 +94,10 @@ export class Condition {
     }
     assertOptions(options, "a Condition", ["lock"]);
     this.#lock = options.lock ?? new Lock();
-    this.#inner = innerLockOf(this.#lock);
+    if (this.#lock instanceof Lock || this.#lock instanceof RLock) return;
+    throw new TypeError(
+      'Cannot make a condition: "lock" must be a Lock or an RLock',
+    );
   }
 
   /**
@@ -232,7 +229,7 @@ export class Condition {
   async wait(options?: WaitOptions): Promise<boolean> {
     const deadline = deadlineOf("wait for the condition", options);
     this.#refuse("wait for");
-    return await this.#waiters.wait(this.#inner, deadline);
+    return await this.#waiters.wait(this.#lock, deadline);
   }
 
   /**
@@ -256,7 +253,7 @@ export class Condition {
   waitSync(options?: WaitSyncOptions): boolean {
     const deadline = deadlineOf("wait for the condition", options);
     this.#refuse("wait for");
-    return this.#waiters.waitSync(this.#inner, deadline);
+    return this.#waiters.waitSync(this.#lock, deadline);
   }
 
   /**
@@ -285,7 +282,7 @@ export class Condition {
     this.#refuse("wait for");
     let value = predicate();
     while (!value) {
-      const notified = await this.#waiters.wait(this.#inner, deadline);
+      const notified = await this.#waiters.wait(this.#lock, deadline);
       value = predicate();
       if (!notified) break;
     }
@@ -318,7 +315,7 @@ export class Condition {
     this.#refuse("wait for");
     let value = predicate();
     while (!value) {
-      const notified = this.#waiters.waitSync(this.#inner, deadline);
+      const notified = this.#waiters.waitSync(this.#lock, deadline);
       value = predicate();
       if (!notified) break;
     }
@@ -382,7 +379,8 @@ export class Condition {
   }
 
   #refuse(doing: string): void {
-    if (this.#inner.owned()) return;
+    const lock = this.#lock;
+    if (lock instanceof RLock ? lock.owned() : lock.locked()) return;
     throw new Error(
       `Cannot ${doing} the condition: acquire its lock first`,
     );

@@ -5,7 +5,6 @@
  */
 
 import { guardOf, Permits } from "./_permits.ts";
-import { registerInnerLock } from "./_condition_wait.ts";
 import { deadlineOf } from "./_sleep.ts";
 import { isForfeited } from "./_stop_word.ts";
 import { register } from "../codec/share.ts";
@@ -66,13 +65,6 @@ export class Lock {
         lock.#permits = new Permits(record);
       },
     });
-    registerInnerLock(Lock, (lock) => ({
-      lock,
-      owned: () => lock.locked(),
-      releaseAll: () => (lock.release(), 1),
-      restore: () => lock.#permits.acquire(),
-      restoreSync: () => lock.#permits.acquireSync(),
-    }));
   }
 
   /**

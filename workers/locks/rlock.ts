@@ -5,9 +5,8 @@
  */
 
 import { guardOf, OWN_WITH_PERMITS, Permits } from "./_permits.ts";
-import { registerInnerLock } from "./_condition_wait.ts";
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
-import { type Deadline, deadlineOf } from "./_sleep.ts";
+import { deadlineOf } from "./_sleep.ts";
 import { isForfeited } from "./_stop_word.ts";
 import { register } from "../codec/share.ts";
 import { until, untilSync } from "./_until.ts";
@@ -64,17 +63,6 @@ export class RLock {
         lock.#permits = new Permits(record);
       },
     });
-    registerInnerLock(RLock, (lock) => ({
-      lock,
-      owned: () => lock.owned(),
-      releaseAll: () => {
-        const depth = Atomics.exchange(lock.#words, DEPTH, 0);
-        lock.#free();
-        return depth;
-      },
-      restore: (depth) => lock.#acquire(depth),
-      restoreSync: (depth) => lock.#acquireSync(depth),
-    }));
   }
 
   /**
@@ -97,7 +85,11 @@ export class RLock {
    */
   // deno-lint-ignore require-await -- errors must reject, and an await is slow
   async acquire(options?: AcquireOptions): Promise<boolean> {
-    return this.#acquire(1, deadlineOf("acquire the lock", options));
+    const deadline = deadlineOf("acquire the lock", options);
+    if (!deadline.signal?.aborted && this.#takeAgain()) {
+      return checkpointDue(true) ? checkpoint().then(() => true) : true;
+    }
+    return until(this.#permits, () => this.#take(), deadline);
   }
 
   /**
@@ -119,7 +111,9 @@ export class RLock {
    * ```
    */
   acquireSync(options?: AcquireSyncOptions): boolean {
-    return this.#acquireSync(1, deadlineOf("acquire the lock", options));
+    const deadline = deadlineOf("acquire the lock", options);
+    return this.#takeAgain() ||
+      untilSync(this.#permits, () => this.#take(), deadline);
   }
 
   /**
@@ -147,7 +141,9 @@ export class RLock {
           : "Cannot release the lock: it is not locked",
       );
     }
-    if (Atomics.sub(this.#words, DEPTH, 1) === 1) this.#free();
+    if (Atomics.sub(this.#words, DEPTH, 1) > 1) return;
+    Atomics.store(this.#words, OWNER, 0);
+    this.#permits.give(1);
   }
 
   /**
@@ -238,37 +234,20 @@ export class RLock {
     return this.#permits.words;
   }
 
-  #acquire(depth: number, deadline?: Deadline): boolean | Promise<boolean> {
-    if (!deadline?.signal?.aborted && this.#takeAgain(depth)) {
-      return checkpointDue(true) ? checkpoint().then(() => true) : true;
-    }
-    return until(this.#permits, () => this.#take(depth), deadline);
-  }
-
-  #acquireSync(depth: number, deadline?: Deadline): boolean {
-    return this.#takeAgain(depth) ||
-      untilSync(this.#permits, () => this.#take(depth), deadline);
-  }
-
   /** The waiters wait for the owner, so it must not queue behind them. */
-  #takeAgain(depth: number): boolean {
+  #takeAgain(): boolean {
     if (!this.owned()) return false;
-    Atomics.add(this.#words, DEPTH, depth);
+    Atomics.add(this.#words, DEPTH, 1);
     return true;
   }
 
-  #take(depth: number): boolean {
+  #take(): boolean {
     // Another task of this thread may have got it meanwhile.
-    if (this.#takeAgain(depth)) return true;
+    if (this.#takeAgain()) return true;
     if (!this.#permits.take()) return false;
     Atomics.store(this.#words, OWNER_2, THREAD_ID[1]!);
     Atomics.store(this.#words, OWNER, THREAD_ID[0]!);
-    Atomics.store(this.#words, DEPTH, depth);
+    Atomics.store(this.#words, DEPTH, 1);
     return true;
-  }
-
-  #free(): void {
-    Atomics.store(this.#words, OWNER, 0);
-    this.#permits.give(1);
   }
 }

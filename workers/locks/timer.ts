@@ -7,9 +7,6 @@
 /** The longest delay of `setTimeout()`. */
 const MAX_INTERVAL = 2 ** 31 - 1;
 
-/** The state of a {@linkcode Timer}. */
-type TimerState = "new" | "waiting" | "running" | "over";
-
 /**
  * Calls a function on the event loop after an interval, unless it is cancelled
  * first.
@@ -41,8 +38,9 @@ export class Timer {
   readonly finished: Promise<void>;
   readonly #target: () => unknown;
   readonly #settled = Promise.withResolvers<void>();
-  #state: TimerState = "new";
+  #started = false;
   #cancelled = false;
+  #alive = false;
   #id: ReturnType<typeof setTimeout> | undefined;
 
   /**
@@ -87,13 +85,14 @@ export class Timer {
    * ```
    */
   start(): void {
-    if (this.#state !== "new") {
+    if (this.#started) {
       throw new Error(
         "Cannot start the timer: it was started already; make a new one",
       );
     }
-    if (this.#cancelled) return this.#end();
-    this.#state = "waiting";
+    this.#started = true;
+    if (this.#cancelled) return;
+    this.#alive = true;
     this.#id = setTimeout(() => this.#ring(), this.interval);
   }
 
@@ -113,11 +112,12 @@ export class Timer {
    * ```
    */
   cancel(): void {
-    this.#cancelled = true;
-    if (this.#state === "new") this.#settled.resolve();
-    if (this.#state !== "waiting") return;
+    if (this.#started && this.#id === undefined) return;
     clearTimeout(this.#id);
-    this.#end();
+    this.#id = undefined;
+    this.#cancelled = true;
+    this.#alive = false;
+    this.#settled.resolve();
   }
 
   /**
@@ -136,7 +136,7 @@ export class Timer {
    * ```
    */
   isAlive(): boolean {
-    return this.#state === "waiting" || this.#state === "running";
+    return this.#alive;
   }
 
   /**
@@ -162,18 +162,13 @@ export class Timer {
   }
 
   async #ring(): Promise<void> {
-    this.#state = "running";
+    this.#id = undefined;
     try {
       await this.#target();
-      this.#end();
+      this.#settled.resolve();
     } catch (error) {
-      this.#state = "over";
       this.#settled.reject(error);
     }
-  }
-
-  #end(): void {
-    this.#state = "over";
-    this.#settled.resolve();
+    this.#alive = false;
   }
 }
