@@ -6,6 +6,7 @@ import { Lock } from "../../workers/locks/lock.ts";
 import { RLock } from "../../workers/locks/rlock.ts";
 import { Semaphore } from "../../workers/locks/semaphore.ts";
 import { SharedQueue } from "../../workers/queue/shared_queue.ts";
+import { WaitQueue } from "../../workers/locks/_wait_queue.ts";
 import { ThreadEvent } from "../../workers/locks/thread_event.ts";
 import { step } from "./_jobs.ts";
 import { eventually, sharedWords, Threads, waiters } from "./_teams.ts";
@@ -196,4 +197,19 @@ Deno.test("Lock: tasks that loop beside each other all get on", async () => {
   clearTimeout(timer);
   assert(counts.every((count) => count > 1), `${counts}`);
   assertEquals(waiters(lock), 0);
+});
+
+Deno.test("WaitQueue limits newcomers for one that is woken during another's turn", () => {
+  const queue = new WaitQueue(0);
+  const [first, second] = [queue.takeTicket(true), queue.takeTicket(true)];
+  for (const ticket of [first, second]) queue.enrol(ticket);
+  queue.wake(1);
+  queue.wake(1);
+  assert(queue.unreserve(first));
+  assertEquals(queue.reserved, second);
+  let newcomers = 0;
+  while (newcomers < 100 && queue.mayOvertake()) newcomers++;
+  assert(newcomers < 100);
+  assert(queue.unreserve(second));
+  assert(queue.mayOvertake());
 });

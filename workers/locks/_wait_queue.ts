@@ -21,9 +21,11 @@ const LAST = 2;
 const RESERVED = 3;
 const ALLOWANCE = 4;
 const BEATS = 5;
+// The newest waiter that was woken while an older one has the reservation.
+const RESERVED_NEXT = 6;
 
 /** The first word that the owner of a queue may use for itself. */
-export const OWN = 6;
+export const OWN = 7;
 
 /** The size of a queue in bytes. */
 export const QUEUE_BYTES = 4 * OWN;
@@ -254,14 +256,24 @@ export class WaitQueue {
   }
 
   /**
-   * Lets newcomers try again.
+   * Ends the turn of a waiter: those woken meanwhile are next, or newcomers.
    *
-   * @param ticket The ticket of the next waiter.
-   * @returns Whether it was that one.
+   * @param ticket The waiter's ticket.
+   * @returns Whether it was next.
    */
   unreserve(ticket: number): boolean {
-    return ticket !== 0 && this.reserved === ticket &&
-      Atomics.compareExchange(this.words, RESERVED, ticket, 0) === ticket;
+    const isNext = this.reserved === ticket;
+    if (!isNext && this.words[RESERVED_NEXT] !== ticket) return false;
+    return this.#alone(() => this.#unreserve(ticket));
+  }
+
+  #unreserve(ticket: number): boolean {
+    const { words } = this;
+    if (words[RESERVED_NEXT] === ticket) words[RESERVED_NEXT] = 0;
+    if (this.reserved !== ticket) return false;
+    this.#reserve(words[RESERVED_NEXT]!, MAY_OVERTAKE);
+    words[RESERVED_NEXT] = 0;
+    return true;
   }
 
   #reserve(ticket: number, allowance: number): void {
@@ -272,11 +284,14 @@ export class WaitQueue {
   #wakeFirst(alone: boolean): boolean {
     const node = this.words[FIRST]!;
     const ticket = this.#nodes[node + TICKET]!;
+    const { reserved } = this;
     // Before it is woken: after that it may already be done.
-    const reserves = this.fair && alone && this.reserved === 0;
-    if (reserves) this.#reserve(ticket, MAY_OVERTAKE);
+    if (this.fair && alone) {
+      if (reserved === 0) this.#reserve(ticket, MAY_OVERTAKE);
+      else if (isOlder(reserved, ticket)) this.words[RESERVED_NEXT] = ticket;
+    }
     const woken = this.#remove(node) > 0 || (ticket & SYNC) !== 0;
-    if (reserves && !woken) this.unreserve(ticket);
+    if (!woken) this.#unreserve(ticket);
     return woken;
   }
 
