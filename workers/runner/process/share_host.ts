@@ -3,9 +3,10 @@
  * they stay in the parent, which calls them for the child.
  *
  * The child sends `["call", n, object, method, args, options]`, where `args` are
- * encoded, so that their size is known, and an `n` of 0 asks for no answer; `["cancel", n]`, which ends the wait of a call; and
- * `["ack", n]` for each answer. The parent answers each call, also a cancelled
- * one, with `[n, value]` or `[n, undefined, error]`.
+ * encoded, so that their size is known, and an `n` of 0 asks for no answer;
+ * `["cancel", n]`, which ends the wait of a call; and `["ack", n]` for each
+ * answer. The parent answers each call, also a cancelled one, with `[n, value]`
+ * or `[n, undefined, error]`.
  *
  * @module
  */
