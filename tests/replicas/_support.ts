@@ -29,7 +29,7 @@ import "../support/leaks.ts";
 import { listDescendants } from "../support/system.ts";
 import { until, within } from "../support/waiting.ts";
 
-const GUARD_MS = 20_000;
+const GUARD_MS = 40_000;
 
 /** A server with replicas, whatever its requests. */
 export type ReplicaServer = BaseServer<never> & {

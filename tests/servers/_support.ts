@@ -14,7 +14,7 @@ import {
 import "../support/leaks.ts";
 import { within } from "../support/waiting.ts";
 
-const GUARD_MS = 15_000;
+const GUARD_MS = 40_000;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 

@@ -13,7 +13,7 @@ import { listDescendants, listSockets, listThreads } from "./system.ts";
 import { pause } from "./waiting.ts";
 
 /** Longer than any one test of another file. */
-const PATIENCE_MS = 45_000;
+const PATIENCE_MS = 50_000;
 
 function listAll(): Set<string> {
   const children = listDescendants(Deno.pid)
