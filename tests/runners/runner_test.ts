@@ -246,6 +246,21 @@ testBoth(
   },
 );
 
+Deno.test("a process's runner that was terminated does not become ready, however late the signal works", async () => {
+  const runner = start("process");
+  const { prototype } = Deno.ChildProcess;
+  const { kill } = prototype;
+  prototype.kill = () => {};
+  runner.terminate();
+  prototype.kill = kill;
+  const collected = messages(runner, 2);
+  runner.post(["echo", "still here"]);
+  assertEquals((await collected)[1], "still here");
+  runner.kill();
+  await assertRejects(() => runner.ready, RunnerExitError, "was terminated");
+  assertEquals(await runner.exited, { code: -9, reason: "terminated" });
+});
+
 Deno.test("processes' runners start eight at once", async () => {
   const runners = Array.from({ length: 8 }, () => start("process"));
   await Promise.all(runners.map((runner) => runner.ready));

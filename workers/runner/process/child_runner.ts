@@ -80,7 +80,10 @@ export class ChildRunner extends Inbox implements Runner {
   readonly exited: Promise<RunnerExit> = this.#lifecycle.exited;
   #decoder = new RunnerDecoder({
     message: (message) => this.deliver(message),
-    ready: () => this.#lifecycle.becomeReady(),
+    ready: () => {
+      // A busy machine may deliver the signal late
+      if (!this.#terminated) this.#lifecycle.becomeReady();
+    },
     share: (value) => this.#shares.receive(value),
     leave: (exit) => this.#leave(exit),
   });
