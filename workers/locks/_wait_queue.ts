@@ -26,7 +26,6 @@ const RESERVED_NEXT = 6;
 
 /** The first word that the owner of a queue may use for itself. */
 export const OWN = 7;
-
 /** The size of a queue in bytes. */
 export const QUEUE_BYTES = 4 * OWN;
 
@@ -68,11 +67,8 @@ export interface WaitRecord {
 }
 
 /**
- * Makes the memory of queues. Its size is fixed: growable memory costs two
- * mappings and a megabyte of addresses.
- *
- * @param bytes The bytes for them and their owner.
- * @returns The memory.
+ * Makes the memory of queues and their owner. Its size is fixed: growable
+ * memory costs two mappings and a megabyte of addresses.
  */
 export function newWaitRecord(bytes: number): WaitRecord {
   own ??= new SharedArrayBuffer(4 * END);
@@ -173,12 +169,7 @@ export class WaitQueue {
         Atomics.sub(this.words, ALLOWANCE, 1) > 0;
   }
 
-  /**
-   * Takes a ticket.
-   *
-   * @param sync Whether the waiter blocks its thread.
-   * @returns The ticket.
-   */
+  /** Takes a ticket for a waiter, which may block its thread. */
   takeTicket(sync: boolean): number {
     const ticket = Atomics.add(this.#nodes, NEXT_TICKET, 2) + 2 | 0;
     if (ticket === 0) return this.takeTicket(sync);
@@ -186,10 +177,8 @@ export class WaitQueue {
   }
 
   /**
-   * Puts a waiter into the queue.
+   * Puts a waiter into the queue, and returns where it sleeps.
    *
-   * @param ticket Its ticket.
-   * @returns Where it sleeps.
    * @throws {RangeError} If there are too many waiters.
    */
   enrol(ticket: number): WaitSlot {
@@ -240,11 +229,7 @@ export class WaitQueue {
     return woken;
   }
 
-  /**
-   * Makes later waiters and newcomers wait until this waiter has tried.
-   *
-   * @param ticket The waiter's ticket.
-   */
+  /** Makes later waiters and newcomers wait until this one has tried. */
   reserve(ticket: number): void {
     if (!this.fair) return;
     this.#alone(() => {
@@ -257,9 +242,7 @@ export class WaitQueue {
 
   /**
    * Ends the turn of a waiter: those woken meanwhile are next, or newcomers.
-   *
-   * @param ticket The waiter's ticket.
-   * @returns Whether it was next.
+   * Returns whether it was next.
    */
   unreserve(ticket: number): boolean {
     const isNext = this.reserved === ticket;
@@ -303,7 +286,7 @@ export class WaitQueue {
     return removeNode(nodes, node);
   }
 
-  /** Puts two nodes, or an end of the queue and a node, side by side. */
+  /** Puts two nodes, or an end of the queue and one, side by side. */
   #link(before: number, after: number): void {
     if (before === 0) this.words[FIRST] = after;
     else this.#nodes[before + AFTER] = after;
