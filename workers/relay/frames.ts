@@ -73,6 +73,7 @@ export interface ErrorFrame {
 }
 
 const LAST_OP = Op.option;
+const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /**
@@ -100,6 +101,11 @@ export function readFrames(message: Uint8Array, handle: FrameHandler): void {
 export function readNumber(bytes: Uint8Array): number {
   if (bytes.length !== 4) throw malformed("expected a number");
   return viewOf(bytes).getUint32(0);
+}
+
+/** Makes a frame, or the rest of one, that holds JSON. */
+export function toJson(value: unknown): Uint8Array {
+  return encoder.encode(JSON.stringify(value));
 }
 
 /** Reads a frame, or the rest of one, that holds JSON. */

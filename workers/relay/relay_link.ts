@@ -21,6 +21,7 @@ import {
   type Opcode,
   RelayProtocolError,
   SENT_SIZE,
+  toJson,
   WINDOW,
 } from "./frames.ts";
 
@@ -38,8 +39,6 @@ const TRANSFERRED = 4_096;
  * `setImmediate` takes 3 ms, which a replica of one request would not earn.
  */
 const SENT_AT_ONCE = 16;
-
-const encoder = new TextEncoder();
 
 /** Sends a message to the other end. */
 export type Post = (message: Uint8Array, transfer?: Transferable[]) => void;
@@ -298,8 +297,4 @@ export class ReceiveWindow {
   clear(): void {
     this.release(this.#open - this.#owed);
   }
-}
-
-function toJson(value: unknown): Uint8Array {
-  return encoder.encode(JSON.stringify(value));
 }
