@@ -58,6 +58,7 @@ export class ReplicaSet implements ServerRole, ReplicaOwner, MembersHost {
   #members: Members;
   #turnover: Turnover;
   #dispatcher: Dispatcher;
+  #isSuspended = false;
   /** The replicas' goal after `resume()`. */
   #goalAfter: Goal = "leave";
   #lastNumber = 0;
@@ -166,14 +167,15 @@ export class ReplicaSet implements ServerRole, ReplicaOwner, MembersHost {
   }
 
   async suspend(): Promise<void> {
+    this.#isSuspended = true;
     this.#plan.mute(false);
     this.#plan.sharing.leave();
-    const { goal } = this.#members;
+    this.#goalAfter = this.#members.goal;
     await this.#lead("leave");
-    this.#goalAfter = goal;
   }
 
   async resume(): Promise<void> {
+    this.#isSuspended = false;
     this.#plan.mute(this.#goalAfter === "serve");
     await this.#lead(this.#goalAfter);
   }
@@ -213,9 +215,10 @@ export class ReplicaSet implements ServerRole, ReplicaOwner, MembersHost {
   }
 
   async #prepare(forever: boolean): Promise<void> {
-    this.#plan.mute(forever);
     // The one request must not reach a listener without a consumer
-    await this.#lead(forever ? "serve" : "leave");
+    this.#goalAfter = forever ? "serve" : "leave";
+    // It may have been suspended while this was loaded
+    if (!this.#isSuspended) await this.resume();
     await this.#keep();
   }
 

@@ -50,6 +50,28 @@ testEach(
 );
 
 testEach(
+  SHARDED,
+  "suspended while it begins to serve refuses clients until resume()",
+  async (mode) => {
+    for (let steps = 0; steps < 4; steps++) {
+      await using server = mode.open(LineEcho);
+      const first = steps % 2 === 0;
+      const suspended = first ? null : base(server).suspend();
+      const served = server.serveForever();
+      for (let i = 1; i < steps; i += 2) await Promise.resolve();
+      await (suspended ?? base(server).suspend());
+      await server.ready;
+      await refused(() => dial(base(server)));
+      await within(5_000, "resume()", onceFree(() => base(server).resume()));
+      using client = await mode.connect(server);
+      assertEquals(await exchange(client, "resumed"), "resumed");
+      await server.shutdown();
+      await served;
+    }
+  },
+);
+
+testEach(
   LASTING_MODES,
   "does not serve after a shutdown() while it was suspended, but when it is told to",
   async (mode) => {
