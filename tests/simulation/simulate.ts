@@ -3,6 +3,7 @@
  * nothing is lost and nothing waits.
  */
 
+import { restoreClock } from "./_still_clock.ts";
 // The first import() of it would take real time
 import "../../server/replicas/replica_set.ts";
 import { RunnerExitError } from "../../mod.ts";
@@ -19,6 +20,8 @@ import {
   type Stage,
 } from "./_server.ts";
 import { type Owner, World } from "./_world.ts";
+
+restoreClock();
 
 /** Longer than every time limit of a server together. */
 const PATIENCE_MS = 120_000;
