@@ -68,7 +68,7 @@ testEach(
     const { served, lost } = await askOn(mode, server);
     const ownQueues = mode.dispatch === "shard" && mode.runner === "process";
     if (ownQueues) assert(lost.length <= MOST_LOST, lost.join());
-    else assertEquals(lost, []);
+    else assertEquals(lost, [], Deno.inspect([await server.stats(), seen]));
     assertEquals(served + lost.length, REQUESTS);
     await until(() => seen.reasons.length >= 2, "two are replaced");
     assert(seen.reasons.every((reason) => reason === "maxRequests"));
