@@ -24,22 +24,12 @@ export const SYSTEM_CLOCK: Clock = {
   },
 };
 
-/** How long the system needs to pass on bytes that have arrived. */
-const ARRIVAL_MS = 10;
-
 /**
- * As `clock.after()`, but bytes that have arrived come first: after a stall of
- * the event loop, timers fire before them.
+ * How long the system needs to pass on bytes that have arrived. After a stall
+ * of the event loop timers fire before them: what is late then is looked at
+ * again after this time.
  */
-export function afterArrivals(
-  clock: Clock,
-  ms: number,
-  run: () => void,
-): () => void {
-  const grace = clock === SYSTEM_CLOCK ? ARRIVAL_MS : 0;
-  let cancel = clock.after(ms, () => cancel = clock.after(grace, run));
-  return () => cancel();
-}
+export const ARRIVAL_MS = 10;
 
 /** The clock of a connection. */
 export function clockOf(connection: unknown): Clock {
@@ -70,7 +60,7 @@ export class IdleTimer {
   /** An operation has begun to wait. */
   begin(): void {
     this.#since = this.#clock.now();
-    this.#cancel ??= afterArrivals(this.#clock, this.timeout, this.#look);
+    this.#cancel ??= this.#clock.after(this.timeout, this.#look);
   }
 
   /** The operation has ended. */
@@ -87,9 +77,18 @@ export class IdleTimer {
 
   #look = (): void => {
     this.#cancel = null;
-    if (this.#since < 0) return;
-    const left = this.#since + this.timeout - this.#clock.now();
-    if (left > 0) this.#cancel = afterArrivals(this.#clock, left, this.#look);
-    else this.#expire();
+    const since = this.#since;
+    if (since < 0) return;
+    const left = since + this.timeout - this.#clock.now();
+    if (left > 0) {
+      this.#cancel = this.#clock.after(left, this.#look);
+      return;
+    }
+    const grace = this.#clock === SYSTEM_CLOCK ? ARRIVAL_MS : 0;
+    this.#cancel = this.#clock.after(grace, () => {
+      if (this.#since !== since) return this.#look();
+      this.#cancel = null;
+      this.#expire();
+    });
   };
 }

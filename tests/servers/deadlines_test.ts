@@ -299,21 +299,26 @@ Deno.test("Deadlines of connections, side by side", (t) =>
   sideBySide(t, meanwhile));
 
 Deno.test("TCPServer keeps a client whose bytes arrived while the event loop stood still for longer than idleTimeout", async () => {
-  const waits = Promise.withResolvers<void>();
-  const line = Promise.withResolvers<string | null>();
-  class Reading extends StreamRequestHandler {
-    override async handle() {
-      const reading = this.rfile.readLine();
-      waits.resolve();
-      await reading.then(line.resolve, line.reject);
+  // Whenever the stall begins
+  for (let after = 15; after <= 35; after += 4) {
+    const waits = Promise.withResolvers<void>();
+    const line = Promise.withResolvers<string | null>();
+    class Reading extends StreamRequestHandler {
+      override async handle() {
+        const reading = this.rfile.readLine();
+        waits.resolve();
+        await reading.then(line.resolve, line.reject);
+      }
     }
+    using client = new StallClient();
+    await using server = new TCPServer({ port: 0 }, Reading, {
+      idleTimeout: 60,
+    });
+    server.serveForever();
+    await client.connect(server.serverAddress.port);
+    await waits.promise;
+    await pause(after); // it has looked at the read
+    client.stall(100);
+    assertEquals(await line.promise, "late");
   }
-  using client = new StallClient();
-  await using server = new TCPServer({ port: 0 }, Reading, { idleTimeout: 40 });
-  server.serveForever();
-  await client.connect(server.serverAddress.port);
-  await waits.promise;
-  await pause(15); // it has looked at the read
-  client.stall(80);
-  assertEquals(await line.promise, "late");
 });
