@@ -191,6 +191,18 @@ Deno.test("Barrier: an abort breaks it, and rejects with its reason", async () =
   await assertRejects(() => other, BrokenBarrierError);
 });
 
+Deno.test("Barrier.reset() breaks a round for one who looks many rounds later", async () => {
+  const barrier = new Barrier(2);
+  const broken = assertRejects(() => barrier.wait(), BrokenBarrierError);
+  barrier.reset();
+  const passed: Promise<number>[] = [];
+  for (let round = 0; round < 40; round++) {
+    passed.push(barrier.wait(), barrier.wait());
+  }
+  await broken;
+  await Promise.all(passed);
+});
+
 Deno.test("Barrier: waitSync() refuses an asynchronous action, and breaks", () => {
   const barrier = new Barrier(1, { action: () => Promise.resolve() });
   assertThrows(() => barrier.waitSync(), TypeError, "it is asynchronous");

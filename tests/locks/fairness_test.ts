@@ -1,5 +1,6 @@
 /** No loop over a primitive keeps the event loop from turning. */
 import { assert, assertEquals } from "@std/assert";
+import { checkpointDue } from "../../workers/locks/_checkpoint.ts";
 import { Barrier } from "../../workers/locks/barrier.ts";
 import { Condition } from "../../workers/locks/condition.ts";
 import { Lock } from "../../workers/locks/lock.ts";
@@ -9,7 +10,13 @@ import { SharedQueue } from "../../workers/queue/shared_queue.ts";
 import { WaitQueue } from "../../workers/locks/_wait_queue.ts";
 import { ThreadEvent } from "../../workers/locks/thread_event.ts";
 import { step } from "./_jobs.ts";
-import { eventually, sharedWords, Threads, waiters } from "./_teams.ts";
+import {
+  eventually,
+  recordOf,
+  sharedWords,
+  Threads,
+  waiters,
+} from "./_teams.ts";
 
 const PRIMITIVES: Record<string, () => object> = {
   Lock: () => new Lock(),
@@ -212,4 +219,14 @@ Deno.test("WaitQueue limits newcomers for one that is woken during another's tur
   assert(newcomers < 100);
   assert(queue.unreserve(second));
   assert(queue.mayOvertake());
+});
+
+Deno.test("Lock.acquire() that yields first is not taken for one of an ended thread", async () => {
+  const lock = new Lock();
+  await lock.acquire();
+  while (!checkpointDue()) work(1);
+  const acquired = lock.acquire();
+  assertEquals(new WaitQueue(recordOf(lock)).wake(1), 1);
+  lock.release();
+  assert(await acquired);
 });

@@ -13,9 +13,11 @@ const PARTIES = OWN + 1;
 const ROUND = OWN + 2;
 const ARRIVED = OWN + 3;
 const BROKEN = OWN + 4;
-// A bit for each of the last 32 rounds that were broken and are over.
-const BROKEN_ROUNDS = OWN + 5;
-const END = OWN + 6;
+const RESETS = OWN + 5;
+// The rounds that the last resets broke: a waiter may look much later.
+const RESET_ROUNDS = OWN + 6;
+const REMEMBERED = 32;
+const END = RESET_ROUNDS + REMEMBERED;
 
 /** The most parties that a barrier can have. */
 export const MOST_PARTIES = 2 ** 16 - 1;
@@ -116,8 +118,8 @@ export class BarrierState {
    */
   breakRound(round: number = this.#round): boolean {
     const broken = this.#alone(() => {
-      if (round === this.#round) Atomics.store(this.#words, BROKEN, 1);
-      else return (this.#words[BROKEN_ROUNDS]! & 1 << round) !== 0;
+      if (round !== this.#round) return this.#wasReset(round);
+      Atomics.store(this.#words, BROKEN, 1);
       return true;
     });
     if (broken) this.waiters.wake(Infinity);
@@ -128,7 +130,8 @@ export class BarrierState {
   reset(): void {
     this.#alone(() => {
       if (this.arrived === 0 && !this.broken) return;
-      Atomics.or(this.#words, BROKEN_ROUNDS, 1 << this.#round);
+      const count = this.#words[RESETS]!++ >>> 0;
+      this.#words[RESET_ROUNDS + count % REMEMBERED] = this.#round;
       this.#advance();
     });
     this.waiters.wake(Infinity);
@@ -139,11 +142,15 @@ export class BarrierState {
   }
 
   #advance(): void {
-    const next = this.#round + 1 | 0;
-    Atomics.and(this.#words, BROKEN_ROUNDS, ~(1 << next));
     Atomics.store(this.#words, ARRIVED, 0);
-    Atomics.store(this.#words, ROUND, next);
+    Atomics.add(this.#words, ROUND, 1);
     Atomics.store(this.#words, BROKEN, 0);
+  }
+
+  #wasReset(round: number): boolean {
+    const count = Math.min(this.#words[RESETS]! >>> 0, REMEMBERED);
+    return this.#words.subarray(RESET_ROUNDS, RESET_ROUNDS + count)
+      .includes(round);
   }
 
   #alone<T>(act: () => T): T {

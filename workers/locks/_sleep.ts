@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkpoint } from "./_checkpoint.ts";
 import type { AcquireOptions } from "./wait_options.ts";
 
 /** The deadline of a wait. */
@@ -139,10 +140,10 @@ class Sleep {
     return this.#settled.promise;
   }
 
-  tick(): void {
+  tick(onTick = this.#onTick): void {
     if (!sleepers.has(this)) return;
     try {
-      if (this.#onTick()) this.#end("ticked");
+      if (onTick()) this.#end("ticked");
     } catch (error) {
       this.#end(undefined, error);
     }
@@ -191,12 +192,16 @@ class Sleep {
  * @param slot The word and the value: another value ends the sleep.
  * @param deadline The latest end. An abort rejects.
  * @param onTick Called at each tick; `true` ends the sleep.
+ * @param onTurn Called once after a turn of the event loop; the same.
  * @returns The reason for the end.
  */
 export function sleep(
   slot: WaitSlot,
   deadline: Deadline,
   onTick: () => boolean,
+  onTurn?: () => boolean,
 ): Promise<Outcome> {
-  return new Sleep(slot, deadline, onTick).outcome;
+  const sleeper = new Sleep(slot, deadline, onTick);
+  if (onTurn !== undefined) checkpoint().then(() => sleeper.tick(onTurn));
+  return sleeper.outcome;
 }

@@ -48,14 +48,20 @@ class Waiter<T> {
 
   async wait(deadline: Deadline): Promise<void> {
     const onTick = (): boolean => this.#tick();
+    // Nobody wakes a task that waits for nothing else.
+    const onTurn = (): boolean => this.#isNext() && this.try();
     try {
       this.#ticket = this.#queue.takeTicket(false);
       let due = this.#enter(false);
       while (this.result === false) {
-        if (due) await checkpoint();
-        // Nobody wakes a task that waits for nothing else.
-        if (due && this.#isNext() && this.try()) return;
-        const outcome = await sleep(this.#slot!, deadline, onTick);
+        // A task that yields sleeps, too: a waker distinguishes it from one
+        // whose thread has ended, which others overtake.
+        const outcome = await sleep(
+          this.#slot!,
+          deadline,
+          onTick,
+          due ? onTurn : undefined,
+        );
         if (outcome === "timed-out") return void this.try();
         due = outcome === "woken" && this.#enter(true);
       }
