@@ -28,6 +28,7 @@ testPools(
     }
     assertEquals(some, squares(100));
     assertEquals(await pool.map<number>("square", []), []);
+    assertEquals(await pool.map(tasks.giveBack, "ab"), [["a"], ["b"]]);
   },
 );
 

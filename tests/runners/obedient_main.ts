@@ -17,6 +17,13 @@ const commands: Record<string, (port: RunnerPort, argument: unknown) => void> =
     throwString: (_, message) => {
       throw message;
     },
+    throwHostile: () => {
+      throw Object.defineProperty(new Error(), "message", {
+        get() {
+          throw this;
+        },
+      });
+    },
     exit: (_, code) => Deno.exit(Number(code)),
     closeSelf: () => (globalThis as Scope).close(),
     claim: (port) => {

@@ -186,6 +186,14 @@ testBoth("tells what was thrown if it is no error", async (kind) => {
   assertEquals([error?.message, error?.cause], ["just text", "just text"]);
 });
 
+testBoth("ends by an error that can't be read", async (kind) => {
+  const runner = start(kind);
+  runner.post(["throwHostile"]);
+  const { reason, error } = await runner.exited;
+  assertEquals(reason, "error");
+  assertMatch(String(error), /TypeError: Cannot tell what was thrown/);
+});
+
 testBoth("leaves a rejection to the program that claims it", async (kind) => {
   const runner = start(kind);
   const collected = messages(runner, 3);

@@ -20,7 +20,7 @@ import {
   TaskSlots,
   TINY,
 } from "./_protocol.ts";
-import { type ErrorRecord, toErrorRecord } from "../runner/protocol.ts";
+import { tellRecord, toErrorRecord } from "../runner/protocol.ts";
 import type { RunnerPort } from "../runner/runner.ts";
 
 /** How long answers may wait on the task slots before the pool is notified. */
@@ -58,17 +58,6 @@ async function callEach(
     results.push(isThenable(result) ? await result : result);
   }
   return results;
-}
-
-function recordOf(thrown: unknown): ErrorRecord {
-  try {
-    return toErrorRecord(thrown);
-  } catch {
-    // For example, a getter of the error has thrown.
-    return toErrorRecord(
-      new TypeError("Cannot tell what the task threw: it can't be inspected"),
-    );
-  }
 }
 
 /** Finds what moves back: what came by transfer, and what can't be copied. */
@@ -196,11 +185,11 @@ class PoolWorker {
       if (isThenable(value)) {
         return Promise.resolve(value)
           .then((value) => this.#done(id, begun, value, moved))
-          .catch((error) => this.#failed(id, begun, error));
+          .catch((error) => this.#failed(id, performance.now() - begun, error));
       }
       this.#done(id, begun, value, moved);
     } catch (error) {
-      this.#failed(id, begun, error);
+      this.#failed(id, performance.now() - begun, error);
     }
   }
 
@@ -212,9 +201,11 @@ class PoolWorker {
     else this.#post(id, answer, movedIn(value, moved));
   }
 
-  #failed(id: number, begun: number, error: unknown): void {
-    const time = performance.now() - begun;
-    this.#answer(id, [STATUS.thrown, recordOf(error), time]);
+  #failed(id: number, time: number, error: unknown): void {
+    tellRecord(
+      (record) => this.#port.post([id, STATUS.thrown, record, time]),
+      toErrorRecord(error),
+    );
   }
 
   #answer(id: number, answer: Answer): undefined {
@@ -235,8 +226,7 @@ class PoolWorker {
     } catch (error) {
       const why = `Cannot return the result from the ${this.#port.kind}: ` +
         reasonOf(error);
-      const record = toErrorRecord(new TypeError(why));
-      this.#port.post([id, STATUS.thrown, record, answer[2]]);
+      this.#failed(id, answer[2], new TypeError(why));
     }
   }
 

@@ -150,9 +150,11 @@ export class MapRun implements TaskGroup {
     this.#core = core;
     this.#name = name;
     this.#settings = settings;
-    this.#items = Symbol.asyncIterator in items
-      ? items[Symbol.asyncIterator]()
-      : items[Symbol.iterator]();
+    // Not `in`, which refuses a string
+    const { [Symbol.asyncIterator]: async } = items as AsyncIterable<unknown>;
+    this.#items = async == null
+      ? (items as Iterable<unknown>)[Symbol.iterator]()
+      : async.call(items);
   }
 
   /** Runs and yields the results. */

@@ -170,20 +170,34 @@ function cloneable(value: unknown): unknown {
 /**
  * Turns a thrown value into a record that can be cloned.
  *
- * @param thrown The thrown value.
+ * @param thrown The thrown value. Its getters may throw.
  * @param depth How many causes led here.
  * @returns The record.
  */
 export function toErrorRecord(thrown: unknown, depth = 0): ErrorRecord {
-  if (!(thrown instanceof Error)) {
+  try {
+    return thrown instanceof Error
+      ? recordOf(thrown, depth)
+      : recordOfValue(thrown);
+  } catch {
     return {
-      name: "Error",
-      message: typeof thrown === "string"
-        ? thrown
-        : `Threw ${Deno.inspect(thrown, { colors: false, depth: 2 })}`,
-      cause: { value: cloneable(thrown) },
+      name: "TypeError",
+      message: "Cannot tell what was thrown: it can't be inspected",
     };
   }
+}
+
+function recordOfValue(thrown: unknown): ErrorRecord {
+  return {
+    name: "Error",
+    message: typeof thrown === "string"
+      ? thrown
+      : `Threw ${Deno.inspect(thrown, { colors: false, depth: 2 })}`,
+    cause: { value: cloneable(thrown) },
+  };
+}
+
+function recordOf(thrown: Error, depth: number): ErrorRecord {
   const record: ErrorRecord = {
     name: String(thrown.name),
     message: String(thrown.message).replace(COLOR_REGEXP, ""),
