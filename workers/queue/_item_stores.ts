@@ -8,7 +8,7 @@
 export const ITEM_PREFIX = 4;
 
 /** The words that a store needs beside its bytes. */
-export const STORE_WORDS = 3;
+export const STORE_WORDS = 4;
 
 /** Items of bytes in shared memory. Its owner excludes concurrent calls. */
 export interface ItemStore {
@@ -67,11 +67,12 @@ export function storeOf(type: object): MakeStore {
   return stores.get(type) ?? storeOf(Object.getPrototypeOf(type));
 }
 
-// The words of a store: its items, their bytes, and its own word.
+// The words of a store: its items, their bytes, and its own words.
 const COUNT = 0;
 const USED = 1;
 const HEAD = 2;
 const TOP = 2;
+const NEXT = 3;
 
 function noPriority(): number {
   return 0;
@@ -134,17 +135,18 @@ export class RingBuffer implements ItemStore {
   }
 }
 
-// An entry: a double, then two words. Entries of another size are moved slower.
+// An entry: a double, then three words.
 const PRIORITY = 0;
-const OFFSET = 8;
-const LENGTH = 12;
-const ENTRY = 16;
+const ORDER = 8;
+const OFFSET = 12;
+const LENGTH = 16;
+const ENTRY = 20;
 
 /**
- * Items in the order of their priorities, the lowest first. Their entries, the
- * next one last, grow down from the end of the memory, towards their bytes.
+ * Items in the order of their priorities, the lowest first. Their entries, a
+ * heap, grow down from the end of the memory, towards their bytes.
  */
-export class SortedStore implements ItemStore {
+export class HeapStore implements ItemStore {
   readonly overhead = ENTRY;
   readonly priorityOf: (value: unknown) => number;
   readonly #words: Int32Array;
@@ -190,8 +192,10 @@ export class SortedStore implements ItemStore {
     const offset = this.#words[TOP]!;
     this.#bytes.set(item.subarray(ITEM_PREFIX), offset);
     this.#words[TOP] = offset + length;
-    const at = this.#makeEntry(priority);
+    const order = this.#words[NEXT]!++;
+    const at = this.#rise(priority, order, count);
     this.#view.setFloat64(at + PRIORITY, priority);
+    this.#view.setInt32(at + ORDER, order);
     this.#view.setInt32(at + OFFSET, offset);
     this.#view.setInt32(at + LENGTH, length);
     Atomics.add(this.#words, USED, length);
@@ -202,10 +206,11 @@ export class SortedStore implements ItemStore {
   shift(): Uint8Array<ArrayBuffer> | false {
     const last = this.count - 1;
     if (last < 0) return false;
-    const offset = this.#view.getInt32(this.#at(last) + OFFSET);
-    const length = this.#view.getInt32(this.#at(last) + LENGTH);
+    const offset = this.#view.getInt32(this.#at(0) + OFFSET);
+    const length = this.#view.getInt32(this.#at(0) + LENGTH);
     const item = new Uint8Array(length);
     item.set(this.#bytes.subarray(offset, offset + length));
+    this.#sink(last);
     Atomics.store(this.#words, COUNT, last);
     Atomics.sub(this.#words, USED, length);
     if (offset + length === this.#words[TOP]) this.#words[TOP] = offset;
@@ -216,21 +221,55 @@ export class SortedStore implements ItemStore {
     return this.#bytes.length - (index + 1) * ENTRY;
   }
 
-  /** Moves the entries of the items that come before a new one. */
-  #makeEntry(priority: number): number {
-    let [low, high] = [0, this.count];
-    while (low < high) {
-      const middle = low + high >> 1;
-      const other = this.#view.getFloat64(this.#at(middle) + PRIORITY);
-      const isLater = other > priority ||
-        other === priority && this.#newestFirst;
-      if (isLater) low = middle + 1;
-      else high = middle;
+  /** Moves entries for a new one, the last; returns where it goes. */
+  #rise(priority: number, order: number, index: number): number {
+    while (index > 0) {
+      const parent = index - 1 >> 1;
+      if (!this.#isBefore(priority, order, parent)) break;
+      this.#move(parent, index);
+      index = parent;
     }
-    const at = this.#at(low);
-    const last = this.#at(this.count - 1);
-    this.#bytes.copyWithin(last - ENTRY, last, at + ENTRY);
-    return at;
+    return this.#at(index);
+  }
+
+  /** Moves the last entry and others, so that the first leaves no gap. */
+  #sink(last: number): void {
+    const priority = this.#priorityAt(last);
+    const order = this.#orderAt(last);
+    let index = 0;
+    for (let next = 1; next < last; next = 2 * index + 1) {
+      const other = next + 1;
+      const isOther = other < last &&
+        this.#isBefore(this.#priorityAt(other), this.#orderAt(other), next);
+      if (isOther) next = other;
+      if (this.#isBefore(priority, order, next)) break;
+      this.#move(next, index);
+      index = next;
+    }
+    this.#move(last, index);
+  }
+
+  #isBefore(priority: number, order: number, index: number): boolean {
+    const other = this.#priorityAt(index);
+    if (priority !== other) return priority < other;
+    const isOlder = (order - this.#orderAt(index) | 0) < 0;
+    return isOlder !== this.#newestFirst;
+  }
+
+  #priorityAt(index: number): number {
+    return this.#view.getFloat64(this.#at(index) + PRIORITY);
+  }
+
+  #orderAt(index: number): number {
+    return this.#view.getInt32(this.#at(index) + ORDER);
+  }
+
+  /** Faster than to move so few bytes at once. */
+  #move(from: number, to: number): void {
+    const [source, target] = [this.#at(from), this.#at(to)];
+    for (let at = 0; at < ENTRY; at += 4) {
+      this.#view.setInt32(target + at, this.#view.getInt32(source + at));
+    }
   }
 
   /** Moves all items to the beginning. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { setStore, SortedStore } from "./_item_stores.ts";
+import { HeapStore, setStore } from "./_item_stores.ts";
 import { registerSubclass } from "../codec/share.ts";
 import { SharedQueue } from "./shared_queue.ts";
 
@@ -29,7 +29,7 @@ export class LifoQueue<T = unknown> extends SharedQueue<T> {
   static {
     setStore(
       LifoQueue,
-      (words, bytes) => new SortedStore(words, bytes, true),
+      (words, bytes) => new HeapStore(words, bytes, true),
     );
     registerSubclass<LifoQueue>(SharedQueue, {
       tag: "LifoQueue",

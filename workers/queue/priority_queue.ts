@@ -4,7 +4,7 @@
  * @module
  */
 
-import { setStore, SortedStore } from "./_item_stores.ts";
+import { HeapStore, setStore } from "./_item_stores.ts";
 import { registerSubclass } from "../codec/share.ts";
 import { SharedQueue } from "./shared_queue.ts";
 
@@ -46,7 +46,7 @@ export class PriorityQueue<T extends Prioritized = Prioritized>
   static {
     setStore(
       PriorityQueue,
-      (words, bytes) => new SortedStore(words, bytes, false, priorityOf),
+      (words, bytes) => new HeapStore(words, bytes, false, priorityOf),
     );
     registerSubclass<PriorityQueue>(SharedQueue, {
       tag: "PriorityQueue",
