@@ -164,7 +164,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
 
   /**
    * Serves one request to its end. Calls `handleTimeout()` if none came within
-   * `timeout`. While the server is suspended, it waits.
+   * `timeout`. If the server is suspended meanwhile, it waits.
    *
    * @example Serving a single client
    * ```ts

@@ -132,7 +132,7 @@ export class Serving<R> {
   async endServing(): Promise<void> {
     // Connections queued before the listener closes come first
     const { suspending } = this.listening;
-    if (suspending !== null) await suspending;
+    if (suspending !== null) await suspending.catch(() => {}); // it reports it
     this.#stop();
     this.#host[role]?.interrupt?.();
     await this.#consuming;

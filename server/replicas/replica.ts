@@ -39,6 +39,8 @@ export interface ReplicaOwner {
   readonly options: ReplicaOptions;
   /** How long a replica may not answer. */
   readonly stallTimeout: number;
+  /** The counts of the whole server; `own` are those of the server itself. */
+  stats(own: ServerStats): Promise<ServerStats>;
   /** Something happened in the replica. */
   told(name: ReplicaEventName, details: EventDetails): void;
   /** The replica is over a limit. */
@@ -207,10 +209,11 @@ export class Replica implements Member {
   }
 
   async #answer(id: number, question: Question): Promise<void> {
-    const { server } = this.#owner;
+    const serving = this.#owner.server[core];
     let value: ServerStats | null = null;
-    if (question === "stats") value = await server.stats();
-    else await server[core].endServing();
+    // Methods that a subclass overrides run in the replica, and may fail there
+    if (question === "stats") value = await this.#owner.stats(serving.stats());
+    else await serving.endServing();
     this.send(["answer", id, value]);
   }
 }

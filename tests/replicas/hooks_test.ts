@@ -28,6 +28,8 @@ import {
   LineEcho,
 } from "./handlers_fixture.ts";
 import {
+  DescribingForking,
+  DescribingThreading,
   HookedForking,
   HookedThreading,
   MixedForking,
@@ -220,3 +222,21 @@ testEach(
     assertEquals(dispatch, mode.dispatch === "shard" ? "relay" : mode.dispatch);
   },
 );
+
+for (const Server of [DescribingThreading, DescribingForking]) {
+  Deno.test(`${Server.name} answers stats() of a handler with plain counts`, async () => {
+    await using server = new Server({ port: 0 }, Facade, {
+      workers: 1,
+      dispatch: "relay",
+      context: { word: "" },
+    });
+    server.serveForever();
+    using client = await Deno.connect(server.serverAddress);
+    await client.write(new TextEncoder().encode("stats\n"));
+    await client.closeWrite();
+    const { open, workers } = JSON.parse(
+      await new Response(client.readable).text(),
+    );
+    assertEquals([open, workers], [1, 1]);
+  });
+}

@@ -115,4 +115,21 @@ export class RefusingForking extends ForkingMixIn(Refusing) {
   static readonly module = module;
 }
 
+/** Its counts can't be cloned. */
+class Describing extends TCPServer<{ word: string }> {
+  override async stats() {
+    return { ...await super.stats(), describe: () => "counts" };
+  }
+}
+
+/** Its counts can't be cloned, in threads. */
+export class DescribingThreading extends ThreadingMixIn(Describing) {
+  static readonly module = module;
+}
+
+/** Its counts can't be cloned, in processes. */
+export class DescribingForking extends ForkingMixIn(Describing) {
+  static readonly module = module;
+}
+
 export { EchoHandler };
