@@ -358,6 +358,18 @@ Deno.test("Process with a host that covers the channel's port keeps it", {
   }
 });
 
+Deno.test("Process refuses permissions that make no sense", () => {
+  for (const permissions of ["nothing", { nett: true }, 5]) {
+    const options = { permissions: permissions as Deno.PermissionOptions };
+    assertThrows(
+      () => process(targets.add, { args: [1, 2], ...options }).start(),
+      TypeError,
+      "permissions",
+    );
+  }
+  assertEquals(listDescendants(), []);
+});
+
 test("Process inherits all permissions", async () => {
   const allowed = await allowedWith(() => "inherit");
   for (const name of ["read", "write", "listen", "env", "run", "sys"]) {

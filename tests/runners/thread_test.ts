@@ -245,6 +245,16 @@ Deno.test("Thread.join() tells whether it ended in time", async () => {
   assertEquals(await waiting.join(Infinity), true);
 });
 
+Deno.test("Thread.join() refuses options that make no sense", async () => {
+  const sum = thread(targets.add, { args: [1, 2] });
+  sum.start();
+  const signal = 5 as unknown as AbortSignal;
+  await assertRejects(() => sum.join({ signal }), TypeError, '"signal"');
+  const misspelled = { timout: 5 } as object;
+  await assertRejects(() => sum.join(misspelled), TypeError, '"timout"');
+  await sum.join();
+});
+
 Deno.test("Thread.join() takes a signal, which ends the wait with its reason", async () => {
   const gate = createGate();
   const gated = thread(targets.passGate, { args: [gate] });

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { checkSignal, type PoolSettings } from "./_options.ts";
+import { checkSignal } from "../threads/_options.ts";
+import type { PoolSettings } from "./_options.ts";
 import { FLAGS } from "./_protocol.ts";
 import type { Scheduler } from "./_scheduler.ts";
 import type { TaskGroup } from "./_task.ts";

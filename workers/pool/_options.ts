@@ -7,6 +7,7 @@ import { packFor } from "../codec/share.ts";
 import {
   checkModule,
   checkName,
+  checkSignal,
   checkTimeout,
   targetName,
 } from "../threads/_options.ts";
@@ -156,14 +157,9 @@ const POOL_OPTIONS: (keyof PoolOptions)[] = [
   "name",
 ];
 const RUN_OPTIONS: (keyof PoolRunOptions)[] = ["signal", "timeout", "transfer"];
+
 function checkArray(name: string, value: unknown): void {
   assertType(name, value, Array.isArray(value), "an array");
-}
-
-/** Checks a signal. */
-export function checkSignal(value: unknown): void {
-  const right = value === undefined || value instanceof AbortSignal;
-  assertType("signal", value, right, "an AbortSignal");
 }
 
 function checkInitializer(

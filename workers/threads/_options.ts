@@ -5,7 +5,7 @@
  */
 import { HandlerImportError } from "../errors.ts";
 import type { RunnerKind } from "../runner/runner.ts";
-import { assertType } from "../_validate.ts";
+import { assertOptions, assertType } from "../_validate.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
 
 /** The longest delay of a timer. */
@@ -200,11 +200,19 @@ export function checkTimeout(timeout: unknown): void {
   }
 }
 
+/** Checks a signal. */
+export function checkSignal(value: unknown): void {
+  const right = value === undefined || value instanceof AbortSignal;
+  assertType("signal", value, right, "an AbortSignal");
+}
+
 /** Checks the options of a wait. */
 export function checkWait(options: unknown): WaitOptions {
   const wait = typeof options === "object" && options !== null
     ? options as WaitOptions
     : { timeout: options as number };
+  assertOptions(wait, "join()", ["timeout", "signal"]);
   checkTimeout(wait.timeout);
+  checkSignal(wait.signal);
   return wait;
 }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { assertOptions, assertType } from "../../_validate.ts";
+
 /**
  * The names of all permissions, each also a flag `--allow-…`, and what a
  * descriptor calls the part that it is about.
@@ -120,6 +122,7 @@ function importHosts(modules: string[]): string[] {
  * @param modules URLs of the modules that the child imports.
  * @returns The flags, and the permissions to revoke.
  * @throws {Deno.errors.NotCapable} If the caller gives more than it has.
+ * @throws {TypeError} If the options make no sense.
  */
 export function childPermissions(
   options: Deno.PermissionOptions,
@@ -127,6 +130,10 @@ export function childPermissions(
   modules: string[],
 ): ChildPermissions {
   const wanted = options as string | Partial<Record<Name, unknown>>;
+  if (typeof wanted === "string") {
+    const right = wanted === "inherit" || wanted === "none";
+    assertType("permissions", wanted, right, '"inherit", "none", or an object');
+  } else assertOptions(wanted, '"permissions"', Object.keys(PARTS));
   const flags: string[] = [];
   const revoke: Revocation[] = [];
   for (const name of Object.keys(PARTS) as Name[]) {
