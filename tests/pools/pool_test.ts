@@ -23,6 +23,11 @@ import { module, testPools } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
 import { until } from "../support/waiting.ts";
 
+testPools("awaits a function that has a then()", async (make) => {
+  await using pool = make({ workers: 1 });
+  assertEquals(await pool.submit(tasks.giveCallableThenable), "awaited");
+});
+
 testPools(
   "runs a function or its name, and infers the result",
   async (make) => {

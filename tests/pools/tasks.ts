@@ -327,3 +327,10 @@ export function exitLater(way: string): string {
 export function addOne(x: number): number {
   return x + 1;
 }
+
+/** A function that can also be awaited, as some query builders are. */
+export function giveCallableThenable(): PromiseLike<string> {
+  return Object.assign(() => {}, {
+    then: (resolve: (value: string) => void) => resolve("awaited"),
+  }) as unknown as PromiseLike<string>;
+}

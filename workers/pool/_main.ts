@@ -42,7 +42,7 @@ type Call = (...args: unknown[]) => unknown;
 type Module = Record<string, unknown>;
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null &&
+  return (isObject(value) || typeof value === "function") &&
     typeof (value as { then?: unknown }).then === "function";
 }
 

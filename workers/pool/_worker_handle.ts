@@ -4,8 +4,7 @@
  * @module
  */
 
-import { SHARED_URLS } from "../codec/share.ts";
-import { unpack } from "../codec/share.ts";
+import { SHARED_URLS, unpack } from "../codec/share.ts";
 import { HandlerImportError, type RunnerExit } from "../errors.ts";
 import { type ErrorRecord, fromErrorRecord } from "../runner/protocol.ts";
 import type { Runner } from "../runner/runner.ts";
