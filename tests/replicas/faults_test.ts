@@ -27,6 +27,7 @@ import {
   writeAll,
 } from "../servers/_support.ts";
 import { Program } from "../support/programs.ts";
+import { onceFree } from "../support/sockets.ts";
 import {
   Crowded,
   Fixed,
@@ -328,7 +329,10 @@ test("ForkingTCPServer opens a port that is free but once", async () => {
       opened.push(options);
       return listen(options);
     }) as typeof Deno.listen;
-    await using server = new ForkingTCPServer({ port }, LineEcho);
+    await using server = await onceFree(() => {
+      opened.length = 0;
+      return new ForkingTCPServer({ port }, LineEcho);
+    });
     assertEquals(server.serverAddress.port, port);
     assertEquals(opened.length, 1);
   } finally {

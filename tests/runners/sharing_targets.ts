@@ -3,6 +3,7 @@
 import {
   BoundedSemaphore,
   Lock,
+  Pipe,
   type PipeConnection,
   Process,
   type Semaphore,
@@ -26,6 +27,11 @@ export async function visit(
 /** Gives back what it was given, so that the parent finds its own. */
 export function giveBack<T>(value: T): T {
   return value;
+}
+
+/** Returns what ends with its process. */
+export function ownOf(kind: "Lock" | "Pipe"): unknown {
+  return { own: kind === "Lock" ? new Lock() : Pipe()[0] };
 }
 
 export function isInstance(lock: Lock, semaphore: BoundedSemaphore): boolean {

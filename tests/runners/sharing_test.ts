@@ -56,6 +56,19 @@ async function run<A extends unknown[], T>(
   }
 }
 
+Deno.test("A process can't return a lock or pipe that it made itself", async () => {
+  await using pool = new ProcessPool({ module, workers: 1 });
+  const said = "from a process that made it";
+  for (const kind of ["Lock", "Pipe"] as const) {
+    await assertRejects(() => run(targets.ownOf, kind), Error, said);
+    await assertRejects(
+      () => pool.submit(targets.ownOf, kind),
+      Error,
+      said,
+    );
+  }
+});
+
 Deno.test("Lock keeps processes and their parent apart", async () => {
   const [lock, log] = [new Lock(), new SharedQueue<string>()];
   const visits = [1, 2].map(() => run(targets.visit, lock, log, 20));

@@ -145,7 +145,7 @@ test("TCPServer.resume() rejects while another holds the port, and can be tried 
   await using server = new TCPServer({ port: 0 }, EchoHandler);
   const served = server.serveForever();
   await server.suspend();
-  const thief = Deno.listen(server.serverAddress);
+  const thief = await onceFree(() => Deno.listen(server.serverAddress));
   await assertRejects(() => server.resume(), Deno.errors.AddrInUse);
   thief.close();
   await pause(0);

@@ -152,15 +152,40 @@ export function pack(value: unknown): unknown {
  * Makes a value ready to cross. Threads share the memory of locks and similar
  * objects; a process gets stand-ins for them.
  *
- * @param kind The kind of the other runner.
+ * @param kind The kind of the other runner; of this one for its result.
  * @param value The value.
+ * @param isResult Whether it goes from a runner to its owner.
  * @returns As {@linkcode pack} does.
  * @throws {TypeError} If it contains shared memory that can't cross.
  */
-export function packFor(kind: RunnerKind, value: unknown): unknown {
+export function packFor(
+  kind: RunnerKind,
+  value: unknown,
+  isResult = false,
+): unknown {
   if (kind === "thread") return pack(value);
-  refuseShared(value, "pass", "to a process", true);
+  const [doing, where] = isResult
+    ? ["return", "from a process"]
+    : ["pass", "to a process"];
+  refuseShared(value, doing, where, true);
+  if (isResult) refuseOwn(value);
   return replaceWith(remoteRecord, value);
+}
+
+/** Refuses what would end with this process: stand-ins are the parent's. */
+function refuseOwn(value: unknown): void {
+  if (!isObject(value)) return;
+  for (const found of objectsIn(value, isShared)) {
+    const type = typeOf(found);
+    if (type === undefined || standIns.has(found)) continue;
+    if (!type.composite) {
+      throw new TypeError(
+        `Cannot return a ${type.tag} from a process that made it: it would end ` +
+          'with the process; make it in the parent and pass it in the "args"',
+      );
+    }
+    refuseOwn(type.record(found));
+  }
 }
 
 function isRecord(value: object): value is SharedRecord {

@@ -194,7 +194,7 @@ class PoolWorker {
   }
 
   #done(id: number, begun: number, value: unknown, moved: unknown[]): void {
-    const packed = packValue(this.#port.kind, value);
+    const packed = packValue(this.#port.kind, value, true);
     const status = Object.is(packed, value) ? STATUS.done : STATUS.donePacked;
     const answer: Answer = [status, packed, performance.now() - begun];
     if (moved.length === 0) this.#answer(id, answer);

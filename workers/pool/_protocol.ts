@@ -266,13 +266,18 @@ function isPlainObject(value: object, depth: number): boolean {
  *
  * @param kind The kind of the pool's workers.
  * @param value The value.
+ * @param isResult Whether it goes from a worker to the pool.
  * @returns The value itself, if it contains no locks or similar objects.
  * @throws {TypeError} If it contains shared memory that can't cross.
  */
-export function packValue(kind: RunnerKind, value: unknown): unknown {
+export function packValue(
+  kind: RunnerKind,
+  value: unknown,
+  isResult = false,
+): unknown {
   if (isPlain(value)) return value;
   const isBytes = value instanceof ArrayBuffer || ArrayBuffer.isView(value);
-  return kind === "thread" && isBytes ? value : packFor(kind, value);
+  return kind === "thread" && isBytes ? value : packFor(kind, value, isResult);
 }
 
 /**

@@ -64,7 +64,7 @@ async function work(
 ): Promise<void> {
   const result = await run();
   try {
-    port.post(packFor(port.kind, result));
+    port.post(packFor(port.kind, result, true));
   } catch (error) {
     throw new TypeError(
       `Cannot return the result of ${port.kind} "${name}": ${
