@@ -48,10 +48,10 @@ export {
   type UnixAddress,
 } from "./server/addresses.ts";
 export * from "./server/base_server.ts";
-export * from "./server/log_events.ts";
-export * from "./server/prometheus.ts";
+export * from "./server/observe/log_events.ts";
+export * from "./server/observe/prometheus.ts";
 export type * from "./server/server_events.ts";
-export type { Distribution } from "./workers/_histogram.ts";
+export type { Distribution } from "./workers/base/histogram.ts";
 export type * from "./server/drain_report.ts";
 export * from "./server/errors.ts";
 export * from "./server/forking_servers.ts";
@@ -77,7 +77,7 @@ export type {
 } from "./server/replicas/replica_class.ts";
 export * from "./server/tcp_server.ts";
 export * from "./server/threading_servers.ts";
-export * from "./server/trace_requests.ts";
+export * from "./server/observe/trace_requests.ts";
 export * from "./server/udp_server.ts";
 export * from "./server/unix_datagram_server.ts";
 export * from "./server/unix_stream_server.ts";
@@ -90,12 +90,12 @@ export type {
 } from "./workers/threads/_options.ts";
 export * from "./workers/locks/barrier.ts";
 export type * from "./workers/locks/barrier_options.ts";
-export * from "./workers/errors.ts";
+export * from "./workers/base/errors.ts";
 export * from "./workers/locks/bounded_semaphore.ts";
 export * from "./workers/locks/condition.ts";
 export type * from "./workers/locks/condition_options.ts";
 export * from "./workers/threads/current_thread.ts";
-export * from "./workers/errors.ts";
+export * from "./workers/base/errors.ts";
 export * from "./workers/threads/except_hook.ts";
 export * from "./workers/locks/lock.ts";
 export * from "./workers/pool/pool.ts";
@@ -107,7 +107,7 @@ export * from "./workers/locks/semaphore.ts";
 export * from "./workers/queue/lifo_queue.ts";
 export * from "./workers/queue/pipe.ts";
 export * from "./workers/queue/priority_queue.ts";
-export * from "./workers/errors.ts";
+export * from "./workers/base/errors.ts";
 export type * from "./workers/queue/queue_options.ts";
 export * from "./workers/queue/shared_queue.ts";
 export * from "./workers/threads/thread.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { SocketServerError } from "../workers/errors.ts";
+import { SocketServerError } from "../workers/base/errors.ts";
 
 /**
  * Thrown by a read or write that waits longer than the handler's `timeout`.

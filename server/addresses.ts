@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assertInteger, quote } from "../workers/_validate.ts";
+import { assertInteger, quote } from "../workers/base/check.ts";
 
 /**
  * Whether this is Linux, which alone has `/proc`, abstract sockets, and the

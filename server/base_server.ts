@@ -22,7 +22,7 @@ import {
 } from "./core/check_options.ts";
 import { closeQuietly, isDisconnect, printError } from "./core/faults.ts";
 import { Serving } from "./core/serving.ts";
-import { checkHandler, runHandler } from "./core/open_requests.ts";
+import { checkHandler, runHandler } from "./core/request.ts";
 import { findDescriptor } from "./sockets/listen.ts";
 import type { Acceptor } from "./acceptor.ts";
 import type { DrainReport } from "./drain_report.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { SocketServerError } from "../workers/errors.ts";
+import { SocketServerError } from "../workers/base/errors.ts";
 
 /**
  * Thrown when a closed server should serve. Also the reason of requests that

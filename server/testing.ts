@@ -23,7 +23,7 @@ import type {
 import type { BufferedReader } from "../handlers/io/buffered_reader.ts";
 import type { BufferedWriter } from "../handlers/io/buffered_writer.ts";
 import type { RequestServer } from "../handlers/request_server.ts";
-import { checkHandler, runHandler } from "./core/open_requests.ts";
+import { checkHandler, runHandler } from "./core/request.ts";
 import {
   checkConnectOptions,
   checkPacketOptions,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assertInteger } from "../../workers/_validate.ts";
+import { assertInteger } from "../../workers/base/check.ts";
 import { clockOf, IdleTimer, MAX_TIMEOUT_MS } from "./_idle_timer.ts";
 import { incomplete, type ReadBuffer } from "./_read_buffer.ts";
 import { sendHeld } from "../_internal.ts";

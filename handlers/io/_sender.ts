@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assertInteger } from "../../workers/_validate.ts";
+import { assertInteger } from "../../workers/base/check.ts";
 import { sendHeld } from "../_internal.ts";
 import { RequestTimeoutError } from "../errors.ts";
 import { giveBack } from "./_bytes.ts";

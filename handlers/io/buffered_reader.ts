@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assertPositiveInteger } from "../../workers/_validate.ts";
+import { assertPositiveInteger } from "../../workers/base/check.ts";
 import { abort, drain, pair, release, type sendHeld } from "../_internal.ts";
 import { concat } from "./_bytes.ts";
 import { ReadBuffer } from "./_read_buffer.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assertInteger } from "../../workers/_validate.ts";
+import { assertInteger } from "../../workers/base/check.ts";
 import { checkpoint, checkpointDue } from "../../workers/locks/_checkpoint.ts";
 import { abort, finish, release, sendHeld } from "../_internal.ts";
 import { enlarge, putText } from "./_bytes.ts";

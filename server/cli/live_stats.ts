@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Distribution } from "../../workers/_histogram.ts";
+import type { Distribution } from "../../workers/base/histogram.ts";
 import type {
   ReplicaStats,
   ServerStats,

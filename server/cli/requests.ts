@@ -9,7 +9,7 @@ import type { ServeCommand } from "./args.ts";
 import { printLine } from "./output.ts";
 import type { CliServer } from "./servers.ts";
 import { formatAddress } from "../addresses.ts";
-import { logEvents } from "../log_events.ts";
+import { logEvents } from "../observe/log_events.ts";
 import type { ConnectionEvent } from "../server_events.ts";
 
 /** Prints each request in the chosen format, until disposed. */

@@ -6,7 +6,7 @@
 
 import { AddressList } from "./option_checks.ts";
 import type { Counts } from "./faults.ts";
-import type { OpenRequest } from "./open_requests.ts";
+import type { OpenRequest } from "./request.ts";
 import type { OverLimit, ServerLimits } from "../options.ts";
 
 /** Most requests that wait here; more are refused. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { assertPositiveInteger, quote } from "../../workers/_validate.ts";
+import { assertPositiveInteger, quote } from "../../workers/base/check.ts";
 import {
   abortSignal,
   addresses,

@@ -7,12 +7,8 @@
 
 import { RequestTimeoutError } from "../../handlers/errors.ts";
 import { ARRIVAL_MS } from "../../handlers/io/_idle_timer.ts";
-import { streamThroughMethods } from "./connection_methods.ts";
-import {
-  cutOff,
-  type OpenRequest,
-  type OpenRequests,
-} from "./open_requests.ts";
+import { streamThroughMethods } from "./watched_conn.ts";
+import { cutOff, type OpenRequest, type OpenRequests } from "./request.ts";
 
 /** Checks per shortest period. */
 const LOOKS = 8;

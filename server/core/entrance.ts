@@ -8,7 +8,7 @@
 import type { Admission } from "./admission.ts";
 import type { AnyOptions } from "./check_options.ts";
 import { EntranceError } from "./faults.ts";
-import type { OpenRequest } from "./open_requests.ts";
+import type { OpenRequest } from "./request.ts";
 
 const DEFAULT_TIMEOUT_MS = 5_000;
 /** How long a step may take after the server began to close. */

@@ -5,7 +5,7 @@
  */
 
 import type { BlockList } from "node:net";
-import { assertInteger, quote } from "../../workers/_validate.ts";
+import { assertInteger, quote } from "../../workers/base/check.ts";
 
 const LIST =
   'a list of addresses and subnets such as "10.0.0.1" or "10.0.0.0/8"';

@@ -16,7 +16,7 @@ import {
   printError,
   readable,
 } from "./faults.ts";
-import { type OpenRequest, OpenRequests } from "./open_requests.ts";
+import { type OpenRequest, OpenRequests } from "./request.ts";
 import type { ServerLimits } from "../options.ts";
 import { Admission } from "./admission.ts";
 import { Deadlines } from "./deadlines.ts";

@@ -9,9 +9,9 @@ import type { Channel } from "node:diagnostics_channel";
 import type { ServerEvents } from "../server_events.ts";
 import { printError } from "./faults.ts";
 import type { ServerStats } from "../../handlers/request_server.ts";
-import { Histogram } from "../../workers/_histogram.ts";
-import { ByteMeter } from "./connection_methods.ts";
-import type { OpenRequest } from "./open_requests.ts";
+import { Histogram } from "../../workers/base/histogram.ts";
+import { ByteMeter } from "./watched_conn.ts";
+import type { OpenRequest } from "./request.ts";
 
 /** An event's name. */
 export type EventName = keyof ServerEvents;

@@ -9,7 +9,7 @@ import type { BaseRequestHandler } from "../../handlers/base_request_handler.ts"
 import { clock } from "../../handlers/io/_idle_timer.ts";
 import { BufferedReader } from "../../handlers/io/buffered_reader.ts";
 import { BufferedWriter } from "../../handlers/io/buffered_writer.ts";
-import { runHandler } from "../core/open_requests.ts";
+import { runHandler } from "../core/request.ts";
 import { type Line, MemoryConn } from "./memory_conn.ts";
 import { TestClock } from "./test_clock.ts";
 

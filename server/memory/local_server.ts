@@ -8,7 +8,7 @@ import type {
   RequestServer,
   ServerStats,
 } from "../../handlers/request_server.ts";
-import { Histogram } from "../../workers/_histogram.ts";
+import { Histogram } from "../../workers/base/histogram.ts";
 import { Counts } from "../core/faults.ts";
 
 /** A server with an address and a context only. */

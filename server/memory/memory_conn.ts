@@ -7,7 +7,7 @@
 import {
   assertInteger,
   assertPositiveInteger,
-} from "../../workers/_validate.ts";
+} from "../../workers/base/check.ts";
 import { readableOf, writableOf } from "../../workers/_conn_streams.ts";
 import { Pipe } from "./pipe.ts";
 

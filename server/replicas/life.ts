@@ -15,7 +15,7 @@
  * @module
  */
 
-import { RunnerExitError } from "../../workers/errors.ts";
+import { RunnerExitError } from "../../workers/base/errors.ts";
 import { describeExit, type Runner } from "../../workers/runner/runner.ts";
 import type { DrainReport } from "../drain_report.ts";
 import { type Command, outOfOrder } from "./protocol.ts";

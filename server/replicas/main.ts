@@ -7,13 +7,10 @@
 
 import type { DatagramSocket } from "../../handlers/datagram_request.ts";
 import { unpack } from "../../workers/codec/share.ts";
-import { HandlerImportError } from "../../workers/errors.ts";
+import { HandlerImportError } from "../../workers/base/errors.ts";
 import { isPacketAddress, isSameAddress } from "../../workers/relay/frames.ts";
-import {
-  MemoryLine,
-  type RunnerLine,
-} from "../../workers/relay/memory_line.ts";
-import { RelayPort, type Reply } from "../../workers/relay/relay_port.ts";
+import { MemoryLine, type RunnerLine } from "../../workers/line/shared_line.ts";
+import { RelayPort, type Reply } from "../../workers/relay/port.ts";
 import type { RunnerKind, RunnerPort } from "../../workers/runner/runner.ts";
 import { core } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";

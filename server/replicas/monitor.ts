@@ -11,8 +11,8 @@ import type {
   ReplicaStats,
   ServerStats,
 } from "../../handlers/request_server.ts";
-import type { RunnerExitError } from "../../workers/errors.ts";
-import { fromErrorRecord } from "../../workers/runner/protocol.ts";
+import type { RunnerExitError } from "../../workers/base/errors.ts";
+import { fromErrorRecord } from "../../workers/line/dialect.ts";
 import { describeExit, type RunnerKind } from "../../workers/runner/runner.ts";
 import { core } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";

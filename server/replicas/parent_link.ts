@@ -5,11 +5,8 @@
  */
 
 import type { ServerStats } from "../../handlers/request_server.ts";
-import type { RunnerLine } from "../../workers/relay/memory_line.ts";
-import {
-  type ErrorRecord,
-  toErrorRecord,
-} from "../../workers/runner/protocol.ts";
+import type { RunnerLine } from "../../workers/line/shared_line.ts";
+import { type ErrorRecord, toErrorRecord } from "../../workers/line/dialect.ts";
 import { core, type OpenListener, type ServerRole } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import { COUNTS, lacksDescriptors } from "../core/faults.ts";

@@ -6,7 +6,7 @@
  */
 
 import { packFor, SHARED_URLS } from "../../workers/codec/share.ts";
-import { HandlerImportError } from "../../workers/errors.ts";
+import { HandlerImportError } from "../../workers/base/errors.ts";
 import type {
   Runner,
   RunnerKind,

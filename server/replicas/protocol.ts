@@ -24,8 +24,8 @@
 
 import type { ServerStats } from "../../handlers/request_server.ts";
 import { isAddress } from "../../workers/relay/frames.ts";
-import type { RelayMemory } from "../../workers/relay/memory_line.ts";
-import type { ErrorRecord } from "../../workers/runner/protocol.ts";
+import type { RelayMemory } from "../../workers/line/shared_line.ts";
+import type { ErrorRecord } from "../../workers/line/dialect.ts";
 import type { AnyOptions } from "../core/check_options.ts";
 import { COUNTS } from "../core/faults.ts";
 import type { DrainReport } from "../drain_report.ts";

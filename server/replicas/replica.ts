@@ -5,14 +5,14 @@
  */
 
 import type { ServerStats } from "../../handlers/request_server.ts";
-import { Histogram } from "../../workers/_histogram.ts";
-import type { RunnerExitError } from "../../workers/errors.ts";
+import { Histogram } from "../../workers/base/histogram.ts";
+import type { RunnerExitError } from "../../workers/base/errors.ts";
 import {
   type Line,
   MemoryLine,
   type RelayMemory,
-} from "../../workers/relay/memory_line.ts";
-import { RelayHub } from "../../workers/relay/relay_hub.ts";
+} from "../../workers/line/shared_line.ts";
+import { RelayHub } from "../../workers/relay/hub.ts";
 import type { Runner } from "../../workers/runner/runner.ts";
 import type { Member } from "../../workers/runner/supervisor.ts";
 import { core } from "../_internal.ts";

@@ -5,8 +5,8 @@
  */
 
 import type { ServerStats } from "../../handlers/request_server.ts";
-import type { RunnerExitError } from "../../workers/errors.ts";
-import { newRelayMemory } from "../../workers/relay/memory_line.ts";
+import type { RunnerExitError } from "../../workers/base/errors.ts";
+import { newRelayMemory } from "../../workers/line/shared_line.ts";
 import { startRunner } from "../../workers/runner/start_runner.ts";
 import {
   type Certificate,

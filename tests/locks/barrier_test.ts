@@ -7,7 +7,10 @@ import {
   assertThrows,
 } from "@std/assert";
 import { Barrier } from "../../workers/locks/barrier.ts";
-import { BrokenBarrierError, SocketServerError } from "../../workers/errors.ts";
+import {
+  BrokenBarrierError,
+  SocketServerError,
+} from "../../workers/base/errors.ts";
 import { eventually, sharedWords, type Team, testTeams } from "./_teams.ts";
 
 async function march(team: Team, barrier: Barrier): Promise<number[][]> {

@@ -12,7 +12,7 @@ import {
   QueueClosedError,
   QueueEmptyError,
   QueueFullError,
-} from "../../workers/errors.ts";
+} from "../../workers/base/errors.ts";
 import type { SharedQueueOptions } from "../../workers/queue/queue_options.ts";
 import { SharedQueue } from "../../workers/queue/shared_queue.ts";
 import { eventually, testTeams, waiters } from "./_teams.ts";

@@ -12,7 +12,7 @@ import {
   QueueEmptyError,
   QueueFullError,
   SocketServerError,
-} from "../../workers/errors.ts";
+} from "../../workers/base/errors.ts";
 import { Lock } from "../../workers/locks/lock.ts";
 import { SharedQueue } from "../../workers/queue/shared_queue.ts";
 import { eventually, testTeams, waiters } from "./_teams.ts";

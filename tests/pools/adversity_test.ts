@@ -11,7 +11,7 @@ import {
   PoolClosedError,
   RemoteError,
   RunnerExitError,
-} from "../../workers/errors.ts";
+} from "../../workers/base/errors.ts";
 import { testPools } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
 import { until } from "../support/waiting.ts";

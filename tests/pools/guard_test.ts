@@ -5,7 +5,7 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
-import { RunnerExitError } from "../../workers/errors.ts";
+import { RunnerExitError } from "../../workers/base/errors.ts";
 import { checkPoolOptions } from "../../workers/pool/_options.ts";
 import { Scheduler } from "../../workers/pool/_scheduler.ts";
 import { Gate, module, testPool, testPools } from "./_pools.ts";

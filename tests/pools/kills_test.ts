@@ -4,7 +4,7 @@ import {
   assertInstanceOf,
   assertStringIncludes,
 } from "@std/assert";
-import { RunnerExitError } from "../../workers/errors.ts";
+import { RunnerExitError } from "../../workers/base/errors.ts";
 import type { Pool } from "../../workers/pool/pool.ts";
 import { testPool } from "./_pools.ts";
 import * as tasks from "./tasks.ts";

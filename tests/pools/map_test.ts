@@ -5,7 +5,7 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import { RemoteError } from "../../workers/errors.ts";
+import { RemoteError } from "../../workers/base/errors.ts";
 import { testPool, testPools } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
 import { until } from "../support/waiting.ts";

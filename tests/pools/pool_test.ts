@@ -15,7 +15,7 @@ import {
   PoolFullError,
   RemoteError,
   RunnerExitError,
-} from "../../workers/errors.ts";
+} from "../../workers/base/errors.ts";
 import type { PoolOptions } from "../../workers/pool/pool.ts";
 import { ProcessPool } from "../../workers/pool/process_pool.ts";
 import { ThreadPool } from "../../workers/pool/thread_pool.ts";

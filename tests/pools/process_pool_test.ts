@@ -4,7 +4,7 @@ import {
   assertNotEquals,
   assertRejects,
 } from "@std/assert";
-import { RunnerExitError } from "../../workers/errors.ts";
+import { RunnerExitError } from "../../workers/base/errors.ts";
 import { RLock } from "../../workers/locks/rlock.ts";
 import { testPool } from "./_pools.ts";
 import * as tasks from "./tasks.ts";

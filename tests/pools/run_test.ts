@@ -5,7 +5,7 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
-import { PoolClosedError } from "../../workers/errors.ts";
+import { PoolClosedError } from "../../workers/base/errors.ts";
 import { ThreadPool } from "../../workers/pool/thread_pool.ts";
 import { Gate, testPool, testPools } from "./_pools.ts";
 import * as tasks from "./tasks.ts";

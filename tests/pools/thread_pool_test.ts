@@ -5,7 +5,7 @@ import {
   assertLess,
   assertRejects,
 } from "@std/assert";
-import { PoolClosedError } from "../../workers/errors.ts";
+import { PoolClosedError } from "../../workers/base/errors.ts";
 import { Lock } from "../../workers/locks/lock.ts";
 import { SharedQueue } from "../../workers/queue/shared_queue.ts";
 import { Gate, testPool } from "./_pools.ts";

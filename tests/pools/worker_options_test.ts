@@ -7,7 +7,10 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import { HandlerImportError, RunnerExitError } from "../../workers/errors.ts";
+import {
+  HandlerImportError,
+  RunnerExitError,
+} from "../../workers/base/errors.ts";
 import { Lock } from "../../workers/locks/lock.ts";
 import { testPool, testPools } from "./_pools.ts";
 import * as tasks from "./tasks.ts";

@@ -1,12 +1,12 @@
 /** A relay whose two ends are in one thread, and connections made up. */
 
-import { RelayHub } from "../../workers/relay/relay_hub.ts";
+import { RelayHub } from "../../workers/relay/hub.ts";
 import type { RelayedConn } from "../../workers/relay/relayed_conn.ts";
 import {
   type RelayHandlers,
   RelayPort,
   type Reply,
-} from "../../workers/relay/relay_port.ts";
+} from "../../workers/relay/port.ts";
 
 const ADDRESS = { transport: "tcp", hostname: "127.0.0.1", port: 1 } as const;
 

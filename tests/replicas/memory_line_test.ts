@@ -6,7 +6,7 @@ import {
   type Line,
   MemoryLine,
   newRelayMemory,
-} from "../../workers/relay/memory_line.ts";
+} from "../../workers/line/shared_line.ts";
 
 /** A message of this number: its first bytes hold it. */
 function message(number: number, length: number): Uint8Array {

@@ -6,7 +6,7 @@ import {
   assertInstanceOf,
   assertRejects,
 } from "@std/assert";
-import { ByteQueue } from "../../workers/relay/byte_queue.ts";
+import { ByteQueue } from "../../workers/base/bytes.ts";
 import {
   BUDGET,
   MIN_WINDOW,
@@ -14,8 +14,8 @@ import {
   Op,
   WINDOW,
 } from "../../workers/relay/frames.ts";
-import { RelayHub } from "../../workers/relay/relay_hub.ts";
-import { RelayLink } from "../../workers/relay/relay_link.ts";
+import { RelayHub } from "../../workers/relay/hub.ts";
+import { RelayLink } from "../../workers/line/flow.ts";
 import type { RelayedConn } from "../../workers/relay/relayed_conn.ts";
 import { CLIENT, FakeConn, Pair, tell, turns } from "./_relay_pair.ts";
 

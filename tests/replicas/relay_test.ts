@@ -2,8 +2,8 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { startPython } from "../servers/_programs.ts";
-import { RelayHub } from "../../workers/relay/relay_hub.ts";
-import { RelayPort } from "../../workers/relay/relay_port.ts";
+import { RelayHub } from "../../workers/relay/hub.ts";
+import { RelayPort } from "../../workers/relay/port.ts";
 import type { RelayedConn } from "../../workers/relay/relayed_conn.ts";
 import { dial, readExactly, readToEnd, writeAll } from "../servers/_support.ts";
 import {

@@ -3,14 +3,14 @@
 import { assertEquals } from "@std/assert";
 import type { BaseServer } from "../../server/base_server.ts";
 import { Replica, type ReplicaOwner } from "../../server/replicas/replica.ts";
-import type { RunnerExit } from "../../workers/errors.ts";
+import type { RunnerExit } from "../../workers/base/errors.ts";
 import { Op } from "../../workers/relay/frames.ts";
 import {
   type Line,
   MemoryLine,
   newRelayMemory,
-} from "../../workers/relay/memory_line.ts";
-import { RelayLink } from "../../workers/relay/relay_link.ts";
+} from "../../workers/line/shared_line.ts";
+import { RelayLink } from "../../workers/line/flow.ts";
 import type { Runner } from "../../workers/runner/runner.ts";
 import { CLIENT } from "./_relay_pair.ts";
 

@@ -11,7 +11,7 @@ import {
   HandlerImportError,
   RemoteError,
   RunnerExitError,
-} from "../../workers/errors.ts";
+} from "../../workers/base/errors.ts";
 import { setExceptHook } from "../../workers/threads/except_hook.ts";
 import { RLock } from "../../workers/locks/rlock.ts";
 import {

@@ -5,14 +5,11 @@ import {
   assertMatch,
   assertRejects,
 } from "@std/assert";
-import { type RunnerExit, RunnerExitError } from "../../workers/errors.ts";
+import { type RunnerExit, RunnerExitError } from "../../workers/base/errors.ts";
 import { encode } from "../../workers/codec/codec.ts";
 import { ThreadPool } from "../../workers/pool/thread_pool.ts";
-import {
-  Channel,
-  type ChannelConn,
-} from "../../workers/runner/process/channel.ts";
-import { FRAME, RunnerDecoder } from "../../workers/runner/protocol.ts";
+import { Channel, type ChannelConn } from "../../workers/line/socket_line.ts";
+import { FRAME, RunnerDecoder } from "../../workers/line/dialect.ts";
 import { startRunner } from "../../workers/runner/start_runner.ts";
 import { Process } from "../../workers/threads/process.ts";
 import { Thread } from "../../workers/threads/thread.ts";

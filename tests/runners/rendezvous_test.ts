@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { expectChild } from "../../workers/runner/process/rendezvous.ts";
+import { expectChild } from "../../workers/runner/rendezvous.ts";
 
 /** Where children come in over TCP, for lack of other permissions. */
 const permissions = { net: true } as const;

@@ -10,14 +10,14 @@ import {
   HandlerImportError,
   RemoteError,
   RunnerExitError,
-} from "../../workers/errors.ts";
+} from "../../workers/base/errors.ts";
 import type {
   Runner,
   RunnerKind,
   RunnerOptions,
 } from "../../workers/runner/runner.ts";
 import { startRunner } from "../../workers/runner/start_runner.ts";
-import { findRefMethod } from "../../workers/runner/thread/worker_runner.ts";
+import { findRefMethod } from "../../workers/runner/thread.ts";
 import "../support/leaks.ts";
 import { listDescendants } from "../support/system.ts";
 import { program } from "./_program.ts";

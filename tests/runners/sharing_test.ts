@@ -23,8 +23,8 @@ import {
 } from "../../mod.ts";
 import { encode } from "../../workers/codec/codec.ts";
 import { exportObject } from "../../workers/codec/share.ts";
-import { ShareHost } from "../../workers/runner/process/share_host.ts";
-import { ProtocolError } from "../../workers/runner/protocol.ts";
+import { ShareHost } from "../../workers/queue/_shares.ts";
+import { ProtocolError } from "../../workers/line/dialect.ts";
 import "../support/leaks.ts";
 import { runProgram } from "./_program.ts";
 import * as targets from "./sharing_targets.ts";

@@ -15,15 +15,15 @@ const MOST_MODULES = 190;
 const OF_REPLICAS = [
   "server/replicas/replica.ts",
   "server/replicas/life.ts",
-  "workers/relay/relay_hub.ts",
-  "workers/relay/carried_connection.ts",
+  "workers/relay/hub.ts",
+  "workers/relay/ends.ts",
 ];
 /** What a replica whose modules don't import `mod.ts` needs still less. */
 const OF_OTHERS = [
   "workers/locks/lock.ts",
   "workers/pool/_scheduler.ts",
-  "workers/runner/process/child_runner.ts",
-  "workers/runner/thread/worker_runner.ts",
+  "workers/runner/child.ts",
+  "workers/runner/thread.ts",
   "workers/threads/thread.ts",
 ];
 
@@ -74,15 +74,15 @@ Deno.test("a thread's and a process's own modules add little to mod.ts", async (
   const known = await loadedBy("mod.ts");
   const loaded = await loadedBy(
     "workers/threads/_main.ts",
-    "workers/runner/thread/worker_entry.ts",
-    "workers/runner/process/child_entry.ts",
+    "workers/runner/thread_entry.ts",
+    "workers/runner/child_entry.ts",
   );
   assertNone(loaded, OF_REPLICAS);
   assertEquals(loaded.filter((path) => !known.includes(path)).sort(), [
     "workers/runner/entry.ts",
-    "workers/runner/process/child_entry.ts",
-    "workers/runner/process/share_link.ts",
-    "workers/runner/thread/worker_entry.ts",
+    "workers/runner/child_entry.ts",
+    "workers/queue/_share_link.ts",
+    "workers/runner/thread_entry.ts",
     "workers/threads/_main.ts",
   ]);
 });
@@ -93,8 +93,8 @@ Deno.test("a replica loads no locks, no pools and no way to start runners", asyn
     "server/threading_servers.ts",
     "handlers/services/echo_handler.ts",
     "server/replicas/main.ts",
-    "workers/runner/thread/worker_entry.ts",
-    "workers/runner/process/child_entry.ts",
+    "workers/runner/thread_entry.ts",
+    "workers/runner/child_entry.ts",
   );
   assertNone(loaded, [...OF_REPLICAS, ...OF_OTHERS]);
 });
@@ -103,8 +103,8 @@ Deno.test("a thread, a process and a pool's worker load no classes that their mo
   const loaded = await loadedBy(
     "workers/threads/_main.ts",
     "workers/pool/_main.ts",
-    "workers/runner/thread/worker_entry.ts",
-    "workers/runner/process/child_entry.ts",
+    "workers/runner/thread_entry.ts",
+    "workers/runner/child_entry.ts",
   );
   assertNone(loaded, [...OF_REPLICAS, ...OF_OTHERS]);
 });

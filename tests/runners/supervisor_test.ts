@@ -1,5 +1,8 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { HandlerImportError, type RunnerExit } from "../../workers/errors.ts";
+import {
+  HandlerImportError,
+  type RunnerExit,
+} from "../../workers/base/errors.ts";
 import type { Runner } from "../../workers/runner/runner.ts";
 import { type Member, Supervisor } from "../../workers/runner/supervisor.ts";
 

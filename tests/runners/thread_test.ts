@@ -18,7 +18,7 @@ import {
   HandlerImportError,
   RemoteError,
   RunnerExitError,
-} from "../../workers/errors.ts";
+} from "../../workers/base/errors.ts";
 import {
   type ExceptHook,
   type ExceptHookArgs,

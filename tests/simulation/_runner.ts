@@ -2,7 +2,10 @@
 
 import type { Boot } from "../../server/replicas/protocol.ts";
 import { runReplica } from "../../server/replicas/main.ts";
-import { HandlerImportError, type RunnerExit } from "../../workers/errors.ts";
+import {
+  HandlerImportError,
+  type RunnerExit,
+} from "../../workers/base/errors.ts";
 import {
   Inbox,
   Lifecycle,

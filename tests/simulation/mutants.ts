@@ -15,7 +15,7 @@ interface Edit {
 
 const MUTANTS: Record<string, Edit[]> = {
   "a connection is closed before what was written is delivered": [{
-    file: "workers/relay/carried_connection.ts",
+    file: "workers/relay/ends.ts",
     find: "    if (!this.#writer.isIdle) return;\n    const stage",
     put: "    const stage",
   }],
@@ -44,7 +44,7 @@ const MUTANTS: Record<string, Edit[]> = {
     },
   ],
   "a thread that dies has begun only what it has told by a frame": [{
-    file: "workers/relay/relay_hub.ts",
+    file: "workers/relay/hub.ts",
     find: "return (Atomics.load(this.#begun, 0) - order | 0) >= 0;",
     put: "return false;",
   }],
@@ -55,7 +55,7 @@ const MUTANTS: Record<string, Edit[]> = {
       "        await this.#retire(all[successors.length]!);\n        const successor = this.#members.start(true);",
   }],
   "a handler is not told that a hook closed its connection": [{
-    file: "workers/relay/carried_connection.ts",
+    file: "workers/relay/ends.ts",
     find: "if (isClosedHere) return this.#letGo(CLOSED_HERE);",
     put: "if (isClosedHere) return;",
   }],

@@ -67,7 +67,7 @@ interface SharedRecord {
 /** The modules that `unpack()` needs for locks and similar objects. */
 export const SHARED_URLS: Record<RunnerKind, string> = {
   thread: new URL("../queue/_sync.ts", import.meta.url).href,
-  process: new URL("../runner/process/stand_ins.ts", import.meta.url).href,
+  process: new URL("../queue/_stand_ins.ts", import.meta.url).href,
 };
 
 const types = new Map<object, SharedType<object>>();

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { BrokenBarrierError } from "../errors.ts";
+import { BrokenBarrierError } from "../base/errors.ts";
 import { alone } from "./_mutex.ts";
 import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 

@@ -12,7 +12,7 @@ import {
 } from "./_barrier_state.ts";
 import { type Deadline, deadlineOf } from "./_sleep.ts";
 import { register } from "../codec/share.ts";
-import { BrokenBarrierError } from "../errors.ts";
+import { BrokenBarrierError } from "../base/errors.ts";
 import { isStopped } from "./_stop_word.ts";
 import { until, untilSync } from "./_until.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
@@ -22,7 +22,7 @@ import type {
   BarrierWaitSyncOptions,
 } from "./barrier_options.ts";
 import type { WaitOptions, WaitSyncOptions } from "./wait_options.ts";
-import { assertInteger } from "../_validate.ts";
+import { assertInteger } from "../base/check.ts";
 
 /**
  * Lets a fixed number of threads or tasks wait for each other, again and

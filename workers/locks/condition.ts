@@ -11,7 +11,7 @@ import { Lock } from "./lock.ts";
 import { pack, register, unpack } from "../codec/share.ts";
 import { RLock } from "./rlock.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
-import { assertInteger, assertOptions } from "../_validate.ts";
+import { assertInteger, assertOptions } from "../base/check.ts";
 import type { ConditionOptions } from "./condition_options.ts";
 import type {
   AcquireOptions,

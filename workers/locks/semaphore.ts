@@ -7,7 +7,7 @@
 import { guardOf, MOST_PERMITS, Permits } from "./_permits.ts";
 import { deadlineOf } from "./_sleep.ts";
 import { register } from "../codec/share.ts";
-import { assertInteger, assertOptions } from "../_validate.ts";
+import { assertInteger, assertOptions } from "../base/check.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
 import type {
   AcquireOptions,

@@ -5,8 +5,8 @@
  */
 import { isObject, objectsIn } from "../codec/graph.ts";
 import { unpack } from "../codec/share.ts";
-import { context } from "../threads/_context.ts";
-import { HandlerImportError } from "../errors.ts";
+import { context } from "../runner/context.ts";
+import { HandlerImportError } from "../base/errors.ts";
 import {
   type Answer,
   FLAGS,
@@ -20,7 +20,7 @@ import {
   TaskSlots,
   TINY,
 } from "./_protocol.ts";
-import { tellRecord, toErrorRecord } from "../runner/protocol.ts";
+import { tellRecord, toErrorRecord } from "../line/dialect.ts";
 import type { RunnerPort } from "../runner/runner.ts";
 
 /** How long answers may wait on the task slots before the pool is notified. */

@@ -14,7 +14,7 @@ import {
   assertPositiveInteger,
   assertType,
   quote,
-} from "../_validate.ts";
+} from "../base/check.ts";
 
 /** Options of a pool's `map()` and `starmap()`. */
 export interface PoolMapOptions {

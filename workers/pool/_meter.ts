@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Histogram } from "../_histogram.ts";
+import { Histogram } from "../base/histogram.ts";
 import type { PoolTask } from "./_task.ts";
 
 /** Times in milliseconds. Percentiles are accurate within a tenth. */

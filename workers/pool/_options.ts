@@ -18,7 +18,7 @@ import {
   assertOptions,
   assertPositiveInteger,
   assertType,
-} from "../_validate.ts";
+} from "../base/check.ts";
 
 /**
  * Options of a {@linkcode ThreadPool} or {@linkcode ProcessPool}.

@@ -8,7 +8,11 @@
  * @module
  */
 
-import { PoolClosedError, PoolFullError, type RunnerExit } from "../errors.ts";
+import {
+  PoolClosedError,
+  PoolFullError,
+  type RunnerExit,
+} from "../base/errors.ts";
 import { PoolMeter, type PoolStats } from "./_meter.ts";
 import type { PoolRunOptions, PoolSettings } from "./_options.ts";
 import {

@@ -5,7 +5,7 @@
  */
 
 import { encode } from "../codec/codec.ts";
-import { type RunnerExit, RunnerExitError } from "../errors.ts";
+import { type RunnerExit, RunnerExitError } from "../base/errors.ts";
 import type { PoolRunOptions } from "./_options.ts";
 import { FLAGS, packValue, reasonOf, TINY } from "./_protocol.ts";
 import { MAX_TIMEOUT } from "../threads/_options.ts";

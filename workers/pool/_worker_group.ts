@@ -20,7 +20,7 @@ import {
   HandlerImportError,
   type RunnerExit,
   RunnerExitError,
-} from "../errors.ts";
+} from "../base/errors.ts";
 import { describeExit } from "../runner/runner.ts";
 import type { PoolSettings } from "./_options.ts";
 import type { PoolTask } from "./_task.ts";

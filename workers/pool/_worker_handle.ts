@@ -5,11 +5,11 @@
  */
 
 import { SHARED_URLS, unpack } from "../codec/share.ts";
-import { HandlerImportError, type RunnerExit } from "../errors.ts";
-import { type ErrorRecord, fromErrorRecord } from "../runner/protocol.ts";
+import { HandlerImportError, type RunnerExit } from "../base/errors.ts";
+import { type ErrorRecord, fromErrorRecord } from "../line/dialect.ts";
 import type { Runner } from "../runner/runner.ts";
 import { startRunner } from "../runner/start_runner.ts";
-import { context, nextIdent } from "../threads/_context.ts";
+import { context, nextIdent } from "../runner/context.ts";
 import type { PoolSettings } from "./_options.ts";
 import {
   type Answer,

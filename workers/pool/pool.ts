@@ -23,7 +23,7 @@ import {
 import { PoolMap } from "./pool_map.ts";
 import type { RunnerKind } from "../runner/runner.ts";
 import { Scheduler } from "./_scheduler.ts";
-import { assertOptions } from "../_validate.ts";
+import { assertOptions } from "../base/check.ts";
 
 export type { PoolMapOptions } from "./_map_run.ts";
 export type { PoolStats, TimeSummary } from "./_meter.ts";

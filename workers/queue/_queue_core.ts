@@ -20,13 +20,13 @@ import {
   STORE_WORDS,
 } from "./_item_stores.ts";
 import { alone } from "../locks/_mutex.ts";
-import { QueueClosedError } from "../errors.ts";
+import { QueueClosedError } from "../base/errors.ts";
 import type { SharedQueueOptions } from "./queue_options.ts";
 import {
   assertInteger,
   assertOptions,
   assertPositiveInteger,
-} from "../_validate.ts";
+} from "../base/check.ts";
 
 // Three wait queues, these words and the items' bytes share one memory.
 const MUTEX = 0;

@@ -6,7 +6,7 @@
 
 import { register } from "../codec/share.ts";
 import type { AcquireOptions } from "../locks/wait_options.ts";
-import { QueueClosedError } from "../errors.ts";
+import { QueueClosedError } from "../base/errors.ts";
 import type { SharedQueueOptions } from "./queue_options.ts";
 import { SharedQueue } from "./shared_queue.ts";
 

@@ -21,7 +21,7 @@ import {
   QueueClosedError,
   QueueEmptyError,
   QueueFullError,
-} from "../errors.ts";
+} from "../base/errors.ts";
 import type { SharedQueueOptions } from "./queue_options.ts";
 
 const PUT = "put an item in the queue";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ByteQueue } from "./byte_queue.ts";
+import { ByteQueue } from "../base/bytes.ts";
 
 const MOST_KEPT = 64;
 

@@ -5,7 +5,7 @@
  */
 
 import { readableOf, writableOf } from "../_conn_streams.ts";
-import { ByteQueue } from "./byte_queue.ts";
+import { ByteQueue } from "../base/bytes.ts";
 import {
   ConnOption,
   type ErrorFrame,
@@ -15,7 +15,7 @@ import {
   readJson,
   readNumber,
 } from "./frames.ts";
-import { ReceiveWindow, type RelayLink, SendWindow } from "./relay_link.ts";
+import { ReceiveWindow, type RelayLink, SendWindow } from "../line/flow.ts";
 
 /** After this many reads without a wait, one read yields. */
 const MOST_READS_IN_TURN = 1_024;

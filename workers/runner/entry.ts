@@ -4,7 +4,7 @@
  * @module
  */
 
-import { HandlerImportError } from "../errors.ts";
+import { HandlerImportError } from "../base/errors.ts";
 import {
   type ExitRecord,
   FRAME,
@@ -13,7 +13,7 @@ import {
   tellRecord,
   toExitRecord,
   told,
-} from "./protocol.ts";
+} from "../line/dialect.ts";
 import {
   Inbox,
   type RunnerKind,

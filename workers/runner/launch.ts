@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type LaunchFlags, told } from "./protocol.ts";
+import { type LaunchFlags, told } from "../line/dialect.ts";
 import type { RunnerOptions } from "./runner.ts";
 
 /** The prefixes of flags to pass on. */

@@ -9,7 +9,7 @@ import {
   HandlerImportError,
   type RunnerExit,
   RunnerExitError,
-} from "../errors.ts";
+} from "../base/errors.ts";
 
 /** The kinds of runner. */
 export type RunnerKind = "thread" | "process";

@@ -4,9 +4,9 @@
  * @module
  */
 
-import { ChildRunner } from "./process/child_runner.ts";
+import { ChildRunner } from "./child.ts";
 import type { Runner, RunnerKind, RunnerOptions } from "./runner.ts";
-import { WorkerRunner } from "./thread/worker_runner.ts";
+import { WorkerRunner } from "./thread.ts";
 
 /**
  * Starts a runner: the one place that knows the two kinds.

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { HandlerImportError } from "../errors.ts";
+import { HandlerImportError } from "../base/errors.ts";
 import type { Runner } from "./runner.ts";
 
 const MIN_BACKOFF_MS = 100;

@@ -14,12 +14,12 @@ import {
   describeWork,
   targetName,
 } from "./_options.ts";
-import { type Adoption, context, nextIdent } from "./_context.ts";
+import { type Adoption, context, nextIdent } from "../runner/context.ts";
 import { callExceptHook, Ending, launch } from "./_run.ts";
-import type { RunnerExit } from "../errors.ts";
+import type { RunnerExit } from "../base/errors.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
 import type { Runner } from "../runner/runner.ts";
-import { assertOptions } from "../_validate.ts";
+import { assertOptions } from "../base/check.ts";
 
 type Target = NonNullable<ActivityOptions["target"]>;
 

@@ -5,9 +5,13 @@
  */
 
 import { packFor, unpack } from "../codec/share.ts";
-import { HandlerImportError } from "../errors.ts";
+import { HandlerImportError } from "../base/errors.ts";
 import type { RunnerPort } from "../runner/runner.ts";
-import { type ActivityStart, context, type Payload } from "./_context.ts";
+import {
+  type ActivityStart,
+  context,
+  type Payload,
+} from "../runner/context.ts";
 
 type Call = (...args: unknown[]) => unknown;
 

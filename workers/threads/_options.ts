@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { HandlerImportError } from "../errors.ts";
+import { HandlerImportError } from "../base/errors.ts";
 import type { RunnerKind } from "../runner/runner.ts";
-import { assertOptions, assertType } from "../_validate.ts";
+import { assertOptions, assertType } from "../base/check.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
 
 /** The longest delay of a timer. */

@@ -7,16 +7,16 @@
 
 import { encode } from "../codec/codec.ts";
 import { packFor, SHARED_URLS, unpack } from "../codec/share.ts";
-import { type RunnerExit, RunnerExitError } from "../errors.ts";
+import { type RunnerExit, RunnerExitError } from "../base/errors.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
-import { ProtocolError } from "../runner/protocol.ts";
+import { ProtocolError } from "../line/dialect.ts";
 import {
   describeExit,
   type Runner,
   type RunnerKind,
 } from "../runner/runner.ts";
 import { startRunner } from "../runner/start_runner.ts";
-import type { ActivityStart, Payload } from "./_context.ts";
+import type { ActivityStart, Payload } from "../runner/context.ts";
 import { MAX_TIMEOUT } from "./_options.ts";
 
 const MAIN_URL = new URL("./_main.ts", import.meta.url).href;

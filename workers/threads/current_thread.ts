@@ -10,7 +10,7 @@ import {
   context,
   MAIN_IDENT,
   type Started,
-} from "./_context.ts";
+} from "../runner/context.ts";
 import { Thread } from "./thread.ts";
 
 const MAIN: Adoption = {

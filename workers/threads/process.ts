@@ -6,7 +6,7 @@
 
 import { Activity, adopt, exitOf, runnerOf } from "./_activity_base.ts";
 import type { ActivityOptions } from "./_options.ts";
-import { context, type Started } from "./_context.ts";
+import { context, type Started } from "../runner/context.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
 import type { Runner } from "../runner/runner.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import { Activity, adopt } from "./_activity_base.ts";
-import { context } from "./_context.ts";
+import { context } from "../runner/context.ts";
 import type { ActivityOptions } from "./_options.ts";
 
 /** Options of a {@linkcode Thread}. */

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { BaseServer } from "./base_server.ts";
-import type { RequestEndEvent } from "./server_events.ts";
+import type { BaseServer } from "../base_server.ts";
+import type { RequestEndEvent } from "../server_events.ts";
 
 /** OpenTelemetry's numbers. */
 const SERVER_KIND = 1;

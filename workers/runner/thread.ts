@@ -4,25 +4,25 @@
  * @module
  */
 
-import type { RunnerExit } from "../../errors.ts";
-import { stop } from "../../locks/_stop_word.ts";
-import { entryUrl, launchFlags } from "../launch.ts";
+import type { RunnerExit } from "../base/errors.ts";
+import { stop } from "../locks/_stop_word.ts";
+import { entryUrl, launchFlags } from "./launch.ts";
 import {
   FRAME,
   type Frame,
   ProtocolError,
   RunnerDecoder,
-} from "../protocol.ts";
+} from "../line/dialect.ts";
 import {
   Inbox,
   Lifecycle,
   type Runner,
   type RunnerOptions,
   webLocks,
-} from "../runner.ts";
-import type { WorkerStart } from "./worker_entry.ts";
+} from "./runner.ts";
+import type { WorkerStart } from "./thread_entry.ts";
 
-const ENTRY_URL = new URL("./worker_entry.ts", import.meta.url).href;
+const ENTRY_URL = new URL("./thread_entry.ts", import.meta.url).href;
 /** How long a terminated thread may take before it counts as stuck. */
 const STUCK_AFTER = 500;
 /** How often an unreferenced thread is looked after. */

@@ -16,7 +16,7 @@ import {
   toErrorFrame,
   WINDOW,
 } from "./frames.ts";
-import type { RelayLink } from "./relay_link.ts";
+import type { RelayLink } from "../line/flow.ts";
 
 /** A request that a hub carries. */
 export interface Carried {

@@ -21,7 +21,7 @@ import {
   readPacket,
   readSent,
 } from "./frames.ts";
-import { RelayLink, SendWindow } from "./relay_link.ts";
+import { RelayLink, SendWindow } from "../line/flow.ts";
 import { type ConnAddresses, RelayedConn } from "./relayed_conn.ts";
 
 /** Sends a packet, to the client if no address is given. */

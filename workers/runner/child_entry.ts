@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { Channel, type ChildLink, LINK_VARIABLE } from "./channel.ts";
-import { type ModuleLoader, Port } from "../entry.ts";
-import { FRAME } from "../protocol.ts";
-import { openShareLink, receiveAnswer } from "./share_link.ts";
+import { Channel, type ChildLink, LINK_VARIABLE } from "../line/socket_line.ts";
+import { type ModuleLoader, Port } from "./entry.ts";
+import { FRAME } from "../line/dialect.ts";
+import { openShareLink, receiveAnswer } from "../queue/_share_link.ts";
 
 async function connect({ connect, secret }: ChildLink) {
   const conn: Deno.TcpConn | Deno.UnixConn = await Deno.connect(

@@ -30,8 +30,8 @@ import {
   CarriedPacket,
   type Carrier,
   type SendPacket,
-} from "./carried.ts";
-import { carriedOf } from "./carried_connection.ts";
+} from "./packets.ts";
+import { carriedOf } from "./ends.ts";
 import {
   BUDGET,
   MIN_WINDOW,
@@ -42,7 +42,7 @@ import {
   RelayProtocolError,
   WINDOW,
 } from "./frames.ts";
-import { type Post, RelayLink } from "./relay_link.ts";
+import { type Post, RelayLink } from "../line/flow.ts";
 
 /** The owner of a hub. */
 export interface RelayHubOptions {

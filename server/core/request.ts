@@ -5,10 +5,10 @@
  */
 
 import { abort, drain, release } from "../../handlers/_internal.ts";
-import type { ByteMeter } from "./connection_methods.ts";
+import type { ByteMeter } from "./watched_conn.ts";
 import type { BaseRequestHandler } from "../../handlers/base_request_handler.ts";
 import { closeAnyhow } from "./faults.ts";
-import { quote } from "../../workers/_validate.ts";
+import { quote } from "../../workers/base/check.ts";
 
 /** The key of a request's {@linkcode OpenRequest}. */
 const OPEN: unique symbol = Symbol("open");

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { formatAddress } from "./addresses.ts";
-import type { BaseServer } from "./base_server.ts";
-import { EVENT_NAMES } from "./core/telemetry.ts";
-import type { ServerEvents } from "./server_events.ts";
+import { formatAddress } from "../addresses.ts";
+import type { BaseServer } from "../base_server.ts";
+import { EVENT_NAMES } from "../core/telemetry.ts";
+import type { ServerEvents } from "../server_events.ts";
 
 const PLAIN_REGEXP = /^[^\s"=\p{Cc}]+$/u;
 const encoder = new TextEncoder();

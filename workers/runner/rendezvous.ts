@@ -3,7 +3,11 @@
  *
  * @module
  */
-import { type ChannelConn, type ChildLink, LINK_VARIABLE } from "./channel.ts";
+import {
+  type ChannelConn,
+  type ChildLink,
+  LINK_VARIABLE,
+} from "../line/socket_line.ts";
 import {
   type ChannelNeed,
   type ChannelNeeds,

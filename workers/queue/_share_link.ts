@@ -1,17 +1,17 @@
 /**
  * The child's side of locks and similar objects that stay in its parent; see
- * `share_host.ts`. Every child loads it, so it is small.
+ * `_shares.ts`. Every child loads it, so it is small.
  *
  * @module
  */
-import { isTooLarge, MAX_BYTES, MAX_CALLS } from "./channel.ts";
-import { encode } from "../../codec/codec.ts";
-import type { RemoteError } from "../../errors.ts";
+import { isTooLarge, MAX_BYTES, MAX_CALLS } from "../line/socket_line.ts";
+import { encode } from "../codec/codec.ts";
+import type { RemoteError } from "../base/errors.ts";
 import {
   type ErrorRecord,
   fromErrorRecord,
   ProtocolError,
-} from "../protocol.ts";
+} from "../line/dialect.ts";
 
 /** A call that has no answer yet. */
 interface Waiting extends PromiseWithResolvers<unknown> {

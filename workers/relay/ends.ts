@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Carried, type Carrier, outOfOrder } from "./carried.ts";
+import { type Carried, type Carrier, outOfOrder } from "./packets.ts";
 import { BlockPool, ConnWriter, type WriterHost } from "./conn_writer.ts";
 import {
   ConnOption,
@@ -16,7 +16,7 @@ import {
   readOption,
   toErrorFrame,
 } from "./frames.ts";
-import { ReceiveWindow, SendWindow } from "./relay_link.ts";
+import { ReceiveWindow, SendWindow } from "../line/flow.ts";
 
 /** The buffer of an idle connection, and of one that fills it. */
 const smallBlocks = new BlockPool(4_096);

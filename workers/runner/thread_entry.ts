@@ -4,10 +4,10 @@
  * @module
  */
 
-import { type ModuleLoader, Port } from "../entry.ts";
-import { FRAME, type Frame, type Start } from "../protocol.ts";
-import { webLocks } from "../runner.ts";
-import { setStopWord } from "../../locks/_stop_word.ts";
+import { type ModuleLoader, Port } from "./entry.ts";
+import { FRAME, type Frame, type Start } from "../line/dialect.ts";
+import { webLocks } from "./runner.ts";
+import { setStopWord } from "../locks/_stop_word.ts";
 
 /** The first message to a thread, the only one on its own scope. */
 export interface WorkerStart extends Start {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assertOptions, assertType } from "../../_validate.ts";
+import { assertOptions, assertType } from "../base/check.ts";
 
 /**
  * The names of all permissions, each also a flag `--allow-…`, and what a

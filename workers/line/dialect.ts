@@ -7,12 +7,16 @@
  *   `ready` (when `main` has been called) at most once each, any number of
  *   `message`, and `exit`, after which nothing counts.
  * - A process and its owner say `share` at any time after `start`: see
- *   `process/share_host.ts`.
+ *   `queue/_shares.ts`.
  *
  * @module
  */
 
-import { HandlerImportError, RemoteError, type RunnerExit } from "../errors.ts";
+import {
+  HandlerImportError,
+  RemoteError,
+  type RunnerExit,
+} from "../base/errors.ts";
 
 /** The kinds of frames, in both directions. */
 export const FRAME = {

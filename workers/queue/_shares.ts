@@ -10,16 +10,16 @@
  *
  * @module
  */
-import { isTooLarge, MAX_CALLS } from "./channel.ts";
-import { findExported, typeOf } from "../../codec/share.ts";
-import { decode } from "../../codec/decode.ts";
-import { IN_BACKGROUND } from "../../locks/_sleep.ts";
+import { isTooLarge, MAX_CALLS } from "../line/socket_line.ts";
+import { findExported, typeOf } from "../codec/share.ts";
+import { decode } from "../codec/decode.ts";
+import { IN_BACKGROUND } from "../locks/_sleep.ts";
 import {
   type ErrorRecord,
   ProtocolError,
   tellRecord,
   toErrorRecord,
-} from "../protocol.ts";
+} from "../line/dialect.ts";
 
 /** An answer to a call. */
 export type ShareAnswer = [call: number, value: unknown, error?: ErrorRecord];

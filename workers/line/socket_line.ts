@@ -4,9 +4,9 @@
  * @module
  */
 
-import { ByteWriter, decode, encodeInto } from "../../codec/codec.ts";
-import { ProtocolError } from "../protocol.ts";
-import type { Revocation } from "./permissions.ts";
+import { ByteWriter, decode, encodeInto } from "../codec/codec.ts";
+import { ProtocolError } from "./dialect.ts";
+import type { Revocation } from "../runner/permissions.ts";
 
 /** The size of the buffers for one read and one write. */
 const BUFFER_SIZE = 128 * 1024;

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { ServerStats } from "../handlers/request_server.ts";
-import type { Distribution } from "../workers/_histogram.ts";
+import type { ServerStats } from "../../handlers/request_server.ts";
+import type { Distribution } from "../../workers/base/histogram.ts";
 
 const LABEL_REGEXP = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 const ESCAPES: Record<string, string> = {

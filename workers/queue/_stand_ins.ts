@@ -5,28 +5,24 @@
  *
  * @module
  */
-import {
-  exportObject,
-  refuseShared,
-  registerStandIn,
-} from "../../codec/share.ts";
+import { exportObject, refuseShared, registerStandIn } from "../codec/share.ts";
 import {
   QueueClosedError,
   QueueEmptyError,
   QueueFullError,
   RemoteError,
-} from "../../errors.ts";
-import { assertPositiveInteger } from "../../_validate.ts";
-import { deadlineOf } from "../../locks/_sleep.ts";
-import { BoundedSemaphore } from "../../locks/bounded_semaphore.ts";
-import { Lock } from "../../locks/lock.ts";
-import { Semaphore } from "../../locks/semaphore.ts";
-import { ThreadEvent } from "../../locks/thread_event.ts";
-import { LifoQueue } from "../../queue/lifo_queue.ts";
-import { PriorityQueue } from "../../queue/priority_queue.ts";
-import { SharedQueue } from "../../queue/shared_queue.ts";
-import "../../queue/pipe.ts";
-import { callParent, tellParent } from "./share_link.ts";
+} from "../base/errors.ts";
+import { assertPositiveInteger } from "../base/check.ts";
+import { deadlineOf } from "../locks/_sleep.ts";
+import { BoundedSemaphore } from "../locks/bounded_semaphore.ts";
+import { Lock } from "../locks/lock.ts";
+import { Semaphore } from "../locks/semaphore.ts";
+import { ThreadEvent } from "../locks/thread_event.ts";
+import { LifoQueue } from "./lifo_queue.ts";
+import { PriorityQueue } from "./priority_queue.ts";
+import { SharedQueue } from "./shared_queue.ts";
+import "./pipe.ts";
+import { callParent, tellParent } from "./_share_link.ts";
 
 /** The errors that a caller may catch by their class. */
 const CLASSES: Record<string, new (message: string) => Error> = {

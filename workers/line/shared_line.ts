@@ -10,7 +10,7 @@
  */
 
 import type { MessageHandler, RunnerPort } from "../runner/runner.ts";
-import { RelayProtocolError } from "./frames.ts";
+import { RelayProtocolError } from "../relay/frames.ts";
 
 /** The places of what was written and of what was read, in bytes. */
 const HEAD = 0;

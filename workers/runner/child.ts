@@ -9,20 +9,15 @@ import {
   type ChannelConn,
   type ChildLink,
   LINK_VARIABLE,
-} from "./channel.ts";
+} from "../line/socket_line.ts";
 import { expectChild, type ExpectedChild } from "./rendezvous.ts";
-import { entryUrl, launchFlags } from "../launch.ts";
-import type { RunnerExit } from "../../errors.ts";
-import {
-  Inbox,
-  Lifecycle,
-  type Runner,
-  type RunnerOptions,
-} from "../runner.ts";
+import { entryUrl, launchFlags } from "./launch.ts";
+import type { RunnerExit } from "../base/errors.ts";
+import { Inbox, Lifecycle, type Runner, type RunnerOptions } from "./runner.ts";
 import { childPermissions } from "./permissions.ts";
 import { forgetChild, watchChild } from "./orphan_guard.ts";
-import { ShareHost } from "./share_host.ts";
-import { FRAME, RunnerDecoder, type Start } from "../protocol.ts";
+import { ShareHost } from "../queue/_shares.ts";
+import { FRAME, RunnerDecoder, type Start } from "../line/dialect.ts";
 
 const ENTRY_URL = new URL("./child_entry.ts", import.meta.url).href;
 /** How long a child may live on without its channel, or the reverse. */
