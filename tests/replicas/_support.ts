@@ -29,8 +29,6 @@ import "../support/leaks.ts";
 import { listDescendants } from "../support/system.ts";
 import { until, within } from "../support/waiting.ts";
 
-const GUARD_MS = 40_000;
-
 /** A server with replicas, whatever its requests. */
 export type ReplicaServer = BaseServer<never> & {
   recycle(): Promise<void>;
@@ -217,7 +215,7 @@ export function test(
     name,
     ...options,
     fn: async (t) => {
-      await within(GUARD_MS, "the test", run(t));
+      await within("the test", run(t));
       assertEquals(listDescendants(), [], "children are left");
     },
   });

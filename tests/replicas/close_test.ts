@@ -28,7 +28,7 @@ async function connectAll(
 
 async function assertAllEchoed(clients: Client[]): Promise<void> {
   for (const [i, client] of clients.entries()) {
-    const line = await within(3_000, `reply ${i}`, client.receive());
+    const line = await within(`reply ${i}`, client.receive());
     assertEquals(line?.trimEnd(), `queued ${i}`);
     client[Symbol.dispose]();
   }
@@ -40,7 +40,7 @@ testEach(
   async (mode) => {
     const server = mode.openOne(LineEcho);
     const clients = await connectAll(mode, server, 5);
-    const { aborted } = await within(4_000, "the close", server.serverClose());
+    const { aborted } = await within("the close", server.serverClose());
     assertEquals(aborted, []);
     await assertAllEchoed(clients);
   },
@@ -56,7 +56,7 @@ testEach(
     await server.shutdown();
     await served;
     const clients = await connectAll(mode, server, 4);
-    const { aborted } = await within(4_000, "the close", server.serverClose());
+    const { aborted } = await within("the close", server.serverClose());
     assertEquals(aborted, []);
     await assertAllEchoed(clients);
   },
@@ -70,7 +70,7 @@ testEach(
     server.serveForever();
     await server.ready;
     const clients = await connectAll(mode, server, 4);
-    const { aborted } = await within(4_000, "the close", server.serverClose());
+    const { aborted } = await within("the close", server.serverClose());
     assertEquals(aborted, []);
     await assertAllEchoed(clients);
   },
@@ -96,10 +96,10 @@ testEach(
   "shutdown() at once after serveForever() and before it settle",
   async (mode) => {
     await using server = mode.openOne(LineEcho);
-    await within(1_000, "an early shutdown()", server.shutdown());
+    await within("an early shutdown()", server.shutdown());
     const served = server.serveForever();
     await Promise.all([server.shutdown(), server.shutdown()]);
-    await within(1_000, "serveForever()", served);
+    await within("serveForever()", served);
   },
 );
 
@@ -113,7 +113,7 @@ testEach(
       const handled = server.handleRequest();
       assertEquals(await exchange(client, line), line);
       client[Symbol.dispose]();
-      await within(3_000, "handleRequest()", handled);
+      await within("handleRequest()", handled);
     }
     const served = server.serveForever();
     await server.ready;
@@ -129,9 +129,9 @@ testEach(
         using client = await mode.connect(server);
         const answer = exchange(client, line);
         const what = `an answer to the ${line}`;
-        assertEquals(await within(3_000, what, answer), line);
+        assertEquals(await within(what, answer), line);
         client[Symbol.dispose]();
-        await within(500, "its end", handled).catch(() => {});
+        await within("its end", handled, 500).catch(() => {});
       }
     }
   },
@@ -144,7 +144,7 @@ testEach(
     await using server = mode.openOne(LineEcho, { timeout: 20 });
     let timeouts = 0;
     server.handleTimeout = () => void timeouts++;
-    await within(3_000, "handleRequest()", server.handleRequest());
+    await within("handleRequest()", server.handleRequest());
     assertEquals(timeouts, 1);
   },
 );
@@ -178,7 +178,7 @@ testEach(
     using silent = await mode.connect(server);
     await pause(50);
     // Else it would wait for as long as its requests may take
-    const { aborted } = await within(5_000, "the close", server.serverClose());
+    const { aborted } = await within("the close", server.serverClose());
     assertEquals(aborted, []);
     assertEquals([await silent.receive(), await idle.receive()], [null, null]);
   },
@@ -271,7 +271,7 @@ testEach(
     await until(() => arrived === 2, "the other packet has come");
     verified[0]!();
     await assertAllEchoed(clients);
-    assertEquals(await within(3_000, "the reply", late.receive()), "late\n");
+    assertEquals(await within("the reply", late.receive()), "late\n");
     assertEquals((await closing).aborted, []);
     assertEquals(errors, []);
   },

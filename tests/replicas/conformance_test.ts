@@ -53,7 +53,7 @@ testEach(
 testEach(CROSSED, "closes with no request served", async (mode) => {
   const server = mode.openOne(LineEcho);
   const served = server.serveForever();
-  const report = await within(3_000, "the close", server.serverClose());
+  const report = await within("the close", server.serverClose());
   await served;
   assertEquals(report, { completed: 0, aborted: [] });
 });

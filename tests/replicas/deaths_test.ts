@@ -30,7 +30,7 @@ async function assertServes(
   server: ReplicaServer,
 ): Promise<void> {
   using client = await mode.connect(server);
-  await within(5_000, "a greeting", client.receive());
+  await within("a greeting", client.receive());
   assertEquals(await exchange(client, "echo"), "alive");
   // Asking for the counts has a replica tell which requests have ended
   await statsWhen(server, ({ open }) => open === 0, "a request is open");
@@ -47,7 +47,7 @@ testEach(
       using client = await mode.connect(server);
       await client.receive();
       await client.send(`${how}\n`);
-      const end = await within(3_000, "the end", client.receive())
+      const end = await within("the end", client.receive())
         .catch((error) => {
           if (error instanceof Deno.errors.ConnectionReset) return null;
           throw error;
@@ -129,7 +129,7 @@ testEach(
   async (mode) => {
     await using server = mode.openOne(NotExported);
     const error = await assertRejects(
-      () => within(8_000, "serveForever()", server.serveForever()),
+      () => within("serveForever()", server.serveForever()),
       HandlerImportError,
       'write "export class NotExported"',
     );
@@ -147,7 +147,7 @@ testEach(
     await using server = mode.open(Exiting, { workers: 1 });
     const begin = performance.now();
     const error = await assertRejects(
-      () => within(8_000, "serveForever()", server.serveForever()),
+      () => within("serveForever()", server.serveForever()),
       RunnerExitError,
       "before it was ready",
     );
@@ -165,7 +165,7 @@ test("serveForever() gives up on a module that does not load, at once", async ()
   }
   await using server = mode.open(Lost);
   await assertRejects(
-    () => within(1_400, "serveForever()", server.serveForever()),
+    () => within("serveForever()", server.serveForever()),
     HandlerImportError,
     "no_such_file.ts",
   );

@@ -63,7 +63,7 @@ for (const Server of [UnboundThreading, UnboundForking]) {
       workers: 1,
     });
     const error = await assertRejects(
-      () => within(15_000, "serveForever()", server.serveForever()),
+      () => within("serveForever()", server.serveForever()),
       RunnerExitError,
     );
     assertStringIncludes(error.message, "This replica can't bind");
@@ -79,13 +79,13 @@ for (const Server of [UnboundThreading, UnboundForking]) {
     await server.ready;
     await Deno.writeTextFile(path, "");
     const error = await assertRejects(
-      () => within(5_000, "recycle()", server.recycle()),
+      () => within("recycle()", server.recycle()),
       RunnerExitError,
     );
     assertStringIncludes(error.message, "This replica can't bind");
     for (let i = 0; i < 4; i++) await assertEchoes(kinds.tcp, server);
     await Deno.remove(path);
-    await within(5_000, "recycle()", server.recycle());
+    await within("recycle()", server.recycle());
     await assertEchoes(kinds.tcp, server);
     const { workers, restarts } = await server.stats();
     assertEquals([workers, restarts], [2, 0]);
@@ -132,7 +132,7 @@ test("ForkingTCPServer relays where its children could not listen", async () => 
       stderr: "inherit",
     }),
   );
-  const port = Number(await within(10_000, "a port", program.readLine()));
+  const port = Number(await within("a port", program.readLine()));
   assertEquals(await program.readLine(), "relay");
   assertStringIncludes((await program.readLine())!, "--allow-net");
   using client = await Deno.connect({ port });
@@ -173,11 +173,11 @@ testEach(
     assertEquals(await say(server), "one\n");
     await Deno.writeTextFile(file, "nonsense(;");
     await assertRejects(
-      () => within(8_000, "recycle()", server.recycle()),
+      () => within("recycle()", server.recycle()),
       HandlerImportError,
     );
     await Deno.writeTextFile(file, handlerModule("two"));
-    await within(8_000, "recycle()", server.recycle());
+    await within("recycle()", server.recycle());
     await Deno.remove(dir, { recursive: true });
   },
 );
@@ -189,15 +189,15 @@ testEach(
     await using server = mode.open(Hanging);
     const served = server.serveForever();
     await server.shutdown();
-    await within(900, "serveForever()", served);
+    await within("serveForever()", served);
     const abort = new AbortController();
     const again = server.serveForever({ signal: abort.signal });
     abort.abort();
-    await within(900, "serveForever() again", again);
-    await within(900, "serving", server.serveForever({ signal: abort.signal }));
+    await within("serveForever() again", again);
+    await within("serving", server.serveForever({ signal: abort.signal }));
     const last = server.serveForever();
-    await within(2_000, "the close", server.serverClose());
-    await within(900, "the last serveForever()", last);
+    await within("the close", server.serverClose());
+    await within("the last serveForever()", last);
   },
 );
 
@@ -270,7 +270,7 @@ testEach(
 test("a server's own option, which replicas can't know, is refused with the cure", async () => {
   await using server = new Greeting({ port: 0 }, LineEcho, { word: "hi" });
   const error = await assertRejects(
-    () => within(5_000, "serveForever()", server.serveForever()),
+    () => within("serveForever()", server.serveForever()),
     HandlerImportError,
     'class "Greeting"',
   );
@@ -289,7 +289,7 @@ test("a server's own argument is refused at construction with the cure", () => {
 test("a server that takes something else for an address is refused with what it is given", async () => {
   await using server = new Fixed(0);
   await assertRejects(
-    () => within(5_000, "serveForever()", server.serveForever()),
+    () => within("serveForever()", server.serveForever()),
     HandlerImportError,
     "(address, RequestHandlerClass, options)",
   );

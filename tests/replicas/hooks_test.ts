@@ -154,7 +154,7 @@ testEach(
     assertEquals([seen.word, seen.open], ["ours", 1]);
     assert(seen.workers >= 1);
     assertEquals(await exchange(client, "shutdown"), "down");
-    await within(1_000, "serveForever()", served);
+    await within("serveForever()", served);
     const again = server.serveForever();
     await client.send("look\n");
     assertEquals(JSON.parse((await client.receive())!).word, "ours");

@@ -40,7 +40,7 @@ test("a replica that is told to end just when it is ready is replaced", async ()
   LocalRunner.firstWords.push(["leaving"]);
   server.serveForever();
   await server.ready;
-  const { reason } = await within(5_000, "its end", started[0]!.exited);
+  const { reason } = await within("its end", started[0]!.exited);
   assertEquals(reason, "returned");
   await assertEchoes(kinds.tcp, server);
   assertEquals(started.length, 2);
@@ -166,7 +166,7 @@ test("shutdown() while a replica resumes: the pause waits for the resume", async
   const runner = started[0]!;
   const held = holdResume(runner);
   const second = server.serveForever();
-  const resume = await within(2_000, "the resume", held);
+  const resume = await within("the resume", held);
   await server.shutdown();
   await second;
   assertEquals(names(runner.toReplica).at(-1), "resume");
@@ -183,7 +183,7 @@ test("shutdown() while a replica resumes: the pause waits for the resume", async
   await pause(50);
   assertEquals(served, false);
   server.serveForever();
-  assertEquals(await within(2_000, "an answer", answer), "late");
+  assertEquals(await within("an answer", answer), "late");
   assertEquals(started.length, 1);
 });
 
@@ -192,7 +192,7 @@ test("serverClose() ends a replica that never answers a command", async () => {
   server.serveForever();
   await server.ready;
   started[0]!.passes = () => false;
-  const { aborted } = await within(4_000, "the close", server.serverClose());
+  const { aborted } = await within("the close", server.serverClose());
   assertEquals(aborted, []);
   assertEquals((await started[0]!.exited).reason, "terminated");
 });

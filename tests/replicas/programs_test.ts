@@ -18,14 +18,14 @@ const NAMES = [
 
 async function connect(mode: Mode, program: ServerProgram): Promise<Client> {
   const client = await mode.connect(program);
-  await within(4_000, "a greeting", client.receive());
+  await within("a greeting", client.receive());
   return client;
 }
 
 async function assertServes(mode: Mode, program: ServerProgram): Promise<void> {
   using client = await connect(mode, program);
   assertEquals(
-    await within(4_000, "an echo", exchange(client, "echo")),
+    await within("an echo", exchange(client, "echo")),
     "alive",
   );
 }
@@ -40,9 +40,9 @@ for (const name of NAMES) {
     });
     using other = await connect(mode, program);
     using looping = await mode.connect(program);
-    const pid = Number(await within(4_000, "a greeting", looping.receive()));
+    const pid = Number(await within("a greeting", looping.receive()));
     await looping.send("loop\n");
-    const line = await within(5_000, "the report", program.readLine());
+    const line = await within("the report", program.readLine());
     assertStringIncludes(line!, "error RunnerExitError: The ");
     assertStringIncludes(line!, "did not answer for 1000 ms");
     // What waited in the queue of its own that it had under SO_REUSEPORT is lost
@@ -55,7 +55,7 @@ for (const name of NAMES) {
     }
     program.child.kill("SIGTERM");
     // With a shared socket the other client may have been in that replica
-    const end = await within(3_000, "the end", program.readLine());
+    const end = await within("the end", program.readLine());
     if (mode.dispatch !== "shard" || !end!.startsWith("error")) {
       assertEquals(end, "served");
     } else assertEquals(await program.readLine(), "served");
@@ -73,11 +73,11 @@ for (const name of NAMES) {
     using client = await connect(mode, program);
     await client.send("wait\n");
     program.child.kill("SIGTERM");
-    assertEquals(await within(3_000, "served", program.readLine()), "served");
+    assertEquals(await within("served", program.readLine()), "served");
     await client.send("x");
     await client.end();
     const report = JSON.parse(
-      (await within(5_000, "a report", program.readLine()))!,
+      (await within("a report", program.readLine()))!,
     );
     // Completed it may have been before the close began
     assertEquals(report.aborted, []);
@@ -95,9 +95,9 @@ for (
     using client = await connect(mode, program);
     await client.send("wait\n");
     program.child.kill("SIGTERM");
-    assertEquals(await within(3_000, "served", program.readLine()), "served");
+    assertEquals(await within("served", program.readLine()), "served");
     program.child.kill("SIGTERM");
-    const { signal } = await within(3_000, "the end", program.child.status);
+    const { signal } = await within("the end", program.child.status);
     assertEquals(signal, "SIGTERM");
     await until(
       () => !children.some(({ pid }) => isRunning(pid)),
@@ -143,7 +143,7 @@ test("ForkingTCPServer by shard: a SIGHUP to the whole group reloads, and ends n
   assertEquals(await program.readLine(), "reloading");
   await client.send("x");
   await client.end();
-  const line = await within(10_000, "reload()", program.readLine());
+  const line = await within("reload()", program.readLine());
   assertEquals(line, "reloaded");
   program.child.kill("SIGTERM");
   assertEquals(await program.readLine(), "served");

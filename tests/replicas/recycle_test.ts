@@ -25,14 +25,14 @@ async function occupy(mode: Mode, server: ReplicaServer): Promise<Client[]> {
   while (replicas.size < 2) {
     const client = await mode.connect(server);
     clients.push(client);
-    replicas.add(await within(5_000, "a greeting", client.receive()));
+    replicas.add(await within("a greeting", client.receive()));
   }
   return clients;
 }
 
 async function greeting(mode: Mode, server: ReplicaServer) {
   using client = await mode.connect(server);
-  return await within(5_000, "a greeting", client.receive());
+  return await within("a greeting", client.receive());
 }
 
 async function numbers(server: ReplicaServer): Promise<number[]> {
@@ -66,10 +66,10 @@ testEach(
     assertEquals(reasons, ["recycle", "recycle"]);
     for (const client of clients) {
       await client.send("go");
-      assertEquals(await within(5_000, "done", client.receive()), "done");
+      assertEquals(await within("done", client.receive()), "done");
       client[Symbol.dispose]();
     }
-    await within(5_000, "recycle()", recycled);
+    await within("recycle()", recycled);
     const { restarts, replaced, workers, errors } = await server.stats();
     assertEquals([restarts, replaced, workers, errors], [0, 2, 2, 0]);
   },
@@ -87,7 +87,7 @@ testEach(
     await server.ready;
     using client = await mode.connect(server);
     await client.receive();
-    await within(5_000, "recycle()", server.recycle());
+    await within("recycle()", server.recycle());
     assertEquals(await client.receive(), null);
     assertEquals(errors.map((error) => (error as Error).name), [
       "ServerClosedError",
@@ -120,8 +120,8 @@ testEach(
     await code.say("new");
     const reloaded = Promise.all([server.reload(), server.reload()]);
     await Deno.remove(gate);
-    await within(10_000, "recycle()", recycled);
-    await within(10_000, "reload()", reloaded);
+    await within("recycle()", recycled);
+    await within("reload()", reloaded);
     for (let i = 0; i < 4; i++) {
       assertEquals(await greeting(mode, server), "new");
     }
@@ -149,7 +149,7 @@ testEach(
         throw new Error("the second is too many");
       }`);
     const error = await assertRejects(
-      () => within(10_000, "reload()", server.reload()),
+      () => within("reload()", server.reload()),
       HandlerImportError,
     );
     assert(error.message.includes("the second is too many"), error.message);

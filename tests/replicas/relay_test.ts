@@ -90,7 +90,7 @@ class Bench implements AsyncDisposable {
     } catch {
       // The test has closed it
     }
-    await within(3_000, "the relay's end", this.carried);
+    await within("the relay's end", this.carried);
     this.#listener.close();
   }
 }
@@ -130,7 +130,7 @@ test("relay: a client that never reads holds its handler after a window", async 
   }, "the writer to stop");
   const underWay = bench.toHub - bench.toClient;
   assert(underWay <= WINDOW + SLACK, `${underWay} bytes are under way`);
-  await within(3_000, "bytes", readExactly(bench.client, written - WINDOW));
+  await within("bytes", readExactly(bench.client, written - WINDOW));
   await until(() => written > before, "the writer to go on");
   bench.client.close();
   assert(await writing instanceof Error);
@@ -305,7 +305,7 @@ testEach(
     for (let i = 0; i < 5; i++) {
       using conn = await dial(server);
       await writeAll(conn, "echo\n");
-      assertEquals(await within(2_000, "an echo", readToEnd(conn)), "echo\n");
+      assertEquals(await within("an echo", readToEnd(conn)), "echo\n");
     }
     await server.serverClose();
     await writing;

@@ -14,7 +14,7 @@ async function greeting(
   server: ReturnType<Mode["open"]>,
 ): Promise<string | null> {
   using client = await mode.connect(server as never);
-  return await within(5_000, "a greeting", client.receive());
+  return await within("a greeting", client.receive());
 }
 
 testEach(
@@ -33,7 +33,7 @@ testEach(
     while (await greeting(mode, server) !== "new");
     await open.send("x");
     assertEquals(await open.receive(), "old");
-    await within(10_000, "reload()", reloading);
+    await within("reload()", reloading);
     for (let i = 0; i < 4; i++) {
       assertEquals(await greeting(mode, server), "new");
     }
@@ -53,7 +53,7 @@ testEach(
     for (const text of ["export const", "throw new Error('no');", ""]) {
       await code.write(text);
       await assertRejects(
-        () => within(10_000, "reload()", server.reload()),
+        () => within("reload()", server.reload()),
         HandlerImportError,
       );
       for (let i = 0; i < 4; i++) {
@@ -78,14 +78,14 @@ testEach(
     await server.ready;
     await code.write("throw new Error('no');");
     using _client = await mode.connect(server);
-    await within(5_000, "the end of the replica", ended);
+    await within("the end of the replica", ended);
     await new Promise((resolve) => setTimeout(resolve)); // it is no member now
     await assertRejects(
-      () => within(10_000, "reload()", server.reload()),
+      () => within("reload()", server.reload()),
       HandlerImportError,
     );
     await code.say("new");
-    await within(10_000, "reload()", server.reload());
+    await within("reload()", server.reload());
     assertEquals(await greeting(mode, server), "new");
   },
 );

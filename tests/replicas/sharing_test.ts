@@ -151,10 +151,10 @@ testEach(
     if (mode.runner === "process") {
       assert(listDescendants().length <= 4, "too many children");
     }
-    await within(1_000, "shutdown()", server.shutdown());
+    await within("shutdown()", server.shutdown());
     server.serveForever();
     first[0]![Symbol.dispose]();
-    const next = (await within(3_000, "the fourth", waiting))!;
+    const next = (await within("the fourth", waiting))!;
     assert(!names.includes(next), "a runner was used again");
     for (const client of clients) client[Symbol.dispose]();
   },

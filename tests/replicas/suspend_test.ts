@@ -30,21 +30,21 @@ testEach(
     await server.ready;
     using before = await mode.connect(server);
     assertEquals(await before.receive(), "begun");
-    await within(5_000, "suspend()", base(server).suspend());
+    await within("suspend()", base(server).suspend());
     await refused(() => dial(base(server)));
     await before.send("go");
     assertEquals(await before.receive(), "done");
     for (const _ of [1, 2]) {
-      await within(5_000, "resume()", onceFree(() => base(server).resume()));
+      await within("resume()", onceFree(() => base(server).resume()));
       using after = await mode.connect(server);
-      assertEquals(await within(5_000, "a greeting", after.receive()), "begun");
+      assertEquals(await within("a greeting", after.receive()), "begun");
       await after.send("go");
       assertEquals(await after.receive(), "done");
       await base(server).suspend();
       await refused(() => dial(base(server)));
     }
     assertEquals(isOver, false);
-    await within(5_000, "shutdown()", server.shutdown());
+    await within("shutdown()", server.shutdown());
     await served;
   },
 );
@@ -62,7 +62,7 @@ testEach(
       await (suspended ?? base(server).suspend());
       await server.ready;
       await refused(() => dial(base(server)));
-      await within(5_000, "resume()", onceFree(() => base(server).resume()));
+      await within("resume()", onceFree(() => base(server).resume()));
       using client = await mode.connect(server);
       assertEquals(await exchange(client, "resumed"), "resumed");
       await server.shutdown();
@@ -85,7 +85,7 @@ testEach(
     using client = await mode.connect(server);
     const answer = exchange(client, "hello");
     server.serveForever();
-    assertEquals(await within(5_000, "an answer", answer), "hello");
+    assertEquals(await within("an answer", answer), "hello");
     await assertEchoes(kinds.tcp, base(server));
   },
 );
@@ -106,14 +106,14 @@ testEach(
     using client = await mode.connect(server);
     assertEquals(await client.receive(), "begun");
     assertEquals(
-      await within(5_000, "the end", client.receive().catch(() => null)),
+      await within("the end", client.receive().catch(() => null)),
       null,
     );
     await server.recycle();
     using later = await mode.connect(server);
     assertEquals(await later.receive(), "begun");
     assertEquals(
-      await within(5_000, "the end", later.receive().catch(() => null)),
+      await within("the end", later.receive().catch(() => null)),
       null,
     );
   },

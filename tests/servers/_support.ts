@@ -14,7 +14,6 @@ import {
 import "../support/leaks.ts";
 import { within } from "../support/waiting.ts";
 
-const GUARD_MS = 40_000;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -68,7 +67,7 @@ export function test(
   Deno.test({
     name,
     ...options,
-    fn: () => within(GUARD_MS, "the test", run()),
+    fn: () => within("the test", run()),
   });
 }
 
@@ -80,7 +79,7 @@ export async function sideBySide(
   await Promise.all(steps.map(([name, run]) =>
     t.step({
       name,
-      fn: () => within(GUARD_MS, "the test", run()),
+      fn: () => within("the test", run()),
       // What the steps leave behind, the test notices
       sanitizeOps: false,
       sanitizeResources: false,
@@ -149,7 +148,7 @@ export async function assertEchoes(
   line = "still here",
 ): Promise<void> {
   using client = await kind.connect(server);
-  assertEquals(await within(5_000, "an echo", exchange(client, line)), line);
+  assertEquals(await within("an echo", exchange(client, line)), line);
 }
 
 class StreamClient implements Client {

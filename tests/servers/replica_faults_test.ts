@@ -90,7 +90,7 @@ testEach(
     await writeAll(half, "after");
     await half.closeWrite();
     assertEquals(await half.read(new Uint8Array(1)), null);
-    const bytes = await within(10_000, "the bytes", readExactly(slow, LARGE));
+    const bytes = await within("the bytes", readExactly(slow, LARGE));
     assert(bytes.every((byte) => byte === 7));
     assertEquals(await slow.read(new Uint8Array(1)), null);
     slow.close();
@@ -105,7 +105,7 @@ function socketOf(mode: Mode): Deno.DatagramConn {
 
 async function receive(socket: Deno.DatagramConn): Promise<Uint8Array> {
   const packet = socket.receive(new Uint8Array(212_961));
-  return (await within(10_000, "a packet", packet))[0];
+  return (await within("a packet", packet))[0];
 }
 
 testEach(
@@ -162,7 +162,7 @@ for (
       const kind = isTcp ? kinds.tcp : kinds.unix;
       using first = await kind.connect(server);
       await first.send("one\n");
-      assertEquals(await within(10_000, "one", first.receive()), "one");
+      assertEquals(await within("one", first.receive()), "one");
       await assertEchoes(kind, server, "two");
       await first.send("three\n");
       assertEquals(await first.receive(), "three");
@@ -197,7 +197,7 @@ for (const name of ["ThreadingTCPServer", "ForkingTCPServer"]) {
       );
       assertEquals(await exchange(first, "during"), "during");
       for (const [i, client] of clients.entries()) {
-        const reply = within(10_000, `reply ${i}`, replies[i]!);
+        const reply = within(`reply ${i}`, replies[i]!);
         assertEquals(await reply, `line ${i}`);
         client[Symbol.dispose]();
       }

@@ -28,7 +28,7 @@ testEach(
   "shutdown() before serving settles and leaves nothing behind",
   async (kind) => {
     await using server = kind.open(EchoHandler);
-    await within(1_000, "shutdown()", server.shutdown());
+    await within("shutdown()", server.shutdown());
     const served = server.serveForever();
     await assertEchoes(kind, server);
     await server.shutdown();
@@ -64,11 +64,11 @@ testEach(
     const served = server.serveForever();
     await assertEchoes(kind, server);
     const calls = [server.shutdown(), server.shutdown(), server.shutdown()];
-    await within(1_000, "three shutdowns", Promise.all(calls));
+    await within("three shutdowns", Promise.all(calls));
     await served;
-    await within(1_000, "a late shutdown", server.shutdown());
+    await within("a late shutdown", server.shutdown());
     await server.serverClose();
-    await within(1_000, "shutdown() of a closed server", server.shutdown());
+    await within("shutdown() of a closed server", server.shutdown());
   },
 );
 
@@ -88,7 +88,7 @@ testEach(
     const served = server.serveForever();
     using client = await kind.connect(server);
     assertEquals(await exchange(client, "stop"), "stopped");
-    await within(1_000, "serveForever()", served);
+    await within("serveForever()", served);
   },
 );
 
@@ -108,8 +108,8 @@ for (const hook of ["verifyRequest", "closeRequest", "processRequest"]) {
     using client = await dial(server);
     await client.closeWrite();
     assertEquals(await readToEnd(client), "");
-    await within(1_000, "the hook", promise);
-    await within(1_000, "serveForever()", served);
+    await within("the hook", promise);
+    await within("serveForever()", served);
   });
 }
 
@@ -125,7 +125,7 @@ test("shutdown() during an asynchronous bind ends the serving that waits for it"
   const served = server.serveForever();
   const stopped = server.shutdown();
   gate.resolve();
-  await within(1_000, "shutdown()", stopped);
+  await within("shutdown()", stopped);
   await served;
   const again = server.serveForever();
   await assertEchoes(kinds.tcp, server);
@@ -182,9 +182,8 @@ testEach(ALL, "serveForever({ signal }) ends with it", async (kind) => {
   const served = server.serveForever({ signal: controller.signal });
   await assertEchoes(kind, server);
   controller.abort();
-  await within(1_000, "serveForever()", served);
+  await within("serveForever()", served);
   await within(
-    1_000,
     "serveForever() with an aborted signal",
     server.serveForever({ signal: controller.signal }),
   );
@@ -200,7 +199,7 @@ testEach(ALL, "closes when its option signal is aborted", async (kind) => {
   const served = server.serveForever();
   await assertEchoes(kind, server);
   controller.abort();
-  await within(1_000, "serveForever()", served);
+  await within("serveForever()", served);
   await server.serverClose();
   assertEquals(server.fileno(), -1);
   await assertRejects(() => server.serveForever(), ServerClosedError);
@@ -253,7 +252,7 @@ test("ready settles when requests are served, rejects when they never will be", 
   await pause(10);
   assertEquals(settled, false);
   const served = server.serveForever();
-  await within(1_000, "ready", server.ready);
+  await within("ready", server.ready);
   await assertEchoes(kinds.tcp, server);
   await server.serverClose();
   await served;
@@ -275,13 +274,13 @@ testEach(ALL, "handleRequest() serves one request to its end", async (kind) => {
   const handled = server.handleRequest();
   assertEquals((await first.receive())?.trimEnd(), "first");
   first[Symbol.dispose]();
-  await within(1_000, "handleRequest()", handled);
+  await within("handleRequest()", handled);
   const { accepted, open } = await server.stats();
   assertEquals([accepted, open, actions], [1, 0, 0]);
   const next = server.handleRequest();
   assertEquals((await second.receive())?.trimEnd(), "second");
   second[Symbol.dispose]();
-  await within(1_000, "the second handleRequest()", next);
+  await within("the second handleRequest()", next);
 });
 
 testEach(
@@ -312,7 +311,7 @@ test("handleRequest() that timed out does not wait for older requests", async ()
   assertEquals(await exchange(client, "open"), "open");
   await server.shutdown();
   await served;
-  await within(1_000, "handleRequest()", server.handleRequest());
+  await within("handleRequest()", server.handleRequest());
   assertEquals(await exchange(client, "still open"), "still open");
 });
 
@@ -324,7 +323,7 @@ test("handleRequest() ends without a time-out at shutdown()", async () => {
   server.handleTimeout = () => void timeouts++;
   const handled = server.handleRequest();
   await server.shutdown();
-  await within(1_000, "handleRequest()", handled);
+  await within("handleRequest()", handled);
   assertEquals(timeouts, 0);
 });
 

@@ -96,8 +96,8 @@ testEach(ALL, "shutdown() ends a suspended serveForever()", async (kind) => {
   await using server = kind.open(EchoHandler);
   const served = server.serveForever();
   await server.suspend();
-  await within(5_000, "shutdown()", server.shutdown());
-  await within(5_000, "serveForever()", served);
+  await within("shutdown()", server.shutdown());
+  await within("serveForever()", served);
   await onceFree(() => server.resume());
   server.serveForever();
   await assertEchoes(kind, server);
@@ -121,7 +121,7 @@ testEach(
     const server = kind.open(EchoHandler);
     const served = server.serveForever();
     await server.suspend();
-    await within(5_000, "serverClose()", server.serverClose());
+    await within("serverClose()", server.serverClose());
     await served;
     await assertRejects(() => server.resume(), ServerClosedError);
     await assertRejects(() => server.suspend(), ServerClosedError);
@@ -135,7 +135,7 @@ testEach(
     const server = kind.open(EchoHandler);
     const served = server.serveForever();
     const suspended = server.suspend();
-    await within(5_000, "serverClose()", server.serverClose());
+    await within("serverClose()", server.serverClose());
     await suspended;
     await served;
   },
@@ -203,7 +203,7 @@ testEach(
     using client = await kind.connect(server);
     assertEquals(await exchange(client, "resumed"), "resumed");
     client[Symbol.dispose]();
-    await within(5_000, "handleRequest()", handled);
+    await within("handleRequest()", handled);
   },
 );
 
@@ -216,14 +216,14 @@ testEach(
     server.handleTimeout = () => void timeouts++;
     const handled = server.handleRequest();
     await server.suspend();
-    await within(5_000, "handleRequest()", handled);
+    await within("handleRequest()", handled);
     assertEquals(timeouts, 1);
     await onceFree(() => server.resume());
     server.timeout = null;
     const ended = server.handleRequest();
     await server.suspend();
-    await within(5_000, "shutdown()", server.shutdown());
-    await within(5_000, "handleRequest()", ended);
+    await within("shutdown()", server.shutdown());
+    await within("handleRequest()", ended);
     assertEquals(timeouts, 1);
   },
 );
@@ -240,6 +240,6 @@ testEach(
     await until(async () => (await server.stats()).refused === 1, "the drop");
     await server.resume();
     assertEquals(await exchange(client, "answered"), "answered");
-    await within(5_000, "handleRequest()", handled);
+    await within("handleRequest()", handled);
   },
 );

@@ -48,7 +48,7 @@ function next<K extends Name>(
     server.off(name, listener);
     resolve(event);
   });
-  return within(5_000, name, promise);
+  return within(name, promise);
 }
 
 testEach(

@@ -111,8 +111,7 @@ for (const point of POINTS) {
 
 /** The end may come as a reset, after an answer or without one. */
 async function assertEnds(client: Client): Promise<void> {
-  const next = () =>
-    within(2_000, "the end", client.receive().catch(() => null));
+  const next = () => within("the end", client.receive().catch(() => null));
   while (await next() !== null);
 }
 
@@ -201,7 +200,7 @@ function throwing(error: () => unknown): Promise<string[]> {
 
 async function assertNextIsServed(server: Addressed): Promise<void> {
   using next = await dial(server);
-  assertEquals(await within(1_000, "the next", readToEnd(next)), "");
+  assertEquals(await within("the next", readToEnd(next)), "");
 }
 
 test("handleError() prints an error in one write between rules", async () => {
@@ -360,7 +359,7 @@ for (const [what, make] of HOSTILE) {
     for (const line of ["throw\n", "fine\n"]) {
       using client = await Deno.connect(server.serverAddress);
       await client.write(new TextEncoder().encode(line));
-      const answer = await within(2_000, "the end", readToEnd(client));
+      const answer = await within("the end", readToEnd(client));
       assertEquals(answer, line === "fine\n" ? line : "");
     }
     assertEquals((await server.stats()).errors, 1);
@@ -379,12 +378,12 @@ for (const [what, make] of HOSTILE) {
     server.on("connection", rise);
     const serving = server.serveForever();
     using client = await Deno.connect(server.serverAddress);
-    assertEquals(await within(2_000, "the end", readToEnd(client)), "");
+    assertEquals(await within("the end", readToEnd(client)), "");
     server.verifyRequest = () => true;
     using next = await Deno.connect(server.serverAddress);
     await next.write(new TextEncoder().encode("fine"));
     await next.closeWrite();
-    assertEquals(await within(2_000, "the end", readToEnd(next)), "fine");
+    assertEquals(await within("the end", readToEnd(next)), "fine");
     await server.serverClose();
     await serving;
   });

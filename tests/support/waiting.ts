@@ -1,10 +1,13 @@
 /** Waits that give up, so that a test fails rather than hangs. */
 
-/** Waits for a promise, not for ever. */
+/** Only a test that hangs takes this long, on any machine. */
+const PATIENCE_MS = 45_000;
+
+/** Waits for a promise, not for ever. Give `ms` only where speed is the claim. */
 export async function within<T>(
-  ms: number,
   what: string,
   promise: T | Promise<T>,
+  ms: number = PATIENCE_MS,
 ): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const expiry = new Promise<never>((_, reject) => {
@@ -23,7 +26,7 @@ export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string,
 ): Promise<void> {
-  const deadline = performance.now() + 15_000;
+  const deadline = performance.now() + PATIENCE_MS;
   while (!await condition()) {
     if (performance.now() > deadline) throw new Error(`Gave up: ${what}`);
     await pause(2);
