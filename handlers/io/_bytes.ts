@@ -4,7 +4,17 @@
  * @module
  */
 
+import { quote } from "../../workers/base/check.ts";
+
 const NEAR = 64;
+
+/** Throws unless it can be written. */
+export function checkData(data: unknown): void {
+  if (typeof data === "string" || data instanceof Uint8Array) return;
+  throw new TypeError(
+    `Cannot write ${quote(data)}: expected a text or a Uint8Array`,
+  );
+}
 
 /** Whether the bytes from `start` to `end` end with `sought`. */
 export function endsWith(

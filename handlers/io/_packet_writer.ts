@@ -4,10 +4,14 @@
  * @module
  */
 
-import { enlarge, giveBack, putText } from "./_bytes.ts";
-import { BufferedWriter } from "./buffered_writer.ts";
+import { checkData, enlarge, giveBack, putText } from "./_bytes.ts";
+import { BufferedWriter, type WriterSink } from "./buffered_writer.ts";
 
 const EMPTY = new Uint8Array(0);
+/** A reply is sent by its handler. */
+const NOWHERE: WriterSink = {
+  write: (bytes) => Promise.resolve(bytes.length),
+};
 
 /** A writer into memory. */
 export class PacketWriter extends BufferedWriter {
@@ -17,10 +21,15 @@ export class PacketWriter extends BufferedWriter {
   #written = false;
 
   constructor() {
-    super({ write: (bytes) => Promise.resolve(bytes.length) });
+    super(NOWHERE);
+  }
+
+  override get bufferedBytes(): number {
+    return this.#length;
   }
 
   override write(data: string | Uint8Array): Promise<number> {
+    checkData(data);
     const isText = typeof data === "string";
     const start = this.#length;
     this.#written = true;
@@ -30,7 +39,7 @@ export class PacketWriter extends BufferedWriter {
       this.#buffer.set(data, start);
       this.#length += data.length;
     }
-    return Promise.resolve(this.#length - start);
+    return Promise.resolve(data.length);
   }
 
   /** All written bytes, or `null` if `write()` was never called. */

@@ -74,6 +74,22 @@ export class ReadBuffer {
 
   /** A line as text; `null` at the end. */
   line(): string | null | undefined {
+    return this.#decodedLine() ?? this.#encodedLine();
+  }
+
+  /** A line within the text that was decoded in advance. */
+  #decodedLine(): string | undefined {
+    const text = this.#text;
+    const at = this.#start - this.#textAt;
+    if (at < 0 || at >= text.length || this.#skip !== null) return undefined;
+    const end = text.indexOf("\n", at);
+    if (end < 0 || end - at > this.#maxLineLength) return undefined;
+    this.#moveTo(this.#textAt + end + 1);
+    const hasReturn = end > at && text.charCodeAt(end - 1) === CARRIAGE_RETURN;
+    return text.substring(at, hasReturn ? end - 1 : end);
+  }
+
+  #encodedLine(): string | null | undefined {
     const end = this.#until(NEWLINE);
     if (end < 0) return undefined;
     const start = this.#start;
@@ -125,6 +141,19 @@ export class ReadBuffer {
     throw incomplete(count, this.#takeTo(this.#end));
   }
 
+  /** An exact number of bytes as text. */
+  text(count: number): string | undefined {
+    if (!this.#finishSkip()) return undefined;
+    const start = this.#start;
+    const end = start + count;
+    if (end <= this.#end) {
+      this.#moveTo(end);
+      return this.#decode(start, end);
+    }
+    if (!this.ended) return undefined;
+    throw incomplete(count, this.#takeTo(this.#end));
+  }
+
   /** All buffered bytes; `null` at the end. */
   chunk(): Uint8Array | null | undefined {
     if (!this.#finishSkip()) return undefined;
@@ -142,7 +171,7 @@ export class ReadBuffer {
     return count;
   }
 
-  /** Decodes a line, which ends before the buffer's start. */
+  /** Decodes bytes that end at or before the buffer's start. */
   #decode(start: number, stop: number): string {
     const at = start - this.#textAt;
     if (at >= 0 && at + stop - start <= this.#text.length) {

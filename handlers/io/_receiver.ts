@@ -88,6 +88,11 @@ export class Receiver {
     this.#settle()?.reject(error);
   }
 
+  /** Whether a read is pending. */
+  get isPending(): boolean {
+    return this.#waiter !== null;
+  }
+
   /** Fills the buffer until `attempt` succeeds. */
   take<T>(attempt: () => T | undefined): Promise<T> {
     if (this.#waiter !== null) return this.#refuse();

@@ -4,11 +4,10 @@
  * @module
  */
 
-import { assertInteger } from "../../workers/base/check.ts";
 import { sendHeld } from "../_internal.ts";
 import { RequestTimeoutError } from "../errors.ts";
 import { giveBack } from "./_bytes.ts";
-import { clockOf, IdleTimer, MAX_TIMEOUT_MS } from "./_idle_timer.ts";
+import { clockOf, IdleTimer } from "./_idle_timer.ts";
 
 /** A buffered writer. */
 interface Gatherer {
@@ -87,13 +86,17 @@ export class Sender {
   constructor(sink: WriterSink, timeout: number | null) {
     this.#sink = sink;
     if (timeout === null) return;
-    assertInteger("timeout", timeout, 1, MAX_TIMEOUT_MS);
     this.#timer = new IdleTimer(timeout, () => this.#timeOut(), clockOf(sink));
   }
 
   /** Whether bytes are being sent. */
   get isBusy(): boolean {
     return this.#sending !== null;
+  }
+
+  /** The number of bytes that are being sent. */
+  get pendingBytes(): number {
+    return this.#sending?.length ?? 0;
   }
 
   /** Sends bytes; call it while not busy. Returns their buffer to the pool. */

@@ -12,7 +12,7 @@ import {
   RequestTimeoutError,
 } from "../../mod.ts";
 import { drain, release } from "../../handlers/_internal.ts";
-import { ManualSource } from "./_sources.ts";
+import { forSeeds, ManualSource } from "./_sources.ts";
 
 const encoder = new TextEncoder();
 
@@ -255,4 +255,113 @@ Deno.test("a drain before the first read ends that in a moment", async () => {
   const line = reader.readLine();
   await source.wait(50);
   assertEquals(await line, null);
+});
+
+Deno.test("BufferedReader.readText() counts bytes, and splits a character into U+FFFD on both sides", async () => {
+  const reader = BufferedReader.from(encoder.encode("n\u00e9!\u20ac.rest"));
+  assertEquals(await reader.readText(0), "");
+  assertEquals(await reader.readText(2), "n\ufffd");
+  assertEquals(await reader.readText(2), "\ufffd!");
+  assertEquals(await reader.readText(4), "\u20ac.");
+  const error = await assertRejects(
+    () => reader.readText(5),
+    IncompleteReadError,
+    "Cannot read 5 bytes: the data ended after 4",
+  );
+  assertEquals(error.partial, encoder.encode("rest"));
+  assertThrows(() => reader.tryReadText(1), IncompleteReadError);
+  await assertRejects(() => reader.readText(-1), RangeError);
+  assertThrows(() => reader.tryReadText(0.5), RangeError);
+});
+
+Deno.test("BufferedReader.readText() reads more than the buffer holds", async () => {
+  const text = "\u20ac".repeat(1_000);
+  const source = [encoder.encode(text + "|"), null];
+  const reader = new BufferedReader({
+    read(into) {
+      const bytes = source[0];
+      if (!bytes) return Promise.resolve(null);
+      const count = Math.min(7, into.length, bytes.length);
+      into.set(bytes.subarray(0, count));
+      source[0] = count < bytes.length ? bytes.subarray(count) : null;
+      return Promise.resolve(count);
+    },
+  }, { bufferSize: 16 });
+  assertEquals(await reader.readText(3_000), text);
+  assertEquals(await reader.readText(1), "|");
+});
+
+Deno.test("BufferedReader.tryReadLine() and tryReadText() return undefined where they would wait", async () => {
+  const arrivals: string[] = ["one\ntw", "o\r\n12345", "6|", "last"];
+  const reader = new BufferedReader({
+    read(into) {
+      const next = arrivals.shift();
+      return Promise.resolve(
+        next === undefined ? null : encoder.encodeInto(next, into).written,
+      );
+    },
+  }, { maxLineLength: 10 });
+  assertEquals(reader.tryReadLine(), undefined);
+  const waiting = reader.readLine();
+  assertEquals(reader.tryReadLine(), undefined); // another read is pending
+  assertEquals(await waiting, "one");
+  assertEquals(reader.tryReadLine(), undefined);
+  assertEquals(await reader.readLine(), "two");
+  assertEquals(reader.tryReadText(6), undefined);
+  assertEquals(await reader.readText(6), "123456");
+  assertEquals(reader.tryReadText(1), "|");
+  assertEquals(await reader.readLine(), "last");
+  assertEquals(reader.tryReadLine(), null);
+});
+
+Deno.test("BufferedReader.tryReadLine() and readLine() agree on every line, as do their limits", async () => {
+  const lines = [
+    "",
+    "a",
+    "\u00e9",
+    "x".repeat(60),
+    "\ufffd",
+    "b\r",
+    "\u{1F600}z",
+  ];
+  await forSeeds(200, async (dice) => {
+    const sent = Array.from({ length: 100 }, () => dice.pick(lines));
+    const ends = sent.map(() => dice.pick(["\n", "\r\n"]));
+    const text = sent.map((line, i) => line + ends[i]).join("");
+    const bytes = encoder.encode(text);
+    const reader = BufferedReader.from(bytes, { maxLineLength: 60 });
+    for (const [i, line] of sent.entries()) {
+      const wanted = ends[i] === "\n" && line.endsWith("\r")
+        ? line.slice(0, -1)
+        : line;
+      const found = dice.below(2) === 0
+        ? reader.tryReadLine()
+        : await reader.readLine();
+      assertEquals(found, wanted);
+    }
+    assertEquals(reader.tryReadLine(), null);
+  });
+  const long = `ok\n${"x".repeat(61)}\nok\n`;
+  const reader = BufferedReader.from(encoder.encode(long), {
+    maxLineLength: 60,
+  });
+  assertEquals(reader.tryReadLine(), "ok");
+  assertThrows(() => reader.tryReadLine(), LineTooLongError);
+  assertEquals(reader.tryReadLine(), "ok");
+});
+
+Deno.test("BufferedReader.read() and readUntil() refuse what they can't use in words; an empty buffer reads nothing", async () => {
+  const reader = BufferedReader.from(encoder.encode("abc"));
+  await assertRejects(
+    () => reader.read(3 as unknown as Uint8Array),
+    TypeError,
+    "Cannot read into 3: expected a Uint8Array; for a number of bytes call readExact()",
+  );
+  await assertRejects(
+    () => reader.readUntil(10 as unknown as string),
+    TypeError,
+    "Cannot read until 10: expected a text or a Uint8Array",
+  );
+  assertEquals(await reader.read(new Uint8Array(0)), 0);
+  assertEquals(await reader.readLine(), "abc");
 });

@@ -3,6 +3,7 @@ import { BufferedWriter, RequestTimeoutError } from "../../mod.ts";
 import { release } from "../../handlers/_internal.ts";
 import { clock } from "../../handlers/io/_idle_timer.ts";
 import { TestClock } from "../../server/testing.ts";
+import { until } from "../support/waiting.ts";
 import { ChunkySink, forSeeds } from "./_sources.ts";
 
 const encoder = new TextEncoder();
@@ -50,7 +51,7 @@ function notingWriter(bufferSize: number): [BufferedWriter, string[]] {
 Deno.test("BufferedWriter without a buffer sends every write at once", async () => {
   const [writer, writes] = notingWriter(0);
   assertEquals(await writer.write("one"), 3);
-  assertEquals(await writer.write("€"), 3);
+  assertEquals(await writer.write("€"), 1); // data.length
   assertEquals(await writer.write(encoder.encode("three")), 5);
   assertEquals(writes, ["one", "€", "three"]);
   assertEquals(await writer.write(""), 0);
@@ -156,4 +157,79 @@ Deno.test("BufferedWriter refuses options that can't work", () => {
     assertThrows(() => new BufferedWriter(sink, options), RangeError);
   }
   assert(new BufferedWriter(sink) instanceof BufferedWriter);
+});
+
+Deno.test("BufferedWriter keeps texts and bytes in order, however they alternate", async () => {
+  await forSeeds(RUNS, async (dice) => {
+    const sink = new ChunkySink(dice);
+    const bufferSize = dice.pick([0, 7, 64, 1_000, 16_384]);
+    const writer = new BufferedWriter(sink, { bufferSize });
+    const expected: number[] = [];
+    for (let i = 0; i < 300; i++) {
+      const text = dice.pick([
+        "",
+        "a",
+        "é",
+        "€uro",
+        "\u{1F600}",
+        "x".repeat(99),
+      ]);
+      const data = dice.below(3) === 0 ? encoder.encode(text) : text;
+      expected.push(...encoder.encode(text));
+      const written = writer.write(data);
+      if (dice.below(9) === 0) assertEquals(await written, data.length);
+      if (dice.below(40) === 0) await writer.flush();
+    }
+    await writer.flush();
+    assertEquals(sink.taken, expected);
+    assertEquals(writer.bufferedBytes, 0);
+  });
+});
+
+Deno.test("BufferedWriter never joins the halves of a character of two writes", async () => {
+  for (const bufferSize of [0, 64]) {
+    const [writer, writes] = notingWriter(bufferSize);
+    await writer.write("\ud83d");
+    await writer.write("\ude00");
+    await writer.flush();
+    assertEquals(writes.join(""), "\ufffd\ufffd");
+  }
+});
+
+Deno.test("BufferedWriter refuses at once what is neither text nor bytes, and keeps its other output", async () => {
+  const [writer, writes] = notingWriter(64);
+  writer.write("before ");
+  for (
+    const data of [5, new ArrayBuffer(1), new DataView(new ArrayBuffer(1))]
+  ) {
+    assertThrows(
+      () => void writer.write(data as unknown as string),
+      TypeError,
+      `Cannot write ${data}: expected a text or a Uint8Array`,
+    );
+  }
+  writer.write("after");
+  await writer.flush();
+  assertEquals(writes, ["before after"]);
+});
+
+Deno.test("BufferedWriter.bufferedBytes counts what is held, waits and is being sent", async () => {
+  const taken: PromiseWithResolvers<number>[] = [];
+  const writer = new BufferedWriter({
+    write() {
+      taken.push(Promise.withResolvers());
+      return taken.at(-1)!.promise;
+    },
+  }, { bufferSize: 8 });
+  writer.write("€");
+  assertEquals(writer.bufferedBytes, 3);
+  writer.write("12345678"); // after the first
+  writer.write("123456789");
+  assertEquals(writer.bufferedBytes, 20);
+  for (const [i, size] of [3, 8, 9].entries()) {
+    await until(() => taken.length > i, "the next write");
+    taken[i]!.resolve(size);
+  }
+  await writer.flush();
+  assertEquals(writer.bufferedBytes, 0);
 });
