@@ -221,13 +221,37 @@ export function test(
   });
 }
 
-/** Runs a test for each of some modes. */
+/** The modes that differ most, one of each of which stands for the others. */
+const DISTINCT: readonly ((mode: Mode) => boolean)[] = [
+  ({ runner, dispatch }) => runner === "thread" && dispatch === "shard",
+  ({ runner, dispatch }) => runner === "process" && dispatch === "relay",
+  ({ dispatch }) => dispatch === "isolate",
+];
+
+/**
+ * Chooses three modes at most, or takes all of them where `TEST_MODES` is
+ * `all`: the whole matrix takes twice the time (`deno task test:all`).
+ *
+ * @param what The test's name: others of its file take other transports.
+ */
+export function chooseModes(group: readonly Mode[], what: string): Mode[] {
+  if (Deno.env.get("TEST_MODES") === "all") return [...group];
+  const chosen = DISTINCT.flatMap((isOne) => {
+    const alike = group.filter(isOne);
+    return alike.length === 0 ? [] : [alike[what.length % alike.length]!];
+  });
+  return chosen.length === 0 ? group.slice(0, 1) : chosen;
+}
+
+/** Runs a test for some modes: each, or those that differ most. */
 export function testEach(
   group: readonly Mode[],
   what: string,
   run: (mode: Mode) => Promise<void>,
 ): void {
-  for (const mode of group) test(`${mode.name} ${what}`, () => run(mode));
+  for (const mode of chooseModes(group, what)) {
+    test(`${mode.name} ${what}`, () => run(mode));
+  }
 }
 
 /** The counts of a server, once they meet a condition. */
