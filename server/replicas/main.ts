@@ -11,6 +11,7 @@ import { HandlerImportError } from "../../workers/base/errors.ts";
 import { isPacketAddress, isSameAddress } from "../../workers/relay/frames.ts";
 import { MemoryLine, type RunnerLine } from "../../workers/line/shared_line.ts";
 import { RelayPort, type Reply } from "../../workers/relay/port.ts";
+import { imports } from "../../workers/runner/context.ts";
 import type { RunnerKind, RunnerPort } from "../../workers/runner/runner.ts";
 import { core } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
@@ -188,6 +189,7 @@ function construct(
   const Server = resolve(server, serverModule!) as ServerClass;
   const Handler = resolve(handler, handlerModule!);
   const given = { ...options, context: unpack(context) };
+  imports.begin();
   try {
     return parentLink.server = constructReplica(
       parentLink,

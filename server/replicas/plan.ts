@@ -7,6 +7,7 @@
 
 import { packFor, SHARED_URLS } from "../../workers/codec/share.ts";
 import { HandlerImportError } from "../../workers/base/errors.ts";
+import { imports } from "../../workers/runner/context.ts";
 import type {
   Runner,
   RunnerKind,
@@ -82,6 +83,7 @@ export class ReplicaPlan implements ServerRole {
     const why = this.#whyNotShared();
     if (options.dispatch === "shard" && why !== null) throw refusal(why);
     this.draft = draftBoot(server, kind, options);
+    imports.refuse(this.draft.modules, `server "${server.constructor.name}"`);
     this.startRunner = start;
   }
 

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { imports, USE_THE_GUARD } from "../../workers/runner/context.ts";
 import { assertLinux, formatAddress, IS_LINUX } from "../addresses.ts";
 import { ListenerAcceptor } from "../listener_acceptor.ts";
 
@@ -17,7 +18,11 @@ export function listenAt<S>(address: Deno.Addr, open: () => S): S {
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     const at = formatAddress(address);
-    const message = `Cannot listen on "${at}": ${error.message}`;
+    const isTwice = error instanceof Deno.errors.AddrInUse &&
+      imports.chain.length > 0;
+    const message = `Cannot listen on "${at}": ${error.message}${
+      // Most likely in use by the program that started this one
+      isTwice ? `; ${USE_THE_GUARD}` : ""}`;
     const ErrorClass = error.constructor as ErrorConstructor;
     throw Object.assign(new ErrorClass(message, { cause: error }), {
       ...("code" in error && { code: error.code }),

@@ -1,5 +1,6 @@
 /** Runs programs of `programs/`, for tests that watch one from outside. */
 
+const PACKAGE_URL = new URL("../../", import.meta.url).href;
 const decoder = new TextDecoder();
 
 /** What a program did. */
@@ -70,5 +71,27 @@ export async function readUntil(
     }
   } finally {
     reader.releaseLock();
+  }
+}
+
+/** Runs `main.ts` of a project of its own, far from this one's deno.json. */
+export async function runProject(
+  files: Record<string, string>,
+  ...flags: string[]
+): Promise<ProgramResult> {
+  const folder = await Deno.realPath(await Deno.makeTempDir());
+  try {
+    for (const [name, text] of Object.entries(files)) {
+      await Deno.mkdir(new URL(".", `file://${folder}/${name}`), {
+        recursive: true,
+      });
+      await Deno.writeTextFile(
+        `${folder}/${name}`,
+        text.replaceAll("PACKAGE/", PACKAGE_URL),
+      );
+    }
+    return await runProgram(`${folder}/main.ts`, flags);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
   }
 }

@@ -9,38 +9,16 @@ import {
   type ProgramResult,
   readUntil,
   runProgram,
+  runProject,
 } from "./_program.ts";
 import "../support/leaks.ts";
 import { isRunning, LINUX_ONLY, listDescendants } from "../support/system.ts";
 import { until } from "../support/waiting.ts";
 
 const RUN_DENO = `--allow-run=${Deno.execPath()}`;
-const PACKAGE_URL = new URL("../../", import.meta.url).href;
 
 function play(scene: string, ...flags: string[]): Promise<ProgramResult> {
   return runProgram("play.ts", ["-A", ...flags], [scene]);
-}
-
-/** Runs `main.ts` of a project of its own, far from this one's deno.json. */
-async function runProject(
-  files: Record<string, string>,
-  ...flags: string[]
-): Promise<ProgramResult> {
-  const folder = await Deno.realPath(await Deno.makeTempDir());
-  try {
-    for (const [name, text] of Object.entries(files)) {
-      await Deno.mkdir(new URL(".", `file://${folder}/${name}`), {
-        recursive: true,
-      });
-      await Deno.writeTextFile(
-        `${folder}/${name}`,
-        text.replaceAll("PACKAGE/", PACKAGE_URL),
-      );
-    }
-    return await runProgram(`${folder}/main.ts`, flags);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
 }
 
 Deno.test("the example of twenty threads: they say their numbers, are joined, then done", async () => {

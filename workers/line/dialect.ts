@@ -45,6 +45,8 @@ export interface Start {
   data: unknown;
   /** The program's flags, from the parent. */
   launchFlags: LaunchFlags;
+  /** The modules that are being imported where it is started. */
+  importing: string[];
 }
 
 /** What the owner has told: the flags can't be found here. */

@@ -5,7 +5,7 @@
  */
 import { isObject, objectsIn } from "../codec/graph.ts";
 import { unpack } from "../codec/share.ts";
-import { context } from "../runner/context.ts";
+import { context, imports } from "../runner/context.ts";
 import { HandlerImportError } from "../base/errors.ts";
 import {
   type Answer,
@@ -102,6 +102,7 @@ class PoolWorker {
 
   /** Gets ready for tasks. */
   async start({ initializer }: PoolStart): Promise<void> {
+    imports.begin();
     if (initializer !== null) {
       const { name, args } = initializer;
       const call = this.#find(name);

@@ -11,6 +11,7 @@ import {
   LINK_VARIABLE,
 } from "../line/socket_line.ts";
 import { expectChild, type ExpectedChild } from "./rendezvous.ts";
+import { imports } from "./context.ts";
 import { entryUrl, launchFlags } from "./launch.ts";
 import type { RunnerExit } from "../base/errors.ts";
 import { Inbox, Lifecycle, type Runner, type RunnerOptions } from "./runner.ts";
@@ -106,7 +107,11 @@ export class ChildRunner extends Inbox implements Runner {
           "with; use threads",
       );
     }
-    const start: Start = { data: options.data, launchFlags: launchFlags() };
+    const start: Start = {
+      data: options.data,
+      launchFlags: launchFlags(),
+      importing: imports.chain,
+    };
     this.#channel.send(FRAME.start, start);
     const expected = starting(options, expectChild);
     try {

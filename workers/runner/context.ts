@@ -5,8 +5,14 @@
  * @module
  */
 
+import { HandlerImportError } from "../base/errors.ts";
+
 /** The number of the main thread of every process. */
 export const MAIN_IDENT = 1;
+
+/** The beginning of the URLs of this package's modules. */
+const PACKAGE_URL = new URL("../../", import.meta.url).href;
+const PACKAGE_FOLDER_REGEXP = /^(handlers|server|workers)\//;
 
 /** A thread or process, as its context sees it. */
 export interface Started {
@@ -73,6 +79,125 @@ export const context: Context = {
   lastIdent: new Int32Array(new SharedArrayBuffer(4)).fill(MAIN_IDENT),
   started: new Set(),
 };
+
+/** What follows a call, however long it takes. */
+interface AsyncVariable {
+  /** The value where this code descends from. */
+  get(): unknown;
+  /** Sets it for what follows; returns what `setAsyncContext()` restores. */
+  enter(value: unknown): unknown;
+}
+
+/** The part of Deno's core that `AsyncLocalStorage` stands on. */
+interface Core {
+  AsyncVariable: new () => AsyncVariable;
+  setAsyncContext(previous: unknown): void;
+}
+
+/**
+ * Finds Deno's core: `node:async_hooks` takes longer to load than everything
+ * else here.
+ *
+ * @returns The core, or `undefined` in a version that does not have it.
+ */
+export function findCore(): Core | undefined {
+  const { internal } = Deno as unknown as { internal?: symbol };
+  const inner = (Deno as unknown as Record<symbol, { core?: Partial<Core> }>)[
+    internal ?? Symbol()
+  ];
+  const { AsyncVariable, setAsyncContext } = inner?.core ?? {};
+  return AsyncVariable && setAsyncContext && inner!.core as Core;
+}
+
+/**
+ * The import of a runner's modules: code that was not put under
+ * `if (import.meta.main)` runs in it, and must not start its module again.
+ */
+class Imports {
+  #chain: string[] = [];
+  #kind = "";
+  #fail: (error: Error) => void = () => {};
+  #core: Core | undefined;
+  /** Set in what the modules do while they are imported, and in what follows. */
+  #inside: AsyncVariable | undefined;
+  /** Whether nothing that the caller asked for has begun. */
+  #isPending = false;
+
+  /**
+   * Begins the import of a runner's modules.
+   *
+   * @param kind The kind of this runner.
+   * @param chain The modules that were being imported where it was started.
+   * @param modules The modules that are imported here.
+   * @param fail Ends this runner.
+   */
+  start(
+    kind: string,
+    chain: string[],
+    modules: string[],
+    fail: (error: Error) => void,
+  ): void {
+    this.#kind = kind;
+    this.#chain = [...chain, ...modules.filter(isUsers)];
+    this.#fail = fail;
+    this.#core = findCore();
+    this.#inside = this.#core && new this.#core.AsyncVariable();
+    this.#isPending = true;
+  }
+
+  /** Calls a function that imports modules. */
+  enter<T>(load: () => T): T {
+    const previous = this.#inside?.enter(true);
+    try {
+      return load();
+    } finally {
+      this.#core?.setAsyncContext(previous);
+    }
+  }
+
+  /** What the caller asked for begins: it may start what it likes. */
+  begin(): void {
+    this.#isPending = false;
+  }
+
+  /** The modules that must not be started now. */
+  get chain(): string[] {
+    return this.#isPending || this.#inside?.get() === true ? this.#chain : [];
+  }
+
+  /**
+   * Refuses to start something whose module is being imported.
+   *
+   * @param modules The modules that would be imported again.
+   * @param what What would be started.
+   * @throws {HandlerImportError} If one of them is. The import then fails, too,
+   * even if its code catches this.
+   */
+  refuse(modules: readonly string[], what: string): void {
+    const { chain } = this;
+    const module = modules.find((url) => chain.includes(url));
+    if (module === undefined) return;
+    const error = new HandlerImportError(
+      `Cannot start ${what} while its module "${module}" is being imported in ` +
+        `a ${this.#kind}: ${USE_THE_GUARD}`,
+      module,
+    );
+    if (this.#isPending) this.#fail(error);
+    throw error;
+  }
+}
+
+/** The cure of what is started by an import. */
+export const USE_THE_GUARD =
+  "put the code that starts things under `if (import.meta.main)`";
+
+function isUsers(url: string): boolean {
+  return !url.startsWith(PACKAGE_URL) ||
+    !PACKAGE_FOLDER_REGEXP.test(url.slice(PACKAGE_URL.length));
+}
+
+/** The imports of this thread or process. */
+export const imports: Imports = new Imports();
 
 /**
  * Numbers a thread.

@@ -14,6 +14,7 @@ import {
   toExitRecord,
   told,
 } from "../line/dialect.ts";
+import { imports } from "./context.ts";
 import {
   Inbox,
   type RunnerKind,
@@ -108,9 +109,11 @@ export class Port extends Inbox implements RunnerPort {
     this.#line.leave(exit.code);
   }
 
-  async #run({ data, launchFlags }: Start): Promise<void> {
+  async #run({ data, launchFlags, importing }: Start): Promise<void> {
     try {
       told.launchFlags = launchFlags;
+      const urls = this.#modules.map(([url]) => url);
+      imports.start(this.kind, importing, urls, (error) => this.fail(error));
       const modules: Record<string, unknown>[] = [];
       for (const loader of this.#modules) modules.push(await load(loader));
       const { main } = await load(this.#main) as { main: RunnerMain };
@@ -127,7 +130,7 @@ async function load(
   [url, importIt]: ModuleLoader,
 ): Promise<Record<string, unknown>> {
   try {
-    return await importIt();
+    return await imports.enter(importIt);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new HandlerImportError(`Cannot import "${url}": ${why}`, url, {

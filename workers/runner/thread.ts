@@ -6,6 +6,7 @@
 
 import type { RunnerExit } from "../base/errors.ts";
 import { stop } from "../locks/_stop_word.ts";
+import { imports } from "./context.ts";
 import { entryUrl, launchFlags } from "./launch.ts";
 import {
   FRAME,
@@ -114,6 +115,7 @@ export class WorkerRunner extends Inbox implements Runner {
       stopWords: this.#stopWords,
       data: options.data,
       launchFlags: launchFlags(),
+      importing: imports.chain,
     };
     try {
       worker.postMessage(start, [port2]);

@@ -10,6 +10,7 @@ import type { RunnerPort } from "../runner/runner.ts";
 import {
   type ActivityStart,
   context,
+  imports,
   type Payload,
 } from "../runner/context.ts";
 
@@ -66,6 +67,7 @@ async function work(
   name: string,
   port: RunnerPort,
 ): Promise<void> {
+  imports.begin();
   const result = await run();
   try {
     port.post(packFor(port.kind, result, true));
