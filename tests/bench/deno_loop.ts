@@ -1,5 +1,5 @@
 /**
- * The loops that one writes by hand: `deno_loop.ts tcp|pipe|redis|udp PORT`, or
+ * The loops that one writes by hand: `deno_loop.ts tcp|pipe|udp PORT`, or
  * `unix PATH`.
  *
  * @module
@@ -28,30 +28,6 @@ async function pipe(connection: Deno.Conn) {
   await connection.readable.pipeTo(connection.writable).catch(() => {});
 }
 
-/** Answers "+OK" to each command of a chunk at once, as nobody would. */
-async function answerCommands(connection: Deno.Conn) {
-  const encoder = new TextEncoder();
-  const buffer = new Uint8Array(65_536);
-  try {
-    for (let n; (n = await connection.read(buffer)) !== null;) {
-      let commands = 0;
-      for (let i = 0; i < n; i++) if (buffer[i] === 42) commands++;
-      const answer = encoder.encode("+OK\r\n".repeat(commands));
-      for (let sent = 0; sent < answer.length;) {
-        sent += await connection.write(answer.subarray(sent));
-      }
-    }
-  } catch {
-    // The client left
-  }
-  connection.close();
-}
-
-const SERVE: Record<string, (connection: Deno.Conn) => Promise<void>> = {
-  pipe,
-  redis: answerCommands,
-};
-
 async function echoPackets(socket: Deno.DatagramConn) {
   const buffer = new Uint8Array(65_536);
   for (;;) {
@@ -69,6 +45,6 @@ if (transport === "udp") {
     ? Deno.listen({ transport, path: at! })
     : Deno.listen({ hostname, port: Number(at) });
   console.log("ready");
-  const serve = SERVE[transport!] ?? echo;
+  const serve = transport === "pipe" ? pipe : echo;
   for await (const connection of listener) serve(connection);
 }

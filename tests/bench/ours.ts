@@ -14,7 +14,7 @@ import {
   UDPServer,
   UnixStreamServer,
 } from "../../mod.ts";
-import { RedisHandler } from "../examples/redis_store.ts";
+import { answer, RedisHandler } from "../examples/redis_store.ts";
 
 class OwnLoop extends BaseRequestHandler<Deno.Conn> {
   override async handle(): Promise<void> {
@@ -31,6 +31,24 @@ class Lines extends StreamRequestHandler {
   override async handle(): Promise<void> {
     for (let line; (line = await this.rfile.readLine()) !== null;) {
       await this.wfile.write(`${line}\n`);
+    }
+  }
+}
+
+/** The store of the examples without `tryReadLine()`. */
+class PlainRedisHandler extends StreamRequestHandler {
+  override async handle(): Promise<void> {
+    const { rfile, wfile } = this;
+    for (let header; (header = await rfile.readLine()) !== null;) {
+      const words: string[] = [];
+      let last = "";
+      for (let left = Number(header.slice(1)); left > 0; left--) {
+        const size = (await rfile.readLine())!;
+        const text = await rfile.readText(Number(size.slice(1)) + 2);
+        words.push(text.slice(0, -2));
+        last = `${size}\r\n${text}`;
+      }
+      await wfile.write(answer(words, last));
     }
   }
 }
@@ -60,6 +78,8 @@ function makeServer(
     case "lines":
       return new TCPServer(address, Lines);
     case "redis":
+      return new TCPServer(address, PlainRedisHandler);
+    case "redis-try":
       return new TCPServer(address, RedisHandler);
     case "udp":
       return new UDPServer(address, EchoHandler);

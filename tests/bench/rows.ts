@@ -120,7 +120,11 @@ export const ROWS: Row[] = [
   row("connections", [byHand("tcp"), ECHO, ...PEERS], { renew: true }),
   row("lines", LINES),
   row("pipelined", LINES, { pipeline: 16, size: 32 }),
-  row("redis", [byHand("redis"), ours("TCPServer, a store", "redis")], {
+  row("redis", [
+    deno("a Deno store, by hand", "redis_loop.ts"),
+    ours("TCPServer, a store, plain awaits", "redis"),
+    ours("TCPServer, a store, tryReadLine()", "redis-try"),
+  ], {
     generator: "redis-benchmark",
     pipeline: 16,
   }),

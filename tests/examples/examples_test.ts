@@ -109,6 +109,36 @@ Deno.test(
   },
 );
 
+Deno.test("redis_store.ts: commands typed in a line, ECHO, texts of any length in bytes, errors", async () => {
+  await using server = new TCPServer(PORT_0, RedisHandler);
+  server.serveForever();
+  const exchanges: [sent: string, answer: string][] = [
+    ["PING\r\n\r\nECHO é\r\n", "+PONG\r\n$2\r\né\r\n"],
+    ["SET k ü\nGET k\nGET none\n", "+OK\r\n$2\r\nü\r\n$-1\r\n"],
+    ["*2\r\n$4\r\nECHO\r\n$3\r\n€\r\n", "$3\r\n€\r\n"],
+    ["*1\r\n$x\r\n", "-ERR Protocol error: invalid length\r\n"],
+  ];
+  for (const [sent, answer] of exchanges) {
+    using conn = await Deno.connect(server.serverAddress);
+    await conn.write(new TextEncoder().encode(sent));
+    await conn.closeWrite();
+    assertEquals(await new Response(conn.readable).text(), answer);
+  }
+});
+
+Deno.test(
+  "redis_store.ts: redis-cli --pipe ends",
+  needs("redis-cli"),
+  async () => {
+    await using server = new TCPServer(PORT_0, RedisHandler);
+    server.serveForever();
+    const { port } = server.serverAddress;
+    const input = "SET a 1\r\nSET b 2\r\n";
+    const report = await run("redis-cli", ["-p", port, "--pipe"], input);
+    assertMatch(report, /errors: 0, replies: 2/);
+  },
+);
+
 Deno.test(
   "redis_store.ts: redis-benchmark, 16 commands at once from 20 clients",
   needs("redis-benchmark"),
@@ -121,6 +151,18 @@ Deno.test(
     assertMatch(rows, /"SET","\d+.*\n"GET","\d+/);
   },
 );
+
+Deno.test("smtp_sink.ts: a dot after a bare line feed does not end the message", async () => {
+  const context: Message[] = [];
+  await using server = new TCPServer(PORT_0, SmtpHandler, { context });
+  server.serveForever();
+  using conn = await Deno.connect(server.serverAddress);
+  await conn.write(
+    new TextEncoder().encode("DATA\r\none\n.\r\ntwo\r\n.\r\nQUIT\r\n"),
+  );
+  await new Response(conn.readable).text();
+  assertEquals(context.map(({ text }) => text), ["one\n.\ntwo"]);
+});
 
 Deno.test(
   "smtp_sink.ts: Python's smtplib delivers",
@@ -175,6 +217,53 @@ Deno.test(
     assertEquals((await server.stats()).accepted, 1);
   },
 );
+
+Deno.test("http.ts: HEAD has no body, and what could hide a second request is refused", async () => {
+  await using server = new TCPServer(PORT_0, HttpHandler);
+  server.serveForever();
+  const refused = (why: string) =>
+    `HTTP/1.1 ${why}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`;
+  const kept = "Connection: keep-alive\r\n\r\n";
+  const ended = "Connection: close\r\n\r\n";
+  const exchanges: [sent: string, answer: string][] = [
+    [
+      "HEAD /a HTTP/1.1\r\n\r\n",
+      `HTTP/1.1 200 OK\r\nContent-Length: 9\r\n${kept}`,
+    ],
+    [
+      "POST /a HTTP/1.0\r\nContent-Length: 2\r\n\r\néGET /b HTTP/1.1\r\n\r\n",
+      `HTTP/1.1 200 OK\r\nContent-Length: 11\r\n${ended}POST /a é\n`,
+    ],
+    [
+      "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+      refused("501 Not Implemented"),
+    ],
+    [
+      "POST / HTTP/1.1\r\nContent-Length:\r\n\r\nGET",
+      refused("400 Bad Request"),
+    ],
+    [
+      "POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+      refused("400 Bad Request"),
+    ],
+    [
+      "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+      refused("400 Bad Request"),
+    ],
+    ["GET / HTTP/1.1\r\nA : b\r\n\r\n", refused("400 Bad Request")],
+    ["GET / HTTP/2\r\n\r\n", refused("400 Bad Request")],
+    [
+      "POST / HTTP/1.1\r\nContent-Length: 1000001\r\n\r\n",
+      refused("413 Content Too Large"),
+    ],
+  ];
+  for (const [sent, answer] of exchanges) {
+    using conn = await Deno.connect(server.serverAddress);
+    await conn.write(new TextEncoder().encode(sent));
+    await conn.closeWrite();
+    assertEquals(await new Response(conn.readable).text(), answer);
+  }
+});
 
 Deno.test(
   "http.ts: ab, 500 requests over 10 connections",

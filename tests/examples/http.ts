@@ -2,43 +2,58 @@
 
 import { StreamRequestHandler, TCPServer } from "@socketserver/socketserver";
 
-const MAX_BODY_BYTES = 1_000_000;
+const REQUEST_REGEXP = /^([A-Z]+) (\S+) HTTP\/1\.([01])$/;
+const HEADER_REGEXP = /^([\w!#$%&'*+.^`|~-]+):[ \t]*(.*?)[ \t]*$/;
+const encoder = new TextEncoder();
 
 export class HttpHandler extends StreamRequestHandler {
-  override timeout = 30_000;
-
   override async handle() {
-    for (let line; (line = await this.rfile.readLine()) !== null;) {
-      const [method = "", path = "", version = ""] = line.split(" ");
-      const headers = new Headers();
-      for (let header; (header = await this.rfile.readLine());) {
-        const colon = header.indexOf(":");
-        headers.append(header.slice(0, colon), header.slice(colon + 1).trim());
+    const { rfile } = this;
+    for (let line; (line = await rfile.readLine()) !== null;) {
+      const [, method = "", path, minor] = REQUEST_REGEXP.exec(line) ?? [];
+      const lengths = new Set<string>();
+      let stays = minor === "1";
+      let refusal = method === "" ? "400 Bad Request" : "";
+      while ((line = rfile.tryReadLine() ?? await rfile.readLine()) !== "") {
+        if (line === null) return; // the client left in the middle
+        const [, name = "", value = ""] = HEADER_REGEXP.exec(line) ?? [];
+        if (name === "") refusal = "400 Bad Request";
+        const key = name.toLowerCase();
+        if (key === "content-length") lengths.add(value);
+        else if (key === "transfer-encoding") refusal ||= "501 Not Implemented";
+        else if (key === "connection") stays = /^keep-alive$/i.test(value);
       }
-      const length = Number(headers.get("content-length") ?? 0);
-      if (!(length <= MAX_BODY_BYTES)) return await this.#send(413, "", false);
-      const body = new TextDecoder().decode(await this.rfile.readExact(length));
-      const wish = headers.get("connection")?.toLowerCase();
-      const stays = version === "HTTP/1.1"
-        ? wish !== "close"
-        : wish === "keep-alive";
-      await this.#send(200, `${method} ${path} ${body}\n`, stays);
+      const [length = "0"] = lengths; // two would hide a second request
+      if (lengths.size > 1 || !/^\d+$/.test(length)) {
+        refusal = "400 Bad Request";
+      } else if (Number(length) > 1_000_000) {
+        refusal ||= "413 Content Too Large";
+      }
+      if (refusal !== "") {
+        await this.#send(refusal, "", false, method);
+        return;
+      }
+      const body = await rfile.readText(Number(length));
+      const answer = `${method} ${path} ${body}\n`;
+      await this.#send("200 OK", answer, stays, method);
       if (!stays) return;
     }
   }
 
-  async #send(status: number, body: string, stays: boolean): Promise<void> {
-    const length = new TextEncoder().encode(body).length;
-    await this.wfile.write(
-      `HTTP/1.1 ${status} ${status === 200 ? "OK" : "Refused"}\r\n` +
-        `Content-Length: ${length}\r\n` +
-        `Connection: ${stays ? "keep-alive" : "close"}\r\n\r\n${body}`,
+  #send(status: string, body: string, stays: boolean, method: string) {
+    const length = encoder.encode(body).length;
+    return this.wfile.write(
+      `HTTP/1.1 ${status}\r\nContent-Length: ${length}\r\n` +
+        `Connection: ${stays ? "keep-alive" : "close"}\r\n\r\n` +
+        (method === "HEAD" ? "" : body),
     );
   }
 }
 
 if (import.meta.main) {
-  const server = new TCPServer({ port: 8000 }, HttpHandler);
+  const server = new TCPServer({ port: 8000 }, HttpHandler, {
+    idleTimeout: 30_000,
+  });
   await server.serveForever({ signals: ["SIGINT"] });
   await server.serverClose();
 }

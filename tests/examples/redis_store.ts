@@ -1,49 +1,80 @@
-/** A store that speaks Redis' protocol. `redis-cli -p 6380 set greeting hello` */
+/** A store of texts that speaks Redis' protocol. `redis-cli -p 6380 set greeting hello` */
 
 import { StreamRequestHandler, TCPServer } from "@socketserver/socketserver";
 
-const decoder = new TextDecoder();
-const values = new Map<string, Uint8Array>();
+/** The answers to GET, as SET has sent them. */
+const values = new Map<string, string>();
 
 export class RedisHandler extends StreamRequestHandler {
   override async handle() {
-    for (let args; (args = await this.#readCommand()) !== null;) {
-      await this.#answer(args.map((bytes) => decoder.decode(bytes)), args);
-    }
-  }
-
-  async #readCommand(): Promise<Uint8Array[] | null> {
-    const header = await this.rfile.readLine();
-    if (header === null) return null;
-    if (!header.startsWith("*")) throw new SyntaxError("Expected an array");
-    const args = [];
-    for (let left = Number(header.slice(1)); left > 0; left--) {
-      const size = Number((await this.rfile.readLine())?.slice(1));
-      if (!(size <= 1_000_000)) throw new RangeError("Value too long");
-      args.push((await this.rfile.readExact(size + 2)).subarray(0, size));
-    }
-    return args;
-  }
-
-  async #answer(words: string[], args: Uint8Array[]): Promise<void> {
-    const [command = "", key = ""] = words;
-    switch (command.toUpperCase()) {
-      case "PING":
-        return void await this.wfile.write("+PONG\r\n");
-      case "SET":
-        values.set(key, args[2]!);
-        return void await this.wfile.write("+OK\r\n");
-      case "GET": {
-        const value = values.get(key);
-        if (value === undefined) {
-          return void await this.wfile.write("$-1\r\n");
-        }
-        await this.wfile.write(`$${value.length}\r\n`);
-        await this.wfile.write(value);
-        return void await this.wfile.write("\r\n");
+    try {
+      for (let command; (command = await this.#readCommand()) !== null;) {
+        await this.wfile.write(answer(...command));
       }
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      await this.wfile.write(`-ERR Protocol error: ${error.message}\r\n`);
     }
-    await this.wfile.write(`-ERR unknown command '${command}'\r\n`);
+  }
+
+  /** The words, and the last one as it came. Awaits only what has not come. */
+  async #readCommand(): Promise<[words: string[], last: string] | null> {
+    const { rfile } = this;
+    const header = rfile.tryReadLine() ?? await rfile.readLine();
+    if (header === null) return null;
+    if (!header.startsWith("*")) return inline(header);
+    const words: string[] = [];
+    let last = "";
+    for (let left = toCount(header, 1_024); left > 0; left--) {
+      const size = rfile.tryReadLine() ?? await rfile.readLine();
+      const count = toCount(size, 1_000_000) + 2;
+      if (words.length === 1 && words[0]!.toUpperCase() === "ECHO") {
+        // Random bytes from "redis-cli --pipe"
+        await this.wfile.write(`${size}\r\n`);
+        await this.wfile.write(await rfile.readExact(count));
+        last = "";
+        continue;
+      }
+      const text = rfile.tryReadText(count) ?? await rfile.readText(count);
+      words.push(text.slice(0, -2));
+      last = `${size}\r\n${text}`;
+    }
+    // Its replacement would not have the same number of bytes
+    if (last.includes("\ufffd")) throw new SyntaxError("expected UTF-8");
+    return [words, last];
+  }
+}
+
+/** A command in one line, as a person types it. */
+function inline(line: string): [words: string[], last: string] {
+  const words = line.match(/\S+/g) ?? [];
+  const last = words.at(-1) ?? "";
+  const { length } = new TextEncoder().encode(last);
+  return [words, `$${length}\r\n${last}\r\n`];
+}
+
+function toCount(line: string | null, most: number): number {
+  const count = Number(line?.slice(1));
+  if (count >= 0 && count <= most) return count;
+  throw new SyntaxError("invalid length");
+}
+
+/** Carries out a command. */
+export function answer([command, key = ""]: string[], last: string): string {
+  switch (command?.toUpperCase()) {
+    case undefined:
+      return "";
+    case "PING":
+      return "+PONG\r\n";
+    case "ECHO":
+      return last;
+    case "SET":
+      values.set(key, last);
+      return "+OK\r\n";
+    case "GET":
+      return values.get(key) ?? "$-1\r\n";
+    default:
+      return `-ERR unknown command '${command}'\r\n`;
   }
 }
 

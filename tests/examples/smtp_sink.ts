@@ -3,6 +3,8 @@
 // deno-lint-ignore-file no-console
 import { StreamRequestHandler, TCPServer } from "@socketserver/socketserver";
 
+const decoder = new TextDecoder();
+
 export interface Message {
   from: string;
   to: string[];
@@ -35,12 +37,14 @@ export class SmtpHandler extends StreamRequestHandler<Message[]> {
   }
 
   async #readText(): Promise<string> {
-    const lines = [];
-    for (let line; (line = await this.rfile.readLine()) !== ".";) {
-      if (line === null) throw new Error("The client left in its message");
+    const lines: string[] = [];
+    while (true) {
+      // Not readLine(): a dot after a bare "\n" must not end the message
+      const bytes = await this.rfile.readUntil("\r\n");
+      const line = decoder.decode(bytes.subarray(0, -2));
+      if (line === ".") return lines.join("\n");
       lines.push(line.replace(/^\./, ""));
     }
-    return lines.join("\n");
   }
 
   async #say(line: string): Promise<void> {
