@@ -11,8 +11,12 @@ const ROOT_URL = new URL("..", import.meta.url);
 const DOCUMENTED = ["mod.ts", "server", "handlers", "workers", "README.md"];
 /** Files of tests side by side: more than processors, since most of them wait. */
 const JOBS = String(navigator.hardwareConcurrency + 2);
+/** Marks what the tests start, which has their environment. */
+const MARK = ["SOCKETSERVER_TESTS", crypto.randomUUID()] as const;
 /** A test is stuck when nothing has been printed for this long. */
 const SILENCE_MS = 60_000;
+/** A process that is about to end may take this long, on any machine. */
+const LEAVING_MS = 20_000;
 
 async function jsrAnswers(): Promise<boolean> {
   try {
@@ -31,7 +35,10 @@ function start(args: string[], stdout: "inherit" | "piped"): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
     args,
     cwd: ROOT_URL,
-    env: { DENO_JOBS: Deno.env.get("DENO_JOBS") ?? JOBS },
+    env: {
+      DENO_JOBS: Deno.env.get("DENO_JOBS") ?? JOBS,
+      [MARK[0]]: MARK[1],
+    },
     stdin: "null",
     stdout,
     stderr: "inherit",
@@ -63,6 +70,35 @@ async function test(args: string[]): Promise<void> {
   }
   clearTimeout(timer);
   await passed(tests);
+  await assertNothingLeft();
+}
+
+/** Ends this program if a process outlives the tests that started it. */
+async function assertNothingLeft(): Promise<void> {
+  let left = listMarked();
+  for (const end = performance.now() + LEAVING_MS; left.length > 0;) {
+    if (performance.now() > end) {
+      console.error(`Left behind by the tests: ${left.join(", ")}`);
+      Deno.exit(1);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    left = listMarked();
+  }
+}
+
+/** The processes of the tests, where Linux tells their environment. */
+function listMarked(): string[] {
+  if (Deno.build.os !== "linux") return [];
+  return [...Deno.readDirSync("/proc")].flatMap(({ name }) => {
+    try {
+      const read = (file: string) =>
+        Deno.readTextFileSync(`/proc/${name}/${file}`);
+      if (!read("environ").split("\0").includes(MARK.join("="))) return [];
+      return [`${name} ${read("cmdline").replaceAll("\0", " ")}`];
+    } catch {
+      return []; // no process, another user's, or one that has ended
+    }
+  });
 }
 
 /** Ends tests that hang: at SIGINT `deno test` names those under way. */

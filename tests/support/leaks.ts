@@ -1,37 +1,47 @@
 /**
- * Sees to it that a file of tests leaves no child, no thread and no socket
- * behind. Whoever imports this module is watched.
+ * Sees to it that a file of tests leaves no child and no thread behind.
+ * Whoever imports this module is watched.
  *
- * `deno test --parallel` runs several files in one process, which counts for
- * all of them. What is there at a file's end and was not at its beginning must
- * go, therefore; what other files have, goes with their tests.
+ * `deno test --parallel` runs several files in one process, each on a thread:
+ * what counts is what this file has started. Of sockets, a file's own are the
+ * test's resources, which Deno checks, and others end with their thread or
+ * child. A child that lost its parent is found by `tests/run.ts`.
  *
  * @module
  */
 
-import { listDescendants, listSockets, listThreads } from "./system.ts";
-import { pause } from "./waiting.ts";
+import { listDescendants, listThreads } from "./system.ts";
+import { until } from "./waiting.ts";
 
-/** Longer than any one test of another file. */
-const PATIENCE_MS = 50_000;
+/** The threads that came up with each of this file's workers. */
+const started: number[][] = [];
 
-function listAll(): Set<string> {
-  const children = listDescendants(Deno.pid)
+/** A worker whose thread is known. */
+class WatchedWorker extends Worker {
+  constructor(specifier: string | URL, options?: WorkerOptions) {
+    const before = new Set(listThreads());
+    super(specifier, options);
+    const threads = listThreads().filter((id) => !before.has(id));
+    if (threads.length > 0) started.push(threads);
+  }
+}
+globalThis.Worker = WatchedWorker;
+
+/** What is there and belongs to this file. */
+function listOwn(): string[] {
+  const alive = new Set(listThreads());
+  // Another file may have started a thread in the same moment
+  const threads = started.filter((ids) => ids.every((id) => alive.has(id)))
+    .map((ids) => `thread ${ids.join(" or ")}`);
+  const children = listDescendants()
     .map(({ pid, command }) => `${pid} ${command.replaceAll("\0", " ")}`);
-  const threads = listThreads().map((id) => `thread ${id}`);
-  return new Set([...children, ...threads, ...listSockets()]);
+  return [...threads, ...children];
 }
 
-let before: Set<string>;
-Deno.test.beforeAll(() => void (before = listAll()));
 Deno.test.afterAll(async () => {
-  const deadline = performance.now() + PATIENCE_MS;
-  let left = listAll().difference(before);
-  while (left.size > 0) {
-    if (performance.now() > deadline) {
-      throw new Error(`Left behind: ${[...left].join(", ")}`);
-    }
-    await pause(50);
-    left = left.intersection(listAll());
-  }
+  let left: string[] = [];
+  await until(() => (left = listOwn()).length === 0, "nothing is left")
+    .catch(() => {
+      throw new Error(`Left behind: ${left.join(", ")}`);
+    });
 });

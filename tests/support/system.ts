@@ -1,6 +1,6 @@
 /**
- * What Linux tells in `/proc`. Elsewhere no children, threads and sockets are
- * seen; a test that must see some is skipped with `LINUX_ONLY`.
+ * What Linux tells in `/proc`. Elsewhere no children and threads are seen; a
+ * test that must see some is skipped with `LINUX_ONLY`.
  */
 
 import process from "node:process";
@@ -76,25 +76,18 @@ export function isRunning(pid: number): boolean {
   return look(() => process.kill(pid, 0)) ?? false;
 }
 
-/** Lists the threads of this process that workers run on. */
+/** Lists the threads of this process that workers run on, by Deno's numbers. */
 export function listThreads(): number[] {
-  return [...entriesOf("/proc/self/task")].filter((path) =>
-    look(() => Deno.readTextFileSync(`${path}/comm`))?.startsWith("worker-")
-  ).map(threadIdOf);
+  return [...entriesOf("/proc/self/task")].map(threadIdOf)
+    .filter((id) => id > 0);
 }
 
 /** The number of the thread that calls; 0 where it can't be known. */
 export function currentThreadId(): number {
-  return threadIdOf(look(() => Deno.readLinkSync("/proc/thread-self")) ?? "0");
+  return threadIdOf("/proc/thread-self");
 }
 
 function threadIdOf(path: string): number {
-  return Number(path.slice(path.lastIndexOf("/") + 1));
-}
-
-/** Lists the sockets of this process. */
-export function listSockets(): string[] {
-  return [...entriesOf("/proc/self/fd")]
-    .map((path) => look(() => Deno.readLinkSync(path)) ?? "")
-    .filter((target) => target.startsWith("socket:"));
+  const name = look(() => Deno.readTextFileSync(`${path}/comm`)) ?? "";
+  return name.startsWith("worker-") ? Number(name.slice("worker-".length)) : 0;
 }
