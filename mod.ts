@@ -81,13 +81,6 @@ export * from "./server/observe/trace_requests.ts";
 export * from "./server/udp_server.ts";
 export * from "./server/unix_datagram_server.ts";
 export * from "./server/unix_stream_server.ts";
-export { Activity } from "./workers/threads/_activity_base.ts";
-export type {
-  ActivityOptions,
-  ActivitySettings,
-  CheckedArgs,
-  UncheckedArgs,
-} from "./workers/threads/_options.ts";
 export * from "./workers/locks/barrier.ts";
 export type * from "./workers/locks/barrier_options.ts";
 export * from "./workers/base/errors.ts";
@@ -96,9 +89,22 @@ export * from "./workers/locks/condition.ts";
 export type * from "./workers/locks/condition_options.ts";
 export * from "./workers/threads/current_thread.ts";
 export * from "./workers/base/errors.ts";
-export * from "./workers/threads/except_hook.ts";
+export {
+  type ExceptHook,
+  type ExceptHookArgs,
+  setExceptHook,
+} from "./workers/base/except_hook.ts";
 export * from "./workers/locks/lock.ts";
-export * from "./workers/pool/pool.ts";
+export type { Activity } from "./workers/threads/_activity_base.ts";
+export type {
+  Pool,
+  PoolMapOptions,
+  PoolOptions,
+  PoolRunOptions,
+  PoolShutdownOptions,
+  PoolStats,
+  TimeSummary,
+} from "./workers/pool/pool.ts";
 export * from "./workers/pool/pool_map.ts";
 export * from "./workers/threads/process.ts";
 export * from "./workers/pool/process_pool.ts";

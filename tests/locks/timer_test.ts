@@ -4,8 +4,14 @@ import {
   assertFalse,
   assertGreaterOrEqual,
   assertRejects,
+  assertStringIncludes,
   assertThrows,
 } from "@std/assert";
+import {
+  type ExceptHookArgs,
+  setExceptHook,
+} from "../../workers/base/except_hook.ts";
+import { within } from "../support/waiting.ts";
 import { Timer } from "../../workers/locks/timer.ts";
 
 Deno.test("Timer: it calls its function once its time is over", async () => {
@@ -71,6 +77,25 @@ Deno.test("Timer.finished: it rejects with what the function throws", async () =
     timer.start();
     await assertRejects(() => timer.finished, Error, "No");
     assertFalse(timer.isAlive());
+  }
+});
+
+function failing(): never {
+  throw "a text";
+}
+
+Deno.test("Timer: the except hook gets an error that nobody asked for", async () => {
+  const caught = Promise.withResolvers<ExceptHookArgs>();
+  const previous = setExceptHook(caught.resolve);
+  try {
+    const timer = new Timer(0, failing);
+    timer.start();
+    const { error, thread } = await within("the hook", caught.promise);
+    assertStringIncludes(error.message, "a text");
+    assertEquals(thread, { kind: "timer", name: "failing" });
+    assertFalse(timer.isAlive());
+  } finally {
+    setExceptHook(previous);
   }
 });
 

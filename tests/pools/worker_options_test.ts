@@ -132,7 +132,12 @@ testPools("refuses options of workers that can't work", (make) => {
   assertThrows(
     () => make({ initializer: (() => () => {})() }),
     TypeError,
-    "anonymous",
+    'anonymous function as "initializer"',
+  );
+  assertThrows(
+    () => make({ initializer: 5 as never }),
+    TypeError,
+    'Cannot use 5 as "initializer"',
   );
   assertThrows(
     () => make({ initializer: "add", initializerArgs: 5 as never }),

@@ -12,7 +12,7 @@ import {
   RemoteError,
   RunnerExitError,
 } from "../../workers/base/errors.ts";
-import { setExceptHook } from "../../workers/threads/except_hook.ts";
+import { setExceptHook } from "../../workers/base/except_hook.ts";
 import { RLock } from "../../workers/locks/rlock.ts";
 import {
   activeChildren,
@@ -167,6 +167,36 @@ test("Process: a daemon may not have children, others may", async () => {
   parent.start();
   assertEquals(await parent.result, 3);
   await parent.join();
+});
+
+test("Process.daemon: the threads of a daemon process are none by default", async () => {
+  for (const daemon of [true, false]) {
+    const asked = process(targets.inheritDaemon, { daemon });
+    asked.start();
+    await asked.join();
+    assertEquals(await asked.result, [false, daemon]);
+  }
+});
+
+test("currentProcess() has the name of the process, also in its threads", async () => {
+  const asked = process(targets.tellProcess, {
+    args: [true],
+    name: "asked",
+    daemon: true,
+  });
+  asked.start();
+  const { pid } = asked;
+  await asked.join();
+  assertEquals(await asked.result, [["asked", true, pid, [true]], [
+    "asked",
+    true,
+    pid,
+    [],
+  ]]);
+  const named = new targets.NamedProcess();
+  named.start();
+  assertEquals(await named.result, true);
+  await named.join();
 });
 
 test("Process: its own main thread is the current one", async () => {

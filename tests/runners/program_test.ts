@@ -313,3 +313,38 @@ console.log(await process.result);
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+Deno.test("a process gets a relative --config, wherever its parent has gone", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(
+      `${folder}/other.json`,
+      JSON.stringify({
+        imports: { word: "data:text/javascript,export const word='mapped'" },
+      }),
+    );
+    const up = Deno.cwd().split("/").slice(1).map(() => "..").join("/");
+    const { stdout, stderr } = await runProject(
+      {
+        "work.ts":
+          'export { word } from "word"; export { tell } from "./tell.ts";',
+        "tell.ts":
+          'import { word } from "word"; export const tell = () => word;',
+        "main.ts": `
+import { Process } from "PACKAGE/workers/threads/process.ts";
+Deno.chdir("/");
+const module = new URL("./work.ts", import.meta.url);
+const process = new Process({ target: "tell", module });
+process.start();
+console.log(await process.result);
+`,
+      },
+      "-A",
+      "--config",
+      `${up}${folder}/other.json`,
+    );
+    assertEquals([stdout, stderr], ["mapped\n", ""]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

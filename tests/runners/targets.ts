@@ -7,7 +7,7 @@ import {
 } from "../../workers/threads/current_thread.ts";
 import type { Lock } from "../../workers/locks/lock.ts";
 import type { ThreadEvent } from "../../workers/locks/thread_event.ts";
-import { Process } from "../../workers/threads/process.ts";
+import { currentProcess, Process } from "../../workers/threads/process.ts";
 import { Thread } from "../../workers/threads/thread.ts";
 
 const MODULE = import.meta.url;
@@ -115,8 +115,32 @@ export async function startChild(): Promise<unknown> {
   return await child.result;
 }
 
-export function inheritDaemon(): unknown {
-  return new Thread({ target: tellWhoIAm, module: MODULE }).daemon;
+/** Whether threads and processes are daemons if nothing is said. */
+export function inheritDaemon(): boolean[] {
+  return [Thread, Process].map((Class) =>
+    new Class({ target: tellWhoIAm, module: MODULE }).daemon
+  );
+}
+
+/** The current process, as this thread and one that it starts see it. */
+export async function tellProcess(deep: boolean): Promise<unknown[]> {
+  const { name, daemon, pid, args } = currentProcess();
+  const told = [name, daemon, pid, args];
+  if (!deep) return [told];
+  const inner = new Thread<unknown[]>({
+    target: "tellProcess",
+    args: [false],
+    module: MODULE,
+  });
+  inner.start();
+  return [told, ...await inner.result];
+}
+
+export class NamedProcess extends Process<boolean> {
+  static readonly module = MODULE;
+  override run(): boolean {
+    return currentProcess() === this;
+  }
 }
 
 /** What the permissions leave to be done. */

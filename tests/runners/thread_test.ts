@@ -23,9 +23,10 @@ import {
   type ExceptHook,
   type ExceptHookArgs,
   setExceptHook,
-} from "../../workers/threads/except_hook.ts";
+} from "../../workers/base/except_hook.ts";
 import { Lock } from "../../workers/locks/lock.ts";
 import { ThreadEvent } from "../../workers/locks/thread_event.ts";
+import { currentProcess } from "../../workers/threads/process.ts";
 import { Thread, type ThreadOptions } from "../../workers/threads/thread.ts";
 import * as targets from "./targets.ts";
 import "../support/leaks.ts";
@@ -354,13 +355,30 @@ Deno.test("Thread.daemon can be set until the start, and late is an error", asyn
   assertThrows(() => sum.daemon = false, Error, "it was started already");
 });
 
-Deno.test("Thread.daemon is inherited", async () => {
+Deno.test("Thread.daemon is inherited from the thread, Process.daemon from the process", async () => {
   for (const daemon of [true, false]) {
     const asked = thread(targets.inheritDaemon, { daemon });
     asked.start();
     await asked.join();
-    assertEquals(await asked.result, daemon);
+    assertEquals(await asked.result, [daemon, false]);
   }
+});
+
+Deno.test("currentProcess() is known in each thread of a program", async () => {
+  const main = currentProcess();
+  assertEquals([main.name, main.pid, main.daemon, main.isAlive()], [
+    "MainProcess",
+    Deno.pid,
+    false,
+    true,
+  ]);
+  assertStrictEquals(currentProcess(), main);
+  await assertRejects(() => main.join(), Error, "wait for itself");
+  const asked = thread(targets.tellProcess, { args: [true] });
+  asked.start();
+  const told = ["MainProcess", false, Deno.pid, []];
+  assertEquals(await asked.result, [told, told]);
+  await asked.join();
 });
 
 Deno.test("Thread.result rejects with the original's name, message, stack and cause", async () => {

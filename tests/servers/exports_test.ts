@@ -22,7 +22,6 @@ const ERRORS = [
   "SocketServerError",
 ];
 const CLASSES = [
-  "Activity",
   "Barrier",
   "BaseRequestHandler",
   "BaseServer",
@@ -44,7 +43,6 @@ const CLASSES = [
   "ListenerAcceptor",
   "Lock",
   "PipeConnection",
-  "Pool",
   "PoolMap",
   "PriorityQueue",
   "Process",
@@ -74,6 +72,7 @@ const FUNCTIONS = [
   "ThreadingMixIn",
   "activeChildren",
   "activeCount",
+  "currentProcess",
   "currentThread",
   "enumerate",
   "formatAddress",

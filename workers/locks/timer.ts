@@ -4,6 +4,8 @@
  * @module
  */
 
+import { callExceptHook } from "../base/except_hook.ts";
+
 /** The longest delay of `setTimeout()`. */
 const MAX_INTERVAL = 2 ** 31 - 1;
 
@@ -31,15 +33,11 @@ const MAX_INTERVAL = 2 ** 31 - 1;
 export class Timer {
   /** The interval in milliseconds. */
   readonly interval: number;
-  /**
-   * Resolves when the function has returned or the timer was cancelled. Rejects
-   * with the function's error.
-   */
-  readonly finished: Promise<void>;
   readonly #target: () => unknown;
   readonly #settled = Promise.withResolvers<void>();
   #started = false;
   #cancelled = false;
+  #isAsked = false;
   #alive = false;
   #id: ReturnType<typeof setTimeout> | undefined;
 
@@ -66,7 +64,30 @@ export class Timer {
     }
     this.interval = interval;
     this.#target = target;
-    this.finished = this.#settled.promise;
+  }
+
+  /**
+   * Resolves when the function has returned or the timer was cancelled. Rejects
+   * with the function's error.
+   *
+   * If you read it before the end, handle its rejection; otherwise the hook of
+   * {@linkcode setExceptHook} gets the error.
+   *
+   * @example Usage
+   * ```ts
+   * import { Timer } from "@socketserver/socketserver";
+   * import { assertRejects } from "@std/assert";
+   *
+   * const timer = new Timer(10, () => {
+   *   throw new Error("No");
+   * });
+   * timer.start();
+   * await assertRejects(() => timer.finished, Error, "No");
+   * ```
+   */
+  get finished(): Promise<void> {
+    this.#isAsked = true;
+    return this.#settled.promise;
   }
 
   /**
@@ -167,8 +188,18 @@ export class Timer {
       await this.#target();
       this.#settled.resolve();
     } catch (error) {
-      this.#settled.reject(error);
+      this.#fail(error);
     }
     this.#alive = false;
+  }
+  #fail(thrown: unknown): void {
+    this.#settled.promise.catch(() => {});
+    this.#settled.reject(thrown);
+    if (this.#isAsked) return;
+    const error = thrown instanceof Error
+      ? thrown
+      : new Error(`Threw ${Deno.inspect(thrown)}`, { cause: thrown });
+    const { name } = this.#target;
+    void callExceptHook({ error, thread: { kind: "timer", name } });
   }
 }

@@ -269,6 +269,7 @@ export function main(
 ): Promise<void> {
   const start = data as PoolStart;
   if (start.lastIdent !== null) context.lastIdent = start.lastIdent;
+  context.process = start.process;
   if (port.kind === "thread") {
     context.isMain = false;
     const { ident, name } = start;

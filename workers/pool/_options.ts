@@ -167,7 +167,7 @@ function checkInitializer(
   { initializer, initializerArgs = [] }: PoolOptions,
 ): Initializer | null {
   if (initializer === undefined) return null;
-  const name = targetName(initializer);
+  const name = targetName(initializer, "initializer");
   checkArray("initializerArgs", initializerArgs);
   try {
     const args = structuredClone(packFor(kind, [...initializerArgs]));

@@ -11,6 +11,7 @@
  */
 import { ByteWriter, decode, encodeInto } from "../codec/codec.ts";
 import { packFor } from "../codec/share.ts";
+import type { ProcessContext } from "../runner/context.ts";
 import type { RunnerKind } from "../runner/runner.ts";
 
 /** The number of items per task. */
@@ -71,6 +72,8 @@ export interface PoolStart {
   module: string;
   /** The worker's name. */
   name: string;
+  /** The process that it is, or is in. */
+  process: ProcessContext;
   /** The worker's number among threads. */
   ident: number;
   /** The last number given to a thread, if memory is shared. */

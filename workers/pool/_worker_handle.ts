@@ -107,6 +107,7 @@ export class WorkerHandle {
     const data: PoolStart = {
       module,
       name,
+      process: thread ? context.process : { name, daemon: false },
       ident: thread ? nextIdent() : 0,
       lastIdent: thread ? context.lastIdent : null,
       taskSlots,

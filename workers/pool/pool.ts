@@ -39,12 +39,11 @@ export type {
  *
  * @example Either kind of pool
  * ```ts
- * import { type Pool, ProcessPool, ThreadPool } from "@socketserver/socketserver";
+ * import { ProcessPool, ThreadPool } from "@socketserver/socketserver";
  * import { assertEquals } from "@std/assert";
  *
  * const module = "data:text/javascript,export function half(x) { return x / 2; }";
- * const pools: Pool[] = [new ThreadPool({ module }), new ProcessPool({ module })];
- * for (const pool of pools) {
+ * for (const pool of [new ThreadPool({ module }), new ProcessPool({ module })]) {
  *   assertEquals(await pool.submit("half", 4), 2);
  *   await pool.shutdown();
  * }

@@ -8,15 +8,6 @@ import { Pool } from "./pool.ts";
 import type { PoolOptions } from "./_options.ts";
 
 /**
- * Options of a {@linkcode ProcessPool}.
- *
- * @typeParam A The parameters of `initializer`.
- */
-export type ProcessPoolOptions<A extends unknown[] = unknown[]> = PoolOptions<
-  A
->;
-
-/**
  * Processes that run the functions of a module: Python's
  * `ProcessPoolExecutor`, which goes on when a process dies.
  *
@@ -86,7 +77,7 @@ export class ProcessPool<A extends unknown[] = unknown[]> extends Pool {
    * @throws {RangeError} If a number is out of range.
    * @throws {HandlerImportError} If no module was given.
    */
-  constructor(options: ProcessPoolOptions<A>) {
+  constructor(options: PoolOptions<A>) {
     super("process", options as PoolOptions);
   }
 }

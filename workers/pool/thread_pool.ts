@@ -8,13 +8,6 @@ import { Pool } from "./pool.ts";
 import type { PoolOptions } from "./_options.ts";
 
 /**
- * Options of a {@linkcode ThreadPool}.
- *
- * @typeParam A The parameters of `initializer`.
- */
-export type ThreadPoolOptions<A extends unknown[] = unknown[]> = PoolOptions<A>;
-
-/**
  * Threads that run the functions of a module: Python's `ThreadPoolExecutor`.
  *
  * Threads start when there is work for them, and are replaced when they die. A
@@ -90,7 +83,7 @@ export class ThreadPool<A extends unknown[] = unknown[]> extends Pool {
    * @throws {RangeError} If a number is out of range.
    * @throws {HandlerImportError} If no module was given.
    */
-  constructor(options: ThreadPoolOptions<A>) {
+  constructor(options: PoolOptions<A>) {
     super("thread", options as PoolOptions);
   }
 }

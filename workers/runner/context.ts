@@ -45,6 +45,14 @@ type Adopt = (adoption: Adoption, Class?: { prototype: object }) =>
   | Started
   | null;
 
+/** What all threads of a process know of it. */
+export interface ProcessContext {
+  /** Its name. */
+  name: string;
+  /** Whether it is a daemon, which has no children. */
+  daemon: boolean;
+}
+
 /** The type of {@linkcode context}. */
 export interface Context {
   /** What runs here; `null` in the main thread of a program. */
@@ -53,14 +61,16 @@ export interface Context {
   current: Started | null;
   /** The object for the main thread, made at its first use. */
   main: Started | null;
+  /** The object for the process, made at its first use. */
+  mainProcess: Started | null;
   /** How to make such objects, once their class is loaded. */
   adopt: { thread?: Adopt; process?: Adopt };
   /** Whether this is the main thread of its process. */
   isMain: boolean;
-  /** Whether threads and processes started here are daemons by default. */
+  /** Whether this thread is a daemon, as those that it starts are by default. */
   daemon: boolean;
-  /** Whether this process is a daemon, which has no children. */
-  inDaemonProcess: boolean;
+  /** The process that this runs in. */
+  process: ProcessContext;
   /** The last number given to a thread, shared by all threads. */
   lastIdent: Int32Array;
   /** The threads and processes that were started here and have not ended. */
@@ -72,10 +82,11 @@ export const context: Context = {
   adoption: null,
   current: null,
   main: null,
+  mainProcess: null,
   adopt: {},
   isMain: true,
   daemon: false,
-  inDaemonProcess: false,
+  process: { name: "MainProcess", daemon: false },
   lastIdent: new Int32Array(new SharedArrayBuffer(4)).fill(MAIN_IDENT),
   started: new Set(),
 };
@@ -224,8 +235,8 @@ export interface ActivityStart {
   daemon: boolean;
   /** The number. */
   ident: number;
-  /** Whether it is in a daemon process. */
-  inDaemonProcess: boolean;
+  /** The process that it is, or is in. */
+  process: ProcessContext;
   /** The last number given to a thread, if memory is shared. */
   lastIdent: Int32Array | null;
 }

@@ -17,6 +17,16 @@ const VALUED_REGEXP = /^--(import-map|config|cert|location|conditions)$/;
 const PATH_REGEXP = /^--(import-map|config|cert)=(?![a-z]{2,}:)(.*)$/s;
 const UNSTABLE_REGEXP = /"unstable"\s*:\s*\[([^\]]*)\]/;
 const CONFIG_NAMES = ["deno.json", "deno.jsonc"];
+/** Where the program was started, to which the paths of its flags belong. */
+const START_FOLDER = currentFolder();
+
+function currentFolder(): string {
+  try {
+    return Deno.cwd();
+  } catch {
+    return ""; // it may not be read, or was removed
+  }
+}
 
 /** The command line of this process; empty if it can't be read. */
 function commandLine(): string[] {
@@ -39,7 +49,7 @@ function flagsOf(args: string[]): string[] {
     flags.push(
       path === null || path[2]!.startsWith("/")
         ? flag
-        : `--${path[1]}=${Deno.cwd()}/${path[2]}`,
+        : `--${path[1]}=${START_FOLDER}/${path[2]}`,
     );
   }
   return flags;

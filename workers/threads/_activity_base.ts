@@ -5,7 +5,6 @@
  */
 
 import {
-  type ActivityOptions,
   checkArgs,
   checkDaemon,
   checkModule,
@@ -13,15 +12,17 @@ import {
   checkWait,
   describeWork,
   targetName,
+  type ThreadOptions,
 } from "./_options.ts";
 import { type Adoption, context, nextIdent } from "../runner/context.ts";
-import { callExceptHook, Ending, launch } from "./_run.ts";
+import { callExceptHook } from "../base/except_hook.ts";
+import { Ending, launch } from "./_run.ts";
 import type { RunnerExit } from "../base/errors.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
 import type { Runner } from "../runner/runner.ts";
 import { assertOptions } from "../base/check.ts";
 
-type Target = NonNullable<ActivityOptions["target"]>;
+type Target = NonNullable<ThreadOptions["target"]>;
 
 /** How long a process that is disposed of may take to end by itself. */
 const KILL_AFTER = 2_000;
@@ -41,7 +42,7 @@ let exitOf: (activity: Activity) => RunnerExit | null;
  *
  * @example Either kind
  * ```ts
- * import { type Activity, Process, Thread } from "@socketserver/socketserver";
+ * import { Process, Thread } from "@socketserver/socketserver";
  * import { assertEquals } from "@std/assert";
  *
  * const options = {
@@ -49,8 +50,7 @@ let exitOf: (activity: Activity) => RunnerExit | null;
  *   args: [4],
  *   module: "data:text/javascript,export function half(x) { return x / 2; }",
  * };
- * const activities: Activity[] = [new Thread(options), new Process(options)];
- * for (const activity of activities) {
+ * for (const activity of [new Thread(options), new Process(options)]) {
  *   activity.start();
  *   assertEquals(await activity.result, 2);
  *   await activity.join();
@@ -92,12 +92,13 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
    * @param kind Which of the two.
    * @param options The target and its settings.
    */
-  constructor(kind: "thread" | "process", options: ActivityOptions<T>) {
+  constructor(kind: "thread" | "process", options: ThreadOptions<T>) {
     const className = kind === "thread" ? "Thread" : "Process";
     assertOptions(options, `a ${className}`, OPTIONS);
     const { target, args = [], name, daemon, permissions } = options;
     this.#permissions = permissions ?? "inherit";
-    this.#daemon = daemon === undefined ? context.daemon : checkDaemon(daemon);
+    const own = kind === "thread" ? context.daemon : context.process.daemon;
+    this.#daemon = daemon === undefined ? own : checkDaemon(daemon);
     this.#target = target ?? null;
     this.#args = checkArgs(args);
     this.#name = name === undefined ? "" : checkName(name);
@@ -369,8 +370,9 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
       name: this.#name,
       daemon: this.#daemon,
       ident,
-      inDaemonProcess: context.inDaemonProcess ||
-        kind === "process" && this.#daemon,
+      process: kind === "process"
+        ? { name: this.#name, daemon: this.#daemon }
+        : context.process,
       lastIdent: kind === "thread" ? context.lastIdent : null,
     }, this.#permissions);
     this.#runner = runner;
@@ -405,16 +407,16 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
    */
   async join(options: number | WaitOptions = {}): Promise<boolean> {
     const wait = checkWait(options);
-    if (this === context.current || this === context.main) {
+    if (this.#state === "initial") {
+      throw new Error(`Cannot join ${this.#label()}: it was not started`);
+    }
+    if (this.#runner === null) {
       throw new Error(
         `Cannot join ${this.#label()}: it would wait for itself`,
       );
     }
-    if (this.#state === "initial") {
-      throw new Error(`Cannot join ${this.#label()}: it was not started`);
-    }
     if (this.#state === "running") {
-      await this.#ending.wait(this.#runner!, this.#daemon, wait);
+      await this.#ending.wait(this.#runner, this.#daemon, wait);
     }
     return this.#state === "ended";
   }

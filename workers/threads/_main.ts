@@ -110,8 +110,8 @@ export function main(
 ): Promise<void> {
   const start = data as ActivityStart;
   if (start.lastIdent !== null) context.lastIdent = start.lastIdent;
-  context.daemon = start.daemon;
-  context.inDaemonProcess = start.inDaemonProcess;
+  context.daemon = port.kind === "thread" && start.daemon;
+  context.process = start.process;
   context.isMain = port.kind === "process";
   return work(findWork(port, modules[0] ?? {}, start), start.name, port);
 }

@@ -11,80 +11,63 @@ import type { WaitOptions } from "../locks/wait_options.ts";
 /** The longest delay of a timer. */
 export const MAX_TIMEOUT = 2 ** 31 - 1;
 
-const NAMED_TARGET_REGEXP = /^(?:async\s+)?function\s*\*?\s*target\b/;
-
-/** Options of a thread or process, without its arguments. */
-export interface ActivitySettings<
-  T = unknown,
-  A extends readonly unknown[] = never[],
-> {
-  /**
-   * The function to run, which `module` exports, or its export's name. Leave it
-   * out in a class that overrides `run()`.
-   */
-  target?: ((...args: [...A]) => T | Promise<T>) | string;
-  /**
-   * The name.
-   *
-   * @default {"Thread-N (target)" or "Process-N (target)"}
-   */
-  name?: string;
-  /**
-   * Whether the program may end while this runs. Where a version of Deno can't
-   * unref a `Worker`, the program also waits for daemon threads.
-   *
-   * @default {that of the current thread or process}
-   */
-  daemon?: boolean;
-  /**
-   * The module that exports `target` or the class, nearly always
-   * `import.meta.url`.
-   *
-   * @default {the class's `static module`}
-   */
-  module?: string | URL;
-  /**
-   * The permissions of the code. For a thread, anything but `"inherit"` needs
-   * `--unstable-worker-options`.
-   *
-   * @default {"inherit"}
-   */
-  permissions?: Deno.PermissionOptions;
-}
-
-/** The arguments of a target whose parameters are known. */
-export interface CheckedArgs<A extends readonly unknown[]> {
-  /** The arguments of `target`, copied by structured clone. */
-  args: Readonly<NoInfer<A>>;
-}
-
-/** The arguments of a target given by name, or whose parameters have defaults. */
-export interface UncheckedArgs {
-  /**
-   * The arguments of `target`, copied by structured clone.
-   *
-   * @default {[]}
-   */
-  args?: readonly unknown[];
-}
-
 /**
- * Options of a thread or process. The compiler checks `args` against the
- * parameters of `target` if that is a function.
+ * Options of a {@linkcode Thread} or {@linkcode Process}. The compiler checks
+ * `args` against the parameters of `target` if that is a function.
  *
  * @typeParam T The type of the result.
  * @typeParam A The parameters of the target; `never[]` if they aren't known.
  */
-export type ActivityOptions<
+export type ThreadOptions<
   T = unknown,
   A extends readonly unknown[] = never[],
 > =
-  & ActivitySettings<T, A>
+  & {
+    /**
+     * The function to run, which `module` exports, or its export's name. Leave it
+     * out in a class that overrides `run()`.
+     */
+    target?: ((...args: [...A]) => T | Promise<T>) | string;
+    /**
+     * The name.
+     *
+     * @default {"Thread-N (target)" or "Process-N (target)"}
+     */
+    name?: string;
+    /**
+     * Whether the program may end while this runs. Where a version of Deno can't
+     * unref a `Worker`, the program also waits for daemon threads.
+     *
+     * @default {that of the current thread, or of the current process}
+     */
+    daemon?: boolean;
+    /**
+     * The module that exports `target` or the class, nearly always
+     * `import.meta.url`.
+     *
+     * @default {the class's `static module`}
+     */
+    module?: string | URL;
+    /**
+     * The permissions of the code. For a thread, anything but `"inherit"` needs
+     * `--unstable-worker-options`.
+     *
+     * @default {"inherit"}
+     */
+    permissions?: Deno.PermissionOptions;
+  }
   & (
-    A extends never[]
-      ? never[] extends A ? UncheckedArgs : Partial<CheckedArgs<A>>
-      : [] extends A ? Partial<CheckedArgs<A>>
-      : CheckedArgs<A>
+    (A extends never[] ? never[] extends A ? true : false : false) extends true
+      ? {
+        /**
+         * The arguments of `target`, copied by structured clone.
+         *
+         * @default {[]}
+         */
+        args?: readonly unknown[];
+      }
+      : [] extends A ? { args?: Readonly<NoInfer<A>> }
+      : { args: Readonly<NoInfer<A>> }
   );
 
 /** Checks a name. */
@@ -142,21 +125,29 @@ export function checkModule(
  * Whether a function was written as the option's value: it then has the
  * option's name.
  */
-function isInline(target: { name: string }): boolean {
-  return target.name === "target" &&
-    !NAMED_TARGET_REGEXP.test(Function.prototype.toString.call(target));
+function isInline(target: { name: string }, option: string): boolean {
+  if (target.name !== option) return false;
+  const declared = new RegExp(
+    `^(?:async\\s+)?function\\s*\\*?\\s*${option}\\b`,
+  );
+  return !declared.test(Function.prototype.toString.call(target));
 }
 
-/** Returns the name of the target's export. */
-export function targetName(target: unknown): string {
+/**
+ * Returns the name of a target's export.
+ *
+ * @param target The function or its name.
+ * @param option The option's name, for errors.
+ */
+export function targetName(target: unknown, option = "target"): string {
   const name = typeof target === "function" ? target.name : target;
   const expected = "an exported function or its name";
-  assertType("target", target, typeof name === "string", expected);
-  if (name === "" || (typeof target === "function" && isInline(target))) {
+  assertType(option, target, typeof name === "string", expected);
+  if (name === "" || typeof target === "function" && isInline(target, option)) {
     throw new TypeError(
-      'Cannot use an anonymous function as "target": it must be exported ' +
+      `Cannot use an anonymous function as "${option}": it must be exported ` +
         "from its module under its own name (one that is really named " +
-        '"target" can be given as that string)',
+        `"${option}" can be given as that string)`,
     );
   }
   return name;

@@ -1,6 +1,5 @@
 /**
- * The run of a thread or process: its start, its result, its end, and the hook
- * for errors that nobody caught.
+ * The run of a thread or process: its start, its result and its end.
  *
  * @module
  */
@@ -149,64 +148,5 @@ export class Ending {
       this.#joiners.delete(resolve);
       if (daemon && this.#joiners.size === 0) runner.unref();
     }
-  }
-}
-
-/** The arguments of a hook that the default one uses. */
-interface HookArgs {
-  readonly error: Error;
-  readonly thread: { readonly kind: string; readonly name: string };
-}
-
-/** A hook with any type of thread. */
-export type Hook = (args: never) => unknown;
-
-let current: Hook = printException;
-
-function describe(error: unknown): string {
-  if (!(error instanceof Error)) return Deno.inspect(error, { colors: false });
-  const { stack = String(error), cause } = error;
-  return cause === undefined
-    ? stack
-    : `${stack}\nCaused by: ${describe(cause)}`;
-}
-
-/** Prints an error in one write. */
-function print(where: string, error: unknown): void {
-  try {
-    const text = `Exception in ${where}:\n${describe(error)}\n`;
-    Deno.stderr.writeSync(new TextEncoder().encode(text));
-  } catch {
-    // Nowhere to print to.
-  }
-}
-
-function printException({ error, thread: { kind, name } }: HookArgs): void {
-  print(`${kind} ${name}`, error);
-}
-
-/**
- * Sets the hook.
- *
- * @param hook The hook, or `null` for the default.
- * @returns The previous hook.
- */
-export function exchangeHook(hook: Hook | null): Hook {
-  const previous = current;
-  current = hook ?? printException;
-  return previous;
-}
-
-/**
- * Calls the hook. Never throws.
- *
- * @param args Its arguments.
- */
-export async function callExceptHook(args: HookArgs): Promise<void> {
-  try {
-    await (current as (args: HookArgs) => unknown)(args);
-  } catch (error) {
-    const { kind, name } = args.thread;
-    print(`the except hook, called for ${kind} ${name}`, error);
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import { Activity, adopt, exitOf, runnerOf } from "./_activity_base.ts";
-import type { ActivityOptions } from "./_options.ts";
+import type { ThreadOptions } from "./_options.ts";
 import { context, type Started } from "../runner/context.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
 import type { Runner } from "../runner/runner.ts";
@@ -14,7 +14,7 @@ import type { Runner } from "../runner/runner.ts";
 export type ProcessOptions<
   T = unknown,
   A extends readonly unknown[] = never[],
-> = ActivityOptions<T, A>;
+> = ThreadOptions<T, A>;
 
 /**
  * Code that runs in its own process: Python's `multiprocessing.Process`.
@@ -106,7 +106,7 @@ export class Process<
    */
   get pid(): number | null {
     this.#check("tell the id of");
-    return runnerOf(this)?.pid ?? null;
+    return this.ident;
   }
 
   /**
@@ -154,7 +154,7 @@ export class Process<
    */
   override start(): void {
     this.#check("start");
-    if (context.inDaemonProcess) {
+    if (context.process.daemon) {
       throw new Error(
         `Cannot start process "${this.name}": a daemon process may not have ` +
           "children",
@@ -302,6 +302,36 @@ export class Process<
 }
 
 context.adopt.process = (adoption, Class) => adopt(Process, adoption, Class);
+
+/**
+ * Returns the process that this code runs in: Python's
+ * `multiprocessing.current_process()`.
+ *
+ * In a started process, it is the object that `run()` was called on. Elsewhere
+ * it has the process's name and id.
+ *
+ * @returns The current process.
+ *
+ * @example Usage
+ * ```ts
+ * import { currentProcess } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(currentProcess().name, "MainProcess");
+ * assertEquals(currentProcess().pid, Deno.pid);
+ * ```
+ */
+export function currentProcess(): Process {
+  if (context.current instanceof Process) return context.current;
+  context.mainProcess ??= adopt(Process, {
+    args: [],
+    fields: {},
+    ...(context.isMain && context.adoption),
+    ...context.process,
+    ident: Deno.pid,
+  });
+  return context.mainProcess as Process;
+}
 
 function isProcess(started: Started): started is Process {
   return started.kind === "process";

@@ -6,13 +6,9 @@
 
 import { Activity, adopt } from "./_activity_base.ts";
 import { context } from "../runner/context.ts";
-import type { ActivityOptions } from "./_options.ts";
+import type { ThreadOptions } from "./_options.ts";
 
-/** Options of a {@linkcode Thread}. */
-export type ThreadOptions<
-  T = unknown,
-  A extends readonly unknown[] = never[],
-> = ActivityOptions<T, A>;
+export type { ThreadOptions } from "./_options.ts";
 
 /**
  * Code that runs in its own thread, a `Worker`: Python's `threading.Thread`.
