@@ -26,6 +26,7 @@ import {
   type Command,
   decodeToReplica,
   type FromReplica,
+  MAX_LIST,
   outOfOrder,
 } from "./protocol.ts";
 
@@ -177,7 +178,11 @@ class ReplicaSide {
     this.#isClosed = true;
     this.#link.tell();
     this.#relay.flush();
-    this.#post(["closed", report]);
+    const aborted = report.aborted.slice();
+    while (aborted.length > MAX_LIST) {
+      this.#post(["aborted", aborted.splice(0, MAX_LIST)]);
+    }
+    this.#post(["closed", { ...report, aborted }]);
   }
 }
 

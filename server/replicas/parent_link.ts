@@ -13,7 +13,12 @@ import { COUNTS, lacksDescriptors } from "../core/faults.ts";
 import type { Details, EventName } from "../core/telemetry.ts";
 import { ServerClosedError } from "../errors.ts";
 import type { PortSharing } from "./port_sharing.ts";
-import type { FromReplica, Question, ReplicaEventName } from "./protocol.ts";
+import {
+  type FromReplica,
+  MAX_LIST,
+  type Question,
+  type ReplicaEventName,
+} from "./protocol.ts";
 
 /** A replica's link to its parent, over the runner's messages. */
 export class ParentLink implements ServerRole {
@@ -110,12 +115,14 @@ export class ParentLink implements ServerRole {
   /** Sends the ended requests and the counts now. */
   tell(): void {
     const { counts } = this.server![core].cycle;
-    this.#post([
-      "ended",
-      this.#ended.splice(0),
-      COUNTS.map((name) => counts[name]),
-      this.#durations.splice(0),
-    ]);
+    do {
+      this.#post([
+        "ended",
+        this.#ended.splice(0, MAX_LIST),
+        COUNTS.map((name) => counts[name]),
+        this.#durations.splice(0, MAX_LIST),
+      ]);
+    } while (this.#ended.length > 0);
   }
 
   /** Sends only the events of these names from now on. */

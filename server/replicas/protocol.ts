@@ -14,8 +14,10 @@
  *   ones only, and how long each took in milliseconds: -1 if it was turned away.
  * - `event` may come of what is watched, and of what was until a moment ago.
  * - Counts never go down.
+ * - `aborted` lists clients that `closed` no longer does, before it.
  * - `ask` and `leaving` may come at any time, and `answer` answers `ask`.
  * - Bytes are the relay's. No message overtakes another.
+ * - No list is longer than {@linkcode MAX_LIST}: a longer one is sent in parts.
  *
  * Whatever else arrives ends the replica, and never the server.
  *
@@ -82,6 +84,7 @@ export type CountValues = number[];
 /** From a replica to its server. */
 export type FromReplica =
   | ["done"]
+  | ["aborted", clientAddresses: Deno.Addr[]]
   | ["closed", report: DrainReport]
   | ["pong", memory: number]
   | ["opened", id: number, clientAddress: Deno.Addr]
@@ -113,18 +116,38 @@ export interface EventDetails {
   reason?: string;
 }
 
+/** The longest list in a message: checking it takes less than 1 ms. */
+export const MAX_LIST = 4_096;
+
+const MAX_REASON_LENGTH = 100;
+
 type Check = (value: unknown) => boolean;
 type Shapes = Readonly<Record<string, readonly Check[]>>;
 
+const isCounts = every(isCount);
+const areAddresses = every(isAddress);
+
 const FROM_REPLICA: Shapes = {
   done: [],
+  aborted: [areAddresses],
   closed: [isReport],
   pong: [isCount],
   opened: [isCount, isAddress],
-  ended: [every(isCount), isCountValues, every(isDuration)],
+  ended: [isCounts, isCountValues, every(isDuration)],
   event: [oneOf(...REPLICA_EVENTS), isDetails],
   ask: [isCount, oneOf("stats", "shutdown")],
   leaving: [],
+};
+
+const DETAILS: Readonly<Record<string, Check>> = {
+  clientAddress: (value) => value === null || isAddress(value),
+  error: isObject,
+  duration: isDuration,
+  bytesRead: isCount,
+  bytesWritten: isCount,
+  failed: oneOf(true, false),
+  reason: (value) =>
+    typeof value === "string" && value.length <= MAX_REASON_LENGTH,
 };
 
 const TO_REPLICA: Shapes = {
@@ -164,24 +187,38 @@ export function outOfOrder(what: string): TypeError {
 }
 
 function decode(shapes: Shapes, from: string, message: unknown): unknown {
-  if (message instanceof Uint8Array) return message;
-  if (Array.isArray(message) && Object.hasOwn(shapes, message[0])) {
-    const checks = shapes[message[0]]!;
+  // What others can still change is no message
+  if (message instanceof Uint8Array && message.buffer instanceof ArrayBuffer) {
+    return message;
+  }
+  const [name, length] = Array.isArray(message)
+    ? [message[0], message.length]
+    : [];
+  if (typeof name === "string" && Object.hasOwn(shapes, name)) {
+    const checks = shapes[name]!;
+    const values = message as unknown[];
     if (
-      message.length === checks.length + 1 &&
-      checks.every((check, i) => check(message[i + 1]))
+      length === checks.length + 1 &&
+      checks.every((check, i) => check(values[i + 1]))
     ) return message;
   }
-  const shown = Deno.inspect(message, { depth: 1, iterableLimit: 4 });
+  const what = typeof name === "string"
+    ? `"${name.slice(0, 40)}"`
+    : `a value of type ${typeof message}`;
   throw new TypeError(
-    `Cannot take a message of the ${from}: ${
-      shown.slice(0, 80)
-    } is malformed or unknown`,
+    `Cannot take a message of the ${from}: ${what} is malformed or unknown`,
   );
 }
 
+/** A short list without holes, which `Array.prototype.every()` passes over. */
 function every(check: Check): Check {
-  return (value) => Array.isArray(value) && value.every(check);
+  return (value) => {
+    if (!Array.isArray(value) || value.length > MAX_LIST) return false;
+    for (let i = 0; i < value.length; i++) {
+      if (!check(value[i])) return false;
+    }
+    return true;
+  };
 }
 
 function oneOf(...values: unknown[]): Check {
@@ -197,20 +234,23 @@ function isCount(value: unknown): boolean {
 }
 
 function isCountValues(value: unknown): boolean {
-  return Array.isArray(value) && value.length === COUNTS.length &&
-    value.every(isCount);
+  return isCounts(value) && (value as unknown[]).length === COUNTS.length;
 }
 
 function isDuration(value: unknown): boolean {
   return Number.isFinite(value) && (value as number) >= -1;
 }
 
-/** An event may omit fields that it does not need, but they must be valid. */
+/** An event may omit fields that it does not need. */
 function isDetails(value: unknown): boolean {
-  const { clientAddress, duration = 0, bytesRead = 0, bytesWritten = 0 } =
-    (value ?? {}) as Partial<EventDetails>;
-  return (clientAddress === null || isAddress(clientAddress)) &&
-    isDuration(duration) && isCount(bytesRead) && isCount(bytesWritten);
+  if (!isObject(value) || value === null) return false;
+  const details = value as Record<string, unknown>;
+  for (const name in details) {
+    if (!Object.hasOwn(DETAILS, name)) return false;
+    const field = details[name];
+    if (field !== undefined && !DETAILS[name]!(field)) return false;
+  }
+  return "clientAddress" in details;
 }
 
 function isObject(value: unknown): boolean {
@@ -219,6 +259,5 @@ function isObject(value: unknown): boolean {
 
 function isReport(value: unknown): boolean {
   const { completed, aborted } = (value ?? {}) as Partial<DrainReport>;
-  return isCount(completed) && Array.isArray(aborted) &&
-    aborted.every(isAddress);
+  return isCount(completed) && areAddresses(aborted);
 }

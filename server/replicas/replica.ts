@@ -33,6 +33,9 @@ import {
 
 const ACCEPTED = COUNTS.indexOf("accepted");
 
+/** More open requests than a process has descriptors for are a lie. */
+const MAX_OPEN = 2 ** 18;
+
 /** The replica set, as a replica sees it. */
 export interface ReplicaOwner {
   readonly server: BaseServer;
@@ -71,6 +74,8 @@ export class Replica implements Member {
   #maxMemory: number;
   #requests = 0;
   #lastId = 0;
+  /** The clients of its drain report's first parts. */
+  #aborted: Deno.Addr[] = [];
   #pinged = false;
   #resumed = false;
 
@@ -167,8 +172,13 @@ export class Replica implements Member {
         return this.#pong(message[1]);
       case "done":
         return this.life.acknowledge();
+      case "aborted":
+        return this.#addAborted(message[1]);
       case "closed":
-        return this.life.closed(message[1]);
+        return this.life.closed({
+          ...message[1],
+          aborted: [...this.#aborted, ...message[1].aborted],
+        });
       case "ask":
         return void this.#answer(message[1], message[2]);
       case "leaving":
@@ -183,7 +193,16 @@ export class Replica implements Member {
     if (memory > this.#maxMemory) this.#owner.worn(this, "maxMemory");
   }
 
+  #addAborted(clientAddresses: Deno.Addr[]): void {
+    // Each was open once
+    if (this.#aborted.length + clientAddresses.length > MAX_OPEN) {
+      throw outOfOrder("aborted");
+    }
+    this.#aborted.push(...clientAddresses);
+  }
+
   #opened(id: number, clientAddress: Deno.Addr): void {
+    if (this.accepted.size >= MAX_OPEN) throw outOfOrder("opened");
     if (!this.#resumed || id !== this.#lastId + 1) throw outOfOrder("opened");
     this.#lastId = id;
     this.accepted.set(id, clientAddress);

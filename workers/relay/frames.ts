@@ -210,17 +210,23 @@ export class RelayProtocolError extends Error {
   override readonly name = "RelayProtocolError";
 }
 
+/** No system has longer ones. */
+const MAX_NAME_LENGTH = 255;
+const MAX_PATH_LENGTH = 4_096;
+
 /** Whether this is an address of a socket. */
 export function isAddress(value: unknown): value is Deno.Addr {
   const { transport, hostname, port, path } = Object(value);
   switch (transport) {
     case "tcp":
     case "udp":
-      return typeof hostname === "string" && Number.isInteger(port) &&
+      return typeof hostname === "string" &&
+        hostname.length <= MAX_NAME_LENGTH && Number.isInteger(port) &&
         port >= 0 && port <= 65_535;
     case "unix":
     case "unixpacket":
-      return typeof path === "string" || path === null;
+      return path === null ||
+        typeof path === "string" && path.length <= MAX_PATH_LENGTH;
     default:
       return false;
   }
