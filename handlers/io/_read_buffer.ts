@@ -12,6 +12,8 @@ const CARRIAGE_RETURN = 13;
 /** A line that the handler keeps may keep as much text alive. */
 const LOOK_AHEAD = 1_024;
 const EMPTY = new Uint8Array(0);
+/** The first buffer: an idle connection keeps it. */
+const FIRST_SIZE = 1_024;
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
@@ -56,8 +58,11 @@ export class ReadBuffer {
   /** The free end of the buffer. */
   space(): Uint8Array {
     if (this.#start === this.#end) {
+      // A read that filled it may have left more behind
+      const wasFull = this.#end === this.#bytes.length;
       this.#start = this.#end = 0;
       this.#forgetText();
+      if (wasFull && this.#bytes.length < this.#size) this.#makeRoom();
     }
     if (this.#end === this.#bytes.length) this.#makeRoom();
     // A buffer of one byte means no reading ahead, even for a long line
@@ -264,13 +269,19 @@ export class ReadBuffer {
     if (held < this.#bytes.length / 2 && held > 0) {
       this.#bytes.copyWithin(0, this.#start, this.#end);
     } else {
-      const size = Math.max(this.#size, this.#bytes.length * 2);
+      const size = this.#nextSize();
       const larger = new Uint8Array(size);
       larger.set(this.#bytes.subarray(this.#start, this.#end));
       this.#bytes = larger;
     }
     this.#start = 0;
     this.#end = held;
+  }
+
+  #nextSize(): number {
+    const { length } = this.#bytes;
+    if (length === 0) return Math.min(this.#size, FIRST_SIZE);
+    return length < this.#size ? this.#size : 2 * length;
   }
 }
 

@@ -18,8 +18,9 @@ export interface ReaderSource {
 /** Options of `BufferedReader`. */
 export interface BufferedReaderOptions {
   /**
-   * Size of the buffer in bytes. It is allocated at the first buffered read,
-   * and grows for a longer line.
+   * Size of the buffer in bytes. The first reads take 1,024 bytes at most, so
+   * that an idle connection keeps little memory. The buffer grows for a longer
+   * line.
    *
    * @default {16384}
    */

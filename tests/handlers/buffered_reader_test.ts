@@ -365,3 +365,16 @@ Deno.test("BufferedReader.read() and readUntil() refuse what they can't use in w
   assertEquals(await reader.read(new Uint8Array(0)), 0);
   assertEquals(await reader.readLine(), "abc");
 });
+
+Deno.test("BufferedReader begins with a small buffer, and takes bufferSize once a read has filled it", async () => {
+  const spaces: number[] = [];
+  const counts = [10, 1_024, 20, 16_384, 5];
+  const reader = new BufferedReader({
+    read(into) {
+      spaces.push(into.length);
+      return Promise.resolve(counts.shift() ?? null);
+    },
+  });
+  while (await reader.read() !== null);
+  assertEquals(spaces, [1_024, 1_024, 16_384, 16_384, 16_384, 16_384]);
+});
