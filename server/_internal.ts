@@ -1,23 +1,21 @@
 /**
- * The interface between a server and its role in a group: the set of replicas,
- * or a replica's link to its parent. Symbols keep it apart from user methods.
+ * The interface between a server and its role in a group. Symbols keep it apart
+ * from user methods.
  *
  * @module
  */
 
 import type { ServerStats } from "../handlers/request_server.ts";
-import type { CycleObserver } from "./core/request_cycle.ts";
-import type { DrainPartner } from "./core/drain.ts";
+import type { DrainReport } from "./drain_report.ts";
 import type { ServerLimits, TcpServerOptions } from "./options.ts";
 
 /** Called by the constructor before the address is bound; sets the role. */
 export const prepare: unique symbol = Symbol("prepare");
-/** The server's role; `null` if it stands alone. */
+/** The server's role. */
 export const role: unique symbol = Symbol("role");
 /** The calls from a role to its server. */
 export const core: unique symbol = Symbol("core");
-
-/** The server's options. */
+/** The server's options: the only place where they are kept. */
 export const settings: unique symbol = Symbol("settings");
 
 /** A certificate chain and its private key, in PEM format. */
@@ -29,59 +27,118 @@ export type OpenListener = (
   sharing: { reusePort?: true; loadBalanced?: true },
 ) => Deno.TcpListener;
 
+type Eventually = void | Promise<void>;
+
 /**
- * The calls from a server to its role. A missing member means the behaviour of
- * a server that stands alone.
+ * The role of a server that stands alone. A set of replicas and a replica's
+ * link to its parent override what differs there.
  */
-export interface ServerRole extends CycleObserver, DrainPartner {
-  /** Loads the whole role, to be used in place of this part. */
-  load?(): Promise<ServerRole>;
-  /** Whether `join()` binds the address, not the constructor. */
-  readonly bindsLater?: boolean;
+export class ServerRole {
+  /** Whether the parent tells the server when to bind its address. */
+  readonly bindsLater: boolean = false;
   /** Whether other listeners take over the queue when the server leaves. */
-  readonly sharesQueue?: boolean;
+  readonly sharesQueue: boolean = false;
+
   /** Most requests that can be open at once. */
-  readonly limit?: number;
-  /** Opens a TCP port that others may share. */
-  open?(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener;
+  get limit(): number {
+    return Infinity;
+  }
+
+  /** The role to use from now on: that of replicas is loaded late. */
+  load(): Promise<ServerRole> {
+    return Promise.resolve(this);
+  }
+
+  /** Throws if the server may not do this by itself. */
+  assertMay(_what: string): void {}
+
+  /** Opens the server's TCP port. */
+  open(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
+    return open(address, {});
+  }
+
   /** Opens another listener on the port; `null` if it can't be shared. */
-  openBeside?(
-    address: Deno.NetAddr,
-    open: OpenListener,
-  ): Deno.TcpListener | null;
+  openBeside(
+    _address: Deno.NetAddr,
+    _open: OpenListener,
+  ): Deno.TcpListener | null {
+    return null;
+  }
+
   /** The server begins to serve: forever, or one request. */
-  start?(forever: boolean): Promise<void>;
+  start(_forever: boolean): Eventually {}
+
   /** Ends the wait of `start()`. */
-  interrupt?(): void;
+  interrupt(): void {}
+
   /** The server pauses taking requests. */
-  pause?(): Promise<void>;
-  /** Serves an accepted request elsewhere. */
-  process?(request: unknown, clientAddress: Deno.Addr): Promise<void>;
-  /** Ends the serving of the whole server. */
-  shutdown?(): Promise<void>;
+  pause(): Eventually {}
+
+  /** The server refuses new clients. */
+  suspend(): Eventually {}
+
+  /** The server takes clients again. */
+  resume(): Eventually {}
+
+  /** Serves an accepted request elsewhere; `undefined` to serve it here. */
+  process(_request: unknown, _from: Deno.Addr): Promise<void> | undefined {
+    return undefined;
+  }
+
+  /** Ends the serving of the whole server; `undefined` if that is this one. */
+  shutdown(): Promise<void> | undefined {
+    return undefined;
+  }
+
   /** The counts of the whole server. */
-  stats?(own: ServerStats): Promise<ServerStats>;
-  /** Applies limits to the whole server; rejects if it can't. */
-  setLimits?(limits: ServerLimits): Promise<void>;
-  /** Gives replicas that listen themselves another certificate. */
-  replaceCertificate?(tls: Certificate): Promise<void>;
-  /** Replicas that listen themselves refuse new clients. */
-  suspend?(): Promise<void>;
-  /** Replicas that listen themselves take clients again. */
-  resume?(): Promise<void>;
-  /** Throws if the server may not close by itself. */
-  beforeClose?(): void;
+  stats(own: ServerStats): ServerStats | Promise<ServerStats> {
+    return own;
+  }
+
+  /** Throws if the limits can't be changed. */
+  assertLimits(_limits: ServerLimits): void {}
+
+  /** The limits in the settings were changed. */
+  setLimits(_limits: ServerLimits): void {}
+
+  /** The certificate in the settings was replaced. */
+  replaceCertificate(_tls: Certificate): Eventually {}
+
   /** The listeners of events have changed. */
-  watch?(): void;
+  watch(): void {}
+
   /** Replaces every replica, one after the other. */
-  recycle?(): Promise<void>;
+  recycle(): Eventually {}
+
+  /** A request begins when the promise, if there is one, resolves. */
+  opened(_request: unknown, _from: Deno.Addr): Promise<void> | undefined {
+    return undefined;
+  }
+
+  /** It has ended after `duration` ms, or was refused (`null`). */
+  closed(_request: unknown, _duration: number | null): void {}
+
+  /** Counts have changed otherwise. */
+  changed(): void {}
+
+  /**
+   * The server closes: leave the queue to it, and end handlers that wait for a
+   * new request.
+   */
+  drain(): void {}
+
+  /** The server has closed its socket: all requests end by `deadline`. */
+  finish(_deadline: number): Promise<DrainReport | null> {
+    return Promise.resolve(null);
+  }
+
+  /** Requests were aborted. */
+  aborted(_clients: Deno.Addr[]): void {}
 }
 
-/** The server's whole role: that of replicas is loaded when it is first used. */
+/** The server's whole role. */
 export async function loadRole(
-  server: { [role]: ServerRole | null },
-): Promise<ServerRole | null> {
-  const part = server[role];
-  if (part?.load === undefined) return part;
-  return server[role] = await part.load();
+  server: { [role]: ServerRole },
+): Promise<ServerRole> {
+  return server[role] = await server[role].load();
 }

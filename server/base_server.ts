@@ -7,16 +7,10 @@
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import { RequestTimeoutError } from "../handlers/errors.ts";
 import type { RequestServer, ServerStats } from "../handlers/request_server.ts";
-import {
-  core,
-  loadRole,
-  prepare,
-  role,
-  type ServerRole,
-  settings,
-} from "./_internal.ts";
+import { core, prepare, role, ServerRole, settings } from "./_internal.ts";
 import {
   type AnyOptions,
+  CHANGEABLE,
   checkLimits,
   checkOptions,
 } from "./core/check_options.ts";
@@ -29,8 +23,15 @@ import type { DrainReport } from "./drain_report.ts";
 import type { ServeOptions, ServerLimits, ServerOptions } from "./options.ts";
 import type { ServerEvents } from "./server_events.ts";
 
-const DEFAULT_QUEUE_SIZE = 511;
-const DEFAULT_SHUTDOWN_TIMEOUT_MS = 10_000;
+/** The properties that read an option, and its default. */
+const DEFAULTS = {
+  requestQueueSize: 511,
+  allowReusePort: false,
+  timeout: null,
+  maxConnections: Infinity,
+  shutdownTimeout: 10_000,
+};
+const ALONE = new ServerRole();
 
 /**
  * The base of all servers: takes requests from a socket and makes a handler for
@@ -80,22 +81,40 @@ export abstract class BaseServer<R = unknown, C = unknown>
   /** Resolves when the server takes requests. Rejects if it never will. */
   readonly ready: Promise<void>;
   /** The option `requestQueueSize`. */
-  readonly requestQueueSize: number;
+  declare readonly requestQueueSize: number;
   /** The option `allowReusePort`. */
-  readonly allowReusePort: boolean;
+  declare readonly allowReusePort: boolean;
   /** The option `timeout`; may be changed at any time. */
-  timeout: number | null;
-  /** The option `maxConnections`; may be changed at any time. */
-  maxConnections: number;
+  declare timeout: number | null;
+  /**
+   * The option `maxConnections`; may be changed at any time, as by
+   * `setLimits()`.
+   */
+  declare maxConnections: number;
   /** The option `shutdownTimeout`; may be changed at any time. */
-  shutdownTimeout: number;
+  declare shutdownTimeout: number;
   /** @ignore */
-  [role]: ServerRole | null = null;
+  [role]: ServerRole = ALONE;
   /** @ignore */
   readonly [core]: Serving<R>;
   /** @ignore */
   [settings]: AnyOptions;
   #signal: AbortSignal | undefined;
+
+  static {
+    for (const [name, value] of Object.entries(DEFAULTS)) {
+      Object.defineProperty(this.prototype, name, {
+        get(this: BaseServer) {
+          return this[settings][name as keyof AnyOptions] ?? value;
+        },
+        ...(CHANGEABLE.has(name) && {
+          set(this: BaseServer, value: unknown) {
+            this[core].change(name, value);
+          },
+        }),
+      });
+    }
+  }
 
   /**
    * Constructs a server and binds its address, unless `bindAndActivate` is
@@ -119,19 +138,12 @@ export abstract class BaseServer<R = unknown, C = unknown>
     this.RequestHandlerClass = RequestHandlerClass;
     this.serverAddress = address;
     this.context = options.context as C;
-    const all: AnyOptions = this[settings] = options as ServerOptions;
-    this.requestQueueSize = all.requestQueueSize ?? DEFAULT_QUEUE_SIZE;
-    this.allowReusePort = all.allowReusePort ?? false;
-    this.timeout = options.timeout ?? null;
-    this.maxConnections = options.maxConnections ?? Infinity;
-    this.shutdownTimeout = options.shutdownTimeout ??
-      DEFAULT_SHUTDOWN_TIMEOUT_MS;
-    this[core] = new Serving<R>(this, all);
+    this[settings] = { ...options as ServerOptions };
+    this[prepare]();
+    this[core] = new Serving<R>(this);
     this.ready = this[core].ready;
-    this[prepare](options);
-    this[core].cycle.observer = this[role];
     const binds = options.bindAndActivate ?? true;
-    if (binds && !this[role]?.bindsLater) this[core].listening.join();
+    if (binds && !this[role].bindsLater) this[core].listening.join();
     this.#signal = options.signal;
     this.#signal?.addEventListener("abort", this.#onAbort);
   }
@@ -212,7 +224,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @returns A promise that settles when no more requests are taken.
    */
   shutdown(): Promise<void> {
-    return this[role]?.shutdown?.() ?? this[core].endServing();
+    return this[role].shutdown() ?? this[core].endServing();
   }
 
   /**
@@ -242,6 +254,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @throws {ServerClosedError} If the server is closed.
    */
   async suspend(): Promise<void> {
+    this[role].assertMay("suspend");
     await this[core].suspend();
   }
 
@@ -290,10 +303,11 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * server.
    * @throws {RangeError} If a number is out of range.
    */
+  // deno-lint-ignore require-await -- errors must reject
   async setLimits(limits: ServerLimits): Promise<void> {
+    this[role].assertMay("change the limits of");
     const { name } = this.constructor;
     checkLimits(name, this.serverAddress.transport, limits);
-    await (await loadRole(this))?.setLimits?.(limits);
     this[core].setLimits(limits);
   }
 
@@ -380,9 +394,8 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @returns The counts, those of all replicas included.
    */
   async stats(): Promise<ServerStats> {
-    const part = await loadRole(this);
-    const own = this[core].stats();
-    return await part?.stats?.(own) ?? own;
+    const part = await this[role].load();
+    return await part.stats(this[core].stats());
   }
 
   /**
@@ -411,7 +424,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
     listener: (event: ServerEvents[K]) => void,
   ): void {
     this[core].telemetry.on(name, listener);
-    this[role]?.watch?.();
+    this[role].watch();
   }
 
   /**
@@ -439,7 +452,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
     listener: (event: ServerEvents[K]) => void,
   ): void {
     this[core].telemetry.off(name, listener);
-    this[role]?.watch?.();
+    this[role].watch();
   }
 
   /**
@@ -580,7 +593,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @param clientAddress The client's address.
    */
   async processRequest(request: R, clientAddress: Deno.Addr): Promise<void> {
-    const elsewhere = this[role]?.process?.(request, clientAddress);
+    const elsewhere = this[role].process(request, clientAddress);
     if (elsewhere !== undefined) {
       await elsewhere;
       return await this.closeRequest(request);
@@ -770,7 +783,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
   }
 
   /** @ignore */
-  [prepare](_options: ServerOptions<C>): void {}
+  [prepare](): void {}
 
   #onAbort = (): void => void this.serverClose();
 }

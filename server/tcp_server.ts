@@ -93,7 +93,7 @@ export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
     const open = opener(this);
     this.socket = listenAt(
       serverAddress,
-      () => this[role]?.open?.(serverAddress, open) ?? open(serverAddress, {}),
+      () => this[role].open(serverAddress, open),
     );
     this.serverAddress = this.socket.addr as this["serverAddress"];
   }
@@ -161,10 +161,12 @@ export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
         'Cannot replace the certificate: the server has no TLS; give "cert" and "key" to its constructor',
       );
     }
+    this[role].assertMay("replace the certificate of");
     checkTls(certificate);
     const { cert, key } = certificate;
-    await (await loadRole(this))?.replaceCertificate?.({ cert, key });
-    this[core].setCertificate({ cert, key });
+    const part = await loadRole(this);
+    Object.assign(this[settings], { cert, key });
+    await part.replaceCertificate({ cert, key });
     await this[core].reopen(() => this.#listenBeside());
   }
 
@@ -177,7 +179,7 @@ export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
       () =>
         allowReusePort
           ? open(serverAddress, {})
-          : this[role]?.openBeside?.(serverAddress, open) ?? null,
+          : this[role].openBeside(serverAddress, open),
     );
   }
 }

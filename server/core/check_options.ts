@@ -129,6 +129,13 @@ const RULES: Record<keyof AnyOptions, Rule> = {
   stallTimeout: { for: "replicas", check: orInfinity(milliseconds(1)) },
 };
 
+/** The options that may change at any time, as properties of the server. */
+export const CHANGEABLE: ReadonlySet<string> = new Set([
+  "timeout",
+  "maxConnections",
+  "shutdownTimeout",
+]);
+
 /**
  * Checks the options of a server.
  *

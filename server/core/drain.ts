@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { ServerRole } from "../_internal.ts";
 import type { Acceptor } from "../acceptor.ts";
 import type { DrainReport } from "../drain_report.ts";
 import { ServerClosedError } from "../errors.ts";
@@ -91,19 +92,6 @@ export interface Drainable<R> {
   readonly shutdownTimeout: number;
 }
 
-/** The replicas, which serve requests of the same server and end with it. */
-export interface DrainPartner {
-  /**
-   * Leaves the queue to the server, and ends handlers that wait for a new
-   * request.
-   */
-  drain?(): void;
-  /** The server has closed its socket: all requests end by `deadline`. */
-  finish?(deadline: number): Promise<DrainReport>;
-  /** Requests were aborted. */
-  aborted?(clientAddresses: Deno.Addr[]): void;
-}
-
 /** Ends the requests of a server. */
 export class Drain<R> {
   #server: Drainable<R>;
@@ -121,19 +109,15 @@ export class Drain<R> {
   }
 
   /**
-   * Takes the backlog unless `leavesBacklog`, closes the socket, waits, then
-   * aborts the rest.
+   * Takes the backlog unless others do, closes the socket, waits, then aborts
+   * the rest.
    */
-  async run(
-    deadline: number,
-    partner: DrainPartner | null,
-    leavesBacklog: boolean,
-  ): Promise<DrainReport> {
+  async run(deadline: number, part: ServerRole): Promise<DrainReport> {
     const { open, completed: before } = this.#cycle;
     open.drain();
     this.#cycle.entrance.drain();
-    partner?.drain?.();
-    if (!leavesBacklog) await this.acceptBacklog(deadline);
+    part.drain();
+    if (!part.sharesQueue) await this.acceptBacklog(deadline);
     const carriesReplies = this.#server.acceptor?.carriesReplies === true;
     if (!carriesReplies) await this.closeAcceptor();
     this.#loop.takeArrived();
@@ -142,16 +126,14 @@ export class Drain<R> {
       await open.ended(deadline - performance.now());
       this.#loop.takeArrived();
     }
-    if (partner?.finish !== undefined) {
-      // Requests in their TLS handshake, for example, go to a replica after it
-      await inTime(open.processed(), deadline - performance.now());
-    }
-    const partnerEnded = partner?.finish?.(deadline);
+    // Requests in their TLS handshake, for example, go to a replica after it
+    await inTime(open.processed(), deadline - performance.now());
+    const finished = part.finish(deadline);
     await open.ended(deadline - performance.now());
-    const aborted = await this.#abort(partner);
+    const aborted = await this.#abort(part);
     if (carriesReplies) await this.closeAcceptor();
     const completed = this.#cycle.completed - before;
-    const others = await partnerEnded;
+    const others = await finished;
     return {
       completed: completed + (others?.completed ?? 0),
       aborted: [...aborted, ...others?.aborted ?? []],
@@ -183,13 +165,13 @@ export class Drain<R> {
   }
 
   /** Aborts the requests still open; returns their clients. */
-  async #abort(partner: DrainPartner | null): Promise<Deno.Addr[]> {
+  async #abort(part: ServerRole): Promise<Deno.Addr[]> {
     const { open } = this.#cycle;
     const reason = new ServerClosedError(
       `The request was aborted: the server closed and waited ${this.#server.shutdownTimeout} ms`,
     );
     const aborted = open.abort(reason);
-    partner?.aborted?.(aborted.map(({ clientAddress }) => clientAddress));
+    part.aborted(aborted.map(({ clientAddress }) => clientAddress));
     await open.ended(ABORT_GRACE_MS);
     return aborted.filter(({ relayed }) => !relayed)
       .map(({ clientAddress }) => clientAddress);

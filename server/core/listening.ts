@@ -19,7 +19,7 @@ export interface ListeningHost {
   socket: unknown;
   acceptor: { carriesReplies?: boolean } | null;
   readonly shutdownTimeout: number;
-  [role]: ServerRole | null;
+  [role]: ServerRole;
   serverBind(): void | Promise<void>;
   serverActivate(): void | Promise<void>;
 }
@@ -107,7 +107,7 @@ export class Listening<R> {
     const host = this.#host;
     if (host.acceptor === null) return;
     await this.#activation?.catch(() => {});
-    if (!host[role]?.sharesQueue) {
+    if (!host[role].sharesQueue) {
       await this.#drain.acceptBacklog(performance.now() + longest);
     }
     await this.#drain.closeAcceptor();
@@ -162,13 +162,13 @@ export class Listening<R> {
   ): Promise<void> {
     this.join(listener);
     await this.#activation;
-    await part?.resume?.();
+    await part?.resume();
     this.#suspension?.resolve(true);
     this.#suspension = null;
   }
 
   async #stopListening(): Promise<void> {
-    await (await loadRole(this.#host))?.suspend?.();
+    await (await loadRole(this.#host)).suspend();
     // Replies need the socket of the packets
     if (this.#host.acceptor?.carriesReplies) this.#cycle.refuses = true;
     else await this.#leaveServing();

@@ -8,7 +8,7 @@ import { RequestTimeoutError } from "../../handlers/errors.ts";
 import { formatAddress } from "../addresses.ts";
 import { AddressList } from "./option_checks.ts";
 import { readableOf } from "../../workers/_conn_streams.ts";
-import { Preamble } from "./entrance.ts";
+import { Preamble } from "./preamble.ts";
 import type { StreamServerOptions } from "../options.ts";
 import {
   beginsHeader,

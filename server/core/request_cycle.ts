@@ -17,14 +17,16 @@ import {
   readable,
 } from "./faults.ts";
 import { type OpenRequest, OpenRequests } from "./request.ts";
+import { role, type ServerRole } from "../_internal.ts";
 import type { ServerLimits } from "../options.ts";
 import { Admission } from "./admission.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Entrance } from "./entrance.ts";
 import { RequestMeter, type Telemetry } from "./telemetry.ts";
 
-/** The hooks that a request goes through. */
+/** The hooks that a request goes through, and who is told of it. */
 export interface CycleHooks<R> {
+  [role]: ServerRole;
   verifyRequest(
     request: R,
     clientAddress: Deno.Addr,
@@ -39,19 +41,6 @@ export interface CycleHooks<R> {
   ): void | Promise<void>;
 }
 
-/** The observer of requests accepted here. */
-export interface CycleObserver {
-  /** The request begins when the promise, if there is one, resolves. */
-  opened?(
-    request: unknown,
-    clientAddress: Deno.Addr,
-  ): Promise<void> | undefined;
-  /** `duration` is the time in ms, or `null` if it was refused. */
-  closed?(request: unknown, duration: number | null): void;
-  /** Counts have changed otherwise. */
-  changed?(): void;
-}
-
 /**
  * Takes requests through the hooks. An error of a hook affects only its
  * request.
@@ -61,7 +50,6 @@ export class RequestCycle<R> {
   readonly counts: Counts = new Counts();
   /** The number of requests accepted here that ended without an abort. */
   completed = 0;
-  observer: CycleObserver | null = null;
   readonly meter: RequestMeter;
   readonly entrance: Entrance = new Entrance();
   readonly deadlines: Deadlines = new Deadlines(
@@ -92,7 +80,7 @@ export class RequestCycle<R> {
   async serve([request, peer]: Accepted<R>): Promise<void> {
     this.counts.accepted++;
     const open = this.open.add(request, peer, false);
-    let observer: CycleObserver | null = null;
+    let part: ServerRole | null = null;
     try {
       if (this.refuses) return this.#refuse(open);
       if (!this.entrance.isOpen && !await this.entrance.pass(open)) {
@@ -100,8 +88,8 @@ export class RequestCycle<R> {
       }
       this.meter.begin(open);
       const { clientAddress } = open;
-      observer = this.observer;
-      const told = observer?.opened?.(request, clientAddress);
+      part = this.#hooks[role];
+      const told = part.opened(request, clientAddress);
       if (told !== undefined) await told;
       const verdict = this.#hooks.verifyRequest(request, clientAddress);
       const verified = verdict === true || await verdict;
@@ -120,7 +108,7 @@ export class RequestCycle<R> {
     } finally {
       if (!open.aborted) this.completed++;
       const duration = this.meter.end(open);
-      observer?.closed?.(request, duration);
+      part?.closed(request, duration);
       this.#end(open);
     }
   }
@@ -145,7 +133,7 @@ export class RequestCycle<R> {
   ): Promise<void> {
     const shown = readable(error);
     this.counts.addError(shown, request);
-    this.observer?.changed?.();
+    this.#hooks[role].changed();
     await this.#tell(shown, request, clientAddress);
   }
 
@@ -153,7 +141,7 @@ export class RequestCycle<R> {
   async acceptFailed(error: unknown, first: boolean): Promise<void> {
     noteAcceptError(error);
     this.counts.addAcceptError(error);
-    this.observer?.changed?.();
+    this.#hooks[role].changed();
     if (first) await this.#tell(error, null, null);
   }
 
@@ -195,7 +183,7 @@ export class RequestCycle<R> {
 
   #refuse(open: OpenRequest<R>): void {
     this.counts.refused++;
-    this.observer?.changed?.();
+    this.#hooks[role].changed();
     this.meter.refuse(open, "limit");
     closeQuietly(open.request);
   }
@@ -224,7 +212,7 @@ export class RequestCycle<R> {
     if (open.aborted && (error === open.reason || isOfAbort(error))) return;
     if (error instanceof EntranceError) {
       this.counts[error.count]++;
-      this.observer?.changed?.();
+      this.#hooks[role].changed();
       return this.meter.refuse(open, error.reason);
     }
     open.failed = true;

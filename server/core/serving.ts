@@ -5,14 +5,14 @@
  */
 
 import type { ServerStats } from "../../handlers/request_server.ts";
-import { type Certificate, loadRole, role, settings } from "../_internal.ts";
+import { loadRole, role, settings } from "../_internal.ts";
 import type { Acceptor } from "../acceptor.ts";
 import { formatAddress } from "../addresses.ts";
 import type { DrainReport } from "../drain_report.ts";
 import { ServerClosedError } from "../errors.ts";
 import type { ServeOptions, ServerLimits } from "../options.ts";
 import { AcceptLoop } from "./accept_loop.ts";
-import type { AnyOptions } from "./check_options.ts";
+import { type AnyOptions, CHANGEABLE, checkOptions } from "./check_options.ts";
 import { Drain, Signals } from "./drain.ts";
 import { Listening, type ListeningHost } from "./listening.ts";
 import { type CycleHooks, RequestCycle } from "./request_cycle.ts";
@@ -24,7 +24,6 @@ export interface ServingHost<R> extends CycleHooks<R>, ListeningHost {
   readonly requestQueueSize: number;
   acceptor: Acceptor<R> | null;
   timeout: number | null;
-  maxConnections: number;
   shutdownTimeout: number;
   [settings]: AnyOptions;
   getRequest(): Promise<[request: R, clientAddress: Deno.Addr]>;
@@ -44,7 +43,7 @@ export class Serving<R> {
   #closing: Promise<DrainReport> | null = null;
   #lastTaken: Promise<void> | null = null;
 
-  constructor(host: ServingHost<R>, options: AnyOptions) {
+  constructor(host: ServingHost<R>) {
     this.#host = host;
     this.telemetry = new Telemetry(host);
     this.cycle = new RequestCycle(
@@ -69,6 +68,7 @@ export class Serving<R> {
       this.cycle,
       () => this.#consuming,
     );
+    const options = host[settings];
     this.cycle.entrance.setUp(options);
     this.cycle.setLimits(options, () => this.#room());
     this.ready.catch(() => {}); // it may go unread
@@ -134,7 +134,7 @@ export class Serving<R> {
     const { suspending } = this.listening;
     if (suspending !== null) await suspending.catch(() => {}); // it reports it
     this.#stop();
-    this.#host[role]?.interrupt?.();
+    this.#host[role].interrupt();
     await this.#consuming;
   }
 
@@ -163,21 +163,32 @@ export class Serving<R> {
     await this.listening.reopen(openBeside);
   }
 
+  /** Applies limits here and to the replicas. */
   setLimits(limits: ServerLimits): void {
-    const host = this.#host;
-    host.maxConnections = limits.maxConnections ?? host.maxConnections;
+    const { [role]: part, [settings]: options } = this.#host;
+    part.assertLimits(limits);
+    Object.assign(options, limits);
     this.cycle.setLimits(limits, () => this.#room());
+    part.setLimits(limits);
     this.#loop.wake();
   }
 
-  /** Sets the certificate of the next listener. */
-  setCertificate(tls: Certificate): void {
-    this.#host[settings] = { ...this.#host[settings], ...tls };
+  /** Sets an option that is also a property of the server. */
+  change(name: string, value: unknown): void {
+    const { constructor, serverAddress, [role]: part } = this.#host;
+    const changed = { [name]: value };
+    checkOptions(constructor.name, serverAddress.transport, false, changed);
+    if (name !== "maxConnections") {
+      Object.assign(this.#host[settings], changed);
+      return;
+    }
+    part.assertMay("change the limits of");
+    this.setLimits(changed);
   }
 
   /** Closes the server for good. */
   async close(): Promise<DrainReport> {
-    this.#host[role]?.beforeClose?.();
+    this.#host[role].assertMay("close");
     return await (this.#closing ??= this.#close());
   }
 
@@ -205,8 +216,8 @@ export class Serving<R> {
   /** How many more requests fit. */
   #room(): number {
     const { open, entrance } = this.cycle;
-    const { maxConnections, [role]: part } = this.#host;
-    const { limit = Infinity } = part ?? {};
+    const { [settings]: { maxConnections = Infinity }, [role]: { limit } } =
+      this.#host;
     // Clients that are silent in the entrance need no replica
     return Math.min(
       maxConnections - open.size + (entrance.admission?.held ?? 0),
@@ -219,6 +230,7 @@ export class Serving<R> {
     consume: () => Promise<void>,
   ): Promise<void> {
     if (this.isClosed) throw this.#closedError("serve");
+    adoptFields(this.#host);
     if (this.#consuming !== null) {
       throw new TypeError(
         "Cannot serve: the server is already serving; call shutdown() first",
@@ -241,7 +253,7 @@ export class Serving<R> {
     const host = this.#host;
     await this.listening.activation;
     // The parent emits the events of its replicas
-    if (!host[role]?.bindsLater) await this.telemetry.openChannels();
+    if (!host[role].bindsLater) await this.telemetry.openChannels();
     if (host.acceptor === null) throw this.#notListening();
     if (this.#loop.isStopping) return;
     host.acceptor.ref?.();
@@ -254,7 +266,7 @@ export class Serving<R> {
       this.#readiness.resolve();
       await consume();
     } finally {
-      await host[role]?.pause?.();
+      await host[role].pause();
       host.acceptor?.unref?.();
     }
   }
@@ -262,8 +274,8 @@ export class Serving<R> {
   async #startRole(forever: boolean): Promise<void> {
     const part = await loadRole(this.#host);
     if (this.#loop.isStopping) return;
-    part?.watch?.();
-    await part?.start?.(forever);
+    part.watch();
+    await part.start(forever);
   }
 
   async #close(): Promise<DrainReport> {
@@ -275,9 +287,8 @@ export class Serving<R> {
     await this.endServing();
     await this.listening.activation?.catch(() => {});
     const part = await loadRole(host).catch(() => host[role]);
-    const { sharesQueue = false } = part ?? {};
     this.telemetry.emit("drainStart", { open: this.cycle.open.size });
-    const report = await this.#drain.run(deadline, part, sharesQueue);
+    const report = await this.#drain.run(deadline, part);
     this.telemetry.emit("drainEnd", { report });
     return report;
   }
@@ -296,5 +307,15 @@ export class Serving<R> {
         formatAddress(this.#host.serverAddress)
       }: the server was closed`,
     );
+  }
+}
+
+/** A subclass's field hides the server's accessor: its value is set there. */
+function adoptFields(server: object): void {
+  for (const name of CHANGEABLE) {
+    if (!Object.hasOwn(server, name)) continue;
+    const value = Reflect.get(server, name);
+    Reflect.deleteProperty(server, name);
+    Reflect.set(server, name, value);
   }
 }

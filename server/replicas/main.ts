@@ -13,7 +13,7 @@ import { MemoryLine, type RunnerLine } from "../../workers/line/shared_line.ts";
 import { RelayPort, type Reply } from "../../workers/relay/port.ts";
 import { imports } from "../../workers/runner/context.ts";
 import type { RunnerKind, RunnerPort } from "../../workers/runner/runner.ts";
-import { core } from "../_internal.ts";
+import { core, settings } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import { isOption } from "../core/check_options.ts";
 import { maxPayload, packetTooLong } from "../sockets/packet_socket.ts";
@@ -130,7 +130,8 @@ class ReplicaSide {
       case "limits":
         return this.#server[core].setLimits(message[1]);
       case "certificate":
-        return this.#server[core].setCertificate(message[1]);
+        Object.assign(this.#server[settings], message[1]);
+        return;
       case "watch":
         return this.#link.forward(message[1]);
       case "ping":
@@ -172,7 +173,7 @@ class ReplicaSide {
 
   async #close(timeout: number): Promise<void> {
     await this.#relay.begun();
-    this.#server.shutdownTimeout = Math.round(timeout);
+    this.#server[settings].shutdownTimeout = Math.round(timeout);
     this.#link.isClosing = true;
     const report = await this.#server.serverClose();
     this.#isClosed = true;

@@ -51,7 +51,6 @@ export interface MembersHost {
 export class Members implements SupervisorHost<Replica> {
   readonly all: Set<Replica> = new Set();
   readonly supervisor: Supervisor<Replica>;
-  readonly workers: number;
   /** Whether missing replicas are started. */
   isKeeping = false;
   /** The replicas, and those given up whose runners have not ended. */
@@ -64,13 +63,16 @@ export class Members implements SupervisorHost<Replica> {
 
   constructor(host: MembersHost) {
     this.#host = host;
-    this.workers = host.workers;
     this.#watchdog = new Watchdog(
       this.all,
       host.stallTimeout,
       (replica) => host.monitor.tell("replicaStall", replica),
     );
     this.supervisor = new Supervisor(this);
+  }
+
+  get workers(): number {
+    return this.#host.workers;
   }
 
   /** The replicas' goal. */

@@ -7,7 +7,7 @@
 import type { ServerStats } from "../../handlers/request_server.ts";
 import type { RunnerLine } from "../../workers/line/shared_line.ts";
 import { type ErrorRecord, toErrorRecord } from "../../workers/line/dialect.ts";
-import { core, type OpenListener, type ServerRole } from "../_internal.ts";
+import { core, type OpenListener, ServerRole } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import { COUNTS, lacksDescriptors } from "../core/faults.ts";
 import type { Details, EventName } from "../core/telemetry.ts";
@@ -21,9 +21,9 @@ import {
 } from "./protocol.ts";
 
 /** A replica's link to its parent, over the runner's messages. */
-export class ParentLink implements ServerRole {
-  readonly bindsLater = true;
-  readonly sharesQueue: boolean;
+export class ParentLink extends ServerRole {
+  override readonly bindsLater = true;
+  override readonly sharesQueue: boolean;
   server: BaseServer | null = null;
   /** Whether the parent has asked this replica to close. */
   isClosing = false;
@@ -40,41 +40,33 @@ export class ParentLink implements ServerRole {
   #lastQuestion = 0;
 
   constructor(port: RunnerLine, sharing: PortSharing) {
+    super();
     this.#port = port;
     this.#sharing = sharing;
     this.sharesQueue = sharing.sharesQueue;
   }
 
-  open(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
+  override open(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
     return this.#sharing.join(address, open);
   }
 
-  async shutdown(): Promise<void> {
+  override async shutdown(): Promise<void> {
     await this.#ask("shutdown");
   }
 
-  beforeClose(): void {
-    if (!this.isClosing) throw notAlone("close");
+  override assertMay(what: string): void {
+    if (this.isClosing) return;
+    throw new TypeError(
+      `Cannot ${what} a server from one of its replicas: do it where the server was constructed, or call shutdown()`,
+    );
   }
 
-  suspend(): Promise<void> {
-    return Promise.reject(notAlone("suspend"));
-  }
-
-  replaceCertificate(): Promise<void> {
-    return Promise.reject(notAlone("replace the certificate of"));
-  }
-
-  setLimits(): Promise<void> {
-    return Promise.reject(notAlone("change the limits of"));
-  }
-
-  async stats(): Promise<ServerStats> {
+  override async stats(): Promise<ServerStats> {
     this.tell(); // the parent counts the requests that have ended here
     return await this.#ask("stats") as ServerStats;
   }
 
-  opened(
+  override opened(
     request: unknown,
     clientAddress: Deno.Addr,
   ): Promise<void> | undefined {
@@ -87,14 +79,14 @@ export class ParentLink implements ServerRole {
     return isBehind ? this.#port.flushed() : undefined;
   }
 
-  closed(request: unknown, duration: number | null): void {
+  override closed(request: unknown, duration: number | null): void {
     this.#durations.push(duration ?? -1);
     this.#ended.push(this.#ids.get(request)!);
     this.#ids.delete(request);
     this.changed();
   }
 
-  aborted(clientAddresses: Deno.Addr[]): void {
+  override aborted(clientAddresses: Deno.Addr[]): void {
     if (this.isLast) return;
     const server = this.server!;
     const error = new ServerClosedError(
@@ -105,7 +97,7 @@ export class ParentLink implements ServerRole {
     }
   }
 
-  changed(): void {
+  override changed(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
     // Together with others of this turn, but not later: the replica may end
@@ -159,13 +151,6 @@ export class ParentLink implements ServerRole {
       this.#post(["ask", id, question]);
     });
   }
-}
-
-/** The error for what would leave the server with a replica that is maimed. */
-function notAlone(what: string): TypeError {
-  return new TypeError(
-    `Cannot ${what} a server from one of its replicas: do it where the server was constructed, or call shutdown()`,
-  );
 }
 
 function recordOf(error: unknown): ErrorRecord {

@@ -14,14 +14,18 @@ import type {
   RunnerOptions,
 } from "../../workers/runner/runner.ts";
 import { moduleOf } from "../../workers/threads/_class_registry.ts";
-import { type OpenListener, role, type ServerRole } from "../_internal.ts";
+import { type OpenListener, role, ServerRole, settings } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
-import type { ReplicaOptions } from "../options.ts";
+import { exactLimit } from "../core/check_options.ts";
+import type { ReplicaOptions, ServerLimits } from "../options.ts";
 import { bindShared, PortSharing, whyNotShared } from "./port_sharing.ts";
 import type { Boot, ClassRef } from "./protocol.ts";
 
 /** Starts runners. */
 export type StartRunner = (kind: RunnerKind, options: RunnerOptions) => Runner;
+
+/** Loads the role that runs the replicas. */
+export type LoadSet = (plan: ReplicaPlan) => Promise<ServerRole>;
 
 /** The role of the server that is being constructed, if it is a replica. */
 let waitingRole: ServerRole | null = null;
@@ -42,28 +46,29 @@ export function constructReplica<S extends BaseServer>(
   }
 }
 
-/** Called by a server's constructor before the address is bound. */
-export function prepareReplicas<R, C>(
-  server: BaseServer<R, C>,
+/**
+ * Gives a server that is being constructed its role: a replica's, or that of a
+ * server with replicas.
+ */
+export function prepareReplicas(
+  server: BaseServer,
   kind: RunnerKind,
-  options: ReplicaOptions,
+  load: LoadSet,
   start?: StartRunner,
 ): void {
-  // Replicas work with any kind of request
-  const any = server as unknown as BaseServer;
-  server[role] = waitingRole ?? new ReplicaPlan(any, kind, options, start);
+  server[role] = waitingRole ?? new ReplicaPlan(server, kind, load, start);
   waitingRole = null;
 }
 
 /** The role of a server with replicas until it begins to serve. */
-export class ReplicaPlan implements ServerRole {
+export class ReplicaPlan extends ServerRole {
   readonly server: BaseServer;
   readonly kind: RunnerKind;
-  readonly options: ReplicaOptions;
   readonly draft: BootDraft;
   readonly startRunner: StartRunner | undefined;
   /** How the port is shared, once it is bound. */
   sharing: PortSharing = new PortSharing();
+  #load: LoadSet;
   #loading: Promise<ServerRole> | null = null;
 
   /**
@@ -74,21 +79,26 @@ export class ReplicaPlan implements ServerRole {
   constructor(
     server: BaseServer,
     kind: RunnerKind,
-    options: ReplicaOptions,
+    load: LoadSet,
     start?: StartRunner,
   ) {
+    super();
     this.server = server;
     this.kind = kind;
-    this.options = options;
-    const why = this.#whyNotShared();
-    if (options.dispatch === "shard" && why !== null) throw refusal(why);
-    this.draft = draftBoot(server, kind, options);
-    imports.refuse(this.draft.modules, `server "${server.constructor.name}"`);
+    this.#load = load;
     this.startRunner = start;
+    const why = this.#whyNotShared();
+    if (this.options.dispatch === "shard" && why !== null) throw refusal(why);
+    this.draft = draftBoot(server, kind, this.options);
+    imports.refuse(this.draft.modules, `server "${server.constructor.name}"`);
+  }
+
+  get options(): ReplicaOptions {
+    return this.server[settings];
   }
 
   /** Opens the server's listener by the best way there is. */
-  open(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
+  override open(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
     const { dispatch = "auto" } = this.options;
     const shares = dispatch === "auto" || dispatch === "shard";
     if (!shares || this.#whyNotShared() !== null) return open(address, {});
@@ -108,17 +118,20 @@ export class ReplicaPlan implements ServerRole {
     this.server.acceptor = this.sharing.mute(acceptor, muted);
   }
 
-  load(): Promise<ServerRole> {
-    return this.#loading ??= this.#load();
+  override load(): Promise<ServerRole> {
+    return this.#loading ??= this.#load(this);
   }
 
-  async process(request: unknown, clientAddress: Deno.Addr): Promise<void> {
-    await (await this.load()).process!(request, clientAddress);
+  override async process(request: unknown, from: Deno.Addr): Promise<void> {
+    await (await this.load()).process(request, from);
   }
 
-  async #load(): Promise<ServerRole> {
-    const { ReplicaSet } = await import("./replica_set.ts");
-    return new ReplicaSet(this);
+  override assertLimits(limits: ServerLimits): void {
+    const exact = exactLimit(limits);
+    if (exact === null || this.sharing.name === null) return;
+    throw new TypeError(
+      `Cannot change "${exact}" while replicas accept by themselves: give it to the constructor, or use the dispatch "relay"`,
+    );
   }
 
   #whyNotShared(): string | null {

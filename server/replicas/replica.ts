@@ -43,7 +43,7 @@ export interface ReplicaOwner {
   /** How long a replica may not answer. */
   readonly stallTimeout: number;
   /** The counts of the whole server; `own` are those of the server itself. */
-  stats(own: ServerStats): Promise<ServerStats>;
+  stats(own: ServerStats): ServerStats;
   /** Something happened in the replica. */
   told(name: ReplicaEventName, details: EventDetails): void;
   /** The replica is over a limit. */
@@ -231,7 +231,7 @@ export class Replica implements Member {
     const serving = this.#owner.server[core];
     let value: ServerStats | null = null;
     // Methods that a subclass overrides run in the replica, and may fail there
-    if (question === "stats") value = await this.#owner.stats(serving.stats());
+    if (question === "stats") value = this.#owner.stats(serving.stats());
     else await serving.endServing();
     this.send(["answer", id, value]);
   }

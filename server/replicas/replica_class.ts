@@ -9,7 +9,7 @@ import { setModule } from "../../workers/threads/_class_registry.ts";
 import { loadRole, prepare, role, type ServerRole } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import type { ReplicaOptions } from "../options.ts";
-import { prepareReplicas } from "./plan.ts";
+import { prepareReplicas, type ReplicaPlan } from "./plan.ts";
 
 /** The class of a server, whatever its constructor takes. */
 // deno-lint-ignore no-explicit-any -- TypeScript wants it so of a mix-in's base
@@ -104,17 +104,24 @@ export function extendWithReplicas<T extends ServerClass>(
   return WithReplicas as unknown as ReplicaClass<T>;
 }
 
+/** Most threads that import this package start no server. */
+export async function loadSet(plan: ReplicaPlan): Promise<ServerRole> {
+  const { ReplicaSet } = await import("./replica_set.ts");
+  return new ReplicaSet(plan);
+}
+
 function implement(Server: ServerClass, kind: RunnerKind): void {
   const { prototype } = class {
-    declare [role]: ServerRole | null;
+    declare [role]: ServerRole;
     async recycle(): Promise<void> {
-      await (await loadRole(this))?.recycle?.();
+      this[role].assertMay("replace the replicas of");
+      await (await loadRole(this)).recycle();
     }
     async reload(): Promise<void> {
       await this.recycle();
     }
-    [prepare](options: ReplicaOptions): void {
-      prepareReplicas(this as unknown as BaseServer, kind, options);
+    [prepare](): void {
+      prepareReplicas(this as unknown as BaseServer, kind, loadSet);
     }
   };
   const { constructor: _, ...methods } = Object.getOwnPropertyDescriptors(

@@ -12,14 +12,11 @@ import {
   type Certificate,
   core,
   type OpenListener,
-  type ServerRole,
+  ServerRole,
+  settings,
 } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
-import {
-  type AnyOptions,
-  exactLimit,
-  optionsForReplicas,
-} from "../core/check_options.ts";
+import { optionsForReplicas } from "../core/check_options.ts";
 import { inTime } from "../core/drain.ts";
 import type { DrainReport } from "../drain_report.ts";
 import { ServerClosedError } from "../errors.ts";
@@ -45,19 +42,17 @@ const MAX_ISOLATED = 40;
 const GIVEN_UP: ReadonlySet<string> = new Set(["terminated", "protocol"]);
 
 /** Runs a server's handlers in replicas. */
-export class ReplicaSet implements ServerRole, ReplicaOwner, MembersHost {
+export class ReplicaSet extends ServerRole
+  implements ReplicaOwner, MembersHost {
   readonly server: BaseServer;
-  options: ReplicaOptions;
   readonly stallTimeout: number;
   readonly isolates: boolean;
-  readonly workers: number;
   readonly monitor: Monitor;
-  /** Ends the wait of `start()`: a module may never finish loading. */
-  interrupt: () => void = () => {};
   #plan: ReplicaPlan;
   #members: Members;
   #turnover: Turnover;
   #dispatcher: Dispatcher;
+  #interrupt: () => void = () => {};
   #isSuspended = false;
   /** The replicas' goal after `resume()`. */
   #goalAfter: Goal = "leave";
@@ -67,15 +62,11 @@ export class ReplicaSet implements ServerRole, ReplicaOwner, MembersHost {
   #finishing = false;
 
   constructor(plan: ReplicaPlan) {
+    super();
     const { server, kind, options } = plan;
     this.server = server;
-    this.options = options;
     this.stallTimeout = options.stallTimeout ?? DEFAULT_STALL_TIMEOUT_MS;
     this.isolates = options.dispatch === "isolate";
-    this.workers = Math.min(
-      options.workers ?? (this.isolates ? MAX_ISOLATED : cores()),
-      options.maxConnections ?? Infinity,
-    );
     this.monitor = new Monitor(server, kind);
     this.#plan = plan;
     this.#members = new Members(this);
@@ -85,15 +76,25 @@ export class ReplicaSet implements ServerRole, ReplicaOwner, MembersHost {
     });
   }
 
-  get limit(): number {
+  get options(): ReplicaOptions {
+    return this.server[settings];
+  }
+
+  get workers(): number {
+    const { workers, maxConnections = Infinity } = this.options;
+    const most = this.isolates ? MAX_ISOLATED : cores();
+    return Math.min(workers ?? most, maxConnections);
+  }
+
+  override get limit(): number {
     return this.#members.mostRequests(this.server.serverAddress.transport);
   }
 
-  open(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
+  override open(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
     return this.#plan.open(address, open);
   }
 
-  openBeside(
+  override openBeside(
     address: Deno.NetAddr,
     open: OpenListener,
   ): Deno.TcpListener | null {
@@ -101,13 +102,18 @@ export class ReplicaSet implements ServerRole, ReplicaOwner, MembersHost {
     return sharing.name === null ? null : sharing.join(address, open);
   }
 
-  async start(forever: boolean): Promise<void> {
+  override async start(forever: boolean): Promise<void> {
     const { promise: interrupted, resolve } = Promise.withResolvers<void>();
-    this.interrupt = resolve;
+    this.#interrupt = resolve;
     await Promise.race([this.#prepare(forever), interrupted]);
   }
 
-  async pause(): Promise<void> {
+  /** A module may never finish loading. */
+  override interrupt(): void {
+    this.#interrupt();
+  }
+
+  override async pause(): Promise<void> {
     // A pending accept would keep a client. If each has its own queue, closing
     // it may lose clients
     this.#goalAfter = "leave";
@@ -116,17 +122,17 @@ export class ReplicaSet implements ServerRole, ReplicaOwner, MembersHost {
     }
   }
 
-  process(request: unknown, clientAddress: Deno.Addr): Promise<void> {
+  override process(request: unknown, clientAddress: Deno.Addr): Promise<void> {
     return this.#dispatcher.process(request, clientAddress);
   }
 
-  drain(): void {
+  override drain(): void {
     this.#draining = true;
     this.#plan.mute(false);
     this.#tell(["drain"]);
   }
 
-  async finish(deadline: number): Promise<DrainReport> {
+  override async finish(deadline: number): Promise<DrainReport> {
     this.#plan.sharing.leave();
     await inTime(this.#dispatcher.handedOn(), deadline - performance.now());
     this.#finishing = true;
@@ -137,36 +143,31 @@ export class ReplicaSet implements ServerRole, ReplicaOwner, MembersHost {
     return await this.#members.close(deadline, reason);
   }
 
-  stats(own: ServerStats): Promise<ServerStats> {
+  override stats(own: ServerStats): ServerStats {
     const dispatch = this.#plan.sharing.name === null ? "relay" : "shard";
-    return Promise.resolve({
+    return {
       ...this.monitor.sum(own, this.#members.all),
       dispatch: this.isolates ? "isolate" : dispatch,
-    });
+    };
   }
 
-  /** Throws for a limit that does not work if replicas accept. */
-  // deno-lint-ignore require-await -- errors must reject
-  async setLimits(limits: ServerLimits): Promise<void> {
-    const exact = exactLimit(limits);
-    if (exact !== null && this.#plan.sharing.name !== null) {
-      throw new TypeError(
-        `Cannot change "${exact}" while replicas accept by themselves: give it to the constructor, or use the dispatch "relay"`,
-      );
-    }
-    this.options = { ...this.options, ...limits };
+  override assertLimits(limits: ServerLimits): void {
+    this.#plan.assertLimits(limits);
+  }
+
+  override setLimits(limits: ServerLimits): void {
     this.#tell(["limits", limits]);
+    // A higher `maxConnections` may want more replicas
+    if (this.#members.isKeeping) this.#members.keep().catch(() => {});
   }
 
-  async replaceCertificate(tls: Certificate): Promise<void> {
-    const options: AnyOptions = { ...this.options, ...tls };
-    this.options = options;
+  override async replaceCertificate(tls: Certificate): Promise<void> {
     if (this.#plan.sharing.name === null) return;
     this.#tell(["certificate", tls]);
     await this.#members.rejoin();
   }
 
-  async suspend(): Promise<void> {
+  override async suspend(): Promise<void> {
     this.#isSuspended = true;
     this.#plan.mute(false);
     this.#plan.sharing.leave();
@@ -174,18 +175,18 @@ export class ReplicaSet implements ServerRole, ReplicaOwner, MembersHost {
     await this.#lead("leave");
   }
 
-  async resume(): Promise<void> {
+  override async resume(): Promise<void> {
     this.#isSuspended = false;
     this.#plan.mute(this.#goalAfter === "serve");
     await this.#lead(this.#goalAfter);
   }
 
-  watch(): void {
+  override watch(): void {
     const { watched } = this.monitor;
     this.#tell(["watch", watched]);
   }
 
-  async recycle(): Promise<void> {
+  override async recycle(): Promise<void> {
     await this.#turnover.recycle();
   }
 

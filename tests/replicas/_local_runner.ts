@@ -10,7 +10,7 @@ import {
   prepareReplicas,
   type StartRunner,
 } from "../../server/replicas/plan.ts";
-import type { ReplicaOptions } from "../../server/options.ts";
+import { loadSet } from "../../server/replicas/replica_class.ts";
 import {
   Lifecycle,
   type MessageHandler,
@@ -134,7 +134,6 @@ export const constructed: BaseServer[] = [];
 /** Has a server class of a test serve by local replicas. */
 export function prepareLocally(
   server: BaseServer,
-  options: ReplicaOptions,
   started: LocalRunner[],
 ): void {
   const start: StartRunner = (kind, options) => {
@@ -142,7 +141,7 @@ export function prepareLocally(
     started.push(runner);
     return runner;
   };
-  prepareReplicas(server, "thread", options, start);
+  prepareReplicas(server, "thread", loadSet, start);
 }
 
 export { prepare, role };

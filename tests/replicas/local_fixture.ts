@@ -31,10 +31,10 @@ export class LocalServer extends TCPServer {
   }
 
   async recycle(): Promise<void> {
-    await this[role]?.recycle?.();
+    await this[role].recycle();
   }
 
-  override [prepare](options: ReplicaOptions): void {
-    prepareLocally(this as never, options, started);
+  override [prepare](): void {
+    prepareLocally(this as never, started);
   }
 }

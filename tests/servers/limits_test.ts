@@ -5,6 +5,7 @@ import {
   assertEquals,
   assertObjectMatch,
   assertRejects,
+  assertThrows,
 } from "@std/assert";
 import { EchoHandler, StreamRequestHandler, TCPServer } from "../../mod.ts";
 import {
@@ -78,6 +79,35 @@ test("maxConnections is never exceeded, and may be changed", async () => {
   server.maxConnections = 2;
   await Promise.all(Array.from({ length: 20 }, visit));
   assertEquals(context, { open: 0, most: 2 });
+});
+
+test("server.maxConnections does what setLimits() does, as a class field too", async () => {
+  class Narrow extends TCPServer {
+    override maxConnections = 1;
+    override shutdownTimeout = 50;
+  }
+  await using server = new Narrow({ port: 0 }, EchoHandler);
+  server.serveForever();
+  assertEquals([server.maxConnections, server.shutdownTimeout], [1, 50]);
+  using first = await kinds.tcp.connect(server);
+  assertEquals(await exchange(first, "first"), "first");
+  using second = await kinds.tcp.connect(server);
+  const reply = exchange(second, "second");
+  await until(async () => (await server.stats()).open === 1, "the first");
+  server.maxConnections = 2; // nobody leaves
+  assertEquals(await within("the second", reply), "second");
+  assertThrows(() => server.maxConnections = 0, RangeError, "maxConnections");
+  assertThrows(() => server.timeout = -1, RangeError, "timeout");
+  assertThrows(() => server.shutdownTimeout = -1, RangeError);
+  assertEquals([server.maxConnections, server.shutdownTimeout], [2, 50]);
+});
+
+test("TCPServer.serveForever() refuses a class field that is no limit", async () => {
+  class Wrong extends TCPServer {
+    override maxConnections = 0;
+  }
+  await using server = new Wrong({ port: 0 }, EchoHandler);
+  await assertRejects(() => server.serveForever(), RangeError);
 });
 
 testEach(

@@ -189,6 +189,22 @@ testEach(
 );
 
 testEach(
+  EXACT,
+  "serves more at once when maxConnections rises above its first value",
+  async (mode) => {
+    await using server = mode.open(RawEcho, { maxConnections: 1 });
+    server.serveForever();
+    using first = await dial(server);
+    assert(await echo(first));
+    await server.setLimits({ maxConnections: 2 });
+    assertEquals(server.maxConnections, 2);
+    using second = await dial(server);
+    assert(await within("the second", echo(second)));
+    await until(async () => (await server.stats()).workers === 2, "a replica");
+  },
+);
+
+testEach(
   EXACT.filter(({ transport }) => transport === "tcp"),
   "holds the limits of a client exactly, also when they change",
   async (mode) => {
@@ -253,6 +269,8 @@ testEach(SHARDS, "refuses limits that one place must count", async (mode) => {
       `"${name}"`,
     );
   }
+  const change = () => server.maxConnections = 4;
+  assertThrows(change, TypeError, '"maxConnections"');
   await server.serverClose();
 });
 

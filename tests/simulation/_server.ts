@@ -2,8 +2,8 @@
 
 import { StreamRequestHandler, TCPServer } from "../../mod.ts";
 import { prepare, role } from "../../server/_internal.ts";
-import type { ReplicaOptions } from "../../server/options.ts";
 import { prepareReplicas } from "../../server/replicas/plan.ts";
+import { loadSet } from "../../server/replicas/replica_class.ts";
 import { type Machine, SimRunner } from "./_runner.ts";
 import type { Owner } from "./_world.ts";
 
@@ -134,14 +134,14 @@ export class SimServer extends TCPServer {
   }
 
   async recycle(): Promise<void> {
-    await this[role]!.recycle!();
+    await this[role].recycle();
   }
 
-  override [prepare](options: ReplicaOptions): void {
+  override [prepare](): void {
     prepareReplicas(
-      this,
+      this as never,
       SimServer.kind,
-      options,
+      loadSet,
       (kind, runnerOptions) => new SimRunner(kind, runnerOptions, stage),
     );
   }
