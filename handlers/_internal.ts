@@ -11,6 +11,16 @@ export const abort: unique symbol = Symbol("abort");
 export const drain: unique symbol = Symbol("drain");
 /** Server to handler: the request is over, clear timers. */
 export const release: unique symbol = Symbol("release");
+/**
+ * Of a handler: how long it may take to end after an abort, in milliseconds.
+ * Absent, it is the server's own short time.
+ */
+export const grace: unique symbol = Symbol("grace");
+/**
+ * Of a handler: whether it reads only so that it never misses what the client
+ * sends. Then a client that sends nothing keeps nobody waiting.
+ */
+export const readsAhead: unique symbol = Symbol("readsAhead");
 /** Handler to reader: the writer to flush before a wait. */
 export const pair: unique symbol = Symbol("pair");
 /** To a writer: send the buffered bytes; nobody awaits it. */

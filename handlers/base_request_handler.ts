@@ -4,7 +4,7 @@
  * @module
  */
 
-import { abort, drain, release } from "./_internal.ts";
+import { abort, drain, grace, readsAhead, release } from "./_internal.ts";
 import type { RequestServer } from "./request_server.ts";
 
 /**
@@ -176,6 +176,16 @@ export abstract class BaseRequestHandler<R = unknown, C = unknown> {
    * ```
    */
   finish(): void | Promise<void> {}
+
+  /** @ignore */
+  get [grace](): number {
+    return 0;
+  }
+
+  /** @ignore */
+  get [readsAhead](): boolean {
+    return false;
+  }
 
   /** @ignore */
   [abort](reason: unknown): void {

@@ -4,12 +4,20 @@
  * @module
  */
 
+import { grace, readsAhead } from "./_internal.ts";
+import { HAS_GROUPS, killGroup } from "./_kill_group.ts";
 import { BaseRequestHandler } from "./base_request_handler.ts";
 
 const BUFFER_SIZE = 65_536;
 /** How long a command has to end after SIGTERM. */
-const KILL_AFTER_MS = 1_000;
+const KILL_AFTER_MS = 500;
+/** How long its death and the end of its output may take after that. */
+const REAP_MS = 500;
 const MAPPED_REGEXP = /^::ffff:(?=\d+\.)/i;
+
+/** The commands that run: none outlives the program. */
+const running: Set<Deno.ChildProcess> = new Set();
+let watchesEnd = false;
 
 /**
  * Runs a command for each connection. The client's bytes are the command's
@@ -22,15 +30,21 @@ const MAPPED_REGEXP = /^::ffff:(?=\d+\.)/i;
  * slows the other one down: memory does not grow.
  *
  * The command gets SIGTERM if its client is gone or `shutdownTimeout` is over,
- * and SIGKILL a second later. A client that closes without a reset looks like
- * one that only stopped sending: a command that ignores the end of stdin is
- * ended at its next output. Processes that the command has started are not
- * ended. Its stderr goes to the server's.
+ * and SIGKILL half a second later, or when the program ends. It runs in a
+ * process group of its own: a Ctrl-C in the server's terminal does not reach it,
+ * and with `--allow-run` for every program the whole group is ended. A client
+ * that closes without a reset looks like one that only stopped sending: a
+ * command that ignores the end of stdin is ended at its next output. Its stderr
+ * goes to the server's.
+ *
+ * `idleTimeout` and `minRate` limit how long the client takes to accept output.
+ * A client that sends nothing may be waiting for the command, so `requestTimeout`
+ * alone limits that.
  *
  * The environment holds the addresses, as under UCSPI's `tcpserver`: `PROTO`
  * (`TCP`), `TCPREMOTEIP`, `TCPREMOTEPORT`, `TCPLOCALIP` and `TCPLOCALPORT`; on
  * a Unix socket `PROTO` is `UNIX`, with `UNIXLOCALPATH`, and `UNIXREMOTEPATH`
- * for a client that has one.
+ * for a client that has one. An abstract path begins with "@" there.
  *
  * @example A sorting service
  * ```ts
@@ -87,7 +101,8 @@ export abstract class CommandRequestHandler<C = unknown>
    * @throws {Deno.errors.NotCapable} Without `--allow-run` for it.
    */
   override async handle(): Promise<void> {
-    const child = this.#spawn();
+    const child = this.spawn();
+    keep(child);
     const stdin = child.stdin.getWriter();
     const stdout = child.stdout.getReader();
     const { signal } = this;
@@ -114,6 +129,7 @@ export abstract class CommandRequestHandler<C = unknown>
       end();
     }
     await child.status;
+    running.delete(child);
     over = true;
     clearTimeout(timer);
     signal.removeEventListener("abort", end);
@@ -121,7 +137,37 @@ export abstract class CommandRequestHandler<C = unknown>
     if (gone !== null) throw (gone as { error: unknown }).error;
   }
 
-  #spawn(): Deno.ChildProcess {
+  /**
+   * Starts the command. Override it to note its number, for example.
+   *
+   * @example Usage
+   * ```ts
+   * import { CommandRequestHandler } from "@socketserver/socketserver";
+   * import { connect } from "@socketserver/socketserver/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const pids: number[] = [];
+   * class Noted extends CommandRequestHandler {
+   *   override command = Deno.execPath();
+   *   override args = ["eval", "console.log(Deno.pid)"];
+   *   override spawn() {
+   *     const child = super.spawn();
+   *     pids.push(child.pid);
+   *     return child;
+   *   }
+   * }
+   *
+   * await using client = connect(Noted);
+   * assertEquals(await client.rfile.readLine(), String(pids[0]));
+   * await client.closeWrite();
+   * await client.ended;
+   * ```
+   *
+   * @returns The child, with pipes as its stdin and stdout.
+   * @throws {Deno.errors.NotFound} If the command does not exist.
+   * @throws {Deno.errors.NotCapable} Without `--allow-run` for it.
+   */
+  spawn(): Deno.ChildProcess {
     const { command, args, cwd } = this;
     const env = {
       ...describeEnds(this.request, this.clientAddress),
@@ -135,12 +181,23 @@ export abstract class CommandRequestHandler<C = unknown>
         stdin: "piped",
         stdout: "piped",
         stderr: "inherit",
+        detached: HAS_GROUPS,
       }).spawn();
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       error.message = `Cannot run "${command}": ${error.message}`;
       throw error;
     }
+  }
+
+  /** @ignore */
+  override get [grace](): number {
+    return KILL_AFTER_MS + REAP_MS;
+  }
+
+  /** @ignore */
+  override get [readsAhead](): boolean {
+    return true;
   }
 
   /** Copies the client's bytes to stdin; rejects when the client is gone. */
@@ -172,9 +229,25 @@ export abstract class CommandRequestHandler<C = unknown>
   }
 }
 
+/** Makes the end of the program end a command. */
+function keep(child: Deno.ChildProcess): void {
+  running.add(child);
+  if (watchesEnd) return;
+  watchesEnd = true;
+  globalThis.addEventListener("unload", () => {
+    for (const child of running) signalChild(child, "SIGKILL");
+  });
+}
+
+/** Signals a command that has not ended: the group, if that is permitted. */
 function signalChild(child: Deno.ChildProcess, signal: Deno.Signal): void {
+  if (!running.has(child)) return;
   try {
-    child.kill(signal);
+    try {
+      killGroup(child.pid, signal);
+    } catch {
+      child.kill(signal);
+    }
   } catch {
     // It has already ended
   }
@@ -196,9 +269,15 @@ function describeEnds(
   }
   return {
     PROTO: "UNIX",
-    ...("path" in localAddr && { UNIXLOCALPATH: localAddr.path ?? "" }),
+    ...("path" in localAddr &&
+      { UNIXLOCALPATH: variable(localAddr.path ?? "") }),
     // Most clients have none
     ...("path" in remoteAddr && remoteAddr.path &&
-      { UNIXREMOTEPATH: remoteAddr.path }),
+      { UNIXREMOTEPATH: variable(remoteAddr.path) }),
   };
+}
+
+/** A path as a variable, which can't hold an abstract path's zero byte. */
+function variable(path: string): string {
+  return path.replaceAll("\0", "@");
 }

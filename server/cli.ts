@@ -4,7 +4,7 @@
  *
  * ```text
  * deno task serve                        echo on 127.0.0.1:8080, in threads
- * deno task serve --mode forking --handler sum --workers 2
+ * deno task serve :9000 --mode forking --handler sum --workers 2
  * deno task serve unix:./socket --handler ./upper.ts#Upper
  * deno task serve --handler ./upper.ts#Upper --watch --stats 1
  * deno task client                       talks to 127.0.0.1:8080
@@ -15,14 +15,13 @@
  * @module
  */
 
-import { parseClient, parseServe } from "./cli/args.ts";
+import config from "../deno.json" with { type: "json" };
+import { parseClient, parseServe, UsageError } from "./cli/args.ts";
 import { runClient } from "./cli/client.ts";
-import { CLIENT_HELP, HELP, SERVE_HELP } from "./cli/help.ts";
-import { suggest } from "./cli/suggest.ts";
-import { VERSION } from "./cli/version.ts";
-import { printLine, printProblem } from "./cli/output.ts";
+import { help } from "./cli/options.ts";
+import { printed, printLine, printProblem } from "./cli/output.ts";
 import { runServe } from "./cli/serve.ts";
-import { UsageError } from "./cli/usage_error.ts";
+import { suggest } from "./cli/suggest.ts";
 
 /**
  * Runs the command line. A problem is printed as one line on stderr.
@@ -45,6 +44,8 @@ export async function main(args: string[]): Promise<number> {
   } catch (error) {
     printProblem(error);
     return error instanceof UsageError ? 2 : 1;
+  } finally {
+    await printed();
   }
 }
 
@@ -52,19 +53,23 @@ async function run([command, ...args]: string[]): Promise<number> {
   switch (command) {
     case "serve": {
       const serve = parseServe(args);
-      return serve === "help" ? print(SERVE_HELP) : await runServe(serve);
+      return serve === "help" ? print(help("serve")) : await runServe(serve);
     }
     case "client": {
       const client = parseClient(args);
-      return client === "help" ? print(CLIENT_HELP) : await runClient(client);
+      return client === "help"
+        ? print(help("client"))
+        : await runClient(client);
     }
     case "help":
     case "--help":
     case "-h":
-      return help(args[0]);
+      return print(helpOn(args[0]));
     case "--version":
     case "-V":
-      return print(`socketserver ${VERSION} (Deno ${Deno.version.deno})`);
+      return print(
+        `socketserver ${config.version} (Deno ${Deno.version.deno})`,
+      );
     default:
       throw new UsageError(
         command === undefined
@@ -74,14 +79,12 @@ async function run([command, ...args]: string[]): Promise<number> {
   }
 }
 
-function help(command: string | undefined): number {
+function helpOn(command: string | undefined): string {
   switch (command) {
     case undefined:
-      return print(HELP);
     case "serve":
-      return print(SERVE_HELP);
     case "client":
-      return print(CLIENT_HELP);
+      return help(command);
     default:
       throw new UsageError(unknown(command));
   }

@@ -4,14 +4,21 @@
  * @module
  */
 
-import { isDatagram, isUnix } from "./address.ts";
-import type { ClientCommand } from "./args.ts";
+import {
+  formatAddress,
+  type TcpAddress,
+  type UnixAddress,
+} from "../addresses.ts";
+import { isDisconnect } from "../core/faults.ts";
+import { type ClientCommand, isDatagram, isUnix } from "./args.ts";
+import { printNote } from "./output.ts";
 import { talkByPackets } from "./packets.ts";
 import { readPem } from "./pem.ts";
 import { Prompt } from "./prompt.ts";
-import { connectPlain, connectTls } from "./connect.ts";
-import { talkByConnection } from "./connection.ts";
-import type { TcpAddress, UnixAddress } from "../addresses.ts";
+
+const BUFFER_SIZE = 65_536;
+const CR = 13;
+const LF = 10;
 
 /** Talks to a server until it or the input ends; returns the exit code. */
 export async function runClient(command: ClientCommand): Promise<number> {
@@ -32,4 +39,172 @@ export async function runClient(command: ClientCommand): Promise<number> {
     ? () => connectTls({ ...address, caCerts })
     : () => connectPlain(address);
   return await talkByConnection(address, connect, prompt, crlf);
+}
+
+/** Where a stream server listens. */
+type ConnectionAddress =
+  | Deno.NetAddr & { transport: "tcp" }
+  | Deno.UnixAddr & { transport: "unix" };
+
+/** Connects without TLS. */
+async function connectPlain(
+  address: ConnectionAddress,
+): Promise<Deno.Conn> {
+  try {
+    return address.transport === "tcp"
+      ? await Deno.connect(address)
+      : await Deno.connect(address);
+  } catch (error) {
+    throw explain(error, address);
+  }
+}
+
+/** Connects, and shakes hands. */
+async function connectTls(
+  address: Deno.NetAddr & { transport: "tcp"; caCerts: string[] },
+): Promise<Deno.Conn> {
+  try {
+    const connection = await Deno.connectTls(address);
+    try {
+      await connection.handshake();
+      return connection;
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+  } catch (error) {
+    throw explain(error, address);
+  }
+}
+
+function explain(error: unknown, address: ConnectionAddress): unknown {
+  if (!(error instanceof Error)) return error;
+  return new Error(
+    `Cannot connect to "${formatAddress(address)}": ${error.message}; ${
+      findCure(error.message, address)
+    }`,
+    { cause: error },
+  );
+}
+
+function findCure(message: string, { transport }: ConnectionAddress): string {
+  if (transport === "unix") {
+    return "start a server there or give another --path";
+  }
+  if (/UnknownIssuer/.test(message)) {
+    return "give the authority of its certificate with --ca FILE";
+  }
+  if (/NotValidForName/.test(message)) {
+    return "give a --hostname that its certificate has";
+  }
+  if (/corrupt message|unexpected (handshake )?message|eof/i.test(message)) {
+    return "leave --tls out if the server has no TLS";
+  }
+  return "start a server there or give another --hostname or --port";
+}
+
+type Progress = "sending" | "sent" | "refused";
+
+/** Sends the input and prints what comes, until the server ends. */
+async function talkByConnection(
+  address: Deno.Addr,
+  connect: () => Promise<Deno.Conn>,
+  prompt: Prompt,
+  crlf: boolean,
+): Promise<number> {
+  const at = formatAddress(address);
+  using connection = await connect();
+  let progress: Progress = "sending";
+  const sending = sendInput(connection, prompt, crlf).then((all) => {
+    progress = all ? "sent" : "refused";
+  });
+  await prompt.show();
+  await Promise.race([
+    printAnswers(connection, prompt, at),
+    // Only errors of the input itself count here
+    sending.then(() => new Promise<never>(() => {})),
+  ]);
+  await prompt.end();
+  // The error of a write arrives a little after the end of the read
+  await new Promise((resolve) => setTimeout(resolve));
+  switch (progress as Progress) {
+    case "sending":
+      printNote(`"${at}" closed the connection`);
+      return 0;
+    case "sent":
+      return 0;
+    case "refused":
+      throw new Error(`"${at}" closed before it took all of the input`);
+  }
+}
+
+/**
+ * Sends stdin to its end, then closes this half of the connection; false if
+ * the server takes no more.
+ */
+async function sendInput(
+  connection: Deno.Conn,
+  prompt: Prompt,
+  crlf: boolean,
+): Promise<boolean> {
+  const buffer = new Uint8Array(BUFFER_SIZE);
+  let last = 0;
+  for (let n; (n = await Deno.stdin.read(buffer)) !== null;) {
+    prompt.typed();
+    const typed = buffer.subarray(0, n);
+    const bytes = crlf ? addReturns(typed, last) : typed;
+    last = typed.at(-1)!;
+    try {
+      for (let sent = 0; sent < bytes.length;) {
+        sent += await connection.write(bytes.subarray(sent));
+      }
+    } catch (error) {
+      return ignoreEnd(error);
+    }
+  }
+  try {
+    await connection.closeWrite();
+  } catch (error) {
+    ignoreEnd(error);
+  }
+  return true;
+}
+
+/** Puts a CR before each LF that has none; `last` is the byte before these. */
+function addReturns(bytes: Uint8Array, last: number): Uint8Array {
+  const all = new Uint8Array(2 * bytes.length);
+  let length = 0;
+  for (const byte of bytes) {
+    if (byte === LF && last !== CR) all[length++] = CR;
+    all[length++] = last = byte;
+  }
+  return all.subarray(0, length);
+}
+
+async function printAnswers(
+  connection: Deno.Conn,
+  prompt: Prompt,
+  at: string,
+): Promise<void> {
+  const buffer = new Uint8Array(BUFFER_SIZE);
+  try {
+    for (let n; (n = await connection.read(buffer)) !== null;) {
+      await prompt.print(buffer.subarray(0, n));
+    }
+  } catch (error) {
+    if (!isDisconnect(error)) throw error;
+    await prompt.end();
+    throw new Error(
+      `"${at}" reset the connection: what it sent before is printed, the rest is lost`,
+      { cause: error },
+    );
+  }
+}
+
+/** False for an error that only says that the server has ended. */
+function ignoreEnd(error: unknown): false {
+  if (isDisconnect(error) || error instanceof Deno.errors.BadResource) {
+    return false;
+  }
+  throw error;
 }

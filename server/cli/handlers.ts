@@ -12,11 +12,16 @@ import { DatagramRequestHandler } from "../../handlers/datagram_request_handler.
 import { DaytimeHandler } from "../../handlers/services/daytime_handler.ts";
 import { DiscardHandler } from "../../handlers/services/discard_handler.ts";
 import { EchoHandler } from "../../handlers/services/echo_handler.ts";
+import { type ExecContext, ExecHandler } from "./exec_handler.ts";
+import { killGroup } from "../../handlers/_kill_group.ts";
+import type { StopSignals } from "./signals.ts";
 import { StreamRequestHandler } from "../../handlers/stream_request_handler.ts";
 import { SumHandler } from "../../handlers/services/sum_handler.ts";
-import { isDatagram, type Transport } from "./address.ts";
+import { isDatagram, type Mode, type Transport, UsageError } from "./args.ts";
 import { suggest } from "./suggest.ts";
-import { UsageError } from "./usage_error.ts";
+
+/** Commands in threads that a second signal can end. */
+const MAX_PIDS = 16_384;
 
 /** A module that no file of this machine's is: `jsr:`, `https:` and the like. */
 const SPECIFIER_REGEXP = /^(jsr|npm|https?|file|data):/;
@@ -25,6 +30,8 @@ const SPECIFIER_REGEXP = /^(jsr|npm|https?|file|data):/;
 export interface NamedHandler {
   Handler: RequestHandlerClass;
   module: string;
+  /** What it finds in `server.context`. */
+  context?: unknown;
 }
 
 const HANDLERS = new Map<string, NamedHandler>([
@@ -132,4 +139,101 @@ function assertSuits(
       `"${Handler.name}" answers ${what}: give --transport ${cure}, or extend RequestHandler, which answers both`,
     );
   }
+}
+
+/**
+ * The handler that runs a command. A second signal ends the program without
+ * waiting for its commands, so it kills them.
+ */
+export async function findExecHandler(
+  line: string,
+  mode: Mode,
+  stop: StopSignals,
+): Promise<NamedHandler> {
+  const command = splitCommand(line);
+  await assertCommand(command[0]!);
+  // A thread gets no notice of the program's end; a process does
+  const pids = mode === "threading"
+    ? new Int32Array(new SharedArrayBuffer(4 * MAX_PIDS))
+    : null;
+  if (pids !== null) stop.beforeExit = () => killAll(pids);
+  return {
+    Handler: ExecHandler as RequestHandlerClass,
+    module: new URL("./exec_handler.ts", import.meta.url).href,
+    context: { command, pids } satisfies ExecContext,
+  };
+}
+
+function killAll(pids: Int32Array): void {
+  for (const pid of pids) {
+    try {
+      if (pid > 0) killGroup(pid, "SIGKILL");
+    } catch {
+      // It has ended
+    }
+  }
+}
+
+/** Throws if there is no such program, rather than at each connection. */
+async function assertCommand(command: string): Promise<void> {
+  if (Deno.build.os === "windows") return; // its names need no extension
+  const folders = command.includes("/")
+    ? [""]
+    : (Deno.env.get("PATH") ?? "").split(":").map((folder) => `${folder}/`);
+  for (const folder of folders) {
+    const info = await Deno.stat(`${folder}${command}`).catch(() => null);
+    if (info?.isFile && (info.mode ?? 0o111) & 0o111) return;
+  }
+  throw new UsageError(
+    `Cannot find the command "${command}"; give its path, or a name in PATH`,
+  );
+}
+
+/** A quoted part, an escaped character, or what needs neither. */
+const PART_REGEXP = /'[^']*'|"(?:[^"\\]|\\[^])*"|\\[^]|[^\s'"\\]+/y;
+const SPACE_REGEXP = /\s*/y;
+const ESCAPE_REGEXP = /\\(["\\])/g;
+
+/**
+ * Splits a command line as a shell does: at spaces, but not in quotes or after
+ * a backslash. Nothing else has a meaning.
+ */
+export function splitCommand(line: string): string[] {
+  const words: string[] = [];
+  for (let at = 0;;) {
+    at = skip(SPACE_REGEXP, line, at);
+    if (at === line.length) break;
+    const start = at;
+    let word = "";
+    for (let end; (end = skip(PART_REGEXP, line, at)) > at; at = end) {
+      word += unquote(line.slice(at, end));
+    }
+    if (at === start || at < line.length && !/\s/.test(line[at]!)) {
+      throw new UsageError(
+        `Cannot split "${line}" into words: ${line.slice(at)} has no end`,
+      );
+    }
+    words.push(word);
+  }
+  if (words[0]) return words;
+  throw new UsageError("--exec is empty: give a command");
+}
+
+function unquote(part: string): string {
+  switch (part[0]) {
+    case "'":
+      return part.slice(1, -1);
+    case '"':
+      return part.slice(1, -1).replaceAll(ESCAPE_REGEXP, "$1");
+    case "\\":
+      return part.slice(1);
+    default:
+      return part;
+  }
+}
+
+/** Where a match at `at` ends, `at` itself without one. */
+function skip(regexp: RegExp, text: string, at: number): number {
+  regexp.lastIndex = at;
+  return regexp.test(text) ? regexp.lastIndex : at;
 }

@@ -4,16 +4,78 @@
  * @module
  */
 
+/** Text that waits for the reader of stdout; more lines are dropped. */
+const MAX_WAITING = 1_000_000;
+/** How long the end of the program waits for a reader. */
+const LAST_WAIT_MS = 1_000;
+/** A non-blocking stdout is full: when to try again. */
+const RETRY_MS = 10;
+
 const encoder = new TextEncoder();
 
-/** Prints a line on stdout. */
+/** The lines for stdout that nobody has taken, and how many were dropped. */
+let waiting: string[] = [];
+let size = 0;
+let dropped = 0;
+let printing: Promise<void> | null = null;
+
+/**
+ * Prints a line on stdout. It never blocks: a reader that stalls loses lines,
+ * and the server goes on.
+ */
 export function printLine(line: string): void {
-  write(Deno.stdout, line);
+  if (shown.length > 0 && Deno.stdout.isTerminal()) {
+    return writeAll(`${erase()}${line}\n${join(shown)}`);
+  }
+  if (size > MAX_WAITING) return void dropped++;
+  waiting.push(`${line}\n`);
+  size += line.length;
+  printing ??= printWaiting();
+}
+
+/** Settles when stdout has taken all lines, or after a second. */
+export async function printed(): Promise<void> {
+  if (printing === null) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, LAST_WAIT_MS);
+  await Promise.race([printing, promise]);
+  clearTimeout(timer);
+}
+
+async function printWaiting(): Promise<void> {
+  try {
+    while (waiting.length > 0) {
+      if (dropped > 0) {
+        waiting.push(`(${dropped} lines were dropped: nobody read them)\n`);
+        dropped = 0;
+      }
+      const bytes = encoder.encode(waiting.join(""));
+      waiting = [];
+      size = 0;
+      await writeToStdout(bytes);
+    }
+  } catch {
+    // A closed output (`| head`) must not stop a server
+    waiting = [];
+    size = 0;
+  }
+  printing = null;
+}
+
+async function writeToStdout(bytes: Uint8Array): Promise<void> {
+  for (let sent = 0; sent < bytes.length;) {
+    try {
+      sent += await Deno.stdout.write(bytes.subarray(sent));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+  }
 }
 
 /** Prints a line on stderr. */
 export function printNote(line: string): void {
-  write(Deno.stderr, line);
+  writeAll(`${erase()}${line}\n${join(shown)}`);
 }
 
 /** Prints an error as one line on stderr. */
@@ -27,17 +89,26 @@ let shown: string[] = [];
 
 /** Replaces the lines at the bottom of the terminal. */
 export function show(lines: string[]): void {
-  const { columns, rows } = Deno.consoleSize();
-  // A terminal may not know its size
-  const fitting = lines.slice(0, (rows || 24) - 1)
-    .map((line) => line.slice(0, (columns || 80) - 1));
-  writeAll(Deno.stderr, erase() + join(fitting));
+  const { columns, rows } = terminalSize();
+  const fitting = lines.slice(0, rows - 1)
+    .map((line) => line.slice(0, columns - 1));
+  writeAll(erase() + join(fitting));
   shown = fitting;
 }
 
 /** Leaves what is shown where it is; what comes next is shown below. */
 export function leave(): void {
   shown = [];
+}
+
+function terminalSize(): { columns: number; rows: number } {
+  try {
+    const { columns, rows } = Deno.consoleSize();
+    // A terminal may not know its size
+    return { columns: columns || 80, rows: rows || 24 };
+  } catch {
+    return { columns: 80, rows: 24 }; // it was closed
+  }
 }
 
 function erase(): string {
@@ -49,20 +120,13 @@ function join(lines: string[]): string {
   return lines.map((line) => `${line}\n`).join("");
 }
 
-function write(stream: typeof Deno.stdout, line: string): void {
-  if (shown.length === 0) return writeAll(stream, `${line}\n`);
-  writeAll(Deno.stderr, erase());
-  writeAll(stream, `${line}\n`);
-  writeAll(Deno.stderr, join(shown));
-}
-
-function writeAll(stream: typeof Deno.stdout, text: string): void {
+function writeAll(text: string): void {
   const bytes = encoder.encode(text);
   try {
     for (let sent = 0; sent < bytes.length;) {
-      sent += stream.writeSync(bytes.subarray(sent));
+      sent += Deno.stderr.writeSync(bytes.subarray(sent));
     }
   } catch {
-    // A closed output (`| head`) must not stop a server
+    // A closed output must not stop a server
   }
 }

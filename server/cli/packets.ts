@@ -15,6 +15,7 @@ import {
 } from "../sockets/packet_socket.ts";
 import { StopSignals } from "./signals.ts";
 import { UnixPacketSocket } from "../sockets/unix_packet_socket.ts";
+import { lookup } from "node:dns/promises";
 import { formatAddress } from "../addresses.ts";
 
 const MAX_UDP_LENGTH = 65_507;
@@ -35,8 +36,10 @@ export async function talkByPackets(
   timeout: number,
 ): Promise<number> {
   assertUnstableNet("send packets");
-  const isUdp = address.transport === "udp";
-  if (isUdp) return await talk(openUdp(address), address, prompt, timeout);
+  if (address.transport === "udp") {
+    const server = await resolve(address);
+    return await talk(openUdp(server), server, prompt, timeout);
+  }
   const dir = await Deno.makeTempDir({ prefix: "socketserver-" });
   const remove = () => Deno.removeSync(dir, { recursive: true });
   using stop = new StopSignals();
@@ -51,6 +54,34 @@ export async function talkByPackets(
   } finally {
     remove();
   }
+}
+
+/** The server's IP address: only packets from there are answers. */
+async function resolve(
+  address: Deno.NetAddr & { transport: "udp" },
+): Promise<Deno.NetAddr & { transport: "udp" }> {
+  const local = { "0.0.0.0": "127.0.0.1", "::": "::1" }[address.hostname];
+  try {
+    const { address: hostname } = await lookup(local ?? address.hostname);
+    return { ...address, hostname };
+  } catch (error) {
+    throw notSent(address, error);
+  }
+}
+
+/** Whether a packet comes from the server. A Unix socket's path is private. */
+function isFrom(address: PacketAddress, from: Deno.Addr): boolean {
+  return "path" in address ||
+    "hostname" in from && from.port === address.port &&
+      canonical(from.hostname) === canonical(address.hostname);
+}
+
+/** One spelling for each address. */
+function canonical(hostname: string): string {
+  const mapped = hostname.replace(/^::ffff:(?=\d+\.)/i, "");
+  if (!mapped.includes(":")) return mapped;
+  // A URL takes no zone
+  return new URL(`http://[${mapped.split("%")[0]}]`).hostname;
 }
 
 function openUdp(address: Deno.NetAddr): PacketSocket {
@@ -68,7 +99,7 @@ async function talk(
   const at = formatAddress(address);
   const length = "path" in address ? MAX_UNIX_LENGTH : MAX_UDP_LENGTH;
   const input = new BufferedReader(Deno.stdin, { maxLineLength: length - 1 });
-  const answers = new Answers(socket, prompt, length);
+  const answers = new Answers(socket, address, prompt, length);
   let unanswered = 0;
   try {
     await prompt.show();
@@ -100,28 +131,39 @@ async function send(
   try {
     await socket.send(packet, address);
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    const message = error instanceof Deno.errors.TimedOut
-      ? "the server reads no packets"
-      : error.message;
-    const option = "path" in address ? "--path" : "--hostname or --port";
-    throw new Error(
-      `Cannot send to "${
-        formatAddress(address)
-      }": ${message}; start a server there or give another ${option}`,
-      { cause: error },
-    );
+    throw notSent(address, error);
   }
 }
 
-/** Prints packets as they come, and tells whether any did. */
+function notSent(address: PacketAddress, error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const message = error instanceof Deno.errors.TimedOut
+    ? "the server reads no packets"
+    : error.message;
+  const option = "path" in address ? "--path" : "--hostname or --port";
+  return new Error(
+    `Cannot send to "${
+      formatAddress(address)
+    }": ${message}; start a server there or give another ${option}`,
+    { cause: error },
+  );
+}
+
+/** Prints the server's packets as they come, and waits for them. */
 class Answers {
   readonly #socket: PacketSocket;
+  readonly #server: PacketAddress;
   #arrived: PromiseWithResolvers<boolean> | null = null;
   #closed = false;
 
-  constructor(socket: PacketSocket, prompt: Prompt, length: number) {
+  constructor(
+    socket: PacketSocket,
+    server: PacketAddress,
+    prompt: Prompt,
+    length: number,
+  ) {
     this.#socket = socket;
+    this.#server = server;
     void this.#printAll(prompt, new Uint8Array(length));
   }
 
@@ -145,7 +187,8 @@ class Answers {
   async #printAll(prompt: Prompt, buffer: Uint8Array): Promise<void> {
     try {
       for (;;) {
-        const [packet] = await this.#socket.receive(buffer);
+        const [packet, from] = await this.#socket.receive(buffer);
+        if (!isFrom(this.#server, from)) continue;
         await prompt.print(packet);
         if (packet.at(-1) !== NEWLINE[0]) await prompt.print(NEWLINE);
         this.#arrived?.resolve(true);

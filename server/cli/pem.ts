@@ -4,7 +4,7 @@
  * @module
  */
 
-import { UsageError } from "./usage_error.ts";
+import { UsageError } from "./args.ts";
 
 /** Reads the files of `--cert` and `--key`. */
 export async function readTls(

@@ -47,9 +47,22 @@ export class Reloads implements Disposable {
   /** Reloads when a module changes in the folder of `module`, or below it. */
   watch(module: string): void {
     const folder = dirname(fileURLToPath(module));
-    this.#watcher = Deno.watchFs(folder);
-    void this.#follow(this.#watcher);
+    try {
+      this.#watcher = Deno.watchFs(folder);
+    } catch (error) {
+      return this.#notWatched(folder, error);
+    }
+    this.#follow(this.#watcher).catch((error) =>
+      this.#notWatched(folder, error)
+    );
     this.#say(`Watching "${folder}"`);
+  }
+
+  #notWatched(folder: string, error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    printProblem(
+      `Cannot watch "${folder}": ${message}; it serves on, and SIGHUP reloads`,
+    );
   }
 
   [Symbol.dispose](): void {

@@ -4,17 +4,16 @@
  * @module
  */
 
-import type { ServeCommand } from "./args.ts";
-import { findExecHandler } from "./exec.ts";
-import { findHandler } from "./handlers.ts";
+import { logEvents } from "../observe/log_events.ts";
+import type { ConnectionEvent } from "../server_events.ts";
+import { isDatagram, type ServeCommand, UsageError } from "./args.ts";
+import { findExecHandler, findHandler } from "./handlers.ts";
 import { LiveStats } from "./live_stats.ts";
 import { printLine, printNote } from "./output.ts";
 import { readTls } from "./pem.ts";
 import { Reloads } from "./reloads.ts";
-import { printRequests } from "./requests.ts";
 import { type CliServer, SERVERS } from "./servers.ts";
 import { StopSignals } from "./signals.ts";
-import { UsageError } from "./usage_error.ts";
 import {
   formatAddress,
   type TcpAddress,
@@ -28,9 +27,9 @@ const CUT_OFF = 3;
 /** Serves until a signal; returns the exit code. */
 export async function runServe(command: ServeCommand): Promise<number> {
   const say = sayer(command);
-  const { server, module } = await makeServer(command);
-  using _requests = printRequests(server, command);
   using stop = new StopSignals();
+  const { server, module } = await makeServer(command, stop);
+  using _requests = printRequests(server, command);
   const serving = server.serveForever({ signal: stop.signal });
   {
     const hasNews = server.reload !== undefined || command.tls !== null;
@@ -51,6 +50,25 @@ export async function runServe(command: ServeCommand): Promise<number> {
   return report.aborted.length === 0 ? 0 : CUT_OFF;
 }
 
+/** Prints each request in the chosen format, until disposed. */
+function printRequests(
+  server: CliServer,
+  { log, transport }: ServeCommand,
+): Disposable {
+  if (log === "none") return { [Symbol.dispose]: () => {} };
+  if (log !== "plain") {
+    return logEvents(server, { format: log, write: printLine });
+  }
+  // A packet has only the event of its end
+  const [name, what] = isDatagram(transport)
+    ? ["requestEnd", "packet"] as const
+    : ["connection", "connection"] as const;
+  const listener = ({ clientAddress }: ConnectionEvent) =>
+    printLine(`${what} from ${formatAddress(clientAddress)}`);
+  server.on(name, listener);
+  return { [Symbol.dispose]: () => server.off(name, listener) };
+}
+
 /** With a log on stdout, everything else goes to stderr. */
 function sayer({ log }: ServeCommand): (line: string) => void {
   return log === "plain" || log === "none" ? printLine : printNote;
@@ -58,19 +76,20 @@ function sayer({ log }: ServeCommand): (line: string) => void {
 
 async function makeServer(
   command: ServeCommand,
+  stop: StopSignals,
 ): Promise<{ server: CliServer; module: string }> {
   const { transport, mode, address, exec, options } = command;
   const Server = SERVERS[mode][transport];
-  const { Handler, module } = exec === null
+  const { Handler, module, context } = exec === null
     ? await findHandler(command.handler, transport)
-    : await findExecHandler(exec);
+    : await findExecHandler(exec, mode, stop);
   const tls = command.tls && await readTls(command.tls);
   try {
     const server = new Server(address as TcpAddress & UnixAddress, Handler, {
       ...options,
       ...tls,
       ...(mode !== "event-loop" && { module }),
-      ...(exec !== null && { context: exec }),
+      ...(context !== undefined && { context }),
     });
     return { server, module };
   } catch (error) {
@@ -112,7 +131,7 @@ async function describeReady(
   const at = formatAddress(server.serverAddress);
   const { dispatch } = await server.stats();
   const how = [transport, tls && "TLS", mode, dispatch].filter(Boolean);
-  const what = exec?.join(" ") ?? handler;
+  const what = exec ?? handler;
   return `Serving ${what} on ${at} (${how.join(", ")}); press Ctrl-C to stop`;
 }
 

@@ -5,8 +5,7 @@
  */
 
 import type { RequestHandlerClass } from "../../handlers/base_request_handler.ts";
-import type { Transport } from "./address.ts";
-import type { Mode, ServeCommand } from "./args.ts";
+import type { Mode, ServeCommand, Transport } from "./args.ts";
 import type { TcpAddress, UnixAddress } from "../addresses.ts";
 import type { BaseServer } from "../base_server.ts";
 import {

@@ -21,6 +21,8 @@ export class StopSignals implements Disposable {
   #listeners: [Deno.Signal, () => void][] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
   #armed = false;
+  /** Called before a second signal ends the program. */
+  beforeExit: () => void = () => {};
 
   constructor() {
     for (const [name, exitCode] of EXIT_CODES) {
@@ -42,7 +44,10 @@ export class StopSignals implements Disposable {
 
   /** Does what a signal does. */
   stop(exitCode: number): void {
-    if (this.#armed) Deno.exit(exitCode);
+    if (this.#armed) {
+      this.beforeExit();
+      Deno.exit(exitCode);
+    }
     if (this.signal.aborted) return;
     this.#controller.abort(exitCode);
     this.#timer = setTimeout(() => this.#arm(), ECHO_MS);

@@ -4,12 +4,17 @@
  * @module
  */
 
-/** `; did you mean "word"?` for the nearest of `words`, "" if none is near. */
+/**
+ * `; did you mean "word"?` for the word that begins so or is nearest, "" if none
+ * is near.
+ */
 export function suggest(written: string, words: Iterable<string>): string {
   let best = Math.max(1, Math.floor(written.length / 3)) + 1;
   let nearest: string | null = null;
+  const low = written.toLowerCase();
   for (const word of words) {
-    const steps = distance(written.toLowerCase(), word);
+    const begins = low.length > 3 && word.startsWith(low);
+    const steps = begins ? 0 : distance(low, word);
     if (steps < best) [best, nearest] = [steps, word];
   }
   return nearest === null ? "" : `; did you mean "${nearest}"?`;

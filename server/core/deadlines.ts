@@ -5,6 +5,7 @@
  * @module
  */
 
+import { readsAhead } from "../../handlers/_internal.ts";
 import { RequestTimeoutError } from "../../handlers/errors.ts";
 import { ARRIVAL_MS } from "../../handlers/io/_idle_timer.ts";
 import { streamThroughMethods } from "./watched_conn.ts";
@@ -68,7 +69,10 @@ export class Deadlines {
       minRate > 0 ? RATE_WINDOW_MS : Infinity,
     );
     if (period === Infinity) return;
-    open[WATCH] ??= new Watch(open.request);
+    open[WATCH] ??= new Watch(
+      open.request,
+      open.handler?.[readsAhead] !== true,
+    );
     if (idleTimeout !== Infinity) open[WATCH].watchPending();
     if (minRate > 0) open[WATCH].watchRate(minRate);
     if (this.#timer !== undefined) return;
@@ -125,13 +129,16 @@ class Watch {
   /** Whether it was late at the last look. */
   wasLate = false;
   #conn: Deno.Conn;
+  /** Whether a read that waits means that the client keeps a handler waiting. */
+  #countsReads: boolean;
   #began = performance.now();
   #activeAt = this.#began;
   #pending: Pending[] | null = null;
   #rate: Rate | null = null;
 
-  constructor(request: unknown) {
+  constructor(request: unknown, countsReads: boolean) {
     this.#conn = request as Deno.Conn;
+    this.#countsReads = countsReads;
   }
 
   /**
@@ -145,7 +152,9 @@ class Watch {
     this.#pending = [read, write];
     const conn = this.#conn;
     const [readNow, writeNow] = [conn.read, conn.write];
-    conn.read = (bytes) => read.newest = readNow.call(conn, bytes);
+    if (this.#countsReads) {
+      conn.read = (bytes) => read.newest = readNow.call(conn, bytes);
+    }
     conn.write = (bytes) => write.newest = writeNow.call(conn, bytes);
     streamThroughMethods(conn);
   }
@@ -155,7 +164,9 @@ class Watch {
     const rate = this.#rate = new Rate(minRate);
     const conn = this.#conn;
     const [readNow, writeNow] = [conn.read, conn.write];
-    conn.read = (bytes) => rate.watch(readNow.call(conn, bytes), 0);
+    if (this.#countsReads) {
+      conn.read = (bytes) => rate.watch(readNow.call(conn, bytes), 0);
+    }
     conn.write = (bytes) => rate.watch(writeNow.call(conn, bytes), 1);
     streamThroughMethods(conn);
   }

@@ -11,6 +11,7 @@ import type { DrainReport } from "../drain_report.ts";
 import { ServerClosedError } from "../errors.ts";
 import type { AcceptLoop } from "./accept_loop.ts";
 import { closeQuietly } from "./faults.ts";
+import { grace } from "../../handlers/_internal.ts";
 import type { RequestCycle } from "./request_cycle.ts";
 
 /** The result of `work`, or `null` if there is none within `timeout` ms. */
@@ -172,7 +173,8 @@ export class Drain<R> {
     );
     const aborted = open.abort(reason);
     part.aborted(aborted.map(({ clientAddress }) => clientAddress));
-    await open.ended(ABORT_GRACE_MS);
+    const times = open.list().map(({ handler }) => handler?.[grace] ?? 0);
+    await open.ended(Math.max(ABORT_GRACE_MS, ...times));
     return aborted.filter(({ relayed }) => !relayed)
       .map(({ clientAddress }) => clientAddress);
   }

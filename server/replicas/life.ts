@@ -22,7 +22,8 @@ import { type Command, outOfOrder } from "./protocol.ts";
 
 const START_TIMEOUT_MS = 30_000;
 const COMMAND_TIMEOUT_MS = 10_000;
-const LEAVE_TIMEOUT_MS = 1_000;
+/** More than an aborted handler that ends a command takes. */
+const LEAVE_TIMEOUT_MS = 2_000;
 /** A longer timer would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 

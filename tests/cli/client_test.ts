@@ -209,6 +209,20 @@ Deno.test("client prints each of several packets that answer one line", async ()
   socket.close();
 });
 
+Deno.test("client takes no packet of a stranger for an answer", async () => {
+  const open = () =>
+    Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
+  const [socket, stranger] = [open(), open()];
+  const { port } = socket.addr as Deno.NetAddr;
+  const running = runCli(["client", `udp://localhost:${port}`], "go\n");
+  const [, from] = await socket.receive();
+  await stranger.send(new TextEncoder().encode("forged"), from);
+  await socket.send(new TextEncoder().encode("true"), from);
+  assertEquals((await running).stdout, "true\n");
+  socket.close();
+  stranger.close();
+});
+
 Deno.test("client over unix-datagram leaves no file behind", async () => {
   const dir = await Deno.makeTempDir();
   const address = ["--transport", "unix-datagram", "--path", `${dir}/socket`];

@@ -1,7 +1,13 @@
 /** What `serve` tells while it serves: --log, --stats, --top. */
 
 import { assertEquals, assertMatch, assertNotMatch } from "@std/assert";
-import { CLI, makeDir, Program, serve, Talker } from "./_cli.ts";
+import { EchoHandler, TCPServer } from "../../mod.ts";
+import { parseServe, type ServeCommand } from "../../server/cli/args.ts";
+import { leave, show } from "../../server/cli/output.ts";
+import { Reloads } from "../../server/cli/reloads.ts";
+import { StopSignals } from "../../server/cli/signals.ts";
+import { capture } from "../servers/_support.ts";
+import { CLI, makeDir, Program, serve, Talker, Transcript } from "./_cli.ts";
 import { needs } from "../support/programs.ts";
 
 /** Runs a program on a terminal of 80 columns; Ctrl-C when its input ends. */
@@ -153,3 +159,46 @@ Deno.test(
     assertEquals(await program.code(), 0);
   },
 );
+
+Deno.test("serve goes on while nobody reads its stdout, and ends at a signal", async () => {
+  const args = ["run", "-A", CLI, "serve", "tcp://:0", "-m", "event-loop"];
+  await using program = new Deno.Command(Deno.execPath(), {
+    args: [...args, "--log", "json"],
+    stdin: "null",
+    stdout: "piped", // more than a pipe holds, and nobody reads
+    stderr: "piped",
+  }).spawn();
+  const stderr = new Transcript(program.stderr);
+  const [, port] = await stderr.until(/127\.0\.0\.1:(\d+)/);
+  for (let i = 0; i < 300; i++) await talk(Number(port));
+  program.kill("SIGTERM");
+  assertEquals((await program.status).code, 0);
+  await stderr.ended;
+  await program.stdout.cancel();
+});
+
+Deno.test("show() draws its lines though the terminal is gone", () => {
+  using stderr = capture(Deno.stderr);
+  show(["a", "b"]);
+  leave();
+  assertEquals(stderr.text, "a\nb\n");
+});
+
+Deno.test("Reloads.watch() prints why it can't watch a folder", () => {
+  using stderr = capture(Deno.stderr);
+  using stop = new StopSignals();
+  const said: string[] = [];
+  const server = new TCPServer({ port: 0 }, EchoHandler, {
+    bindAndActivate: false,
+  });
+  const command = parseServe([]) as ServeCommand;
+  using reloads = new Reloads(
+    server,
+    command,
+    stop,
+    (line) => void said.push(line),
+  );
+  reloads.watch("file:///no/such/folder/handler.ts");
+  assertMatch(stderr.text, /^error: Cannot watch "\/no\/such\/folder": .*\n$/);
+  assertEquals(said, []);
+});

@@ -17,10 +17,16 @@ const USAGE_ERRORS: [args: string, message: RegExp][] = [
   ["help me", /Unknown command "me": expected "serve" or "client"/],
   ["serve --prot 80", /Unknown option "--prot"; did you mean "--port"\?/],
   ["serve --color", /Unknown option "--color"; --help shows what there is/],
+  ["serve --host a", /Unknown option "--host"; did you mean "--hostname"\?/],
   [
-    "serve 8080",
-    /Unexpected argument "8080": expected an address such as tcp:/,
+    "serve echo",
+    /Unexpected argument "echo": expected an address such as 8080/,
   ],
+  ["serve 99999", /Cannot use "99999" as --port: .* from 0 to 65535/],
+  ["serve localhost 80 81", /Unexpected argument "81": one address is enough/],
+  ["serve localhost:80 -p 81", /both "localhost:80" and --port: give one/],
+  ["client udp://:1 --timeout 99999999999", /"99999999999" as --timeout: exp/],
+  ["serve udp://:1 --max-packet-size 2000000", /from 1 to 1048576/],
   ["serve tcp://:1 tcp://:2", /Unexpected argument "tcp:\/\/:2": one address/],
   ["serve tcp://:99999", /Cannot use "99999" as --port: .* from 0 to 65535/],
   ["serve tcp://:http", /Cannot use "http" as --port: expected an integer/],
@@ -121,7 +127,7 @@ const USAGE_ERRORS: [args: string, message: RegExp][] = [
   ["serve -m event-loop --permissions none", /--permissions has no effect wi/],
   [
     "serve --exec cat --permissions none",
-    /Cannot use both --exec and --permissions: give one/,
+    /Cannot use both --permissions and --exec: give one/,
   ],
   ["serve --log xml", /Cannot use "xml" as --log: expected text, json/],
   ["serve --log text -q", /Cannot use both --log and --quiet: give one/],
@@ -275,6 +281,13 @@ Deno.test("serve with no arguments is the tutorial's server: an echo in threads 
 Deno.test("an address may be one argument, as ip, name or path", () => {
   const addresses: [written: string, transport: string, address: object][] = [
     ["tcp://localhost:80", "tcp", { hostname: "localhost", port: 80 }],
+    ["8081", "tcp", { hostname: "127.0.0.1", port: 8081 }],
+    [":8081", "tcp", { hostname: "127.0.0.1", port: 8081 }],
+    ["localhost:80", "tcp", { hostname: "localhost", port: 80 }],
+    ["localhost 80", "tcp", { hostname: "localhost", port: 80 }],
+    ["[::1]:80", "tcp", { hostname: "::1", port: 80 }],
+    ["::1 80", "tcp", { hostname: "::1", port: 80 }],
+    ["-t udp :53", "udp", { hostname: "127.0.0.1", port: 53 }],
     ["tcp://[::1]:80/", "tcp", { hostname: "::1", port: 80 }],
     ["tcp://0.0.0.0", "tcp", { hostname: "0.0.0.0", port: 8080 }],
     ["udp://:53", "udp", { hostname: "127.0.0.1", port: 53 }],
@@ -284,7 +297,7 @@ Deno.test("an address may be one argument, as ip, name or path", () => {
   ];
   for (const [written, transport, address] of addresses) {
     for (const parse of [parseServe, parseClient]) {
-      const parsed = parse([written]);
+      const parsed = parse(written.split(" "));
       assert(parsed !== "help");
       assertEquals(parsed.transport, transport);
       assertEquals(parsed.address, address);

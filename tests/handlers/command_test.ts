@@ -225,3 +225,36 @@ test("CommandRequestHandler uses its cwd and env, and no shell", async () => {
   using client = await dial(server);
   assertEquals(await readToEnd(client), "/\nhi\n$(id); *\n");
 });
+
+test("CommandRequestHandler lets a client wait for its command beyond idleTimeout", async () => {
+  await using server = new TCPServer({ port: 0 }, Run, {
+    context: ["sh", "-c", "read x; sleep 0.5; echo answer"],
+    idleTimeout: 100,
+  });
+  server.serveForever();
+  using client = await dial(server);
+  await writeAll(client, "question\n");
+  assertEquals(await readToEnd(client), "answer\n");
+});
+
+test("CommandRequestHandler tells the command an abstract path", async () => {
+  const path = `\0socketserver-${crypto.randomUUID()}`;
+  await using server = new UnixStreamServer({ path }, Run, {
+    context: ["sh", "-c", 'echo "$UNIXLOCALPATH"'],
+  });
+  server.serveForever();
+  using client = await Deno.connect({ transport: "unix", path });
+  assertEquals(await readToEnd(client), `${path.replace("\0", "@")}\n`);
+}, LINUX_ONLY);
+
+test(
+  "CommandRequestHandler ends what the command has started, too",
+  async () => {
+    await using server = serve("sh", "-c", "sleep 60 & echo $!; wait");
+    using client = await dial(server);
+    const pid = await readPid(client);
+    await server.serverClose();
+    await until(() => !isRunning(pid), "the command's child has ended");
+  },
+  LINUX_ONLY,
+);
