@@ -224,3 +224,36 @@ export function mayConnect(...hosts: string[]): boolean[] {
     Deno.permissions.querySync({ name: "net", host }).state === "granted"
   );
 }
+
+/** Waits until a file is there, and leaves another. */
+export async function awaitAndMark(gate: string, file: string): Promise<void> {
+  while (true) {
+    try {
+      await Deno.stat(gate);
+      return await Deno.writeTextFile(file, "done");
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  }
+}
+
+/** Starts a thread that works on, and ends in one of three ways. */
+export async function startAndEnd(
+  way: string,
+  gate: string,
+  file: string,
+): Promise<string> {
+  new Thread({
+    target: awaitAndMark,
+    args: [gate, file],
+    module: MODULE,
+  }).start();
+  if (way === "throws") throw new RangeError("on purpose");
+  if (way === "strays") {
+    setTimeout(() => {
+      throw new RangeError("on purpose");
+    });
+    return await new Promise(() => {});
+  }
+  return "returned";
+}

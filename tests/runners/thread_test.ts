@@ -26,11 +26,12 @@ import {
 } from "../../workers/base/except_hook.ts";
 import { Lock } from "../../workers/locks/lock.ts";
 import { ThreadEvent } from "../../workers/locks/thread_event.ts";
-import { currentProcess } from "../../workers/threads/process.ts";
+import { currentProcess, Process } from "../../workers/threads/process.ts";
 import { Thread, type ThreadOptions } from "../../workers/threads/thread.ts";
 import * as targets from "./targets.ts";
 import "../support/leaks.ts";
 import { listDescendants } from "../support/system.ts";
+import { until, within } from "../support/waiting.ts";
 
 const module = new URL("./targets.ts", import.meta.url);
 
@@ -566,6 +567,46 @@ Deno.test("a thread ends after those it started, but for daemons", async () => {
   openGate(gate);
   assertEquals(await starting.join(), true);
 });
+
+for (const Class of [Thread, Process]) {
+  for (const way of ["returns", "throws", "strays"]) {
+    Deno.test(`a ${Class.name} that ${way} reports it, then waits for the threads that it started`, async () => {
+      const folder = await Deno.makeTempDir();
+      const [gate, file] = [`${folder}/gate`, `${folder}/file`];
+      try {
+        await withHook(async (told) => {
+          const starting = new Class({
+            target: targets.startAndEnd,
+            args: [way, gate, file],
+            module,
+          });
+          starting.start();
+          if (way === "returns") {
+            assertEquals(await starting.result, "returned");
+          } else {
+            await until(() => told.length > 0, "the except hook");
+            const error = await assertRejects(
+              () => starting.result,
+              RemoteError,
+            );
+            assertEquals(String(error), "RangeError: on purpose");
+          }
+          assertEquals(await starting.join(20), false);
+          assert(starting.isAlive());
+          await Deno.writeTextFile(gate, "");
+          assertEquals(await within("the end", starting.join()), true);
+          assertEquals(await Deno.readTextFile(file), "done");
+          assertEquals(told.length, way === "returns" ? 0 : 1);
+          if (starting instanceof Process) {
+            assertEquals(starting.exitCode, way === "returns" ? 0 : 1);
+          }
+        });
+      } finally {
+        await Deno.remove(folder, { recursive: true });
+      }
+    });
+  }
+}
 
 Deno.test("a thread starts a process", async () => {
   const starting = thread(targets.startChild);

@@ -219,6 +219,18 @@ export function nextIdent(): number {
   return Atomics.add(context.lastIdent, 0, 1) + 1;
 }
 
+/**
+ * Waits for the threads and processes started here, as Python does before a
+ * process ends; not for daemons.
+ */
+export async function joinStarted(): Promise<void> {
+  while (true) {
+    const waited = [...context.started].filter(({ daemon }) => !daemon);
+    if (waited.length === 0) return;
+    await Promise.all(waited.map((activity) => activity.join()));
+  }
+}
+
 /** The data of a start. */
 export interface ActivityStart {
   /** The URL of the module. */
@@ -240,6 +252,12 @@ export interface ActivityStart {
   /** The last number given to a thread, if memory is shared. */
   lastIdent: Int32Array | null;
 }
+
+/**
+ * The messages of a thread or process: a pair of one of these, at most once
+ * each, and a packed value or an `ErrorRecord`.
+ */
+export const MESSAGE = { result: 0, error: 1 } as const;
 
 /** The caller's values in a start. */
 export type Payload = Pick<Adoption, "args" | "fields">;

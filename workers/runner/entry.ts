@@ -45,6 +45,7 @@ export interface PortLine {
 /** A runner's end of its connection. It runs what its owner asks for. */
 export class Port extends Inbox implements RunnerPort {
   readonly kind: RunnerKind;
+  onerror: ((thrown: unknown) => void) | null = null;
   #line: PortLine;
   #modules: ModuleLoader[];
   #main: ModuleLoader;
@@ -63,7 +64,10 @@ export class Port extends Inbox implements RunnerPort {
     this.#line = line;
     this.#modules = modules;
     this.#main = main;
-    watchUncaught((thrown) => this.fail(thrown));
+    watchUncaught((thrown) => {
+      if (this.onerror === null) this.fail(thrown);
+      else if (!this.#ended) this.onerror(thrown);
+    });
   }
 
   get backlog(): number {

@@ -82,6 +82,11 @@ export interface RunnerPort {
   readonly backlog: number;
   /** Called with each message. Earlier messages wait until it is set. */
   onmessage: MessageHandler | null;
+  /**
+   * Called with an error that nobody caught. Without it, the runner ends at
+   * once.
+   */
+  onerror?: ((thrown: unknown) => void) | null;
   /** Sends a message to the owner, in order. */
   post(message: unknown, transfer?: Transferable[]): void;
   /** Settles when everything posted has been handed to the system. */

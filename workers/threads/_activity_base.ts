@@ -380,7 +380,7 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
     this.#ident = this.kind === "process" ? runner.pid ?? ident : ident;
     context.started.add(this);
     if (this.#daemon) runner.unref();
-    runner.onmessage = (message) => this.#ending.settle(message);
+    runner.onmessage = (message) => this.#report(this.#ending.receive(message));
     runner.exited.then((exit) => this.#end(exit));
   }
 
@@ -456,8 +456,12 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
     this.#exit = exit;
     this.#state = "ended";
     context.started.delete(this);
-    const error = this.#ending.end(exit, this.#label());
-    if (error !== undefined) callExceptHook({ error, thread: this });
+    this.#report(this.#ending.end(exit, this.#label()));
+  }
+
+  /** Reports an error that no caller gets. */
+  #report(error: Error | undefined): void {
+    if (error !== undefined) void callExceptHook({ error, thread: this });
   }
 }
 

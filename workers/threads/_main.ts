@@ -6,6 +6,7 @@
 
 import { packFor, unpack } from "../codec/share.ts";
 import { HandlerImportError } from "../base/errors.ts";
+import { tellRecord, toErrorRecord } from "../line/dialect.ts";
 import type { RunnerPort } from "../runner/runner.ts";
 import {
   type ActivityStart,
@@ -62,15 +63,45 @@ function findWork(
   return () => activity.run();
 }
 
+/**
+ * Runs the code, reports its result or its error, waits for what it started,
+ * and ends. An error that nobody caught counts as the code's own.
+ */
 async function work(
   run: () => unknown,
   name: string,
   port: RunnerPort,
 ): Promise<void> {
   imports.begin();
-  const result = await run();
+  let failure: { thrown: unknown } | null = null;
+  const failed = Promise.withResolvers<void>();
+  function fail(thrown: unknown): void {
+    if (failure !== null) return;
+    failure = { thrown };
+    tellRecord(
+      (record) => port.post([MESSAGE.error, record]),
+      toErrorRecord(thrown),
+    );
+    failed.resolve();
+  }
+  async function finish(): Promise<void> {
+    try {
+      const result = await run();
+      if (failure === null) postResult(result, name, port);
+    } catch (error) {
+      fail(error);
+    }
+  }
+  port.onerror = fail;
+  await Promise.race([finish(), failed.promise]);
+  await joinStarted();
+  if (failure !== null) throw (failure as { thrown: unknown }).thrown;
+  port.close();
+}
+
+function postResult(result: unknown, name: string, port: RunnerPort): void {
   try {
-    port.post(packFor(port.kind, result, true));
+    port.post([MESSAGE.result, packFor(port.kind, result, true)]);
   } catch (error) {
     throw new TypeError(
       `Cannot return the result of ${port.kind} "${name}": ${
@@ -78,20 +109,6 @@ async function work(
       }`,
       { cause: error },
     );
-  }
-  await joinStarted();
-  port.close();
-}
-
-/**
- * Waits for the threads and processes started here, as Python does before a
- * process ends.
- */
-async function joinStarted(): Promise<void> {
-  while (true) {
-    const waited = [...context.started].filter(({ daemon }) => !daemon);
-    if (waited.length === 0) return;
-    await Promise.all(waited.map((activity) => activity.join()));
   }
 }
 

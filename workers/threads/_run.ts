@@ -8,14 +8,18 @@ import { encode } from "../codec/codec.ts";
 import { packFor, SHARED_URLS, unpack } from "../codec/share.ts";
 import { type RunnerExit, RunnerExitError } from "../base/errors.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
-import { ProtocolError } from "../line/dialect.ts";
+import { fromErrorRecord, ProtocolError } from "../line/dialect.ts";
 import {
   describeExit,
   type Runner,
   type RunnerKind,
 } from "../runner/runner.ts";
 import { startRunner } from "../runner/start_runner.ts";
-import type { ActivityStart, Payload } from "../runner/context.ts";
+import {
+  type ActivityStart,
+  MESSAGE,
+  type Payload,
+} from "../runner/context.ts";
 import { MAX_TIMEOUT } from "./_options.ts";
 
 const MAIN_URL = new URL("./_main.ts", import.meta.url).href;
@@ -76,6 +80,7 @@ export class Ending {
   #result: PromiseWithResolvers<unknown> = Promise.withResolvers();
   #isAsked = false;
   #hasResult = false;
+  #hasFailed = false;
   #joiners: Set<() => void> = new Set();
 
   constructor() {
@@ -88,11 +93,23 @@ export class Ending {
     return this.#result.promise;
   }
 
-  /** The result has arrived. */
-  settle(message: unknown): void {
-    if (this.#hasResult) throw new ProtocolError("A second result came");
-    this.#hasResult = true;
-    this.#result.resolve(unpack(message));
+  /**
+   * A message has arrived.
+   *
+   * @param message The message; its sender may be hostile.
+   * @returns The error, if no caller gets it.
+   */
+  receive(message: unknown): Error | undefined {
+    const [kind, value] = Array.isArray(message) ? message : [];
+    const settled = this.#hasResult || this.#hasFailed;
+    if (kind === MESSAGE.result && !settled) {
+      this.#hasResult = true;
+      this.#result.resolve(unpack(value));
+    } else if (kind === MESSAGE.error && !this.#hasFailed) {
+      return this.#fail(fromErrorRecord(value));
+    } else {
+      throw new ProtocolError("A message makes no sense here");
+    }
   }
 
   /**
@@ -104,18 +121,23 @@ export class Ending {
    */
   end(exit: RunnerExit, label: string): Error | undefined {
     for (const resolve of this.#joiners) resolve();
-    const { reason } = exit;
-    const thrown = reason === "error" || reason === "import"
-      ? exit.error
-      : undefined;
-    if (this.#hasResult) return thrown;
+    const { reason, error } = exit;
+    if (error && (reason === "error" || reason === "import")) {
+      return this.#fail(error);
+    }
     this.#result.reject(
-      thrown ?? new RunnerExitError(
+      new RunnerExitError(
         `Cannot get the result of ${label}: it ${describeExit(exit)}`,
         exit,
       ),
     );
-    return this.#isAsked ? undefined : thrown;
+  }
+
+  #fail(error: Error): Error | undefined {
+    if (this.#hasFailed) return undefined;
+    this.#hasFailed = true;
+    this.#result.reject(error);
+    return this.#isAsked && !this.#hasResult ? undefined : error;
   }
 
   /**
