@@ -12,6 +12,8 @@ import {
   type ActivityStart,
   context,
   imports,
+  joinStarted,
+  MESSAGE,
   type Payload,
 } from "../runner/context.ts";
 
