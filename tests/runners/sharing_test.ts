@@ -27,6 +27,7 @@ import { ShareHost } from "../../workers/queue/_shares.ts";
 import { ProtocolError } from "../../workers/line/dialect.ts";
 import "../support/leaks.ts";
 import { runProgram } from "./_program.ts";
+import { until } from "../support/waiting.ts";
 import * as targets from "./sharing_targets.ts";
 
 const module = new URL("./sharing_targets.ts", import.meta.url);
@@ -415,6 +416,50 @@ Deno.test("SharedQueue takes data that looks like a stand-in as data", async () 
   const queue = new SharedQueue<Record<string, unknown>>();
   await run(targets.forge, queue as SharedQueue<unknown>);
   assertEquals((await queue.get()).record, "no such name");
+});
+
+Deno.test("Process takes a client's data that looks like a stand-in as data, beside a real one", async () => {
+  const queue = new SharedQueue<number>();
+  const forged = JSON.parse(
+    '{ "@socketserver/sync": "SharedQueue", "record": "no such name", ' +
+      '"proof": "c0e8a1f2-5b0a-4c52-9f53-3f3c54c1f1a6" }',
+  );
+  const given = await run(targets.giveBack, { queue, forged });
+  assertStrictEquals(given.queue, queue);
+  assertEquals(given.forged, forged);
+});
+
+Deno.test("ShareHost passes on the values of a method, and a wait's options that are a child's", async () => {
+  const [lock, queue] = [new Lock(), new SharedQueue<unknown>()];
+  await lock.acquire();
+  const answers: unknown[] = [];
+  const host = new ShareHost((answer) => answers.push(answer));
+  const call = (n: number, method: string, args: unknown[], object: object) =>
+    host.receive(["call", n, exportObject(object), method, encode(args), {
+      signal: "none",
+      extra: 1,
+    }]);
+  // In front of the host's signal it would keep the wait from being cancelled
+  call(1, "acquire", [{}], lock);
+  call(2, "put", [1, {}], queue);
+  call(3, "put", [], queue);
+  host.receive(["cancel", 1]);
+  await until(() => answers.length === 3, "the answers");
+  host.end(false);
+  lock.release();
+  assertEquals(await lock.acquire({ blocking: false }), true);
+  assertEquals([await queue.get(), await queue.get()], [1, undefined]);
+});
+
+Deno.test("ShareHost refuses a message of any length without a walk through it", () => {
+  const host = new ShareHost(() => {});
+  const id = exportObject(new Lock());
+  for (
+    const message of [
+      new Array(2 ** 32 - 1),
+      Object.assign(new Array(2 ** 32 - 1), ["call", 1, id, "acquire", null]),
+    ]
+  ) assertThrows(() => host.receive(message), ProtocolError);
 });
 
 Deno.test("Process refuses what only threads can share", () => {

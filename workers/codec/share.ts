@@ -22,8 +22,20 @@ const TAG = "@socketserver/sync";
 // Foreign data can look like a record, but can't contain this.
 const PROOF = new SharedArrayBuffer(0);
 
-// Marks a record that names an object of another process.
-const REMOTE_PROOF = "c0e8a1f2-5b0a-4c52-9f53-3f3c54c1f1a6";
+// Marks a record that names an object of another process. Only this process, its
+// children and its parent know it, so that no data of a client contains it.
+let ownProof: string | undefined;
+let parentsProof: string | undefined;
+
+/** Returns what marks the records for this process's children. */
+export function proofForChildren(): string {
+  return ownProof ??= crypto.randomUUID();
+}
+
+/** Sets what marks the records of this process's parent. */
+export function setParentsProof(proof: string): void {
+  parentsProof = proof;
+}
 
 /** What processes have of an object's permits. */
 export interface Loans {
@@ -60,7 +72,7 @@ export interface SharedType<T extends object> {
 
 interface SharedRecord {
   [TAG]: string;
-  proof: SharedArrayBuffer | typeof REMOTE_PROOF;
+  proof: SharedArrayBuffer | string;
   record: unknown;
 }
 
@@ -117,16 +129,22 @@ function memoryRecord(value: object, type: SharedType<object>): SharedRecord {
 }
 
 /** The object stays where it is; the process gets its name. */
-function remoteRecord(value: object, type: SharedType<object>): SharedRecord {
+function remoteRecord(
+  value: object,
+  type: SharedType<object>,
+  proof: string,
+): SharedRecord {
   const record = type.composite ? null : exportObject(value);
-  return { [TAG]: type.tag, proof: REMOTE_PROOF, record };
+  return { [TAG]: type.tag, proof, record };
 }
+
+type RecordOf = typeof memoryRecord;
 
 function isShared(value: object): boolean {
   return typeOf(value) !== undefined;
 }
 
-function replaceWith(recordOf: typeof memoryRecord, value: unknown): unknown {
+function replaceWith(recordOf: RecordOf, value: unknown): unknown {
   return replaceIn(value, isShared, (instance) => {
     const type = typeOf(instance)!;
     const record = recordOf(instance, type);
@@ -169,7 +187,11 @@ export function packFor(
     : ["pass", "to a process"];
   refuseShared(value, doing, where, true);
   if (isResult) refuseOwn(value);
-  return replaceWith(remoteRecord, value);
+  const proof = isResult ? parentsProof ?? "" : proofForChildren();
+  return replaceWith(
+    (object, type) => remoteRecord(object, type, proof),
+    value,
+  );
 }
 
 /** Refuses what would end with this process: stand-ins are the parent's. */
@@ -191,15 +213,16 @@ function refuseOwn(value: unknown): void {
 function isRecord(value: object): value is SharedRecord {
   if (!Object.hasOwn(value, TAG)) return false;
   const { [TAG]: tag, proof } = value as SharedRecord;
-  return tags.has(tag) &&
-    (proof instanceof SharedArrayBuffer || proof === REMOTE_PROOF);
+  return tags.has(tag) && (proof instanceof SharedArrayBuffer ||
+    typeof proof === "string" &&
+      (proof === ownProof || proof === parentsProof));
 }
 
 /** The instance that a record stands for; the record itself if there is none. */
 function reviveRecord(record: SharedRecord): object {
   const type = tags.get(record[TAG])!;
   if (type.composite) unpack(record.record);
-  else if (record.proof === REMOTE_PROOF) {
+  else if (typeof record.proof === "string") {
     const { record: id } = record;
     return findExported(id) ?? makeStandIn(type, id) ?? record;
   }

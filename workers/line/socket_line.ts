@@ -33,6 +33,8 @@ export interface ChildLink {
   connect: Deno.UnixConnectOptions | Deno.ConnectOptions;
   /** The secret that proves its identity. */
   secret: string;
+  /** What marks the parent's locks and similar objects in a message. */
+  proof: string;
   /** The permissions that it revokes after that. */
   revoke: Revocation[];
 }

@@ -24,6 +24,9 @@ import {
 /** An answer to a call. */
 export type ShareAnswer = [call: number, value: unknown, error?: ErrorRecord];
 
+/** The calls with a value before their options. */
+const WITH_VALUE = ["put", "release"];
+
 /** The calls that have no answer. */
 const TELLS = ["release", "set", "clear", "taskDone", "close"];
 
@@ -61,9 +64,9 @@ export class ShareHost {
    * @throws {ProtocolError} If it is malformed.
    */
   receive(message: unknown): void {
-    const [kind, number, ...rest] = Array.isArray(message) ? message : [];
+    const [kind, number] = Array.isArray(message) ? message : [];
     if (Number.isSafeInteger(number)) {
-      if (kind === "call") return this.#call(number, rest);
+      if (kind === "call") return this.#call(number, message as unknown[]);
       if (kind === "cancel") return this.#calls.get(number)?.abort.abort();
       if (kind === "ack") return this.#acknowledge(number);
     }
@@ -95,8 +98,8 @@ export class ShareHost {
     this.#calls.delete(number);
   }
 
-  #call(number: number, request: unknown[]): void {
-    const [id, method, bytes, options] = request;
+  #call(number: number, message: unknown[]): void {
+    const [, , id, method, bytes, options] = message;
     const args = bytes instanceof Uint8Array
       ? decode(bytes as Uint8Array<ArrayBuffer>)
       : null;
@@ -125,8 +128,11 @@ export class ShareHost {
       this.#bytes += length;
     }
     const { signal } = abort;
-    const wait = options === null ? [] : [{ ...Object(options), signal }];
-    void this.#run(number, call, object, method, [...args, ...wait]);
+    // Nothing in the place of the signal, nor an option that is not a child's
+    const { timeout, blocking } = Object(options);
+    const values = WITH_VALUE.includes(method) ? [args[0]] : [];
+    if (options !== null) values.push({ timeout, blocking, signal });
+    void this.#run(number, call, object, method, values);
   }
 
   async #run(

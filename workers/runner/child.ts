@@ -12,6 +12,7 @@ import {
 } from "../line/socket_line.ts";
 import { expectChild, type ExpectedChild } from "./rendezvous.ts";
 import { imports } from "./context.ts";
+import { proofForChildren } from "../codec/share.ts";
 import { entryUrl, launchFlags } from "./launch.ts";
 import type { RunnerExit } from "../base/errors.ts";
 import { Inbox, Lifecycle, type Runner, type RunnerOptions } from "./runner.ts";
@@ -49,6 +50,7 @@ function spawn(options: RunnerOptions, expected: ExpectedChild) {
   const link: ChildLink = {
     connect: expected.connect,
     secret: expected.secret,
+    proof: proofForChildren(),
     revoke,
   };
   const command = new Deno.Command(Deno.execPath(), {

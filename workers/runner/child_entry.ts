@@ -4,6 +4,7 @@
  * @module
  */
 import { Channel, type ChildLink, LINK_VARIABLE } from "../line/socket_line.ts";
+import { setParentsProof } from "../codec/share.ts";
 import { type ModuleLoader, Port } from "./entry.ts";
 import { FRAME } from "../line/dialect.ts";
 import { openShareLink, receiveAnswer } from "../queue/_share_link.ts";
@@ -33,6 +34,7 @@ export async function enter(
   const exit = Deno.exit;
   const link: ChildLink = JSON.parse(Deno.env.get(LINK_VARIABLE) ?? "");
   Deno.env.delete(LINK_VARIABLE);
+  setParentsProof(link.proof);
   // A terminal sends them to all its processes. The parent decides
   Deno.addSignalListener("SIGINT", () => {});
   if (Deno.build.os !== "windows") Deno.addSignalListener("SIGHUP", () => {});
