@@ -126,7 +126,7 @@ testEach(ALL, "DaytimeHandler tells the time, and ends", async (kind) => {
   if (!kind.isStream) await client.send("");
   const line = (await client.receive())!.trimEnd();
   assertMatch(line, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
-  assert(Math.abs(Date.parse(line) - Date.now()) < 5_000);
+  assert(Math.abs(Date.parse(line) - Date.now()) < 60_000);
   if (kind.isStream) assertEquals(await client.receive(), null);
 });
 

@@ -55,7 +55,11 @@ export class Deadly extends StreamRequestHandler {
       }, 0);
     }
     if (how === "kill") Deno.kill(Deno.pid, "SIGKILL");
-    if (how === "loop") { for (;;); }
+    if (how === "loop") {
+      await this.wfile.write("looping\n");
+      await this.wfile.flush();
+      for (;;);
+    }
     if (how === "echo") {
       return await this.wfile.write("alive\n").then(() => {});
     }

@@ -77,12 +77,15 @@ export class Sender extends DatagramRequestHandler {
   }
 }
 
-/** Loops for ever when it is told to; else says what it is told. */
+/** Says what it is told; loops for ever after "loop". */
 export class Looping extends DatagramRequestHandler {
   static readonly module = module;
   override async handle(): Promise<void> {
     const word = await this.rfile.readLine();
-    if (word === "loop") { for (;;); }
+    if (word === "loop") {
+      await this.socket.send(this.packet, this.clientAddress);
+      for (;;);
+    }
     await this.wfile.write(word ?? "");
   }
 }

@@ -293,7 +293,7 @@ Deno.test("a thread's runner that nothing waits for notices the end as well", as
     const runner = start("thread");
     assert(runner.unref());
     const { promise, resolve } = Promise.withResolvers<void>();
-    const alive = setTimeout(resolve, 5_000);
+    const alive = setTimeout(resolve, 45_000);
     await runner.ready;
     runner.post([command]);
     runner.exited.then(() => resolve());

@@ -113,12 +113,18 @@ testEach(ALL, "serverClose() lets an open request finish", async (kind) => {
   assertEquals((await client.receive())?.trimEnd(), "finished");
 });
 
-class Stubborn extends BaseRequestHandler<Deno.Conn, { reasons: unknown[] }> {
+interface Reasons {
+  reasons: unknown[];
+  entered: () => void;
+}
+
+class Stubborn extends BaseRequestHandler<Deno.Conn, Reasons> {
   override async handle(): Promise<void> {
     const { signal } = this;
     await this.request.read(new Uint8Array(10));
     const buffer = new Uint8Array(10);
     signal.onabort = () => this.server.context.reasons.push(signal.reason);
+    this.server.context.entered();
     while (await this.request.read(buffer) !== null);
   }
 }
@@ -127,13 +133,14 @@ testEach(
   STREAMS,
   "serverClose() cuts off at the deadline and names what it cut",
   async (kind) => {
-    const context = { reasons: [] as unknown[] };
+    const { promise: inside, resolve: entered } = Promise.withResolvers<void>();
+    const context: Reasons = { reasons: [], entered };
     const server = kind.open(Stubborn, { context, shutdownTimeout: 40 });
     const errors = collectErrors(server);
     server.serveForever();
     using client = await dial(server);
     await writeAll(client, "x");
-    await pause(20);
+    await inside;
     const begin = performance.now();
     const { completed, aborted } = await server.serverClose();
     assert(performance.now() - begin >= 35);
@@ -159,7 +166,7 @@ test("a handler that throws its signal's reason is no error", async () => {
   const errors = collectErrors(server);
   const served = server.serveForever();
   using client = await dial(server);
-  await pause(20);
+  await until(async () => (await server.stats()).open === 1, "it is handled");
   const report = await server.serverClose();
   await served;
   assertEquals(report, { completed: 0, aborted: [client.localAddr] });
@@ -362,15 +369,17 @@ test("after serverClose() the address is free and clients are refused", async ()
 
 test("a request that comes while a close waits is not taken for an open one", async () => {
   const gates = new Gates();
-  const server = new UnixStreamServer({ path: freePath() }, Gated, {
-    context: gates,
-  });
+  const path = freePath();
+  const server = new UnixStreamServer({ path }, Gated, { context: gates });
   server.serveForever();
   using client = await dial(server);
   await writeAll(client, "x\n");
   await gates.inside;
   const closing = server.serverClose();
-  await pause(60);
+  await until(
+    () => Deno.lstat(path).then(() => false, () => true),
+    "the listener is closed",
+  );
   await assertRejects(() => dial(server));
   gates.open();
   assertEquals(await closing, { completed: 1, aborted: [] });

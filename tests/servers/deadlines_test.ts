@@ -48,6 +48,30 @@ function assertTimedOut(errors: unknown[], part: string): void {
   assert(error.message.includes(part), error.message);
 }
 
+/**
+ * Runs what must step on within `ms`. If it fails because a busy machine let
+ * more time pass between two steps, its client was late in earnest: it is run
+ * again.
+ */
+async function inTime(
+  ms: number,
+  run: (step: () => void) => Promise<void>,
+): Promise<void> {
+  for (;;) {
+    let last = performance.now();
+    let longest = 0;
+    try {
+      return await run(() => {
+        const now = performance.now();
+        longest = Math.max(longest, now - last);
+        last = now;
+      });
+    } catch (error) {
+      if (longest < ms) throw error;
+    }
+  }
+}
+
 const meanwhile: [name: string, run: () => Promise<void>][] = [];
 
 /** Runs a test beside others, for it mostly waits. */
@@ -130,14 +154,19 @@ testMeanwhile(
   STREAMS,
   "with idleTimeout lets a client that speaks from time to time be",
   async (kind) => {
-    const { server, errors } = open(kind, EchoHandler, { idleTimeout: 1_500 });
-    await using _server = server;
-    using client = await kind.connect(server);
-    for (let i = 0; i < 9; i++) {
-      assertEquals(await exchange(client, `${i}`), `${i}`);
-      await pause(200);
-    }
-    assertEquals(errors, []);
+    await inTime(1_000, async (step) => {
+      const { server, errors } = open(kind, EchoHandler, {
+        idleTimeout: 1_500,
+      });
+      await using _server = server;
+      using client = await kind.connect(server);
+      for (let i = 0; i < 9; i++) {
+        const answer = await exchange(client, `${i}`).finally(step);
+        assertEquals(answer, `${i}`);
+        await pause(200);
+      }
+      assertEquals(errors, []);
+    });
   },
 );
 
@@ -270,13 +299,15 @@ testMeanwhile(
     using first = await kind.connect(server);
     assertEquals(await exchange(first, "a"), "a");
     await server.setLimits({ idleTimeout: 500 });
-    assertEquals(await exchange(first, "b"), "b");
-    assertEquals(await first.receive(), null);
+    const echo = await exchange(first, "b").catch(() => "");
+    // Unless a busy machine made it late in earnest
+    if (errors.length === 0) assertEquals(echo, "b");
+    assertEquals(await first.receive().catch(() => null), null);
     await until(() => errors.length === 1, "the error");
     await server.setLimits({ idleTimeout: Infinity });
     using second = await kind.connect(server);
     assertEquals(await exchange(second, "c"), "c");
-    await pause(400);
+    await pause(600);
     assertEquals(await exchange(second, "d"), "d");
     assertEquals(errors.length, 1);
   },
@@ -301,24 +332,29 @@ Deno.test("Deadlines of connections, side by side", (t) =>
 Deno.test("TCPServer keeps a client whose bytes arrived while the event loop stood still for longer than idleTimeout", async () => {
   // Whenever the stall begins
   for (let after = 15; after <= 35; after += 4) {
-    const waits = Promise.withResolvers<void>();
-    const line = Promise.withResolvers<string | null>();
-    class Reading extends StreamRequestHandler {
-      override async handle() {
-        const reading = this.rfile.readLine();
-        waits.resolve();
-        await reading.then(line.resolve, line.reject);
+    await inTime(50, async (step) => {
+      const waits = Promise.withResolvers<void>();
+      const line = Promise.withResolvers<string | null>();
+      class Reading extends StreamRequestHandler {
+        override async handle() {
+          const reading = this.rfile.readLine();
+          step();
+          waits.resolve();
+          await reading.then(line.resolve, line.reject);
+        }
       }
-    }
-    using client = new StallClient();
-    await using server = new TCPServer({ port: 0 }, Reading, {
-      idleTimeout: 60,
+      using client = new StallClient();
+      await using server = new TCPServer({ port: 0 }, Reading, {
+        idleTimeout: 60,
+      });
+      collectErrors(server);
+      server.serveForever();
+      await client.connect(server.serverAddress.port);
+      await waits.promise;
+      await pause(after); // it has looked at the read
+      step();
+      client.stall(100);
+      assertEquals(await line.promise, "late");
     });
-    server.serveForever();
-    await client.connect(server.serverAddress.port);
-    await waits.promise;
-    await pause(after); // it has looked at the read
-    client.stall(100);
-    assertEquals(await line.promise, "late");
   }
 });

@@ -16,16 +16,16 @@ import { until } from "./waiting.ts";
 /** The threads that came up with each of this file's workers. */
 const started: number[][] = [];
 
-/** A worker whose thread is known. */
-class WatchedWorker extends Worker {
-  constructor(specifier: string | URL, options?: WorkerOptions) {
+// A subclass would have another prototype, in which the module looks for methods
+globalThis.Worker = new Proxy(Worker, {
+  construct(target, args, newTarget) {
     const before = new Set(listThreads());
-    super(specifier, options);
+    const worker = Reflect.construct(target, args, newTarget);
     const threads = listThreads().filter((id) => !before.has(id));
     if (threads.length > 0) started.push(threads);
-  }
-}
-globalThis.Worker = WatchedWorker;
+    return worker;
+  },
+});
 
 /** What is there and belongs to this file. */
 function listOwn(): string[] {
