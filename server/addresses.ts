@@ -67,7 +67,8 @@ export interface UnixAddress {
  * ```
  *
  * @param address The address of a socket.
- * @returns `"127.0.0.1:80"`, `"[::1]:80"`, or the path of a Unix socket.
+ * @returns `"127.0.0.1:80"`, `"[::1]:80"`, or the path of a Unix socket, with
+ * `@` for an abstract one and control characters escaped.
  */
 export function formatAddress(address: Deno.Addr): string {
   if ("hostname" in address) {
@@ -76,8 +77,24 @@ export function formatAddress(address: Deno.Addr): string {
       ? `[${hostname}]:${port}`
       : `${hostname}:${port}`;
   }
-  if ("path" in address) return address.path || "an unnamed socket";
+  if ("path" in address) return formatPath(address.path);
   return JSON.stringify(address);
+}
+
+/** A client chooses its path: it must not write to the terminal or the log. */
+function formatPath(path: string): string {
+  if (!path) return "an unnamed socket";
+  return escapeControls(path.replace(/^\0/, "@"));
+}
+
+/** Writes characters that control a terminal or end a line as `\\u….` */
+export function escapeControls(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => {
+    const units = Array.from({ length: character.length }, (_, i) => i);
+    return units.map((i) =>
+      `\\u${character.charCodeAt(i).toString(16).padStart(4, "0")}`
+    ).join("");
+  });
 }
 
 /** Checks a TCP or UDP address and fills in its defaults. */

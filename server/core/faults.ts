@@ -9,6 +9,7 @@ import {
   RequestTimeoutError,
 } from "../../handlers/errors.ts";
 import { ServerClosedError } from "../errors.ts";
+import { printOnStderr } from "./stderr.ts";
 import { formatAddress } from "../addresses.ts";
 
 const { errors } = Deno;
@@ -123,7 +124,6 @@ function isShortage(error: unknown): boolean {
 }
 
 const RULE = "-".repeat(40);
-const encoder = new TextEncoder();
 
 /** Prints an error in one write, so that reports don't mix. */
 export function printError(
@@ -145,11 +145,7 @@ export function printError(
   }
   const text =
     `${RULE}\nException occurred during ${doing}\n${described}\n${RULE}\n`;
-  try {
-    Deno.stderr.writeSync(encoder.encode(text));
-  } catch {
-    // A closed stderr must not stop the server
-  }
+  printOnStderr(text);
 }
 
 function describe(

@@ -150,6 +150,8 @@ export function oneOf(...values: string[]): Check {
 }
 
 const OTHER_FORMAT = "give the text of a PEM file";
+/** A key in PKCS#8, or in an older form. */
+const ENCRYPTED_REGEXP = /^-----BEGIN ENCRYPTED |^Proc-Type: 4,ENCRYPTED/m;
 /** Deno's messages about an unusable pair, and what they mean. */
 const FAULTS: [message: RegExp, meaning: string][] = [
   [
@@ -176,6 +178,12 @@ export function checkCertificate(cert: string, key: string): void {
     Deno.createHttpClient({ cert, key }).close();
   } catch (cause) {
     const { message } = cause as Error;
+    if (ENCRYPTED_REGEXP.test(key)) {
+      throw new TypeError(
+        'Cannot use "key": it is encrypted, and Deno takes no passphrase; decrypt it, for example with "openssl pkey -in key.pem -out plain.pem"',
+        { cause },
+      );
+    }
     const [, meaning] = FAULTS.find(([regexp]) => regexp.test(message))!;
     throw new TypeError(`Cannot use ${meaning}`, { cause });
   }

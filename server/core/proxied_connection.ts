@@ -12,6 +12,7 @@ import { Preamble } from "./preamble.ts";
 import type { StreamServerOptions } from "../options.ts";
 import {
   beginsHeader,
+  hasSignature,
   MAX_HEADER_BYTES,
   parseProxyHeader,
   type ProxyEnds,
@@ -79,7 +80,8 @@ export class ProxyHeaders extends Preamble {
       const count = await conn.read(buffer.subarray(filled));
       filled += count ?? 0;
       const bytes = buffer.subarray(0, filled);
-      const without = filled === 0 || !beginsHeader(bytes);
+      const isOver = count === null && !hasSignature(bytes);
+      const without = filled === 0 || isOver || !beginsHeader(bytes);
       if (without && !this.#required) return [bytes, null];
       if (count === null) throw ended(filled);
       const header = parseProxyHeader(bytes);

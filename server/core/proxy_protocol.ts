@@ -28,7 +28,8 @@ const SIGNATURE_1 = new TextEncoder().encode("PROXY ");
 const LINE_REGEXP = /^PROXY (TCP4|TCP6) (\S+) (\S+) (\S+) (\S+)\r\n$/;
 const UNKNOWN_REGEXP = /^PROXY UNKNOWN(?: [^\r\n]*)?\r\n$/;
 const IPV4_REGEXP = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
-const IPV6_REGEXP = /^[\da-f:]{2,39}$/i;
+/** The end may be an IPv4 address, as HAProxy writes it. */
+const IPV6_REGEXP = /^[\da-f:]{2,39}(?:[\d.]{7,15})?$/i;
 const MAPPED_REGEXP = /^::ffff:([\da-f]{1,4}):([\da-f]{1,4})$/;
 const PORT_REGEXP = /^(?:0|[1-9]\d{0,4})$/;
 const MAX_PORT = 65_535;
@@ -75,6 +76,13 @@ export function parseProxyHeader(bytes: Uint8Array): ProxyHeader | null {
   if (beginsWith(bytes, SIGNATURE_2)) return parseBinary(bytes);
   if (beginsWith(bytes, SIGNATURE_1)) return parseLine(bytes);
   throw new ProxyHeaderError("Cannot find a PROXY header");
+}
+
+/** Whether bytes hold the whole signature of a header. */
+export function hasSignature(bytes: Uint8Array): boolean {
+  return [SIGNATURE_1, SIGNATURE_2].some((signature) =>
+    bytes.length >= signature.length && beginsWith(bytes, signature)
+  );
 }
 
 function beginsWith(bytes: Uint8Array, signature: Uint8Array): boolean {

@@ -4,13 +4,13 @@
  * @module
  */
 
-import { formatAddress } from "../addresses.ts";
+import { escapeControls, formatAddress } from "../addresses.ts";
 import type { BaseServer } from "../base_server.ts";
+import { printOnStderr } from "../core/stderr.ts";
 import { EVENT_NAMES } from "../core/telemetry.ts";
 import type { ServerEvents } from "../server_events.ts";
 
-const PLAIN_REGEXP = /^[^\s"=\p{Cc}]+$/u;
-const encoder = new TextEncoder();
+const PLAIN_REGEXP = /^[^\s"=\p{Cc}\p{Cf}]+$/u;
 
 /** Options of {@linkcode logEvents}. */
 export interface LogOptions {
@@ -66,19 +66,36 @@ export function logEvents(
       `Cannot use "${format}" as "format": expected "text" or "json"`,
     );
   }
-  const ends = names.map((name) => {
-    const listener = (event: ServerEvents[typeof name]) => {
-      const record = describe(name, event);
-      write(format === "json" ? JSON.stringify(record) : toText(record));
-    };
-    server.on(name, listener);
-    return () => server.off(name, listener);
-  });
-  return {
+  const ends: (() => void)[] = [];
+  const log = {
     [Symbol.dispose]: () => {
       for (const end of ends) end();
     },
   };
+  try {
+    for (const name of names) ends.push(follow(server, name, format, write));
+  } catch (error) {
+    log[Symbol.dispose](); // a name is none of an event
+    throw error;
+  }
+  return log;
+}
+
+function follow<K extends keyof ServerEvents>(
+  server: Pick<BaseServer<never, never>, "on" | "off">,
+  name: K,
+  format: "text" | "json",
+  write: (line: string) => void,
+): () => void {
+  const listener = (event: ServerEvents[K]) => {
+    const record = describe(name, event);
+    // What a client sends, or its path, can't forge a line
+    write(escapeControls(
+      format === "json" ? JSON.stringify(record) : toText(record),
+    ));
+  };
+  server.on(name, listener);
+  return () => server.off(name, listener);
 }
 
 type Entry = { time: string; event: string } & Record<string, unknown>;
@@ -92,9 +109,7 @@ function describe(name: string, event: object): Entry {
       entry.client = value === null ? null : formatAddress(value);
     } else if (key === "error") {
       // handleError() prints the stack
-      entry.error = value instanceof Error
-        ? `${value.name}: ${value.message}`
-        : String(value);
+      entry.error = describeError(value);
     } else if (key === "report") {
       entry.completed = value.completed;
       entry.aborted = value.aborted.map(formatAddress);
@@ -115,10 +130,17 @@ function toText({ time, event, ...rest }: Entry): string {
   return [time, event, ...pairs].join(" ");
 }
 
-function writeToStderr(line: string): void {
+/** User code may throw anything, also what can't be looked at. */
+function describeError(error: unknown): string {
   try {
-    Deno.stderr.writeSync(encoder.encode(`${line}\n`));
+    return error instanceof Error
+      ? `${error.name}: ${error.message}`
+      : String(error);
   } catch {
-    // A closed stderr must not stop the server
+    return "what was thrown can't be described";
   }
+}
+
+function writeToStderr(line: string): void {
+  printOnStderr(`${line}\n`);
 }

@@ -75,7 +75,8 @@ export interface PrometheusOptions {
    */
   prefix?: string;
   /**
-   * Labels of all values, for example the server's name.
+   * Labels of all values, for example the server's name. A metric's own
+   * labels, `replica` and `le`, replace those of the same name.
    *
    * @default {{}}
    */
@@ -186,7 +187,9 @@ class Page {
   }
 
   #line(name: string, value: number, more: Labels): void {
-    const labels = [...this.#labels, ...more].map(([name, value]) =>
+    // A map: a name written twice makes the whole page invalid
+    const all = new Map([...this.#labels, ...more]);
+    const labels = [...all].map(([name, value]) =>
       `${name}="${value.replaceAll(/[\\"\n]/g, (c) => ESCAPES[c]!)}"`
     );
     const list = labels.length === 0 ? "" : `{${labels.join(",")}}`;

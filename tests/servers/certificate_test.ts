@@ -175,6 +175,11 @@ testEach(
 const BAD: [cert: unknown, key: unknown, part: string][] = [
   ["nonsense", tls.key, 'Cannot use "cert": it holds no certificate'],
   [tls.cert, "nonsense", 'Cannot use "key": it holds no private key'],
+  [
+    tls.cert,
+    "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+    'Cannot use "key": it is encrypted',
+  ],
   [tls.cert, otherTls.key, 'Cannot use "key": it does not fit "cert"'],
   [undefined, tls.key, '"cert": expected the text of'],
   [tls.cert, 5, '"key": expected the text of'],

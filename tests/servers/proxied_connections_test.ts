@@ -126,13 +126,27 @@ test('proxyProtocol "accept" serves clients with a header and without', async ()
   await using server = open({ proxyProtocol: "accept" });
   assertEquals(await ask(server, LINE, ascii("hello\n")), ANSWER);
   assertEquals(await ask(server, ascii("PROXY nonsense\r\n")), "");
-  for (const text of ["hello\n", "PROXYhello\n", "P\n", "\r\n\r\n\n", ""]) {
+  for (
+    const text of [
+      "hello\n",
+      "PROXYhello\n",
+      "P\n",
+      "\r\n\r\n\n",
+      "",
+    ]
+  ) {
     using client = await dial(server);
     for (const byte of bytesOf(ascii(text))) await writeAll(client, byte);
     await client.closeWrite();
     const [, ...lines] = (await readToEnd(client)).split("\n");
     assertEquals(lines.join("\n"), text.replaceAll("\r", ""));
   }
+  await using echo = open({ proxyProtocol: "accept" }, EchoHandler);
+  // The end shows that it is no header
+  for (const text of ["P", "PROXY", "\r\n", "\r\n\r\n"]) {
+    assertEquals(await ask(echo, ascii(text)), text);
+  }
+  assertEquals(await ask(echo, ascii("PROXY TCP4 1.2.3.4")), "");
 });
 
 test("trustedProxies refuses headers from elsewhere", async () => {

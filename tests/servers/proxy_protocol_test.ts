@@ -48,14 +48,17 @@ Deno.test("parseProxyHeader() reads the longest lines of the specification", () 
 });
 
 Deno.test("parseProxyHeader() writes IPv6 addresses as Deno does", () => {
-  const line = "PROXY TCP6 2001:DB8:0:0:0:0:0:1 ::ffff:102:304 1 2\r\n";
-  const { ends } = parseProxyHeader(ascii(line))!;
-  assertEquals(
-    [ends?.source, ends?.destination].map((end) =>
-      (end as Deno.NetAddr).hostname
-    ),
-    ["2001:db8::1", "::ffff:1.2.3.4"],
-  );
+  // HAProxy writes the second form
+  for (const mapped of ["::ffff:102:304", "::ffff:1.2.3.4"]) {
+    const line = `PROXY TCP6 2001:DB8:0:0:0:0:0:1 ${mapped} 1 2\r\n`;
+    const { ends } = parseProxyHeader(ascii(line))!;
+    assertEquals(
+      [ends?.source, ends?.destination].map((end) =>
+        (end as Deno.NetAddr).hostname
+      ),
+      ["2001:db8::1", "::ffff:1.2.3.4"],
+    );
+  }
 });
 
 Deno.test("parseProxyHeader() refuses each line that is not exactly one", () => {

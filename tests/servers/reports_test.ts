@@ -7,8 +7,12 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
+import { Histogram } from "../../workers/base/histogram.ts";
+import { printOnStderr } from "../../server/core/stderr.ts";
 import {
+  BaseRequestHandler,
   EchoHandler,
+  formatAddress,
   logEvents,
   type ServerEvents,
   TCPServer,
@@ -95,7 +99,15 @@ test("logEvents() refuses what can't work", async () => {
     'Cannot use "xml" as "format"',
   );
   const events = ["nothing" as "error"];
-  assertThrows(() => logEvents(server, { events }), TypeError, '"nothing"');
+  const lines: string[] = [];
+  const write = (line: string) => void lines.push(line);
+  assertThrows(
+    () => logEvents(server, { events: ["drainStart", ...events], write }),
+    TypeError,
+    '"nothing"',
+  );
+  await server.serverClose();
+  assertEquals(lines, []); // what was refused listens to nothing
 });
 
 test("toPrometheus() writes counts, and cumulative buckets", async () => {
@@ -161,4 +173,74 @@ test("traceRequests() reports a request as a span", async () => {
   assertStringIncludes(plain, "socketserver.bytes_read: 5");
   assertMatch(plain, /client\.address: 127\.0\.0\.1/);
   assert(!plain.includes("SPAN check"));
+});
+
+test("logEvents() writes a line of plain characters, whatever is thrown, and whatever a path holds", async () => {
+  class Failing extends BaseRequestHandler {
+    override handle() {
+      throw this.server.context;
+    }
+  }
+  const path = "a\nb\x1b[2J\x9b\u2028";
+  for (const thrown of [Object.create(null), new Error(path), path]) {
+    await using server = new TCPServer({ port: 0 }, Failing, {
+      context: thrown,
+    });
+    server.handleError = () => {};
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const options = { events: ["error"], write: resolve } as const;
+    using _text = logEvents(server, options);
+    server.serveForever();
+    using _client = await dial(server);
+    assertMatch(await promise, /^[\x20-\x7e]+ error [\x20-\x7e]+$/);
+  }
+  const shown = formatAddress({ transport: "unix", path });
+  assertEquals(shown, "a\\u000ab\\u001b[2J\\u009b\\u2028");
+  const abstract = formatAddress({ transport: "unix", path: "\0name" });
+  assertEquals(abstract, "@name");
+});
+
+test("toPrometheus() counts a value in the bucket that it bounds, and writes no label twice", async () => {
+  const histogram = new Histogram();
+  for (const bytes of [0, 64, 65]) histogram.record(bytes);
+  await using server = new TCPServer({ port: 0 }, EchoHandler);
+  const stats = await server.stats();
+  const bytesRead = histogram.distribution();
+  const labels = { replica: "a", le: "b" };
+  const replica = { ...stats, replica: 7, state: "ready" } as const;
+  const text = toPrometheus(
+    { ...stats, bytesRead, replicas: [replica] },
+    { labels },
+  );
+  const bucket = "socketserver_request_read_bytes_bucket";
+  assertStringIncludes(text, `\n${bucket}{replica="a",le="64"} 2\n`);
+  assertStringIncludes(text, `\n${bucket}{replica="a",le="128"} 3\n`);
+  assertStringIncludes(
+    text,
+    '\nsocketserver_replica_requests_open{replica="7",le="b"} 0\n',
+  );
+});
+
+test("printOnStderr() writes whole lines to a stderr that is full for a while", async () => {
+  const { writeSync } = Deno.stderr;
+  const written: string[] = [];
+  const decoder = new TextDecoder();
+  let isFull = false;
+  Deno.stderr.writeSync = (bytes) => {
+    // Five bytes, then nothing, as a pipe does that is non-blocking
+    isFull = !isFull;
+    if (isFull) written.push(decoder.decode(bytes.subarray(0, 5)));
+    else throw new Deno.errors.WouldBlock("full");
+    return Math.min(bytes.length, 5);
+  };
+  try {
+    printOnStderr("first line\n");
+    printOnStderr("second line\n");
+    await until(
+      () => written.join("") === "first line\nsecond line\n",
+      "both lines are written",
+    );
+  } finally {
+    Deno.stderr.writeSync = writeSync;
+  }
 });

@@ -30,7 +30,7 @@ export interface Distribution {
   /** The 99th percentile, accurate within a tenth. */
   p99: number;
   /**
-   * The number of values in each range up to `upTo`. Empty ranges are omitted.
+   * The number of values in each range up to and with `upTo`. Empty ranges are omitted.
    */
   buckets: { upTo: number; count: number }[];
 }
@@ -56,8 +56,10 @@ export class Histogram {
   record(quantity: number): void {
     // The clocks of two threads may differ slightly
     if (quantity < 0) quantity = 0;
-    const octave = Math.max(Math.log2(quantity) - FIRST_OCTAVE, 0);
-    const bucket = Math.min(Math.floor(octave * PER_OCTAVE), BUCKETS - 1);
+    const octave = Math.log2(quantity) - FIRST_OCTAVE;
+    // A bound belongs to the bucket below it
+    const above = Math.ceil(octave * PER_OCTAVE) - 1;
+    const bucket = Math.min(Math.max(above, 0), BUCKETS - 1);
     this.#counts[bucket]!++;
     this.#count++;
     this.#total += quantity;
