@@ -228,19 +228,27 @@ const DISTINCT: readonly ((mode: Mode) => boolean)[] = [
   ({ dispatch }) => dispatch === "isolate",
 ];
 
+/** Whether tests take the whole matrix, for twice the time: `deno task test:all`. */
+export const TAKES_ALL = Deno.env.get("TEST_MODES") === "all";
+
 /**
- * Chooses three modes at most, or takes all of them where `TEST_MODES` is
- * `all`: the whole matrix takes twice the time (`deno task test:all`).
+ * Chooses three modes at most, unless tests take the whole matrix.
  *
  * @param what The test's name: others of its file take other transports.
  */
 export function chooseModes(group: readonly Mode[], what: string): Mode[] {
-  if (Deno.env.get("TEST_MODES") === "all") return [...group];
+  if (TAKES_ALL) return [...group];
   const chosen = DISTINCT.flatMap((isOne) => {
     const alike = group.filter(isOne);
     return alike.length === 0 ? [] : [alike[what.length % alike.length]!];
   });
   return chosen.length === 0 ? group.slice(0, 1) : chosen;
+}
+
+/** The dispatches of TCP that a test of a class takes. */
+export function dispatchesOf(Server: { name: string }): Dispatch[] {
+  if (TAKES_ALL) return ["shard", "relay", "isolate"];
+  return Server.name.includes("Threading") ? ["shard", "isolate"] : ["relay"];
 }
 
 /** Runs a test for some modes: each, or those that differ most. */

@@ -4,10 +4,10 @@ import { assert, assertEquals } from "@std/assert";
 import { RunnerExitError } from "../../mod.ts";
 import { Program } from "../support/programs.ts";
 import { Abrupt } from "./handlers_fixture.ts";
-import { modeOf, test } from "./_support.ts";
+import { modeOf, TAKES_ALL, test } from "./_support.ts";
 import { until } from "../support/waiting.ts";
 
-const CUTS = 200;
+const CUTS = TAKES_ALL ? 200 : 50;
 const BUSY_MS = 1_000;
 const CROWD = new URL("./_crowd_program.ts", import.meta.url).pathname;
 

@@ -42,6 +42,7 @@ import {
 import {
   CROSSED,
   CROSSED_STREAMS,
+  dispatchesOf,
   sharedOrAuto,
   TCP_MODES,
   test,
@@ -49,11 +50,9 @@ import {
 } from "./_support.ts";
 import { until, within } from "../support/waiting.ts";
 
-const DISPATCHES = ["shard", "relay", "isolate"] as const;
-
 const HOOKED = [
-  [HookedThreading, DISPATCHES],
-  [HookedForking, DISPATCHES],
+  [HookedThreading, dispatchesOf(HookedThreading)],
+  [HookedForking, dispatchesOf(HookedForking)],
   [MixedThreading, ["shard"]],
   [MixedForking, ["relay"]],
 ] as const;
@@ -84,7 +83,7 @@ for (const Server of [PickyThreading, PickyForking]) {
 }
 
 for (const Server of [RefusingThreading, RefusingForking]) {
-  for (const dispatch of DISPATCHES) {
+  for (const dispatch of dispatchesOf(Server)) {
     test(`${Server.name} by ${dispatch} calls shutdownRequest() once for a request that verifyRequest() turns away`, async () => {
       await using server = new Server({ port: 0 }, LineEcho, {
         dispatch,

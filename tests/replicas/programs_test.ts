@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type Client, exchange } from "../servers/_support.ts";
-import { type Mode, modeOf, test } from "./_support.ts";
+import { chooseModes, type Mode, modeOf, test, testEach } from "./_support.ts";
 import { type ServerProgram, startServer } from "./_programs.ts";
 import { isRunning, LINUX_ONLY, listDescendants } from "../support/system.ts";
 import { until, within } from "../support/waiting.ts";
@@ -15,6 +15,7 @@ const NAMES = [
   "ForkingUnixStreamServer by isolate",
   "ThreadingUnixStreamServer by isolate",
 ];
+const MODES = NAMES.map(modeOf);
 
 async function connect(mode: Mode, program: ServerProgram): Promise<Client> {
   const client = await mode.connect(program);
@@ -30,10 +31,11 @@ async function assertServes(mode: Mode, program: ServerProgram): Promise<void> {
   );
 }
 
-for (const name of NAMES) {
-  test(`${name}: an endless loop in one replica is ended or set aside, replaced and told; the others serve on`, async () => {
-    const mode = modeOf(name);
-    await using program = await startServer(name, {
+testEach(
+  MODES,
+  "ends an endless loop or sets it aside, replaces the replica and tells it; the others serve on",
+  async (mode) => {
+    await using program = await startServer(mode.name, {
       workers: 2,
       stallTimeout: 1_000,
       shutdownTimeout: 500,
@@ -63,13 +65,14 @@ for (const name of NAMES) {
     const stats = JSON.parse((await program.readLine())!);
     assertEquals([stats.restarts, stats.workers], [1, 0]);
     assertEquals((await program.child.status).code, 0);
-  });
-}
+  },
+);
 
-for (const name of NAMES) {
-  test(`${name}: SIGTERM drains, and the program ends`, async () => {
-    const mode = modeOf(name);
-    await using program = await startServer(name, { workers: 1 });
+testEach(
+  MODES,
+  "drains at SIGTERM, and the program ends",
+  async (mode) => {
+    await using program = await startServer(mode.name, { workers: 1 });
     using client = await connect(mode, program);
     await client.send("wait\n");
     program.child.kill("SIGTERM");
@@ -82,8 +85,8 @@ for (const name of NAMES) {
     // Completed it may have been before the close began
     assertEquals(report.aborted, []);
     assertEquals((await program.child.status).code, 0);
-  });
-}
+  },
+);
 
 for (
   const name of ["ThreadingTCPServer by relay", "ForkingTCPServer by relay"]
@@ -174,7 +177,8 @@ test("a threading server shares its port without flags", async () => {
   await assertServes(modeOf(name), program);
 });
 
-for (const name of NAMES.filter((name) => name.includes("TCP"))) {
+const TCP_MODES = MODES.filter(({ transport }) => transport === "tcp");
+for (const { name } of chooseModes(TCP_MODES, "are refused")) {
   test(`servers are refused the port of a ${name} of another program`, async () => {
     await using program = await startServer(name, { workers: 1 });
     const { port } = program.serverAddress as Deno.NetAddr;

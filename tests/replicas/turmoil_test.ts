@@ -1,7 +1,7 @@
 /** Full service after turmoil, and none lost where none need be. */
 
 import { assert, assertEquals } from "@std/assert";
-import { modeOf, test } from "./_support.ts";
+import { modeOf, test, testEach } from "./_support.ts";
 import { roll } from "./_rolling.ts";
 import { stampede } from "./_stampede.ts";
 
@@ -9,32 +9,32 @@ const STAMPEDE_MS = 1_000;
 /** Of a thousand connections, where each replica has a queue of its own. */
 const MOST_LOST = 100;
 
-for (
-  const name of [
+testEach(
+  [
     "ThreadingTCPServer by shard",
     "ForkingTCPServer by shard",
     "ForkingTCPServer by relay",
-  ]
-) {
-  test(`${name} is in full service after replicas were killed at random`, async () => {
-    await stampede(modeOf(name), STAMPEDE_MS);
-  });
-}
+  ].map(modeOf),
+  "is in full service after replicas were killed at random",
+  async (mode) => {
+    await stampede(mode, STAMPEDE_MS);
+  },
+);
 
-for (
-  const name of [
+testEach(
+  [
     "ThreadingTCPServer by shard",
     "ThreadingTCPServer by relay",
     "ForkingUnixStreamServer by relay",
-  ]
-) {
-  test(`${name} loses none of 1,000 connections while all replicas are replaced`, async () => {
-    const { served, lost, rounds } = await roll(modeOf(name), 1_000);
+  ].map(modeOf),
+  "loses none of 1,000 connections while all replicas are replaced",
+  async (mode) => {
+    const { served, lost, rounds } = await roll(mode, 1_000);
     assertEquals(lost, []);
     assert(served >= 1_000);
     assert(rounds >= 1);
-  });
-}
+  },
+);
 
 test("ForkingTCPServer by shard loses few of 1,000 connections while all replicas are replaced", async () => {
   const { lost, rounds } = await roll(

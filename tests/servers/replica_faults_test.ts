@@ -9,6 +9,7 @@ import {
   ThreadingUnixStreamServer,
 } from "../../mod.ts";
 import {
+  dispatchesOf,
   type Mode,
   MODES,
   type ReplicaServer,
@@ -150,7 +151,7 @@ for (
   ]
 ) {
   const isTcp = Server.name.endsWith("TCP");
-  for (const dispatch of isTcp ? ["shard", "relay", "isolate"] : ["relay"]) {
+  for (const dispatch of isTcp ? dispatchesOf(Server) : ["relay"]) {
     test(`${Server.name} by ${dispatch} backs off when it can't accept, and serves on`, async () => {
       const address = isTcp ? { port: 0 } : { path: freePath() };
       await using server = new Server(
@@ -174,7 +175,8 @@ for (
 }
 
 for (const name of ["ThreadingTCPServer", "ForkingTCPServer"]) {
-  for (const dispatch of ["shard", "relay"]) {
+  for (const dispatch of dispatchesOf({ name })) {
+    if (dispatch === "isolate") continue;
     test(`${name} by ${dispatch} survives that its descriptors run out`, async () => {
       const stderr = freePath();
       await using program = startDeno("./_crowded_replicas_program.ts", {
