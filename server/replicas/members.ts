@@ -98,7 +98,7 @@ export class Members implements SupervisorHost<Replica> {
       : workers * PACKETS_PER_REPLICA;
   }
 
-  /** Starts missing replicas. Settles when one is usable. */
+  /** Starts missing replicas. Settles when all are usable. */
   keep(): Promise<void> {
     this.isKeeping = true;
     this.#watchdog.start();
@@ -122,15 +122,16 @@ export class Members implements SupervisorHost<Replica> {
     return replica;
   }
 
-  failing(cause: Error): void {
-    void this.#host.server[core].cycle.report(cause, null, null);
+  /** Goes on while others serve. */
+  failing(cause: Error): boolean {
+    const goesOn = [...this.all].some((one) => this.canTake(one));
+    const { cycle } = this.#host.server[core];
+    if (goesOn) void cycle.report(cause, null, null);
+    return goesOn;
   }
 
   gaveUp(cause: Error): void {
     this.isKeeping = false;
-    for (const { life } of [...this.all]) {
-      if (life.state === "starting") life.terminate("is not needed any more");
-    }
     this.#host.gaveUp(cause);
   }
 

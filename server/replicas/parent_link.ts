@@ -6,7 +6,11 @@
 
 import type { ServerStats } from "../../handlers/request_server.ts";
 import type { RunnerLine } from "../../workers/line/shared_line.ts";
-import { type ErrorRecord, toErrorRecord } from "../../workers/line/dialect.ts";
+import {
+  type ErrorRecord,
+  tellRecord,
+  toErrorRecord,
+} from "../../workers/line/dialect.ts";
 import { core, type OpenListener, ServerRole } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import { COUNTS, lacksDescriptors } from "../core/faults.ts";
@@ -121,11 +125,10 @@ export class ParentLink extends ServerRole {
   forward(names: readonly EventName[]): void {
     this.server![core].telemetry.forward(names, (name, details) => {
       const { error, ...rest } = details as Details<"error">;
-      this.#post([
-        "event",
-        name as ReplicaEventName,
-        { ...rest, ...(name === "error" && { error: recordOf(error) }) },
-      ]);
+      const post = (more: { error?: ErrorRecord }) =>
+        this.#post(["event", name as ReplicaEventName, { ...rest, ...more }]);
+      if (name !== "error") return post({});
+      tellRecord((error) => post({ error }), recordOf(error));
     });
   }
 

@@ -5,9 +5,8 @@
  */
 
 import type { ServerStats } from "../../handlers/request_server.ts";
-import { RunnerExitError } from "../../workers/base/errors.ts";
+import type { RunnerExitError } from "../../workers/base/errors.ts";
 import { newRelayMemory } from "../../workers/line/shared_line.ts";
-import { describeExit } from "../../workers/runner/runner.ts";
 import { startRunner } from "../../workers/runner/start_runner.ts";
 import {
   type Certificate,
@@ -23,6 +22,7 @@ import type { DrainReport } from "../drain_report.ts";
 import { ServerClosedError } from "../errors.ts";
 import type { ReplicaOptions, ServerLimits } from "../options.ts";
 import { Dispatcher } from "./dispatcher.ts";
+import type { Goal } from "./life.ts";
 import { cores, Members, type MembersHost } from "./members.ts";
 import { Monitor } from "./monitor.ts";
 import type { ReplicaPlan } from "./plan.ts";
@@ -38,6 +38,8 @@ import { Turnover } from "./turnover.ts";
 const MAIN_URL = new URL("./main.ts", import.meta.url).href;
 const DEFAULT_STALL_TIMEOUT_MS = 5_000;
 const MAX_ISOLATED = 40;
+/** Reasons to report the end of a replica that lost no request. */
+const GIVEN_UP: ReadonlySet<string> = new Set(["terminated", "protocol"]);
 
 /** Runs a server's handlers in replicas. */
 export class ReplicaSet extends ServerRole
@@ -50,8 +52,10 @@ export class ReplicaSet extends ServerRole
   #members: Members;
   #turnover: Turnover;
   #dispatcher: Dispatcher;
+  #interrupt: () => void = () => {};
   #isSuspended = false;
-  #isServing = false;
+  /** The replicas' goal after `resume()`. */
+  #goalAfter: Goal = "leave";
   #lastNumber = 0;
   #isKept = false;
   #draining = false;
@@ -68,7 +72,7 @@ export class ReplicaSet extends ServerRole
     this.#members = new Members(this);
     this.#turnover = new Turnover(this.#members, this.monitor);
     this.#dispatcher = new Dispatcher(this.#members, () => {
-      if (!this.#isKept) this.#keep().catch(() => {}); // gaveUp() reports it
+      if (!this.#isKept) this.#keep().catch(() => {});
     });
   }
 
@@ -99,15 +103,23 @@ export class ReplicaSet extends ServerRole
   }
 
   override async start(forever: boolean): Promise<void> {
-    // The one request must not reach a listener without a consumer
-    this.#isServing = forever;
-    await this.#direct();
-    await this.#keep();
+    const { promise: interrupted, resolve } = Promise.withResolvers<void>();
+    this.#interrupt = resolve;
+    await Promise.race([this.#prepare(forever), interrupted]);
+  }
+
+  /** A module may never finish loading. */
+  override interrupt(): void {
+    this.#interrupt();
   }
 
   override async pause(): Promise<void> {
-    this.#isServing = false;
-    await this.#direct();
+    // A pending accept would keep a client. If each has its own queue, closing
+    // it may lose clients
+    this.#goalAfter = "leave";
+    if (this.#members.goal === "serve") {
+      await this.#lead(this.#plan.sharing.sharesQueue ? "leave" : "pause");
+    }
   }
 
   override process(request: unknown, clientAddress: Deno.Addr): Promise<void> {
@@ -157,13 +169,16 @@ export class ReplicaSet extends ServerRole
 
   override async suspend(): Promise<void> {
     this.#isSuspended = true;
+    this.#plan.mute(false);
     this.#plan.sharing.leave();
-    await this.#direct();
+    this.#goalAfter = this.#members.goal;
+    await this.#lead("leave");
   }
 
   override async resume(): Promise<void> {
     this.#isSuspended = false;
-    await this.#direct();
+    this.#plan.mute(this.#goalAfter === "serve");
+    await this.#lead(this.#goalAfter);
   }
 
   override watch(): void {
@@ -200,16 +215,16 @@ export class ReplicaSet extends ServerRole
     for (const replica of this.#members.all) replica.send(message);
   }
 
-  /** Makes the replicas accept, or the server alone, or nobody. */
-  async #direct(): Promise<void> {
-    const { sharing } = this.#plan;
-    if (sharing.name === null) return;
-    const serves = this.#isServing && !this.#isSuspended;
-    this.#plan.mute(serves);
-    // A pending accept would keep a client. If each has its own queue, closing
-    // it may lose clients
-    const rest = sharing.sharesQueue || this.#isSuspended ? "leave" : "pause";
-    await this.#members.lead(serves ? "serve" : rest);
+  async #prepare(forever: boolean): Promise<void> {
+    // The one request must not reach a listener without a consumer
+    this.#goalAfter = forever ? "serve" : "leave";
+    // It may have been suspended while this was loaded
+    if (!this.#isSuspended) await this.resume();
+    await this.#keep();
+  }
+
+  async #lead(goal: Goal): Promise<void> {
+    if (this.#plan.sharing.name !== null) await this.#members.lead(goal);
   }
 
   /** Keeps the set complete from now on. */
@@ -232,6 +247,7 @@ export class ReplicaSet extends ServerRole
       data,
       name: constructor.name,
       permissions: this.options.permissions ?? "inherit",
+      isReplica: true,
     });
     const number = ++this.#lastNumber;
     const replica = new Replica(number, runner, memory, this, isHeld);
@@ -253,19 +269,9 @@ export class ReplicaSet extends ServerRole
     for (const address of accepted.values()) {
       void this.server[core].cycle.report(cause, null, address);
     }
-    if (load === 0 && life.wasReady && !life.isClosing) {
-      void this.server[core].cycle.report(withoutRequest(cause), null, null);
+    const isGivenUp = GIVEN_UP.has(cause.exit.reason);
+    if (load === 0 && life.wasReady && !life.isClosing && isGivenUp) {
+      void this.server[core].cycle.report(cause, null, null);
     }
   }
-}
-
-/** The error for the end of a replica that had no request. */
-function withoutRequest(cause: RunnerExitError): RunnerExitError {
-  const { exit } = cause;
-  // Of those that were given up it says so itself
-  if (exit.reason === "terminated") return cause;
-  return new RunnerExitError(
-    `A replica without a request ${describeExit(exit)}; another replaces it`,
-    exit,
-  );
 }

@@ -108,7 +108,7 @@ export class Turnover {
     this.#isRenewing = true;
     this.#supervisor.release(replica);
     try {
-      await this.#supervisor.nextReady();
+      await this.#supervisor.allReady();
       if (replica.life.state !== "ended") {
         this.#monitor.replaced(replica, reason);
         void this.#retire(replica);

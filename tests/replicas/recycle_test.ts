@@ -6,7 +6,6 @@ import { type Client, collectErrors } from "../servers/_support.ts";
 import { Code } from "./_code.ts";
 import { Lasting } from "./handlers_fixture.ts";
 import {
-  allReady,
   CROSSED_STREAMS,
   type Mode,
   modeOf,
@@ -55,7 +54,7 @@ testEach(
     await using server = mode.open(Lasting, { shutdownTimeout: 60_000 });
     const reasons = countReplaced(server);
     server.serveForever();
-    await allReady(server);
+    await server.ready;
     const clients = await occupy(mode, server);
     const recycled = server.recycle();
     await until(async () => {
@@ -85,7 +84,7 @@ testEach(
     const errors: unknown[] = [];
     server.on("error", ({ error }) => void errors.push(error));
     server.serveForever();
-    await allReady(server);
+    await server.ready;
     using client = await mode.connect(server);
     await client.receive();
     await within("recycle()", server.recycle());
@@ -105,7 +104,7 @@ testEach(
     await code.say("old");
     await using server = mode.open(await code.load());
     server.serveForever();
-    await allReady(server);
+    await server.ready;
     // It reads its word, tells so, and waits
     const gate = `${code.dir}/gate`;
     const seen = `${code.dir}/seen`;
@@ -140,7 +139,7 @@ testEach(
     await using server = mode.open(await code.load());
     const reasons = countReplaced(server);
     server.serveForever();
-    await allReady(server);
+    await server.ready;
     const before = await numbers(server);
     const loads = `${code.dir}/loads`;
     await code.write(`export const word = "new";
@@ -178,7 +177,7 @@ for (const name of ["ForkingTCPServer by shard", "ForkingTCPServer by relay"]) {
       await using server = mode.open(await code.load());
       const errors = collectErrors(server);
       server.serveForever();
-      await allReady(server);
+      await server.ready;
       const before = new Set(await numbers(server));
       await code.write("throw new Error('broken')");
       Deno.kill(listDescendants()[0]!.pid, "SIGKILL");
@@ -188,7 +187,11 @@ for (const name of ["ForkingTCPServer by shard", "ForkingTCPServer by relay"]) {
       );
       assertEquals(await greeting(mode, server), "old");
       await code.say("new");
-      await allReady(server);
+      await until(async () => {
+        const { replicas = [] } = await server.stats();
+        return replicas.filter(({ state }) => state !== "starting").length ===
+          2;
+      }, "two replicas are back");
       const after = await numbers(server);
       assertEquals(after.filter((number) => before.has(number)).length, 1);
       assertEquals((await server.stats()).restarts, 1);

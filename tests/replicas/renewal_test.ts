@@ -4,7 +4,6 @@ import { assert, assertEquals } from "@std/assert";
 import { exchange } from "../servers/_support.ts";
 import { Hoarding, Lasting, LineEcho } from "./handlers_fixture.ts";
 import {
-  allReady,
   CROSSED,
   type Mode,
   type ReplicaServer,
@@ -65,7 +64,7 @@ testEach(
     });
     const seen = watch(server);
     server.serveForever();
-    await allReady(server);
+    await server.ready;
     const { served, lost } = await askOn(mode, server);
     const ownQueues = mode.dispatch === "shard" && mode.runner === "process";
     if (ownQueues) assert(lost.length <= MOST_LOST, lost.join());
@@ -87,7 +86,7 @@ testEach(
     await using server = mode.open(Lasting, { workers: 1, maxRequests: 2 });
     const seen = watch(server);
     server.serveForever();
-    await allReady(server);
+    await server.ready;
     using stack = new DisposableStack();
     const connect = async () => stack.use(await mode.connect(server));
     const clients = [await connect(), await connect()];
@@ -119,7 +118,7 @@ testEach(
     });
     const seen = watch(server);
     server.serveForever();
-    await allReady(server);
+    await server.ready;
     const replicas = new Map<string, number>();
     while (replicas.size < 2) {
       using client = await mode.connect(server);
@@ -148,7 +147,7 @@ testEach(
     });
     const seen = watch(server);
     server.serveForever();
-    await allReady(server);
+    await server.ready;
     assertEquals((await askOn(mode, server)).served, REQUESTS);
     await pause(600); // each has told its memory twice
     assertEquals(seen.reasons, []);

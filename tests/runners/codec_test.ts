@@ -1,10 +1,12 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   ByteWriter,
   decode,
+  decodeInSlices,
   encode,
   encodeInto,
 } from "../../workers/codec/codec.ts";
+import { TRUSTED } from "../../workers/codec/decode.ts";
 import { SharedQueue } from "../../workers/queue/shared_queue.ts";
 import { createRandom, describe, randomValue } from "./_values.ts";
 
@@ -18,6 +20,59 @@ Deno.test("encode() and decode() give what structuredClone() gives, for 5,000 ra
     assertEquals(
       describe(decode(encode(value))),
       describe(structuredClone(value)),
+    );
+  }
+});
+
+Deno.test("decodeInSlices() gives what decode() gives, however long it is", async () => {
+  const random = createRandom(43);
+  const text = "ä€😀x".repeat(2 ** 18);
+  const values: unknown[] = [
+    [text, new Uint8Array(3_000_000).map((_, index) => index), { text }],
+    Array.from({ length: 300 }, () => randomValue(random)).filter((value) =>
+      encode(value)[0] !== V8_TAG
+    ),
+    ...Array.from({ length: 300 }, () => randomValue(random)),
+    [],
+    {},
+    "",
+    new Uint8Array(),
+  ];
+  for (const value of values) {
+    const bytes = encode(value);
+    assertEquals(
+      describe(await decodeInSlices(bytes, 0, bytes.length, TRUSTED)),
+      describe(decode(bytes)),
+    );
+  }
+});
+
+Deno.test("decodeInSlices() lets the event loop turn", async () => {
+  const bytes = encode(Array.from({ length: 1_000_000 }, () => ({})));
+  let turns = 0;
+  let isOver = false;
+  (function turn() {
+    turns++;
+    if (!isOver) setImmediate(turn);
+  })();
+  const value = await decodeInSlices(bytes, 0, bytes.length, TRUSTED);
+  isOver = true;
+  assertEquals((value as unknown[]).length, 1_000_000);
+  assert(turns > 3, `${turns} turns`);
+});
+
+Deno.test("decode() and decodeInSlices() refuse a value over a limit before it is made", async () => {
+  const many = new Uint8Array(500_005).fill(0);
+  for (let at = 0; at < many.length; at += 5) many[at] = 9; // an empty object
+  many.set([8, 0xa0, 0x86, 1, 0]); // in an array of 100,000
+  const limits = { values: 2 ** 17, v8: 1_000 };
+  const claims = new Uint8Array([8, 255, 255, 255, 255]);
+  const byV8 = encode(new Map([["x".repeat(1_000), 1]]));
+  for (const bytes of [many, claims, byV8]) {
+    assertThrows(() => decode(bytes, 0, bytes.length, limits), RangeError);
+    await assertRejects(
+      () => decodeInSlices(bytes, 0, bytes.length, limits),
+      RangeError,
     );
   }
 });

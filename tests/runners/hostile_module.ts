@@ -43,3 +43,10 @@ export function sendRaw(bytes: number[]): Promise<never> {
   Uint8Array.prototype.subarray = () => evil;
   return Promise.reject(new Error("sent"));
 }
+
+/** Returns more than a process with permissions of its own may. */
+export function returnMuch(what: "numbers" | "map"): unknown {
+  return what === "map"
+    ? new Map([["x".repeat(100_000), 1]])
+    : Array.from({ length: 2 ** 20 }, () => 0);
+}

@@ -8,7 +8,11 @@ import {
 import { type RunnerExit, RunnerExitError } from "../../workers/base/errors.ts";
 import { encode } from "../../workers/codec/codec.ts";
 import { ThreadPool } from "../../workers/pool/thread_pool.ts";
-import { Channel, type ChannelConn } from "../../workers/line/socket_line.ts";
+import {
+  Channel,
+  type ChannelConn,
+  type Sender,
+} from "../../workers/line/socket_line.ts";
 import { FRAME, RunnerDecoder } from "../../workers/line/dialect.ts";
 import { startRunner } from "../../workers/runner/start_runner.ts";
 import { Process } from "../../workers/threads/process.ts";
@@ -61,6 +65,7 @@ function frame(kind: number, body: Uint8Array, length = body.length) {
 async function feed(
   bytes: Uint8Array,
   random: () => number,
+  from: Sender = "trusted",
 ): Promise<{ messages: unknown[]; exit: RunnerExit | null }> {
   const messages: unknown[] = [];
   let exit: RunnerExit | null = null;
@@ -73,7 +78,7 @@ async function feed(
     receive: (kind, value) => decoder.receive(kind, value),
     fail: (error) => decoder.fail(error),
     end() {},
-  });
+  }, from);
   await channel.run(connOf(bytes, random));
   return { messages, exit };
 }
@@ -124,6 +129,52 @@ Deno.test("a malformed frame ends its runner for a protocol error", async () => 
     const bytes = new Uint8Array(frames.flatMap((frame) => [...frame]));
     const { messages, exit } = await feed(bytes, () => 1);
     assertEquals([messages, exit?.reason], [[], "protocol"], what);
+  }
+});
+
+Deno.test("a message over the limits of its sender ends it for a protocol error", async () => {
+  const long = new Uint8Array(2 ** 23 + 10);
+  const many = Array.from({ length: 200_000 }, (_, index) => index);
+  const map = new Map([["x".repeat(70_000), 1]]);
+  const cases: [Sender, unknown, boolean][] = [
+    ["replica", long, false],
+    ["replica", long.subarray(0, 2 ** 23 - 100).slice(), true],
+    ["replica", many, false],
+    ["replica", map, false],
+    ["confined", long, true],
+    ["confined", many, true],
+    ["confined", Array.from({ length: 2 ** 20 }, () => 0), false],
+    ["confined", map, false],
+    ["trusted", map, true],
+    ["trusted", Array.from({ length: 2 ** 20 }, () => 0), true],
+  ];
+  for (const [from, value, isTaken] of cases) {
+    const { messages, exit } = await feed(
+      frame(0, encode(value)),
+      () => 1,
+      from,
+    );
+    const what = `${from} ${typeof value}`;
+    assertEquals(messages.length, isTaken ? 1 : 0, what);
+    assertEquals(exit?.reason, isTaken ? undefined : "protocol", what);
+  }
+});
+
+Deno.test("Process with permissions of its own tells the limit of what it returns", async () => {
+  for (const what of ["numbers", "map"] as const) {
+    const process = new Process({
+      target: "returnMuch",
+      args: [what],
+      module,
+      permissions: "none",
+    });
+    process.start();
+    await assertRejects(
+      () => process.result,
+      Error,
+      "can cross at once from one with permissions of its own; send it in parts",
+    );
+    await process.join();
   }
 });
 

@@ -25,6 +25,10 @@ export class Telling extends RequestHandler {
   override async handle(): Promise<void> {
     for await (const line of this.rfile) {
       if (line === "fail") throw new RequestTimeoutError("as told", 1);
+      if (line === "fail much") {
+        const cause = new Map([["x".repeat(100_000), 1]]);
+        throw new Error("as told" + "!".repeat(1e6), { cause });
+      }
       if (line === "exit") Deno.exit(3);
       const end = performance.now() + 3_000;
       while (line === "block" && performance.now() < end);

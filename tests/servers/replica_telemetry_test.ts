@@ -80,6 +80,13 @@ testEach(
     const [error] = errors;
     assert(error instanceof RemoteError, String(error));
     assertEquals(error.message, "as told");
+    // More than a replica may send at once
+    using another = await dial(server);
+    await writeAll(another, "fail much\n");
+    assertEquals(await readToEnd(another), "");
+    await until(() => errors.length === 2, "the long error");
+    assertMatch((errors[1] as Error).message, /^as told!{1000}/);
+    assertEquals((await server.stats()).restarts, 0);
     await server.serverClose();
     await serving;
   },

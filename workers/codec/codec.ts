@@ -11,18 +11,21 @@
 import {
   type ExceptionRecord,
   MAX_DEPTH,
+  OBJECT_COST,
   SHORT_STRING,
   TAGS,
   v8,
 } from "./decode.ts";
 import { isException, isUnwritable, replaceIn } from "./graph.ts";
-export { decode } from "./decode.ts";
+export { decode, decodeInSlices } from "./decode.ts";
 
 const encoder = new TextEncoder();
 const float64 = new Float64Array(1);
 const float64Bytes = new Uint8Array(float64.buffer);
 /** The objects of the current value: if one occurs twice, V8 must write it. */
 const seen = new Set<object>();
+/** What the current value costs its reader; see `DecodeLimits`. */
+let cost = 0;
 
 function writeNumber(writer: ByteWriter, value: number): void {
   if ((value | 0) === value && !Object.is(value, -0)) {
@@ -67,6 +70,7 @@ function writeArray(
   depth: number,
 ): boolean {
   const { length } = value;
+  cost += OBJECT_COST + length;
   writer.byte(TAGS.array);
   writer.int32(length);
   for (let index = 0; index < length; index++) {
@@ -83,6 +87,7 @@ function writeObject(
   depth: number,
 ): boolean {
   const keys = Object.keys(value);
+  cost += OBJECT_COST + 2 * keys.length;
   writer.byte(TAGS.object);
   writer.int32(keys.length);
   for (const key of keys) {
@@ -207,13 +212,15 @@ function writeByV8(writer: ByteWriter, value: unknown): void {
  *
  * @param writer The receiver of the bytes.
  * @param value The value.
+ * @returns What it costs its reader in values; 0 if V8 wrote it.
  * @throws {DOMException} "DataCloneError", if the value can't cross; the
  * writer is then as it was.
  */
-export function encodeInto(writer: ByteWriter, value: unknown): void {
+export function encodeInto(writer: ByteWriter, value: unknown): number {
   const start = writer.length;
+  cost = 0;
   try {
-    if (write(writer, value, 0)) return;
+    if (write(writer, value, 0)) return cost;
   } catch (error) {
     writer.length = start;
     throw error;
@@ -222,6 +229,7 @@ export function encodeInto(writer: ByteWriter, value: unknown): void {
   }
   writer.length = start;
   writeByV8(writer, value);
+  return 0;
 }
 
 /**

@@ -25,6 +25,8 @@ export const TAGS = {
 
 /** Deeper values go to V8, and so do rings, which have no end. */
 export const MAX_DEPTH = 8;
+/** What an array or object counts beside the values in it. */
+export const OBJECT_COST = 8;
 /** Up to this length a loop beats `TextEncoder` and `TextDecoder`. */
 export const SHORT_STRING = 24;
 
@@ -44,7 +46,11 @@ interface V8 {
   };
 }
 
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+function newDecoder(): TextDecoder {
+  return new TextDecoder("utf-8", { ignoreBOM: true });
+}
+
+const decoder = newDecoder();
 const float64 = new Float64Array(1);
 const float64Bytes = new Uint8Array(float64.buffer);
 
@@ -90,6 +96,17 @@ function restoreExceptions(pair: unknown): unknown {
   return restoreIn(value, (member) => exceptions.get(member) ?? member);
 }
 
+/** The most that a received value may cost to read and to keep. */
+export interface DecodeLimits {
+  /** The number of values in arrays and objects; each of these counts 8 more. */
+  values: number;
+  /** The bytes of what V8 reads, which can't be stopped. */
+  v8: number;
+}
+
+/** For bytes of this program, or of one that may do what this one may. */
+export const TRUSTED: DecodeLimits = { values: 2 ** 28, v8: 2 ** 30 };
+
 function refuse(): never {
   throw new TypeError("Cannot read a message: its bytes make no sense");
 }
@@ -99,11 +116,32 @@ class Reader {
   #bytes: Uint8Array<ArrayBuffer>;
   #offset: number;
   #end: number;
+  /** How many values may still come. */
+  #values: number;
+  #v8: number;
 
-  constructor(bytes: Uint8Array<ArrayBuffer>, start: number, end: number) {
+  constructor(
+    bytes: Uint8Array<ArrayBuffer>,
+    start: number,
+    end: number,
+    limits: DecodeLimits,
+  ) {
     this.#bytes = bytes;
     this.#offset = start;
     this.#end = end;
+    this.#values = limits.values;
+    this.#v8 = limits.v8;
+  }
+
+  /** The next byte, which tells what follows; `undefined` after the last. */
+  get tag(): number | undefined {
+    return this.#offset < this.#end ? this.#bytes[this.#offset] : undefined;
+  }
+
+  /** Reads a tag and the length of what follows. */
+  open(): number {
+    this.#advance(1);
+    return this.#int32() >>> 0;
   }
 
   value(depth = 0): unknown {
@@ -119,24 +157,22 @@ class Reader {
       case TAGS.int32:
         return this.#int32();
       case TAGS.float64:
-        float64Bytes.set(this.#take(8));
+        float64Bytes.set(this.take(8));
         return float64[0];
       case TAGS.string:
-        return this.#string();
+        return this.string();
       case TAGS.bytes:
-        return this.#take(this.#int32() >>> 0).slice();
+        return this.take(this.#int32() >>> 0).slice();
       case TAGS.array:
         return this.#array(depth);
       case TAGS.object:
         return this.#object(depth);
       case TAGS.v8:
-        return readByV8(this.#take(this.#end - this.#offset));
+        return this.#byV8();
       case TAGS.exception:
         return toException(this.value(depth));
       case TAGS.v8Exceptions:
-        return restoreExceptions(
-          readByV8(this.#take(this.#end - this.#offset)),
-        );
+        return restoreExceptions(this.#byV8());
       default:
         return refuse();
     }
@@ -157,14 +193,39 @@ class Reader {
     return start;
   }
 
-  #take(count: number): Uint8Array<ArrayBuffer> {
+  #byV8(): unknown {
+    const size = this.#end - this.#offset;
+    if (size > this.#v8) {
+      throw new RangeError(
+        `Cannot read a message with ${size} bytes of V8's: at most ${this.#v8} may come`,
+      );
+    }
+    return readByV8(this.take(size));
+  }
+
+  /** Counts the values of an array or object before they are read. */
+  count(values: number): void {
+    this.#values -= OBJECT_COST + values;
+    if (this.#values < 0) {
+      throw new RangeError("Cannot read a message of so many values");
+    }
+  }
+
+  /** Memory for bytes that have surely come. */
+  room(count: number): Uint8Array {
+    if (count > this.#end - this.#offset) refuse();
+    return new Uint8Array(count);
+  }
+
+  /** Takes bytes, which stay where they are. */
+  take(count: number): Uint8Array<ArrayBuffer> {
     const start = this.#advance(count);
     return this.#bytes.subarray(start, this.#offset);
   }
 
-  #string(): string {
+  string(): string {
     const length = this.#int32() >>> 0;
-    if (length > SHORT_STRING) return decoder.decode(this.#take(length));
+    if (length > SHORT_STRING) return decoder.decode(this.take(length));
     const start = this.#advance(length);
     let text = "";
     for (let offset = start; offset < start + length; offset++) {
@@ -177,9 +238,17 @@ class Reader {
     return text;
   }
 
+  /** Reads the name of a property. */
+  key(): string {
+    const key = this.string();
+    if (key === "__proto__") refuse();
+    return key;
+  }
+
   #array(depth: number): unknown[] {
     if (depth >= MAX_DEPTH) refuse();
     const length = this.#int32() >>> 0;
+    this.count(length);
     const array: unknown[] = [];
     for (let index = 0; index < length; index++) {
       array.push(this.value(depth + 1));
@@ -190,13 +259,110 @@ class Reader {
   #object(depth: number): Record<string, unknown> {
     if (depth >= MAX_DEPTH) refuse();
     const count = this.#int32() >>> 0;
+    this.count(2 * count);
     const object: Record<string, unknown> = {};
     for (let index = 0; index < count; index++) {
-      const key = this.#string();
-      if (key === "__proto__") refuse();
+      const key = this.key();
       object[key] = this.value(depth + 1);
     }
     return object;
+  }
+}
+
+/** What a slice copies or decodes at once. */
+const PIECE = 2 ** 20;
+/** How many values a slice reads between two looks at the clock. */
+const VALUES_A_LOOK = 512;
+/** How long a slice may take, in milliseconds. */
+const SLICE = 5;
+
+/** A part of a value that is being read in slices. */
+interface Part {
+  value: unknown[] | Record<string, unknown> | Uint8Array | string;
+  /** How much of it is still to be read: values, or bytes. */
+  left: number;
+  /** Its name in the part that contains it. */
+  key: string;
+  /** Reads its text. */
+  decoder: TextDecoder | null;
+}
+
+/** Reads a long value, a slice at a time. */
+class SlicedReader {
+  #reader: Reader;
+  #open: Part[] = [];
+  /** The value, when it has been read. */
+  value: unknown;
+
+  constructor(reader: Reader) {
+    this.#reader = reader;
+    this.#begin("");
+  }
+
+  /** Reads on; returns whether that was all. */
+  read(until: number): boolean {
+    for (;;) {
+      for (let count = VALUES_A_LOOK; count > 0; count--) {
+        const part = this.#open.at(-1);
+        if (part === undefined) return true;
+        if (part.left === 0) this.#close(this.#open.pop()!);
+        else if (typeof part.value === "string") {
+          count -= this.#piece(part, (bytes) => {
+            const stream = part.left > 0;
+            part.value += part.decoder!.decode(bytes, { stream }) as never;
+          });
+        } else if (part.value instanceof Uint8Array) {
+          const { value } = part;
+          const at = value.length - part.left;
+          count -= this.#piece(part, (bytes) => value.set(bytes, at));
+        } else {
+          part.left--;
+          this.#begin(Array.isArray(part.value) ? "" : this.#reader.key());
+        }
+      }
+      if (performance.now() >= until) return false;
+    }
+  }
+
+  /** Begins with the next value: a part, or one that is read at once. */
+  #begin(key: string): void {
+    const { tag } = this.#reader;
+    const isContainer = tag === TAGS.array || tag === TAGS.object;
+    if (!isContainer && tag !== TAGS.string && tag !== TAGS.bytes) {
+      return this.#put(key, this.#reader.value());
+    }
+    if (isContainer && this.#open.length >= MAX_DEPTH) refuse();
+    const left = this.#reader.open();
+    const part: Part = { value: "", left, key, decoder: null };
+    if (tag === TAGS.array) {
+      part.value = [];
+      this.#reader.count(left);
+    } else if (tag === TAGS.object) {
+      part.value = {};
+      this.#reader.count(2 * left);
+    } else if (tag === TAGS.bytes) part.value = this.#reader.room(left);
+    else if (left > PIECE) part.decoder = newDecoder();
+    else return this.#put(key, decoder.decode(this.#reader.take(left)));
+    this.#open.push(part);
+  }
+
+  /** Takes a piece of a text or of bytes; returns what it counts. */
+  #piece(part: Part, take: (bytes: Uint8Array<ArrayBuffer>) => void): number {
+    const size = Math.min(part.left, PIECE);
+    part.left -= size;
+    take(this.#reader.take(size));
+    return Math.ceil(size / PIECE * VALUES_A_LOOK);
+  }
+
+  #close({ key, value }: Part): void {
+    this.#put(key, value);
+  }
+
+  #put(key: string, value: unknown): void {
+    const into = this.#open.at(-1)?.value;
+    if (into === undefined) this.value = value;
+    else if (Array.isArray(into)) into.push(value);
+    else (into as Record<string, unknown>)[key] = value;
   }
 }
 
@@ -206,13 +372,38 @@ class Reader {
  * @param bytes The bytes of {@linkcode encodeInto}.
  * @param start Where the value begins.
  * @param end Where it ends.
+ * @param limits The most that it may cost.
  * @returns The value.
  * @throws {TypeError} If the bytes make no sense.
+ * @throws {RangeError} If it is over a limit.
  */
 export function decode(
   bytes: Uint8Array<ArrayBuffer>,
   start = 0,
   end: number = bytes.length,
+  limits: DecodeLimits = TRUSTED,
 ): unknown {
-  return new Reader(bytes, start, end).value();
+  return new Reader(bytes, start, end, limits).value();
+}
+
+/**
+ * Reads a long value as `decode()` does, but lets the event loop turn.
+ *
+ * @param bytes The bytes, which must not change meanwhile.
+ * @param start Where the value begins.
+ * @param end Where it ends.
+ * @param limits The most that it may cost.
+ * @returns The value. Rejects as `decode()` throws.
+ */
+export async function decodeInSlices(
+  bytes: Uint8Array<ArrayBuffer>,
+  start: number,
+  end: number,
+  limits: DecodeLimits,
+): Promise<unknown> {
+  const sliced = new SlicedReader(new Reader(bytes, start, end, limits));
+  while (!sliced.read(performance.now() + SLICE)) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return sliced.value;
 }

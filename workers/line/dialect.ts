@@ -135,6 +135,8 @@ export class ProtocolError extends Error {
 
 /** Causes beyond this depth are left out: a chain may be a ring. */
 const MAX_CAUSES = 8;
+/** The longest message and stack of an error that crosses. */
+const MAX_TEXT = 2 ** 16;
 /** The exit reasons that a runner may send; its owner knows the others. */
 const OWN_REASONS: readonly string[] = ["returned", "error", "exit", "import"];
 
@@ -197,19 +199,24 @@ function recordOfValue(thrown: unknown): ErrorRecord {
   return {
     name: "Error",
     message: typeof thrown === "string"
-      ? thrown
+      ? textOf(thrown)
       : `Threw ${Deno.inspect(thrown, { colors: false, depth: 2 })}`,
     cause: { value: cloneable(thrown) },
   };
 }
 
+/** A text without colors. What is longer than anybody reads is cut off. */
+function textOf(value: unknown): string {
+  return String(value).slice(0, MAX_TEXT).replace(COLOR_REGEXP, "");
+}
+
 function recordOf(thrown: Error, depth: number): ErrorRecord {
   const record: ErrorRecord = {
     name: String(thrown.name),
-    message: String(thrown.message).replace(COLOR_REGEXP, ""),
+    message: textOf(thrown.message),
   };
   if (typeof thrown.stack === "string") {
-    record.stack = thrown.stack.replace(COLOR_REGEXP, "");
+    record.stack = textOf(thrown.stack);
   }
   const { cause } = thrown;
   if (cause !== undefined && depth < MAX_CAUSES) {

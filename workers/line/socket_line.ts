@@ -4,7 +4,13 @@
  * @module
  */
 
-import { ByteWriter, decode, encodeInto } from "../codec/codec.ts";
+import {
+  ByteWriter,
+  decode,
+  decodeInSlices,
+  encodeInto,
+} from "../codec/codec.ts";
+import { type DecodeLimits, TAGS, TRUSTED } from "../codec/decode.ts";
 import { ProtocolError } from "./dialect.ts";
 import type { Revocation } from "../runner/permissions.ts";
 
@@ -12,11 +18,38 @@ import type { Revocation } from "../runner/permissions.ts";
 const BUFFER_SIZE = 128 * 1024;
 /** A buffer larger than this is released after use. */
 const MAX_KEPT = 4 * BUFFER_SIZE;
+/**
+ * A frame's length is believed as far as bytes have come, and altogether when so
+ * many have: copying more would take long.
+ */
+const BELIEVED = 8 * 2 ** 20;
 /** Before each frame: its kind, one byte, and its length, four. */
 const HEADER_SIZE = 5;
 
-/** The longest frame: it is kept in memory until it is complete. */
+/** The most that one message may be. */
+export interface MessageLimits extends DecodeLimits {
+  /** The size of its frame, which is kept in memory until it is complete. */
+  bytes: number;
+}
+
+/** The longest message to any process, and from one that may do all. */
 const MAX_FRAME = 2 ** 30;
+
+/**
+ * The limits by what sends the messages. A reader that keeps to the second and
+ * third is done within a few milliseconds, or can pause meanwhile.
+ */
+export const MESSAGE_LIMITS = {
+  trusted: { bytes: MAX_FRAME, ...TRUSTED },
+  /** A process with permissions of its own. */
+  confined: { bytes: MAX_FRAME, values: 2 ** 20, v8: 2 ** 16 },
+  /** A replica. Its longest messages are packets and lists of clients. */
+  replica: { bytes: 2 ** 23, values: 2 ** 17, v8: 2 ** 16 },
+} as const satisfies Record<string, MessageLimits>;
+
+/** One of {@linkcode MESSAGE_LIMITS}. */
+export type Sender = keyof typeof MESSAGE_LIMITS;
+
 /** More calls of shared objects by one child at once are refused. */
 export const MAX_CALLS = 10_000;
 /** So are larger arguments at once. */
@@ -33,6 +66,8 @@ export interface ChildLink {
   connect: Deno.UnixConnectOptions | Deno.ConnectOptions;
   /** The secret that proves its identity. */
   secret: string;
+  /** What its messages are limited by. */
+  sender: Sender;
   /** What marks the parent's locks and similar objects in a message. */
   proof: string;
   /** The permissions that it revokes after that. */
@@ -80,14 +115,24 @@ export class Channel {
   #next: PromiseWithResolvers<void> = Promise.withResolvers();
   #referenced = true;
   #closed = false;
+  #incoming: MessageLimits;
+  #outgoing: MessageLimits;
 
   /**
    * Constructs a channel. It keeps frames until `run()`.
    *
    * @param listener The listener.
+   * @param from What sends the frames that come.
+   * @param to What sends frames from here.
    */
-  constructor(listener: ChannelListener) {
+  constructor(
+    listener: ChannelListener,
+    from: Sender = "trusted",
+    to: Sender = "trusted",
+  ) {
     this.#listener = listener;
+    this.#incoming = MESSAGE_LIMITS[from];
+    this.#outgoing = MESSAGE_LIMITS[to];
   }
 
   /** The number of bytes that wait to be sent. */
@@ -165,9 +210,12 @@ export class Channel {
       const count = await conn.read(buffer.subarray(length)).catch(() => null);
       if (count === null) break;
       length += count;
-      const used = this.#deliver(buffer, length);
+      let used = this.#deliver(buffer, 0, length);
+      while (!this.#closed && this.#isComplete(buffer, used, length)) {
+        used = await this.#deliverLong(buffer, used, length);
+      }
       length -= used;
-      const size = bufferSize(buffer, used, length);
+      const size = this.#bufferSize(buffer, used, length);
       if (size === buffer.length) {
         if (used > 0) buffer.copyWithin(0, used, used + length);
       } else {
@@ -179,18 +227,65 @@ export class Channel {
   }
 
   /**
-   * Delivers the complete frames of a buffer; returns the position after them.
+   * Delivers the complete frames of a buffer, up to a long one; returns the
+   * position after them.
    */
-  #deliver(buffer: Uint8Array<ArrayBuffer>, length: number): number {
-    let start = 0;
+  #deliver(
+    buffer: Uint8Array<ArrayBuffer>,
+    from: number,
+    length: number,
+  ): number {
+    let start = from;
     while (length - start >= HEADER_SIZE && !this.#closed) {
-      const from = start + HEADER_SIZE;
-      const to = from + readLength(buffer, start);
-      if (to > length) break;
-      this.#listener.receive(buffer[start]!, decode(buffer, from, to));
-      start = to;
+      const size = this.#readLength(buffer, start);
+      const end = start + HEADER_SIZE + size;
+      if (end > length || size > BUFFER_SIZE) break;
+      const at = start + HEADER_SIZE;
+      const value = decode(buffer, at, end, this.#incoming);
+      this.#listener.receive(buffer[start]!, value);
+      start = end;
     }
     return start;
+  }
+
+  #isComplete(buffer: Uint8Array, start: number, length: number): boolean {
+    return length - start >= HEADER_SIZE &&
+      length - start >= HEADER_SIZE + this.#readLength(buffer, start);
+  }
+
+  /** Delivers a long frame and those behind it. */
+  async #deliverLong(
+    buffer: Uint8Array<ArrayBuffer>,
+    start: number,
+    length: number,
+  ): Promise<number> {
+    const at = start + HEADER_SIZE;
+    const end = at + this.#readLength(buffer, start);
+    const value = await decodeInSlices(buffer, at, end, this.#incoming);
+    if (this.#closed) return end;
+    this.#listener.receive(buffer[start]!, value);
+    return this.#deliver(buffer, end, length);
+  }
+
+  /** The size of a buffer for the frame that has begun to come in. */
+  #bufferSize(buffer: Uint8Array, start: number, length: number): number {
+    if (length < HEADER_SIZE) return BUFFER_SIZE;
+    const needed = HEADER_SIZE + this.#readLength(buffer, start);
+    if (needed <= BUFFER_SIZE || length >= BELIEVED) {
+      return Math.max(needed, BUFFER_SIZE);
+    }
+    if (length < buffer.length && needed >= buffer.length) return buffer.length;
+    return Math.min(needed, Math.max(MAX_KEPT, length * 2));
+  }
+
+  #readLength(buffer: Uint8Array, start: number): number {
+    const length = buffer[start + 1]! + buffer[start + 2]! * 0x100 +
+      buffer[start + 3]! * 0x10000 + buffer[start + 4]! * 0x1000000;
+    const { bytes } = this.#incoming;
+    if (length <= bytes) return length;
+    throw new ProtocolError(
+      `A frame of ${length} bytes is too long: at most ${bytes} may come`,
+    );
   }
 
   #append(kind: number, message: unknown): void {
@@ -200,20 +295,15 @@ export class Channel {
     writer.bytes[start] = kind;
     writer.length = start + HEADER_SIZE;
     try {
-      encodeInto(writer, message);
+      const values = encodeInto(writer, message);
+      const size = writer.length - start - HEADER_SIZE;
+      const isV8 = values === 0 && isWrittenByV8(writer, start + HEADER_SIZE);
+      assertWithin(this.#outgoing, size, values, isV8);
+      writer.setInt32(start + 1, size);
     } catch (error) {
       writer.length = start;
       throw error;
     }
-    const size = writer.length - start - HEADER_SIZE;
-    if (size > MAX_FRAME) {
-      writer.length = start;
-      throw new RangeError(
-        `Cannot send a message of ${size} bytes to or from a process: at ` +
-          `most ${MAX_FRAME} can cross at once; send it in parts`,
-      );
-    }
-    writer.setInt32(start + 1, size);
     if (this.#conn !== null) this.#writing ??= this.#write(this.#conn);
   }
 
@@ -256,29 +346,56 @@ export class Channel {
   }
 }
 
-/**
- * How much room the frame that has begun to come in takes. What its header
- * claims is believed as far as bytes have come.
- */
-function bufferSize(
-  buffer: Uint8Array,
-  start: number,
-  length: number,
-): number {
-  if (length < HEADER_SIZE) return BUFFER_SIZE;
-  const needed = HEADER_SIZE + readLength(buffer, start);
-  if (needed <= BUFFER_SIZE) return BUFFER_SIZE;
-  if (length < buffer.length && needed >= buffer.length) return buffer.length;
-  return Math.min(needed, Math.max(MAX_KEPT, length * 2));
+function isWrittenByV8({ bytes }: ByteWriter, start: number): boolean {
+  return bytes[start] === TAGS.v8 || bytes[start] === TAGS.v8Exceptions;
 }
 
-function readLength(buffer: Uint8Array, start: number): number {
-  const length = buffer[start + 1]! + buffer[start + 2]! * 0x100 +
-    buffer[start + 3]! * 0x10000 + buffer[start + 4]! * 0x1000000;
-  if (length > MAX_FRAME) {
-    throw new ProtocolError(`A frame of ${length} bytes is too long`);
-  }
-  return length;
+/**
+ * Returns the limits of a call's arguments, which are read at once.
+ *
+ * @param sender What calls.
+ * @returns The limits.
+ */
+export function limitsOfCalls(sender: Sender): MessageLimits {
+  return MESSAGE_LIMITS[sender === "confined" ? "replica" : sender];
+}
+
+/**
+ * Writes a call's arguments.
+ *
+ * @param args The arguments.
+ * @param sender What calls.
+ * @returns Their bytes.
+ * @throws {RangeError} If they are over the limits.
+ */
+export function encodeArgs(args: unknown[], sender: Sender): Uint8Array {
+  const writer = new ByteWriter(256);
+  const values = encodeInto(writer, args);
+  const { length } = writer;
+  const isV8 = values === 0;
+  assertWithin(limitsOfCalls(sender), length, values, isV8);
+  return writer.bytes.subarray(0, length);
+}
+
+/** Throws for a message that its reader would refuse. */
+function assertWithin(
+  limits: MessageLimits,
+  bytes: number,
+  values: number,
+  isV8: boolean,
+): void {
+  const [size, most, what] = isV8 && bytes > limits.v8
+    ? [bytes, limits.v8, "bytes with dates, maps or rings"]
+    : values > limits.values
+    ? [values, limits.values, "values"]
+    : [bytes, limits.bytes, "bytes"];
+  if (size <= most) return;
+  throw new RangeError(
+    `Cannot send a message of ${size} ${what} to or from a process: at ` +
+      `most ${most} can cross at once${
+        limits.v8 < TRUSTED.v8 ? " from one with permissions of its own" : ""
+      }; send it in parts`,
+  );
 }
 
 /**

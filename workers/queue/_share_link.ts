@@ -4,8 +4,13 @@
  *
  * @module
  */
-import { isTooLarge, MAX_BYTES, MAX_CALLS } from "../line/socket_line.ts";
-import { encode } from "../codec/codec.ts";
+import {
+  encodeArgs,
+  isTooLarge,
+  MAX_BYTES,
+  MAX_CALLS,
+  type Sender,
+} from "../line/socket_line.ts";
 import type { RemoteError } from "../base/errors.ts";
 import {
   type ErrorRecord,
@@ -20,6 +25,7 @@ interface Waiting extends PromiseWithResolvers<unknown> {
 }
 
 let sendToParent: ((message: unknown[]) => void) | null = null;
+let self: Sender = "trusted";
 let lastCall = 0;
 let pendingBytes = 0;
 const waiting = new Map<number, Waiting>();
@@ -28,9 +34,14 @@ const waiting = new Map<number, Waiting>();
  * Opens the link to the parent.
  *
  * @param send Sends the parent a message.
+ * @param sender What this process is to its parent.
  */
-export function openShareLink(send: (message: unknown[]) => void): void {
+export function openShareLink(
+  send: (message: unknown[]) => void,
+  sender: Sender,
+): void {
   sendToParent = send;
+  self = sender;
 }
 
 /**
@@ -75,7 +86,7 @@ export async function callParent(
       `Cannot ${method} from a process: ${MAX_CALLS} calls of what its parent keeps are under way; await some of them first`,
     );
   }
-  const bytes = encode(args);
+  const bytes = encodeArgs(args, self);
   if (isTooLarge(bytes.length, waiting.size, pendingBytes)) {
     throw new RangeError(
       `Cannot ${method} from a process: calls with ${pendingBytes} bytes are under way, and at most ${MAX_BYTES} may be; await some of them first`,
@@ -112,5 +123,6 @@ export function tellParent(
   method: string,
   args: unknown[],
 ): void {
-  sendToParent!(["call", 0, object, method, encode(args), null]);
+  const bytes = encodeArgs(args, self);
+  sendToParent!(["call", 0, object, method, bytes, null]);
 }

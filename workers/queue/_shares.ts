@@ -10,7 +10,13 @@
  *
  * @module
  */
-import { isTooLarge, MAX_CALLS } from "../line/socket_line.ts";
+import {
+  isTooLarge,
+  limitsOfCalls,
+  MAX_CALLS,
+  type MessageLimits,
+  type Sender,
+} from "../line/socket_line.ts";
 import { findExported, typeOf } from "../codec/share.ts";
 import { decode } from "../codec/decode.ts";
 import { IN_BACKGROUND } from "../locks/_sleep.ts";
@@ -43,6 +49,7 @@ interface Call {
 /** Calls locks and similar objects for one child process. */
 export class ShareHost {
   #send: (answer: ShareAnswer) => void;
+  #limits: MessageLimits;
   #calls = new Map<number, Call>();
   #bytes = 0;
   #held = new Map<Callable, number>();
@@ -52,9 +59,14 @@ export class ShareHost {
    * Constructs a host.
    *
    * @param send Sends the child an answer.
+   * @param child What the child is.
    */
-  constructor(send: (answer: ShareAnswer) => void) {
+  constructor(
+    send: (answer: ShareAnswer) => void,
+    child: Sender = "trusted",
+  ) {
     this.#send = send;
+    this.#limits = limitsOfCalls(child);
   }
 
   /**
@@ -100,8 +112,10 @@ export class ShareHost {
 
   #call(number: number, message: unknown[]): void {
     const [, , id, method, bytes, options] = message;
-    const args = bytes instanceof Uint8Array
-      ? decode(bytes as Uint8Array<ArrayBuffer>)
+    const isRead = bytes instanceof Uint8Array &&
+      bytes.length <= this.#limits.bytes;
+    const args = isRead
+      ? decode(bytes as Uint8Array<ArrayBuffer>, 0, bytes.length, this.#limits)
       : null;
     if (!Array.isArray(args) || typeof method !== "string") {
       throw new ProtocolError("A call of a shared object has no arguments");

@@ -9,6 +9,7 @@ import {
   type ChannelConn,
   type ChildLink,
   LINK_VARIABLE,
+  type Sender,
 } from "../line/socket_line.ts";
 import { expectChild, type ExpectedChild } from "./rendezvous.ts";
 import { imports } from "./context.ts";
@@ -39,6 +40,11 @@ function starting<T>({ name = "" }: RunnerOptions, act: () => T): T {
   }
 }
 
+function senderOf({ permissions, isReplica }: RunnerOptions): Sender {
+  if (isReplica) return "replica";
+  return (permissions ?? "inherit") === "inherit" ? "trusted" : "confined";
+}
+
 function spawn(options: RunnerOptions, expected: ExpectedChild) {
   const { permissions = "inherit" } = options;
   const modules = [ENTRY_URL, options.main, ...options.modules ?? []];
@@ -50,6 +56,7 @@ function spawn(options: RunnerOptions, expected: ExpectedChild) {
   const link: ChildLink = {
     connect: expected.connect,
     secret: expected.secret,
+    sender: senderOf(options),
     proof: proofForChildren(),
     revoke,
   };
@@ -85,12 +92,8 @@ export class ChildRunner extends Inbox implements Runner {
     share: (value) => this.#shares.receive(value),
     leave: (exit) => this.#leave(exit),
   });
-  #channel = new Channel({
-    receive: (kind, value) => this.#decoder.receive(kind, value),
-    fail: (error) => this.fail(error),
-    end: () => this.#linger(),
-  });
-  #shares = new ShareHost((answer) => this.#channel.send(FRAME.share, answer));
+  #channel: Channel;
+  #shares: ShareHost;
   #child: Deno.ChildProcess;
   #exit: RunnerExit | null = null;
   #terminated = false;
@@ -103,6 +106,16 @@ export class ChildRunner extends Inbox implements Runner {
    */
   constructor(options: RunnerOptions) {
     super((error) => this.fail(error));
+    const sender = senderOf(options);
+    this.#channel = new Channel({
+      receive: (kind, value) => this.#decoder.receive(kind, value),
+      fail: (error) => this.fail(error),
+      end: () => this.#linger(),
+    }, sender);
+    this.#shares = new ShareHost(
+      (answer) => this.#channel.send(FRAME.share, answer),
+      sender,
+    );
     if (Deno.build.standalone) {
       throw new Deno.errors.NotSupported(
         "Cannot start a process: a compiled program has no Deno to run it " +

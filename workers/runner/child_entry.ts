@@ -39,17 +39,21 @@ export async function enter(
   Deno.addSignalListener("SIGINT", () => {});
   if (Deno.build.os !== "windows") Deno.addSignalListener("SIGHUP", () => {});
   let leaving = false;
-  const channel = new Channel({
-    receive: (kind, value) => {
-      if (kind === FRAME.share) receiveAnswer(value);
-      else port.receive(kind, value);
+  const channel = new Channel(
+    {
+      receive: (kind, value) => {
+        if (kind === FRAME.share) receiveAnswer(value);
+        else port.receive(kind, value);
+      },
+      fail: (error) => port.fail(error),
+      // The parent is gone, or wants no more of this child.
+      end: () => {
+        if (!leaving) exit(1);
+      },
     },
-    fail: (error) => port.fail(error),
-    // The parent is gone, or wants no more of this child.
-    end: () => {
-      if (!leaving) exit(1);
-    },
-  });
+    "trusted",
+    link.sender,
+  );
   const port = new Port(
     {
       kind: "process",
@@ -65,7 +69,10 @@ export async function enter(
     modules,
     main,
   );
-  openShareLink((call) => leaving || channel.send(FRAME.share, call));
+  openShareLink(
+    (call) => leaving || channel.send(FRAME.share, call),
+    link.sender,
+  );
   const conn = await connect(link);
   for (const [descriptor, unless] of link.revoke) {
     // Revoking something revokes what covers it as well

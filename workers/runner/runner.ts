@@ -33,6 +33,8 @@ export interface RunnerOptions {
    * @default {"inherit"}
    */
   permissions?: Deno.PermissionOptions;
+  /** Whether it is a replica, whose messages are short. */
+  isReplica?: boolean;
 }
 
 /** A thread or process that runs a module of this package. */
