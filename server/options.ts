@@ -68,6 +68,13 @@ export interface ServerOptions<C = unknown> {
   signal?: AbortSignal;
   /** A value for the handlers. They find it in `this.server.context`. */
   context?: C;
+  /**
+   * The module that exports the handler's class, and your server's class if you
+   * made one: nearly always `import.meta.url`. Threads and processes import it;
+   * on the event loop it has no effect. You may put it into the class instead:
+   * `static readonly module = import.meta.url`.
+   */
+  module?: string | URL;
 }
 
 /**
@@ -259,12 +266,6 @@ export type Dispatch = "auto" | "shard" | "relay" | "isolate";
  * @typeParam C The type of `context`.
  */
 export interface ReplicaOptions<C = unknown> extends ServerOptions<C> {
-  /**
-   * The module that exports the handler's class, and your server's class if you
-   * made one: nearly always `import.meta.url`. You may put it into the class
-   * instead: `static readonly module = import.meta.url`.
-   */
-  module?: string | URL;
   /**
    * The number of threads or processes. With `"isolate"`, most at once.
    *

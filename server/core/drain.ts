@@ -11,6 +11,7 @@ import type { DrainReport } from "../drain_report.ts";
 import { ServerClosedError } from "../errors.ts";
 import type { AcceptLoop } from "./accept_loop.ts";
 import { closeQuietly } from "./faults.ts";
+import { printable } from "../../handlers/_address.ts";
 import { grace } from "../../handlers/_internal.ts";
 import type { RequestCycle } from "./request_cycle.ts";
 
@@ -137,7 +138,7 @@ export class Drain<R> {
     const others = await finished;
     return {
       completed: completed + (others?.completed ?? 0),
-      aborted: [...aborted, ...others?.aborted ?? []],
+      aborted: [...aborted, ...others?.aborted ?? []].map(printable),
     };
   }
 
