@@ -295,7 +295,10 @@ export interface ReplicaOptions<C = unknown> extends ServerOptions<C> {
   dispatch?: Dispatch;
   /**
    * The permissions of the handlers. For threads, anything but `"inherit"`
-   * needs `--unstable-worker-options`.
+   * needs `--unstable-worker-options`. There it guards against mistakes only: a
+   * thread can reach the sockets of its program without a permission. Run
+   * hostile code in a `Forking…` server, for example
+   * {@linkcode ForkingTCPServer}.
    *
    * @default {"inherit"}
    */
