@@ -4,15 +4,7 @@
  * @module
  */
 
-import {
-  abort,
-  bytesOf,
-  client,
-  drain,
-  finish,
-  pair,
-  release,
-} from "./_internal.ts";
+import { abort, bytesOf, drain, finish, pair, release } from "./_internal.ts";
 import { PacketWriter } from "./io/_packet_writer.ts";
 import { BaseRequestHandler } from "./base_request_handler.ts";
 import { BufferedReader } from "./io/buffered_reader.ts";
@@ -196,7 +188,7 @@ export abstract class RequestHandler<
     const writer = this.#wfile as PacketWriter;
     const reply = writer.takeReply();
     if (reply === null) return;
-    return request.socket.send(reply, this[client])
+    return request.socket.send(reply, this.clientAddress)
       .then(() => writer.recycle());
   }
 

@@ -29,13 +29,9 @@ import { RequestHandler } from "./request_handler.ts";
  * ```
  *
  * @typeParam C The type of the server's `context`.
- * @typeParam R The type of the connection; `Deno.TcpConn` gives `clientAddress`
- * its type.
  */
-export abstract class StreamRequestHandler<
-  C = unknown,
-  R extends Deno.Conn = Deno.Conn,
-> extends RequestHandler<C, R> {
+export abstract class StreamRequestHandler<C = unknown>
+  extends RequestHandler<C, Deno.Conn> {
   /**
    * The connection; Python's second name for `request`.
    *
@@ -45,9 +41,9 @@ export abstract class StreamRequestHandler<
    * import { connect } from "@socketserver/socketserver/testing";
    * import { assertEquals } from "@std/assert";
    *
-   * class Port extends StreamRequestHandler<unknown, Deno.TcpConn> {
+   * class Port extends StreamRequestHandler {
    *   override async handle() {
-   *     const { port } = this.connection.remoteAddr;
+   *     const { port } = this.connection.remoteAddr as Deno.NetAddr;
    *     await this.wfile.write(`${port}\n`);
    *   }
    * }
@@ -60,7 +56,7 @@ export abstract class StreamRequestHandler<
    *
    * @returns The connection.
    */
-  get connection(): R {
+  get connection(): Deno.Conn {
     return this.request;
   }
 }

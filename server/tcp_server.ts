@@ -4,7 +4,6 @@
  * @module
  */
 
-import { printable } from "../handlers/_address.ts";
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import {
   core,
@@ -96,9 +95,7 @@ export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
       serverAddress,
       () => this[role].open(serverAddress, open),
     );
-    this.serverAddress = printable(
-      this.socket.addr as this["serverAddress"],
-    );
+    this.serverAddress = this.socket.addr as this["serverAddress"];
   }
 
   /**

@@ -32,6 +32,7 @@ import { LocalServer } from "./memory/local_server.ts";
 import { makeLine } from "./memory/memory_conn.ts";
 import { LocalClient } from "./memory/local_client.ts";
 import type { TestClock } from "./memory/test_clock.ts";
+import type { OptionsArgument } from "./options.ts";
 
 export { TestClock } from "./memory/test_clock.ts";
 
@@ -230,9 +231,7 @@ export type HandlerClass<C, H extends BaseRequestHandler> = new (
  */
 export function connect<C, H extends BaseRequestHandler>(
   Handler: HandlerClass<C, H>,
-  ...[options = {} as never]: undefined extends C
-    ? [options?: ConnectOptions<C>]
-    : [options: ConnectOptions<C> & { context: C }]
+  ...[options = {} as never]: OptionsArgument<C, ConnectOptions<C>>
 ): TestClient<H> {
   checkHandler(Handler);
   checkConnectOptions(options);
@@ -267,9 +266,7 @@ export function connect<C, H extends BaseRequestHandler>(
 export async function sendPacket<C>(
   Handler: HandlerClass<C, BaseRequestHandler>,
   packet: string | Uint8Array,
-  ...[options = {} as never]: undefined extends C
-    ? [options?: SendPacketOptions<C>]
-    : [options: SendPacketOptions<C> & { context: C }]
+  ...[options = {} as never]: OptionsArgument<C, SendPacketOptions<C>>
 ): Promise<[packet: Uint8Array, address: Deno.Addr][]> {
   checkHandler(Handler);
   checkPacketOptions(options);

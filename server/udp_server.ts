@@ -4,7 +4,6 @@
  * @module
  */
 
-import { printable } from "../handlers/_address.ts";
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import type {
   DatagramRequest,
@@ -18,7 +17,6 @@ import {
 } from "./sockets/packet_socket.ts";
 import { assertUnstableNet, listenAt } from "./sockets/listen.ts";
 import { checkTcpAddress, type TcpAddress } from "./addresses.ts";
-import { settings } from "./_internal.ts";
 import { BaseServer } from "./base_server.ts";
 import type { OptionsArgument, UdpServerOptions } from "./options.ts";
 
@@ -56,15 +54,7 @@ export class UDPServer<C = unknown> extends BaseServer<DatagramRequest, C> {
   /** The socket; `null` until it is bound. */
   declare socket: DatagramSocket | null;
   /** The option `maxPacketSize`. */
-  declare readonly maxPacketSize: number;
-
-  static {
-    Object.defineProperty(this.prototype, "maxPacketSize", {
-      get(this: UDPServer) {
-        return this[settings].maxPacketSize ?? MAX_PACKET_SIZE;
-      },
-    });
-  }
+  readonly maxPacketSize: number;
 
   /**
    * Constructs a server and binds its address.
@@ -84,6 +74,7 @@ export class UDPServer<C = unknown> extends BaseServer<DatagramRequest, C> {
     ...options: OptionsArgument<C, UdpServerOptions<C>>
   ) {
     super(checkTcpAddress(address, "udp"), RequestHandlerClass, options[0]);
+    this.maxPacketSize = options[0]?.maxPacketSize ?? MAX_PACKET_SIZE;
   }
 
   /**
@@ -114,9 +105,7 @@ export class UDPServer<C = unknown> extends BaseServer<DatagramRequest, C> {
           port,
         }) as DatagramConn,
       ));
-    this.serverAddress = printable(
-      this.socket.addr as this["serverAddress"],
-    );
+    this.serverAddress = this.socket.addr as this["serverAddress"];
   }
 
   /**

@@ -11,7 +11,6 @@ import type { DrainReport } from "../drain_report.ts";
 import { ServerClosedError } from "../errors.ts";
 import type { AcceptLoop } from "./accept_loop.ts";
 import { closeQuietly } from "./faults.ts";
-import { printable } from "../../handlers/_address.ts";
 import { grace } from "../../handlers/_internal.ts";
 import type { RequestCycle } from "./request_cycle.ts";
 
@@ -138,7 +137,7 @@ export class Drain<R> {
     const others = await finished;
     return {
       completed: completed + (others?.completed ?? 0),
-      aborted: [...aborted, ...others?.aborted ?? []].map(printable),
+      aborted: [...aborted, ...others?.aborted ?? []],
     };
   }
 

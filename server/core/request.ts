@@ -184,13 +184,13 @@ export function checkHandler(handler: unknown): void {
     throw new TypeError(
       `Cannot handle requests with ${
         quote(handler)
-      }: expected a class that extends BaseRequestHandler; give its instances values by the option "context"`,
+      }: expected a class that extends BaseRequestHandler`,
     );
   }
   const { setup, finish, handle } = handler.prototype;
   if ([setup, finish, handle].some((method) => typeof method !== "function")) {
     throw new TypeError(
-      `Cannot handle requests with class "${handler.name}": it must extend BaseRequestHandler and have a method handle(); for values of its own use the option "context", not a function that makes it`,
+      `Cannot handle requests with class "${handler.name}": it must extend BaseRequestHandler and have a method handle()`,
     );
   }
 }

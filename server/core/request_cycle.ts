@@ -5,7 +5,6 @@
  */
 
 import type { BaseRequestHandler } from "../../handlers/base_request_handler.ts";
-import { printable } from "../../handlers/_address.ts";
 import type { Accepted } from "./accept_loop.ts";
 import {
   closeAnyhow,
@@ -58,8 +57,6 @@ export class RequestCycle<R> {
     (open, error) =>
       void this.report(error, open.request as R, open.clientAddress),
   );
-  /** Whether a user's hook gets addresses: then they are made to print. */
-  printsAddresses = false;
   /** Whether new requests are refused. */
   refuses = false;
   #hooks: CycleHooks<R>;
@@ -91,7 +88,6 @@ export class RequestCycle<R> {
       }
       this.meter.begin(open);
       const { clientAddress } = open;
-      if (this.printsAddresses) printable(clientAddress);
       part = this.#hooks[role];
       const told = part.opened(request, clientAddress);
       if (told !== undefined) await told;
@@ -120,7 +116,6 @@ export class RequestCycle<R> {
   /** Serves a request that was accepted, verified and counted elsewhere. */
   async serveAccepted(request: R, clientAddress: Deno.Addr): Promise<void> {
     const open = this.open.add(request, clientAddress, true);
-    if (this.printsAddresses) printable(clientAddress);
     try {
       await this.#hooks.processRequest(request, clientAddress);
     } catch (error) {
@@ -229,7 +224,6 @@ export class RequestCycle<R> {
     request: R | null,
     clientAddress: Deno.Addr | null,
   ): Promise<void> {
-    if (clientAddress !== null) printable(clientAddress);
     if (this.#telemetry.isWatched("error")) {
       this.#telemetry.emit("error", { error, clientAddress });
     }

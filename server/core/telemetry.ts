@@ -5,7 +5,6 @@
  * @module
  */
 
-import { printable } from "../../handlers/_address.ts";
 import type { Channel } from "node:diagnostics_channel";
 import type { ServerEvents } from "../server_events.ts";
 import { printError } from "./faults.ts";
@@ -100,8 +99,6 @@ export class Telemetry {
       return;
     }
     const { serverAddress } = this.#server;
-    const { clientAddress } = details as { clientAddress?: Deno.Addr | null };
-    if (clientAddress) printable(clientAddress);
     const event = { serverAddress, ...details };
     const listeners: AnyListener[] = [...this.#listeners.get(name) ?? []];
     const channel = this.#channels?.get(name);

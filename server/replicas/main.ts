@@ -203,9 +203,9 @@ function construct(
     );
   } catch (cause) {
     throw new HandlerImportError(
-      `Cannot construct class "${server.name}" in a replica: ${
+      `Cannot construct class "${server.name}" in a replica, with (address, RequestHandlerClass, options): ${
         (cause as Error).message
-      }; a replica calls its constructor with (address, RequestHandlerClass, options): take these three, and read everything else from the option "context"`,
+      }`,
       server.module,
       { cause },
     );

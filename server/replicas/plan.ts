@@ -14,13 +14,7 @@ import type {
   RunnerOptions,
 } from "../../workers/runner/runner.ts";
 import { moduleOf } from "../../workers/threads/_class_registry.ts";
-import {
-  building,
-  type OpenListener,
-  role,
-  ServerRole,
-  settings,
-} from "../_internal.ts";
+import { type OpenListener, role, ServerRole, settings } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import { exactLimit } from "../core/check_options.ts";
 import type { ReplicaOptions, ServerLimits } from "../options.ts";
@@ -33,16 +27,22 @@ export type StartRunner = (kind: RunnerKind, options: RunnerOptions) => Runner;
 /** Loads the role that runs the replicas. */
 export type LoadSet = (plan: ReplicaPlan) => Promise<ServerRole>;
 
-/** Constructs a server as a replica. */
+/** The role of the server that is being constructed, if it is a replica. */
+let waitingRole: ServerRole | null = null;
+
+/**
+ * Constructs a server as a replica. A user's constructor does not know about
+ * replicas, so the role is passed by a variable.
+ */
 export function constructReplica<S extends BaseServer>(
   part: ServerRole,
   construct: () => S,
 ): S {
-  building.role = part;
+  waitingRole = part;
   try {
     return construct();
   } finally {
-    building.role = null;
+    waitingRole = null;
   }
 }
 
@@ -56,8 +56,8 @@ export function prepareReplicas(
   load: LoadSet,
   start?: StartRunner,
 ): void {
-  server[role] = building.role ?? new ReplicaPlan(server, kind, load, start);
-  building.role = null;
+  server[role] = waitingRole ?? new ReplicaPlan(server, kind, load, start);
+  waitingRole = null;
 }
 
 /** The role of a server with replicas until it begins to serve. */
@@ -229,7 +229,7 @@ export function refer(
   }
   if (own === undefined) {
     throw new HandlerImportError(
-      `Cannot run class "${name}" in a replica: nothing tells which module exports it; replicas import it, so give the server the option "module: import.meta.url" (or the class "static readonly module = import.meta.url"), export the class and your own server's class from that module, and start the server there within "if (import.meta.main)"`,
+      `Cannot run class "${name}" in a replica: nothing tells which module exports it; give the server the option "module: import.meta.url", or the class "static readonly module = import.meta.url"`,
       null,
     );
   }

@@ -5,19 +5,25 @@ import type { Owner, World } from "./_world.ts";
 /** One direction of a connection. */
 class Direction {
   ended = false;
+  /** The bytes that were read here. */
+  taken = 0;
   /** Nobody reads here any more. */
   deaf = false;
   broken = false;
   #world: World;
   #bytes: Uint8Array[] = [];
+  /** With those that are still on their way. */
   #length = 0;
   #capacity: number;
+  #latency: number;
   #wake: (() => void) | null = null;
   #room: (() => void) | null = null;
 
-  constructor(world: World) {
+  constructor(world: World, latency: number) {
     this.#world = world;
-    this.#capacity = 1 << 10 + world.below(8);
+    this.#latency = latency;
+    // As much as a second brings, at least
+    this.#capacity = latency > 0 ? 1 << 17 : 1 << 10 + world.below(8);
   }
 
   async write(bytes: Uint8Array): Promise<number> {
@@ -29,17 +35,35 @@ class Direction {
     if (this.deaf) throw new Deno.errors.BrokenPipe("nobody reads");
     const room = this.#capacity - this.#length;
     const part = bytes.slice(0, Math.max(1, Math.min(room, bytes.length)));
-    this.#bytes.push(part);
     this.#length += part.length;
-    this.wake();
+    this.#later(() => this.#bytes.push(part));
     return part.length;
   }
 
+  /** Ends behind what was written. */
+  end(): void {
+    this.#later(() => this.ended = true);
+  }
+
+  #later(arrive: () => void): void {
+    if (this.#latency === 0) {
+      arrive();
+      return this.wake();
+    }
+    const world = this.#world;
+    world.as(world.root, () =>
+      world.at(this.#latency, () => {
+        arrive();
+        this.wake();
+      }, { isBackground: true }));
+  }
+
   async read(into: Uint8Array): Promise<number | null> {
-    while (this.#length === 0 && !this.ended && !this.broken) {
+    while (this.#bytes.length === 0 && !this.ended && !this.broken) {
       await new Promise<void>((resolve) => this.#wake = resolve);
     }
     if (this.#world.chance(0.3)) await this.#world.sleep(this.#world.below(3));
+    await this.#world.whenIdle();
     if (this.broken) throw new Deno.errors.ConnectionReset("reset");
     const first = this.#bytes.shift();
     if (first === undefined) return null;
@@ -47,6 +71,7 @@ class Direction {
     into.set(first.subarray(0, count));
     if (count < first.length) this.#bytes.unshift(first.subarray(count));
     this.#length -= count;
+    this.taken += count;
     this.#room?.();
     return count;
   }
@@ -79,6 +104,11 @@ export class SimConn {
     this.#out = out;
   }
 
+  /** The bytes that were read at this end. */
+  get bytesRead(): number {
+    return this.#in.taken;
+  }
+
   read(into: Uint8Array): Promise<number | null> {
     return this.#unlessClosed(() => this.#in.read(into));
   }
@@ -90,14 +120,13 @@ export class SimConn {
   // deno-lint-ignore require-await -- it rejects where it fails
   async closeWrite(): Promise<void> {
     if (this.isClosed) throw new Deno.errors.BadResource("Bad resource ID");
-    this.#out.ended = true;
-    this.#out.wake();
+    this.#out.end();
   }
 
   close(): void {
     if (this.isClosed) throw new Deno.errors.BadResource("Bad resource ID");
     this.isClosed = true;
-    this.#out.ended = true;
+    this.#out.end();
     this.#in.deaf = true;
     this.#wakeAll();
     const error = new Deno.errors.Interrupted("Operation canceled");
@@ -184,7 +213,7 @@ class SimListener {
     const { promise } = this.#pending;
     const next = this.#queue.waiting.shift();
     if (next !== undefined) this.take(next);
-    return promise;
+    return promise.finally(() => this.#net.world.whenIdle());
   }
 
   take(conn: SimConn): void {
@@ -215,19 +244,19 @@ export class Network {
   readonly open: Map<SimConn, Owner> = new Map();
   /** How many listeners of replicas are to fail. */
   bindFailures = 0;
-  #world: World;
+  readonly world: World;
   #ports: Map<number, Queue> = new Map();
   #listeners: Map<SimListener, Owner> = new Map();
   #lastPort = 10_000;
 
   constructor(world: World) {
-    this.#world = world;
+    this.world = world;
   }
 
   listen = (options: Deno.TcpListenOptions): Deno.TcpListener => {
     const { port = 0 } = options;
-    const { owner } = this.#world;
-    if (owner !== this.#world.root && this.bindFailures > 0) {
+    const { owner } = this.world;
+    if (owner !== this.world.root && this.bindFailures > 0) {
       this.bindFailures--;
       throw new Deno.errors.AddrNotAvailable("No such address");
     }
@@ -251,20 +280,24 @@ export class Network {
     return listener as unknown as Deno.TcpListener;
   };
 
-  /** A client connects; `null` where nobody listens. */
-  connect(port: number): SimConn | null {
+  /**
+   * A client connects; `null` where nobody listens.
+   *
+   * @param latency How long each byte takes, in each direction.
+   */
+  connect(port: number, latency = 0): SimConn | null {
     const queue = this.#ports.get(port);
     if (queue === undefined) return null;
     const [there, back] = [
-      new Direction(this.#world),
-      new Direction(this.#world),
+      new Direction(this.world, latency),
+      new Direction(this.world, latency),
     ];
     const local = ++this.#lastPort;
     const client = new SimConn([local, port], back, there);
     const served = new SimConn([port, local], there, back);
     const ready = [...queue.listeners].filter((each) => each.isAccepting);
     if (ready.length === 0) queue.waiting.push(served);
-    else ready[this.#world.below(ready.length)]!.take(served);
+    else ready[this.world.below(ready.length)]!.take(served);
     return client;
   }
 
@@ -283,6 +316,11 @@ export class Network {
       if (of === owner && !listener.isClosed) listener.close();
     }
     for (const [conn, of] of this.open) if (of === owner) conn.reset();
+  }
+
+  /** The server's end of a client's connection. */
+  servedOf(port: number): SimConn | undefined {
+    return this.open.keys().find(({ remoteAddr }) => remoteAddr.port === port);
   }
 
   /** The sockets that a server still has open. */

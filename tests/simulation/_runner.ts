@@ -26,6 +26,8 @@ class Line {
   #queue: (() => void)[] = [];
   #isScheduled = false;
   #deliverAs: Owner;
+  /** Of those sent, how many a sender that dies has written already. */
+  #written = 0;
 
   constructor(world: World, deliverAs: Owner) {
     this.#world = world;
@@ -38,6 +40,25 @@ class Line {
     this.#schedule();
   }
 
+  /** Settles when the system has what was sent, which outlives the sender. */
+  written(): Promise<void> {
+    if (this.#written === this.sent) return Promise.resolve();
+    const world = this.#world;
+    const upTo = this.sent;
+    return new Promise((resolve) =>
+      world.at(world.below(3), () => {
+        this.#written = Math.max(this.#written, upTo);
+        resolve();
+      })
+    );
+  }
+
+  /** The sender has died: what it has not written is gone. */
+  cut(): void {
+    this.#queue.length = Math.max(0, this.#written - this.delivered);
+    this.sent = this.delivered + this.#queue.length;
+  }
+
   clear(): void {
     this.#queue = [];
   }
@@ -46,7 +67,8 @@ class Line {
     if (this.#isScheduled || this.#queue.length === 0) return;
     this.#isScheduled = true;
     const world = this.#world;
-    const delay = world.chance(0.05) ? world.below(50) : world.below(3);
+    const delay = world.lag +
+      (world.chance(0.05) ? world.below(50) : world.below(3));
     world.as(this.#deliverAs, () => world.at(delay, () => this.#deliver()));
   }
 
@@ -56,6 +78,7 @@ class Line {
     let count = this.#world.chance(0.5) ? 1 : 1 + this.#world.below(8);
     while (count-- > 0 && this.#queue.length > 0) {
       this.delivered++;
+      this.#written = Math.max(this.#written, this.delivered);
       this.#queue.shift()!();
     }
     this.#schedule();
@@ -85,6 +108,8 @@ export class SimRunner implements Runner {
   #inbox: Inbox;
   #port: SimPort;
   #exit: RunnerExit | null = null;
+  /** Nothing of it arrives any more. */
+  #isOver = false;
 
   constructor(kind: RunnerKind, options: RunnerOptions, machine: Machine) {
     const { world } = machine;
@@ -145,6 +170,12 @@ export class SimRunner implements Runner {
     });
   }
 
+  /** The replica refuses what its parent says. */
+  failPort(error: Error): void {
+    const { world } = this.#machine;
+    world.fail(`${this.owner.name} can't take a message: ${error.stack}`);
+  }
+
   fail(thrown: unknown): void {
     const error = thrown as Error;
     this.end({ code: 1, reason: "protocol", error });
@@ -160,7 +191,7 @@ export class SimRunner implements Runner {
     if (this.#exit !== null || this.isHung) return;
     const copy = structuredClone(message, { transfer: transfer ?? [] });
     this.fromReplica.send(() => {
-      if (this.#exit === null) this.#inbox.deliver(copy);
+      if (!this.#isOver) this.#inbox.deliver(copy);
     });
   }
 
@@ -169,7 +200,10 @@ export class SimRunner implements Runner {
     if (!this.isHung) this.fromReplica.send(() => this.end(exit));
   }
 
-  /** Dies at once; what was on its way to the parent is gone. */
+  /**
+   * Dies at once. What was on its way to the parent is gone, but for what a
+   * process had written.
+   */
   end(exit: RunnerExit): void {
     if (this.#exit !== null) return;
     this.#exit = exit;
@@ -179,10 +213,18 @@ export class SimRunner implements Runner {
       world.fail(`${this.owner.name} broke the protocol: ${exit.error}`);
     }
     this.owner.alive = false;
-    this.fromReplica.clear();
+    const isLost = this.kind === "thread" || exit.reason === "protocol";
+    if (isLost) this.fromReplica.clear();
+    else this.fromReplica.cut();
+    this.#isOver = isLost;
     world.as(world.root, () => {
       net.reap(this.owner);
-      world.at(world.below(20), () => this.#lifecycle.end(exit));
+      world.at(world.below(20), () => {
+        this.fromReplica.send(() => {
+          this.#isOver = true;
+          this.#lifecycle.end(exit);
+        });
+      });
     });
   }
 
@@ -215,9 +257,7 @@ class SimPort implements RunnerPort {
   constructor(kind: RunnerKind, runner: SimRunner) {
     this.kind = kind;
     this.#runner = runner;
-    this.inbox = new Inbox((error) =>
-      runner.leave({ code: 1, reason: "error", error: error as Error })
-    );
+    this.inbox = new Inbox((error) => runner.failPort(error as Error));
   }
 
   get onmessage(): MessageHandler | null {
@@ -233,7 +273,10 @@ class SimPort implements RunnerPort {
   }
 
   flushed(): Promise<void> {
-    return Promise.resolve();
+    if (this.#runner.hasExited) return new Promise(() => {});
+    return this.kind === "thread"
+      ? Promise.resolve()
+      : this.#runner.fromReplica.written();
   }
 
   close(): void {

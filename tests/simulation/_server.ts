@@ -4,6 +4,7 @@ import { StreamRequestHandler, TCPServer } from "../../mod.ts";
 import { prepare, role } from "../../server/_internal.ts";
 import { prepareReplicas } from "../../server/replicas/plan.ts";
 import { loadSet } from "../../server/replicas/replica_class.ts";
+import { WINDOW } from "../../workers/relay/frames.ts";
 import { type Machine, SimRunner } from "./_runner.ts";
 import type { Owner } from "./_world.ts";
 
@@ -14,6 +15,12 @@ export interface Served {
   endedAt: number | null;
   /** How many bytes the handler had written when it ended well. */
   written: number | null;
+  /** The lines that it has read. */
+  lines: string[];
+  /** How many bytes it has read by rfile. */
+  read: number;
+  /** Whether an upload was not what its client sent, or not all of it. */
+  isWrong: boolean;
   /** Whether the parent must have all of them; told a little later. */
   toldAfter: number | null;
 }
@@ -44,7 +51,16 @@ export function byteOf(port: number, offset: number): number {
   return port * 31 + offset * 7 & 255;
 }
 
-/** Answers `blob N` by N bytes, and a number of other lines by themselves. */
+const NEVER = new Promise<never>(() => {});
+
+/** The answer to an upload, and to a computation. */
+export const SHORT_ANSWER = 64;
+/** Longer than any pause of an upload. */
+const STALL_MS = 5_000;
+/** What rfile and a connection hold beside the window of the relay. */
+const BUFFERED = 3 * 65_536;
+
+/** Answers each line as its word says; ends after `blob`. */
 export class SimHandler extends StreamRequestHandler {
   #written = 0;
   #served!: Served;
@@ -55,11 +71,15 @@ export class SimHandler extends StreamRequestHandler {
 
   override async setup() {
     const { owner, now } = stage.world;
+    if (!owner.alive) return await NEVER; // what the dead do is not done
     this.#served = {
       owner,
       at: now,
       endedAt: null,
       written: null,
+      lines: [],
+      read: 0,
+      isWrong: false,
       toldAfter: null,
     };
     const all = stage.served.get(this.#port) ?? [];
@@ -74,6 +94,13 @@ export class SimHandler extends StreamRequestHandler {
   override async handle() {
     for await (const line of this.rfile) {
       const [word, size] = line.split(" ");
+      this.#served.lines.push(line);
+      this.#served.read += line.length + 1;
+      if (word === "upload") await this.#take(Number(size));
+      if (word === "compute") {
+        stage.world.compute(Number(size));
+        await this.#send(SHORT_ANSWER);
+      }
       if (word === "blob") return await this.#send(Number(size));
       if (word === "throw") throw new Error("thrown by the handler");
       if (word === "echo") await this.#send(Number(size));
@@ -91,6 +118,40 @@ export class SimHandler extends StreamRequestHandler {
     world.at(1, () => {
       this.#served.toldAfter = runner?.fromReplica.sent ?? null;
     });
+  }
+
+  /** Takes an upload, now and then slowly. */
+  async #take(size: number): Promise<void> {
+    const { world } = stage;
+    this.#served.isWrong = true; // until it is all here
+    let isRight = true;
+    for (let taken = 0; taken < size;) {
+      const most = Math.min(size - taken, 16_384);
+      const since = world.now;
+      const bytes = await this.rfile.readExact(most).finally(() => {
+        // However long its client takes between two of them
+        if (world.now - since > STALL_MS) {
+          world.fail(`${this.#port} waited ${world.now - since} for an upload`);
+        }
+      });
+      for (const byte of bytes) {
+        isRight &&= byte === byteOf(~this.#port, taken++);
+      }
+      this.#served.read += most;
+      this.#checkWindow();
+      if (world.chance(0.1)) await world.sleep(world.below(100));
+    }
+    this.#served.isWrong = !isRight;
+    await this.#send(SHORT_ANSWER);
+  }
+
+  /** The parent reads no more than a window ahead of the handler. */
+  #checkWindow(): void {
+    const { world, net } = stage;
+    const taken = net.servedOf(this.#port)?.bytesRead ?? 0;
+    if (taken - this.#served.read > WINDOW + BUFFERED) {
+      world.fail(`${taken - this.#served.read} bytes wait for a handler`);
+    }
   }
 
   async #send(size: number): Promise<void> {

@@ -10,6 +10,8 @@ import { AsyncLocalStorage } from "node:async_hooks";
 export interface Owner {
   readonly name: string;
   alive: boolean;
+  /** Until then it computes, and nothing of it happens. */
+  busyUntil?: number;
 }
 
 interface Event {
@@ -73,6 +75,21 @@ export class World {
     return this.#owners.getStore() ?? this.root;
   }
 
+  /** How much longer its owner computes. */
+  get lag(): number {
+    return Math.max(0, (this.owner.busyUntil ?? 0) - this.now);
+  }
+
+  /** Has the owner compute: its event loop does not turn for so long. */
+  compute(ms: number): void {
+    this.owner.busyUntil = this.now + this.lag + ms;
+  }
+
+  /** Waits while the owner computes: its reads, too, are for a later turn. */
+  async whenIdle(): Promise<void> {
+    while (this.lag > 0) await this.sleep(0);
+  }
+
   /** Runs a part of the simulation as its owner's. */
   as<T>(owner: Owner, run: () => T): T {
     return this.#owners.run(owner, run);
@@ -87,7 +104,7 @@ export class World {
   at(delay: number, run: () => void, options: Partial<Event> = {}): number {
     const id = ++this.#order;
     this.#events.set(id, {
-      at: this.now + Math.max(0, delay || 0),
+      at: this.now + this.lag + Math.max(0, delay || 0),
       order: id,
       owner: this.owner,
       run,
@@ -150,6 +167,12 @@ export class World {
     this.#events.delete(next.order);
     this.now = next.at;
     if (!next.owner.alive && !next.always) return;
+    const { busyUntil = 0 } = next.owner;
+    if (busyUntil > this.now) {
+      next.at = busyUntil;
+      this.#events.set(next.order, next);
+      return;
+    }
     try {
       this.as(next.owner, next.run);
     } catch (error) {
@@ -188,8 +211,8 @@ export class World {
       // What is shared by all halves of the isolate must not die with one
       setImmediate: (run: () => void) => this.at(0, run, { always: true }),
     });
-    performance.now = () => this.now;
-    const { waitAsync, notify, store } = Atomics;
+    performance.now = () => this.now + this.lag;
+    const { waitAsync, notify, store, add } = Atomics;
     let waiters: { owner: Owner; resolve: (value: "ok") => void }[] = [];
     Atomics.waitAsync = ((words: Int32Array, at: number, seen: number) => {
       if (Atomics.load(words, at) !== seen) {
@@ -205,6 +228,9 @@ export class World {
     Atomics.store =
       ((words: Int32Array, at: number, value: number) =>
         this.owner.alive ? store(words, at, value) : value) as typeof store;
+    Atomics.add =
+      ((words: Int32Array, at: number, value: number) =>
+        this.owner.alive ? add(words, at, value) : words[at]!) as typeof add;
     // Whatever it is that they wait for: they look again
     Atomics.notify = () => {
       for (const { owner, resolve } of waiters.splice(0)) {
@@ -219,7 +245,7 @@ export class World {
       performance.now = realNow;
       Deno.unrefTimer = unrefTimer;
       waiters = [];
-      Object.assign(Atomics, { waitAsync, notify, store });
+      Object.assign(Atomics, { waitAsync, notify, store, add });
     };
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Takes the cure of a fault out of a copy of the code and shows that the
- * simulation finds it: `deno task simulate:mutants`.
+ * simulation finds it: `deno task simulate:mutants [PART_OF_NAME]`.
  */
 // deno-lint-ignore-file no-console
 
@@ -59,6 +59,37 @@ const MUTANTS: Record<string, Edit[]> = {
     find: "if (isClosedHere) return this.#letGo(CLOSED_HERE);",
     put: "if (isClosedHere) return;",
   }],
+  "a process's beginning is not flushed before its handler runs": [{
+    file: "workers/relay/port.ts",
+    find: "      await this.#port.flushed();\n",
+    put: "",
+  }],
+  "a process tells of a beginning after its handler began": [{
+    file: "workers/relay/port.ts",
+    find: "      for (const { id } of requests) this.#link.send(Op.began, id);",
+    put:
+      "      for (const one of requests) void this.#serve(one);\n      for (const { id } of requests.splice(0)) this.#link.send(Op.began, id);",
+  }],
+  "what a handler reads is not credited": [{
+    file: "workers/relay/relayed_conn.ts",
+    find: "    this.#receiving.release(count);\n    return count;",
+    put: "    return count;",
+  }],
+  "the send window is ignored": [{
+    file: "workers/line/flow.ts",
+    find: "    return limit - this.#used - FRAME_COST;",
+    put: "    return limit - FRAME_COST;",
+  }],
+  "kept bytes are not sent again": [{
+    file: "workers/relay/ends.ts",
+    find: "    for (const bytes of this.#kept!) this.#send(bytes);\n",
+    put: "",
+  }],
+  "a reload starts replicas during a close": [{
+    file: "server/replicas/turnover.ts",
+    find: "        if (!this.#members.isKeeping) break;\n",
+    put: "",
+  }],
 };
 
 async function find(edits: Edit[]): Promise<string | null> {
@@ -92,8 +123,10 @@ async function run(command: string, args: string[]): Promise<string> {
   return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
 }
 
+const part = Deno.args[0] ?? "";
 let missed = 0;
 for (const [name, edits] of Object.entries(MUTANTS)) {
+  if (!name.includes(part)) continue;
   const found = await find(edits);
   if (found === null) missed++;
   console.log(`${name}\n  ${found ?? `not found by ${SEEDS} seeds`}`);

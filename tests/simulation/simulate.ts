@@ -6,7 +6,7 @@
 import { restoreClock } from "./_still_clock.ts";
 // The first import() of it would take real time
 import "../../server/replicas/replica_set.ts";
-import { RunnerExitError } from "../../mod.ts";
+import { RunnerExitError, ServerClosedError } from "../../mod.ts";
 import type { DrainReport } from "../../server/drain_report.ts";
 import { Network, type SimConn } from "./_network.ts";
 import type { SimRunner } from "./_runner.ts";
@@ -31,6 +31,10 @@ const SHUTDOWN_TIMEOUT_MS = 10_000;
 interface Client {
   port: number;
   since: number;
+  /** How long its bytes take, in each direction. */
+  latency: number;
+  /** The lines that it means to send, in order. */
+  lines: string[];
   received: number;
   isWrong: boolean;
   outcome: "end" | "reset" | "left" | "refused" | null;
@@ -49,6 +53,11 @@ class Simulation {
   /** Whether replicas leave by themselves. */
   #isRenewed = false;
   #pausedSince: number | null = null;
+  /** The troubles under way, which may overlap. */
+  #underWay: Set<string> = new Set();
+  #overlaps = 0;
+  #isClosing = false;
+  #isSuspended = false;
 
   constructor(seed: number) {
     this.world = new World(seed);
@@ -108,22 +117,40 @@ class Simulation {
     const troubles = this.#makeTroubles(1 + world.below(4));
     troubles.catch(() => {}); // awaited in a moment
     await world.sleep(world.below(4_000));
-    await this.#within("the troubles", troubles);
+    if (world.chance(0.7)) await this.#within("the troubles", troubles);
+    const reload = world.chance(0.2) ? this.#recycleSoon() : null;
     const report = await this.#within("serverClose()", this.#close());
+    assert(this.#alive.length === 0, "serverClose() left a replica");
+    const runners = this.stage.runners.size;
+    await this.#within("the troubles", troubles);
+    await reload;
     await this.#within("serveForever()", serving);
     await this.#within("the clients", Promise.all(this.#talks));
     await world.sleep(1_000); // what dies takes a moment
+    assert(
+      this.stage.runners.size === runners,
+      "a replica was started after serverClose()",
+    );
     await this.#check(report);
   }
 
-  async #serve(): Promise<void> {
+  async #serve(isSecondTry = false): Promise<void> {
     let error: unknown = null;
     await this.#server.serveForever().catch((thrown) => error = thrown);
+    if (this.#isClosing && error instanceof ServerClosedError) return;
+    if (this.#isSuspended && error instanceof TypeError) {
+      // It refuses to serve then
+      while (this.#isSuspended) await this.world.sleep(1);
+      return await this.#serve(true);
+    }
+    // Somebody else may have called it meanwhile
+    if (isSecondTry && error instanceof TypeError) return;
     if (error !== null) this.world.fail(`serveForever() rejected: ${error}`);
   }
 
   #close(): Promise<DrainReport> {
     this.world.note("serverClose()");
+    this.#isClosing = true;
     return this.#server.serverClose();
   }
 
@@ -131,11 +158,15 @@ class Simulation {
     const { world } = this;
     for (let i = 0; i < count; i++) {
       world.at(world.below(3_000), () => {
-        const conn = this.net.connect(this.#server.serverAddress.port);
+        const latency = world.chance(0.7) ? 0 : world.chance(0.5) ? 150 : 400;
+        const to = this.#server.serverAddress.port;
+        const conn = this.net.connect(to, latency);
         const { port } = conn?.localAddr ?? { port: 0 };
         const client: Client = {
           port,
           since: world.now,
+          latency,
+          lines: this.#plan(),
           received: 0,
           isWrong: false,
           outcome: conn === null ? "refused" : null,
@@ -162,7 +193,7 @@ class Simulation {
       });
     }
     world.note(`client ${client.port} connects`);
-    const asking = this.#ask(conn).catch(() => {});
+    const asking = this.#ask(client, conn).catch(() => {});
     const isSlow = world.chance(0.4);
     const buffer = new Uint8Array(isSlow ? 4_096 : 65_536);
     try {
@@ -183,28 +214,51 @@ class Simulation {
     conn[Symbol.dispose]();
   }
 
-  async #ask(conn: SimConn): Promise<void> {
+  /** What a client asks for; one in ten never says a word. */
+  #plan(): string[] {
     const { world } = this;
-    const lines: string[] = [];
-    if (world.chance(0.1)) return; // it never says a word
-    for (let i = world.below(4); i > 0; i--) {
-      lines.push(`echo ${world.below(500)}`);
-    }
-    lines.push(
-      world.chance(0.5)
-        ? `blob ${world.below(200_000)}`
-        : world.chance(0.1)
-        ? "throw"
-        : "bye",
+    if (world.chance(0.1)) return [];
+    const lines = Array.from(
+      { length: world.below(4) },
+      () =>
+        world.chance(0.6)
+          ? `echo ${world.below(500)}`
+          : world.chance(0.6)
+          ? `upload ${1 + world.below(world.chance(0.3) ? 400_000 : 20_000)}`
+          : `compute ${world.below(300)}`,
     );
-    for (const line of lines) {
+    const last = world.chance(0.5)
+      ? `blob ${world.below(200_000)}`
+      : world.chance(0.1)
+      ? "throw"
+      : "bye";
+    return [...lines, last];
+  }
+
+  async #ask(client: Client, conn: SimConn): Promise<void> {
+    const { world } = this;
+    for (const line of client.lines) {
       if (world.chance(0.5)) await world.sleep(world.below(200));
-      const bytes = new TextEncoder().encode(`${line}\n`);
-      for (let sent = 0; sent < bytes.length;) {
-        sent += await conn.write(bytes.subarray(sent));
-      }
+      await writeAll(conn, new TextEncoder().encode(`${line}\n`));
+      const [word, size] = line.split(" ");
+      if (word === "upload") await this.#upload(client, conn, Number(size));
     }
-    if (world.chance(0.6)) await conn.closeWrite();
+    if (client.lines.length > 0 && world.chance(0.6)) await conn.closeWrite();
+  }
+
+  /** Sends an upload at once, or for up to two seconds. */
+  async #upload(client: Client, conn: SimConn, size: number): Promise<void> {
+    const { world } = this;
+    const pauses = world.chance(0.5) ? 0 : world.below(20);
+    const most = Math.ceil(size / (pauses + 1));
+    for (let at = 0; at < size; at += most) {
+      const chunk = new Uint8Array(Math.min(most, size - at));
+      for (let i = 0; i < chunk.length; i++) {
+        chunk[i] = byteOf(~client.port, at + i);
+      }
+      await writeAll(conn, chunk);
+      if (pauses > 0) await world.sleep(world.below(100));
+    }
   }
 
   async #makeTroubles(count: number): Promise<void> {
@@ -219,11 +273,43 @@ class Simulation {
       () => void (this.net.bindFailures += 1 + world.below(2)),
       () => this.#killOne(),
       () => this.#killOne(),
+      () => this.#suspend(),
+      () => this.#suspend(),
     ];
-    while (count-- > 0) {
-      await world.sleep(world.below(1_200));
-      await kinds[world.below(kinds.length)]!();
+    const all: Promise<void>[] = [];
+    while (count-- > 0 && !this.#isClosing) {
+      await world.sleep(world.below(world.chance(0.3) ? 20 : 1_200));
+      const trouble = this.#cause(kinds[world.below(kinds.length)]!);
+      trouble.catch(() => {}); // awaited in the end
+      all.push(trouble);
+      if (world.chance(0.6)) await trouble;
     }
+    await Promise.all(all);
+  }
+
+  /** Has a trouble come, unless one of its kind is there. */
+  async #cause(trouble: () => Promise<void> | void): Promise<void> {
+    const kind = `${trouble}`;
+    if (this.#underWay.has(kind)) return;
+    if (this.#underWay.size > 0) this.#overlaps++;
+    this.#underWay.add(kind);
+    try {
+      await trouble();
+    } finally {
+      this.#underWay.delete(kind);
+    }
+  }
+
+  /** `suspend()`, a while, and `resume()`. */
+  async #suspend(): Promise<void> {
+    this.world.note("suspend()");
+    this.#isSuspended = true;
+    await this.#within("suspend()", this.#server.suspend().catch(() => {}));
+    await this.world.sleep(this.world.below(300));
+    this.world.note("resume()");
+    // It rejects where the server closes meanwhile
+    await this.#within("resume()", this.#server.resume().catch(() => {}));
+    this.#isSuspended = false;
   }
 
   get #alive(): SimRunner[] {
@@ -258,6 +344,16 @@ class Simulation {
     await this.#within("recycle()", this.#server.recycle().catch(() => {}));
   }
 
+  /** `recycle()` once or twice, a moment later. */
+  async #recycleSoon(): Promise<void> {
+    for (let count = 1 + this.world.below(2); count > 0; count--) {
+      const first = count === 2 ? this.#recycle() : null;
+      await this.world.sleep(this.world.below(30));
+      await this.#recycle();
+      await first;
+    }
+  }
+
   async #breakModule(): Promise<void> {
     this.world.note("recycle() onto a broken module");
     this.stage.isNextFatal = false; // nothing else may end a replica
@@ -266,12 +362,14 @@ class Simulation {
       this.world.now - each.readyAt > 200
     );
     // A server that can't even start rejects, and rightly so
-    if (before.length === 0) return;
+    if (before.length === 0 || this.#underWay.size > 1) return;
+    const overlaps = this.#overlaps;
     this.stage.isBroken = true;
     let isRejected = false;
     const recycled = this.#server.recycle().catch(() => isRejected = true);
     await this.#within("recycle()", recycled);
     this.stage.isBroken = false;
+    if (this.#overlaps > overlaps || this.#isClosing) return;
     if (this.#hung > 0 || this.#isolates || this.#isRenewed) return;
     assert(
       before.every((each) => !each.hasExited),
@@ -283,10 +381,11 @@ class Simulation {
   /** `shutdown()`, a pause in which nobody is served, and `serveForever()`. */
   async #restart(): Promise<void> {
     this.world.note("shutdown()");
+    const overlaps = this.#overlaps;
     await this.#within("shutdown()", this.#server.shutdown());
     this.#pausedSince = this.world.now;
     await this.world.sleep(this.world.below(500));
-    this.#checkPause();
+    if (overlaps === this.#overlaps && !this.#isClosing) this.#checkPause();
     // Stopped and started again before the replicas have done either
     for (let flaps = this.world.below(4); flaps > 0; flaps--) {
       void this.#serve();
@@ -373,14 +472,16 @@ class Simulation {
     assert(outcome !== null, `client ${port} has no outcome`);
     assert(!client.isWrong, `client ${port} read bytes that nobody wrote`);
     const served = this.stage.served.get(port) ?? [];
-    // A process that dies may have begun without the parent's having heard of
-    // it: then another serves the client
-    assert(
-      SimServer.kind === "process" || served.length <= 1,
-      `client ${port} was served by two threads`,
-    );
+    assert(served.length <= 1, `client ${port} was served twice`);
     const told = served.filter((each) => this.#isTold(each));
-    assert(told.length <= 1, `client ${port} was served twice`);
+    for (const { lines } of served) {
+      assert(
+        lines.every((line, i) => line === client.lines[i]),
+        `client ${port} asked for ${client.lines}, its handler read ${
+          JSON.stringify(lines).slice(0, 200)
+        }`,
+      );
+    }
     const isReported = cutOff.has(port) || this.stage.errors.has(port);
     if (this.stage.closedByHook.has(port)) {
       return this.#checkHook(port, told);
@@ -395,6 +496,12 @@ class Simulation {
       `client ${port} got ${received} of ${written} bytes and a clean end; ` +
         (isReported ? "the parent had them all" : "nobody was told"),
     );
+  }
+}
+
+async function writeAll(conn: SimConn, bytes: Uint8Array): Promise<void> {
+  for (let sent = 0; sent < bytes.length;) {
+    sent += await conn.write(bytes.subarray(sent));
   }
 }
 

@@ -13,7 +13,6 @@ import {
   type Frame,
   ProtocolError,
   RunnerDecoder,
-  told,
 } from "../line/dialect.ts";
 import {
   Inbox,
@@ -117,8 +116,6 @@ export class WorkerRunner extends Inbox implements Runner {
       data: options.data,
       launchFlags: launchFlags(),
       importing: imports.chain,
-      isConfined: told.isConfined === true ||
-        (options.permissions ?? "inherit") !== "inherit",
     };
     try {
       worker.postMessage(start, [port2]);

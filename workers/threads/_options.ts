@@ -50,8 +50,7 @@ export type ThreadOptions<
     module?: string | URL;
     /**
      * The permissions of the code. For a thread, anything but `"inherit"` needs
-     * `--unstable-worker-options`. There it guards against mistakes only: run
-     * hostile code in a {@linkcode Process}.
+     * `--unstable-worker-options`.
      *
      * @default {"inherit"}
      */
