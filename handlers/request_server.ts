@@ -70,8 +70,8 @@ export interface ServerStats {
   /** Replicas that were replaced because they ended or did not answer. */
   restarts?: number;
   /**
-   * Replicas that were replaced while they worked: by `recycle()` or
-   * `reload()`, at a limit such as `maxRequests`, or after a SIGTERM.
+   * Replicas that were replaced while they worked: by `reload()`, at a limit such
+   * as `maxRequests`, or after a SIGTERM.
    */
   replaced?: number;
   /** The replicas now. */

@@ -108,7 +108,7 @@ export class ServerRole {
   watch(): void {}
 
   /** Replaces every replica, one after the other. */
-  recycle(): Eventually {}
+  reload(): Eventually {}
 
   /** A request begins when the promise, if there is one, resolves. */
   opened(_request: unknown, _from: Deno.Addr): Promise<void> | undefined {

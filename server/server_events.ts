@@ -58,10 +58,10 @@ export interface ReplicaEvent extends ServerEvent {
 /** A replica is being replaced. */
 export interface ReplicaReplaceEvent extends ReplicaEvent {
   /**
-   * The reason: `"exit"` if it ended or stalled, `"recycle"` for `recycle()` and
-   * `reload()`, `"signal"` if a process got a SIGTERM, or the name of an option.
+   * The reason: `"exit"` if it ended or stalled, `"reload"` for `reload()`,
+   * `"signal"` if a process got a SIGTERM, or the name of an option.
    */
-  reason: "exit" | "recycle" | "signal" | "maxRequests" | "maxMemory";
+  reason: "exit" | "reload" | "signal" | "maxRequests" | "maxMemory";
 }
 
 /** A replica has ended. */

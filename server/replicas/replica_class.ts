@@ -18,9 +18,12 @@ export type ServerClass = new (...args: any[]) => BaseServer<any, any>;
 /** The additional methods of a server with replicas. */
 export interface ReplicaServer {
   /**
-   * Replaces every replica while the server goes on. When all new replicas have
-   * started, the old ones take no more requests and finish those they have. If
-   * a new replica does not start, the promise rejects, and all old ones go on.
+   * Replaces every replica while the server goes on, for example to run new
+   * code: each new replica imports the current modules of the handler and the
+   * server. When all have started, the old ones take no more requests and finish
+   * those they have. If a new replica does not start, the promise rejects, and
+   * all old ones go on. Hooks that run in the server itself stay as they are, for
+   * example `verifyRequest()` with relay.
    *
    * A call while replicas are being replaced begins another round after it.
    * Several such calls share one.
@@ -36,37 +39,12 @@ export interface ReplicaServer {
    * server.serveForever();
    * await server.ready;
    * const [before] = (await server.stats()).replicas!;
-   * await server.recycle();
+   * await server.reload();
    * const [after] = (await server.stats()).replicas!;
    * assertEquals(before!.replica === after!.replica, false);
    * ```
    *
    * @throws {HandlerImportError} If a new replica can't import its modules.
-   * @throws {RunnerExitError} If a new replica ends before it serves.
-   */
-  recycle(): Promise<void>;
-  /**
-   * Replaces every replica to run new code, as `recycle()` does. Each new
-   * replica imports the current modules of the handler and the server. Open
-   * connections finish on the old code. If the new code does not start, the
-   * promise rejects, and the old code goes on. Hooks that run in the server
-   * itself stay as they are, for example `verifyRequest()` with relay.
-   *
-   * @example Usage
-   * ```ts
-   * import { EchoHandler, ThreadingTCPServer } from "@socketserver/socketserver";
-   * import { assertEquals } from "@std/assert";
-   *
-   * await using server = new ThreadingTCPServer({ port: 0 }, EchoHandler, {
-   *   workers: 1,
-   * });
-   * server.serveForever();
-   * await server.ready;
-   * await server.reload();
-   * assertEquals((await server.stats()).workers, 1);
-   * ```
-   *
-   * @throws {HandlerImportError} If the new code can't be imported.
    * @throws {RunnerExitError} If a new replica ends before it serves.
    */
   reload(): Promise<void>;
@@ -113,12 +91,9 @@ export async function loadSet(plan: ReplicaPlan): Promise<ServerRole> {
 function implement(Server: ServerClass, kind: RunnerKind): void {
   const { prototype } = class {
     declare [role]: ServerRole;
-    async recycle(): Promise<void> {
-      this[role].assertMay("replace the replicas of");
-      await (await loadRole(this)).recycle();
-    }
     async reload(): Promise<void> {
-      await this.recycle();
+      this[role].assertMay("replace the replicas of");
+      await (await loadRole(this)).reload();
     }
     [prepare](): void {
       prepareReplicas(this as unknown as BaseServer, kind, loadSet);

@@ -186,8 +186,8 @@ export class ReplicaSet extends ServerRole
     this.#tell(["watch", watched]);
   }
 
-  override async recycle(): Promise<void> {
-    await this.#turnover.recycle();
+  override async reload(): Promise<void> {
+    await this.#turnover.reload();
   }
 
   told(name: ReplicaEventName, details: EventDetails): void {

@@ -32,7 +32,7 @@ export class Turnover {
    * Replaces every replica, or none if a successor does not start. Settles when
    * the replaced ones have ended.
    */
-  recycle(): Promise<void> {
+  reload(): Promise<void> {
     // A round that has begun may have loaded older code: another follows it
     return this.#next ??= this.#begin();
   }
@@ -88,7 +88,7 @@ export class Turnover {
       if (!this.#supervisor.replace(replica, successor)) {
         return this.#retire(successor);
       }
-      this.#monitor.replaced(replica, "recycle");
+      this.#monitor.replaced(replica, "reload");
       return this.#retire(replica);
     });
   }

@@ -43,7 +43,7 @@ export async function roll(mode: Mode, count: number): Promise<Rolling> {
   const clients = Promise.all(Array.from({ length: CLIENTS }, connectOn))
     .then(() => over = true);
   while (!over) {
-    await server.recycle();
+    await server.reload();
     result.rounds++;
   }
   await clients;

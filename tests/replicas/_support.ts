@@ -31,7 +31,7 @@ import { until, within } from "../support/waiting.ts";
 
 /** A server with replicas, whatever its requests. */
 export type ReplicaServer = BaseServer<never> & {
-  recycle(): Promise<void>;
+  reload(): Promise<void>;
   reload(): Promise<void>;
 };
 

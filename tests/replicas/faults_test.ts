@@ -69,7 +69,7 @@ for (const Server of [UnboundThreading, UnboundForking]) {
     assertStringIncludes(error.message, "This replica can't bind");
   });
 
-  test(`${Server.name}: recycle() rejects when a new replica can't bind, the old ones serve on`, async () => {
+  test(`${Server.name}: reload() rejects when a new replica can't bind, the old ones serve on`, async () => {
     const path = freePath();
     await using server = new Server({ port: 0 }, LineEcho as never, {
       context: path,
@@ -79,13 +79,13 @@ for (const Server of [UnboundThreading, UnboundForking]) {
     await server.ready;
     await Deno.writeTextFile(path, "");
     const error = await assertRejects(
-      () => within("recycle()", server.recycle()),
+      () => within("reload()", server.reload()),
       RunnerExitError,
     );
     assertStringIncludes(error.message, "This replica can't bind");
     for (let i = 0; i < 4; i++) await assertEchoes(kinds.tcp, server);
     await Deno.remove(path);
-    await within("recycle()", server.recycle());
+    await within("reload()", server.reload());
     await assertEchoes(kinds.tcp, server);
     const { workers, restarts } = await server.stats();
     assertEquals([workers, restarts], [2, 0]);
@@ -161,7 +161,7 @@ async function say(server: ReplicaServer): Promise<string> {
 
 testEach(
   TCP_MODES.filter(({ dispatch }) => dispatch === "isolate"),
-  "recycle() onto a module that does not load rejects",
+  "reload() onto a module that does not load rejects",
   async (mode) => {
     const dir = await Deno.makeTempDir();
     const file = `${dir}/saying.ts`;
@@ -173,11 +173,11 @@ testEach(
     assertEquals(await say(server), "one\n");
     await Deno.writeTextFile(file, "nonsense(;");
     await assertRejects(
-      () => within("recycle()", server.recycle()),
+      () => within("reload()", server.reload()),
       HandlerImportError,
     );
     await Deno.writeTextFile(file, handlerModule("two"));
-    await within("recycle()", server.recycle());
+    await within("reload()", server.reload());
     await Deno.remove(dir, { recursive: true });
   },
 );
@@ -257,11 +257,11 @@ testEach(
     await ask(mode, server, "exit");
     await until(async () => (await assertRises()).errors === 4, "the death");
     assertEquals(told.length, 1);
-    const recycled = server.recycle();
+    const reloaded = server.reload();
     let isOver = false;
-    recycled.finally(() => isOver = true);
-    await until(async () => (await assertRises(), isOver), "the recycle");
-    await recycled;
+    reloaded.finally(() => isOver = true);
+    await until(async () => (await assertRises(), isOver), "the reload");
+    await reloaded;
     const { accepted, errors } = await assertRises();
     assertEquals([accepted, errors], [7, 4]);
   },

@@ -28,7 +28,7 @@ for (const dispatch of ["shard", "relay", "isolate"] as const) {
     await using server = open({ dispatch });
     server.serveForever();
     for (let i = 0; i < 4; i++) await assertEchoes(kinds.tcp, server);
-    await server.recycle();
+    await server.reload();
     await assertEchoes(kinds.tcp, server);
     assertEquals((await server.stats()).dispatch, dispatch);
     assertEquals((await server.stats()).accepted, 5);

@@ -30,8 +30,8 @@ export class LocalServer extends TCPServer {
     constructed.push(this as never);
   }
 
-  async recycle(): Promise<void> {
-    await this[role].recycle();
+  async reload(): Promise<void> {
+    await this[role].reload();
   }
 
   override [prepare](): void {

@@ -110,13 +110,13 @@ testEach(
 
 testEach(
   RELAYED,
-  "delivers what a finished handler wrote when its replica is recycled",
+  "delivers what a finished handler wrote when its replica is reloaded",
   async (mode) => {
     await using server = mode.openOne(Answering);
     const errors = collectErrors(server);
     const { gate, client } = await unanswered(server);
     using _client = client;
-    await server.recycle();
+    await server.reload();
     gate.release();
     assertEquals((await readToEnd(client)).length, ANSWER_SIZE);
     assertEquals(errors, []);

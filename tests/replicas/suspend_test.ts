@@ -109,7 +109,7 @@ testEach(
       await within("the end", client.receive().catch(() => null)),
       null,
     );
-    await server.recycle();
+    await server.reload();
     using later = await mode.connect(server);
     assertEquals(await later.receive(), "begun");
     assertEquals(

@@ -194,8 +194,8 @@ export class SimServer extends TCPServer {
     stage.errors.set(port, [...all, error as Error]);
   }
 
-  async recycle(): Promise<void> {
-    await this[role].recycle();
+  async reload(): Promise<void> {
+    await this[role].reload();
   }
 
   override [prepare](): void {

@@ -48,7 +48,7 @@ const MUTANTS: Record<string, Edit[]> = {
     find: "return (Atomics.load(this.#begun, 0) - order | 0) >= 0;",
     put: "return false;",
   }],
-  "recycle() ends the old replica first": [{
+  "reload() ends the old replica first": [{
     file: "server/replicas/turnover.ts",
     find: "        const successor = this.#members.start(true);",
     put:

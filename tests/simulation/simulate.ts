@@ -267,7 +267,7 @@ class Simulation {
       () => this.#killOne(),
       () => void (this.stage.isNextFatal = true),
       () => this.#hangOne(),
-      () => this.#recycle(),
+      () => this.#reload(),
       () => this.#restart(),
       () => this.#breakModule(),
       () => void (this.net.bindFailures += 1 + world.below(2)),
@@ -338,10 +338,10 @@ class Simulation {
     this.#hung++;
   }
 
-  async #recycle(): Promise<void> {
-    this.world.note("recycle()");
+  async #reload(): Promise<void> {
+    this.world.note("reload()");
     // It rejects where a replica dies while it starts
-    await this.#within("recycle()", this.#server.recycle().catch(() => {}));
+    await this.#within("reload()", this.#server.reload().catch(() => {}));
   }
 
   /** `recycle()` once or twice, a moment later. */
@@ -355,7 +355,7 @@ class Simulation {
   }
 
   async #breakModule(): Promise<void> {
-    this.world.note("recycle() onto a broken module");
+    this.world.note("reload() onto a broken module");
     this.stage.isNextFatal = false; // nothing else may end a replica
     // Those that are in use by now
     const before = this.#alive.filter((each) =>
@@ -366,16 +366,16 @@ class Simulation {
     const overlaps = this.#overlaps;
     this.stage.isBroken = true;
     let isRejected = false;
-    const recycled = this.#server.recycle().catch(() => isRejected = true);
-    await this.#within("recycle()", recycled);
+    const reloaded = this.#server.reload().catch(() => isRejected = true);
+    await this.#within("reload()", reloaded);
     this.stage.isBroken = false;
     if (this.#overlaps > overlaps || this.#isClosing) return;
     if (this.#hung > 0 || this.#isolates || this.#isRenewed) return;
     assert(
       before.every((each) => !each.hasExited),
-      "recycle() onto a broken module ended a replica",
+      "reload() onto a broken module ended a replica",
     );
-    assert(isRejected, "recycle() did not reject");
+    assert(isRejected, "reload() did not reject");
   }
 
   /** `shutdown()`, a pause in which nobody is served, and `serveForever()`. */

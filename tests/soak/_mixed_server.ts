@@ -15,7 +15,6 @@ export interface Plan {
 }
 
 type AnyServer = module.BaseServer<never> & {
-  recycle?(): Promise<void>;
   reload?(): Promise<void>;
 };
 
@@ -71,8 +70,6 @@ async function write(version: number): Promise<void> {
 
 async function obey(word: string, argument: string): Promise<unknown> {
   switch (word) {
-    case "recycle":
-      return await server.recycle!();
     case "reload":
       await write(Number(argument));
       return await server.reload!();

@@ -54,7 +54,7 @@ class Faults {
     const faults: [weight: number, name: string][] = [
       [2, "suspend"],
       ...(hasReplicas
-        ? [[2, "reload"], [2, "break"], [2, "recycle"], [0.7, "die"], [
+        ? [[2, "reload"], [2, "break"], [0.7, "die"], [
           0.5,
           "stick",
         ]] as [number, string][]
@@ -91,7 +91,6 @@ class Faults {
         this.problems.push(`version ${version}, not ${this.#version}`);
       }
     } else if (name === "break") await program.tell("break", this.#version);
-    else if (name === "recycle") await program.tell("recycle");
     else if (name === "kill") {
       const { children } = program;
       const pid = children[Math.floor(Math.random() * children.length)];

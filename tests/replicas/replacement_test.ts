@@ -1,4 +1,4 @@
-/** All replicas replaced at once: recycle() and reload(). */
+/** All replicas replaced at once, while they have requests. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { HandlerImportError } from "../../mod.ts";
@@ -49,27 +49,27 @@ function countReplaced(server: ReplicaServer): string[] {
 
 testEach(
   MODES,
-  "recycle() replaces all replicas although each has a long request, which finishes",
+  "reload() replaces all replicas although each has a long request, which finishes",
   async (mode) => {
     await using server = mode.open(Lasting, { shutdownTimeout: 60_000 });
     const reasons = countReplaced(server);
     server.serveForever();
     await server.ready;
     const clients = await occupy(mode, server);
-    const recycled = server.recycle();
+    const reloaded = server.reload();
     await until(async () => {
       const { replicas = [] } = await server.stats();
       const states = replicas.map(({ state }) => state).sort().join();
       return states === "draining,draining,serving,serving" ||
         states === "draining,draining,ready,ready";
     }, "the old replicas drain side by side, and the new ones serve");
-    assertEquals(reasons, ["recycle", "recycle"]);
+    assertEquals(reasons, ["reload", "reload"]);
     for (const client of clients) {
       await client.send("go");
       assertEquals(await within("done", client.receive()), "done");
       client[Symbol.dispose]();
     }
-    await within("recycle()", recycled);
+    await within("reload()", reloaded);
     const { restarts, replaced, workers, errors } = await server.stats();
     assertEquals([restarts, replaced, workers, errors], [0, 2, 2, 0]);
   },
@@ -77,7 +77,7 @@ testEach(
 
 testEach(
   MODES,
-  "recycle() tells of a request that it cuts after shutdownTimeout",
+  "reload() tells of a request that it cuts after shutdownTimeout",
   async (mode) => {
     const options = { workers: 1, shutdownTimeout: 100 };
     await using server = mode.open(Lasting, options);
@@ -87,7 +87,7 @@ testEach(
     await server.ready;
     using client = await mode.connect(server);
     await client.receive();
-    await within("recycle()", server.recycle());
+    await within("reload()", server.reload());
     assertEquals(await client.receive(), null);
     assertEquals(errors.map((error) => (error as Error).name), [
       "ServerClosedError",
@@ -98,7 +98,7 @@ testEach(
 
 testEach(
   MODES,
-  "reload() during recycle() is not swallowed: the newest code serves in the end",
+  "reload() during reload() is not swallowed: the newest code serves in the end",
   async (mode) => {
     await using code = new Code();
     await code.say("old");
@@ -115,13 +115,13 @@ testEach(
         try { Deno.statSync("${gate}"); } catch { break; }
         await new Promise((resolve) => setTimeout(resolve, 5));
       }`);
-    const recycled = server.recycle();
+    const reloaded = server.reload();
     await until(() => exists(seen), "the successor has loaded the old word");
     await code.say("new");
-    const reloaded = Promise.all([server.reload(), server.reload()]);
+    const again = Promise.all([server.reload(), server.reload()]);
     await Deno.remove(gate);
-    await within("recycle()", recycled);
     await within("reload()", reloaded);
+    await within("reload()", again);
     for (let i = 0; i < 4; i++) {
       assertEquals(await greeting(mode, server), "new");
     }
