@@ -92,7 +92,7 @@ export class ForkingTCPServer<C = unknown> extends TCPServer<C> {
    * @param options The module, the number of child processes and the limits.
    * @throws {TypeError} If an argument has the wrong shape.
    * @throws {RangeError} If a number is out of range.
-   * @throws {HandlerImportError} If a process can't import the classes.
+   * @throws {ModuleImportError} If a process can't import the classes.
    * @throws {Deno.errors.AddrInUse} If another socket has the address.
    */
   constructor(
@@ -148,7 +148,7 @@ export class ForkingUDPServer<C = unknown> extends UDPServer<C> {
    * @param options The module, the number of child processes and the limits.
    * @throws {TypeError} If an argument has the wrong shape.
    * @throws {RangeError} If a number is out of range.
-   * @throws {HandlerImportError} If a process can't import the classes.
+   * @throws {ModuleImportError} If a process can't import the classes.
    * @throws {Deno.errors.AddrInUse} If another socket has the address.
    */
   constructor(
@@ -204,7 +204,7 @@ export class ForkingUnixStreamServer<C = unknown> extends UnixStreamServer<C> {
    * @param options The module, the number of child processes and the limits.
    * @throws {TypeError} If an argument has the wrong shape.
    * @throws {RangeError} If a number is out of range.
-   * @throws {HandlerImportError} If a process can't import the classes.
+   * @throws {ModuleImportError} If a process can't import the classes.
    * @throws {Deno.errors.AddrInUse} If another socket has the address.
    */
   constructor(
@@ -264,7 +264,7 @@ export class ForkingUnixDatagramServer<C = unknown>
    * @param options The module, the number of child processes and the limits.
    * @throws {TypeError} If an argument has the wrong shape.
    * @throws {RangeError} If a number is out of range.
-   * @throws {HandlerImportError} If a process can't import the classes.
+   * @throws {ModuleImportError} If a process can't import the classes.
    * @throws {Deno.errors.AddrInUse} If another socket has the address.
    */
   constructor(

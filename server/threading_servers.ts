@@ -92,7 +92,7 @@ export class ThreadingTCPServer<C = unknown> extends TCPServer<C> {
    * @param options The module, the number of threads and the limits.
    * @throws {TypeError} If an argument has the wrong shape.
    * @throws {RangeError} If a number is out of range.
-   * @throws {HandlerImportError} If a thread can't import the classes.
+   * @throws {ModuleImportError} If a thread can't import the classes.
    * @throws {Deno.errors.AddrInUse} If another socket has the address.
    */
   constructor(
@@ -147,7 +147,7 @@ export class ThreadingUDPServer<C = unknown> extends UDPServer<C> {
    * @param options The module, the number of threads and the limits.
    * @throws {TypeError} If an argument has the wrong shape.
    * @throws {RangeError} If a number is out of range.
-   * @throws {HandlerImportError} If a thread can't import the classes.
+   * @throws {ModuleImportError} If a thread can't import the classes.
    * @throws {Deno.errors.AddrInUse} If another socket has the address.
    */
   constructor(
@@ -203,7 +203,7 @@ export class ThreadingUnixStreamServer<C = unknown>
    * @param options The module, the number of threads and the limits.
    * @throws {TypeError} If an argument has the wrong shape.
    * @throws {RangeError} If a number is out of range.
-   * @throws {HandlerImportError} If a thread can't import the classes.
+   * @throws {ModuleImportError} If a thread can't import the classes.
    * @throws {Deno.errors.AddrInUse} If another socket has the address.
    */
   constructor(
@@ -263,7 +263,7 @@ export class ThreadingUnixDatagramServer<C = unknown>
    * @param options The module, the number of threads and the limits.
    * @throws {TypeError} If an argument has the wrong shape.
    * @throws {RangeError} If a number is out of range.
-   * @throws {HandlerImportError} If a thread can't import the classes.
+   * @throws {ModuleImportError} If a thread can't import the classes.
    * @throws {Deno.errors.AddrInUse} If another socket has the address.
    */
   constructor(

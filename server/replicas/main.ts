@@ -7,7 +7,7 @@
 
 import type { DatagramSocket } from "../../handlers/datagram_request.ts";
 import { unpack } from "../../workers/codec/share.ts";
-import { HandlerImportError } from "../../workers/base/errors.ts";
+import { ModuleImportError } from "../../workers/base/errors.ts";
 import { isPacketAddress, isSameAddress } from "../../workers/relay/frames.ts";
 import { MemoryLine, type RunnerLine } from "../../workers/line/shared_line.ts";
 import { RelayPort, type Reply } from "../../workers/relay/port.ts";
@@ -202,7 +202,7 @@ function construct(
       () => new Server(address, Handler, knownOnly(given)),
     );
   } catch (cause) {
-    throw new HandlerImportError(
+    throw new ModuleImportError(
       `Cannot construct class "${server.name}" in a replica, with (address, RequestHandlerClass, options): ${
         (cause as Error).message
       }`,
@@ -267,7 +267,7 @@ export class RelayedSocket implements DatagramSocket {
  *
  * @param ref The class's name.
  * @param exported What its module exports.
- * @throws {HandlerImportError} If it exports no such class.
+ * @throws {ModuleImportError} If it exports no such class.
  */
 export function resolve(
   ref: ClassRef,
@@ -279,7 +279,7 @@ export function resolve(
       typeof value === "function" && value.name === ref.name
     );
   if (found !== undefined) return found;
-  throw new HandlerImportError(
+  throw new ModuleImportError(
     `Cannot run class "${ref.name}" in a replica: "${ref.module}" exports no class of that name; write "export class ${ref.name}"`,
     ref.module,
   );

@@ -6,7 +6,7 @@
  */
 
 import { packFor, SHARED_URLS } from "../../workers/codec/share.ts";
-import { HandlerImportError } from "../../workers/base/errors.ts";
+import { ModuleImportError } from "../../workers/base/errors.ts";
 import { imports } from "../../workers/runner/context.ts";
 import type {
   Runner,
@@ -155,7 +155,7 @@ interface BootDraft {
 /**
  * Prepares that data.
  *
- * @throws {HandlerImportError} If a replica could not import a class.
+ * @throws {ModuleImportError} If a replica could not import a class.
  * @throws {TypeError} If the context can't be cloned, or the server's class can't
  * be constructed there.
  */
@@ -211,7 +211,7 @@ type Class = Function & { readonly module?: string | URL };
  *
  * @param subject The class.
  * @param module The module that exports it, if it does not say so itself.
- * @throws {HandlerImportError} If a replica could not import it.
+ * @throws {ModuleImportError} If a replica could not import it.
  */
 export function refer(
   subject: Class,
@@ -222,19 +222,19 @@ export function refer(
   const own = moduleOf(subject) ??
     (Object.hasOwn(subject, "module") ? subject.module : module);
   if (name === "") {
-    throw new HandlerImportError(
+    throw new ModuleImportError(
       "Cannot run a class without a name in a replica: give it a name and export it from its module",
       null,
     );
   }
   if (own === undefined) {
-    throw new HandlerImportError(
+    throw new ModuleImportError(
       `Cannot run class "${name}" in a replica: nothing tells which module exports it; give the server the option "module: import.meta.url", or the class "static readonly module = import.meta.url"`,
       null,
     );
   }
   if (!URL.canParse(own)) {
-    throw new HandlerImportError(
+    throw new ModuleImportError(
       `Cannot run class "${name}" in a replica: its module "${own}" is not an absolute URL; use import.meta.url`,
       String(own),
     );

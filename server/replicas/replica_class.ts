@@ -44,7 +44,7 @@ export interface ReplicaServer {
    * assertEquals(before!.replica === after!.replica, false);
    * ```
    *
-   * @throws {HandlerImportError} If a new replica can't import its modules.
+   * @throws {ModuleImportError} If a new replica can't import its modules.
    * @throws {RunnerExitError} If a new replica ends before it serves.
    */
   reload(): Promise<void>;

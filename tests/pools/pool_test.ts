@@ -10,7 +10,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import {
-  HandlerImportError,
+  ModuleImportError,
   PoolClosedError,
   PoolFullError,
   RemoteError,
@@ -94,7 +94,7 @@ testPools(
     ) {
       const error = await assertRejects(
         () => pool.submit(name!),
-        HandlerImportError,
+        ModuleImportError,
         why,
       );
       assertStringIncludes(error.message, `"${name}"`);
@@ -222,13 +222,13 @@ testPools(
       );
       for (const result of results) {
         assert(result.status === "rejected");
-        assertInstanceOf(result.reason, HandlerImportError);
+        assertInstanceOf(result.reason, ModuleImportError);
         assertEquals(result.reason.module, url.href);
       }
-      await assertRejects(() => pool.submit("add", 1, 2), HandlerImportError);
+      await assertRejects(() => pool.submit("add", 1, 2), ModuleImportError);
       await assertRejects(
         async () => await pool.map("add", [1]),
-        HandlerImportError,
+        ModuleImportError,
       );
       assertEquals(pool.stats().restarts, 0);
     }
@@ -433,7 +433,7 @@ Deno.test("pools refuse to be constructed without options or module", () => {
     assertThrows(() => new Class(undefined as never), TypeError, "options");
     assertThrows(
       () => new Class({} as PoolOptions),
-      HandlerImportError,
+      ModuleImportError,
       "import.meta.url",
     );
   }

@@ -8,7 +8,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import {
-  HandlerImportError,
+  ModuleImportError,
   RunnerExitError,
 } from "../../workers/base/errors.ts";
 import { Lock } from "../../workers/locks/lock.ts";
@@ -83,7 +83,7 @@ testPools("refuses an initializer that is not exported", async (make) => {
   await using pool = make({ initializer: "nobody" });
   await assertRejects(
     () => pool.submit(tasks.add, 1, 2),
-    HandlerImportError,
+    ModuleImportError,
     '"nobody"',
   );
 });

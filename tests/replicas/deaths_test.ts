@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
-  HandlerImportError,
+  ModuleImportError,
   RequestHandler,
   RunnerExitError,
 } from "../../mod.ts";
@@ -130,11 +130,11 @@ testEach(
     await using server = mode.openOne(NotExported);
     const error = await assertRejects(
       () => within("serveForever()", server.serveForever()),
-      HandlerImportError,
+      ModuleImportError,
       'write "export class NotExported"',
     );
     assertEquals(error.module, import.meta.url);
-    await assertRejects(() => server.ready, HandlerImportError);
+    await assertRejects(() => server.ready, ModuleImportError);
   },
 );
 
@@ -166,7 +166,7 @@ test("serveForever() gives up on a module that does not load, at once", async ()
   await using server = mode.open(Lost);
   await assertRejects(
     () => within("serveForever()", server.serveForever()),
-    HandlerImportError,
+    ModuleImportError,
     "no_such_file.ts",
   );
 });

@@ -12,7 +12,7 @@ import {
 import {
   type BaseServer,
   ForkingTCPServer,
-  HandlerImportError,
+  ModuleImportError,
   RunnerExitError,
   type ServerStats,
 } from "../../mod.ts";
@@ -174,7 +174,7 @@ testEach(
     await Deno.writeTextFile(file, "nonsense(;");
     await assertRejects(
       () => within("reload()", server.reload()),
-      HandlerImportError,
+      ModuleImportError,
     );
     await Deno.writeTextFile(file, handlerModule("two"));
     await within("reload()", server.reload());
@@ -271,7 +271,7 @@ test("a server's own option, which replicas can't know, is refused with the cure
   await using server = new Greeting({ port: 0 }, LineEcho, { word: "hi" });
   const error = await assertRejects(
     () => within("serveForever()", server.serveForever()),
-    HandlerImportError,
+    ModuleImportError,
     'class "Greeting"',
   );
   assertStringIncludes(error.message, 'option "word"');
@@ -290,7 +290,7 @@ test("a server that takes something else for an address is refused with what it 
   await using server = new Fixed(0);
   await assertRejects(
     () => within("serveForever()", server.serveForever()),
-    HandlerImportError,
+    ModuleImportError,
     "(address, RequestHandlerClass, options)",
   );
 });

@@ -4,8 +4,8 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   EchoHandler,
   ForkingTCPServer,
-  HandlerImportError,
   Lock,
+  ModuleImportError,
   RLock,
   ThreadingMixIn,
   ThreadingTCPServer,
@@ -124,18 +124,18 @@ test("a server class that names no module is refused at construction, with the c
   class Nameless extends ThreadingTCPServer {}
   const error = assertThrows(
     () => new Nameless({ port: 0 }, LineEcho),
-    HandlerImportError,
+    ModuleImportError,
     'give the server the option "module: import.meta.url"',
   );
   assertEquals(error.module, null);
   assertThrows(
     () => new (ThreadingMixIn(UDPServer))({ port: 0 }, EchoHandler),
-    HandlerImportError,
+    ModuleImportError,
   );
   class Unknown extends LineEcho {}
   assertThrows(
     () => new ForkingTCPServer({ port: 0 }, Unknown),
-    HandlerImportError,
+    ModuleImportError,
     'class "Unknown"',
   );
 });

@@ -1,7 +1,7 @@
 /** Servers whose code changes while they serve. */
 
 import { assertEquals, assertRejects } from "@std/assert";
-import { HandlerImportError } from "../../mod.ts";
+import { ModuleImportError } from "../../mod.ts";
 import { Code } from "./_code.ts";
 import { collectErrors } from "../servers/_support.ts";
 import { CROSSED_STREAMS, type Mode, testEach } from "./_support.ts";
@@ -54,7 +54,7 @@ testEach(
       await code.write(text);
       await assertRejects(
         () => within("reload()", server.reload()),
-        HandlerImportError,
+        ModuleImportError,
       );
       for (let i = 0; i < 4; i++) {
         assertEquals(await greeting(mode, server), "old");
@@ -82,7 +82,7 @@ testEach(
     await new Promise((resolve) => setTimeout(resolve)); // it is no member now
     await assertRejects(
       () => within("reload()", server.reload()),
-      HandlerImportError,
+      ModuleImportError,
     );
     await code.say("new");
     await within("reload()", server.reload());

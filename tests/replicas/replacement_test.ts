@@ -1,7 +1,7 @@
 /** All replicas replaced at once, while they have requests. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { HandlerImportError } from "../../mod.ts";
+import { ModuleImportError } from "../../mod.ts";
 import { type Client, collectErrors } from "../servers/_support.ts";
 import { Code } from "./_code.ts";
 import { Lasting } from "./handlers_fixture.ts";
@@ -150,7 +150,7 @@ testEach(
       }`);
     const error = await assertRejects(
       () => within("reload()", server.reload()),
-      HandlerImportError,
+      ModuleImportError,
     );
     assert(error.message.includes("the second is too many"), error.message);
     assert(await exists(loads), "the first successor has loaded its modules");
@@ -182,7 +182,7 @@ for (const name of ["ForkingTCPServer by shard", "ForkingTCPServer by relay"]) {
       await code.write("throw new Error('broken')");
       Deno.kill(listDescendants()[0]!.pid, "SIGKILL");
       await until(
-        () => errors.some((error) => error instanceof HandlerImportError),
+        () => errors.some((error) => error instanceof ModuleImportError),
         "the failure is told",
       );
       assertEquals(await greeting(mode, server), "old");

@@ -8,7 +8,7 @@ import {
 } from "@std/assert";
 import { enumerate } from "../../workers/threads/current_thread.ts";
 import {
-  HandlerImportError,
+  ModuleImportError,
   RemoteError,
   RunnerExitError,
 } from "../../workers/base/errors.ts";
@@ -300,7 +300,7 @@ test("`await using` kills a process that ignores SIGTERM in a loop", async () =>
 test("Process tells a target that is not exported, exit code 1", async () => {
   const refused = process("missing");
   refused.start();
-  await assertRejects(() => refused.result, HandlerImportError, '"missing"');
+  await assertRejects(() => refused.result, ModuleImportError, '"missing"');
   await refused.join();
   assertEquals(refused.exitCode, 1);
 });
@@ -309,7 +309,7 @@ test("Process refuses what Thread refuses", async () => {
   assertThrows(() => process(() => {}), TypeError, "anonymous");
   assertThrows(
     () => new Process({ target: targets.tellWhoIAm }),
-    HandlerImportError,
+    ModuleImportError,
     "import.meta.url",
   );
   await using _nothing = process(targets.add);

@@ -7,7 +7,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import {
-  HandlerImportError,
+  ModuleImportError,
   RemoteError,
   RunnerExitError,
 } from "../../workers/base/errors.ts";
@@ -229,7 +229,7 @@ testBoth(
     ];
     for (const [module, message] of expected) {
       const runner = start(kind, { modules: [module] });
-      const error = await assertRejects(() => runner.ready, HandlerImportError);
+      const error = await assertRejects(() => runner.ready, ModuleImportError);
       assertEquals(error.module, module);
       assertMatch(error.message, message);
       assert(error.message.includes(module));

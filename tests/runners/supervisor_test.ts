@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import {
-  HandlerImportError,
+  ModuleImportError,
   type RunnerExit,
 } from "../../workers/base/errors.ts";
 import type { Runner } from "../../workers/runner/runner.ts";
@@ -102,10 +102,10 @@ class FakeHost {
 
 Deno.test("Supervisor.keep() rejects with the import error that a start throws at once", async () => {
   const host = new FakeHost();
-  host.failure = new HandlerImportError("No such module", "file:///none.ts");
+  host.failure = new ModuleImportError("No such module", "file:///none.ts");
   const supervisor = new Supervisor(host);
-  await assertRejects(() => supervisor.keep(2), HandlerImportError);
-  await assertRejects(() => supervisor.allReady(), HandlerImportError);
+  await assertRejects(() => supervisor.keep(2), ModuleImportError);
+  await assertRejects(() => supervisor.allReady(), ModuleImportError);
   assertEquals(host.causes, [host.failure]);
   host.failure = null;
   const kept = supervisor.keep(1);

@@ -15,7 +15,7 @@ import {
   mainThread,
 } from "../../workers/threads/current_thread.ts";
 import {
-  HandlerImportError,
+  ModuleImportError,
   RemoteError,
   RunnerExitError,
 } from "../../workers/base/errors.ts";
@@ -658,7 +658,7 @@ Deno.test("Thread refuses a target without a name, or none at all", () => {
 Deno.test("Thread refuses a missing module with the cure, and one that is no URL", () => {
   const error = assertThrows(
     () => new Thread({ target: targets.tellWhoIAm }),
-    HandlerImportError,
+    ModuleImportError,
     "module: import.meta.url",
   );
   assertMatch((error as Error).message, /target "tellWhoIAm"/);
@@ -667,7 +667,7 @@ Deno.test("Thread refuses a missing module with the cure, and one that is no URL
   }
   assertThrows(
     () => new Unplaced(),
-    HandlerImportError,
+    ModuleImportError,
     'class "Unplaced"',
   );
   assertThrows(
@@ -729,8 +729,8 @@ Deno.test("Thread tells a target that is not exported, or no function", async ()
       refused.start();
       await refused.join();
       assertEquals(told.length, 1);
-      assertInstanceOf(told[0]!.error, HandlerImportError);
-      await assertRejects(() => refused.result, HandlerImportError, message);
+      assertInstanceOf(told[0]!.error, ModuleImportError);
+      await assertRejects(() => refused.result, ModuleImportError, message);
     });
   }
 });
@@ -742,7 +742,7 @@ Deno.test("Thread tells a class that is not exported", async () => {
   }
   const hidden = new Hidden();
   hidden.start();
-  await assertRejects(() => hidden.result, HandlerImportError, '"Hidden"');
+  await assertRejects(() => hidden.result, ModuleImportError, '"Hidden"');
   await hidden.join();
 });
 
@@ -750,7 +750,7 @@ Deno.test("Thread tells a module that fails to import, with the original error",
   const failing = new URL("./failing_module.ts", import.meta.url);
   const refused = thread("anything", { module: failing });
   refused.start();
-  const error = await assertRejects(() => refused.result, HandlerImportError);
+  const error = await assertRejects(() => refused.result, ModuleImportError);
   assertEquals(error.module, failing.href);
   assertInstanceOf(error.cause, RemoteError);
   assertEquals(error.cause.message, "This module fails on purpose");

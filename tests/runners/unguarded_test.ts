@@ -122,7 +122,7 @@ console.log(error.name, error.message);
 await server.serverClose();
 `,
     });
-    assertMatch(stdout, /^HandlerImportError /);
+    assertMatch(stdout, /^ModuleImportError /);
     assertMatch(stdout, REFUSED_REGEXP);
     assert(loads <= 5, `${loads} loads`);
   }

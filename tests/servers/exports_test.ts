@@ -7,7 +7,7 @@ import * as testing from "../../server/testing.ts";
 
 const ERRORS = [
   "BrokenBarrierError",
-  "HandlerImportError",
+  "ModuleImportError",
   "IncompleteReadError",
   "LineTooLongError",
   "PoolClosedError",

@@ -3,7 +3,7 @@
 import type { Boot } from "../../server/replicas/protocol.ts";
 import { runReplica } from "../../server/replicas/main.ts";
 import {
-  HandlerImportError,
+  ModuleImportError,
   type RunnerExit,
 } from "../../workers/base/errors.ts";
 import {
@@ -231,7 +231,7 @@ export class SimRunner implements Runner {
   #main(boot: Boot): void {
     const { isBroken, modules } = this.#machine;
     if (isBroken) {
-      const error = new HandlerImportError("Cannot import: broken", null);
+      const error = new ModuleImportError("Cannot import: broken", null);
       return this.leave({ code: 1, reason: "import", error });
     }
     const end = (error: unknown) =>

@@ -118,7 +118,7 @@ class Simulation {
     troubles.catch(() => {}); // awaited in a moment
     await world.sleep(world.below(4_000));
     if (world.chance(0.7)) await this.#within("the troubles", troubles);
-    const reload = world.chance(0.2) ? this.#recycleSoon() : null;
+    const reload = world.chance(0.2) ? this.#reloadSoon() : null;
     const report = await this.#within("serverClose()", this.#close());
     assert(this.#alive.length === 0, "serverClose() left a replica");
     const runners = this.stage.runners.size;
@@ -344,12 +344,12 @@ class Simulation {
     await this.#within("reload()", this.#server.reload().catch(() => {}));
   }
 
-  /** `recycle()` once or twice, a moment later. */
-  async #recycleSoon(): Promise<void> {
+  /** `reload()` once or twice, a moment later. */
+  async #reloadSoon(): Promise<void> {
     for (let count = 1 + this.world.below(2); count > 0; count--) {
-      const first = count === 2 ? this.#recycle() : null;
+      const first = count === 2 ? this.#reload() : null;
       await this.world.sleep(this.world.below(30));
-      await this.#recycle();
+      await this.#reload();
       await first;
     }
   }

@@ -26,16 +26,16 @@ export class SocketServerError extends Error {
  *
  * @example Usage
  * ```ts
- * import { HandlerImportError } from "@socketserver/socketserver";
+ * import { ModuleImportError } from "@socketserver/socketserver";
  * import { assertEquals } from "@std/assert";
  *
- * const error = new HandlerImportError("Cannot import", "file:///handler.ts");
+ * const error = new ModuleImportError("Cannot import", "file:///handler.ts");
  * assertEquals(error.module, "file:///handler.ts");
  * ```
  */
-export class HandlerImportError extends SocketServerError {
+export class ModuleImportError extends SocketServerError {
   /** The name of the error's class. */
-  override name = "HandlerImportError";
+  override name = "ModuleImportError";
   /** The module to import, or `null` if none was given. */
   readonly module: string | null;
 

@@ -13,7 +13,7 @@
  */
 
 import {
-  HandlerImportError,
+  ModuleImportError,
   RemoteError,
   type RunnerExit,
 } from "../base/errors.ts";
@@ -284,7 +284,7 @@ export function tellRecord(
  * @returns The exit, in a form that can be cloned.
  */
 export function toExitRecord(thrown: unknown): ExitRecord {
-  if (thrown instanceof HandlerImportError) {
+  if (thrown instanceof ModuleImportError) {
     return {
       code: 1,
       reason: "import",
@@ -313,7 +313,7 @@ export function fromExitRecord(record: ExitRecord): RunnerExit {
   return {
     code,
     reason,
-    error: new HandlerImportError(
+    error: new ModuleImportError(
       thrown.message,
       isText(module) ? module : null,
       { cause: thrown.cause ?? thrown },

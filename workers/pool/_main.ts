@@ -6,7 +6,7 @@
 import { isObject, objectsIn } from "../codec/graph.ts";
 import { unpack } from "../codec/share.ts";
 import { context, imports } from "../runner/context.ts";
-import { HandlerImportError } from "../base/errors.ts";
+import { ModuleImportError } from "../base/errors.ts";
 import {
   type Answer,
   FLAGS,
@@ -107,7 +107,7 @@ class PoolWorker {
       const { name, args } = initializer;
       const call = this.#find(name);
       const url = this.#url;
-      if (call === null) throw new HandlerImportError(this.#explain(name), url);
+      if (call === null) throw new ModuleImportError(this.#explain(name), url);
       await call(...unpack(args) as unknown[]);
     }
     this.#port.onmessage = (message) => this.#receive(message);

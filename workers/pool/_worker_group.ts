@@ -17,7 +17,7 @@
  */
 
 import {
-  HandlerImportError,
+  ModuleImportError,
   type RunnerExit,
   RunnerExitError,
 } from "../base/errors.ts";
@@ -244,7 +244,7 @@ export class WorkerGroup {
     hadWork: boolean,
   ): Error | null {
     this.#died++;
-    if (exit.error instanceof HandlerImportError) return exit.error;
+    if (exit.error instanceof ModuleImportError) return exit.error;
     if (worker.ready && (hadWork || worker.answered)) return null;
     const { name, initializer } = this.#settings;
     const cannot = `Cannot run the tasks of "${name}": `;

@@ -5,7 +5,7 @@
  */
 
 import { SHARED_URLS, unpack } from "../codec/share.ts";
-import { HandlerImportError, type RunnerExit } from "../base/errors.ts";
+import { ModuleImportError, type RunnerExit } from "../base/errors.ts";
 import { type ErrorRecord, fromErrorRecord } from "../line/dialect.ts";
 import type { Runner } from "../runner/runner.ts";
 import { startRunner } from "../runner/start_runner.ts";
@@ -55,7 +55,7 @@ function outcomeOf([status, value]: Answer, module: string): Outcome | null {
     case STATUS.thrown:
       return ["failed", fromErrorRecord(value as ErrorRecord)];
     case STATUS.missing:
-      return ["failed", new HandlerImportError(String(value), module)];
+      return ["failed", new ModuleImportError(String(value), module)];
     case STATUS.skipped:
       return null;
     default:

@@ -149,7 +149,7 @@ export abstract class Pool implements AsyncDisposable {
    * @param args The arguments.
    * @returns The function's result. Rejects with a {@linkcode RemoteError} if
    * the function throws, a {@linkcode RunnerExitError} if the worker dies, a
-   * {@linkcode HandlerImportError} if the import fails, a `TypeError` if an
+   * {@linkcode ModuleImportError} if the import fails, a `TypeError` if an
    * argument can't be cloned, a {@linkcode PoolFullError} if `maxQueue` tasks
    * wait, and a {@linkcode PoolClosedError} after `shutdown()`.
    */

@@ -81,7 +81,7 @@ export class ThreadPool<A extends unknown[] = unknown[]> extends Pool {
    * @param options The module and the limits.
    * @throws {TypeError} If an option has the wrong shape.
    * @throws {RangeError} If a number is out of range.
-   * @throws {HandlerImportError} If no module was given.
+   * @throws {ModuleImportError} If no module was given.
    */
   constructor(options: PoolOptions<A>) {
     super("thread", options as PoolOptions);

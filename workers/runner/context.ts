@@ -5,7 +5,7 @@
  * @module
  */
 
-import { HandlerImportError } from "../base/errors.ts";
+import { ModuleImportError } from "../base/errors.ts";
 
 /** The number of the main thread of every process. */
 export const MAIN_IDENT = 1;
@@ -181,14 +181,14 @@ class Imports {
    *
    * @param modules The modules that would be imported again.
    * @param what What would be started.
-   * @throws {HandlerImportError} If one of them is. The import then fails, too,
+   * @throws {ModuleImportError} If one of them is. The import then fails, too,
    * even if its code catches this.
    */
   refuse(modules: readonly string[], what: string): void {
     const { chain } = this;
     const module = modules.find((url) => chain.includes(url));
     if (module === undefined) return;
-    const error = new HandlerImportError(
+    const error = new ModuleImportError(
       `Cannot start ${what} while its module "${module}" is being imported in ` +
         `a ${this.#kind}: ${USE_THE_GUARD}`,
       module,

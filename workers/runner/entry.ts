@@ -4,7 +4,7 @@
  * @module
  */
 
-import { HandlerImportError } from "../base/errors.ts";
+import { ModuleImportError } from "../base/errors.ts";
 import {
   type ExitRecord,
   FRAME,
@@ -137,7 +137,7 @@ async function load(
     return await imports.enter(importIt);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new HandlerImportError(`Cannot import "${url}": ${why}`, url, {
+    throw new ModuleImportError(`Cannot import "${url}": ${why}`, url, {
       cause: error,
     });
   }

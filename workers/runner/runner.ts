@@ -6,7 +6,7 @@
  */
 
 import {
-  HandlerImportError,
+  ModuleImportError,
   type RunnerExit,
   RunnerExitError,
 } from "../base/errors.ts";
@@ -45,7 +45,7 @@ export interface Runner {
   readonly pid?: number;
   /**
    * Settles when the modules are imported and `main` has been called; rejects
-   * with a `HandlerImportError` or a `RunnerExitError` otherwise.
+   * with a `ModuleImportError` or a `RunnerExitError` otherwise.
    */
   readonly ready: Promise<void>;
   /** How it ended, after it has completely ended. Never rejects. */
@@ -225,7 +225,7 @@ export class Lifecycle {
     this.ended = true;
     const how = describeExit(exit);
     this.#ready.reject(
-      exit.error instanceof HandlerImportError
+      exit.error instanceof ModuleImportError
         ? exit.error
         : new RunnerExitError(
           `Cannot use the ${this.#kind}: it ${how} before it was ready`,

@@ -15,7 +15,7 @@ import { WorkerRunner } from "./thread.ts";
  * @param kind Which kind.
  * @param options What runs there.
  * @returns The runner, which is starting.
- * @throws {HandlerImportError} If one of its modules is being imported here.
+ * @throws {ModuleImportError} If one of its modules is being imported here.
  */
 export function startRunner(kind: RunnerKind, options: RunnerOptions): Runner {
   const { modules = [], name = "" } = options;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { HandlerImportError } from "../base/errors.ts";
+import { ModuleImportError } from "../base/errors.ts";
 import type { Runner } from "./runner.ts";
 
 const MIN_BACKOFF_MS = 100;
@@ -166,7 +166,7 @@ export class Supervisor<M extends Member> {
 
   #failed(cause: Error): void {
     this.#failures++;
-    const hopeless = cause instanceof HandlerImportError && !this.#everReady;
+    const hopeless = cause instanceof ModuleImportError && !this.#everReady;
     const isFailing = this.#failures >= MAX_FAILURES;
     const goesOn = isFailing && this.#everComplete && this.#host.failing(cause);
     if (hopeless || isFailing && !goesOn) {

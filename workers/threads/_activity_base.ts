@@ -242,7 +242,7 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
 
   /**
    * The code's result. Rejects with a {@linkcode RemoteError} if the code
-   * threw, a {@linkcode HandlerImportError} if the import failed, and a
+   * threw, a {@linkcode ModuleImportError} if the import failed, and a
    * {@linkcode RunnerExitError} if it ended without a result.
    *
    * If you read it before the end, handle its rejection; otherwise the hook of

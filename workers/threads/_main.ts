@@ -5,7 +5,7 @@
  */
 
 import { packFor, unpack } from "../codec/share.ts";
-import { HandlerImportError } from "../base/errors.ts";
+import { ModuleImportError } from "../base/errors.ts";
 import { tellRecord, toErrorRecord } from "../line/dialect.ts";
 import type { RunnerPort } from "../runner/runner.ts";
 import {
@@ -27,7 +27,7 @@ function findExport(
 ): Call {
   const value = module[name];
   if (typeof value === "function") return value as Call;
-  throw new HandlerImportError(
+  throw new ModuleImportError(
     `Cannot run ${what} "${name}": ` +
       (name in module
         ? `"${url}" exports it, but it is not a ${what}`
@@ -55,7 +55,7 @@ function findWork(
   const activity = context.adopt[kind]?.(adoption, Class) ?? null;
   if (activity === null) {
     const Base = kind === "thread" ? "Thread" : "Process";
-    throw new HandlerImportError(
+    throw new ModuleImportError(
       `Cannot run class "${className}": what "${url}" exports is no ${Base} ` +
         "of the same version of this package",
       url,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { HandlerImportError } from "../base/errors.ts";
+import { ModuleImportError } from "../base/errors.ts";
 import type { RunnerKind } from "../runner/runner.ts";
 import { assertOptions, assertType } from "../base/check.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
@@ -103,7 +103,7 @@ export function checkModule(
   kind: RunnerKind,
 ): string {
   if (module === undefined) {
-    throw new HandlerImportError(
+    throw new ModuleImportError(
       `Cannot run ${what} in a ${kind}: no module was given; add ` +
         "`module: import.meta.url`, or `static readonly module = " +
         "import.meta.url` to the class",

@@ -46,12 +46,12 @@ export type ProcessOptions<
  *
  * @example A target that is refused
  * ```ts
- * import { HandlerImportError, Process } from "@socketserver/socketserver";
+ * import { ModuleImportError, Process } from "@socketserver/socketserver";
  * import { assertThrows } from "@std/assert";
  *
  * function work() {}
  *
- * assertThrows(() => new Process({ target: work }), HandlerImportError);
+ * assertThrows(() => new Process({ target: work }), ModuleImportError);
  * ```
  */
 export class Process<
@@ -82,7 +82,7 @@ export class Process<
    * @param options The target and its settings.
    * @throws {TypeError} If an option has the wrong shape, or the target has no
    * name.
-   * @throws {HandlerImportError} If no module was given.
+   * @throws {ModuleImportError} If no module was given.
    */
   constructor(options: ProcessOptions<T, A> = {} as ProcessOptions<T, A>) {
     super("process", options as ProcessOptions<T>);

@@ -94,12 +94,12 @@ export type { ThreadOptions } from "./_options.ts";
  *
  * @example Targets that are refused
  * ```ts
- * import { HandlerImportError, Thread } from "@socketserver/socketserver";
+ * import { ModuleImportError, Thread } from "@socketserver/socketserver";
  * import { assertThrows } from "@std/assert";
  *
  * function work() {}
  *
- * assertThrows(() => new Thread({ target: work }), HandlerImportError);
+ * assertThrows(() => new Thread({ target: work }), ModuleImportError);
  * assertThrows(() => new Thread({ target: () => {} }), TypeError);
  * ```
  */
@@ -128,7 +128,7 @@ export class Thread<
    * @param options The target and its settings.
    * @throws {TypeError} If an option has the wrong shape, or the target has no
    * name.
-   * @throws {HandlerImportError} If no module was given.
+   * @throws {ModuleImportError} If no module was given.
    */
   constructor(options: ThreadOptions<T, A> = {} as ThreadOptions<T, A>) {
     super("thread", options as ThreadOptions<T>);
