@@ -7,8 +7,6 @@
 
 /** Server to handler: time is up, give up. */
 export const abort: unique symbol = Symbol("abort");
-/** Server to handler: the server closes, begin nothing new. */
-export const drain: unique symbol = Symbol("drain");
 /** Server to handler: the request is over, clear timers. */
 export const release: unique symbol = Symbol("release");
 /**
@@ -29,6 +27,40 @@ export const sendHeld: unique symbol = Symbol("sendHeld");
 export const finish: unique symbol = Symbol("finish");
 /** The key of a datagram request's bytes in their receive buffer. */
 export const received: unique symbol = Symbol("received");
+/** To a writer: do so many bytes wait that the reader must wait as well? */
+export const crowded: unique symbol = Symbol("crowded");
+/** To a writer: settles when the reader may go on. */
+export const room: unique symbol = Symbol("room");
+/** The key of a connection's {@linkcode Watch}. */
+export const watch: unique symbol = Symbol("watch");
+
+/** Takes the outcome of one read. */
+export interface ReadSink {
+  /** The number of bytes, or `null` at the end. */
+  onRead(count: number | null): void;
+  onError(error: unknown): void;
+  /** The handler has ended: nobody may be left to handle an error. */
+  onOver(): void;
+}
+
+/** What knows the reads and writes of a connection. */
+export interface Watch {
+  /** The reader that reads ahead of the handler, once there is one. */
+  reader: { readonly isIdle: boolean } | null;
+  /** The writer to flush before the end of the handler's side. */
+  writer: { flush(): Promise<void> } | null;
+  /** Begins a read that a drain can end. */
+  receive(into: Uint8Array, sink: ReadSink): void;
+  /** The handler says whether it is in the middle of a request. */
+  mark(inRequest: boolean): void;
+  /** The handler has ended. */
+  release(): void;
+}
+
+/** The watch of a connection; `null` if there is none. */
+export function watchOf(conn: unknown): Watch | null {
+  return (conn as { [watch]?: Watch } | null)?.[watch] ?? null;
+}
 
 /** A packet's bytes. Read them, but don't keep them: the buffer is shared. */
 export function bytesOf(

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { abort, drain, grace, readsAhead, release } from "./_internal.ts";
+import { abort, grace, readsAhead, release, watchOf } from "./_internal.ts";
 import type { RequestServer } from "./request_server.ts";
 
 /**
@@ -177,6 +177,79 @@ export abstract class BaseRequestHandler<R = unknown, C = unknown> {
    */
   finish(): void | Promise<void> {}
 
+  /**
+   * Says that a request has begun, until `endRequest()`. A server that closes,
+   * and a replica that is replaced, let it go on for `shutdownTimeout`.
+   *
+   * Without these calls, a connection counts as between two requests if
+   * something was written since the last byte was read, and no part of a next
+   * request has arrived. Call them where that is wrong: in a tunnel, in a
+   * protocol that answers in the middle of a request, or never.
+   *
+   * After the first call of either method these calls alone count, and bytes
+   * that a read has taken without being complete. For packets they do nothing.
+   *
+   * @example A request with two answers
+   * ```ts
+   * import { StreamRequestHandler } from "@socketserver/socketserver";
+   * import { connect } from "@socketserver/socketserver/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Mail extends StreamRequestHandler {
+   *   override async handle() {
+   *     while (await this.rfile.readLine() === "DATA") {
+   *       this.beginRequest();
+   *       await this.wfile.write("354 go on\n");
+   *       while (await this.rfile.readLine() !== ".");
+   *       await this.wfile.write("250 kept\n");
+   *       this.endRequest();
+   *     }
+   *   }
+   * }
+   *
+   * await using client = connect(Mail);
+   * await client.wfile.write("DATA\n");
+   * assertEquals(await client.rfile.readLine(), "354 go on");
+   * client.drain();
+   * await client.clock.advance(8_000); // a slow client
+   * await client.wfile.write("Hello!\n.\n");
+   * assertEquals(await client.rfile.readLine(), "250 kept");
+   * ```
+   */
+  beginRequest(): void {
+    watchOf(this.request)?.mark(true);
+  }
+
+  /**
+   * Says that no request is under way, until `beginRequest()`. When the server
+   * closes, the handler's next read, or the pending one, then finds the end.
+   *
+   * @example A handler that never answers
+   * ```ts
+   * import { StreamRequestHandler } from "@socketserver/socketserver";
+   * import { connect } from "@socketserver/socketserver/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const kept: string[] = [];
+   * class Log extends StreamRequestHandler {
+   *   override async handle() {
+   *     this.endRequest();
+   *     for await (const line of this.rfile) kept.push(line);
+   *   }
+   * }
+   *
+   * await using client = connect(Log);
+   * await client.wfile.write("one line\n");
+   * client.drain();
+   * await client.clock.advance(50);
+   * await client.ended;
+   * assertEquals(kept, ["one line"]);
+   * ```
+   */
+  endRequest(): void {
+    watchOf(this.request)?.mark(false);
+  }
+
   /** @ignore */
   get [grace](): number {
     return 0;
@@ -194,8 +267,7 @@ export abstract class BaseRequestHandler<R = unknown, C = unknown> {
   }
 
   /** @ignore */
-  [drain](): void {}
-
-  /** @ignore */
-  [release](): void | Promise<void> {}
+  [release](): void | Promise<void> {
+    watchOf(this.request)?.release();
+  }
 }

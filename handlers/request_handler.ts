@@ -4,7 +4,7 @@
  * @module
  */
 
-import { abort, bytesOf, drain, finish, pair, release } from "./_internal.ts";
+import { abort, bytesOf, finish, pair, release, watchOf } from "./_internal.ts";
 import { PacketWriter } from "./io/_packet_writer.ts";
 import { BaseRequestHandler } from "./base_request_handler.ts";
 import { BufferedReader } from "./io/buffered_reader.ts";
@@ -70,7 +70,6 @@ export abstract class RequestHandler<
   maxLineLength: number = 65_536;
   #rfile: BufferedReader | null = null;
   #wfile: BufferedWriter | null = null;
-  #draining = false;
 
   /**
    * Reads from the client.
@@ -193,12 +192,6 @@ export abstract class RequestHandler<
   }
 
   /** @ignore */
-  override [drain](): void {
-    this.#draining = true;
-    this.#rfile?.[drain]();
-  }
-
-  /** @ignore */
   override [abort](reason: unknown): void {
     super[abort](reason);
     this.#rfile?.[abort](reason);
@@ -210,8 +203,15 @@ export abstract class RequestHandler<
     this.#rfile?.[release]();
     // A setup() that threw, or an overridden finish(), leaves bytes
     const rest = this.#wfile?.[finish]();
-    if (rest === undefined) return this.#wfile?.[release]();
-    return rest.catch(ignore).then(() => this.#wfile?.[release]());
+    if (rest !== undefined) {
+      return rest.catch(ignore).then(() => this.#releaseWriter());
+    }
+    this.#releaseWriter();
+  }
+
+  #releaseWriter(): void {
+    this.#wfile?.[release]();
+    super[release]();
   }
 
   #openReader(): BufferedReader {
@@ -222,7 +222,6 @@ export abstract class RequestHandler<
     const bufferSize = rbufsize < 0 ? DEFAULT_BUFFER_SIZE : rbufsize || 1;
     const options = { bufferSize, maxLineLength, timeout };
     const reader = new BufferedReader(request, options);
-    if (this.#draining) reader[drain]();
     if (this.#wfile !== null) reader[pair](this.#wfile);
     return reader;
   }
@@ -233,32 +232,10 @@ export abstract class RequestHandler<
     const bufferSize = wbufsize < 0 ? DEFAULT_BUFFER_SIZE : wbufsize;
     const writer = new BufferedWriter(request, { bufferSize, timeout });
     this.#rfile?.[pair](writer);
-    flushBeforeEnd(request, writer);
+    const watch = watchOf(request);
+    if (watch !== null) watch.writer = writer;
     return writer;
   }
-}
-
-/** The writer of a connection, and the `closeWrite()` it had before. */
-const FLUSHED: unique symbol = Symbol("flushed");
-
-type Flushed = Deno.Conn & {
-  [FLUSHED]?: [writer: BufferedWriter, closeWrite: () => Promise<void>];
-};
-
-/**
- * Makes `closeWrite()` flush the writer first. With a closure in each
- * connection, a collection would keep a quarter of the closed ones.
- */
-function flushBeforeEnd(conn: Flushed, writer: BufferedWriter): void {
-  if (!Object.isExtensible(conn)) return;
-  conn[FLUSHED] = [writer, conn.closeWrite];
-  conn.closeWrite = closeFlushed;
-}
-
-async function closeFlushed(this: Flushed): Promise<void> {
-  const [writer, closeWrite] = this[FLUSHED]!;
-  await writer.flush();
-  await closeWrite.call(this);
 }
 
 function ignore(): void {}

@@ -80,8 +80,16 @@ export class ServerRole {
   /** The server takes clients again. */
   resume(): Eventually {}
 
-  /** Serves an accepted request elsewhere; `undefined` to serve it here. */
-  process(_request: unknown, _from: Deno.Addr): Promise<void> | undefined {
+  /** Whether `process()` serves requests elsewhere. */
+  get servesElsewhere(): boolean {
+    return false;
+  }
+
+  /**
+   * Serves an accepted request elsewhere, and resolves with how it ended;
+   * `undefined` to serve it here.
+   */
+  process(_request: unknown, _from: Deno.Addr): Promise<number> | undefined {
     return undefined;
   }
 
@@ -121,11 +129,14 @@ export class ServerRole {
   /** Counts have changed otherwise. */
   changed(): void {}
 
+  /** The counts must be known before what follows. */
+  tellCounts(): void {}
+
   /**
-   * The server closes: leave the queue to it, and end handlers that wait for a
-   * new request.
+   * The server closes: leave the queue to it, and end the input of connections
+   * that are in no request.
    */
-  drain(): void {}
+  drain(_deadline: number): void {}
 
   /** The server has closed its socket: all requests end by `deadline`. */
   finish(_deadline: number): Promise<DrainReport | null> {

@@ -593,13 +593,14 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @param clientAddress The client's address.
    */
   async processRequest(request: R, clientAddress: Deno.Addr): Promise<void> {
-    const elsewhere = this[role].process(request, clientAddress);
-    if (elsewhere !== undefined) {
-      await elsewhere;
-      return await this.closeRequest(request);
+    const { cycle } = this[core];
+    const ending = this[role].process(request, clientAddress);
+    if (ending !== undefined) {
+      await cycle.servedElsewhere(request, ending);
+      return await BaseServer.prototype.shutdownRequest.call(this, request);
     }
     await this.finishRequest(request, clientAddress);
-    this[core].cycle.open.setShut(request);
+    cycle.open.setShut(request);
     const shut = this.shutdownRequest(request);
     if (shut !== undefined) await shut;
   }
@@ -637,6 +638,12 @@ export abstract class BaseServer<R = unknown, C = unknown>
   /**
    * Ends a request: calls `closeRequest()`.
    *
+   * If a connection is closed with bytes that the handler did not read, the
+   * system drops the rest of the answer. So this method ends the server's side
+   * only. The server then reads and drops what comes until the client ends its
+   * side, for at most 2 s and 1 MiB, or 500 ms while it closes. The request ends
+   * without waiting for that.
+   *
    * @example Saying goodbye to every client
    * ```ts
    * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
@@ -659,6 +666,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @param request The request.
    */
   shutdownRequest(request: R): void | Promise<void> {
+    this[core].cycle.linger(request);
     return this.closeRequest(request);
   }
 
@@ -688,7 +696,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @param request The request.
    */
   closeRequest(request: R): void | Promise<void> {
-    closeQuietly(request);
+    if (!this[core].cycle.lingers(request)) closeQuietly(request);
   }
 
   /**

@@ -23,7 +23,9 @@ import type {
 import type { BufferedReader } from "../handlers/io/buffered_reader.ts";
 import type { BufferedWriter } from "../handlers/io/buffered_writer.ts";
 import type { RequestServer } from "../handlers/request_server.ts";
+import { clock } from "../handlers/io/_idle_timer.ts";
 import { checkHandler, runHandler } from "./core/request.ts";
+import { watchConn } from "./core/watched_conn.ts";
 import {
   checkConnectOptions,
   checkPacketOptions,
@@ -31,7 +33,7 @@ import {
 import { LocalServer } from "./memory/local_server.ts";
 import { makeLine } from "./memory/memory_conn.ts";
 import { LocalClient } from "./memory/local_client.ts";
-import type { TestClock } from "./memory/test_clock.ts";
+import { TestClock } from "./memory/test_clock.ts";
 import type { OptionsArgument } from "./options.ts";
 
 export { TestClock } from "./memory/test_clock.ts";
@@ -142,8 +144,9 @@ export interface TestClient<H extends BaseRequestHandler = BaseRequestHandler>
   reset(): void;
 
   /**
-   * Acts as a server that begins to close. A handler that waits for a new
-   * request reads the end within 50 ms of `clock`.
+   * Acts as a server that begins to close. A handler that waits between two
+   * requests reads the end within 50 ms of `clock`; one that has read nothing
+   * yet, 5 s after its begin.
    *
    * @example Usage
    * ```ts
@@ -151,6 +154,8 @@ export interface TestClient<H extends BaseRequestHandler = BaseRequestHandler>
    * import { EchoHandler } from "@socketserver/socketserver";
    *
    * await using client = connect(EchoHandler);
+   * await client.wfile.write("hello\n");
+   * await client.rfile.readLine();
    * client.drain();
    * await client.clock.advance(50);
    * await client.ended;
@@ -239,8 +244,11 @@ export function connect<C, H extends BaseRequestHandler>(
     options;
   const server = new LocalServer(serverAddress, options.context as C);
   const [conn, line] = makeLine(options, serverAddress, clientAddress);
+  const time = new TestClock();
+  Object.assign(conn, { [clock]: time });
+  watchConn(conn);
   const handler = new Handler(conn as never, clientAddress, server);
-  return new LocalClient(line, conn, handler);
+  return new LocalClient(line, conn, time, handler);
 }
 
 /**

@@ -7,39 +7,46 @@
 import { assertInteger } from "../../workers/base/check.ts";
 import { clockOf, IdleTimer, MAX_TIMEOUT_MS } from "./_idle_timer.ts";
 import { incomplete, type ReadBuffer } from "./_read_buffer.ts";
-import { sendHeld } from "../_internal.ts";
+import {
+  crowded,
+  type ReadSink,
+  room,
+  sendHeld,
+  type Watch,
+  watchOf,
+} from "../_internal.ts";
 import { RequestTimeoutError } from "../errors.ts";
 import type { ReaderSource } from "./reader_source.ts";
 
-/**
- * How long a read may go on after the server began to close, if no byte of a
- * request has come: long enough for bytes in transit. It is counted in steps
- * because timers fire before the bytes of the same turn arrive. It begins anew,
- * for about a second, while other reads begin or end: Deno polls for bytes only
- * after it has accepted the waiting connections.
- */
-const DRAIN_STEP_MS = 10;
-const DRAIN_STEPS = 5;
-const DRAIN_RENEWALS = 100;
-/** Counts the reads of all readers that begin and end while servers close. */
-let progress = 0;
+/** The result of a read that stays pending when the handler ends. */
+const NEVER: unique symbol = Symbol("never");
+
+/** The writer of the same connection. */
+export interface PairedWriter {
+  [sendHeld](): void;
+  readonly [crowded]: boolean;
+  [room](): Promise<void>;
+}
 
 /** A pending read. A reader has one at a time, and reuses the object. */
 interface Waiter {
   /** Takes the result from the buffer; `null` if it reads into `into`. */
   attempt: (() => unknown) | null;
   into: Uint8Array | null;
-  /** Whether no byte of a request has come yet. */
+  /** Whether it has taken no byte yet. */
   idle: boolean;
+  /** Its result at the end, or {@linkcode NEVER}. */
+  end: unknown;
   resolve: (found: unknown) => void;
   reject: (error: unknown) => void;
 }
 
-/** Reads from a source, until its end, a time-out or a drain. */
-export class Receiver {
+/** Reads from a source, until its end or a time-out. */
+export class Receiver implements ReadSink {
   /** The writer to flush before a wait: the client may need it to go on. */
-  writer: { [sendHeld](): void } | null = null;
+  writer: PairedWriter | null = null;
   #source: ReaderSource;
+  #watch: Watch | null;
   #buffer: ReadBuffer;
   #timer: IdleTimer | null = null;
   #waiter: Waiter | null = null;
@@ -47,12 +54,12 @@ export class Receiver {
     attempt: null,
     into: null,
     idle: false,
+    end: null,
     resolve: ignore,
     reject: ignore,
   };
   #failure: unknown = null;
-  #draining = false;
-  #endGrace: (() => void) | null = null;
+  #waitsForWriter = false;
 
   constructor(
     source: ReaderSource,
@@ -61,6 +68,8 @@ export class Receiver {
   ) {
     this.#source = source;
     this.#buffer = buffer;
+    this.#watch = watchOf(source);
+    if (this.#watch !== null) this.#watch.reader = this;
     if (timeout === null) return;
     assertInteger("timeout", timeout, 1, MAX_TIMEOUT_MS);
     this.#timer = new IdleTimer(
@@ -70,16 +79,14 @@ export class Receiver {
     );
   }
 
-  /** The server closes: a read that waits for a new request ends soon. */
-  drain(): void {
-    this.#draining = true;
-    if (this.#waiter?.idle) this.#armGrace();
+  /** Whether no byte was read ahead or by the pending read. */
+  get isIdle(): boolean {
+    return this.#buffer.isIdle && (this.#waiter === null || this.#waiter.idle);
   }
 
-  /** Clears the timers. */
+  /** Clears the timer. */
   release(): void {
     this.#timer?.stop();
-    this.#endGrace?.();
   }
 
   /** Ends the pending read and all later ones. */
@@ -88,14 +95,23 @@ export class Receiver {
     this.#settle()?.reject(error);
   }
 
-  /** Whether a read is pending. */
-  get isPending(): boolean {
-    return this.#waiter !== null;
+  /** Whether a read has to wait, for another one or for the writer. */
+  get mustWait(): boolean {
+    return this.isPending || this.#isAhead;
   }
 
-  /** Fills the buffer until `attempt` succeeds. */
-  take<T>(attempt: () => T | undefined): Promise<T> {
-    if (this.#waiter !== null) return this.#refuse();
+  /** Whether a read is pending. */
+  get isPending(): boolean {
+    return this.#waiter !== null || this.#waitsForWriter;
+  }
+
+  /**
+   * Fills the buffer until `attempt` succeeds. If the handler ends before, the
+   * result is `end`; without it the promise stays pending.
+   */
+  take<T>(attempt: () => T | undefined, end: unknown = NEVER): Promise<T> {
+    if (this.isPending) return this.#refuse();
+    if (this.#isAhead) return this.#afterWriter(() => this.take(attempt, end));
     const idle = this.#buffer.isIdle;
     try {
       const found = attempt();
@@ -103,14 +119,21 @@ export class Receiver {
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#wait(attempt, null, idle) as Promise<T>;
+    return this.#wait(attempt, null, idle, end) as Promise<T>;
   }
 
   /** One read directly into `into`. */
-  receive(into: Uint8Array, idle: boolean): Promise<number | null> {
-    if (this.#waiter !== null) return this.#refuse();
+  receive(
+    into: Uint8Array,
+    idle: boolean,
+    end: unknown = null,
+  ): Promise<number | null> {
+    if (this.isPending) return this.#refuse();
+    if (this.#isAhead) {
+      return this.#afterWriter(() => this.receive(into, idle, end));
+    }
     if (this.#buffer.ended) return Promise.resolve(null);
-    return this.#wait(null, into, idle) as Promise<number | null>;
+    return this.#wait(null, into, idle, end) as Promise<number | null>;
   }
 
   /** Reads until `into` is full; directly if nothing is buffered. */
@@ -119,12 +142,24 @@ export class Receiver {
     for (let filled = 0; filled < into.length;) {
       const rest = into.subarray(filled);
       const count = buffer.isIdle
-        ? await this.receive(rest, filled === 0)
+        ? await this.receive(rest, filled === 0, NEVER)
         : await this.take(() => buffer.copy(rest));
       if (count === null) throw incomplete(into.length, into.slice(0, filled));
       filled += count;
     }
     return into;
+  }
+
+  /** Whether the handler writes faster than the client reads. */
+  get #isAhead(): boolean {
+    return this.writer !== null && this.writer[crowded];
+  }
+
+  async #afterWriter<T>(read: () => Promise<T>): Promise<T> {
+    this.#waitsForWriter = true;
+    await this.writer![room]();
+    this.#waitsForWriter = false;
+    return await read();
   }
 
   /** The reason why no read can begin. */
@@ -138,12 +173,14 @@ export class Receiver {
     attempt: (() => unknown) | null,
     into: Uint8Array | null,
     idle: boolean,
+    end: unknown,
   ): Promise<unknown> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     const waiter = this.#record;
     waiter.attempt = attempt;
     waiter.into = into;
     waiter.idle = idle;
+    waiter.end = end;
     const promise = new Promise(this.#keep);
     this.#read(waiter);
     return promise;
@@ -155,32 +192,24 @@ export class Receiver {
   };
 
   /**
-   * One read of the source that a time-out or a drain can end. The source's own
-   * read can't be cancelled: it stays pending until the connection is closed,
-   * and no other read begins.
+   * One read of the source that a time-out can end. The source's own read can't
+   * be cancelled: it stays pending until the connection is closed, and no other
+   * read begins.
    */
   #read(waiter: Waiter): void {
     this.#waiter = waiter;
     this.writer?.[sendHeld]();
-    if (this.#draining && waiter.idle) {
-      progress++;
-      this.#armGrace();
-    }
     this.#timer?.begin();
+    const into = waiter.into ?? this.#buffer.space();
+    if (this.#watch !== null) return this.#watch.receive(into, this);
     try {
-      this.#source.read(waiter.into ?? this.#buffer.space())
-        .then(this.#onRead, this.#onError);
+      this.#source.read(into).then(this.onRead, this.onError);
     } catch (error) {
-      this.#onError(error);
+      this.onError(error);
     }
   }
 
-  #onRead = (count: number | null): void => {
-    if (this.#draining) progress++;
-    this.#took(count);
-  };
-
-  #took(count: number | null): void {
+  onRead = (count: number | null): void => {
     const waiter = this.#settle();
     if (count === null) this.#buffer.ended = true;
     if (waiter === null) return;
@@ -188,6 +217,15 @@ export class Receiver {
     if (count !== null) this.#buffer.add(count);
     waiter.idle = false;
     this.#attempt(waiter, waiter.attempt);
+  };
+
+  onError = (error: unknown): void => {
+    this.#settle()?.reject(error);
+  };
+
+  onOver(): void {
+    const waiter = this.#settle();
+    if (waiter !== null && waiter.end !== NEVER) waiter.resolve(waiter.end);
   }
 
   #attempt(waiter: Waiter, attempt: () => unknown): void {
@@ -200,15 +238,10 @@ export class Receiver {
     }
   }
 
-  #onError = (error: unknown): void => {
-    this.#settle()?.reject(error);
-  };
-
   #settle(): Waiter | null {
     const waiter = this.#waiter;
     this.#waiter = null;
     this.#timer?.end();
-    if (this.#draining) this.#endGrace?.();
     return waiter;
   }
 
@@ -220,17 +253,6 @@ export class Receiver {
         timeout,
       ),
     );
-  }
-
-  #armGrace(steps = DRAIN_STEPS, seen = progress, left = DRAIN_RENEWALS): void {
-    this.#endGrace?.();
-    this.#endGrace = clockOf(this.#source).after(DRAIN_STEP_MS, () => {
-      if (seen !== progress && left > 0) {
-        return this.#armGrace(DRAIN_STEPS, progress, left - 1);
-      }
-      if (steps > 1) return this.#armGrace(steps - 1, seen, left);
-      this.#took(null); // not a client's progress, which would extend other reads
-    });
   }
 }
 

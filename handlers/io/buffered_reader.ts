@@ -5,10 +5,10 @@
  */
 
 import { assertPositiveInteger, quote } from "../../workers/base/check.ts";
-import { abort, drain, pair, release, type sendHeld } from "../_internal.ts";
+import { abort, pair, release } from "../_internal.ts";
 import { concat } from "./_bytes.ts";
 import { ReadBuffer } from "./_read_buffer.ts";
-import { Receiver } from "./_receiver.ts";
+import { type PairedWriter, Receiver } from "./_receiver.ts";
 import type { BufferedReaderOptions, ReaderSource } from "./reader_source.ts";
 
 export type * from "./reader_source.ts";
@@ -16,6 +16,7 @@ export type * from "./reader_source.ts";
 const DEFAULT_BUFFER_SIZE = 16_384;
 const DEFAULT_MAX_LINE_LENGTH = 65_536;
 const NO_SOURCE: ReaderSource = { read: () => Promise.resolve(null) };
+const END: IteratorResult<string> = { done: true, value: undefined };
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -134,7 +135,9 @@ export class BufferedReader {
   read(): Promise<Uint8Array | null>;
   read(into?: Uint8Array): Promise<number | Uint8Array | null> {
     const buffer = this.#buffer;
-    if (into === undefined) return this.#receiver.take(() => buffer.chunk());
+    if (into === undefined) {
+      return this.#receiver.take(() => buffer.chunk(), null);
+    }
     if (!(into instanceof Uint8Array)) {
       return refuse(
         new TypeError(
@@ -147,7 +150,7 @@ export class BufferedReader {
     if (into.length === 0) return Promise.resolve(0);
     return buffer.isIdle
       ? this.#receiver.receive(into, true)
-      : this.#receiver.take(() => buffer.copy(into));
+      : this.#receiver.take(() => buffer.copy(into), null);
   }
 
   /**
@@ -171,7 +174,7 @@ export class BufferedReader {
    * @throws {RequestTimeoutError} If nothing came within the time-out.
    */
   readLine(): Promise<string | null> {
-    return this.#receiver.take(this.#line);
+    return this.#receiver.take(this.#line, null);
   }
 
   /**
@@ -191,7 +194,7 @@ export class BufferedReader {
    * @throws {RequestTimeoutError} If nothing came within the time-out.
    */
   readLineBytes(): Promise<Uint8Array | null> {
-    return this.#receiver.take(() => this.#buffer.lineBytes());
+    return this.#receiver.take(() => this.#buffer.lineBytes(), null);
   }
 
   /**
@@ -321,7 +324,7 @@ export class BufferedReader {
    * @throws {LineTooLongError} If it is longer than `maxLineLength`.
    */
   tryReadLine(): string | null | undefined {
-    return this.#receiver.isPending ? undefined : this.#buffer.line();
+    return this.#receiver.mustWait ? undefined : this.#buffer.line();
   }
 
   /**
@@ -344,7 +347,7 @@ export class BufferedReader {
    */
   tryReadText(count: number): string | undefined {
     if (!isCount(count)) throw wrongCount(count);
-    return this.#receiver.isPending ? undefined : this.#buffer.text(count);
+    return this.#receiver.mustWait ? undefined : this.#buffer.text(count);
   }
 
   /**
@@ -393,7 +396,7 @@ export class BufferedReader {
     // Not a generator: its promises cost more than the parsing of a line
     const attempt = () => this.#buffer.nextLine();
     return {
-      next: () => this.#receiver.take(attempt),
+      next: () => this.#receiver.take(attempt, END),
       [Symbol.asyncIterator]() {
         return this;
       },
@@ -401,13 +404,8 @@ export class BufferedReader {
   }
 
   /** @ignore */
-  [pair](writer: { [sendHeld](): void }): void {
+  [pair](writer: PairedWriter): void {
     this.#receiver.writer = writer;
-  }
-
-  /** @ignore */
-  [drain](): void {
-    this.#receiver.drain();
   }
 
   /** @ignore */

@@ -6,7 +6,14 @@
 
 import { assertInteger } from "../../workers/base/check.ts";
 import { checkpoint, checkpointDue } from "../../workers/locks/_checkpoint.ts";
-import { abort, finish, release, sendHeld } from "../_internal.ts";
+import {
+  abort,
+  crowded,
+  finish,
+  release,
+  room,
+  sendHeld,
+} from "../_internal.ts";
 import { checkData, enlarge, putText } from "./_bytes.ts";
 import { MAX_TIMEOUT_MS } from "./_idle_timer.ts";
 import {
@@ -22,6 +29,8 @@ export type { WriterSink } from "./_sender.ts";
 const EMPTY = new Uint8Array(0);
 /** The engine keeps the parts of a text, 32 bytes each, until it is encoded. */
 const MAX_PARTS = 256;
+/** More queued bytes than this hold up the reader of the same connection. */
+const MAX_QUEUED = 1_048_576;
 const NOTHING_QUEUED: Promise<unknown> = Promise.resolve();
 const encoder = new TextEncoder();
 
@@ -86,6 +95,7 @@ export class BufferedWriter {
   #queue: Promise<unknown> = NOTHING_QUEUED;
   #queued = 0;
   #queuedBytes = 0;
+  #onRoom: PromiseWithResolvers<void> | null = null;
 
   /**
    * Constructs a writer.
@@ -202,6 +212,16 @@ export class BufferedWriter {
   }
 
   /** @ignore */
+  get [crowded](): boolean {
+    return this.#queuedBytes > MAX_QUEUED;
+  }
+
+  /** @ignore */
+  [room](): Promise<void> {
+    return (this.#onRoom ??= Promise.withResolvers()).promise;
+  }
+
+  /** @ignore */
   [stillHolds](): boolean {
     return this.#listed = this.#holdsAny;
   }
@@ -303,8 +323,12 @@ export class BufferedWriter {
   async #writeNow(bytes: Uint8Array, length: number): Promise<number> {
     let isQueued = true;
     const leaveQueue = () => {
-      if (isQueued) this.#queuedBytes -= bytes.length;
+      if (!isQueued) return;
       isQueued = false;
+      this.#queuedBytes -= bytes.length;
+      if (this.#queuedBytes > MAX_QUEUED) return;
+      this.#onRoom?.resolve();
+      this.#onRoom = null;
     };
     try {
       this.#encode();

@@ -63,7 +63,7 @@ export class Admission {
     const { allow, deny } = limits;
     this.overLimit = limits.overLimit ?? this.overLimit;
     this.#maxPerClient = limits.maxConnectionsPerClient ?? this.#maxPerClient;
-    this.#rate = limits.acceptRatePerClient ?? this.#rate;
+    this.#setRate(limits.acceptRatePerClient ?? this.#rate);
     if (allow !== undefined) this.#allow = new AddressList("allow", allow);
     if (deny !== undefined) this.#deny = new AddressList("deny", deny);
     this.admitHeld();
@@ -125,6 +125,16 @@ export class Admission {
     this.#armTimer();
   }
 
+  /** Clients keep what they had left, and no more than they may have now. */
+  #setRate(rate: number): void {
+    for (const client of this.#clients.values()) {
+      const left = this.#rate === Infinity ? rate : this.#refill(client);
+      client.tokens = Math.min(left, rate);
+      client.since = now();
+    }
+    this.#rate = rate;
+  }
+
   #find(key: string): Client {
     let client = this.#clients.get(key);
     if (client === undefined) {
@@ -150,7 +160,7 @@ export class Admission {
 
   #take(open: OpenRequest, client: Client): void {
     client.open++;
-    client.tokens--;
+    if (this.#rate !== Infinity) client.tokens--;
     this.#admitted.set(open, client);
   }
 

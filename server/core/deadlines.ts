@@ -8,7 +8,7 @@
 import { readsAhead } from "../../handlers/_internal.ts";
 import { RequestTimeoutError } from "../../handlers/errors.ts";
 import { ARRIVAL_MS } from "../../handlers/io/_idle_timer.ts";
-import { streamThroughMethods } from "./watched_conn.ts";
+import { type ConnObserver, watchConn } from "./watched_conn.ts";
 import { cutOff, type OpenRequest, type OpenRequests } from "./request.ts";
 
 /** Checks per shortest period. */
@@ -69,10 +69,7 @@ export class Deadlines {
       minRate > 0 ? RATE_WINDOW_MS : Infinity,
     );
     if (period === Infinity) return;
-    open[WATCH] ??= new Watch(
-      open.request,
-      open.handler?.[readsAhead] !== true,
-    );
+    open[WATCH] ??= new Watch(open);
     if (idleTimeout !== Infinity) open[WATCH].watchPending();
     if (minRate > 0) open[WATCH].watchRate(minRate);
     if (this.#timer !== undefined) return;
@@ -125,20 +122,17 @@ interface Pending {
 }
 
 /** The activity of one request. */
-class Watch {
+class Watch implements ConnObserver {
   /** Whether it was late at the last look. */
   wasLate = false;
-  #conn: Deno.Conn;
-  /** Whether a read that waits means that the client keeps a handler waiting. */
-  #countsReads: boolean;
-  #began = performance.now();
-  #activeAt = this.#began;
-  #pending: Pending[] | null = null;
+  #open: OpenRequest;
+  #activeAt = performance.now();
+  #pending: [read: Pending, write: Pending] | null = null;
   #rate: Rate | null = null;
+  #isObserving = false;
 
-  constructor(request: unknown, countsReads: boolean) {
-    this.#conn = request as Deno.Conn;
-    this.#countsReads = countsReads;
+  constructor(open: OpenRequest) {
+    this.#open = open;
   }
 
   /**
@@ -146,34 +140,38 @@ class Watch {
    * has settled, once for many.
    */
   watchPending(): void {
-    if (this.#pending !== null || !("read" in this.#conn)) return;
+    if (this.#pending !== null || !this.#observe()) return;
     const read: Pending = { newest: null, seen: null, settled: true };
-    const write: Pending = { ...read };
-    this.#pending = [read, write];
-    const conn = this.#conn;
-    const [readNow, writeNow] = [conn.read, conn.write];
-    if (this.#countsReads) {
-      conn.read = (bytes) => read.newest = readNow.call(conn, bytes);
-    }
-    conn.write = (bytes) => write.newest = writeNow.call(conn, bytes);
-    streamThroughMethods(conn);
+    this.#pending = [read, { ...read }];
   }
 
   watchRate(minRate: number): void {
-    if (this.#rate !== null || !("read" in this.#conn)) return;
-    const rate = this.#rate = new Rate(minRate);
-    const conn = this.#conn;
-    const [readNow, writeNow] = [conn.read, conn.write];
-    if (this.#countsReads) {
-      conn.read = (bytes) => rate.watch(readNow.call(conn, bytes), 0);
-    }
-    conn.write = (bytes) => rate.watch(writeNow.call(conn, bytes), 1);
-    streamThroughMethods(conn);
+    if (this.#rate === null && this.#observe()) this.#rate = new Rate(minRate);
+  }
+
+  onRead(reading: Promise<number | null>): void {
+    // A handler that reads ahead is not kept waiting by its client
+    if (this.#open.handler?.[readsAhead] === true) return;
+    if (this.#pending !== null) this.#pending[0].newest = reading;
+    this.#rate?.watch(reading, 0);
+  }
+
+  onWrite(writing: Promise<number>): void {
+    if (this.#pending !== null) this.#pending[1].newest = writing;
+    this.#rate?.watch(writing, 1);
+  }
+
+  /** Observes the connection, if it is one. */
+  #observe(): boolean {
+    if (this.#isObserving) return true;
+    const conn = watchConn(this.#open.request);
+    conn?.observe(this);
+    return this.#isObserving = conn !== null;
   }
 
   look(now: number, limits: DeadlineLimits): RequestTimeoutError | null {
     const { idleTimeout, requestTimeout, minRate } = limits;
-    if (now - this.#began >= requestTimeout) {
+    if (now - this.#open.began >= requestTimeout) {
       return new RequestTimeoutError(
         `The request did not end within ${requestTimeout} ms ("requestTimeout")`,
         requestTimeout,
@@ -226,13 +224,9 @@ class Rate {
     this.#enough = minRate * RATE_WINDOW_MS / 1_000;
   }
 
-  watch<T extends number | null>(
-    operation: Promise<T>,
-    isWrite: 0 | 1,
-  ): Promise<T> {
+  watch(operation: Promise<number | null>, isWrite: 0 | 1): void {
     if (this.#bytes >= this.#enough) this.#loose[isWrite] = operation;
     else this.#follow(operation);
-    return operation;
   }
 
   look(now: number, minRate: number): RequestTimeoutError | null {

@@ -115,9 +115,8 @@ export class Drain<R> {
    */
   async run(deadline: number, part: ServerRole): Promise<DrainReport> {
     const { open, completed: before } = this.#cycle;
-    open.drain();
-    this.#cycle.entrance.drain();
-    part.drain();
+    this.#cycle.drain(deadline);
+    part.drain(deadline);
     if (!part.sharesQueue) await this.acceptBacklog(deadline);
     const carriesReplies = this.#server.acceptor?.carriesReplies === true;
     if (!carriesReplies) await this.closeAcceptor();
@@ -134,10 +133,14 @@ export class Drain<R> {
     const aborted = await this.#abort(part);
     if (carriesReplies) await this.closeAcceptor();
     const completed = this.#cycle.completed - before;
-    const others = await finished;
+    const [others] = await Promise.all([
+      finished,
+      this.#cycle.lingering.ended(),
+    ]);
+    const { cutOff } = this.#cycle;
     return {
       completed: completed + (others?.completed ?? 0),
-      aborted: [...aborted, ...others?.aborted ?? []],
+      aborted: [...cutOff, ...aborted, ...others?.aborted ?? []],
     };
   }
 

@@ -37,12 +37,6 @@ export class Entrance {
       this.#handshakes === null;
   }
 
-  /** The server closes. */
-  drain(): void {
-    this.#proxyHeaders?.then((headers) => headers.drain(), () => {});
-    this.#handshakes?.drain();
-  }
-
   /** Takes a request through the steps; false if it is refused. */
   async pass(open: OpenRequest): Promise<boolean> {
     this.passing++;

@@ -118,7 +118,8 @@ export function lacksDescriptors(reported: unknown): boolean {
   }
 }
 
-function isShortage(error: unknown): boolean {
+/** Whether an error says that no descriptor is free. */
+export function isShortage(error: unknown): boolean {
   return error instanceof Error &&
     SHORTAGE_CODES.includes((error as Error & { code?: string }).code ?? "");
 }

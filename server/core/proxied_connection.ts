@@ -7,7 +7,6 @@
 import { RequestTimeoutError } from "../../handlers/errors.ts";
 import { formatAddress } from "../addresses.ts";
 import { AddressList } from "./option_checks.ts";
-import { readableOf } from "../../workers/_conn_streams.ts";
 import { Preamble } from "./preamble.ts";
 import type { StreamServerOptions } from "../options.ts";
 import {
@@ -19,6 +18,7 @@ import {
   type ProxyHeader,
   ProxyHeaderError,
 } from "./proxy_protocol.ts";
+import { watchConn } from "./watched_conn.ts";
 
 /** Holds any header without extra values. */
 const USUAL_HEADER_BYTES = 536;
@@ -64,7 +64,7 @@ export class ProxyHeaders extends Preamble {
       if (header !== null && !trusts) throw untrusted(peer);
       if (header?.ends) setEnds(conn, header.ends);
       const rest = bytes.subarray(header?.length ?? 0);
-      if (rest.length > 0) unread(conn, rest);
+      if (rest.length > 0) watchConn(conn)?.unread(rest);
       return header?.ends?.source ?? peer;
     } catch (error) {
       throw this.isLate(conn) ? tooSlow(this.timeout) : error;
@@ -98,34 +98,6 @@ function setEnds(conn: Deno.Conn, { source, destination }: ProxyEnds): void {
   Object.defineProperties(conn, {
     remoteAddr: { value: source },
     localAddr: { value: destination },
-  });
-}
-
-/**
- * Makes a connection return bytes before others. After that it is unchanged and
- * reads as fast as before.
- */
-function unread(conn: Deno.Conn, bytes: Uint8Array): void {
-  let rest = bytes;
-  let stream: Deno.Conn["readable"] | null = null;
-  const over: Partial<Record<keyof Deno.Conn, unknown>> = conn;
-  const { read } = conn;
-  const own = Object.getOwnPropertyDescriptor(conn, "read");
-  const readAgain = (into: Uint8Array): Promise<number | null> => {
-    // Other code may have replaced read() since
-    if (rest.length === 0) return read.call(conn, into);
-    const count = Math.min(rest.length, into.length);
-    into.set(rest.subarray(0, count));
-    rest = rest.subarray(count);
-    if (rest.length === 0 && over.read === readAgain) {
-      if (own === undefined) delete over.read;
-      else Object.defineProperty(conn, "read", own);
-    }
-    return Promise.resolve(count);
-  };
-  Object.defineProperties(conn, {
-    read: { configurable: true, writable: true, value: readAgain },
-    readable: { configurable: true, get: () => stream ??= readableOf(conn) },
   });
 }
 

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { abort, drain, release } from "../../handlers/_internal.ts";
-import type { ByteMeter } from "./watched_conn.ts";
+import { abort, release } from "../../handlers/_internal.ts";
 import type { BaseRequestHandler } from "../../handlers/base_request_handler.ts";
 import { closeAnyhow } from "./faults.ts";
+import { watchConn, type WatchedConn } from "./watched_conn.ts";
 import { quote } from "../../workers/base/check.ts";
 
 /** The key of a request's {@linkcode OpenRequest}. */
@@ -21,15 +21,27 @@ export interface OpenRequest<R = unknown> {
   /** Whether the parent or another replica has accepted it, and counts it. */
   readonly relayed: boolean;
   handler: BaseRequestHandler | null;
+  /** Knows its reads and writes, if it is a connection that is served here. */
+  conn: WatchedConn | null;
   /** Ends the request's wait before it has a handler. */
   cancel: (() => void) | null;
   aborted: boolean;
   /** Whether an error of it was reported. */
   failed: boolean;
+  /** The time when its handler began. */
+  began: number;
+  /** Whether `processRequest()` was called. */
+  processed: boolean;
+  /** Whether it was given to a replica that has not ended it. */
+  lost: boolean;
+  /** Whether its connection is kept for the client to read the rest. */
+  lingers: boolean;
+  /** Whether nothing more can come from the client, as far as is known. */
+  isOver: boolean;
   /** The time when it began; `null` if it did not, or not here. */
   started: number | null;
   /** Counts its bytes, if the event has a listener. */
-  bytes: ByteMeter | null;
+  bytes: { readonly bytesRead: number; readonly bytesWritten: number } | null;
   /** The reason of its abort. */
   reason: unknown;
   /** Whether `processRequest()` is still to be called. */
@@ -50,7 +62,8 @@ export interface OpenRequest<R = unknown> {
 export class OpenRequests<R> {
   #open: OpenRequest<R>[] = [];
   #unmarked: Map<R, OpenRequest<R>> = new Map();
-  #draining = false;
+  /** When what is still open is cut off, once the server closes. */
+  #deadline: number | null = null;
   #emptied: (() => void) | null = null;
   #entering = 0;
   #allProcessed: (() => void) | null = null;
@@ -69,9 +82,15 @@ export class OpenRequests<R> {
       clientAddress,
       relayed,
       handler: null,
+      conn: null,
       cancel: null,
       aborted: false,
       failed: false,
+      began: 0,
+      processed: relayed,
+      lost: false,
+      lingers: false,
+      isOver: false,
       started: null,
       bytes: null,
       reason: null,
@@ -86,15 +105,24 @@ export class OpenRequests<R> {
     return open;
   }
 
-  /** Its handler has been made. */
+  /** Knows the reads and writes of a request from now on. */
+  watch(open: OpenRequest<R>): void {
+    if ("packet" in Object(open.request)) return;
+    open.conn = watchConn(open.request);
+    if (this.#deadline !== null) open.conn?.drain(this.#deadline);
+  }
+
+  /** Its handler has been made; elsewhere it was open for `age` ms. */
   setHandler(
     request: R,
     handler: BaseRequestHandler,
   ): OpenRequest<R> | undefined {
-    const open = this.#find(request);
+    const open = this.find(request);
     if (open === undefined) return;
     open.handler = handler;
-    if (this.#draining) handler[drain]?.();
+    open.began = performance.now();
+    const { age = 0 } = (request ?? {}) as { age?: number };
+    open.conn?.begin(open.relayed ? age : 0);
     return open;
   }
 
@@ -107,7 +135,7 @@ export class OpenRequests<R> {
 
   /** `shutdownRequest()` is about to be called. */
   setShut(request: R): void {
-    const open = this.#find(request);
+    const open = this.find(request);
     if (open !== undefined) open.shut = true;
   }
 
@@ -122,10 +150,10 @@ export class OpenRequests<R> {
     if (this.#open.length === 0) this.#emptied?.();
   }
 
-  /** Ends all handlers that wait for a new request, also later ones. */
-  drain(): void {
-    this.#draining = true;
-    for (const { handler } of this.#open) handler?.[drain]?.();
+  /** Ends the input of connections that are in no request, also later ones. */
+  drain(deadline: number): void {
+    this.#deadline = Math.min(this.#deadline ?? Infinity, deadline);
+    for (const { conn } of this.#open) conn?.drain(deadline);
   }
 
   /** The open requests. */
@@ -133,9 +161,9 @@ export class OpenRequests<R> {
     return [...this.#open];
   }
 
-  /** Aborts the open requests; returns them. */
+  /** Aborts the open requests; returns them, but for those already aborted. */
   abort(reason: unknown): OpenRequest<R>[] {
-    const aborted = this.list();
+    const aborted = this.list().filter((open) => !open.aborted);
     for (const open of aborted) cutOff(open, reason);
     return aborted;
   }
@@ -161,7 +189,7 @@ export class OpenRequests<R> {
     return new Promise((resolve) => this.#allProcessed = resolve);
   }
 
-  #find(request: R): OpenRequest<R> | undefined {
+  find(request: R): OpenRequest<R> | undefined {
     const open = (request as Partial<Marked<R>> | null)?.[OPEN];
     return open ?? this.#unmarked.get(request);
   }

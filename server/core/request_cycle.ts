@@ -12,6 +12,7 @@ import {
   Counts,
   EntranceError,
   isOfAbort,
+  isShortage,
   noteAcceptError,
   printError,
   readable,
@@ -22,6 +23,7 @@ import type { ServerLimits } from "../options.ts";
 import { Admission } from "./admission.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Entrance } from "./entrance.ts";
+import { Lingering } from "./lingering.ts";
 import { RequestMeter, type Telemetry } from "./telemetry.ts";
 
 /** The hooks that a request goes through, and who is told of it. */
@@ -41,6 +43,16 @@ export interface CycleHooks<R> {
   ): void | Promise<void>;
 }
 
+/** How a request ended elsewhere: the sum of what applies. */
+export const Ending = {
+  /** An error of it was reported. */
+  failed: 1,
+  /** It was aborted. */
+  aborted: 2,
+  /** Its connection is closed, or its client's side has ended. */
+  isOver: 4,
+} as const;
+
 /**
  * Takes requests through the hooks. An error of a hook affects only its
  * request.
@@ -48,20 +60,28 @@ export interface CycleHooks<R> {
 export class RequestCycle<R> {
   readonly open: OpenRequests<R> = new OpenRequests();
   readonly counts: Counts = new Counts();
-  /** The number of requests accepted here that ended without an abort. */
+  readonly lingering: Lingering = new Lingering();
+  /** How many requests accepted here their handlers have ended. */
   completed = 0;
+  /** The clients of requests that a deadline cut off while the server closes. */
+  readonly cutOff: Deno.Addr[] = [];
   readonly meter: RequestMeter;
   readonly entrance: Entrance = new Entrance();
   readonly deadlines: Deadlines = new Deadlines(
     this.open as OpenRequests<unknown>,
-    (open, error) =>
-      void this.report(error, open.request as R, open.clientAddress),
+    (open, error) => {
+      if (this.#isDraining && !open.relayed) {
+        this.cutOff.push(open.clientAddress);
+      }
+      void this.report(error, open.request as R, open.clientAddress);
+    },
   );
   /** Whether new requests are refused. */
   refuses = false;
   #hooks: CycleHooks<R>;
   #telemetry: Telemetry;
   #ended: () => void;
+  #isDraining = false;
 
   /** `ended` is called after each request. */
   constructor(hooks: CycleHooks<R>, telemetry: Telemetry, ended: () => void) {
@@ -89,6 +109,7 @@ export class RequestCycle<R> {
       this.meter.begin(open);
       const { clientAddress } = open;
       part = this.#hooks[role];
+      if (!part.servesElsewhere) this.open.watch(open);
       const told = part.opened(request, clientAddress);
       if (told !== undefined) await told;
       const verdict = this.#hooks.verifyRequest(request, clientAddress);
@@ -96,6 +117,7 @@ export class RequestCycle<R> {
       if (open.aborted) throw open.reason;
       if (verified) {
         this.open.process(open);
+        open.processed = true;
         await this.#hooks.processRequest(request, clientAddress);
       } else {
         this.counts.rejected++;
@@ -106,16 +128,21 @@ export class RequestCycle<R> {
     } catch (error) {
       await this.#failed(open, error);
     } finally {
-      if (!open.aborted) this.completed++;
+      if (open.processed && !open.lost && !open.aborted) this.completed++;
       const duration = this.meter.end(open);
       part?.closed(request, duration);
       this.#end(open);
     }
   }
 
-  /** Serves a request that was accepted, verified and counted elsewhere. */
-  async serveAccepted(request: R, clientAddress: Deno.Addr): Promise<void> {
+  /**
+   * Serves a request that was accepted, verified and counted elsewhere.
+   *
+   * @returns How it ended: a sum of {@linkcode Ending}.
+   */
+  async serveAccepted(request: R, clientAddress: Deno.Addr): Promise<number> {
     const open = this.open.add(request, clientAddress, true);
+    this.open.watch(open);
     try {
       await this.#hooks.processRequest(request, clientAddress);
     } catch (error) {
@@ -123,6 +150,56 @@ export class RequestCycle<R> {
     } finally {
       this.#end(open);
     }
+    const { failed, aborted } = open;
+    if (failed || aborted) this.#hooks[role].tellCounts();
+    return (failed ? Ending.failed : 0) + (aborted ? Ending.aborted : 0);
+  }
+
+  /** Waits for the end of a request that is served elsewhere. */
+  async servedElsewhere(request: R, ending: Promise<number>): Promise<void> {
+    const open = this.open.find(request);
+    // A replica that dies ends no request
+    if (open !== undefined) open.lost = true;
+    const how = await ending;
+    if (open === undefined) return;
+    open.lost = false;
+    open.isOver = (how & Ending.isOver) !== 0;
+    open.failed ||= (how & Ending.failed) !== 0;
+    if ((how & Ending.aborted) === 0 || open.aborted) return;
+    open.aborted = true;
+    if (this.#isDraining) this.cutOff.push(open.clientAddress);
+  }
+
+  /** The server closes, and cuts off what is open at the time `deadline`. */
+  drain(deadline: number): void {
+    this.#isDraining = true;
+    this.open.drain(deadline);
+    this.lingering.drain();
+  }
+
+  /**
+   * Keeps a connection for a while for its client to read the answer. From then
+   * on it is closed here, and only here.
+   */
+  linger(request: R): void {
+    const open = this.open.find(request);
+    if (open === undefined || !open.processed || open.aborted) return;
+    const { conn } = open;
+    conn?.settle();
+    if (open.isOver || conn?.clientEnded || conn?.isClosed) return;
+    const socket = request as Deno.Conn & { leave?(): void };
+    if (typeof socket.closeWrite !== "function") return;
+    // A relayed one lingers where its socket is
+    if (open.relayed) return socket.leave?.();
+    open.lingers = true;
+    this.lingering.add(socket, conn, () => {
+      this.entrance.admission?.left(open);
+    });
+  }
+
+  /** Whether a connection is closed later. */
+  lingers(request: R): boolean {
+    return this.open.find(request)?.lingers === true;
   }
 
   /** Counts an error and passes it to the hook. Never throws. */
@@ -140,6 +217,7 @@ export class RequestCycle<R> {
   /** Counts a failure to accept. The hook gets the first of a streak. */
   async acceptFailed(error: unknown, first: boolean): Promise<void> {
     noteAcceptError(error);
+    if (isShortage(error)) this.lingering.closeAll();
     this.counts.addAcceptError(error);
     this.#hooks[role].changed();
     if (first) await this.#tell(error, null, null);
@@ -191,7 +269,7 @@ export class RequestCycle<R> {
   #end(open: OpenRequest<R>): void {
     this.open.delete(open);
     if (this.open.size === 0) this.deadlines.stop();
-    this.entrance.admission?.left(open);
+    if (!open.lingers) this.entrance.admission?.left(open);
     this.#ended();
   }
 

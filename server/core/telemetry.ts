@@ -6,11 +6,16 @@
  */
 
 import type { Channel } from "node:diagnostics_channel";
+import type { DatagramRequest } from "../../handlers/datagram_request.ts";
 import type { ServerEvents } from "../server_events.ts";
 import { printError } from "./faults.ts";
 import type { ServerStats } from "../../handlers/request_server.ts";
 import { Histogram } from "../../workers/base/histogram.ts";
-import { ByteMeter } from "./watched_conn.ts";
+import {
+  type ConnObserver,
+  watchConn,
+  type WatchedConn,
+} from "./watched_conn.ts";
 import type { OpenRequest } from "./request.ts";
 
 /** An event's name. */
@@ -113,6 +118,51 @@ export class Telemetry {
   }
 }
 
+/** Counts the bytes of one request from now on. */
+export class ByteMeter implements ConnObserver {
+  bytesWritten = 0;
+  #packetLength = 0;
+  #conn: WatchedConn | null = null;
+
+  constructor(request: unknown) {
+    const { packet } = request as Partial<DatagramRequest>;
+    if (packet !== undefined) {
+      this.#packetLength = packet.length;
+      this.#watchReplies(request as DatagramRequest);
+    } else {
+      this.#conn = watchConn(request);
+      this.#conn?.observe(this);
+    }
+  }
+
+  get bytesRead(): number {
+    return this.#conn?.bytesRead ?? this.#packetLength;
+  }
+
+  onRead(): void {}
+
+  onWrite(writing: Promise<number>): void {
+    writing.then(this.#onWritten, ignore);
+  }
+
+  #onWritten = (count: number): void => {
+    this.bytesWritten += count;
+  };
+
+  #watchReplies(request: DatagramRequest): void {
+    const { socket } = request;
+    const counting: DatagramRequest["socket"] = {
+      addr: socket.addr,
+      send: async (packet, address) => {
+        const sent = await socket.send(packet, address);
+        this.bytesWritten += sent;
+        return sent;
+      },
+    };
+    Object.defineProperty(request, "socket", { value: counting });
+  }
+}
+
 /** Measures the requests of one server and emits their events. */
 export class RequestMeter {
   #telemetry: Telemetry;
@@ -183,3 +233,5 @@ export class RequestMeter {
     };
   }
 }
+
+function ignore(): void {}

@@ -1,87 +1,442 @@
 /**
- * Connections whose `read()` and `write()` are watched.
+ * What a server knows of a connection: its reads and writes, however the
+ * handler does them, and so whether it is in the middle of a request.
+ *
+ * A connection is in one of these states:
+ *
+ * - `middle`: bytes were read ahead, or the pending read has taken some; or the
+ *   handler says so; or nothing was written since the last byte was read.
+ * - `new`: no byte of the client was read yet.
+ * - `between`: otherwise.
+ *
+ * When the server closes, the pending or the next read finds the end: at once
+ * between two requests, after {@linkcode NEW_MS} in a new connection. The end
+ * stops input only.
  *
  * @module
  */
 
-import type { DatagramRequest } from "../../handlers/datagram_request.ts";
+import {
+  type ReadSink,
+  type Watch,
+  watch,
+  watchOf,
+} from "../../handlers/_internal.ts";
+import { type Clock, clockOf } from "../../handlers/io/_idle_timer.ts";
 import { readableOf, writableOf } from "../../workers/_conn_streams.ts";
 
+/** How long a client has to send its first byte, once its handler has begun. */
+const NEW_MS = 5_000;
+/** A new connection ends so long before the close cuts it off. */
+const MARGIN_MS = 100;
 /**
- * Makes a connection's streams use its `read()` and `write()`, also if they are
- * replaced.
+ * How long a read goes on before it finds the end: long enough for the bytes
+ * that the system has received. It is counted in steps because timers fire
+ * before the bytes of the same turn arrive. It begins anew, for about a second,
+ * while other reads begin or end: Deno polls for bytes only after it has
+ * accepted the waiting connections.
  */
-export function streamThroughMethods(conn: Deno.Conn): void {
-  let readable: Deno.Conn["readable"] | null = null;
-  let writable: Deno.Conn["writable"] | null = null;
-  Object.defineProperties(conn, {
-    readable: {
-      configurable: true,
-      get: () => readable ??= readableOf(conn),
-    },
-    writable: {
-      configurable: true,
-      get: () => writable ??= writableOf(conn),
-    },
-  });
+const STEP_MS = 10;
+const STEPS = 5;
+const RENEWALS = 100;
+/** Counts the reads that begin and end while servers close. */
+let progress = 0;
+
+/** Settles when what the system has received has been read, or is being read. */
+export async function arrivals(): Promise<void> {
+  for (let step = 0; step < STEPS; step++) {
+    await new Promise((resolve) => setTimeout(resolve, STEP_MS));
+  }
 }
 
-/** Counts the bytes of one request from now on. */
-export class ByteMeter {
-  bytesRead = 0;
-  bytesWritten = 0;
+/** Gets the promise of each read and write. */
+export interface ConnObserver {
+  onRead(reading: Promise<number | null>): void;
+  onWrite(writing: Promise<number>): void;
+}
 
-  constructor(request: unknown) {
-    const { packet } = request as Partial<DatagramRequest>;
-    if (packet !== undefined) {
-      this.bytesRead = packet.length;
-      this.#watchReplies(request as DatagramRequest);
-    } else if (request instanceof Object && "read" in request) {
-      this.#watchConnection(request as Deno.Conn);
+/** The methods of a connection that is not watched. */
+type RawConn = Pick<
+  Deno.Conn,
+  "read" | "write" | "closeWrite" | "close" | typeof Symbol.dispose
+>;
+
+type Watched = Deno.Conn & { [watch]: WatchedConn };
+
+/** The watch of a connection; `null` for what can't be watched. */
+export function watchConn(request: unknown): WatchedConn | null {
+  const known = watchOf(request) as WatchedConn | null;
+  if (known !== null) return known;
+  const conn = request as Deno.Conn;
+  const canWatch = request instanceof Object && Object.isExtensible(request) &&
+    typeof conn.read === "function";
+  if (!canWatch) return null;
+  const watched = new WatchedConn(conn, wrap(conn));
+  (conn as Watched)[watch] = watched;
+  return watched;
+}
+
+/** Knows the reads and writes of one connection. */
+export class WatchedConn implements Watch {
+  reader: { readonly isIdle: boolean } | null = null;
+  writer: { flush(): Promise<void> } | null = null;
+  /** The number of the client's bytes that were read. */
+  bytesRead = 0;
+  /** Whether the client has ended its side. */
+  clientEnded = false;
+  isClosed = false;
+  #conn: Deno.Conn;
+  #raw: RawConn;
+  #clock: Clock;
+  #began: number;
+  /** What gets the outcome of the pending read. */
+  #sink: ReadSink | null = null;
+  #direct: DirectRead | null = null;
+  /** Bytes to read before those of the connection. */
+  #rest: Uint8Array | null = null;
+  #observers: ConnObserver[] | null = null;
+  #marked: boolean | null = null;
+  #answered = false;
+  #ended = false;
+  #isOver = false;
+  /** While the server closes: when it cuts off what is open. */
+  #deadline: number | null = null;
+  #cancel: (() => void) | null = null;
+  #readable: Deno.Conn["readable"] | null = null;
+  #writable: Deno.Conn["writable"] | null = null;
+
+  constructor(conn: Deno.Conn, raw: RawConn) {
+    this.#conn = conn;
+    this.#raw = raw;
+    this.#clock = clockOf(conn);
+    this.#began = this.#clock.now();
+  }
+
+  /** Has the connection return bytes before others. */
+  unread(bytes: Uint8Array): void {
+    this.#rest = bytes;
+  }
+
+  /** Tells an observer of each read and write from now on. */
+  observe(observer: ConnObserver): void {
+    (this.#observers ??= []).push(observer);
+  }
+
+  /** The handler begins; elsewhere the connection was open for `age` ms. */
+  begin(age: number): void {
+    this.#began = this.#clock.now() - age;
+  }
+
+  mark(inRequest: boolean): void {
+    this.#marked = inRequest;
+    if (this.#deadline !== null) this.#look();
+  }
+
+  /** The server closes, and cuts off what is open at the time `deadline`. */
+  drain(deadline: number): void {
+    this.#deadline = Math.min(this.#deadline ?? Infinity, deadline);
+    this.#look();
+  }
+
+  release(): void {
+    this.#isOver = true;
+    this.#cancel?.();
+  }
+
+  /** Ends the pending read, which nobody may await any more. */
+  settle(): void {
+    this.#ended = true;
+    const sink = this.#sink;
+    this.#sink = null;
+    sink?.onOver();
+  }
+
+  /** Reads what no handler will read. */
+  skip(into: Uint8Array): Promise<number | null> {
+    return this.#raw.read.call(this.#conn, into);
+  }
+
+  /** Ends this side of the connection, whatever a writer holds. */
+  endWriting(): Promise<void> {
+    return this.#raw.closeWrite.call(this.#conn);
+  }
+
+  receive(into: Uint8Array, sink: ReadSink): void {
+    if (this.#ended) return this.#isOver ? sink.onOver() : sink.onRead(null);
+    if (this.#sink !== null) {
+      this.#readBeside(into).then(
+        (count) => sink.onRead(count),
+        (error) => sink.onError(error),
+      );
+      return;
+    }
+    this.#sink = sink;
+    try {
+      this.#read(into).then(this.#onRead, this.#onError);
+    } catch (error) {
+      this.#onError(error);
+    }
+    if (this.#deadline !== null) {
+      progress++;
+      this.#look();
     }
   }
 
-  #watchReplies(request: DatagramRequest): void {
-    const { socket } = request;
-    const counting: DatagramRequest["socket"] = {
-      addr: socket.addr,
-      send: async (packet, address) => {
-        const sent = await socket.send(packet, address);
-        this.bytesWritten += sent;
-        return sent;
-      },
-    };
-    Object.defineProperty(request, "socket", { value: counting });
+  /** The connection's `read()`. */
+  read(into: Uint8Array): Promise<number | null> {
+    if (this.#sink !== null || into.length === 0) return this.#readBeside(into);
+    const direct = this.#direct ??= new DirectRead();
+    const reading = new Promise<number | null>(direct.keep);
+    this.receive(into, direct);
+    return reading;
   }
 
-  #watchConnection(conn: Deno.Conn): void {
-    const { read, write } = conn;
-    // Callers await the original promise, not the count
-    const onRead = (count: number | null) =>
-      void (this.bytesRead += count ?? 0);
-    const onWrite = (count: number) => void (this.bytesWritten += count);
-    Object.defineProperties(conn, {
-      read: {
-        configurable: true,
-        writable: true,
-        value: (into: Uint8Array) => {
-          const reading = read.call(conn, into);
-          reading.then(onRead, ignore);
-          return reading;
-        },
-      },
-      write: {
-        configurable: true,
-        writable: true,
-        value: (bytes: Uint8Array) => {
-          const writing = write.call(conn, bytes);
-          writing.then(onWrite, ignore);
-          return writing;
-        },
-      },
-    });
-    streamThroughMethods(conn);
+  /** The connection's `write()`. */
+  write(bytes: Uint8Array): Promise<number> {
+    const writing = this.#raw.write.call(this.#conn, bytes);
+    if (!this.#answered && bytes.length > 0) {
+      this.#answered = true;
+      if (this.#deadline !== null) this.#look();
+    }
+    if (this.#observers !== null) {
+      for (const observer of this.#observers) observer.onWrite(writing);
+    }
+    return writing;
   }
+
+  /** The connection's `closeWrite()`. */
+  closeWrite(): Promise<void> {
+    if (this.writer === null) return this.endWriting();
+    return this.writer.flush().then(() => this.endWriting());
+  }
+
+  /** The connection is about to be closed. */
+  closing(): RawConn {
+    this.isClosed = true;
+    this.#cancel?.();
+    if (this.#isOver) this.settle();
+    return this.#raw;
+  }
+
+  get readable(): Deno.Conn["readable"] {
+    return this.#readable ??= readableOf(this.#conn);
+  }
+
+  get writable(): Deno.Conn["writable"] {
+    return this.#writable ??= writableOf(this.#conn);
+  }
+
+  #read(into: Uint8Array): Promise<number | null> {
+    const reading = this.#rest === null
+      ? this.#raw.read.call(this.#conn, into)
+      : Promise.resolve(this.#takeRest(this.#rest, into));
+    if (this.#observers !== null) {
+      for (const observer of this.#observers) observer.onRead(reading);
+    }
+    return reading;
+  }
+
+  #takeRest(rest: Uint8Array, into: Uint8Array): number {
+    const count = Math.min(rest.length, into.length);
+    into.set(rest.subarray(0, count));
+    this.#rest = count < rest.length ? rest.subarray(count) : null;
+    return count;
+  }
+
+  /** A read while another one is pending: the system serves it after that. */
+  #readBeside(into: Uint8Array): Promise<number | null> {
+    if (this.#ended) return Promise.resolve(null);
+    const reading = this.#read(into);
+    reading.then((count) => this.#count(count), ignore);
+    return reading;
+  }
+
+  #onRead = (count: number | null): void => {
+    this.#count(count);
+    const sink = this.#settleRead();
+    if (sink !== null) sink.onRead(count);
+  };
+
+  #onError = (error: unknown): void => {
+    const sink = this.#settleRead();
+    if (this.#isOver) sink?.onOver();
+    else sink?.onError(error);
+  };
+
+  #settleRead(): ReadSink | null {
+    const sink = this.#sink;
+    this.#sink = null;
+    if (this.#deadline !== null) {
+      progress++;
+      this.#cancel?.();
+    }
+    return sink;
+  }
+
+  #count(count: number | null): void {
+    if (count === null) this.clientEnded = true;
+    else if (count > 0) {
+      this.bytesRead += count;
+      this.#answered = false;
+    }
+  }
+
+  /** Sees to the end of the pending read, while the server closes. */
+  #look(): void {
+    this.#cancel?.();
+    this.#cancel = null;
+    if (this.#sink === null || this.#isOver) return;
+    const hasPart = this.reader !== null && !this.reader.isIdle;
+    if (hasPart || this.#marked === true) return;
+    if (this.#marked === null) {
+      if (this.bytesRead === 0) return this.#waitForFirst();
+      if (!this.#answered) return;
+    }
+    this.#endAfter(STEPS, progress, RENEWALS);
+  }
+
+  #waitForFirst(): void {
+    const until = Math.min(this.#began + NEW_MS, this.#deadline! - MARGIN_MS);
+    const left = until - this.#clock.now();
+    if (left <= 0) return this.#endAfter(STEPS, progress, RENEWALS);
+    this.#cancel = this.#clock.after(left, () => this.#look());
+  }
+
+  #endAfter(steps: number, seen: number, left: number): void {
+    this.#cancel = this.#clock.after(STEP_MS, () => {
+      if (seen !== progress && left > 0) {
+        this.#endAfter(STEPS, progress, left - 1);
+      } else if (steps > 1) this.#endAfter(steps - 1, seen, left);
+      else this.#end();
+    });
+  }
+
+  #end(): void {
+    this.#cancel = null;
+    this.#ended = true;
+    const sink = this.#sink;
+    this.#sink = null;
+    sink?.onRead(null);
+  }
+}
+
+/** A call of the connection's `read()`; reused, as there is one at a time. */
+class DirectRead implements ReadSink {
+  #resolve!: (count: number | null) => void;
+  #reject!: (error: unknown) => void;
+
+  keep = (
+    resolve: (count: number | null) => void,
+    reject: (error: unknown) => void,
+  ): void => {
+    this.#resolve = resolve;
+    this.#reject = reject;
+  };
+
+  onRead(count: number | null): void {
+    this.#resolve(count);
+  }
+
+  onError(error: unknown): void {
+    this.#reject(error);
+  }
+
+  onOver(): void {
+    this.#resolve(null);
+  }
+}
+
+const METHODS: PropertyDescriptorMap = {
+  read: {
+    configurable: true,
+    writable: true,
+    value(this: Watched, into: Uint8Array) {
+      return this[watch].read(into);
+    },
+  },
+  write: {
+    configurable: true,
+    writable: true,
+    value(this: Watched, bytes: Uint8Array) {
+      return this[watch].write(bytes);
+    },
+  },
+  closeWrite: {
+    configurable: true,
+    writable: true,
+    value(this: Watched) {
+      return this[watch].closeWrite();
+    },
+  },
+  close: {
+    configurable: true,
+    writable: true,
+    value(this: Watched) {
+      this[watch].closing().close.call(this);
+    },
+  },
+  [Symbol.dispose]: {
+    configurable: true,
+    writable: true,
+    value(this: Watched) {
+      this[watch].closing()[Symbol.dispose].call(this);
+    },
+  },
+  readable: {
+    configurable: true,
+    get(this: Watched) {
+      return this[watch].readable;
+    },
+  },
+  writable: {
+    configurable: true,
+    get(this: Watched) {
+      return this[watch].writable;
+    },
+  },
+};
+
+/** The watched form of each prototype, and its own methods. */
+const prototypes: WeakMap<object, { watched: object; raw: RawConn }> =
+  new WeakMap();
+
+/** Has a connection's methods go through its watch; returns its own methods. */
+function wrap(conn: Deno.Conn): RawConn {
+  if (Object.hasOwn(conn, "read") || Object.hasOwn(conn, "write")) {
+    const raw = methodsOf(conn);
+    Object.defineProperties(conn, watchedMethodsOf(conn));
+    return raw;
+  }
+  // Half the time of properties of its own, and the same shape for all
+  const prototype = Object.getPrototypeOf(conn);
+  let known = prototypes.get(prototype);
+  if (known === undefined) {
+    known = {
+      watched: Object.create(prototype, watchedMethodsOf(prototype)),
+      raw: methodsOf(prototype),
+    };
+    prototypes.set(prototype, known);
+  }
+  Object.setPrototypeOf(conn, known.watched);
+  return known.raw;
+}
+
+/** A made-up connection need not have all methods. */
+function watchedMethodsOf(object: object): PropertyDescriptorMap {
+  const found = Reflect.ownKeys(METHODS).filter((name) => name in object);
+  return Object.fromEntries(found.map((name) => [name, METHODS[name]!]));
+}
+
+/** Looks up no getters: those of a prototype have no connection. */
+function methodsOf(object: Deno.Conn): RawConn {
+  const { read, write, closeWrite, close } = object;
+  return {
+    read,
+    write,
+    closeWrite,
+    close,
+    [Symbol.dispose]: object[Symbol.dispose],
+  };
 }
 
 function ignore(): void {}

@@ -32,8 +32,8 @@ export class Dispatcher {
     this.#wanted = wanted;
   }
 
-  /** Serves a request; settles when the answer is delivered. */
-  async process(request: unknown, clientAddress: Deno.Addr): Promise<void> {
+  /** Serves a request; settles with its ending when the answer is delivered. */
+  async process(request: unknown, clientAddress: Deno.Addr): Promise<number> {
     for (let tries = 1;; tries++) {
       const replica = this.#choose() ?? await this.#wait();
       const started = performance.now();
@@ -111,7 +111,7 @@ function carry(
   { relay }: Replica,
   request: unknown,
   clientAddress: Deno.Addr,
-): Promise<void> {
+): Promise<number> {
   if (!("packet" in (request as DatagramRequest))) {
     return relay.relay(request as Deno.Conn);
   }

@@ -126,7 +126,7 @@ class ReplicaSide {
         return this.#port.close();
       case "drain":
         this.#link.isLast = true;
-        return this.#server[core].cycle.open.drain();
+        return this.#server[core].cycle.drain(performance.now() + message[1]);
       case "limits":
         return this.#server[core].setLimits(message[1]);
       case "certificate":

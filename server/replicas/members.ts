@@ -11,6 +11,7 @@ import {
 import { core } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import { inTime } from "../core/drain.ts";
+import { arrivals } from "../core/watched_conn.ts";
 import type { DrainReport } from "../drain_report.ts";
 import type { Goal } from "./life.ts";
 import type { Monitor } from "./monitor.ts";
@@ -209,6 +210,8 @@ export class Members implements SupervisorHost<Replica> {
 
   /** Lets a replica finish its requests; settles at its end. */
   async retire(replica: Replica): Promise<void> {
+    // What the system has received for its requests goes to it first
+    if (replica.relay.size > 0) await arrivals();
     await replica.life.close(this.#host.server.shutdownTimeout);
     if (this.#host.isolates) this.#keepOn();
   }

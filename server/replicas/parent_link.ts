@@ -101,6 +101,10 @@ export class ParentLink extends ServerRole {
     }
   }
 
+  override tellCounts(): void {
+    if (this.#isScheduled) this.tell();
+  }
+
   override changed(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
@@ -125,6 +129,7 @@ export class ParentLink extends ServerRole {
   forward(names: readonly EventName[]): void {
     this.server![core].telemetry.forward(names, (name, details) => {
       const { error, ...rest } = details as Details<"error">;
+      this.tellCounts(); // who gets the event may look at them
       const post = (more: { error?: ErrorRecord }) =>
         this.#post(["event", name as ReplicaEventName, { ...rest, ...more }]);
       if (name !== "error") return post({});

@@ -122,8 +122,12 @@ export class ReplicaPlan extends ServerRole {
     return this.#loading ??= this.#load(this);
   }
 
-  override async process(request: unknown, from: Deno.Addr): Promise<void> {
-    await (await this.load()).process(request, from);
+  override get servesElsewhere(): boolean {
+    return true;
+  }
+
+  override async process(request: unknown, from: Deno.Addr): Promise<number> {
+    return await (await this.load()).process(request, from)!;
   }
 
   override assertLimits(limits: ServerLimits): void {

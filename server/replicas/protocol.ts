@@ -67,7 +67,7 @@ export type Command =
 export type ToReplica =
   | Command
   | ["leave"]
-  | ["drain"]
+  | ["drain", timeout: number]
   | ["watch", names: ReplicaEventName[]]
   | ["ping"]
   | ["limits", limits: ServerLimits]
@@ -155,7 +155,7 @@ const TO_REPLICA: Shapes = {
   pause: [oneOf(true, false)],
   close: [isTime],
   leave: [],
-  drain: [],
+  drain: [isTime],
   watch: [every(oneOf(...REPLICA_EVENTS))],
   ping: [],
   limits: [isObject],

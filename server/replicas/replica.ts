@@ -142,6 +142,12 @@ export class Replica implements Member {
     this.#line.post(message);
   }
 
+  /** The server closes, and cuts off what is open at the time `deadline`. */
+  drain(deadline: number): void {
+    this.relay.flush(); // what has arrived comes first
+    this.send(["drain", Math.max(0, deadline - performance.now())]);
+  }
+
   /** Pings it, and counts a missing answer. */
   ping(): void {
     if (this.#pinged) {

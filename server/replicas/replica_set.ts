@@ -19,6 +19,7 @@ import type { BaseServer } from "../base_server.ts";
 import { optionsForReplicas } from "../core/check_options.ts";
 import { inTime } from "../core/drain.ts";
 import type { DrainReport } from "../drain_report.ts";
+import { arrivals } from "../core/watched_conn.ts";
 import { ServerClosedError } from "../errors.ts";
 import type { ReplicaOptions, ServerLimits } from "../options.ts";
 import { Dispatcher } from "./dispatcher.ts";
@@ -58,7 +59,9 @@ export class ReplicaSet extends ServerRole
   #goalAfter: Goal = "leave";
   #lastNumber = 0;
   #isKept = false;
-  #draining = false;
+  /** When the server cuts off what is open, once the replicas know it. */
+  #deadline: number | null = null;
+  #arrivals: Promise<void> | null = null;
   #finishing = false;
 
   constructor(plan: ReplicaPlan) {
@@ -122,19 +125,33 @@ export class ReplicaSet extends ServerRole
     }
   }
 
-  override process(request: unknown, clientAddress: Deno.Addr): Promise<void> {
+  override get servesElsewhere(): boolean {
+    return true;
+  }
+
+  override process(
+    request: unknown,
+    clientAddress: Deno.Addr,
+  ): Promise<number> {
     return this.#dispatcher.process(request, clientAddress);
   }
 
-  override drain(): void {
-    this.#draining = true;
+  override drain(deadline: number): void {
     this.#plan.mute(false);
-    this.#tell(["drain"]);
+    this.#arrivals = this.#drain(deadline);
+  }
+
+  /** What the system had received goes to the replicas first. */
+  async #drain(deadline: number): Promise<void> {
+    await inTime(arrivals(), deadline - performance.now());
+    this.#deadline = deadline;
+    for (const replica of this.#members.all) replica.drain(deadline);
   }
 
   override async finish(deadline: number): Promise<DrainReport> {
     this.#plan.sharing.leave();
     await inTime(this.#dispatcher.handedOn(), deadline - performance.now());
+    await this.#arrivals;
     this.#finishing = true;
     const reason = new ServerClosedError(
       "The request was lost: the server was closed",
@@ -253,7 +270,7 @@ export class ReplicaSet extends ServerRole
     const replica = new Replica(number, runner, memory, this, isHeld);
     const { watched } = this.monitor;
     if (watched.length > 0) replica.send(["watch", watched]);
-    if (this.#draining) replica.send(["drain"]);
+    if (this.#deadline !== null) replica.drain(this.#deadline);
     return replica;
   }
 

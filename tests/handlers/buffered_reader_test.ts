@@ -11,7 +11,7 @@ import {
   LineTooLongError,
   RequestTimeoutError,
 } from "../../mod.ts";
-import { drain, release } from "../../handlers/_internal.ts";
+import { release } from "../../handlers/_internal.ts";
 import { forSeeds, ManualSource } from "./_sources.ts";
 
 const encoder = new TextEncoder();
@@ -188,73 +188,6 @@ Deno.test("BufferedReader times out in real time as well", async () => {
   });
   await assertRejects(() => reader.read(), RequestTimeoutError);
   reader[release]();
-});
-
-Deno.test("a drain ends a read that waits between requests", async () => {
-  const source = new ManualSource();
-  const reader = new BufferedReader(source);
-  const line = reader.readLine();
-  reader[drain]();
-  await source.wait(50);
-  assertEquals(await line, null);
-  assertEquals(await reader.read(), null);
-});
-
-Deno.test("a drain lets a request that has begun come to its end", async () => {
-  const source = new ManualSource();
-  const reader = new BufferedReader(source);
-  source.push("half ");
-  const line = reader.readLine();
-  await source.wait(0);
-  reader[drain]();
-  await source.wait(10_000);
-  source.push("and half\nnext");
-  assertEquals(await line, "half and half");
-  const next = reader.readLine();
-  await source.wait(10_000);
-  source.push(" too\n");
-  assertEquals(await next, "next too");
-  const end = reader.readLine();
-  await source.wait(50);
-  assertEquals(await end, null);
-});
-
-Deno.test("a drain lets readAll() and a body that has begun come to their ends", async () => {
-  for (const body of ["all", "exact"]) {
-    const source = new ManualSource();
-    const reader = new BufferedReader(source, { bufferSize: 4 });
-    const read = body === "all" ? reader.readAll() : reader.readExact(8);
-    source.push("1234");
-    await source.wait(0);
-    reader[drain]();
-    await source.wait(10_000);
-    source.push("5678");
-    source.push(null);
-    assertEquals(await read, encoder.encode("12345678"));
-  }
-});
-
-Deno.test("a drain lets bytes in that are under way", async () => {
-  const source = new ManualSource();
-  const reader = new BufferedReader(source);
-  const line = reader.readLine();
-  reader[drain]();
-  await source.wait(20);
-  source.push("under way\n");
-  assertEquals(await line, "under way");
-  const end = reader.readLine();
-  await source.wait(50);
-  assertEquals(await end, null);
-});
-
-Deno.test("a drain before the first read ends that in a moment", async () => {
-  const source = new ManualSource();
-  const reader = new BufferedReader(source, { timeout: 5_000 });
-  reader[drain]();
-  assertEquals(await reader.readExact(0), new Uint8Array(0));
-  const line = reader.readLine();
-  await source.wait(50);
-  assertEquals(await line, null);
 });
 
 Deno.test("BufferedReader.readText() counts bytes, and splits a character into U+FFFD on both sides", async () => {

@@ -171,7 +171,9 @@ test("connect(): time-outs are counted by the connection's clock, from the last 
 });
 
 test("connect(): drain() ends a handler that waits for a request", async () => {
-  await using client = connect(Idle, { context: [] });
+  await using client = connect(EchoHandler);
+  await client.wfile.write("x");
+  await client.rfile.readExact(1);
   client.drain();
   await client.clock.advance(50);
   await client.ended;

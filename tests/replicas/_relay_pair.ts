@@ -154,15 +154,15 @@ export class Pair {
 
   #handlers(): RelayHandlers {
     const ended = () =>
-      new Promise<void>((resolve) => this.#ends.push(resolve));
+      new Promise<number>((resolve) => this.#ends.push(() => resolve(0)));
     return {
       connection: (conn) => {
         this.conns.push(conn);
         return ended();
       },
       packet: (packet, _from, _truncated, reply) => {
-        const { promise, resolve } = Promise.withResolvers<void>();
-        this.packets.push({ packet, reply, end: resolve });
+        const { promise, resolve } = Promise.withResolvers<number>();
+        this.packets.push({ packet, reply, end: () => resolve(0) });
         return promise;
       },
     };

@@ -25,10 +25,9 @@ export class Failing extends RequestHandler {
 export class Patient extends StreamRequestHandler {
   static readonly module = module;
   override async handle(): Promise<void> {
+    this.beginRequest(); // else the client has 5 s when the server closes
     await this.wfile.write("begun\n");
-    // Not by rfile, which ends when the server drains
-    const buffer = new Uint8Array(10);
-    while (await this.request.read(buffer) === null);
+    await this.request.read(new Uint8Array(10));
     await this.wfile.write("done\n");
   }
 }
@@ -45,6 +44,7 @@ export class Greeter extends StreamRequestHandler {
 export class Deadly extends StreamRequestHandler {
   static readonly module = module;
   override async handle(): Promise<void> {
+    this.beginRequest();
     await this.wfile.write(`${Deno.pid}\n`);
     const how = await this.rfile.readLine();
     if (how === "exit") Deno.exit(3);
@@ -63,7 +63,6 @@ export class Deadly extends StreamRequestHandler {
     if (how === "echo") {
       return await this.wfile.write("alive\n").then(() => {});
     }
-    // Not by rfile, which ends when the server drains
     while (await this.request.read(new Uint8Array(10)) !== null);
   }
 }
@@ -154,8 +153,8 @@ export class WhoAmI extends StreamRequestHandler {
 export class Lasting extends StreamRequestHandler {
   static readonly module = module;
   override async handle(): Promise<void> {
+    this.beginRequest();
     await this.wfile.write(`${replica}\n`);
-    // Not by rfile, which ends when the server drains
     await this.request.read(new Uint8Array(10));
     await this.wfile.write("done\n");
   }

@@ -27,7 +27,7 @@ const LARGE = 16 * 1024 * 1024;
 class Bench implements AsyncDisposable {
   readonly client: Deno.Conn;
   conn!: RelayedConn;
-  readonly carried: Promise<void>;
+  readonly carried: Promise<unknown>;
   toPort = 0;
   toHub = 0;
   /** What the hub has handed to the system. */
@@ -62,9 +62,9 @@ class Bench implements AsyncDisposable {
       {
         connection: (relayed) => {
           this.conn = relayed;
-          return promise;
+          return promise.then(() => 0);
         },
-        packet: () => Promise.resolve(),
+        packet: () => Promise.resolve(0),
       },
       null,
     );

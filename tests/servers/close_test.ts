@@ -42,7 +42,7 @@ testEach(
   STREAMS,
   "serverClose() is not held up by idle and never-spoke connections",
   async (kind) => {
-    const server = kind.open(EchoHandler);
+    const server = kind.open(EchoHandler, { shutdownTimeout: 600 });
     const served = server.serveForever();
     using silent = await kind.connect(server);
     using idle = await kind.connect(server);

@@ -227,25 +227,6 @@ test("proxyProtocol leaves a connection whose readable gives all bytes", async (
   assertEquals(await ask(server, concat(BINARY, rest)), "100000");
 });
 
-test("proxyProtocol leaves Deno's own read() once the first bytes are read", async () => {
-  const { promise, resolve } = Promise.withResolvers<boolean[]>();
-  class Look extends BaseRequestHandler<Deno.Conn> {
-    override async handle(): Promise<void> {
-      const own = () => Object.hasOwn(this.request, "read");
-      const before = own();
-      const buffer = new Uint8Array(3);
-      await this.request.read(buffer);
-      const between = own();
-      await this.request.read(buffer);
-      resolve([before, between, own()]);
-    }
-  }
-  await using server = open({ proxyProtocol: "require" }, Look as never);
-  using client = await dial(server);
-  await writeAll(client, concat(BINARY, ascii("abcd")));
-  assertEquals(await promise, [true, true, false]);
-});
-
 test("serverClose() serves proxied connections of the backlog", async () => {
   const server = new TCPServer({ port: 0 }, EchoHandler, {
     proxyProtocol: "require",
@@ -258,8 +239,8 @@ test("serverClose() serves proxied connections of the backlog", async () => {
   assertEquals(await readToEnd(client), "hello\n");
 });
 
-test("serverClose() waits for no more than a moment for a header", async () => {
-  const server = open({ proxyProtocol: "require", handshakeTimeout: 60_000 });
+test("serverClose() waits for a header as long as ever", async () => {
+  const server = open({ proxyProtocol: "require", handshakeTimeout: 700 });
   collectErrors(server);
   using client = await dial(server);
   await writeAll(client, "PROXY");

@@ -174,7 +174,9 @@ test("on() tells of bad PROXY headers", async () => {
 });
 
 test("on() tells of a drain", async () => {
-  const server = new TCPServer({ port: 0 }, EchoHandler);
+  const server = new TCPServer({ port: 0 }, EchoHandler, {
+    shutdownTimeout: 300,
+  });
   const events = listen(server, "drainStart", "drainEnd");
   const connected = next(server, "connection");
   server.serveForever();

@@ -12,6 +12,7 @@ import {
   notBegun,
   Op,
   type Opcode,
+  readEnding,
   readNumber,
   readOption,
   toErrorFrame,
@@ -28,6 +29,9 @@ const CLOSED_HERE: ErrorFrame = {
   message: "The server closed the connection",
 };
 
+/** Added to how a request ended: its client can send nothing more. */
+const IS_OVER = 4;
+
 /** The stages of a connection in the runner. */
 type Stage = "waiting" | "begun" | "ended" | "closed" | "done" | "failed";
 
@@ -38,6 +42,7 @@ type Stage = "waiting" | "begun" | "ended" | "closed" | "done" | "failed";
  */
 export class CarriedConnection implements Carried, WriterHost {
   readonly conn: Deno.Conn;
+  readonly #since = performance.now();
   #writer: ConnWriter;
   #carrier: Carrier | null = null;
   #stage: Stage = "waiting";
@@ -48,6 +53,7 @@ export class CarriedConnection implements Carried, WriterHost {
   #isHandedBack = false;
   #canRead: (() => void) | null = null;
   #clientEnded = false;
+  #ending = 0;
   /** The error that ended reading and writing. */
   #lost: ErrorFrame | null = null;
   #undelivered: Error | null = null;
@@ -70,7 +76,8 @@ export class CarriedConnection implements Carried, WriterHost {
     this.#sending = new SendWindow(link);
     this.#receiving = new ReceiveWindow(link, id);
     const { localAddr, remoteAddr } = this.conn;
-    link.sendJson(Op.open, id, { localAddr, remoteAddr });
+    const age = Math.round(performance.now() - this.#since);
+    link.sendJson(Op.open, id, { localAddr, remoteAddr, age });
     if (isFirst) return void this.#readAll();
     for (const bytes of this.#kept!) this.#send(bytes);
     if (this.#clientEnded) link.send(Op.end, id);
@@ -89,6 +96,7 @@ export class CarriedConnection implements Carried, WriterHost {
     } else if (op === Op.option) {
       this.#setOption(readOption(bytes));
     } else if (op === Op.done) {
+      this.#ending = readEnding(bytes);
       this.#receiving.detach();
       this.#sending.clear();
       this.#resumeReading();
@@ -260,7 +268,8 @@ export class CarriedConnection implements Carried, WriterHost {
     this.#carrier = null;
     if (carrier === null) return;
     this.#receiving.clear();
-    carrier.settle(error);
+    const isOver = this.#clientEnded || this.#lost !== null;
+    carrier.settle(error, this.#ending + (isOver ? IS_OVER : 0));
   }
 
   #setOption({ option, enabled }: ReturnType<typeof readOption>): void {

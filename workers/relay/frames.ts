@@ -28,7 +28,7 @@ export const Op = {
   credit: 6,
   /** The runner has closed the connection. */
   close: 7,
-  /** The runner is done with the request. */
+  /** The runner is done with the request; how it ended, in a byte if not well. */
   done: 8,
   /** A packet: a number, its address, its bytes. */
   packet: 9,
@@ -73,6 +73,7 @@ export interface ErrorFrame {
 }
 
 const LAST_OP = Op.option;
+const MAX_ENDING = 3;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
@@ -115,6 +116,15 @@ export function readJson(bytes: Uint8Array): unknown {
   } catch {
     throw malformed("expected JSON");
   }
+}
+
+/** Reads the frame with which a request ends. */
+export function readEnding(bytes: Uint8Array): number {
+  const [ending = 0] = bytes;
+  if (bytes.length > 1 || ending > MAX_ENDING) {
+    throw malformed("expected how a request ended");
+  }
+  return ending;
 }
 
 /** Reads a frame that holds an option. */

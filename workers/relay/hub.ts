@@ -4,7 +4,8 @@
  *
  * Its owner's calls:
  * - `relay(conn)`, `relayPacket(packet, ...)`: settle when the runner is done
- *   with the request and what it wrote is delivered. They reject with a
+ *   with the request and what it wrote is delivered, with how it ended: 0 if
+ *   well; for a connection, plus 4 if it is closed or its client's side ended. They reject with a
  *   `NotBegunError` if the runner ended before it began: give the
  *   same to another hub (a connection keeps what its client has sent), or close
  *   it. They reject with the error of `fail()` if the runner had begun. Close
@@ -88,7 +89,7 @@ export class RelayHub {
   }
 
   /** Carries a connection. */
-  relay(conn: Deno.Conn): Promise<void> {
+  relay(conn: Deno.Conn): Promise<number> {
     return this.#carry((carrier) => {
       const carried = carriedOf(conn);
       carried.attach(carrier);
@@ -102,7 +103,7 @@ export class RelayHub {
     from: Deno.Addr,
     truncated: boolean,
     send: SendPacket,
-  ): Promise<void> {
+  ): Promise<number> {
     const answersOnly = this.#answersOnly;
     return this.#carry((carrier) =>
       new CarriedPacket({ packet, from, truncated, send, answersOnly }, carrier)
@@ -173,7 +174,7 @@ export class RelayHub {
     return (Atomics.load(this.#begun, 0) - order | 0) >= 0;
   }
 
-  #carry(begin: (carrier: Carrier) => Carried): Promise<void> {
+  #carry(begin: (carrier: Carrier) => Carried): Promise<number> {
     if (this.#failure !== null) {
       return Promise.reject(notBegun(this.#failure));
     }
@@ -181,10 +182,10 @@ export class RelayHub {
     const order = this.#given = this.#given + 1 | 0;
     this.#load++;
     return new Promise((resolve, reject) => {
-      const settle = (error: Error | null) => {
+      const settle = (error: Error | null, ending = 0) => {
         this.#carried.delete(id);
         if (this.#carried.size === 0) clearTimeout(this.#deliverTimer);
-        if (error === null) resolve();
+        if (error === null) resolve(ending);
         else reject(error);
       };
       this.#carried.set(id, begin({ id, order, link: this.#link, settle }));

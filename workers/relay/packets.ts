@@ -11,6 +11,7 @@ import {
   notBegun,
   Op,
   type Opcode,
+  readEnding,
   readPacket,
   RelayProtocolError,
   toErrorFrame,
@@ -42,8 +43,8 @@ export interface Carrier {
   readonly id: number;
   readonly order: number;
   readonly link: RelayLink;
-  /** Ends the carrying. */
-  readonly settle: (error: Error | null) => void;
+  /** Ends the carrying: by an error, or by how the request ended. */
+  readonly settle: (error: Error | null, ending?: number) => void;
 }
 
 /** The error for a frame that may not come now. */
@@ -75,6 +76,7 @@ export class CarriedPacket implements Carried {
   #done = false;
   #held = 0;
   #isSettled = false;
+  #ending = 0;
   #failure: Error | null = null;
 
   constructor(carried: PacketToCarry, carrier: Carrier) {
@@ -95,8 +97,10 @@ export class CarriedPacket implements Carried {
     if (this.#done) throw outOfOrder(op);
     if (op === Op.began && !this.#begun) this.#begun = true;
     else if (op === Op.packet && this.#begun) void this.#send(bytes);
-    else if (op === Op.done && this.#begun) this.#done = true;
-    else throw outOfOrder(op);
+    else if (op === Op.done && this.#begun) {
+      this.#done = true;
+      this.#ending = readEnding(bytes);
+    } else throw outOfOrder(op);
     return this.#done;
   }
 
@@ -175,6 +179,6 @@ export class CarriedPacket implements Carried {
     if (this.#isSettled) return;
     this.#isSettled = true;
     this.#carrier.link.credit(this.#size);
-    this.#carrier.settle(this.#failure);
+    this.#carrier.settle(this.#failure, this.#ending);
   }
 }

@@ -22,7 +22,7 @@ import {
   readSent,
 } from "./frames.ts";
 import { RelayLink, SendWindow } from "../line/flow.ts";
-import { type ConnAddresses, RelayedConn } from "./relayed_conn.ts";
+import { type ConnOpening, RelayedConn } from "./relayed_conn.ts";
 
 /** Sends a packet, to the client if no address is given. */
 export type Reply = (
@@ -30,17 +30,20 @@ export type Reply = (
   to: Deno.Addr | null,
 ) => Promise<number>;
 
-/** A runner's functions for relayed requests. */
+/**
+ * A runner's functions for relayed requests. They serve one to its end, and say
+ * how it ended: 0 if well, up to 3 otherwise.
+ */
 export interface RelayHandlers {
-  /** Serves a connection to its end. */
-  connection(conn: RelayedConn): Promise<void>;
-  /** Serves a packet to its end. */
+  /** Serves a connection. */
+  connection(conn: RelayedConn): Promise<number>;
+  /** Serves a packet. */
   packet(
     packet: Uint8Array,
     from: Deno.Addr,
     truncated: boolean,
     reply: Reply,
-  ): Promise<void>;
+  ): Promise<number>;
 }
 
 /** A request that is open here. */
@@ -55,7 +58,7 @@ interface RequestToBegin {
   id: number;
   isPacket: boolean;
   request: Request;
-  serve(): Promise<void>;
+  serve(): Promise<number>;
 }
 
 /** Takes connections and packets from a relay. */
@@ -122,8 +125,8 @@ export class RelayPort {
   };
 
   #open(id: number, bytes: Uint8Array): void {
-    const addresses = readJson(bytes) as ConnAddresses;
-    const request = new RelayedConn(id, this.#link, addresses);
+    const opening = readJson(bytes) as ConnOpening;
+    const request = new RelayedConn(id, this.#link, opening);
     const serve = () => this.#handlers.connection(request);
     this.#begin({ id, isPacket: false, request, serve });
   }
@@ -170,14 +173,16 @@ export class RelayPort {
   }
 
   async #serve({ id, request, serve }: RequestToBegin): Promise<void> {
+    let ending = 0;
     try {
-      await serve();
+      ending = await serve();
     } finally {
       const ended = request.end();
       // A connection's close and its end leave in one message
       if (ended !== undefined) await ended;
       this.#requests[id] = null;
-      this.#link.send(Op.done, id);
+      if (ending === 0) this.#link.send(Op.done, id);
+      else this.#link.send(Op.done, id, Uint8Array.of(ending));
     }
   }
 }

@@ -26,13 +26,20 @@ interface Reader {
   reject: (error: Error) => void;
 }
 
-/** The addresses of a connection. */
-export type ConnAddresses = Pick<Deno.Conn, "localAddr" | "remoteAddr">;
+/** What the runner is told of a connection. */
+export interface ConnOpening {
+  localAddr: Deno.Addr;
+  remoteAddr: Deno.Addr;
+  /** How long it was open by then, in ms: clocks differ. */
+  age: number;
+}
 
 /** A `Deno.Conn` whose socket belongs to another thread or process. */
 export class RelayedConn implements Deno.Conn {
   readonly localAddr: Deno.Addr;
   readonly remoteAddr: Deno.Addr;
+  /** How long it was open when it came here, in milliseconds. */
+  readonly age: number;
   #id: number;
   #link: RelayLink;
   #sending: SendWindow;
@@ -49,13 +56,14 @@ export class RelayedConn implements Deno.Conn {
   #readable: Deno.Conn["readable"] | null = null;
   #writable: Deno.Conn["writable"] | null = null;
 
-  constructor(id: number, link: RelayLink, addresses: ConnAddresses) {
+  constructor(id: number, link: RelayLink, opening: ConnOpening) {
     this.#id = id;
     this.#link = link;
     this.#sending = new SendWindow(link);
     this.#receiving = new ReceiveWindow(link, id);
-    this.localAddr = addresses.localAddr;
-    this.remoteAddr = addresses.remoteAddr;
+    this.localAddr = opening.localAddr;
+    this.remoteAddr = opening.remoteAddr;
+    this.age = opening.age;
   }
 
   // Not async, like write(): that would cost three more microtasks per call
@@ -145,6 +153,16 @@ export class RelayedConn implements Deno.Conn {
     if (this.#reader === null && this.#failWrite === null) return;
     // Made only when needed: its stack takes a tenth of a short connection
     this.#fail(new Deno.errors.Interrupted("Operation canceled"));
+  }
+
+  /** Leaves the rest, and the close, to the end that owns the socket. */
+  leave(): void {
+    if (this.#closed) return;
+    if (!this.#writeClosed && this.#lost === null) {
+      this.#link.send(Op.end, this.#id);
+    }
+    this.#closed = true;
+    this.#received = null;
   }
 
   /** The handler has ended. */
