@@ -19,6 +19,8 @@ export const grace: unique symbol = Symbol("grace");
  * sends. Then a client that sends nothing keeps nobody waiting.
  */
 export const readsAhead: unique symbol = Symbol("readsAhead");
+/** Of a handler: its client's address, as the server got it. */
+export const client: unique symbol = Symbol("client");
 /** Handler to reader: the writer to flush before a wait. */
 export const pair: unique symbol = Symbol("pair");
 /** To a writer: send the buffered bytes; nobody awaits it. */

@@ -4,7 +4,15 @@
  * @module
  */
 
-import { abort, grace, readsAhead, release, watchOf } from "./_internal.ts";
+import {
+  abort,
+  client,
+  grace,
+  readsAhead,
+  release,
+  watchOf,
+} from "./_internal.ts";
+import { printable } from "./_address.ts";
 import type { RequestServer } from "./request_server.ts";
 
 /**
@@ -18,6 +26,15 @@ export type RequestHandlerClass<R = unknown, C = unknown> = new (
   clientAddress: Deno.Addr,
   server: RequestServer<C>,
 ) => BaseRequestHandler;
+
+/**
+ * The type of the client's address, by the type of the request.
+ *
+ * @typeParam R The type of the request.
+ */
+export type AddressOf<R> = R extends { remoteAddr: infer A extends Deno.Addr }
+  ? A
+  : Deno.Addr;
 
 /**
  * Answers one request. The server makes an instance for each request, calls
@@ -49,10 +66,10 @@ export type RequestHandlerClass<R = unknown, C = unknown> = new (
 export abstract class BaseRequestHandler<R = unknown, C = unknown> {
   /** The request: a connection or a packet. */
   readonly request: R;
-  /** The client's address. */
-  readonly clientAddress: Deno.Addr;
   /** The server that took the request. */
   readonly server: RequestServer<C>;
+  /** @ignore */
+  readonly [client]: Deno.Addr;
   #controller: AbortController | null = null;
   #reason: { value: unknown } | null = null;
 
@@ -65,8 +82,37 @@ export abstract class BaseRequestHandler<R = unknown, C = unknown> {
    */
   constructor(request: R, clientAddress: Deno.Addr, server: RequestServer<C>) {
     this.request = request;
-    this.clientAddress = clientAddress;
+    this[client] = clientAddress;
     this.server = server;
+  }
+
+  /**
+   * The client's address. As text it reads as with `formatAddress()`.
+   *
+   * @example Usage
+   * ```ts
+   * import { StreamRequestHandler } from "@socketserver/socketserver";
+   * import { connect } from "@socketserver/socketserver/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * // With the type of the connection, the address has its type, too
+   * class Greeter extends StreamRequestHandler<unknown, Deno.TcpConn> {
+   *   override async handle() {
+   *     const { hostname } = this.clientAddress;
+   *     await this.wfile.write(`${hostname}, or ${this.clientAddress}\n`);
+   *   }
+   * }
+   *
+   * await using client = connect(Greeter, {
+   *   clientAddress: { transport: "tcp", hostname: "::1", port: 4_321 },
+   * });
+   * assertEquals(await client.rfile.readLine(), "::1, or [::1]:4321");
+   * ```
+   *
+   * @returns The address: a `Deno.NetAddr` for a `Deno.TcpConn`.
+   */
+  get clientAddress(): AddressOf<R> {
+    return printable(this[client]) as AddressOf<R>;
   }
 
   /**

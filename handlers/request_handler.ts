@@ -4,7 +4,15 @@
  * @module
  */
 
-import { abort, bytesOf, finish, pair, release, watchOf } from "./_internal.ts";
+import {
+  abort,
+  bytesOf,
+  client,
+  finish,
+  pair,
+  release,
+  watchOf,
+} from "./_internal.ts";
 import { PacketWriter } from "./io/_packet_writer.ts";
 import { BaseRequestHandler } from "./base_request_handler.ts";
 import { BufferedReader } from "./io/buffered_reader.ts";
@@ -187,7 +195,7 @@ export abstract class RequestHandler<
     const writer = this.#wfile as PacketWriter;
     const reply = writer.takeReply();
     if (reply === null) return;
-    return request.socket.send(reply, this.clientAddress)
+    return request.socket.send(reply, this[client])
       .then(() => writer.recycle());
   }
 

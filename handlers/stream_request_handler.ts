@@ -29,9 +29,13 @@ import { RequestHandler } from "./request_handler.ts";
  * ```
  *
  * @typeParam C The type of the server's `context`.
+ * @typeParam R The type of the connection; `Deno.TcpConn` gives `clientAddress`
+ * its type.
  */
-export abstract class StreamRequestHandler<C = unknown>
-  extends RequestHandler<C, Deno.Conn> {
+export abstract class StreamRequestHandler<
+  C = unknown,
+  R extends Deno.Conn = Deno.Conn,
+> extends RequestHandler<C, R> {
   /**
    * The connection; Python's second name for `request`.
    *
@@ -41,9 +45,9 @@ export abstract class StreamRequestHandler<C = unknown>
    * import { connect } from "@socketserver/socketserver/testing";
    * import { assertEquals } from "@std/assert";
    *
-   * class Port extends StreamRequestHandler {
+   * class Port extends StreamRequestHandler<unknown, Deno.TcpConn> {
    *   override async handle() {
-   *     const { port } = this.connection.remoteAddr as Deno.NetAddr;
+   *     const { port } = this.connection.remoteAddr;
    *     await this.wfile.write(`${port}\n`);
    *   }
    * }
@@ -56,7 +60,7 @@ export abstract class StreamRequestHandler<C = unknown>
    *
    * @returns The connection.
    */
-  get connection(): Deno.Conn {
+  get connection(): R {
     return this.request;
   }
 }

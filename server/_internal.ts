@@ -18,6 +18,12 @@ export const core: unique symbol = Symbol("core");
 /** The server's options: the only place where they are kept. */
 export const settings: unique symbol = Symbol("settings");
 
+/**
+ * The role of the server that is being constructed, if it is a replica. A
+ * user's constructor does not know about replicas, so it is passed beside it.
+ */
+export const building: { role: ServerRole | null } = { role: null };
+
 /** A certificate chain and its private key, in PEM format. */
 export type Certificate = Required<Pick<TcpServerOptions, "cert" | "key">>;
 

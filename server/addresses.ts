@@ -4,7 +4,10 @@
  * @module
  */
 
+import { printable } from "../handlers/_address.ts";
 import { assertInteger, quote } from "../workers/base/check.ts";
+
+export { formatAddress } from "../handlers/_address.ts";
 
 /**
  * Whether this is Linux, which alone has `/proc`, abstract sockets, and the
@@ -54,49 +57,6 @@ export interface UnixAddress {
   path: string;
 }
 
-/**
- * Formats an address as text.
- *
- * @example Usage
- * ```ts
- * import { formatAddress } from "@socketserver/socketserver";
- * import { assertEquals } from "@std/assert";
- *
- * const address = { transport: "tcp", hostname: "::1", port: 80 } as const;
- * assertEquals(formatAddress(address), "[::1]:80");
- * ```
- *
- * @param address The address of a socket.
- * @returns `"127.0.0.1:80"`, `"[::1]:80"`, or the path of a Unix socket, with
- * `@` for an abstract one and control characters escaped.
- */
-export function formatAddress(address: Deno.Addr): string {
-  if ("hostname" in address) {
-    const { hostname, port } = address;
-    return hostname.includes(":")
-      ? `[${hostname}]:${port}`
-      : `${hostname}:${port}`;
-  }
-  if ("path" in address) return formatPath(address.path);
-  return JSON.stringify(address);
-}
-
-/** A client chooses its path: it must not write to the terminal or the log. */
-function formatPath(path: string): string {
-  if (!path) return "an unnamed socket";
-  return escapeControls(path.replace(/^\0/, "@"));
-}
-
-/** Writes characters that control a terminal or end a line as `\\u….` */
-export function escapeControls(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => {
-    const units = Array.from({ length: character.length }, (_, i) => i);
-    return units.map((i) =>
-      `\\u${character.charCodeAt(i).toString(16).padStart(4, "0")}`
-    ).join("");
-  });
-}
-
 /** Checks a TCP or UDP address and fills in its defaults. */
 export function checkTcpAddress<T extends "tcp" | "udp">(
   address: TcpAddress,
@@ -112,7 +72,7 @@ export function checkTcpAddress<T extends "tcp" | "udp">(
     );
   }
   assertInteger("port", port, 0, MAX_PORT);
-  return { transport, hostname, port };
+  return printable({ transport, hostname, port });
 }
 
 /** Checks the address of a Unix socket. */
@@ -136,7 +96,7 @@ export function checkUnixAddress<T extends "unix" | "unixpacket">(
       `Cannot listen on "${path}": the path has ${length} bytes, a socket's has at most ${MAX_SOCKET_PATH_BYTES}`,
     );
   }
-  return { transport, path };
+  return printable({ transport, path });
 }
 
 function assertAddress(address: unknown, example: string): void {

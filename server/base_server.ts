@@ -7,12 +7,21 @@
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import { RequestTimeoutError } from "../handlers/errors.ts";
 import type { RequestServer, ServerStats } from "../handlers/request_server.ts";
-import { core, prepare, role, ServerRole, settings } from "./_internal.ts";
+import {
+  building,
+  core,
+  prepare,
+  role,
+  ServerRole,
+  settings,
+} from "./_internal.ts";
 import {
   type AnyOptions,
   CHANGEABLE,
   checkLimits,
   checkOptions,
+  checkServeOptions,
+  staticOptions,
 } from "./core/check_options.ts";
 import { closeQuietly, isDisconnect, printError } from "./core/faults.ts";
 import { Serving } from "./core/serving.ts";
@@ -32,6 +41,12 @@ const DEFAULTS = {
   shutdownTimeout: 10_000,
 };
 const ALONE = new ServerRole();
+/** Hooks that get the client's address, beside `handleError()`. */
+const HOOKS_WITH_ADDRESS = [
+  "verifyRequest",
+  "processRequest",
+  "finishRequest",
+] as const;
 
 /**
  * The base of all servers: takes requests from a socket and makes a handler for
@@ -134,13 +149,22 @@ export abstract class BaseServer<R = unknown, C = unknown>
     const hasReplicas = this[prepare] !== BaseServer.prototype[prepare];
     const { name } = this.constructor;
     checkOptions(name, address.transport, hasReplicas, options);
+    // The server of a replica has what its parent has
+    const own = building.role === null ? staticOptions(this.constructor) : {};
+    if (Object.keys(own).length > 0) {
+      options = { ...own as ServerOptions<C>, ...options };
+      checkOptions(name, address.transport, hasReplicas, options);
+    }
     checkHandler(RequestHandlerClass);
     this.RequestHandlerClass = RequestHandlerClass;
     this.serverAddress = address;
     this.context = options.context as C;
-    this[settings] = { ...options as ServerOptions };
+    this[settings] = { ...options };
     this[prepare]();
     this[core] = new Serving<R>(this);
+    this[core].cycle.printsAddresses = HOOKS_WITH_ADDRESS.some((hook) =>
+      this[hook] !== BaseServer.prototype[hook]
+    );
     this.ready = this[core].ready;
     const binds = options.bindAndActivate ?? true;
     if (binds && !this[role].bindsLater) this[core].listening.join();
@@ -171,6 +195,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @throws {TypeError} If the server is already serving or is not bound.
    */
   async serveForever(options: ServeOptions = {}): Promise<void> {
+    checkServeOptions(options);
     await this[core].forever(options, () => void this.shutdown());
   }
 

@@ -68,6 +68,13 @@ export interface ServerOptions<C = unknown> {
   signal?: AbortSignal;
   /** A value for the handlers. They find it in `this.server.context`. */
   context?: C;
+  /**
+   * The module that exports the handler's class, and your server's class if you
+   * made one: nearly always `import.meta.url`. Threads and processes import it;
+   * on the event loop it has no effect. You may put it into the class instead:
+   * `static readonly module = import.meta.url`.
+   */
+  module?: string | URL;
 }
 
 /**
@@ -260,12 +267,6 @@ export type Dispatch = "auto" | "shard" | "relay" | "isolate";
  */
 export interface ReplicaOptions<C = unknown> extends ServerOptions<C> {
   /**
-   * The module that exports the handler's class, and your server's class if you
-   * made one: nearly always `import.meta.url`. You may put it into the class
-   * instead: `static readonly module = import.meta.url`.
-   */
-  module?: string | URL;
-  /**
    * The number of threads or processes. With `"isolate"`, most at once.
    *
    * @default {navigator.hardwareConcurrency} 40 for `"isolate"`
@@ -294,7 +295,10 @@ export interface ReplicaOptions<C = unknown> extends ServerOptions<C> {
   dispatch?: Dispatch;
   /**
    * The permissions of the handlers. For threads, anything but `"inherit"`
-   * needs `--unstable-worker-options`.
+   * needs `--unstable-worker-options`. There it guards against mistakes only: a
+   * thread can reach the sockets of its program without a permission. Run
+   * hostile code in a `Forking…` server, for example
+   * {@linkcode ForkingTCPServer}.
    *
    * @default {"inherit"}
    */

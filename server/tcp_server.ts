@@ -4,6 +4,7 @@
  * @module
  */
 
+import { printable } from "../handlers/_address.ts";
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import {
   core,
@@ -95,7 +96,9 @@ export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
       serverAddress,
       () => this[role].open(serverAddress, open),
     );
-    this.serverAddress = this.socket.addr as this["serverAddress"];
+    this.serverAddress = printable(
+      this.socket.addr as this["serverAddress"],
+    );
   }
 
   /**

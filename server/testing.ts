@@ -34,7 +34,6 @@ import { LocalServer } from "./memory/local_server.ts";
 import { makeLine } from "./memory/memory_conn.ts";
 import { LocalClient } from "./memory/local_client.ts";
 import { TestClock } from "./memory/test_clock.ts";
-import type { OptionsArgument } from "./options.ts";
 
 export { TestClock } from "./memory/test_clock.ts";
 
@@ -236,7 +235,9 @@ export type HandlerClass<C, H extends BaseRequestHandler> = new (
  */
 export function connect<C, H extends BaseRequestHandler>(
   Handler: HandlerClass<C, H>,
-  ...[options = {} as never]: OptionsArgument<C, ConnectOptions<C>>
+  ...[options = {} as never]: undefined extends C
+    ? [options?: ConnectOptions<C>]
+    : [options: ConnectOptions<C> & { context: C }]
 ): TestClient<H> {
   checkHandler(Handler);
   checkConnectOptions(options);
@@ -274,7 +275,9 @@ export function connect<C, H extends BaseRequestHandler>(
 export async function sendPacket<C>(
   Handler: HandlerClass<C, BaseRequestHandler>,
   packet: string | Uint8Array,
-  ...[options = {} as never]: OptionsArgument<C, SendPacketOptions<C>>
+  ...[options = {} as never]: undefined extends C
+    ? [options?: SendPacketOptions<C>]
+    : [options: SendPacketOptions<C> & { context: C }]
 ): Promise<[packet: Uint8Array, address: Deno.Addr][]> {
   checkHandler(Handler);
   checkPacketOptions(options);

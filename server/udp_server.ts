@@ -4,6 +4,7 @@
  * @module
  */
 
+import { printable } from "../handlers/_address.ts";
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import type {
   DatagramRequest,
@@ -17,6 +18,7 @@ import {
 } from "./sockets/packet_socket.ts";
 import { assertUnstableNet, listenAt } from "./sockets/listen.ts";
 import { checkTcpAddress, type TcpAddress } from "./addresses.ts";
+import { settings } from "./_internal.ts";
 import { BaseServer } from "./base_server.ts";
 import type { OptionsArgument, UdpServerOptions } from "./options.ts";
 
@@ -54,7 +56,15 @@ export class UDPServer<C = unknown> extends BaseServer<DatagramRequest, C> {
   /** The socket; `null` until it is bound. */
   declare socket: DatagramSocket | null;
   /** The option `maxPacketSize`. */
-  readonly maxPacketSize: number;
+  declare readonly maxPacketSize: number;
+
+  static {
+    Object.defineProperty(this.prototype, "maxPacketSize", {
+      get(this: UDPServer) {
+        return this[settings].maxPacketSize ?? MAX_PACKET_SIZE;
+      },
+    });
+  }
 
   /**
    * Constructs a server and binds its address.
@@ -74,7 +84,6 @@ export class UDPServer<C = unknown> extends BaseServer<DatagramRequest, C> {
     ...options: OptionsArgument<C, UdpServerOptions<C>>
   ) {
     super(checkTcpAddress(address, "udp"), RequestHandlerClass, options[0]);
-    this.maxPacketSize = options[0]?.maxPacketSize ?? MAX_PACKET_SIZE;
   }
 
   /**
@@ -105,7 +114,9 @@ export class UDPServer<C = unknown> extends BaseServer<DatagramRequest, C> {
           port,
         }) as DatagramConn,
       ));
-    this.serverAddress = this.socket.addr as this["serverAddress"];
+    this.serverAddress = printable(
+      this.socket.addr as this["serverAddress"],
+    );
   }
 
   /**

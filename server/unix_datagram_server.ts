@@ -17,6 +17,7 @@ import { assertUnstableNet, listenAt } from "./sockets/listen.ts";
 import { absoluteAddress } from "./sockets/unix_path.ts";
 import { UnixPacketSocket } from "./sockets/unix_packet_socket.ts";
 import { checkUnixAddress, type UnixAddress } from "./addresses.ts";
+import { settings } from "./_internal.ts";
 import { BaseServer } from "./base_server.ts";
 import type { DatagramServerOptions, OptionsArgument } from "./options.ts";
 
@@ -61,7 +62,15 @@ export class UnixDatagramServer<C = unknown>
   /** The socket; `null` until it is bound. */
   declare socket: DatagramSocket | null;
   /** The option `maxPacketSize`. */
-  readonly maxPacketSize: number;
+  declare readonly maxPacketSize: number;
+
+  static {
+    Object.defineProperty(this.prototype, "maxPacketSize", {
+      get(this: UnixDatagramServer) {
+        return this[settings].maxPacketSize ?? MAX_PACKET_SIZE;
+      },
+    });
+  }
 
   /**
    * Constructs a server and binds its address.
@@ -85,7 +94,6 @@ export class UnixDatagramServer<C = unknown>
       RequestHandlerClass,
       options[0],
     );
-    this.maxPacketSize = options[0]?.maxPacketSize ?? MAX_PACKET_SIZE;
   }
 
   /**

@@ -126,6 +126,9 @@ if (gate === "ok") {
     "doc",
     "--lint",
     "mod.ts",
+    "handlers/mod.ts",
+    "workers/mod.ts",
+    "server/observe/mod.ts",
     "server/cli.ts",
     "server/testing.ts",
   );

@@ -5,7 +5,12 @@
  * @module
  */
 
-import { assertPositiveInteger, quote } from "../../workers/base/check.ts";
+import {
+  assertInteger,
+  assertOptions,
+  assertPositiveInteger,
+  quote,
+} from "../../workers/base/check.ts";
 import {
   abortSignal,
   addresses,
@@ -13,15 +18,18 @@ import {
   type Check,
   checkCertificate,
   milliseconds,
+  moduleUrl,
   oneOf,
   orInfinity,
   orNull,
   orZero,
   protocols,
+  signalNames,
   text,
 } from "./option_checks.ts";
 import type {
   ReplicaOptions,
+  ServeOptions,
   ServerLimits,
   TcpServerOptions,
   UdpServerOptions,
@@ -46,6 +54,11 @@ interface Rule {
 
 const STREAMS: Transport[] = ["tcp", "unix"];
 const INTERNET: Transport[] = ["tcp", "udp"];
+
+/** The system keeps it as an `int`; 2 ** 32 was none at all. */
+const MAX_BACKLOG = 2 ** 31 - 1;
+/** More than any system delivers, and a buffer of this size is allocated. */
+const MAX_PACKET_BYTES = 2 ** 20;
 
 const RULES: Record<keyof AnyOptions, Rule> = {
   bindAndActivate: { check: boolean },
@@ -91,7 +104,7 @@ const RULES: Record<keyof AnyOptions, Rule> = {
   deny: { for: INTERNET, check: addresses, replicas: "accepting", live: true },
   requestQueueSize: {
     for: ["tcp"],
-    check: assertPositiveInteger,
+    check: (name, value) => assertInteger(name, value, 1, MAX_BACKLOG),
     replicas: "accepting",
   },
   allowReusePort: { for: ["tcp"], check: boolean },
@@ -113,10 +126,10 @@ const RULES: Record<keyof AnyOptions, Rule> = {
   trustedProxies: { for: STREAMS, check: addresses, replicas: "accepting" },
   maxPacketSize: {
     for: ["udp", "unixpacket"],
-    check: assertPositiveInteger,
+    check: (name, value) => assertInteger(name, value, 1, MAX_PACKET_BYTES),
     replicas: "all",
   },
-  module: { for: "replicas", check: () => {} },
+  module: { check: moduleUrl },
   workers: { for: "replicas", check: assertPositiveInteger },
   dispatch: {
     for: "replicas",
@@ -178,6 +191,36 @@ export function checkOptions(
   }
   checkTogether(options);
   options.signal?.throwIfAborted();
+}
+
+/** Checks the options of `serveForever()`. */
+export function checkServeOptions(options: ServeOptions): void {
+  assertOptions(options, "serveForever()", ["signal", "signals"]);
+  const { signal, signals } = options;
+  if (signal !== undefined) abortSignal("signal", signal);
+  if (signals !== undefined) signalNames("signals", signals);
+}
+
+/**
+ * The options that a class has as static fields, as Python's classes have them.
+ * Only a class's own `module` counts: each class may come from another one.
+ */
+export function staticOptions(Server: object): Partial<AnyOptions> {
+  return Object.fromEntries(
+    Object.keys(RULES)
+      .filter((name) => name !== "module" && name in Server)
+      .map((name) => [name, (Server as Record<string, unknown>)[name]]),
+  );
+}
+
+/** Throws if a field has an option's name: it was set after the constructor. */
+export function assertNoFields(server: object): void {
+  for (const name of Object.keys(server)) {
+    if (!Object.hasOwn(RULES, name) || name === "context") continue;
+    throw new TypeError(
+      `Cannot serve with the field "${name}": fields are set when the constructor has already used the option; write "static ${name} = …" in the class, or give the option to the constructor`,
+    );
+  }
 }
 
 /**

@@ -11,6 +11,7 @@ import type { DrainReport } from "../drain_report.ts";
 import { ServerClosedError } from "../errors.ts";
 import type { AcceptLoop } from "./accept_loop.ts";
 import { closeQuietly } from "./faults.ts";
+import { printable } from "../../handlers/_address.ts";
 import { grace } from "../../handlers/_internal.ts";
 import type { RequestCycle } from "./request_cycle.ts";
 
@@ -140,7 +141,7 @@ export class Drain<R> {
     const { cutOff } = this.#cycle;
     return {
       completed: completed + (others?.completed ?? 0),
-      aborted: [...cutOff, ...aborted, ...others?.aborted ?? []],
+      aborted: [...cutOff, ...aborted, ...others?.aborted ?? []].map(printable),
     };
   }
 

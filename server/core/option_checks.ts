@@ -116,6 +116,19 @@ export function abortSignal(name: string, value: unknown): void {
   }
 }
 
+/** Names of the system's signals. */
+export function signalNames(name: string, value: unknown): void {
+  const isList = Array.isArray(value) &&
+    value.every((item) => /^SIG[A-Z\d]+$/.test(item));
+  if (!isList) throw misfit(name, value, 'a list such as ["SIGTERM"]');
+}
+
+/** The URL of a module. */
+export function moduleUrl(name: string, value: unknown): void {
+  if (typeof value === "string" || value instanceof URL) return;
+  throw misfit(name, value, "import.meta.url");
+}
+
 /** An integer, which may be 0. */
 export function orZero(name: string, value: unknown): void {
   assertInteger(name, value, 0);

@@ -212,13 +212,13 @@ export function checkHandler(handler: unknown): void {
     throw new TypeError(
       `Cannot handle requests with ${
         quote(handler)
-      }: expected a class that extends BaseRequestHandler`,
+      }: expected a class that extends BaseRequestHandler; give its instances values by the option "context"`,
     );
   }
   const { setup, finish, handle } = handler.prototype;
   if ([setup, finish, handle].some((method) => typeof method !== "function")) {
     throw new TypeError(
-      `Cannot handle requests with class "${handler.name}": it must extend BaseRequestHandler and have a method handle()`,
+      `Cannot handle requests with class "${handler.name}": it must extend BaseRequestHandler and have a method handle(); for values of its own use the option "context", not a function that makes it`,
     );
   }
 }

@@ -5,6 +5,7 @@
  */
 
 import type { BaseRequestHandler } from "../../handlers/base_request_handler.ts";
+import { printable } from "../../handlers/_address.ts";
 import type { Accepted } from "./accept_loop.ts";
 import {
   closeAnyhow,
@@ -76,6 +77,8 @@ export class RequestCycle<R> {
       void this.report(error, open.request as R, open.clientAddress);
     },
   );
+  /** Whether a user's hook gets addresses: then they are made to print. */
+  printsAddresses = false;
   /** Whether new requests are refused. */
   refuses = false;
   #hooks: CycleHooks<R>;
@@ -108,6 +111,7 @@ export class RequestCycle<R> {
       }
       this.meter.begin(open);
       const { clientAddress } = open;
+      if (this.printsAddresses) printable(clientAddress);
       part = this.#hooks[role];
       if (!part.servesElsewhere) this.open.watch(open);
       const told = part.opened(request, clientAddress);
@@ -143,6 +147,7 @@ export class RequestCycle<R> {
   async serveAccepted(request: R, clientAddress: Deno.Addr): Promise<number> {
     const open = this.open.add(request, clientAddress, true);
     this.open.watch(open);
+    if (this.printsAddresses) printable(clientAddress);
     try {
       await this.#hooks.processRequest(request, clientAddress);
     } catch (error) {
@@ -302,6 +307,7 @@ export class RequestCycle<R> {
     request: R | null,
     clientAddress: Deno.Addr | null,
   ): Promise<void> {
+    if (clientAddress !== null) printable(clientAddress);
     if (this.#telemetry.isWatched("error")) {
       this.#telemetry.emit("error", { error, clientAddress });
     }

@@ -12,7 +12,12 @@ import type { DrainReport } from "../drain_report.ts";
 import { ServerClosedError } from "../errors.ts";
 import type { ServeOptions, ServerLimits } from "../options.ts";
 import { AcceptLoop } from "./accept_loop.ts";
-import { type AnyOptions, CHANGEABLE, checkOptions } from "./check_options.ts";
+import {
+  type AnyOptions,
+  assertNoFields,
+  CHANGEABLE,
+  checkOptions,
+} from "./check_options.ts";
 import { Drain, Signals } from "./drain.ts";
 import { Listening, type ListeningHost } from "./listening.ts";
 import { type CycleHooks, RequestCycle } from "./request_cycle.ts";
@@ -318,4 +323,5 @@ function adoptFields(server: object): void {
     Reflect.deleteProperty(server, name);
     Reflect.set(server, name, value);
   }
+  assertNoFields(server);
 }

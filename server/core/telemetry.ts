@@ -5,6 +5,7 @@
  * @module
  */
 
+import { printable } from "../../handlers/_address.ts";
 import type { Channel } from "node:diagnostics_channel";
 import type { DatagramRequest } from "../../handlers/datagram_request.ts";
 import type { ServerEvents } from "../server_events.ts";
@@ -104,6 +105,8 @@ export class Telemetry {
       return;
     }
     const { serverAddress } = this.#server;
+    const { clientAddress } = details as { clientAddress?: Deno.Addr | null };
+    if (clientAddress) printable(clientAddress);
     const event = { serverAddress, ...details };
     const listeners: AnyListener[] = [...this.#listeners.get(name) ?? []];
     const channel = this.#channels?.get(name);

@@ -203,9 +203,9 @@ function construct(
     );
   } catch (cause) {
     throw new ModuleImportError(
-      `Cannot construct class "${server.name}" in a replica, with (address, RequestHandlerClass, options): ${
+      `Cannot construct class "${server.name}" in a replica: ${
         (cause as Error).message
-      }`,
+      }; a replica calls its constructor with (address, RequestHandlerClass, options): take these three, and read everything else from the option "context"`,
       server.module,
       { cause },
     );

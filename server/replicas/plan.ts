@@ -14,7 +14,13 @@ import type {
   RunnerOptions,
 } from "../../workers/runner/runner.ts";
 import { moduleOf } from "../../workers/threads/_class_registry.ts";
-import { type OpenListener, role, ServerRole, settings } from "../_internal.ts";
+import {
+  building,
+  type OpenListener,
+  role,
+  ServerRole,
+  settings,
+} from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import { exactLimit } from "../core/check_options.ts";
 import type { ReplicaOptions, ServerLimits } from "../options.ts";
@@ -27,22 +33,16 @@ export type StartRunner = (kind: RunnerKind, options: RunnerOptions) => Runner;
 /** Loads the role that runs the replicas. */
 export type LoadSet = (plan: ReplicaPlan) => Promise<ServerRole>;
 
-/** The role of the server that is being constructed, if it is a replica. */
-let waitingRole: ServerRole | null = null;
-
-/**
- * Constructs a server as a replica. A user's constructor does not know about
- * replicas, so the role is passed by a variable.
- */
+/** Constructs a server as a replica. */
 export function constructReplica<S extends BaseServer>(
   part: ServerRole,
   construct: () => S,
 ): S {
-  waitingRole = part;
+  building.role = part;
   try {
     return construct();
   } finally {
-    waitingRole = null;
+    building.role = null;
   }
 }
 
@@ -56,8 +56,8 @@ export function prepareReplicas(
   load: LoadSet,
   start?: StartRunner,
 ): void {
-  server[role] = waitingRole ?? new ReplicaPlan(server, kind, load, start);
-  waitingRole = null;
+  server[role] = building.role ?? new ReplicaPlan(server, kind, load, start);
+  building.role = null;
 }
 
 /** The role of a server with replicas until it begins to serve. */
@@ -233,7 +233,7 @@ export function refer(
   }
   if (own === undefined) {
     throw new ModuleImportError(
-      `Cannot run class "${name}" in a replica: nothing tells which module exports it; give the server the option "module: import.meta.url", or the class "static readonly module = import.meta.url"`,
+      `Cannot run class "${name}" in a replica: nothing tells which module exports it; replicas import it, so give the server the option "module: import.meta.url" (or the class "static readonly module = import.meta.url"), export the class and your own server's class from that module, and start the server there within "if (import.meta.main)"`,
       null,
     );
   }

@@ -448,3 +448,10 @@ for (
     },
   });
 }
+
+Deno.test("Process has an input that is empty, and signals of its own", async () => {
+  const process = new Process({ target: "reachOut", module });
+  process.start();
+  assertEquals(await process.result, ["object", "heard", null, null, 0]);
+  await process.join();
+});

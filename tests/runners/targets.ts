@@ -257,3 +257,29 @@ export async function startAndEnd(
   }
   return "returned";
 }
+
+/** What concerns the whole program, as far as it can be reached from here. */
+export async function reachOut(nested = false): Promise<unknown[]> {
+  const { locks } = navigator as unknown as { locks?: object };
+  let signals = "heard";
+  try {
+    const hear = () => {};
+    Deno.addSignalListener("SIGUSR2", hear);
+    Deno.removeSignalListener("SIGUSR2", hear);
+  } catch (error) {
+    signals = (error as Error).name;
+  }
+  const readable = await Array.fromAsync(Deno.stdin.readable);
+  const reached = [
+    typeof locks,
+    signals,
+    await Deno.stdin.read(new Uint8Array(1)),
+    Deno.stdin.readSync(new Uint8Array(1)),
+    readable.length,
+  ];
+  if (!nested) return reached;
+  const module = MODULE;
+  const inner = new Thread({ target: reachOut, module });
+  inner.start();
+  return await inner.result;
+}

@@ -757,6 +757,24 @@ Deno.test("Thread tells a module that fails to import, with the original error",
   await refused.join();
 });
 
+Deno.test("Thread with permissions of its own reaches neither the locks, the signals nor the input of its program", async () => {
+  for (const nested of [false, true]) {
+    const confined = thread(targets.reachOut, {
+      args: [nested],
+      permissions: nested ? { read: true } : "none",
+    });
+    confined.start();
+    assertEquals(await confined.result, [
+      "undefined",
+      "NotCapable",
+      null,
+      null,
+      0,
+    ]);
+    await confined.join();
+  }
+});
+
 Deno.test('Thread with permissions "none" computes, and can do nothing else', async () => {
   const restricted = thread(targets.tryEverything, {
     args: [import.meta.filename],

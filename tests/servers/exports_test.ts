@@ -115,6 +115,26 @@ Deno.test("server/testing.ts exports connect(), sendPacket() and TestClock", () 
   ]);
 });
 
+for (const entry of ["handlers", "workers", "server/observe"]) {
+  Deno.test(`mod.ts exports all of ${entry}/mod.ts`, async () => {
+    const part = await import(`../../${entry}/mod.ts`);
+    assert(Object.keys(part).length > 0);
+    for (const [name, value] of Object.entries(part)) {
+      assert((mod as Record<string, unknown>)[name] === value, name);
+    }
+  });
+}
+
+Deno.test("handlers/mod.ts and workers/mod.ts load no server", async () => {
+  for (const entry of ["handlers", "workers"]) {
+    const url = new URL(`../../${entry}/mod.ts`, import.meta.url);
+    // Paths from the entry's folder: others are URLs
+    const server = new URL("../../server/", import.meta.url).href;
+    const loaded = await loadedWith(url);
+    assertEquals(loaded.filter((path) => path.startsWith(server)), []);
+  }
+});
+
 Deno.test("server/cli.ts exports main()", () => {
   assertEquals(Object.keys(cli), ["main"]);
 });

@@ -1,10 +1,17 @@
 /** Which options each server takes, and what they may be. */
 
-import { assert, assertStringIncludes, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import {
   EchoHandler,
   ForkingUnixStreamServer,
   RequestHandler,
+  StreamRequestHandler,
   TCPServer,
   ThreadingTCPServer,
   ThreadingUDPServer,
@@ -47,7 +54,7 @@ const SENSELESS: [Loose, string, unknown][] = [
   [unixDatagram, "allow", ["::1"]],
   [tcp, "workers", 2],
   [tcp, "dispatch", "relay"],
-  [udp, "module", import.meta.url],
+
   [unix, "permissions", "none"],
   [unixDatagram, "stallTimeout", 5],
   [tcp, "maxRequests", 5],
@@ -194,3 +201,171 @@ export function contextIsRequired(): void {
   // @ts-expect-error: of servers with threads or processes
   new TCPServer({ port: 0 }, EchoHandler, { workers: 5 });
 }
+
+test("serveForever() refuses what is none of its options, before it serves", async () => {
+  await using server = new TCPServer({ port: 0 }, EchoHandler);
+  const wrong: [unknown, string][] = [
+    [0.5, "Cannot use 0.5 as the options of serveForever()"],
+    ["SIGTERM", 'Cannot use "SIGTERM" as the options'],
+    [["SIGTERM"], 'Cannot use [ "SIGTERM" ] as the options'],
+    [{ singals: ["SIGTERM"] }, 'Cannot use the option "singals"'],
+    [{ signals: "SIGTERM" }, 'Cannot use "SIGTERM" as "signals"'],
+    [{ signal: "SIGTERM" }, 'Cannot use "SIGTERM" as "signal"'],
+  ];
+  for (const [options, message] of wrong) {
+    await assertRejects(
+      () => server.serveForever(options as never),
+      TypeError,
+      message,
+    );
+  }
+});
+
+test("a server class has options as static fields, as Python's classes have attributes", async () => {
+  class Small extends TCPServer {
+    static requestQueueSize = 5;
+    static overLimit = "refuse";
+  }
+  class Smaller extends Small {
+    static override requestQueueSize = 4;
+  }
+  await using small = new Small({ port: 0 }, EchoHandler);
+  await using smaller = new Smaller({ port: 0 }, EchoHandler);
+  await using given = new Small({ port: 0 }, EchoHandler, {
+    requestQueueSize: 9,
+  });
+  assertEquals(
+    [small, smaller, given].map(({ requestQueueSize }) => requestQueueSize),
+    [5, 4, 9],
+  );
+  class Packets extends UDPServer {
+    static maxPacketSize = 7;
+  }
+  await using packets = new Packets({ port: 0 }, EchoHandler);
+  assertEquals(packets.maxPacketSize, 7);
+  class Wrong extends TCPServer {
+    static requestQueueSize = 0;
+  }
+  assertThrows(
+    () => new Wrong({ port: 0 }, EchoHandler),
+    RangeError,
+    '"requestQueueSize"',
+  );
+});
+
+test("a field that comes too late for its option is refused when serving begins", async () => {
+  class Late extends TCPServer {
+    idleTimeout = 5;
+  }
+  class Deep extends TCPServer {}
+  const deep = new Deep({ port: 0 }, EchoHandler);
+  Object.defineProperty(deep, "requestQueueSize", {
+    value: 5,
+    enumerable: true,
+  });
+  await using late = new Late({ port: 0 }, EchoHandler);
+  for (
+    const [server, name] of [[late, "idleTimeout"], [
+      deep,
+      "requestQueueSize",
+    ]] as const
+  ) {
+    for (
+      const serve of [() => server.serveForever(), () => server.handleRequest()]
+    ) {
+      await assertRejects(serve, TypeError, `the field "${name}"`);
+    }
+  }
+  await deep.serverClose();
+});
+
+test("every class takes module, since only the class is to change", async () => {
+  const module = import.meta.url;
+  for (
+    const open of [
+      () => new TCPServer({ port: 0 }, EchoHandler, { module }),
+      () => new UDPServer({ port: 0 }, EchoHandler, { module }),
+      () => new UnixStreamServer({ path: freePath() }, EchoHandler, { module }),
+      () => new ThreadingTCPServer({ port: 0 }, EchoHandler, { module }),
+    ]
+  ) await (await open()).serverClose();
+});
+
+test("what a server can't use is shown, and the cure is named", () => {
+  const make = () => {};
+  const wrong: [() => void, string][] = [
+    [
+      () => void new tcp({ port: {} }, EchoHandler),
+      "Cannot use {} as",
+    ],
+    [() => void new tcp({ port: 0 }, make), 'by the option "context"'],
+    [
+      () =>
+        void new tcp({ port: 0 }, EchoHandler, { requestQueueSize: 2 ** 32 }),
+      "from 1 to 2147483647",
+    ],
+    [
+      () => void new udp({ port: 0 }, EchoHandler, { maxPacketSize: 2 ** 40 }),
+      "from 1 to 1048576",
+    ],
+    [
+      () =>
+        void new threading(
+          { port: 0 },
+          class Mine extends RequestHandler {
+            override handle(): void {}
+          },
+        ),
+      'if (import.meta.main)"',
+    ],
+  ];
+  for (const [open, message] of wrong) {
+    assertStringIncludes(assertThrows(open, Error).message, message);
+  }
+});
+
+test("addresses print, in handlers, hooks, events and reports", async () => {
+  const printed: Record<string, string> = {};
+  class Noting extends StreamRequestHandler<unknown, Deno.TcpConn> {
+    override handle() {
+      printed.handler = `${this.clientAddress}`;
+      printed.hostname = this.clientAddress.hostname;
+      throw new Error("for the hook");
+    }
+  }
+  class Watching extends TCPServer {
+    override verifyRequest(_request: Deno.TcpConn, client: Deno.Addr) {
+      printed.verifyRequest = `${client}`;
+      return true;
+    }
+    override handleError(
+      _error: unknown,
+      _request: unknown,
+      client: Deno.Addr,
+    ) {
+      printed.handleError = `${client}`;
+    }
+  }
+  await using server = new Watching({ port: 0 }, Noting);
+  server.on("connection", ({ clientAddress, serverAddress }) => {
+    printed.event = `${clientAddress}`;
+    printed.server = `${serverAddress}`;
+  });
+  server.serveForever();
+  using client = await Deno.connect(server.serverAddress);
+  assertEquals(await new Response(client.readable).text(), "");
+  const at = `127.0.0.1:${client.localAddr.port}`;
+  assertEquals(printed, {
+    event: at,
+    server: `127.0.0.1:${server.serverAddress.port}`,
+    verifyRequest: at,
+    handler: at,
+    hostname: "127.0.0.1",
+    handleError: at,
+  });
+  assertEquals(server.serverAddress, {
+    transport: "tcp",
+    hostname: "127.0.0.1",
+    port: server.serverAddress.port,
+  });
+});

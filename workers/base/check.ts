@@ -23,7 +23,9 @@ export function assertOptions(
   what: string,
   known: readonly string[],
 ): void {
-  if (typeof options !== "object" || options === null) {
+  if (
+    typeof options !== "object" || options === null || Array.isArray(options)
+  ) {
     throw new TypeError(
       `Cannot use ${
         quote(options)
@@ -62,7 +64,21 @@ export function assertInteger(
   }
 }
 
+const MAX_QUOTED = 80;
+
 /** Quotes a value for a message. */
 export function quote(value: unknown): string {
-  return typeof value === "string" ? `"${value}"` : String(value);
+  if (typeof value === "string") return `"${value}"`;
+  if (typeof value === "function") return `function "${value.name}"`;
+  if (typeof value !== "object" || value === null) return String(value);
+  try {
+    const text = Deno.inspect(value, {
+      depth: 1,
+      compact: true,
+      breakLength: Infinity,
+    });
+    return text.length > MAX_QUOTED ? `${text.slice(0, MAX_QUOTED)}…` : text;
+  } catch {
+    return "an object";
+  }
 }

@@ -49,8 +49,12 @@ export interface Start {
   importing: string[];
 }
 
-/** What the owner has told: the flags can't be found here. */
-export const told: { launchFlags?: LaunchFlags } = {};
+/** What the owner has told, which can't be found here. */
+export const told: {
+  launchFlags?: LaunchFlags;
+  /** Whether this is a thread with permissions of its own, or started by one. */
+  isConfined?: boolean;
+} = {};
 
 /** The owner's handling of a runner's frames. */
 export interface OwnerActions {

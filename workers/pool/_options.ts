@@ -72,7 +72,8 @@ export interface PoolOptions<A extends unknown[] = unknown[]> {
   maxTasksPerWorker?: number;
   /**
    * The permissions of the functions. In a thread, anything but `"inherit"`
-   * needs `--unstable-worker-options`.
+   * needs `--unstable-worker-options`. There it guards against mistakes only:
+   * run hostile code in a {@linkcode ProcessPool}.
    *
    * @default {"inherit"}
    */

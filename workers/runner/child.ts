@@ -70,7 +70,7 @@ function spawn(options: RunnerOptions, expected: ExpectedChild) {
       entryUrl(ENTRY_URL, options),
     ],
     env: { [LINK_VARIABLE]: JSON.stringify(link) },
-    stdin: "inherit",
+    stdin: "null",
     stdout: "inherit",
     stderr: "inherit",
   });

@@ -246,10 +246,12 @@ interface WebLocks {
   ): Promise<unknown>;
 }
 
+let locks: WebLocks | undefined;
+
 /**
  * The Web Locks, of which each thread holds one while it lives: Deno has them,
  * its types don't, and the first look is slow.
  */
 export function webLocks(): WebLocks {
-  return (navigator as unknown as { locks: WebLocks }).locks;
+  return locks ??= (navigator as unknown as { locks: WebLocks }).locks;
 }

@@ -13,6 +13,7 @@ import {
   type Frame,
   ProtocolError,
   RunnerDecoder,
+  told,
 } from "../line/dialect.ts";
 import {
   Inbox,
@@ -116,6 +117,8 @@ export class WorkerRunner extends Inbox implements Runner {
       data: options.data,
       launchFlags: launchFlags(),
       importing: imports.chain,
+      isConfined: told.isConfined === true ||
+        (options.permissions ?? "inherit") !== "inherit",
     };
     try {
       worker.postMessage(start, [port2]);

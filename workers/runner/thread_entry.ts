@@ -5,7 +5,7 @@
  */
 
 import { type ModuleLoader, Port } from "./entry.ts";
-import { FRAME, type Frame, type Start } from "../line/dialect.ts";
+import { FRAME, type Frame, type Start, told } from "../line/dialect.ts";
 import { webLocks } from "./runner.ts";
 import { setStopWord } from "../locks/_stop_word.ts";
 
@@ -17,6 +17,40 @@ export interface WorkerStart extends Start {
   lock: string;
   /** Tells the thread's waits that it was terminated. */
   stopWords: Int32Array;
+  /** Whether it has permissions of its own. */
+  isConfined: boolean;
+}
+
+function refuseSignals(): never {
+  throw new Deno.errors.NotCapable(
+    "Cannot listen to a signal in a thread with permissions of its own: it " +
+      "would change what the signal does to the whole program",
+  );
+}
+
+/** An input that is at its end. */
+const NO_INPUT: typeof Deno.stdin = {
+  read: () => Promise.resolve(null),
+  readSync: () => null,
+  close() {},
+  get readable() {
+    return new Blob([]).stream();
+  },
+  setRaw() {},
+  isTerminal: () => false,
+};
+
+/**
+ * Takes away what Deno gives a thread without a permission and what concerns the
+ * whole program. It guards against mistakes: `node:` modules still have most.
+ */
+function confine(): void {
+  told.isConfined = true;
+  // They can be listed and stolen: all others would count as dead
+  const gone = { value: undefined };
+  Object.defineProperty(Object.getPrototypeOf(navigator), "locks", gone);
+  Object.defineProperty(Deno, "stdin", { value: NO_INPUT });
+  Deno.addSignalListener = refuseSignals;
 }
 
 function run(
@@ -25,7 +59,7 @@ function run(
   main: ModuleLoader,
 ): void {
   const scope = globalThis as unknown as { close(): void };
-  const { line, lock, stopWords } = start;
+  const { line, lock, stopWords, isConfined } = start;
   setStopWord(stopWords);
   // Bound before the user's code is loaded, which may change what it can reach
   const post = line.postMessage.bind(line) as (
@@ -61,6 +95,7 @@ function run(
     post([FRAME.hello]);
     return new Promise(() => {});
   }).catch(() => {});
+  if (isConfined) confine();
   port.receive(FRAME.start, start);
 }
 

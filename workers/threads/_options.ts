@@ -50,7 +50,8 @@ export type ThreadOptions<
     module?: string | URL;
     /**
      * The permissions of the code. For a thread, anything but `"inherit"` needs
-     * `--unstable-worker-options`.
+     * `--unstable-worker-options`. There it guards against mistakes only: run
+     * hostile code in a {@linkcode Process}.
      *
      * @default {"inherit"}
      */

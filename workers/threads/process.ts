@@ -20,8 +20,8 @@ export type ProcessOptions<
  * Code that runs in its own process: Python's `multiprocessing.Process`.
  *
  * Processes share no memory; arguments and results are copied. The process uses
- * this program's stdin, stdout and stderr. It never outlives this program,
- * however the program ends. The terminal's signals for an interrupt and a
+ * this program's stdout and stderr; its stdin is empty. It never outlives this
+ * program, however the program ends. The terminal's signals for an interrupt and a
  * hang-up (SIGINT, SIGHUP) have an effect only on this program.
  *
  * @typeParam T The type of the result.
