@@ -63,8 +63,21 @@ Deno.test("daemons are not waited for at the program's end, and end with it", as
   await until(() => !isRunning(Number(pid)), "the daemon process ends");
 });
 
-async function killParent(flags: string[], loops: number): Promise<void> {
-  const parent = program("play.ts", flags, ["children"]).spawn();
+/** The process that kills the children of a program that was killed. */
+function findGuard(program: number): number | undefined {
+  return listDescendants(program).find(({ parent, command }) =>
+    parent === program && command.includes("trap")
+  )?.pid;
+}
+
+/** Kills a program whose children loop; before that, its guard if asked to. */
+async function killParent(
+  flags: string[],
+  loops: number,
+  env: Record<string, string> = {},
+  killsGuard = false,
+): Promise<void> {
+  const parent = program("play.ts", flags, ["children"], env).spawn();
   let stdout = "";
   const reader = parent.stdout.getReader();
   const decoder = new TextDecoder();
@@ -72,6 +85,14 @@ async function killParent(flags: string[], loops: number): Promise<void> {
     const { value, done } = await reader.read();
     assert(!done, stdout);
     stdout += decoder.decode(value);
+  }
+  if (killsGuard) {
+    const old = findGuard(parent.pid)!;
+    Deno.kill(old, "SIGKILL");
+    await until(
+      () => ![undefined, old].includes(findGuard(parent.pid)),
+      "another guard",
+    );
   }
   const family = listDescendants(parent.pid);
   const denos = family.filter(({ command }) => command.includes("data:"));
@@ -97,6 +118,53 @@ Deno.test(
   LINUX_ONLY,
   () => killParent([RUN_DENO, "--allow-net"], 1),
 );
+
+Deno.test(
+  "SIGKILL of the parent leaves no child where there is no shell",
+  LINUX_ONLY,
+  () => killParent(["-A"], 3, { PATH: "/nonexistent" }),
+);
+
+Deno.test(
+  "SIGKILL of the parent leaves no child although its guard was killed before",
+  LINUX_ONLY,
+  () => killParent(["-A"], 3, {}, true),
+);
+
+Deno.test("a process starts where no temporary file can be made", async () => {
+  const folder = await Deno.makeTempDir();
+  const long = `${folder}/${"x".repeat(110)}`;
+  await Deno.mkdir(long);
+  for (const TMPDIR of ["/nonexistent", long]) {
+    const { stdout } = await program(
+      "play.ts",
+      ["-A"],
+      ["permissions"],
+      { TMPDIR },
+    ).output();
+    assertMatch(new TextDecoder().decode(stdout), /^has /, TMPDIR);
+  }
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("a process starts although the working folder was removed, and the program is warned once", async () => {
+  const { code, stdout, stderr } = await runProject({
+    "main.ts": `
+import { Process } from "PACKAGE/workers/threads/process.ts";
+const module = "data:text/javascript,export const where = () => Deno.cwd();";
+const folder = Deno.makeTempDirSync();
+Deno.chdir(folder);
+Deno.removeSync(folder);
+for (let i = 0; i < 2; i++) {
+  const process = new Process({ target: "where", module });
+  process.start();
+  console.log(await process.result);
+}
+`,
+  }, "-A");
+  assertEquals([code, stdout], [0, "/\n/\n"]);
+  assertMatch(stderr, /^Warning: the working folder was removed; .*\n$/);
+});
 
 Deno.test("a parent that ends while a child starts leaves neither child nor socket", async () => {
   for (const how of ["exit", "kill"]) {
@@ -347,4 +415,67 @@ console.log(await process.result);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+const VERSION_MAIN = `
+import { Process } from "PACKAGE/workers/threads/process.ts";
+import { word } from "word";
+export function tell() {
+  return word;
+}
+if (import.meta.main) {
+  const process = new Process({ target: tell, module: import.meta.url });
+  process.start();
+  console.log(await process.result.catch((error) => error.message));
+}
+`;
+
+Deno.test("a process has the lock file of its parent, and writes none that its parent does not", async () => {
+  const folder = await Deno.makeTempDir();
+  const files = {
+    "deno.json": '{ "imports": { "word": "./word.ts" } }',
+    "word.ts": 'export const word = "known";',
+    "main.ts": VERSION_MAIN,
+  };
+  // A lock file that does not fit is refused by who has it
+  const broken = `${folder}/broken.lock`;
+  await Deno.writeTextFile(broken, "{");
+  const refused = await runProject(files, "-A", "--lock", broken);
+  assertEquals(refused.stdout, "");
+  for (const flags of [["--no-lock"], ["--lock", `${folder}/own.lock`]]) {
+    const run = await runProject(
+      { ...files, "deno.lock": "{" },
+      "-A",
+      ...flags,
+    );
+    assertEquals([run.stdout, run.stderr], ["known\n", ""], flags.join(" "));
+  }
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("a process knows the packages of a project that has a package.json alone", async () => {
+  const { stdout, stderr } = await runProject({
+    "package.json": '{ "dependencies": { "word": "1.0.0" } }',
+    "node_modules/word/package.json":
+      '{ "name": "word", "version": "1.0.0", "type": "module", "exports": "./index.js" }',
+    "node_modules/word/index.js": 'export const word = "installed";',
+    "main.ts": VERSION_MAIN,
+  }, "-A");
+  assertEquals([stdout, stderr], ["installed\n", ""]);
+});
+
+Deno.test("a process that does not know the project, because its parent may not read the configuration, says what to allow", async () => {
+  const { stdout } = await runProject(
+    {
+      "deno.json": '{ "imports": { "word": "./word.ts" } }',
+      "word.ts": 'export const word = "known";',
+      "main.ts": VERSION_MAIN,
+    },
+    RUN_DENO,
+    "--allow-net",
+  );
+  assertMatch(
+    stdout,
+    /^Cannot import ".*main\.ts": .*"word".*\(needs --allow-read=\/.*\/deno\.json\)$/ms,
+  );
 });

@@ -37,6 +37,8 @@ export interface LaunchFlags {
   flags: string[];
   /** Whether `--unstable-worker-options` is surely on. */
   workerOptions: boolean;
+  /** The path of a configuration that may be there, but may not be read. */
+  hidden: string | null;
 }
 
 /** The value of a `start` frame. */

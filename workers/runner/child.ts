@@ -15,7 +15,7 @@ import { expectChild, type ExpectedChild } from "./rendezvous.ts";
 import { imports } from "./context.ts";
 import { proofForChildren } from "../codec/share.ts";
 import { entryUrl, launchFlags } from "./launch.ts";
-import type { RunnerExit } from "../base/errors.ts";
+import { HandlerImportError, type RunnerExit } from "../base/errors.ts";
 import { Inbox, Lifecycle, type Runner, type RunnerOptions } from "./runner.ts";
 import { childPermissions } from "./permissions.ts";
 import { forgetChild, watchChild } from "./orphan_guard.ts";
@@ -45,6 +45,30 @@ function senderOf({ permissions, isReplica }: RunnerOptions): Sender {
   return (permissions ?? "inherit") === "inherit" ? "trusted" : "confined";
 }
 
+let isFolderGone = false;
+
+/** An option for a child's working folder, if this program's was removed. */
+function workingFolder(): { cwd?: string } {
+  try {
+    Deno.cwd();
+    return {};
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) return {};
+  }
+  if (!isFolderGone) {
+    isFolderGone = true;
+    const text =
+      "Warning: the working folder was removed; processes start in " +
+      '"/" (call Deno.chdir() to choose another)\n';
+    try {
+      Deno.stderr.writeSync(new TextEncoder().encode(text));
+    } catch {
+      // Nowhere to print to
+    }
+  }
+  return { cwd: "/" };
+}
+
 function spawn(options: RunnerOptions, expected: ExpectedChild) {
   const { permissions = "inherit" } = options;
   const modules = [ENTRY_URL, options.main, ...options.modules ?? []];
@@ -69,12 +93,31 @@ function spawn(options: RunnerOptions, expected: ExpectedChild) {
       ...flags,
       entryUrl(ENTRY_URL, options),
     ],
+    ...workingFolder(),
     env: { [LINK_VARIABLE]: JSON.stringify(link) },
     stdin: "null",
     stdout: "inherit",
     stderr: "inherit",
   });
   return starting(options, () => command.spawn());
+}
+
+/** What Deno says if it does not know the project. */
+const UNKNOWN_IMPORT_REGEXP = /Relative import path|not a dependency/;
+
+/** An exit whose error says why the child did not know the project. */
+function explained(exit: RunnerExit): RunnerExit {
+  const { reason, error } = exit;
+  const { hidden } = launchFlags();
+  if (
+    reason !== "import" || hidden === null || error === undefined ||
+    !UNKNOWN_IMPORT_REGEXP.test(error.message)
+  ) return exit;
+  const { module } = error as HandlerImportError;
+  const message = `${error.message}; processes do not know the project's ` +
+    `configuration, because this program may not read it (needs ` +
+    `--allow-read=${hidden})`;
+  return { ...exit, error: new HandlerImportError(message, module, error) };
 }
 
 /** A runner in a child process. */
@@ -190,7 +233,7 @@ export class ChildRunner extends Inbox implements Runner {
   }
 
   #leave(exit: RunnerExit): void {
-    this.#exit = exit;
+    this.#exit = explained(exit);
     if (exit.reason !== "protocol") return;
     this.#channel.close();
     this.#signal("SIGKILL");

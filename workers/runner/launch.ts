@@ -8,13 +8,16 @@
 import { type LaunchFlags, told } from "../line/dialect.ts";
 import type { RunnerOptions } from "./runner.ts";
 
-/** The prefixes of flags to pass on. */
+/** The prefixes of flags to pass on: those that say how modules are found. */
 const PASSED_REGEXP =
-  /^--(unstable|import-map|config|no-config|cached-only|no-remote|no-npm|node-modules-dir|cert|unsafely-ignore-certificate-errors|v8-flags|location|conditions)(?=$|[-=])/;
+  /^--(unstable|import-map|config|no-config|lock|no-lock|frozen|vendor|cached-only|no-remote|no-npm|node-modules-dir|node-modules-linker|min-dep-age|cert|unsafely-ignore-certificate-errors|use-env-proxy|v8-flags|location|conditions|no-code-cache)(?=$|[-=])/;
 /** Flags whose value may be the next argument. */
-const VALUED_REGEXP = /^--(import-map|config|cert|location|conditions)$/;
+const VALUED_REGEXP =
+  /^--(import-map|config|lock|node-modules-linker|min-dep-age|cert|location|conditions)$/;
 /** Flags whose value is a path, which may be relative. */
-const PATH_REGEXP = /^--(import-map|config|cert)=(?![a-z]{2,}:)(.*)$/s;
+const PATH_REGEXP = /^--(import-map|config|lock|cert)=(?![a-z]{2,}:)(.*)$/s;
+/** A lock file without a name. */
+const LOCK_NAME = "deno.lock";
 const UNSTABLE_REGEXP = /"unstable"\s*:\s*\[([^\]]*)\]/;
 const CONFIG_NAMES = ["deno.json", "deno.jsonc"];
 /** Where the program was started, to which the paths of its flags belong. */
@@ -44,7 +47,9 @@ function flagsOf(args: string[]): string[] {
   for (let index = 0; index < args.length; index++) {
     let flag = args[index]!.replace(/^-c(?=$|=)/, "--config");
     if (!PASSED_REGEXP.test(flag)) continue;
-    if (VALUED_REGEXP.test(flag)) flag += `=${args[++index] ?? ""}`;
+    if (flag === "--lock" && args[index + 1]?.startsWith("-")) {
+      flag += `=${LOCK_NAME}`;
+    } else if (VALUED_REGEXP.test(flag)) flag += `=${args[++index] ?? ""}`;
     const path = PATH_REGEXP.exec(flag);
     flags.push(
       path === null || path[2]!.startsWith("/")
@@ -59,24 +64,45 @@ function mayRead(path: string): boolean {
   return Deno.permissions.querySync({ name: "read", path }).state === "granted";
 }
 
-/** The path and text of the configuration that Deno found by itself. */
-function findConfig(): [path: string, text: string] | undefined {
+/** What Deno finds beside or above the main module. */
+interface Project {
+  /** The path and text of the configuration. */
+  config: [path: string, text: string] | null;
+  /** Whether there is a package.json. */
+  hasPackage: boolean;
+  /** The path of a configuration that may be there, but may not be read. */
+  hidden: string | null;
+}
+
+function findProject(): Project {
+  const project: Project = { config: null, hasPackage: false, hidden: null };
   const main = Deno.mainModule;
-  if (!main?.startsWith("file:")) return undefined;
+  if (!main?.startsWith("file:")) return project;
   let folder = new URL(".", main);
   while (true) {
-    for (const name of CONFIG_NAMES) {
+    for (const name of [...CONFIG_NAMES, "package.json"]) {
       const path = toPath(new URL(name, folder));
-      if (!mayRead(path)) continue;
-      try {
-        return [path, Deno.readTextFileSync(path)];
-      } catch {
-        // Not there, or not a file: look on.
+      if (!mayRead(path)) {
+        project.hidden ??= path;
+        continue;
       }
+      const text = readText(path);
+      if (text === null) continue;
+      if (name === "package.json") project.hasPackage = true;
+      else return { ...project, config: [path, text], hidden: null };
     }
     const parent = new URL("..", folder);
-    if (parent.href === folder.href) return undefined;
+    if (parent.href === folder.href) return project;
     folder = parent;
+  }
+}
+
+/** The text of a file; `null` if it is not there, or no file. */
+function readText(path: string): string | null {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch {
+    return null;
   }
 }
 
@@ -89,23 +115,25 @@ function hasFlag(flags: string[], name: string): boolean {
   return flags.some((flag) => flag === name || flag.startsWith(`${name}=`));
 }
 
-function readConfig(flags: string[]): [path: string, text: string] | undefined {
-  if (hasFlag(flags, "--no-config")) return undefined;
+/** The project by the flags that name its configuration, or as Deno finds it. */
+function readProject(flags: string[]): Project {
+  const project: Project = { config: null, hasPackage: false, hidden: null };
+  if (hasFlag(flags, "--no-config")) return project;
   const given = flags.find((flag) => flag.startsWith("--config="))
     ?.slice("--config=".length);
-  if (given === undefined) return findConfig();
-  try {
-    return [given, Deno.readTextFileSync(given)];
-  } catch {
-    return undefined;
-  }
+  if (given === undefined) return findProject();
+  const text = readText(given);
+  return { ...project, config: text === null ? null : [given, text] };
 }
 
 function look(): LaunchFlags {
   const flags = flagsOf(commandLine());
-  const config = readConfig(flags);
-  if (config !== undefined && !hasFlag(flags, "--config")) {
-    flags.push(`--config=${config[0]}`);
+  const { config, hasPackage, hidden } = readProject(flags);
+  if (config !== null) {
+    if (!hasFlag(flags, "--config")) flags.push(`--config=${config[0]}`);
+  } else if (hasPackage && !hasFlag(flags, "--node-modules-dir")) {
+    // Deno does not find it from a module that is no file
+    flags.push("--node-modules-dir=manual");
   }
   // Without the command line, the available APIs show the flags.
   if (
@@ -118,7 +146,7 @@ function look(): LaunchFlags {
   const workerOptions = hasFlag(flags, "--unstable") ||
     hasFlag(flags, "--unstable-worker-options") ||
     unstable.includes('"worker-options"');
-  return { flags, workerOptions };
+  return { flags, workerOptions, hidden };
 }
 
 /**

@@ -54,45 +54,76 @@ Deno.exit();`;
 
 const encoder = new TextEncoder();
 
-let guard: {
+/** A guard that ends sooner than this is not restarted at once. */
+const RESTART_AFTER = 1_000;
+
+interface Guard {
   process: Deno.ChildProcess;
   input: WritableStreamDefaultWriter<Uint8Array>;
-} | undefined;
-const watched = new Set<number>();
+}
 
-function command(): [program: string, args: string[]] {
-  const shell = { name: "run", command: "sh" } as const;
-  if (Deno.build.os !== "windows" && isGranted(shell)) {
-    return ["sh", ["-c", SHELL_SCRIPT, "sh"]];
-  }
+let guard: Guard | undefined;
+let restartTimer: ReturnType<typeof setTimeout> | undefined;
+/** The children, each with the folder of the socket while it was started. */
+const watched = new Map<number, string>();
+
+/** The programs that can be a guard, the cheapest first. */
+function commands(): [program: string, args: string[]][] {
   const url = `data:text/javascript,${encodeURIComponent(DENO_SCRIPT)}`;
   const flags = ["--no-prompt", "--quiet", "--no-config", "--no-lock"];
-  return [
+  const deno: [string, string[]] = [
     Deno.execPath(),
     ["run", ...flags, "--allow-run", "--allow-write", url],
   ];
+  const shell = { name: "run", command: "sh" } as const;
+  return Deno.build.os !== "windows" && isGranted(shell)
+    ? [["sh", ["-c", SHELL_SCRIPT, "sh"]], deno]
+    : [deno];
 }
 
 function tell(line: string): void {
-  // A guard that has ended does no harm
+  // A guard that has ended is replaced
   guard?.input.write(encoder.encode(line)).catch(() => {});
 }
 
-function startGuard(pid: number, folder: string): void {
-  const [program, args] = command();
-  try {
-    const process = new Deno.Command(program, {
-      args: [...args, `${pid}`, folder],
-      stdin: "piped",
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
-    process.unref();
-    guard = { process, input: process.stdin.getWriter() };
-    guard.input.closed.catch(() => {});
-  } catch {
-    // The children notice the end of their channels all the same
+function spawn(args: string[]): Deno.ChildProcess | null {
+  for (const [program, more] of commands()) {
+    try {
+      return new Deno.Command(program, {
+        args: [...more, ...args],
+        stdin: "piped",
+        stdout: "null",
+        stderr: "null",
+        cwd: "/",
+      }).spawn();
+    } catch {
+      // It is not there, for example in an image without a shell
+    }
   }
+  return null;
+}
+
+function startGuard(): void {
+  const [first, ...others] = watched;
+  if (first === undefined) return;
+  const [pid, folder] = first;
+  const process = spawn([`${pid}`, folder]);
+  // Without it, the children notice the end of their channels all the same
+  if (process === null) return;
+  process.unref();
+  const started: Guard = { process, input: process.stdin.getWriter() };
+  started.input.closed.catch(() => {});
+  guard = started;
+  for (const [pid, folder] of others) tell(`+ ${pid} ${folder}\n`);
+  const since = performance.now();
+  void process.status.then(() => {
+    if (guard !== started) return;
+    guard = undefined;
+    const left = RESTART_AFTER - (performance.now() - since);
+    if (left <= 0) return startGuard();
+    restartTimer = setTimeout(startGuard, left);
+    Deno.unrefTimer(restartTimer);
+  });
 }
 
 /**
@@ -103,9 +134,9 @@ function startGuard(pid: number, folder: string): void {
  * connected.
  */
 export function watchChild(pid: number, folder: string | null): void {
-  watched.add(pid);
-  if (guard === undefined) startGuard(pid, folder ?? "");
-  else tell(`+ ${pid} ${folder ?? ""}\n`);
+  watched.set(pid, folder ?? "");
+  if (guard !== undefined) tell(`+ ${pid} ${folder ?? ""}\n`);
+  else if (watched.size === 1) startGuard();
 }
 
 /**
@@ -118,7 +149,9 @@ export function watchChild(pid: number, folder: string | null): void {
 export async function forgetChild(pid: number): Promise<void> {
   watched.delete(pid);
   tell(`- ${pid}\n`);
-  if (watched.size > 0 || guard === undefined) return;
+  if (watched.size > 0) return;
+  clearTimeout(restartTimer);
+  if (guard === undefined) return;
   const { process, input } = guard;
   guard = undefined;
   process.ref();

@@ -55,24 +55,21 @@ class Rendezvous {
   #strangers = new Set<PrivateConn>();
   closed = false;
   #tidy = (): void => {
-    if (this.#folder === null) return;
-    try {
-      Deno.removeSync(this.#folder, { recursive: true });
-    } catch {
-      // Another program has removed the temporary files.
-    }
+    if (this.#folder !== null) removeFolder(this.#folder);
   };
 
   constructor() {
-    this.#folder = this.#makeFolder();
-    if (this.#folder !== null) {
-      const path = `${this.#folder}/s`;
-      this.#listener = Deno.listen({ transport: "unix", path });
+    const inFolder = listenInFolder();
+    if (inFolder !== null) {
+      const { folder, path, listener } = inFolder;
+      this.#folder = folder;
+      this.#listener = listener;
       this.connect = { transport: "unix", path };
       const file: ChannelNeed = { item: path, similar: `${path}-` };
       const net = { item: `unix:${path}`, similar: `unix:${path}-` };
       this.needs = { read: file, write: file, net, env: ENV_NEED };
     } else {
+      this.#folder = null;
       const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
       const { hostname, port } = listener.addr;
       this.#listener = listener;
@@ -96,18 +93,6 @@ class Rendezvous {
       conn: promise,
       cancel: () => this.#settle(secret, null),
     };
-  }
-
-  /** A folder that only this user can read, if there are Unix sockets. */
-  #makeFolder(): string | null {
-    const names = ["read", "write", "net"] as const;
-    const isAllowed = names.every((name) => isGranted({ name }));
-    if (Deno.build.os === "windows" || !isAllowed) return null;
-    const folder = Deno.makeTempDirSync({ prefix: "deno-socketserver-" });
-    // A longer path does not fit into a socket's address.
-    if (folder.length <= 105) return folder;
-    Deno.removeSync(folder);
-    return null;
   }
 
   async #accept(): Promise<void> {
@@ -165,6 +150,35 @@ class Rendezvous {
     for (const conn of this.#strangers) this.#dismiss(conn);
     removeEventListener("unload", this.#tidy);
     this.#tidy();
+  }
+}
+
+/**
+ * Listens in a folder that only this user can read, if there are Unix sockets
+ * and a writable folder for temporary files whose path is short enough.
+ */
+function listenInFolder() {
+  const names = ["read", "write", "net"] as const;
+  const isAllowed = names.every((name) => isGranted({ name }));
+  if (Deno.build.os === "windows" || !isAllowed) return null;
+  let folder: string | undefined;
+  try {
+    folder = Deno.makeTempDirSync({ prefix: "deno-socketserver-" });
+    const path = `${folder}/s`;
+    const listener = Deno.listen({ transport: "unix", path });
+    return { folder, path, listener };
+  } catch {
+    // The loopback interface does as well
+    if (folder !== undefined) removeFolder(folder);
+    return null;
+  }
+}
+
+function removeFolder(folder: string): void {
+  try {
+    Deno.removeSync(folder, { recursive: true });
+  } catch {
+    // Another program has removed the temporary files
   }
 }
 
