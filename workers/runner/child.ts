@@ -15,7 +15,7 @@ import { expectChild, type ExpectedChild } from "./rendezvous.ts";
 import { imports } from "./context.ts";
 import { proofForChildren } from "../codec/share.ts";
 import { entryUrl, launchFlags } from "./launch.ts";
-import { HandlerImportError, type RunnerExit } from "../base/errors.ts";
+import { ModuleImportError, type RunnerExit } from "../base/errors.ts";
 import { Inbox, Lifecycle, type Runner, type RunnerOptions } from "./runner.ts";
 import { childPermissions } from "./permissions.ts";
 import { forgetChild, watchChild } from "./orphan_guard.ts";
@@ -113,11 +113,11 @@ function explained(exit: RunnerExit): RunnerExit {
     reason !== "import" || hidden === null || error === undefined ||
     !UNKNOWN_IMPORT_REGEXP.test(error.message)
   ) return exit;
-  const { module } = error as HandlerImportError;
+  const { module } = error as ModuleImportError;
   const message = `${error.message}; processes do not know the project's ` +
     `configuration, because this program may not read it (needs ` +
     `--allow-read=${hidden})`;
-  return { ...exit, error: new HandlerImportError(message, module, error) };
+  return { ...exit, error: new ModuleImportError(message, module, error) };
 }
 
 /** A runner in a child process. */
