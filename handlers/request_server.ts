@@ -40,8 +40,8 @@ export interface ServerStats {
   /** TLS handshakes that failed or took too long. */
   failedHandshakes: number;
   /**
-   * Connections closed because their PROXY header was missing, malformed or not
-   * from a trusted proxy.
+   * Connections closed because their PROXY header was missing, late, malformed
+   * or not from a trusted proxy.
    */
   badProxyHeaders: number;
   /** Errors thrown by handlers and hooks. */

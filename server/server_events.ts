@@ -33,8 +33,9 @@ export interface RequestEndEvent extends ConnectionEvent {
 /** A request was refused. */
 export interface RefusalEvent extends ConnectionEvent {
   /**
-   * The reason: `"verifyRequest"` for the hook's decision, or the name of an
-   * option, for example `"proxyProtocol"`.
+   * The reason: the name of the option, for example `"maxConnections"` or
+   * `"proxyProtocol"`; `"verifyRequest"` for the hook's decision, `"suspend"`
+   * while the server is suspended, `"handshake"` for a TLS handshake that failed.
    */
   reason: string;
 }

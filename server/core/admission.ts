@@ -24,10 +24,13 @@ interface Client {
   since: number;
 }
 
+/** The option that refuses a request; `null` if it may come in. */
+export type Refusal = keyof ServerLimits | null;
+
 interface Held {
   open: OpenRequest;
   client: Client;
-  resolve: (admitted: boolean) => void;
+  resolve: (refusal: Refusal) => void;
 }
 
 /** Admits requests within the limits of their clients. */
@@ -72,28 +75,33 @@ export class Admission {
   /**
    * Whether a request may come in. Waits for room if `overLimit` is `"wait"`.
    */
-  admit(open: OpenRequest): boolean | Promise<boolean> {
+  admit(open: OpenRequest): Refusal | Promise<Refusal> {
     const { clientAddress } = open;
-    if (this.#deny?.has(clientAddress)) return false;
-    if (this.#allow !== null && !this.#allow.has(clientAddress)) return false;
+    if (this.#deny?.has(clientAddress)) return "deny";
+    if (this.#allow !== null && !this.#allow.has(clientAddress)) return "allow";
     // The request itself is counted already
-    if (this.overLimit === "refuse" && this.#room() < 0) return false;
+    if (this.overLimit === "refuse" && this.#room() < 0) {
+      return "maxConnections";
+    }
     const key = clientKey(clientAddress);
-    if (key === null) return true;
+    if (key === null) return null;
     const client = this.#find(key);
     if (client.held === 0 && this.#fits(client)) {
       this.#take(open, client);
-      return true;
+      return null;
     }
+    const limit = client.open < this.#maxPerClient
+      ? "acceptRatePerClient"
+      : "maxConnectionsPerClient";
     if (this.overLimit === "refuse" || this.#held.length >= MAX_HELD) {
-      return false;
+      return limit;
     }
     this.#counts.waited++;
     return new Promise((resolve) => {
       const held = { open, client, resolve };
       this.#held.push(held);
       client.held++;
-      open.cancel = () => this.#release(held, false);
+      open.cancel = () => this.#release(held, limit);
       this.#armTimer();
     });
   }
@@ -120,7 +128,7 @@ export class Admission {
       if (this.#room() < 1) return;
       if (!this.#fits(held.client)) continue;
       this.#take(held.open, held.client);
-      this.#release(held, true);
+      this.#release(held, null);
     }
     this.#armTimer();
   }
@@ -164,13 +172,13 @@ export class Admission {
     this.#admitted.set(open, client);
   }
 
-  #release(held: Held, admitted: boolean): void {
+  #release(held: Held, refusal: Refusal): void {
     const at = this.#held.indexOf(held);
     if (at < 0) return;
     this.#held.splice(at, 1);
     held.client.held--;
     held.open.cancel = null;
-    held.resolve(admitted);
+    held.resolve(refusal);
     if (this.#held.length === 0) clearTimeout(this.#timer);
   }
 

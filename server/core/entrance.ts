@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Admission } from "./admission.ts";
+import type { Admission, Refusal } from "./admission.ts";
 import type { AnyOptions } from "./check_options.ts";
 import { EntranceError } from "./faults.ts";
 import { Preamble } from "./preamble.ts";
@@ -37,8 +37,8 @@ export class Entrance {
       this.#handshakes === null;
   }
 
-  /** Takes a request through the steps; false if it is refused. */
-  async pass(open: OpenRequest): Promise<boolean> {
+  /** Takes a request through the steps; returns the limit that refuses it. */
+  async pass(open: OpenRequest): Promise<Refusal> {
     this.passing++;
     try {
       return await this.#pass(open);
@@ -47,17 +47,15 @@ export class Entrance {
     }
   }
 
-  async #pass(open: OpenRequest): Promise<boolean> {
+  async #pass(open: OpenRequest): Promise<Refusal> {
     const { request, clientAddress: peer } = open;
     if (this.#proxyHeaders !== null) {
       const headers = await this.#proxyHeaders;
       open.clientAddress = await headers.read(request, peer);
     }
-    if (this.admission !== null && !await this.admission.admit(open)) {
-      return false;
-    }
-    await this.#handshakes?.read(request, peer);
-    return true;
+    const refusal = await this.admission?.admit(open) ?? null;
+    if (refusal === null) await this.#handshakes?.read(request, peer);
+    return refusal;
   }
 }
 

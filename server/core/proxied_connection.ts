@@ -4,7 +4,6 @@
  * @module
  */
 
-import { RequestTimeoutError } from "../../handlers/errors.ts";
 import { formatAddress } from "../addresses.ts";
 import { AddressList } from "./option_checks.ts";
 import { Preamble } from "./preamble.ts";
@@ -48,9 +47,8 @@ export class ProxyHeaders extends Preamble {
    * client's addresses and bytes.
    *
    * @returns The client's address.
-   * @throws {ProxyHeaderError} If the header is missing, malformed, or not from
-   * a trusted proxy.
-   * @throws {RequestTimeoutError} If it took too long; the connection is closed.
+   * @throws {ProxyHeaderError} If the header is missing, late, malformed, or not
+   * from a trusted proxy. If it is late, the connection is closed.
    */
   override async readFrom(
     conn: Deno.Conn,
@@ -119,9 +117,8 @@ function ended(filled: number): Error {
   );
 }
 
-function tooSlow(timeout: number): RequestTimeoutError {
-  return new RequestTimeoutError(
+function tooSlow(timeout: number): ProxyHeaderError {
+  return new ProxyHeaderError(
     `Cannot read a PROXY header: it did not arrive within ${timeout} ms`,
-    timeout,
   );
 }

@@ -105,9 +105,10 @@ export class RequestCycle<R> {
     const open = this.open.add(request, peer, false);
     let part: ServerRole | null = null;
     try {
-      if (this.refuses) return this.#refuse(open);
-      if (!this.entrance.isOpen && !await this.entrance.pass(open)) {
-        return this.#refuse(open);
+      if (this.refuses) return this.#refuse(open, "suspend");
+      if (!this.entrance.isOpen) {
+        const limit = await this.entrance.pass(open);
+        if (limit !== null) return this.#refuse(open, limit);
       }
       this.meter.begin(open);
       const { clientAddress } = open;
@@ -264,10 +265,10 @@ export class RequestCycle<R> {
     if (open !== undefined) this.deadlines.watch(open);
   }
 
-  #refuse(open: OpenRequest<R>): void {
+  #refuse(open: OpenRequest<R>, reason: string): void {
     this.counts.refused++;
     this.#hooks[role].changed();
-    this.meter.refuse(open, "limit");
+    this.meter.refuse(open, reason);
     closeQuietly(open.request);
   }
 

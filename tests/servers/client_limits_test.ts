@@ -308,3 +308,21 @@ testEach(
     assertEquals((await server.stats()).refused, 0);
   },
 );
+
+test("the event refusal names the option that refuses", async () => {
+  const limits: [ServerLimits, string][] = [
+    [{ maxConnections: 1 }, "maxConnections"],
+    [{ maxConnectionsPerClient: 1 }, "maxConnectionsPerClient"],
+    [{ acceptRatePerClient: 1 }, "acceptRatePerClient"],
+    [{ deny: ["127.0.0.1"] }, "deny"],
+    [{ allow: ["10.0.0.0/8"] }, "allow"],
+  ];
+  for (const [limit, expected] of limits) {
+    await using server = open({ overLimit: "refuse", ...limit });
+    const { promise, resolve } = Promise.withResolvers<string>();
+    server.on("refusal", ({ reason }) => resolve(reason));
+    using _first = await dial(server);
+    using _second = await dial(server);
+    assertEquals(await within("the refusal", promise), expected);
+  }
+});

@@ -180,6 +180,8 @@ test("proxyProtocol works on Unix sockets", async () => {
 test("handshakeTimeout closes clients that don't send their header, and they stop nobody", async () => {
   await using server = open({ proxyProtocol: "require", handshakeTimeout: 50 });
   const errors = collectErrors(server);
+  const reasons: string[] = [];
+  server.on("refusal", ({ reason }) => void reasons.push(reason));
   const silent = await Promise.all(Array.from({ length: 100 }, async () => {
     const client = await dial(server);
     await writeAll(client, LINE.subarray(0, 10));
@@ -191,10 +193,11 @@ test("handshakeTimeout closes clients that don't send their header, and they sto
     client.close();
   }
   await until(
-    async () => (await server.stats()).timeouts === 100,
+    async () => (await server.stats()).badProxyHeaders === 100,
     "all timed out",
   );
-  assertEquals(errors.length, 100);
+  assertEquals([errors.length, reasons.length], [0, 100]);
+  assertEquals(new Set(reasons), new Set(["proxyProtocol"]));
 });
 
 test("proxyProtocol shows the client's address to verifyRequest() and handleError()", async () => {
@@ -246,7 +249,7 @@ test("serverClose() waits for a header as long as ever", async () => {
   await writeAll(client, "PROXY");
   await until(async () => (await server.stats()).open === 1, "it is open");
   assertEquals((await server.serverClose()).aborted, []);
-  assertEquals((await server.stats()).timeouts, 1);
+  assertEquals((await server.stats()).badProxyHeaders, 1);
 });
 
 test("serverClose() tells whose header it did not wait for", async () => {
