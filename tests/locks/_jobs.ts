@@ -347,6 +347,21 @@ export async function loop(
   }
 }
 
+let kept: unknown;
+
+/** Keeps an object of this thread. */
+export function keep(_sync: boolean, object: object): void {
+  kept = object;
+}
+
+/** Whether a condition's lock is the object that was kept. */
+export function isKept(_sync: boolean, condition: Condition): boolean {
+  condition.acquireSync();
+  const isLocked = (kept as Lock).locked();
+  condition.release();
+  return isLocked;
+}
+
 /** Sets the word that stops this thread. */
 export function becomeStoppable(_sync: boolean, words: Int32Array): void {
   setStopWord(words);
@@ -370,6 +385,10 @@ const BLOCKS: Record<string, (primitive: never) => void> = {
   },
   Condition(condition: Condition) {
     using _held = condition.holdSync();
+    condition.waitSync();
+  },
+  GivenCondition([condition, lock]: [Condition, Lock]) {
+    using _held = lock.holdSync();
     condition.waitSync();
   },
   Nested([outer, inner]: [Lock, Lock]) {

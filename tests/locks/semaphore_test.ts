@@ -8,6 +8,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { Barrier } from "../../workers/locks/barrier.ts";
+import type { Permits } from "../../workers/locks/_permits.ts";
 import { BoundedSemaphore } from "../../workers/locks/bounded_semaphore.ts";
 import { Semaphore } from "../../workers/locks/semaphore.ts";
 import { eventually, testTeams, waiters } from "./_teams.ts";
@@ -122,19 +123,17 @@ Deno.test("Semaphore: dead processes return what they had, and nothing of others
   for (let round = 0; round < 200; round++) {
     const most = 1 + random(6);
     const semaphore = new Semaphore(most);
-    const loans = typeOf(semaphore)!.loans!(semaphore);
+    const permits = typeOf(semaphore)!.inner!(semaphore) as Permits;
     // The first is a thread, the others are processes
     const held = [0, 0, 0, 0];
     for (let step = 0; step < 60; step++) {
       const who = random(held.length);
       const count = 1 + random(held[who]! || 1);
       if (random(2) === 0) {
-        if (!semaphore.acquireSync({ blocking: false })) continue;
+        if (!permits.take(who)) continue;
         held[who]!++;
-        if (who > 0) loans.lend();
       } else if (held[who]! > 0) {
-        if (who > 0) assertEquals(loans.repay(count), count);
-        semaphore.release(count);
+        assert(permits.give(count, who));
         held[who]! -= count;
       }
       const sum = held.reduce((a, b) => a + b);
@@ -144,10 +143,28 @@ Deno.test("Semaphore: dead processes return what they had, and nothing of others
     const lent = held[1]! + held[2]! + held[3]!;
     const others = held[0]! + random(lent + 1);
     if (others > 0) semaphore.release(others);
-    for (const count of held.slice(1)) {
-      const left = loans.repay(count);
-      if (left > 0) semaphore.release(left);
-    }
+    for (const who of [1, 2, 3]) permits.endLoans(who, true);
     assertEquals(semaphore.value, most);
   }
+});
+
+Deno.test("Semaphore: what a process took is known when more permits were returned than there were first", () => {
+  const semaphore = new Semaphore(0);
+  const permits = typeOf(semaphore)!.inner!(semaphore) as Permits;
+  semaphore.release(3);
+  assert(permits.take(1) && permits.take(1) && permits.take());
+  permits.endLoans(1, true);
+  assertEquals(semaphore.value, 2);
+});
+
+Deno.test("BoundedSemaphore: a release by somebody else ends the oldest loans, and no newer one", () => {
+  const semaphore = new BoundedSemaphore(3);
+  const permits = typeOf(semaphore)!.inner!(semaphore) as Permits;
+  for (let i = 0; i < 3; i++) assert(permits.take(1));
+  semaphore.release(3);
+  for (let i = 0; i < 3; i++) assert(permits.take(2));
+  permits.endLoans(1, true);
+  assertEquals(semaphore.value, 0);
+  permits.endLoans(2, true);
+  assertEquals(semaphore.value, 3);
 });

@@ -13,6 +13,7 @@ import { Lock } from "../../workers/locks/lock.ts";
 import { RLock } from "../../workers/locks/rlock.ts";
 import { Semaphore } from "../../workers/locks/semaphore.ts";
 import { SharedQueue } from "../../workers/queue/shared_queue.ts";
+import { Threads } from "./_teams.ts";
 import { ThreadEvent } from "../../workers/locks/thread_event.ts";
 
 /** What arrives on the other side of a message. */
@@ -28,7 +29,7 @@ async function send<T>(value: T): Promise<T> {
   return arrived as T;
 }
 
-Deno.test("pack(): every class arrives as itself, over the same memory", async () => {
+Deno.test("pack(): every class arrives as itself, where it is known already", async () => {
   const all = {
     lock: new Lock(),
     rlock: new RLock(),
@@ -42,8 +43,7 @@ Deno.test("pack(): every class arrives as itself, over the same memory", async (
   const arrived = await send(all);
   for (const [name, instance] of Object.entries(all)) {
     const there = arrived[name as keyof typeof all];
-    assertStrictEquals(there.constructor, instance.constructor);
-    assert(there !== instance);
+    assertStrictEquals(there, instance);
   }
   arrived.lock.acquireSync();
   assert(all.lock.locked());
@@ -114,11 +114,26 @@ Deno.test("pack(): locks are found in arrays, maps, sets, instances and rings", 
   assert(lock.locked());
 });
 
-Deno.test("pack(): a lock alone, and one in a list of 100,000 links", async () => {
+Deno.test("pack(): a lock alone, one in a list of 100,000 links, and one in 200,000 objects", async () => {
   assertInstanceOf(await send(new Lock()), Lock);
+  const lock = new Lock();
+  const holders = await send(Array.from({ length: 200_000 }, () => ({ lock })));
+  assertStrictEquals(holders.at(-1)!.lock, lock);
   const many = Array.from({ length: 100_000 }, (_, index) => [index]);
   const arrived = await send([many, new Lock()]);
   assertInstanceOf(arrived[1], Lock);
+});
+
+Deno.test("pack(): a lock is one object in a thread, however often and in what it came", async () => {
+  using team = new Threads(1, true);
+  const [lock, other] = [new Lock(), new Lock()];
+  const condition = new Condition({ lock });
+  await team.run(0, "keep", lock);
+  assertEquals(await team.run(0, "isKept", condition), true);
+  assertEquals(
+    await team.run(0, "isKept", new Condition({ lock: other })),
+    false,
+  );
 });
 
 Deno.test("pack(): a Barrier with an action is refused, with the cure", () => {

@@ -105,6 +105,17 @@ for (const make of [() => new Lock(), () => new RLock()]) {
   });
 }
 
+Deno.test("Condition keeps another's hold of a lock that was passed beside it when a thread was terminated that waited", async () => {
+  const lock = new Lock();
+  const condition = new Condition({ lock });
+  await terminateBlocked(
+    "GivenCondition",
+    [condition, lock],
+    () => waiters(condition) === 1 && lock.acquireSync(),
+  );
+  assert(lock.locked());
+});
+
 Deno.test("ThreadPool.terminate() ends a task that blocks for a Lock", async () => {
   const module = new URL("./_stop_targets.ts", import.meta.url);
   const pool = new ThreadPool({ workers: 1, module });

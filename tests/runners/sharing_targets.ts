@@ -66,6 +66,87 @@ export async function releaseAndStay(
   await new Promise((resolve) => setTimeout(resolve, 60_000));
 }
 
+/** Tells, and does not return to its event loop. */
+export async function tellAndEnd(
+  how: "exit" | "kill" | "busy",
+  event: ThreadEvent,
+  queue: SharedQueue<number>,
+  lock: Lock,
+) {
+  await lock.acquire();
+  await queue.get();
+  for (let i = 0; i < 20; i++) event.set();
+  queue.taskDone();
+  queue.close();
+  lock.release();
+  if (how === "exit") Deno.exit(0);
+  if (how === "kill") Deno.kill(Deno.pid, "SIGKILL");
+  for (;;);
+}
+
+/** Has as many calls under way as may be, and releases. */
+export async function releaseAtLimit(lock: Lock, count: number) {
+  await lock.acquire();
+  const waits = Array.from({ length: count }, () => lock.acquire());
+  let taken = 0;
+  lock.release();
+  for (const wait of waits) {
+    await wait;
+    taken++;
+    lock.release();
+  }
+  return taken;
+}
+
+/** Has a process of its own hold the lock and wait for an item. */
+export async function holdBelow(
+  lock: Lock,
+  queue: SharedQueue<number>,
+  told: ThreadEvent,
+  killed: ThreadEvent,
+) {
+  const process = new Process({
+    target: holdAndWait,
+    args: [lock, queue, told],
+    module: import.meta.url,
+  });
+  process.start();
+  process.result.catch(() => {});
+  await killed.wait();
+  process.kill();
+  await process.join();
+}
+
+/** Takes the lock and an item, which it never looks at. */
+export async function holdAndWait(
+  lock: Lock,
+  queue: SharedQueue<number>,
+  told: ThreadEvent,
+) {
+  await lock.acquire();
+  void queue.get();
+  told.set();
+  for (;;);
+}
+
+/** In a thread: starts a process that holds the lock. */
+export async function startHolder(lock: Lock, told: ThreadEvent) {
+  const process = new Process({
+    target: acquireAndStay,
+    args: [lock, told],
+    module: import.meta.url,
+  });
+  process.start();
+  process.result.catch(() => {});
+  await new Promise(() => {});
+}
+
+export async function acquireAndStay(lock: Lock, told: ThreadEvent) {
+  await lock.acquire();
+  told.set();
+  await new Promise((resolve) => setTimeout(resolve, 60_000));
+}
+
 /** Waits in the lock and the queue when it is killed. */
 export async function waitForEver(
   lock: Lock,

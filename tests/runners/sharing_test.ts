@@ -19,6 +19,7 @@ import {
   RLock,
   Semaphore,
   SharedQueue,
+  Thread,
   ThreadEvent,
 } from "../../mod.ts";
 import { encode } from "../../workers/codec/codec.ts";
@@ -155,6 +156,100 @@ Deno.test("Process that is killed gives back its permits, whoever else had some 
   }
 });
 
+Deno.test("Process that is killed does not free what another process has since", async () => {
+  const lock = new Lock();
+  const [first, second] = [new ThreadEvent(), new ThreadEvent()];
+  const dying = start(targets.acquireAndStay, lock, first);
+  await first.wait();
+  lock.release();
+  const holding = start(targets.acquireAndStay, lock, second);
+  await second.wait();
+  dying.kill();
+  await dying.join();
+  await assertRejects(() => dying.result);
+  assert(lock.locked());
+  holding.kill();
+  await holding.join();
+  await assertRejects(() => holding.result);
+  assert(!lock.locked());
+});
+
+Deno.test("Process that is killed gives back the permit of a semaphore that a release had opened", async () => {
+  const semaphore = new Semaphore(0);
+  const told = new ThreadEvent();
+  const process = start(targets.holdForEver, {
+    lock: new Lock(),
+    semaphore,
+    told,
+  });
+  semaphore.release(2);
+  await told.wait();
+  process.kill();
+  await process.join();
+  await assertRejects(() => process.result);
+  assertEquals(semaphore.value, 2);
+});
+
+for (const how of ["exit", "kill", "busy"] as const) {
+  Deno.test(`set(), taskDone(), close() and release() are in effect when they return in a process (${how})`, async () => {
+    const [event, lock] = [new ThreadEvent(), new Lock()];
+    const queue = new SharedQueue<number>();
+    await queue.put(1);
+    const process = start(targets.tellAndEnd, how, event, queue, lock);
+    await event.wait();
+    assert(await queue.join());
+    await until(() => queue.closed && !lock.locked(), "what it told");
+    process.kill();
+    await process.join();
+    await process.result.catch(() => {});
+  });
+}
+
+Deno.test("Lock.release() works in a process with as many calls under way as may be", async () => {
+  assertEquals(await run(targets.releaseAtLimit, new Lock(), 10_000), 10_000);
+});
+
+Deno.test("Process below a process that is killed gives back its lock and its item, each once", async () => {
+  for (const isReleased of [false, true]) {
+    const lock = new Lock();
+    const queue = new SharedQueue<number>();
+    const [told, killed] = [new ThreadEvent(), new ThreadEvent()];
+    const process = start(targets.holdBelow, lock, queue, told, killed);
+    await told.wait();
+    await queue.put(1);
+    await until(() => queue.size === 0, "the item is taken");
+    queue.close();
+    if (isReleased) {
+      lock.release();
+      await lock.acquire();
+    }
+    killed.set();
+    await process.result;
+    await process.join();
+    assertEquals(lock.locked(), isReleased);
+    assertEquals(await Array.fromAsync(queue), [1]);
+    queue.taskDone();
+    assert(await queue.join({ timeout: 0 }));
+  }
+});
+
+Deno.test("Thread that ends while a process that it started has a Lock leaves the Lock free", async () => {
+  const [lock, told] = [new Lock(), new ThreadEvent()];
+  const thread = new Thread({
+    target: targets.startHolder,
+    args: [lock, told],
+    module,
+  });
+  thread.start();
+  const ended = assertRejects(() => thread.result);
+  await told.wait();
+  assert(lock.locked());
+  const waiting = lock.acquire();
+  await thread[Symbol.asyncDispose]();
+  await ended;
+  assert(await waiting);
+});
+
 Deno.test("Process that released what it held gives nothing back when it is killed", async () => {
   const [lock, semaphore, told] = [
     new Lock(),
@@ -221,7 +316,7 @@ Deno.test("SharedQueue.close() loses no item that a killed process never got", a
   const id = exportObject(queue);
   await queue.put(7);
   host.receive(["call", 1, id, "get", encode([]), {}]);
-  assertEquals(await answered.promise, [1, 7]);
+  assertEquals(await answered.promise, [1, encode(7)]);
   queue.close();
   host.end(false);
   assertEquals(await Array.fromAsync(queue), [7]);
@@ -331,7 +426,7 @@ Deno.test("ShareHost lets a child not say that it holds more than it took", asyn
   await semaphore.acquire();
   host.receive(["call", 1, id, "acquire", encode([]), {}]);
   for (const count of [-1, NaN, 0.5, "1", null]) {
-    host.receive(["call", 0, id, "release", encode([count]), null]);
+    host.receive(["tell", 0, id, "release", encode([count])]);
   }
   await semaphore.acquire();
   host.receive(["ack", 1]);
@@ -355,10 +450,12 @@ Deno.test("ShareHost refuses a call that waits and wants no answer", async () =>
   const id = exportObject(queue);
   const host = new ShareHost(() => {});
   for (const [method, args] of [["put", [2]], ["get", []]]) {
-    assertThrows(
-      () => host.receive(["call", 0, id, method, encode(args), null]),
-      ProtocolError,
-    );
+    for (const kind of ["call", "tell"]) {
+      assertThrows(
+        () => host.receive([kind, 0, id, method, encode(args), null]),
+        ProtocolError,
+      );
+    }
   }
   host.end(false);
   assertEquals(queue.size, 1);

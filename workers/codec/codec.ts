@@ -242,7 +242,8 @@ export function encodeInto(writer: ByteWriter, value: unknown): number {
 export function encode(value: unknown): Uint8Array<ArrayBuffer> {
   const writer = new ByteWriter(256);
   encodeInto(writer, value);
-  return writer.bytes.subarray(0, writer.length);
+  // A part of a larger buffer would cross by V8, and with all of it
+  return writer.bytes.slice(0, writer.length);
 }
 
 /** Bytes that grow at their end. */

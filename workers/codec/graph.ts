@@ -124,7 +124,8 @@ function leadingTo(
   for (let value; (value = open.pop()) !== undefined;) {
     if (found.has(value)) continue;
     found.add(value);
-    open.push(...parents.get(value) ?? []);
+    // Not as arguments: they may be hundreds of thousands
+    for (const parent of parents.get(value) ?? []) open.push(parent);
   }
   return found;
 }

@@ -37,14 +37,6 @@ export function setParentsProof(proof: string): void {
   parentsProof = proof;
 }
 
-/** What processes have of an object's permits. */
-export interface Loans {
-  /** A process has taken a permit. */
-  lend(): void;
-  /** A process no longer has permits; returns how many it still had. */
-  repay(count: number): number;
-}
-
 /** How instances of a class cross. */
 export interface SharedType<T extends object> {
   /** The name of the class, the same in every thread. */
@@ -54,8 +46,10 @@ export interface SharedType<T extends object> {
    * threads.
    */
   calls?: readonly string[];
-  /** The permits that `acquire` takes and `release` returns. */
-  loans?(value: T): Loans;
+  /** Its permits or its items. */
+  inner?(value: T): object;
+  /** Releases it for a process. */
+  release?(value: T, holder: number, ...args: unknown[]): void;
   /** Whether the record itself must be packed. */
   composite?: true;
   /** The class. */
@@ -73,6 +67,8 @@ export interface SharedType<T extends object> {
 interface SharedRecord {
   [TAG]: string;
   proof: SharedArrayBuffer | string;
+  /** Its name, the same wherever it crosses. */
+  id: string;
   record: unknown;
 }
 
@@ -125,7 +121,12 @@ function memoryRecord(value: object, type: SharedType<object>): SharedRecord {
       `Cannot pass a ${type.tag} to a thread: it is kept by the parent process; start the thread there`,
     );
   }
-  return { [TAG]: type.tag, proof: PROOF, record: type.record(value) };
+  return {
+    [TAG]: type.tag,
+    proof: PROOF,
+    id: exportObject(value),
+    record: type.record(value),
+  };
 }
 
 /** The object stays where it is; the process gets its name. */
@@ -134,8 +135,7 @@ function remoteRecord(
   type: SharedType<object>,
   proof: string,
 ): SharedRecord {
-  const record = type.composite ? null : exportObject(value);
-  return { [TAG]: type.tag, proof, record };
+  return { [TAG]: type.tag, proof, id: exportObject(value), record: null };
 }
 
 type RecordOf = typeof memoryRecord;
@@ -218,17 +218,23 @@ function isRecord(value: object): value is SharedRecord {
       (proof === ownProof || proof === parentsProof));
 }
 
-/** The instance that a record stands for; the record itself if there is none. */
+/**
+ * The instance that a record stands for, the same each time it comes; the
+ * record itself if there is none.
+ */
 function reviveRecord(record: SharedRecord): object {
+  const { id } = record;
   const type = tags.get(record[TAG])!;
+  const known = findExported(id);
+  if (known !== undefined && typeOf(known) === type) return known;
+  if (typeof id !== "string") return record;
   if (type.composite) unpack(record.record);
   else if (typeof record.proof === "string") {
-    const { record: id } = record;
-    return findExported(id) ?? makeStandIn(type, id) ?? record;
+    return makeStandIn(type, id) ?? record;
   }
   const instance = type.blank();
   type.fill(instance, record.record as never);
-  return instance;
+  return enter(instance, id);
 }
 
 /**
@@ -301,24 +307,29 @@ function sharedMemoryName(value: object): string | undefined {
 const exported = new Map<string, WeakRef<object>>();
 const ids = new WeakMap<object, string>();
 const standIns = new WeakSet<object>();
-const gone = new FinalizationRegistry<string>((id) => exported.delete(id));
+const gone = new FinalizationRegistry<string>((id) => {
+  // It may have come again since
+  if (findExported(id) === undefined) exported.delete(id);
+});
 
-function enter(value: object, id: string): string {
+function enter<T extends object>(value: T, id: string): T {
   ids.set(value, id);
   exported.set(id, new WeakRef(value));
   gone.register(value, id);
-  return id;
+  return value;
 }
 
 /**
- * Gives an object a name, by which another process calls it; the same each
- * time.
+ * Gives an object a name, the same in all threads and processes; a process
+ * calls it by that.
  *
  * @param value The object. Its program must keep it.
  * @returns The name.
  */
 export function exportObject(value: object): string {
-  return ids.get(value) ?? enter(value, crypto.randomUUID());
+  let id = ids.get(value);
+  if (id === undefined) enter(value, id = crypto.randomUUID());
+  return id;
 }
 
 /** Finds an object by its name, which may be any received value. */
@@ -333,11 +344,15 @@ export function registerStandIn(tag: string, make: () => object): void {
 
 function makeStandIn(
   { standIn }: SharedType<object>,
-  id: unknown,
+  id: string,
 ): object | undefined {
-  if (standIn === undefined || typeof id !== "string") return undefined;
+  if (standIn === undefined) return undefined;
   const instance = standIn();
   standIns.add(instance);
-  enter(instance, id);
-  return instance;
+  return enter(instance, id);
+}
+
+/** Whether an object only stands for one of the parent process. */
+export function isStandIn(value: object): boolean {
+  return standIns.has(value);
 }

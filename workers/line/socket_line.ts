@@ -25,6 +25,11 @@ const MAX_KEPT = 4 * BUFFER_SIZE;
 const BELIEVED = 8 * 2 ** 20;
 /** Before each frame: its kind, one byte, and its length, four. */
 const HEADER_SIZE = 5;
+/**
+ * The system surely takes so many bytes at once, however many frames they are,
+ * if the other end has read everything before.
+ */
+const SURE_ROOM = 4_096;
 
 /** The most that one message may be. */
 export interface MessageLimits extends DecodeLimits {
@@ -117,6 +122,10 @@ export class Channel {
   #closed = false;
   #incoming: MessageLimits;
   #outgoing: MessageLimits;
+  /** How many bytes were sent, and how many of them the other end has read. */
+  #position = 0;
+  #confirmed = 0;
+  #received = 0;
 
   /**
    * Constructs a channel. It keeps frames until `run()`.
@@ -140,15 +149,54 @@ export class Channel {
     return this.#gathered.length + this.#sending;
   }
 
+  /** The number of bytes that were sent so far. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** The number of bytes that came before the frame being delivered. */
+  get received(): number {
+    return this.#received;
+  }
+
   /**
    * Sends a frame.
    *
    * @param kind Its kind.
    * @param value The value. It is copied before this returns.
+   * @param now Whether the system shall have it when this returns, so that
+   * nothing that happens here afterwards can delay or lose it.
    * @throws {RangeError} If it is too large.
    */
-  send(kind: number, value?: unknown): void {
-    if (!this.#closed) this.#append(kind, value);
+  send(kind: number, value?: unknown, now = false): void {
+    if (this.#closed) return;
+    this.#append(kind, value);
+    if (this.#conn === null) return;
+    if (now && this.#position - this.#confirmed <= SURE_ROOM) this.sendNow();
+    else this.#writing ??= this.#write(this.#conn);
+  }
+
+  /**
+   * The other end has read what was sent before.
+   *
+   * @param position What `position` was then.
+   */
+  confirm(position: number): void {
+    this.#confirmed = Math.max(this.#confirmed, position);
+  }
+
+  /**
+   * Hands what waits to the system before this returns, as far as it has room.
+   * A write that is under way does not disturb: if there is room, it is done.
+   */
+  sendNow(): void {
+    const writer = this.#gathered;
+    if (this.#closed || this.#conn === null || writer.length === 0) return;
+    const bytes = writer.bytes.slice(0, writer.length);
+    writer.length = 0;
+    this.#conn.write(bytes).then((count) => {
+      if (count < bytes.length) this.close();
+    }, () => {});
   }
 
   /** Settles when everything sent so far has been handed to the system. */
@@ -243,6 +291,7 @@ export class Channel {
       const at = start + HEADER_SIZE;
       const value = decode(buffer, at, end, this.#incoming);
       this.#listener.receive(buffer[start]!, value);
+      this.#received += end - start;
       start = end;
     }
     return start;
@@ -264,6 +313,7 @@ export class Channel {
     const value = await decodeInSlices(buffer, at, end, this.#incoming);
     if (this.#closed) return end;
     this.#listener.receive(buffer[start]!, value);
+    this.#received += end - start;
     return this.#deliver(buffer, end, length);
   }
 
@@ -304,7 +354,7 @@ export class Channel {
       writer.length = start;
       throw error;
     }
-    if (this.#conn !== null) this.#writing ??= this.#write(this.#conn);
+    this.#position += writer.length - start;
   }
 
   async #write(conn: ChannelConn): Promise<void> {
@@ -374,7 +424,8 @@ export function encodeArgs(args: unknown[], sender: Sender): Uint8Array {
   const { length } = writer;
   const isV8 = values === 0;
   assertWithin(limitsOfCalls(sender), length, values, isV8);
-  return writer.bytes.subarray(0, length);
+  // A part of a larger buffer would cross by V8, and with all of it
+  return writer.bytes.slice(0, length);
 }
 
 /** Throws for a message that its reader would refuse. */

@@ -1,29 +1,62 @@
 /**
  * A count of permits in shared memory, the core of locks and semaphores.
  *
+ * Threads are anonymous: a permit that one of them took may be returned by
+ * another. Processes are known by their ids, so that a dead one gives back
+ * what it has: each permit that a process takes is a loan. The loans are in
+ * the same memory, in the order in which they were made.
+ *
+ * A release returns a loan of the process that releases, or else a permit that
+ * a thread has, or else the oldest loan, which its holder loses. So there are
+ * never more loans than taken permits.
+ *
+ * Without loans, and while no more permits were returned than taken, a permit
+ * costs one exchange of a word. Then the number of taken permits follows from
+ * the number of free ones. Afterwards everything happens under the mutex; the
+ * word is negative then, so an exchange that has begun before fails.
+ *
  * @module
  */
 
-import type { Loans } from "../codec/share.ts";
+import { deaths, isLiving } from "./_living.ts";
 import type { Deadline } from "./_sleep.ts";
 import { isStopped, throwIfStopped } from "./_stop_word.ts";
 import { until, untilSync } from "./_until.ts";
-import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
+import {
+  addNode,
+  AFTER,
+  BEFORE,
+  OWN,
+  removeNode,
+  TICKET,
+  WaitQueue,
+  type WaitRecord,
+} from "./_wait_queue.ts";
 import type { WaitSyncOptions } from "./wait_options.ts";
 
-const AVAILABLE = OWN;
+/** The number of free permits; its complement if loans are possible. */
+const FREE = OWN;
 const MOST = OWN + 1;
 const INITIAL = OWN + 2;
-const LENT = OWN + 3;
+// From here on they count only if loans are possible
+const TAKEN = OWN + 3;
+const LOANS = OWN + 4;
+const OLDEST = OWN + 5;
+const NEWEST = OWN + 6;
+const SETTLED = OWN + 7;
 
 /** The first word that the owner of permits may use for itself. */
-export const OWN_WITH_PERMITS = OWN + 4;
+export const OWN_WITH_PERMITS = OWN + 8;
+
+// A node stands for loans of one holder that nobody else's came between
+const HOLDER = TICKET;
+const COUNT = BEFORE;
 
 /** The most permits that a word can hold. */
 export const MOST_PERMITS = 2 ** 31 - 1;
 
 /** A number of permits that threads take and return. */
-export class Permits extends WaitQueue implements Loans {
+export class Permits extends WaitQueue {
   /**
    * Makes permits, or joins some.
    *
@@ -34,7 +67,7 @@ export class Permits extends WaitQueue implements Loans {
   constructor(from: number | WaitRecord, most = MOST_PERMITS, more = 0) {
     super(typeof from === "number" ? OWN_WITH_PERMITS - OWN + more : from);
     if (typeof from === "number") {
-      Atomics.store(this.words, AVAILABLE, from);
+      Atomics.store(this.words, FREE, from);
       Atomics.store(this.words, MOST, most);
       Atomics.store(this.words, INITIAL, from);
     }
@@ -42,17 +75,21 @@ export class Permits extends WaitQueue implements Loans {
 
   /** The number of available permits. */
   get available(): number {
-    return Atomics.load(this.words, AVAILABLE);
+    const free = Atomics.load(this.words, FREE);
+    if (free >= 0) return free;
+    if (this.#mustSettle()) this.#alone(() => {});
+    return ~Atomics.load(this.words, FREE);
   }
 
   /**
    * Takes a permit, waiting on the event loop.
    *
    * @param deadline When to give up.
+   * @param holder The id of the process that takes it.
    * @returns Whether it did: at once if it need not wait.
    */
-  acquire(deadline?: Deadline): boolean | Promise<boolean> {
-    return until(this, () => this.take(), deadline);
+  acquire(deadline?: Deadline, holder = 0): boolean | Promise<boolean> {
+    return until(this, () => this.take(holder), deadline);
   }
 
   /**
@@ -69,77 +106,174 @@ export class Permits extends WaitQueue implements Loans {
    * Returns permits.
    *
    * @param count The number of permits.
+   * @param holder The id of the process that returns them.
    * @returns `false` if there would be too many. Nothing changes then.
    */
-  give(count: number): boolean {
-    const most = this.words[MOST]!;
+  give(count: number, holder = 0): boolean {
+    const { words } = this;
     for (;;) {
-      const { available } = this;
-      if (available > most - count) return false;
-      // A plain read costs less, and does not miss what happened before.
-      if (this.words[LENT] !== 0) this.#noteReturned(available + count);
-      if (this.#swap(AVAILABLE, available, available + count)) break;
+      const free = Atomics.load(words, FREE);
+      if (free < 0) {
+        if (!this.#alone(() => this.#giveAlone(count, holder))) return false;
+        break;
+      }
+      if (free > words[MOST]! - count) return false;
+      if (free + count > words[INITIAL]!) this.allowLoans();
+      else if (this.#swap(free, free + count)) break;
     }
     if (this.size > 0) this.wake(count);
     return true;
   }
 
-  /** A process has taken a permit. */
-  lend(): void {
-    Atomics.add(this.words, LENT, 1);
-  }
-
-  /**
-   * A process has lost, or is about to return, permits that it took.
-   *
-   * @param count The number of permits.
-   * @returns How many of them nobody else has returned for it.
-   */
-  repay(count: number): number {
-    const lent = this.#lent;
-    const repaid = Math.min(lent, count);
-    return this.#swap(LENT, lent, lent - repaid) ? repaid : this.repay(count);
-  }
-
   /**
    * Takes a permit if there is one.
    *
+   * @param holder The id of the process that takes it.
    * @returns Whether there was.
    * @throws {DOMException} An `AbortError` if the thread was terminated.
    */
-  take(): boolean {
+  take(holder = 0): boolean {
     for (;;) {
-      const { available } = this;
-      if (available === 0) return false;
-      if (!this.#swap(AVAILABLE, available, available - 1)) continue;
-      // Not before: the thread that terminated this one may return the permit.
-      if (isStopped()) {
-        this.give(1);
-        throwIfStopped();
+      let free = Atomics.load(this.words, FREE);
+      if (free === 0) return false;
+      if (free > 0) {
+        if (holder !== 0) this.allowLoans();
+        if (!this.#swap(free, free - 1)) continue;
+        // Not before: the thread that terminated this one may return the permit.
+        if (isStopped()) {
+          this.give(1);
+          throwIfStopped();
+        }
+      } else {
+        free = this.#alone(() => this.#takeAlone(holder));
+        if (free === 0) return false;
       }
       // A newcomer may have waited although there was one for it.
-      if (available > 1 && this.size > 0) this.wake(1);
+      if (free > 1 && this.size > 0) this.wake(1);
       return true;
     }
   }
 
-  get #lent(): number {
-    return Atomics.load(this.words, LENT);
+  /** Prepares for loans. */
+  allowLoans(): void {
+    const { words } = this;
+    this.alone(() => {
+      for (;;) {
+        const free = Atomics.load(words, FREE);
+        if (free < 0) return;
+        words[TAKEN] = words[INITIAL]! - free;
+        if (this.#swap(free, ~free)) return;
+      }
+    });
   }
 
   /**
-   * When fewer permits are taken than processes have, somebody else returned
-   * theirs. This is noted before the permits can be taken again.
+   * Ends loans of a process.
+   *
+   * @param holder The id of the process.
+   * @param isReturned Whether its permits are free now. If not, they stay
+   * taken, and any thread may return them.
+   * @param most The number of loans to end.
    */
-  #noteReturned(available: number): void {
-    for (let lent = this.#lent; lent > 0; lent = this.#lent) {
-      const taken = Math.max(this.words[INITIAL]! - available, 0);
-      if (lent <= taken || this.#swap(LENT, lent, taken)) return;
-    }
+  endLoans(holder: number, isReturned: boolean, most = Infinity): void {
+    const ended = this.#alone(() => {
+      const count = this.#removeLoans((other) => other === holder, most);
+      if (isReturned) this.#free(count);
+      return count;
+    });
+    if (isReturned && ended > 0 && this.size > 0) this.wake(ended);
   }
 
-  #swap(index: number, from: number, to: number): boolean {
-    return Atomics.compareExchange(this.words, index, from, to) === from;
+  /** Returns the number of permits that were free. */
+  #takeAlone(holder: number): number {
+    const { words } = this;
+    const free = ~words[FREE]!;
+    if (free === 0) return 0;
+    throwIfStopped();
+    if (holder !== 0) this.#addLoan(holder);
+    words[TAKEN]!++;
+    Atomics.store(words, FREE, ~(free - 1));
+    return free;
+  }
+
+  #giveAlone(count: number, holder: number): boolean {
+    const { words } = this;
+    if (~words[FREE]! > words[MOST]! - count) return false;
+    if (holder !== 0) this.#removeLoans((other) => other === holder, count);
+    this.#free(count);
+    // Somebody has returned them for their holders
+    const lost = words[LOANS]! - words[TAKEN]!;
+    if (lost > 0) this.#removeLoans(() => true, lost);
+    return true;
+  }
+
+  #free(count: number): void {
+    const { words } = this;
+    words[TAKEN] = Math.max(words[TAKEN]! - count, 0);
+    Atomics.store(words, FREE, words[FREE]! - count);
+  }
+
+  #addLoan(holder: number): void {
+    const { words, nodes } = this;
+    const newest = words[NEWEST]!;
+    if (newest !== 0 && nodes[newest + HOLDER] === holder) {
+      nodes[newest + COUNT]!++;
+    } else {
+      const node = addNode(nodes, holder);
+      nodes[node + AFTER] = 0;
+      nodes[node + COUNT] = 1;
+      if (newest === 0) words[OLDEST] = node;
+      else nodes[newest + AFTER] = node;
+      words[NEWEST] = node;
+    }
+    words[LOANS]!++;
+  }
+
+  /** Removes the oldest loans of some holders; returns their number. */
+  #removeLoans(isOf: (holder: number) => boolean, most: number): number {
+    const { words, nodes } = this;
+    let removed = 0;
+    let before = 0;
+    for (let node = words[OLDEST]!; node !== 0 && removed < most;) {
+      const after = nodes[node + AFTER]!;
+      const count = isOf(nodes[node + HOLDER]!)
+        ? Math.min(nodes[node + COUNT]!, most - removed)
+        : 0;
+      removed += count;
+      nodes[node + COUNT]! -= count;
+      if (nodes[node + COUNT] === 0) {
+        if (before === 0) words[OLDEST] = after;
+        else nodes[before + AFTER] = after;
+        if (after === 0) words[NEWEST] = before;
+        removeNode(nodes, node);
+      } else before = node;
+      node = after;
+    }
+    words[LOANS]! -= removed;
+    return removed;
+  }
+
+  #mustSettle(): boolean {
+    return this.words[LOANS] !== 0 && this.words[SETTLED] !== deaths();
+  }
+
+  /** Does something under the mutex, after what the dead had is free. */
+  #alone<T>(act: () => T): T {
+    let freed = 0;
+    const result = this.alone(() => {
+      if (this.#mustSettle()) {
+        this.words[SETTLED] = deaths();
+        freed = this.#removeLoans((holder) => !isLiving(holder), Infinity);
+        this.#free(freed);
+      }
+      return act();
+    });
+    if (freed > 0 && this.size > 0) this.wake(freed);
+    return result;
+  }
+
+  #swap(from: number, to: number): boolean {
+    return Atomics.compareExchange(this.words, FREE, from, to) === from;
   }
 }
 

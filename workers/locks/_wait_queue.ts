@@ -46,9 +46,12 @@ const HIGH_WATER = 3;
 const NODES = 4;
 
 // The words of a node. Its waiter sleeps on its ticket, which no other has.
-const TICKET = 0;
-const AFTER = 1;
-const BEFORE = 2;
+/** What it stands for; 0 if it is unused. */
+export const TICKET = 0;
+/** The next node. */
+export const AFTER = 1;
+/** The node before, or what the owner of the list keeps there. */
+export const BEFORE = 2;
 const NODE_WORDS = 3;
 
 /** Only used pages take memory. */
@@ -81,7 +84,8 @@ function nodesOver(memory: SharedArrayBuffer): Int32Array {
   return nodes;
 }
 
-function addNode(nodes: Int32Array, ticket: number): number {
+/** Takes a node that is unused. Call it under the mutex. */
+export function addNode(nodes: Int32Array, ticket: number): number {
   let node = nodes[FREED]!;
   if (node !== 0) nodes[FREED] = nodes[node + AFTER]!;
   else {
@@ -98,7 +102,7 @@ function addNode(nodes: Int32Array, ticket: number): number {
 }
 
 /** Frees a node; returns how many sleepers it has woken. */
-function removeNode(nodes: Int32Array, node: number): number {
+export function removeNode(nodes: Int32Array, node: number): number {
   Atomics.store(nodes, node + TICKET, 0);
   nodes[node + AFTER] = nodes[FREED]!;
   nodes[FREED] = node;
@@ -115,7 +119,8 @@ export class WaitQueue {
   readonly words: Int32Array;
   /** Whether one waiter's success is another's failure. */
   readonly fair: boolean;
-  readonly #nodes: Int32Array;
+  /** The nodes of this queue and others. */
+  readonly nodes: Int32Array;
 
   /**
    * Makes a queue, or joins one.
@@ -131,14 +136,14 @@ export class WaitQueue {
       : from;
     this.words = new Int32Array(memory, at, memory.byteLength - at >> 2);
     this.fair = fair;
-    this.#nodes = nodesOver(nodes);
+    this.nodes = nodesOver(nodes);
   }
 
   /** The queue's memory. */
   get record(): WaitRecord {
     return {
       memory: this.words.buffer as SharedArrayBuffer,
-      nodes: this.#nodes.buffer as SharedArrayBuffer,
+      nodes: this.nodes.buffer as SharedArrayBuffer,
     };
   }
 
@@ -171,7 +176,7 @@ export class WaitQueue {
 
   /** Takes a ticket for a waiter, which may block its thread. */
   takeTicket(sync: boolean): number {
-    const ticket = Atomics.add(this.#nodes, NEXT_TICKET, 2) + 2 | 0;
+    const ticket = Atomics.add(this.nodes, NEXT_TICKET, 2) + 2 | 0;
     if (ticket === 0) return this.takeTicket(sync);
     return sync ? ticket | SYNC : ticket;
   }
@@ -182,8 +187,8 @@ export class WaitQueue {
    * @throws {RangeError} If there are too many waiters.
    */
   enrol(ticket: number): WaitSlot {
-    const [words, nodes] = [this.words, this.#nodes];
-    return this.#alone(() => {
+    const [words, nodes] = [this.words, this.nodes];
+    return this.alone(() => {
       const node = addNode(nodes, ticket);
       let before = words[LAST]!;
       while (before !== 0 && isOlder(ticket, nodes[before + TICKET]!)) {
@@ -204,7 +209,7 @@ export class WaitQueue {
    * @returns Whether it was still in the queue; if not, it was woken.
    */
   cancel({ words, index, ticket }: WaitSlot): boolean {
-    return this.#alone(() => {
+    return this.alone(() => {
       if (words[index] !== ticket) return false;
       // Wakes the engine's own waiter, which would otherwise stay.
       this.#remove(index - TICKET);
@@ -221,7 +226,7 @@ export class WaitQueue {
   wake(count: number): number {
     let woken = 0;
     if (this.size === 0) return woken;
-    this.#alone(() => {
+    this.alone(() => {
       while (woken < count && this.words[FIRST] !== 0) {
         if (this.#wakeFirst(count === 1)) woken++;
       }
@@ -232,7 +237,7 @@ export class WaitQueue {
   /** Makes later waiters and newcomers wait until this one has tried. */
   reserve(ticket: number): void {
     if (!this.fair) return;
-    this.#alone(() => {
+    this.alone(() => {
       const { reserved } = this;
       if (reserved === 0 || !isOlder(reserved, ticket)) {
         this.#reserve(ticket, 0);
@@ -247,7 +252,7 @@ export class WaitQueue {
   unreserve(ticket: number): boolean {
     const isNext = this.reserved === ticket;
     if (!isNext && this.words[RESERVED_NEXT] !== ticket) return false;
-    return this.#alone(() => this.#unreserve(ticket));
+    return this.alone(() => this.#unreserve(ticket));
   }
 
   #unreserve(ticket: number): boolean {
@@ -266,7 +271,7 @@ export class WaitQueue {
 
   #wakeFirst(alone: boolean): boolean {
     const node = this.words[FIRST]!;
-    const ticket = this.#nodes[node + TICKET]!;
+    const ticket = this.nodes[node + TICKET]!;
     const { reserved } = this;
     // Before it is woken: after that it may already be done.
     if (this.fair && alone) {
@@ -280,7 +285,7 @@ export class WaitQueue {
 
   /** Returns how many sleepers it has woken. */
   #remove(node: number): number {
-    const nodes = this.#nodes;
+    const nodes = this.nodes;
     this.#link(nodes[node + BEFORE]!, nodes[node + AFTER]!);
     Atomics.sub(this.words, ENROLLED, 1);
     return removeNode(nodes, node);
@@ -289,12 +294,13 @@ export class WaitQueue {
   /** Puts two nodes, or an end of the queue and one, side by side. */
   #link(before: number, after: number): void {
     if (before === 0) this.words[FIRST] = after;
-    else this.#nodes[before + AFTER] = after;
+    else this.nodes[before + AFTER] = after;
     if (after === 0) this.words[LAST] = before;
-    else this.#nodes[after + BEFORE] = before;
+    else this.nodes[after + BEFORE] = before;
   }
 
-  #alone<T>(act: () => T): T {
-    return alone(this.#nodes, MUTEX, act);
+  /** Does something under the mutex of its nodes, which takes microseconds. */
+  alone<T>(act: () => T): T {
+    return alone(this.nodes, MUTEX, act);
   }
 }

@@ -58,7 +58,8 @@ export class Lock {
       tag: "Lock",
       type: Lock,
       calls: ["acquire", "release"],
-      loans: (lock) => lock.#permits,
+      inner: (lock) => lock.#permits,
+      release: (lock, holder) => lock.#release(holder),
       blank: () => new Lock(),
       record: (lock) => lock.#permits.record,
       fill: (lock, record: WaitRecord) => {
@@ -129,10 +130,7 @@ export class Lock {
    * ```
    */
   release(): void {
-    if (isForfeited(this)) return;
-    if (!this.#permits.give(1)) {
-      throw new Error("Cannot release the lock: it is not locked");
-    }
+    if (!isForfeited(this)) this.#release(0);
   }
 
   /**
@@ -196,5 +194,10 @@ export class Lock {
    */
   holdSync(options?: WaitSyncOptions): Disposable {
     return guardOf(this, this.acquireSync(options), "lock", options);
+  }
+
+  #release(holder: number): void {
+    if (this.#permits.give(1, holder)) return;
+    throw new Error("Cannot release the lock: it is not locked");
   }
 }

@@ -53,7 +53,9 @@ export class Semaphore {
       tag: "Semaphore",
       type: Semaphore,
       calls: ["acquire", "release"],
-      loans: (semaphore) => semaphore.#permits,
+      inner: (semaphore) => semaphore.#permits,
+      release: (semaphore, holder, count = 1) =>
+        semaphore.#release(count as number, holder),
       blank: () => new Semaphore(),
       record: (semaphore) => semaphore.#permits.record,
       fill: (semaphore, record: WaitRecord) => {
@@ -157,12 +159,7 @@ export class Semaphore {
    * ```
    */
   release(count = 1): void {
-    assertInteger("count", count, 1, MOST_PERMITS);
-    if (this.#permits.give(count)) return;
-    throw new RangeError(
-      `Cannot release the semaphore by ${count}: it would have more permits ` +
-        "than its maximum",
-    );
+    this.#release(count, 0);
   }
 
   /**
@@ -208,5 +205,14 @@ export class Semaphore {
    */
   holdSync(options?: WaitSyncOptions): Disposable {
     return guardOf(this, this.acquireSync(options), "semaphore", options);
+  }
+
+  #release(count: number, holder: number): void {
+    assertInteger("count", count, 1, MOST_PERMITS);
+    if (this.#permits.give(count, holder)) return;
+    throw new RangeError(
+      `Cannot release the semaphore by ${count}: it would have more permits ` +
+        "than its maximum",
+    );
   }
 }

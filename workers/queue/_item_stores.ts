@@ -8,7 +8,7 @@
 export const ITEM_PREFIX = 4;
 
 /** The words that a store needs beside its bytes. */
-export const STORE_WORDS = 4;
+export const STORE_WORDS = 6;
 
 /** Items of bytes in shared memory. Its owner excludes concurrent calls. */
 export interface ItemStore {
@@ -40,39 +40,43 @@ export interface ItemStore {
    * @returns Its bytes, or `false` if there is none.
    */
   shift(): Uint8Array<ArrayBuffer> | false;
+  /**
+   * Puts an item back that was the next when it was taken. There is room.
+   *
+   * @param item Its bytes.
+   * @param priority Its priority.
+   */
+  unshift(item: Uint8Array, priority: number): void;
 }
 
-/** Makes a store over shared memory, at first all zero. */
-export type MakeStore = (words: Int32Array, bytes: Uint8Array) => ItemStore;
-
-const stores = new WeakMap<object, MakeStore>();
-
-/**
- * Sets how a class and its subclasses keep their items.
- *
- * @param type The class.
- * @param makeStore Makes its stores.
- */
-export function setStore(type: object, makeStore: MakeStore): void {
-  stores.set(type, makeStore);
+/** How a class keeps its items. */
+export interface StoreKind {
+  /** The bytes of memory for items within a capacity, a multiple of 4. */
+  sizeFor(capacity: number): number;
+  /** Makes a store over shared memory, at first all zero. */
+  over(words: Int32Array, bytes: Uint8Array, capacity: number): ItemStore;
 }
 
-/**
- * Returns how a class keeps its items.
- *
- * @param type The class, or a subclass.
- * @returns Makes its stores.
- */
-export function storeOf(type: object): MakeStore {
-  return stores.get(type) ?? storeOf(Object.getPrototypeOf(type));
+const kinds = new WeakMap<object, StoreKind>();
+
+/** Sets how a class and its subclasses keep their items. */
+export function setStore(type: object, kind: StoreKind): void {
+  kinds.set(type, kind);
+}
+
+/** Returns how a class keeps its items. */
+export function storeOf(type: object): StoreKind {
+  return kinds.get(type) ?? storeOf(Object.getPrototypeOf(type));
 }
 
 // The words of a store: its items, their bytes, and its own words.
 const COUNT = 0;
 const USED = 1;
 const HEAD = 2;
-const TOP = 2;
-const NEXT = 3;
+const FREED_BLOCK = 2;
+const USED_BLOCKS = 3;
+const NEXT = 4;
+const FRONT = 5;
 
 function noPriority(): number {
   return 0;
@@ -80,6 +84,11 @@ function noPriority(): number {
 
 /** Items in a ring, first in, first out. */
 export class RingBuffer implements ItemStore {
+  static sizeFor = (capacity: number): number => capacity;
+  static over(words: Int32Array, bytes: Uint8Array): ItemStore {
+    return new RingBuffer(words, bytes);
+  }
+
   readonly overhead = ITEM_PREFIX;
   readonly priorityOf: (value: unknown) => number = noPriority;
   readonly #words: Int32Array;
@@ -107,12 +116,29 @@ export class RingBuffer implements ItemStore {
   push(item: Uint8Array): boolean {
     if (item.length > this.room) return false;
     const used = Atomics.add(this.#words, USED, item.length);
-    const at = (this.#words[HEAD]! + used) % this.#bytes.length;
-    const first = this.#bytes.length - at;
-    this.#bytes.set(item.subarray(0, first), at);
-    this.#bytes.set(item.subarray(first), 0);
+    this.#write(item, this.#words[HEAD]! + used);
     Atomics.add(this.#words, COUNT, 1);
     return true;
+  }
+
+  unshift(item: Uint8Array): void {
+    const { length } = this.#bytes;
+    const size = ITEM_PREFIX + item.length;
+    const head = (this.#words[HEAD]! + length - size) % length;
+    const prefix = new DataView(new ArrayBuffer(ITEM_PREFIX));
+    prefix.setInt32(0, item.length, true);
+    this.#write(new Uint8Array(prefix.buffer), head);
+    this.#write(item, head + ITEM_PREFIX);
+    this.#words[HEAD] = head;
+    Atomics.add(this.#words, USED, size);
+    Atomics.add(this.#words, COUNT, 1);
+  }
+
+  #write(bytes: Uint8Array, position: number): void {
+    const at = position % this.#bytes.length;
+    const first = this.#bytes.length - at;
+    this.#bytes.set(bytes.subarray(0, first), at);
+    this.#bytes.set(bytes.subarray(first), 0);
   }
 
   shift(): Uint8Array<ArrayBuffer> | false {
@@ -138,20 +164,34 @@ export class RingBuffer implements ItemStore {
 // An entry: a double, then three words.
 const PRIORITY = 0;
 const ORDER = 8;
-const OFFSET = 12;
+const BLOCK = 12;
 const LENGTH = 16;
 const ENTRY = 20;
 
+/** Each block begins with the number of the next one. */
+const BLOCK_BYTES = 32;
+const NUMBER_BYTES = 4;
+const PART = BLOCK_BYTES - NUMBER_BYTES;
+
+/** How many items there can be; none needs more blocks for its size. */
+function mostItems(capacity: number): number {
+  return Math.floor(capacity / (ENTRY + 1)) + 1;
+}
+
 /**
- * Items in the order of their priorities, the lowest first. Their entries, a
- * heap, grow down from the end of the memory, towards their bytes.
+ * Items in the order of their priorities, the lowest first. Their entries are a
+ * heap. Their bytes are in chains of blocks, so that taking one out never
+ * leaves a gap that the next one does not fit into.
  */
 export class HeapStore implements ItemStore {
   readonly overhead = ENTRY;
   readonly priorityOf: (value: unknown) => number;
   readonly #words: Int32Array;
-  readonly #bytes: Uint8Array;
   readonly #view: DataView;
+  readonly #blocks: Uint8Array;
+  /** The blocks' numbers of their next ones. */
+  readonly #links: Int32Array;
+  readonly #capacity: number;
   readonly #newestFirst: boolean;
 
   /**
@@ -159,20 +199,40 @@ export class HeapStore implements ItemStore {
    *
    * @param words The store's words.
    * @param bytes The memory of its items.
+   * @param capacity The most bytes of items.
    * @param newestFirst The order of items of the same priority.
    * @param priorityOf Returns the priority of an item.
    */
   constructor(
     words: Int32Array,
     bytes: Uint8Array,
+    capacity: number,
     newestFirst: boolean,
     priorityOf: (value: unknown) => number = noPriority,
   ) {
+    const entries = mostItems(capacity) * ENTRY;
+    const { buffer, byteOffset } = bytes;
     this.#words = words;
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#view = new DataView(buffer, byteOffset, entries);
+    this.#blocks = bytes.subarray(entries);
+    this.#links = new Int32Array(buffer, byteOffset + entries);
+    this.#capacity = capacity;
     this.#newestFirst = newestFirst;
     this.priorityOf = priorityOf;
+  }
+
+  /** Makes a kind of store. */
+  static kind(
+    newestFirst: boolean,
+    priorityOf?: (value: unknown) => number,
+  ): StoreKind {
+    return {
+      // Block 0 is none
+      sizeFor: (capacity) =>
+        mostItems(capacity) * (ENTRY + BLOCK_BYTES) + BLOCK_BYTES,
+      over: (words, bytes, capacity) =>
+        new HeapStore(words, bytes, capacity, newestFirst, priorityOf),
+    };
   }
 
   get count(): number {
@@ -180,45 +240,89 @@ export class HeapStore implements ItemStore {
   }
 
   get room(): number {
-    return this.#bytes.length - Atomics.load(this.#words, USED) -
+    return this.#capacity - Atomics.load(this.#words, USED) -
       this.count * ENTRY;
   }
 
   push(item: Uint8Array, priority: number): boolean {
-    const length = item.length - ITEM_PREFIX;
-    const { count } = this;
-    if (this.room < length + ENTRY) return false;
-    if (this.#words[TOP]! + length > this.#at(count)) this.#compact();
-    const offset = this.#words[TOP]!;
-    this.#bytes.set(item.subarray(ITEM_PREFIX), offset);
-    this.#words[TOP] = offset + length;
-    const order = this.#words[NEXT]!++;
-    const at = this.#rise(priority, order, count);
-    this.#view.setFloat64(at + PRIORITY, priority);
-    this.#view.setInt32(at + ORDER, order);
-    this.#view.setInt32(at + OFFSET, offset);
-    this.#view.setInt32(at + LENGTH, length);
-    Atomics.add(this.#words, USED, length);
-    Atomics.store(this.#words, COUNT, count + 1);
+    if (this.room < item.length - ITEM_PREFIX + ENTRY) return false;
+    this.#add(item, ITEM_PREFIX, priority, this.#words[NEXT]!++);
     return true;
+  }
+
+  unshift(item: Uint8Array, priority: number): void {
+    const order = this.#newestFirst
+      ? this.#words[NEXT]!++
+      : --this.#words[FRONT]!;
+    this.#add(item, 0, priority, order);
   }
 
   shift(): Uint8Array<ArrayBuffer> | false {
     const last = this.count - 1;
     if (last < 0) return false;
-    const offset = this.#view.getInt32(this.#at(0) + OFFSET);
-    const length = this.#view.getInt32(this.#at(0) + LENGTH);
-    const item = new Uint8Array(length);
-    item.set(this.#bytes.subarray(offset, offset + length));
+    const block = this.#view.getInt32(BLOCK);
+    const item = new Uint8Array(this.#view.getInt32(LENGTH));
+    this.#take(block, item);
     this.#sink(last);
     Atomics.store(this.#words, COUNT, last);
-    Atomics.sub(this.#words, USED, length);
-    if (offset + length === this.#words[TOP]) this.#words[TOP] = offset;
+    Atomics.sub(this.#words, USED, item.length);
     return item;
   }
 
+  #add(item: Uint8Array, from: number, priority: number, order: number): void {
+    const { count } = this;
+    const length = item.length - from;
+    const block = this.#write(item, from);
+    const at = this.#rise(priority, order, count);
+    this.#view.setFloat64(at + PRIORITY, priority);
+    this.#view.setInt32(at + ORDER, order);
+    this.#view.setInt32(at + BLOCK, block);
+    this.#view.setInt32(at + LENGTH, length);
+    Atomics.add(this.#words, USED, length);
+    Atomics.store(this.#words, COUNT, count + 1);
+  }
+
+  /** Writes an item into blocks; returns the first. */
+  #write(item: Uint8Array, from: number): number {
+    let [first, before] = [0, 0];
+    for (let start = from; start < item.length; start += PART) {
+      const block = this.#takeBlock();
+      const at = block * BLOCK_BYTES + NUMBER_BYTES;
+      this.#blocks.set(item.subarray(start, start + PART), at);
+      if (before === 0) first = block;
+      else this.#link(before, block);
+      before = block;
+    }
+    return first;
+  }
+
+  /** Reads an item from its blocks, which are free then. */
+  #take(first: number, item: Uint8Array): void {
+    let [block, last] = [first, first];
+    for (let start = 0; start < item.length; start += PART) {
+      const at = block * BLOCK_BYTES + NUMBER_BYTES;
+      const length = Math.min(PART, item.length - start);
+      item.set(this.#blocks.subarray(at, at + length), start);
+      last = block;
+      block = this.#links[block * BLOCK_BYTES / NUMBER_BYTES]!;
+    }
+    this.#link(last, this.#words[FREED_BLOCK]!);
+    this.#words[FREED_BLOCK] = first;
+  }
+
+  #takeBlock(): number {
+    const block = this.#words[FREED_BLOCK]!;
+    if (block === 0) return ++this.#words[USED_BLOCKS]!;
+    this.#words[FREED_BLOCK] = this.#links[block * BLOCK_BYTES / NUMBER_BYTES]!;
+    return block;
+  }
+
+  #link(block: number, next: number): void {
+    this.#links[block * BLOCK_BYTES / NUMBER_BYTES] = next;
+  }
+
   #at(index: number): number {
-    return this.#bytes.length - (index + 1) * ENTRY;
+    return index * ENTRY;
   }
 
   /** Moves entries for a new one, the last; returns where it goes. */
@@ -270,20 +374,5 @@ export class HeapStore implements ItemStore {
     for (let at = 0; at < ENTRY; at += 4) {
       this.#view.setInt32(target + at, this.#view.getInt32(source + at));
     }
-  }
-
-  /** Moves all items to the beginning. */
-  #compact(): void {
-    const entries = Array.from({ length: this.count }, (_, at) => this.#at(at));
-    const offsetOf = (at: number): number => this.#view.getInt32(at + OFFSET);
-    let top = 0;
-    for (const at of entries.sort((a, b) => offsetOf(a) - offsetOf(b))) {
-      const offset = offsetOf(at);
-      const length = this.#view.getInt32(at + LENGTH);
-      this.#bytes.copyWithin(top, offset, offset + length);
-      this.#view.setInt32(at + OFFSET, top);
-      top += length;
-    }
-    this.#words[TOP] = top;
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ByteWriter, encodeInto } from "../codec/codec.ts";
+import { ByteWriter, decode, encodeInto } from "../codec/codec.ts";
 import { refuseShared } from "../codec/share.ts";
 import { throwIfStopped } from "../locks/_stop_word.ts";
 import {
@@ -16,11 +16,11 @@ import {
 import {
   ITEM_PREFIX,
   type ItemStore,
-  type MakeStore,
   STORE_WORDS,
+  type StoreKind,
 } from "./_item_stores.ts";
 import { alone } from "../locks/_mutex.ts";
-import { QueueClosedError } from "../base/errors.ts";
+import { QueueClosedError, QueueEmptyError } from "../base/errors.ts";
 import type { SharedQueueOptions } from "./queue_options.ts";
 import {
   assertInteger,
@@ -33,7 +33,11 @@ const MUTEX = 0;
 const CLOSED = 1;
 const MAX_SIZE = 2;
 const UNFINISHED = 3;
-const STORE = 4;
+// The bytes of items that processes were sent and have not acknowledged. They
+// could come back, so there is room for them.
+const LENT = 4;
+const CAPACITY = 5;
+const STORE = 6;
 const WORDS = STORE + STORE_WORDS;
 
 const WORDS_AT = 3 * QUEUE_BYTES;
@@ -53,7 +57,7 @@ export class QueueCore {
   readonly putters: WaitQueue;
   /** The waiters for the last item to be done. */
   readonly joiners: WaitQueue;
-  readonly #makeStore: MakeStore;
+  readonly #kind: StoreKind;
   readonly #words: Int32Array;
   readonly #capacity: number;
   readonly #store: ItemStore;
@@ -62,20 +66,21 @@ export class QueueCore {
    * Joins a queue.
    *
    * @param record Its memory.
-   * @param makeStore Makes its store.
+   * @param kind How it keeps its items.
    */
-  constructor(record: WaitRecord, makeStore: MakeStore) {
+  constructor(record: WaitRecord, kind: StoreKind, capacity?: number) {
     const { memory } = record;
     this.record = record;
-    this.#makeStore = makeStore;
+    this.#kind = kind;
     this.getters = new WaitQueue(record);
     this.putters = new WaitQueue(record, true, QUEUE_BYTES);
     this.joiners = new WaitQueue(record, false, 2 * QUEUE_BYTES);
     this.#words = new Int32Array(memory, WORDS_AT, WORDS);
-    this.#capacity = memory.byteLength - BYTES_AT;
-    this.#store = makeStore(
+    this.#capacity = this.#words[CAPACITY] ||= capacity!;
+    this.#store = kind.over(
       this.#words.subarray(STORE),
       new Uint8Array(memory, BYTES_AT),
+      this.#capacity,
     );
   }
 
@@ -83,16 +88,16 @@ export class QueueCore {
    * Makes a queue.
    *
    * @param options Its bounds.
-   * @param makeStore Makes its store.
+   * @param kind Makes its store.
    * @returns The queue.
    */
-  static make(options: SharedQueueOptions, makeStore: MakeStore): QueueCore {
+  static make(options: SharedQueueOptions, kind: StoreKind): QueueCore {
     assertOptions(options, "a queue", ["maxSize", "capacity"]);
     const { maxSize = Infinity, capacity = DEFAULT_CAPACITY } = options;
     if (maxSize !== Infinity) assertPositiveInteger("maxSize", maxSize);
     assertInteger("capacity", capacity, 1, MOST_CAPACITY);
-    const record = newWaitRecord(BYTES_AT + capacity);
-    const core = new QueueCore(record, makeStore);
+    const record = newWaitRecord(BYTES_AT + kind.sizeFor(capacity));
+    const core = new QueueCore(record, kind, capacity);
     Atomics.store(core.#words, MAX_SIZE, Math.min(maxSize, MOST_ITEMS));
     return core;
   }
@@ -104,7 +109,7 @@ export class QueueCore {
    * @returns The queue.
    */
   over(record: WaitRecord): QueueCore {
-    return new QueueCore(record, this.#makeStore);
+    return new QueueCore(record, this.#kind);
   }
 
   /** The number of items. */
@@ -115,7 +120,7 @@ export class QueueCore {
   /** Whether nothing more can be put. */
   get full(): boolean {
     return this.size >= Atomics.load(this.#words, MAX_SIZE) ||
-      this.#store.room <= this.#store.overhead;
+      this.#room <= this.#store.overhead;
   }
 
   /** Whether it was closed. */
@@ -132,20 +137,19 @@ export class QueueCore {
    * Prepares to put an item.
    *
    * @param value The item.
-   * @param goesBack Whether it was in the queue before. Then the queue may be
-   * closed, and `join()` counts the item already.
    * @returns Adds the item; returns `false` if there is no room for it, and
    * throws a `QueueClosedError` if the queue is closed.
    */
-  pushOf(value: unknown, goesBack = false): () => boolean {
+  pushOf(value: unknown): () => boolean {
     const priority = this.#store.priorityOf(value);
     const item = this.#write(value);
     return () => {
       const pushed = this.#alone(() => {
-        if (this.closed && !goesBack) throw closedError("put an item in");
-        const room = this.size < Atomics.load(this.#words, MAX_SIZE);
+        if (this.closed) throw closedError("put an item in");
+        const room = this.size < Atomics.load(this.#words, MAX_SIZE) &&
+          this.#room >= this.#sizeOf(item) - ITEM_PREFIX;
         if (!room || !this.#store.push(item, priority)) return false;
-        if (!goesBack) Atomics.add(this.#words, UNFINISHED, 1);
+        Atomics.add(this.#words, UNFINISHED, 1);
         return true;
       });
       if (!pushed) return false;
@@ -164,17 +168,58 @@ export class QueueCore {
    * @throws {DOMException} An `AbortError` if the thread was terminated.
    */
   shift(): Uint8Array<ArrayBuffer> | false {
+    return this.#take(false);
+  }
+
+  /**
+   * Takes the next item for a process. Then either `forget()` it or
+   * `giveBack()` it.
+   *
+   * @returns As `shift()` does.
+   */
+  lend(): Uint8Array<ArrayBuffer> | false {
+    return this.#take(true);
+  }
+
+  /** A process has an item. */
+  forget(item: Uint8Array): void {
+    Atomics.sub(this.#words, LENT, this.#sizeOf(item));
+    if (this.putters.size > 0) this.putters.wake(1);
+  }
+
+  /** Puts an item back that a process never got: it is the next again. */
+  giveBack(item: Uint8Array<ArrayBuffer>): void {
+    const priority = this.#store.priorityOf(decode(item));
+    this.#alone(() => {
+      Atomics.sub(this.#words, LENT, this.#sizeOf(item));
+      this.#store.unshift(item, priority);
+    });
+    this.getters.wake(1);
+  }
+
+  #take(isLent: boolean): Uint8Array<ArrayBuffer> | false {
     if (this.size === 0 && !this.closed) return false;
     const item = this.#alone(() => {
       throwIfStopped();
       const next = this.#store.shift();
       if (next === false && this.closed) throw closedError("get an item of");
+      if (next !== false && isLent) {
+        Atomics.add(this.#words, LENT, this.#sizeOf(next));
+      }
       return next;
     });
     if (item === false) return false;
     if (this.putters.size > 0) this.putters.wake(1);
     if (this.size > 0 && this.getters.size > 0) this.getters.wake(1);
     return item;
+  }
+
+  get #room(): number {
+    return this.#store.room - Atomics.load(this.#words, LENT);
+  }
+
+  #sizeOf(item: Uint8Array): number {
+    return item.length + this.#store.overhead;
   }
 
   /** Closes the queue. */
@@ -222,4 +267,8 @@ export class QueueCore {
 
 function closedError(doing: string): QueueClosedError {
   return new QueueClosedError(`Cannot ${doing} the queue: it is closed`);
+}
+
+export function emptyError(): QueueEmptyError {
+  return new QueueEmptyError("Cannot get an item of the queue: it is empty");
 }

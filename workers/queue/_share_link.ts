@@ -7,8 +7,10 @@
 import {
   encodeArgs,
   isTooLarge,
+  limitsOfCalls,
   MAX_BYTES,
   MAX_CALLS,
+  type MessageLimits,
   type Sender,
 } from "../line/socket_line.ts";
 import type { RemoteError } from "../base/errors.ts";
@@ -18,30 +20,50 @@ import {
   ProtocolError,
 } from "../line/dialect.ts";
 
-/** A call that has no answer yet. */
-interface Waiting extends PromiseWithResolvers<unknown> {
-  /** The size of the arguments. */
-  bytes: number;
+/** The part of a `Channel` that this uses. */
+export interface ParentLine {
+  /** How many bytes were sent so far. */
+  readonly position: number;
+  /** Sends a message; if `now`, the system has it when this returns. */
+  send(message: unknown[], now?: boolean): void;
+  /** The parent has read the bytes up to a position. */
+  confirm(position: number): void;
 }
 
-let sendToParent: ((message: unknown[]) => void) | null = null;
+/** Who waits for an answer. */
+interface Waiting {
+  /** The size of the arguments. */
+  bytes: number;
+  /** The line's position after the call. */
+  position: number;
+  /** Takes the answer; acknowledging it is up to its taker. */
+  take(value: unknown, error: ErrorRecord | undefined): void;
+}
+
+/** For whom a process calls: itself, or a process that it started. */
+export type AccountNumber = number;
+
+let line: ParentLine | null = null;
 let self: Sender = "trusted";
 let lastCall = 0;
+let lastAccount = 0;
 let pendingBytes = 0;
 const waiting = new Map<number, Waiting>();
 
 /**
  * Opens the link to the parent.
  *
- * @param send Sends the parent a message.
+ * @param to The line.
  * @param sender What this process is to its parent.
  */
-export function openShareLink(
-  send: (message: unknown[]) => void,
-  sender: Sender,
-): void {
-  sendToParent = send;
+export function openShareLink(to: ParentLine, sender: Sender): void {
+  line = to;
   self = sender;
+}
+
+/** The limits of what this process may pass on. */
+export function ownLimits(): MessageLimits {
+  return limitsOfCalls(self);
 }
 
 /**
@@ -51,16 +73,71 @@ export function openShareLink(
  * @throws {ProtocolError} If it answers no call.
  */
 export function receiveAnswer(message: unknown): void {
-  const [number, value, error] = message as [number, unknown, ErrorRecord?];
+  const [number, value, error] = message as [unknown, unknown, ErrorRecord?];
+  if (number === "heard") return line!.confirm(value as number);
   // Nobody waits for it, so it is an uncaught error
   if (number === 0) return reportError(fromErrorRecord(error!));
-  const call = waiting.get(number);
+  const call = waiting.get(number as number);
   if (call === undefined) throw new ProtocolError("An answer to no call came");
-  waiting.delete(number);
+  waiting.delete(number as number);
   pendingBytes -= call.bytes;
-  sendToParent!(["ack", number]);
-  if (error === undefined) call.resolve(value);
-  else call.reject(fromErrorRecord(error));
+  line!.confirm(call.position);
+  call.take(value, error);
+}
+
+/** Makes an account for a process that this one has started. */
+export function openAccount(): AccountNumber {
+  return ++lastAccount;
+}
+
+/** Sends the parent a message about a call or an account. */
+export function tell(message: unknown[]): void {
+  line!.send(message, true);
+}
+
+/** A call as it crosses. */
+export interface SharedCall {
+  /** The object's name. */
+  object: unknown;
+  /** The method's name. */
+  method: string;
+  /** The encoded arguments. */
+  bytes: Uint8Array;
+  /** The options of the wait. */
+  options: unknown;
+}
+
+/**
+ * Sends the parent a call.
+ *
+ * @param call The call.
+ * @param take Takes the answer.
+ * @param account For whom it is.
+ * @returns Its number.
+ * @throws {RangeError} If too many calls, or too large ones, are pending.
+ */
+export function startCall(
+  { object, method, bytes, options }: SharedCall,
+  take: Waiting["take"],
+  account: AccountNumber = 0,
+): number {
+  if (waiting.size >= MAX_CALLS) {
+    throw new RangeError(
+      `Cannot ${method} from a process: ${MAX_CALLS} calls of what its parent keeps are under way; await some of them first`,
+    );
+  }
+  if (isTooLarge(bytes.length, waiting.size, pendingBytes)) {
+    throw new RangeError(
+      `Cannot ${method} from a process: calls with ${pendingBytes} bytes are under way, and at most ${MAX_BYTES} may be; await some of them first`,
+    );
+  }
+  const number = ++lastCall;
+  // First: a call that can't be sent has no answer
+  line!.send(["call", number, object, method, bytes, options, account]);
+  pendingBytes += bytes.length;
+  const { position } = line!;
+  waiting.set(number, { bytes: bytes.length, position, take });
+  return number;
 }
 
 /**
@@ -77,42 +154,33 @@ export async function callParent(
   object: string,
   method: string,
   args: unknown[],
-  options: { signal?: AbortSignal | undefined } = {},
+  { signal, ...options }: { signal?: AbortSignal | undefined } = {},
 ): Promise<unknown> {
-  const { signal, ...rest } = options;
   signal?.throwIfAborted();
-  if (waiting.size >= MAX_CALLS) {
-    throw new RangeError(
-      `Cannot ${method} from a process: ${MAX_CALLS} calls of what its parent keeps are under way; await some of them first`,
-    );
-  }
-  const bytes = encodeArgs(args, self);
-  if (isTooLarge(bytes.length, waiting.size, pendingBytes)) {
-    throw new RangeError(
-      `Cannot ${method} from a process: calls with ${pendingBytes} bytes are under way, and at most ${MAX_BYTES} may be; await some of them first`,
-    );
-  }
-  const number = ++lastCall;
-  // First: a call that can't be sent has no answer
-  sendToParent!(["call", number, object, method, bytes, rest]);
-  pendingBytes += bytes.length;
-  const call = { bytes: bytes.length, ...Promise.withResolvers<unknown>() };
-  waiting.set(number, call);
-  const cancel = (): void => sendToParent!(["cancel", number]);
-  signal?.addEventListener("abort", cancel);
+  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+  const call = { object, method, bytes: encodeArgs(args, self), options };
+  const number = startCall(call, (value, error) => {
+    line!.send(["ack", number]);
+    if (error === undefined) resolve(value);
+    else reject(fromErrorRecord(error));
+  });
+  if (signal === undefined) return await promise;
+  const cancel = (): void => tell(["cancel", number]);
+  signal.addEventListener("abort", cancel);
   try {
-    return await call.promise;
+    return await promise;
   } catch (error) {
     const { name } = error as RemoteError;
-    throw signal?.aborted && name === "AbortError" ? signal.reason : error;
+    throw signal.aborted && name === "AbortError" ? signal.reason : error;
   } finally {
-    signal?.removeEventListener("abort", cancel);
+    signal.removeEventListener("abort", cancel);
   }
 }
 
 /**
- * Calls a method of an object in the parent without waiting. An
- * error there is an uncaught error here.
+ * Calls a method of an object in the parent without waiting. The call is on
+ * its way when this returns, whatever becomes of this process. An error there
+ * is an uncaught error here.
  *
  * @param object The object's name.
  * @param method The method's name.
@@ -123,6 +191,5 @@ export function tellParent(
   method: string,
   args: unknown[],
 ): void {
-  const bytes = encodeArgs(args, self);
-  sendToParent!(["call", 0, object, method, bytes, null]);
+  tell(["tell", 0, object, method, encodeArgs(args, self), 0]);
 }

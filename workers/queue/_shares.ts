@@ -2,11 +2,20 @@
  * The parent's side of locks and similar objects that a child process uses:
  * they stay in the parent, which calls them for the child.
  *
- * The child sends `["call", n, object, method, args, options]`, where `args` are
- * encoded, so that their size is known, and an `n` of 0 asks for no answer;
- * `["cancel", n]`, which ends the wait of a call; and `["ack", n]` for each
- * answer. The parent answers each call, also a cancelled one, with `[n, value]`
- * or `[n, undefined, error]`.
+ * The child sends
+ * - `["call", n, object, method, args, options, account]`, where `args` are
+ *   encoded, so that their size is known. The parent answers each call, also a
+ *   cancelled one, with `[n, value]` or `[n, undefined, error]`;
+ * - `["cancel", n]`, which ends the wait of a call, and `["ack", n]` for each
+ *   answer: until then what it carries belongs to the parent;
+ * - `["tell", 0, object, method, args, account]`, a call without an answer;
+ *   the parent says `["heard", bytes]` now and then, and `[0, undefined,
+ *   error]` if it failed;
+ * - `["end", account, returned]`.
+ *
+ * Account 0 is the child. A child that started processes of its own passes
+ * their calls on under an account for each: what they hold is known here, and
+ * given back here.
  *
  * @module
  */
@@ -17,9 +26,15 @@ import {
   type MessageLimits,
   type Sender,
 } from "../line/socket_line.ts";
-import { findExported, typeOf } from "../codec/share.ts";
+import { findExported, isStandIn, typeOf } from "../codec/share.ts";
 import { decode } from "../codec/decode.ts";
-import { IN_BACKGROUND } from "../locks/_sleep.ts";
+import { endLiving, enterLiving } from "../locks/_living.ts";
+import type { Permits } from "../locks/_permits.ts";
+import { deadlineOf } from "../locks/_sleep.ts";
+import { until } from "../locks/_until.ts";
+import type { AcquireOptions } from "../locks/wait_options.ts";
+import { emptyError, type QueueCore } from "./_queue_core.ts";
+import { openAccount, ownLimits, startCall, tell } from "./_share_link.ts";
 import {
   type ErrorRecord,
   ProtocolError,
@@ -27,46 +42,68 @@ import {
   toErrorRecord,
 } from "../line/dialect.ts";
 
-/** An answer to a call. */
-export type ShareAnswer = [call: number, value: unknown, error?: ErrorRecord];
-
-/** The calls with a value before their options. */
-const WITH_VALUE = ["put", "release"];
-
 /** The calls that have no answer. */
 const TELLS = ["release", "set", "clear", "taskDone", "close"];
+/** After so many bytes a child is told that they have been read. */
+const HEARD_AFTER = 1_024;
+/** More items that a child has not acknowledged are not sent. */
+const MAX_UNACKNOWLEDGED = 32;
 
 type Callable = Record<string, (...args: unknown[]) => unknown>;
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** Who calls: the child, or a process below it. */
+interface Account {
+  /** Its id among the living. */
+  holder: number;
+  /** Its number in this process's parent, if that keeps what it calls. */
+  above: number;
+  /** The permits that it may hold, and whether they are a lock's. */
+  permits: Map<Permits, boolean>;
+}
 
 interface Call {
+  account: Account;
   abort: AbortController;
   /** The size of the arguments. */
   bytes: number;
-  /** Undoes the effect of the call, if it had one. */
-  undo: (() => void) | null;
+  /** Its number in this process's parent, which keeps the object. */
+  above: number;
+  /** The permits of which its answer carries one. */
+  permits: Permits | null;
+  /** The item that its answer carries, and its queue. */
+  item: Bytes | null;
+  core: QueueCore | null;
 }
 
 /** Calls locks and similar objects for one child process. */
 export class ShareHost {
-  #send: (answer: ShareAnswer) => void;
+  #send: (message: unknown[]) => void;
+  #received: () => number;
   #limits: MessageLimits;
   #calls = new Map<number, Call>();
+  #accounts = new Map<number, Account>();
   #bytes = 0;
-  #held = new Map<Callable, number>();
+  #heard = 0;
+  #unacknowledged = 0;
+  #delayed: (() => void)[] = [];
   #ended = false;
 
   /**
    * Constructs a host.
    *
-   * @param send Sends the child an answer.
+   * @param send Sends the child a message.
+   * @param received How many bytes have come from it.
    * @param child What the child is.
    */
   constructor(
-    send: (answer: ShareAnswer) => void,
+    send: (message: unknown[]) => void,
+    received: () => number = () => 0,
     child: Sender = "trusted",
   ) {
     this.#send = send;
-    this.#limits = limitsOfCalls(child);
+    this.#received = received;
+    this.#limits = stricter(limitsOfCalls(child), ownLimits());
   }
 
   /**
@@ -76,77 +113,195 @@ export class ShareHost {
    * @throws {ProtocolError} If it is malformed.
    */
   receive(message: unknown): void {
+    // Never the whole of it: its length may be anything
     const [kind, number] = Array.isArray(message) ? message : [];
     if (Number.isSafeInteger(number)) {
       if (kind === "call") return this.#call(number, message as unknown[]);
-      if (kind === "cancel") return this.#calls.get(number)?.abort.abort();
+      if (kind === "tell") return this.#tell(message as unknown[]);
+      if (kind === "cancel") return this.#cancel(number);
       if (kind === "ack") return this.#acknowledge(number);
+      if (kind === "end" && number > 0) {
+        return this.#endAccount(number, (message as unknown[])[2] === true);
+      }
     }
     throw new ProtocolError("A call of a shared object makes no sense");
   }
 
   /**
-   * The child has ended: puts back items that it never got and, unless it
-   * returned, releases its locks. A child that returned may count on others to
-   * release them, as a producer does with permits that consumers release.
+   * The child has ended: puts back items that it never got, releases its locks
+   * and, unless it returned, its permits. A child that returned may count on
+   * others to release these, as a producer does with permits that consumers
+   * release.
    *
    * @param returned Whether it returned, and did not die.
    */
   end(returned: boolean): void {
     this.#ended = true;
-    for (const { abort, undo } of this.#calls.values()) {
-      abort.abort();
-      undo?.();
+    for (const number of this.#accounts.keys()) {
+      // What it started dies with it
+      this.#endAccount(number, returned && number === 0);
     }
-    this.#calls.clear();
-    for (const [object, count] of this.#held) {
-      const left = this.#repay(object, count);
-      if (!returned) release(object, left);
+  }
+
+  #endAccount(number: number, returned: boolean): void {
+    const account = this.#accounts.get(number);
+    if (account === undefined) return;
+    this.#accounts.delete(number);
+    const calls = [...this.#calls].filter(([, call]) =>
+      call.account === account
+    );
+    // The last first: each item goes to the front
+    for (const [number, call] of calls.reverse()) {
+      this.#cancel(number);
+      this.#forget(number, call);
+      this.#takeBack(call);
     }
+    for (const [permits, isLock] of account.permits) {
+      permits.endLoans(account.holder, !returned || isLock);
+    }
+    endLiving(account.holder);
+    if (account.above !== 0) tell(["end", account.above, returned]);
+  }
+
+  #cancel(number: number): void {
+    const call = this.#calls.get(number);
+    if (call === undefined) return;
+    call.abort.abort();
+    if (call.above !== 0) tell(["cancel", call.above]);
   }
 
   #acknowledge(number: number): void {
-    this.#bytes -= this.#calls.get(number)?.bytes ?? 0;
+    const call = this.#calls.get(number);
+    if (call === undefined) return;
+    if (call.above !== 0) tell(["ack", call.above]);
+    this.#forget(number, call);
+    if (call.item === null) return;
+    call.core!.forget(call.item);
+    this.#letNextGet();
+  }
+
+  #forget(number: number, call: Call): void {
     this.#calls.delete(number);
+    this.#bytes -= call.bytes;
+  }
+
+  /** Takes back what an answer carries that its account never got. */
+  #takeBack({ account, permits, core, item }: Call): void {
+    permits?.endLoans(account.holder, true, 1);
+    if (item === null) return;
+    core!.giveBack(item);
+    this.#letNextGet();
+  }
+
+  #letNextGet(): void {
+    this.#unacknowledged--;
+    this.#delayed.shift()?.();
+  }
+
+  #accountOf(number: unknown): Account {
+    let account = this.#accounts.get(number as number);
+    if (account === undefined) {
+      if (!Number.isSafeInteger(number) || this.#accounts.size >= MAX_CALLS) {
+        throw new ProtocolError("A call of a shared object has no account");
+      }
+      account = { holder: enterLiving(), above: 0, permits: new Map() };
+      this.#accounts.set(number as number, account);
+    }
+    return account;
+  }
+
+  #tell([, , id, method, bytes, key = 0]: unknown[]): void {
+    const received = this.#received();
+    if (received - this.#heard > HEARD_AFTER) {
+      this.#heard = received;
+      this.#send(["heard", received]);
+    }
+    const args = argumentsOf(bytes, this.#limits);
+    const object = this.#find(id, method);
+    if (!TELLS.includes(method as string)) {
+      throw new ProtocolError(`A shared object has no call "${method}"`);
+    }
+    const account = this.#accountOf(key);
+    try {
+      if (object === undefined) throw goneError(method);
+      if (isStandIn(object)) {
+        account.above ||= openAccount();
+        return tell(["tell", 0, id, method, bytes, account.above]);
+      }
+      const release = typeOf(object)?.release;
+      if (method === "release") release!(object, account.holder, args[0]);
+      else object[method as string]!();
+    } catch (error) {
+      this.#fail(0, error);
+    }
   }
 
   #call(number: number, message: unknown[]): void {
-    const [, , id, method, bytes, options] = message;
-    const isRead = bytes instanceof Uint8Array &&
-      bytes.length <= this.#limits.bytes;
-    const args = isRead
-      ? decode(bytes as Uint8Array<ArrayBuffer>, 0, bytes.length, this.#limits)
-      : null;
-    if (!Array.isArray(args) || typeof method !== "string") {
-      throw new ProtocolError("A call of a shared object has no arguments");
-    }
-    const object = findExported(id) as Callable | undefined;
-    const known = object === undefined ||
-      typeOf(object)?.calls?.includes(method);
-    // What waits has an answer, so that it counts towards the limits
-    if (!known || (number === 0) !== TELLS.includes(method)) {
-      throw new ProtocolError(`A shared object has no call "${method}"`);
-    }
-    const { length } = bytes as Uint8Array;
+    const [, , id, method, bytes, options, key = 0] = message;
+    const args = argumentsOf(bytes, this.#limits);
+    const object = this.#find(id, method);
+    const { length } = bytes as Bytes;
     const tooMany = this.#calls.size >= MAX_CALLS ||
       isTooLarge(length, this.#calls.size, this.#bytes);
-    if (this.#calls.has(number) || tooMany) {
+    if (number <= 0 || this.#calls.has(number) || tooMany) {
       throw new ProtocolError(
         "A call's number is taken, or there are too many",
       );
     }
-    const abort = new AbortController();
-    const call: Call = { abort, bytes: length, undo: null };
-    if (number !== 0) {
-      this.#calls.set(number, call);
-      this.#bytes += length;
+    // What waits has an answer, so that it counts towards the limits
+    if (TELLS.includes(method as string)) {
+      throw new ProtocolError(`A shared object has no call "${method}"`);
     }
-    const { signal } = abort;
+    const account = this.#accountOf(key);
+    const abort = new AbortController();
+    const call: Call = {
+      account,
+      abort,
+      bytes: length,
+      above: 0,
+      permits: null,
+      item: null,
+      core: null,
+    };
+    this.#calls.set(number, call);
+    this.#bytes += length;
+    if (object !== undefined && isStandIn(object)) {
+      return this.#passOn(number, call, message);
+    }
     // Nothing in the place of the signal, nor an option that is not a child's
     const { timeout, blocking } = Object(options);
-    const values = WITH_VALUE.includes(method) ? [args[0]] : [];
-    if (options !== null) values.push({ timeout, blocking, signal });
-    void this.#run(number, call, object, method, values);
+    const values = method === "put" ? [args[0]] : [];
+    values.push({ timeout, blocking, signal: abort.signal });
+    void this.#run(number, call, object, method as string, values);
+  }
+
+  #find(id: unknown, method: unknown): Callable | undefined {
+    const object = findExported(id) as Callable | undefined;
+    if (
+      object !== undefined && !typeOf(object)?.calls?.includes(method as string)
+    ) {
+      throw new ProtocolError(`A shared object has no call "${method}"`);
+    }
+    return object;
+  }
+
+  /** Passes a call on to this process's parent, which keeps the object. */
+  #passOn(number: number, call: Call, message: unknown[]): void {
+    const [, , object, method, bytes, options] = message;
+    call.account.above ||= openAccount();
+    try {
+      call.above = startCall(
+        { object, method: method as string, bytes: bytes as Bytes, options },
+        (value, error) => {
+          if (this.#calls.get(number) === call) {
+            this.#send([number, value, error]);
+          }
+        },
+        call.account.above,
+      );
+    } catch (error) {
+      this.#fail(number, error);
+    }
   }
 
   async #run(
@@ -156,83 +311,92 @@ export class ShareHost {
     method: string,
     args: unknown[],
   ): Promise<void> {
+    const options = args.at(-1) as AcquireOptions;
     try {
-      if (object === undefined) {
-        throw new ReferenceError(
-          `Cannot ${method}: the program that shared the object has dropped it; keep a reference to it there`,
-        );
-      }
-      const value = method === "release"
-        ? this.#release(object, args)
+      if (object === undefined) throw goneError(method);
+      const value = method === "acquire"
+        ? await this.#acquire(call, object, options)
+        : method === "get"
+        ? await this.#get(call, object, options)
         : await object[method]!(...args);
-      this.#note(call, object, method, value);
-      if (this.#ended) call.undo?.();
-      else if (number !== 0) this.#send([number, value]);
+      if (this.#calls.get(number) === call) this.#send([number, value]);
+      // Its account has ended meanwhile
+      else this.#takeBack(call);
     } catch (error) {
-      if (this.#ended) return;
-      // Number 0 reports an error that no call of the child waits for
-      tellRecord(
-        (record) => this.#send([number, undefined, record]),
-        toErrorRecord(error),
-      );
+      if (this.#calls.get(number) === call) this.#fail(number, error);
     }
   }
 
-  /** Records what the child has now, and how to undo it. */
-  #note(call: Call, object: Callable, method: string, value: unknown): void {
-    if (method === "acquire" && value === true) {
-      this.#lend(object);
-      call.undo = () => release(object, this.#repay(object, 1));
-    } else if (method === "get") {
-      call.undo = () => void giveItemBack(object, value);
+  async #acquire(
+    call: Call,
+    object: Callable,
+    options: AcquireOptions,
+  ): Promise<boolean> {
+    const permits = typeOf(object)!.inner!(object) as Permits;
+    const { account } = call;
+    account.permits.set(permits, typeOf(object)!.tag === "Lock");
+    const deadline = deadlineOf("acquire", options);
+    if (!await permits.acquire(deadline, account.holder)) return false;
+    call.permits = permits;
+    return true;
+  }
+
+  /** Answers with the encoded item. */
+  async #get(
+    call: Call,
+    object: Callable,
+    options: AcquireOptions,
+  ): Promise<Bytes> {
+    const core = typeOf(object)!.inner!(object) as QueueCore;
+    const deadline = deadlineOf("get", options);
+    call.core = core;
+    const lend = (): true | false => {
+      if (this.#unacknowledged >= MAX_UNACKNOWLEDGED) return true;
+      const item = core.lend();
+      if (item === false) return false;
+      call.item = item;
+      this.#unacknowledged++;
+      return true;
+    };
+    for (;;) {
+      const done = await until(core.getters, lend, deadline);
+      if (!done) throw emptyError();
+      if (call.item !== null) return call.item;
+      // The item is for whoever is next
+      core.getters.wake(1);
+      await new Promise<void>((resolve) => this.#delayed.push(resolve));
     }
   }
 
-  /** Releases for the child. A release that fails changes nothing. */
-  #release(object: Callable, args: unknown[]): void {
-    // Not after it: the object would count the same permits as returned twice
-    let repaid = this.#repay(object, permitsOf(args));
-    try {
-      object.release!(...args);
-    } catch (error) {
-      for (; repaid > 0; repaid--) this.#lend(object);
-      throw error;
-    }
-  }
-
-  /** Records that the child has one more. */
-  #lend(object: Callable): void {
-    typeOf(object)?.loans?.(object)?.lend();
-    this.#held.set(object, (this.#held.get(object) ?? 0) + 1);
-  }
-
-  /** Records that the child has less; returns how much of it it still had. */
-  #repay(object: Callable, count: number): number {
-    const held = this.#held.get(object) ?? 0;
-    const repaid = Math.min(held, count);
-    if (held > repaid) this.#held.set(object, held - repaid);
-    else this.#held.delete(object);
-    return typeOf(object)?.loans?.(object)?.repay(repaid) ?? 0;
+  /** Number 0 reports an error that no call of the child waits for. */
+  #fail(number: number, error: unknown): void {
+    if (this.#ended) return;
+    tellRecord(
+      (record: ErrorRecord) => this.#send([number, undefined, record]),
+      toErrorRecord(error),
+    );
   }
 }
 
-/** The number of permits to release; none if it makes no sense. */
-function permitsOf([count = 1]: unknown[]): number {
-  return Number.isSafeInteger(count) ? Math.max(count as number, 0) : 0;
+/** What a child may send if this process passes it on to its parent. */
+function stricter(a: MessageLimits, b: MessageLimits): MessageLimits {
+  return {
+    bytes: Math.min(a.bytes, b.bytes),
+    values: Math.min(a.values, b.values),
+    v8: Math.min(a.v8, b.v8),
+  };
 }
 
-function release(object: Callable, count: number): void {
-  try {
-    for (let left = count; left > 0; left--) object.release!();
-  } catch {
-    // Another thread or process released it for the child
-  }
+function argumentsOf(bytes: unknown, limits: MessageLimits): unknown[] {
+  const args = bytes instanceof Uint8Array && bytes.length <= limits.bytes
+    ? decode(bytes as Bytes, 0, bytes.length, limits)
+    : null;
+  if (Array.isArray(args)) return args;
+  throw new ProtocolError("A call of a shared object has no arguments");
 }
 
-/**
- * Puts an item that a dead child never got at the end of the queue, which may
- * be closed. A program that ends while the queue is full does not wait for it.
- */
-async function giveItemBack(queue: Callable, item: unknown): Promise<void> {
-  await queue.put!(item, { [IN_BACKGROUND]: true });
+function goneError(method: unknown): ReferenceError {
+  return new ReferenceError(
+    `Cannot ${method}: the program that shared the object has dropped it; keep a reference to it there`,
+  );
 }

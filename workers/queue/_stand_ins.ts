@@ -12,6 +12,7 @@ import {
   QueueFullError,
   RemoteError,
 } from "../base/errors.ts";
+import { decode } from "../codec/decode.ts";
 import { assertPositiveInteger } from "../base/check.ts";
 import { deadlineOf } from "../locks/_sleep.ts";
 import { BoundedSemaphore } from "../locks/bounded_semaphore.ts";
@@ -62,7 +63,14 @@ async function ask(
 ): Promise<unknown> {
   deadlineOf(`${method} from a process`, options);
   try {
-    return await callParent(exportObject(object), method, values, options);
+    const value = await callParent(
+      exportObject(object),
+      method,
+      values,
+      options,
+    );
+    // An item comes as the queue keeps it
+    return method === "get" ? decode(value as Uint8Array<ArrayBuffer>) : value;
   } catch (error) {
     throw toOwnClass(error);
   }

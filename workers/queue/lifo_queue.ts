@@ -27,10 +27,7 @@ import { SharedQueue } from "./shared_queue.ts";
  */
 export class LifoQueue<T = unknown> extends SharedQueue<T> {
   static {
-    setStore(
-      LifoQueue,
-      (words, bytes) => new HeapStore(words, bytes, true),
-    );
+    setStore(LifoQueue, HeapStore.kind(true));
     registerSubclass<LifoQueue>(SharedQueue, {
       tag: "LifoQueue",
       type: LifoQueue,

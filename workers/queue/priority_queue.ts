@@ -44,10 +44,7 @@ function priorityOf(value: unknown): number {
 export class PriorityQueue<T extends Prioritized = Prioritized>
   extends SharedQueue<T> {
   static {
-    setStore(
-      PriorityQueue,
-      (words, bytes) => new HeapStore(words, bytes, false, priorityOf),
-    );
+    setStore(PriorityQueue, HeapStore.kind(false, priorityOf));
     registerSubclass<PriorityQueue>(SharedQueue, {
       tag: "PriorityQueue",
       type: PriorityQueue,

@@ -16,12 +16,8 @@ import type {
   WaitSyncOptions,
 } from "../locks/wait_options.ts";
 import { RingBuffer, setStore, storeOf } from "./_item_stores.ts";
-import { QueueCore } from "./_queue_core.ts";
-import {
-  QueueClosedError,
-  QueueEmptyError,
-  QueueFullError,
-} from "../base/errors.ts";
+import { emptyError, QueueCore } from "./_queue_core.ts";
+import { QueueClosedError, QueueFullError } from "../base/errors.ts";
 import type { SharedQueueOptions } from "./queue_options.ts";
 
 const PUT = "put an item in the queue";
@@ -76,12 +72,13 @@ export class SharedQueue<T = unknown> {
   #core: QueueCore;
 
   static {
-    setStore(SharedQueue, (words, bytes) => new RingBuffer(words, bytes));
+    setStore(SharedQueue, RingBuffer);
     register<SharedQueue>({
       tag: "SharedQueue",
       type: SharedQueue,
       calls: ["put", "get", "close", "taskDone", "join"],
       blank: () => new SharedQueue({ capacity: 1 }),
+      inner: (queue) => queue.#core,
       record: (queue) => queue.#core.record,
       fill: (queue, record: WaitRecord) => {
         queue.#core = queue.#core.over(record);
@@ -197,7 +194,7 @@ export class SharedQueue<T = unknown> {
   async put(value: T, options?: AcquireOptions): Promise<void> {
     const deadline = deadlineOf(PUT, options);
     const { putters } = this.#core;
-    const push = this.#core.pushOf(value, deadline.background);
+    const push = this.#core.pushOf(value);
     // A terminated thread keeps nothing that it has put
     if (!await until(putters, push, deadline, false)) throw fullError();
   }
@@ -434,7 +431,7 @@ export class SharedQueue<T = unknown> {
 
 function read(item: Uint8Array<ArrayBuffer> | false): unknown {
   if (item !== false) return decode(item);
-  throw new QueueEmptyError("Cannot get an item of the queue: it is empty");
+  throw emptyError();
 }
 
 function fullError(): QueueFullError {

@@ -156,7 +156,8 @@ export class ChildRunner extends Inbox implements Runner {
       end: () => this.#linger(),
     }, sender);
     this.#shares = new ShareHost(
-      (answer) => this.#channel.send(FRAME.share, answer),
+      (message) => this.#channel.send(FRAME.share, message),
+      () => this.#channel.received,
       sender,
     );
     if (Deno.build.standalone) {

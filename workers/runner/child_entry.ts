@@ -69,10 +69,15 @@ export async function enter(
     modules,
     main,
   );
-  openShareLink(
-    (call) => leaving || channel.send(FRAME.share, call),
-    link.sender,
-  );
+  openShareLink({
+    get position() {
+      return channel.position;
+    },
+    send: (message, now) => leaving || channel.send(FRAME.share, message, now),
+    confirm: (position) => channel.confirm(position),
+  }, link.sender);
+  // Deno.exit() and its like end the process without another turn
+  globalThis.addEventListener("unload", () => channel.sendNow());
   const conn = await connect(link);
   for (const [descriptor, unless] of link.revoke) {
     // Revoking something revokes what covers it as well

@@ -5,6 +5,7 @@
  */
 
 import type { RunnerExit } from "../base/errors.ts";
+import { endThread, enterLiving, livingRecord } from "../locks/_living.ts";
 import { stop } from "../locks/_stop_word.ts";
 import { imports } from "./context.ts";
 import { entryUrl, launchFlags } from "./launch.ts";
@@ -83,6 +84,7 @@ export class WorkerRunner extends Inbox implements Runner {
   });
   #lock = `socketserver:${crypto.randomUUID()}`;
   #stopWords = new Int32Array(new SharedArrayBuffer(4));
+  #living = enterLiving();
   #worker: Worker;
   #line: RefPort;
   #received = 0;
@@ -114,6 +116,7 @@ export class WorkerRunner extends Inbox implements Runner {
       line: port2,
       lock: this.#lock,
       stopWords: this.#stopWords,
+      living: livingRecord(this.#living),
       data: options.data,
       launchFlags: launchFlags(),
       importing: imports.chain,
@@ -266,6 +269,7 @@ export class WorkerRunner extends Inbox implements Runner {
     this.#waiting?.abort();
     this.#worker.terminate();
     this.#line.close();
+    endThread(this.#living);
     this.#lifecycle.end(exit);
   }
 }

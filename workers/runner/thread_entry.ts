@@ -7,6 +7,7 @@
 import { type ModuleLoader, Port } from "./entry.ts";
 import { FRAME, type Frame, type Start, told } from "../line/dialect.ts";
 import { webLocks } from "./runner.ts";
+import { joinLiving, type LivingRecord } from "../locks/_living.ts";
 import { setStopWord } from "../locks/_stop_word.ts";
 
 /** The first message to a thread, the only one on its own scope. */
@@ -17,6 +18,8 @@ export interface WorkerStart extends Start {
   lock: string;
   /** Tells the thread's waits that it was terminated. */
   stopWords: Int32Array;
+  /** Who lives in this program. */
+  living: LivingRecord;
   /** Whether it has permissions of its own. */
   isConfined: boolean;
 }
@@ -59,8 +62,9 @@ function run(
   main: ModuleLoader,
 ): void {
   const scope = globalThis as unknown as { close(): void };
-  const { line, lock, stopWords, isConfined } = start;
+  const { line, lock, stopWords, living, isConfined } = start;
   setStopWord(stopWords);
+  joinLiving(living);
   // Bound before the user's code is loaded, which may change what it can reach
   const post = line.postMessage.bind(line) as (
     frame: Frame,

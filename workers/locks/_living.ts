@@ -1,0 +1,123 @@
+/**
+ * Which threads and processes of this program live, in memory that all its
+ * threads share. Whoever keeps something for one of them can so tell at any
+ * time whether it still exists, also if the thread that would have reported
+ * its end has ended itself.
+ *
+ * @module
+ */
+
+/** More cannot live at the same time. */
+const SLOTS = 4096;
+
+const LAST = 0;
+const DEATHS = 1;
+const FIRST_SLOT = 2;
+
+// The words of a slot: first an id, which is never used twice; then that of the
+// thread that started it, and the process id if it is a process.
+const PARENT = 1;
+const PID = 2;
+const SLOT_WORDS = 3;
+const END = FIRST_SLOT + SLOTS * SLOT_WORDS;
+
+let words: Int32Array | undefined;
+let self = 0;
+
+/** What a thread must know of who lives. */
+export interface LivingRecord {
+  /** The memory. */
+  words: Int32Array;
+  /** The thread's own id. */
+  self: number;
+}
+
+function table(): Int32Array {
+  return words ??= new Int32Array(new SharedArrayBuffer(4 * END));
+}
+
+function slotOf(id: number): number {
+  return FIRST_SLOT + ((id >>> 0) % SLOTS) * SLOT_WORDS;
+}
+
+/** Joins the program, in a thread that was just started. */
+export function joinLiving(record: LivingRecord): void {
+  ({ words, self } = record);
+}
+
+/** What a new thread with this id must know. */
+export function livingRecord(id: number): LivingRecord {
+  return { words: table(), self: id };
+}
+
+/**
+ * Enters a thread, a process, or somebody within a process.
+ *
+ * @param pid The process id of a process.
+ * @returns Its id, not 0.
+ * @throws {RangeError} If too many live.
+ */
+export function enterLiving(pid = 0): number {
+  const all = table();
+  for (let tries = 0; tries < SLOTS; tries++) {
+    const id = Atomics.add(all, LAST, 1) + 1 | 0;
+    const slot = slotOf(id);
+    if (id === 0 || Atomics.compareExchange(all, slot, 0, id) !== 0) continue;
+    Atomics.store(all, slot + PARENT, self);
+    Atomics.store(all, slot + PID, pid);
+    return id;
+  }
+  throw new RangeError(
+    `Cannot start a thread or process: ${SLOTS} live already`,
+  );
+}
+
+/** Whether somebody with this id lives. */
+export function isLiving(id: number): boolean {
+  return words === undefined || Atomics.load(words, slotOf(id)) === id;
+}
+
+/** Changes whenever somebody has died. */
+export function deaths(): number {
+  return words === undefined ? 0 : Atomics.load(words, DEATHS);
+}
+
+/** Removes somebody who has ended and left nothing behind. */
+export function endLiving(id: number): void {
+  Atomics.compareExchange(table(), slotOf(id), id, 0);
+}
+
+/**
+ * Removes a thread that has ended, and all that it started: a process ends
+ * with the thread that started it.
+ */
+export function endThread(id: number): void {
+  const all = table();
+  const dead = new Set([id]);
+  for (const parent of dead) {
+    for (let slot = FIRST_SLOT; slot < END; slot += SLOT_WORDS) {
+      const child = Atomics.load(all, slot);
+      if (child === 0 || all[slot + PARENT] !== parent) continue;
+      killOrphan(Atomics.load(all, slot + PID));
+      dead.add(child);
+    }
+  }
+  dead.forEach(endLiving);
+  Atomics.add(all, DEATHS, 1);
+}
+
+/**
+ * It would also end by itself, but later: its channel has closed. Until then it
+ * could still be inside what a lock protects.
+ */
+function killOrphan(pid: number): void {
+  if (pid === 0) return;
+  try {
+    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    const parent = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1];
+    // The number may belong to another process by now
+    if (parent === `${Deno.pid}`) Deno.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended, or this program may not look
+  }
+}
