@@ -21,6 +21,11 @@ export const grace: unique symbol = Symbol("grace");
 export const readsAhead: unique symbol = Symbol("readsAhead");
 /** Of a handler: its client's address, as the server got it. */
 export const client: unique symbol = Symbol("client");
+/**
+ * Of a handler's class: whether it answers any packet. Two servers of that kind
+ * would answer each other for ever, so it gets no packets of servers.
+ */
+export const answersAll: unique symbol = Symbol("answersAll");
 /** Handler to reader: the writer to flush before a wait. */
 export const pair: unique symbol = Symbol("pair");
 /** To a writer: send the buffered bytes; nobody awaits it. */

@@ -52,7 +52,10 @@ export interface ServerStats {
   timeouts: number;
   /** Failures to accept, for example `EMFILE`. A streak counts once. */
   acceptErrors: number;
-  /** Replies dropped because the client has no address to send to. */
+  /**
+   * Packets that were not answered: the client has no address to send to, or the
+   * services that answer any packet got one from a server.
+   */
   dropped: number;
   /** Durations of finished requests in milliseconds. */
   duration: Distribution;

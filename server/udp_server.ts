@@ -140,6 +140,7 @@ export class UDPServer<C = unknown> extends BaseServer<DatagramRequest, C> {
     this.acceptor = new DatagramAcceptor(
       this.socket as PacketSocket,
       () => this.maxPacketSize,
+      this.RequestHandlerClass,
     );
   }
 }

@@ -147,6 +147,7 @@ export class UnixDatagramServer<C = unknown>
     this.acceptor = new DatagramAcceptor(
       this.socket as PacketSocket,
       () => this.maxPacketSize,
+      this.RequestHandlerClass,
     );
   }
 }

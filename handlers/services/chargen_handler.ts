@@ -5,6 +5,7 @@
  */
 
 import { setModule } from "../../workers/threads/_class_registry.ts";
+import { answersAll } from "../_internal.ts";
 import { RequestHandler } from "../request_handler.ts";
 
 const FIRST_CHARACTER = 32;
@@ -17,6 +18,10 @@ let pattern: Uint8Array | undefined;
 /**
  * Sends characters until the client leaves. Answers a packet with 0 to 512
  * characters (RFC 864).
+ *
+ * Over UDP it gets no packets from ports below 1,024, from its own port and from
+ * other servers of this program: two servers would answer each other for ever.
+ * Anybody can make it send packets to others, so don't offer it to an open net.
  *
  * @example Usage
  * ```ts
@@ -35,6 +40,9 @@ export class ChargenHandler extends RequestHandler {
   static {
     setModule(this, import.meta.url);
   }
+
+  /** @ignore */
+  static readonly [answersAll] = true;
 
   /**
    * Sends lines of 72 characters, each shifted by one.

@@ -5,10 +5,15 @@
  */
 
 import { setModule } from "../../workers/threads/_class_registry.ts";
+import { answersAll } from "../_internal.ts";
 import { RequestHandler } from "../request_handler.ts";
 
 /**
  * Sends the date and the time in UTC, in ISO 8601 format, and ends (RFC 867).
+ *
+ * Over UDP it gets no packets from ports below 1,024, from its own port and from
+ * other servers of this program: two servers would answer each other for ever.
+ * Anybody can make it send packets to others, so don't offer it to an open net.
  *
  * @example Usage
  * ```ts
@@ -25,6 +30,9 @@ export class DaytimeHandler extends RequestHandler {
   static {
     setModule(this, import.meta.url);
   }
+
+  /** @ignore */
+  static readonly [answersAll] = true;
 
   /**
    * Sends one line.

@@ -5,7 +5,7 @@
  */
 
 import { setModule } from "../../workers/threads/_class_registry.ts";
-import { bytesOf } from "../_internal.ts";
+import { answersAll, bytesOf } from "../_internal.ts";
 import { RequestHandler } from "../request_handler.ts";
 
 /** Memory for each of many short requests keeps the garbage collector busy. */
@@ -14,6 +14,10 @@ const BUFFER_SIZE = 16_384;
 
 /**
  * Sends back what it receives (RFC 862).
+ *
+ * Over UDP it gets no packets from ports below 1,024, from its own port and from
+ * other servers of this program: two servers would answer each other for ever.
+ * Anybody can make it send packets to others, so don't offer it to an open net.
  *
  * @example Usage
  * ```ts
@@ -32,6 +36,9 @@ export class EchoHandler extends RequestHandler {
   static {
     setModule(this, import.meta.url);
   }
+
+  /** @ignore */
+  static readonly [answersAll] = true;
 
   /**
    * Sends back the packet, or every byte until the client stops sending.

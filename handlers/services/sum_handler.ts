@@ -6,6 +6,7 @@
 
 import { setModule } from "../../workers/threads/_class_registry.ts";
 import { LineTooLongError } from "../errors.ts";
+import { answersAll } from "../_internal.ts";
 import { RequestHandler } from "../request_handler.ts";
 
 const INTEGER_REGEXP = /^[+-]?\d+$/;
@@ -21,7 +22,8 @@ const INTEGER_REGEXP = /^[+-]?\d+$/;
  * 9007199254740991 1       RangeError: the sum 9007199254740992 is out of range
  * ```
  *
- * Whatever happens, `finish()` is called and the connection is closed.
+ * Whatever happens, `finish()` is called and the connection is closed. Over UDP
+ * it gets no packets of servers, as {@linkcode EchoHandler} gets none.
  *
  * @example Usage
  * ```ts
@@ -43,6 +45,9 @@ export class SumHandler extends RequestHandler {
   static {
     setModule(this, import.meta.url);
   }
+
+  /** @ignore */
+  static readonly [answersAll] = true;
 
   /**
    * Answers line by line.

@@ -29,7 +29,7 @@ const COUNTERS: Metric[] = [
   ["disconnects", "disconnects", "Clients that left during a request."],
   ["timeouts", "timeouts", "Requests that ran into a time-out."],
   ["acceptErrors", "accept_errors", "Failures to accept."],
-  ["dropped", "replies_dropped", "Replies to clients without an address."],
+  ["dropped", "replies_dropped", "Packets that could not be answered."],
   ["restarts", "replica_restarts", "Replicas that ended or did not answer."],
   ["replaced", "replicas_replaced", "Replicas replaced while they worked."],
 ];

@@ -8,17 +8,24 @@ import type {
   DatagramRequest,
   DatagramSocket,
 } from "../../handlers/datagram_request.ts";
-import { received } from "../../handlers/_internal.ts";
+import { answersAll, received } from "../../handlers/_internal.ts";
 import type { Acceptor } from "../acceptor.ts";
 
 const MAX_UDP_PAYLOAD = 65_507;
 /** The kernel's default limit. */
 const MAX_UNIX_PAYLOAD = 212_960;
 
+/** The lowest port that anybody may bind; below are the ports of servers. */
+const FIRST_CLIENT_PORT = 1_024;
+
 /** A socket that receives and sends packets. */
 export interface PacketSocket extends DatagramSocket {
-  /** The number of replies without an address to send to. */
+  /** The number of packets that were not answered. */
   readonly dropped: number;
+  /** Counts a packet that is not answered, because of where it came from. */
+  drop(): void;
+  /** Whether an address is that of a server, as far as can be known. */
+  isServer(from: Deno.Addr): boolean;
   /** Receives one packet. Its bytes are in `buffer` until the next call. */
   receive(buffer: Uint8Array): Promise<[Uint8Array, Deno.Addr]>;
   close(): void;
@@ -29,15 +36,40 @@ export interface PacketSocket extends DatagramSocket {
 /** Deno's socket. Its types lack the last two methods. */
 export type DatagramConn = Deno.DatagramConn & { ref(): void; unref(): void };
 
+/** The open UDP sockets of the servers in this thread, by their ports. */
+const udpSockets = new Map<number, Set<UdpSocket>>();
+
+const WILDCARDS = ["0.0.0.0", "::"];
+
 /** A UDP socket. It can send and receive at the same time. */
 export class UdpSocket implements PacketSocket {
-  readonly addr: Deno.Addr;
-  readonly dropped = 0;
+  readonly addr: Deno.NetAddr;
+  #dropped = 0;
   #socket: DatagramConn;
 
   constructor(socket: DatagramConn) {
     this.#socket = socket;
-    this.addr = socket.addr;
+    this.addr = socket.addr as Deno.NetAddr;
+    const { port } = this.addr;
+    udpSockets.set(port, (udpSockets.get(port) ?? new Set()).add(this));
+  }
+
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  drop(): void {
+    this.#dropped++;
+  }
+
+  isServer(from: Deno.Addr): boolean {
+    const { hostname, port } = from as Deno.NetAddr;
+    if (port < FIRST_CLIENT_PORT || port === this.addr.port) return true;
+    const others = udpSockets.get(port);
+    return others !== undefined &&
+      [...others].some(({ addr }) =>
+        addr.hostname === hostname || WILDCARDS.includes(addr.hostname)
+      );
   }
 
   receive(buffer: Uint8Array): Promise<[Uint8Array, Deno.Addr]> {
@@ -45,12 +77,22 @@ export class UdpSocket implements PacketSocket {
   }
 
   send(packet: Uint8Array, address: Deno.Addr): Promise<number> {
-    return packet.length > MAX_UDP_PAYLOAD
-      ? Promise.reject(packetTooLong(packet.length, MAX_UDP_PAYLOAD))
-      : this.#socket.send(packet, address);
+    if (packet.length > MAX_UDP_PAYLOAD) {
+      return Promise.reject(packetTooLong(packet.length, MAX_UDP_PAYLOAD));
+    }
+    // Anybody can send packets from port 0; nobody can receive them there
+    if ((address as Deno.NetAddr).port !== 0) {
+      return this.#socket.send(packet, address);
+    }
+    this.drop();
+    return Promise.resolve(0);
   }
 
   close(): void {
+    const { port } = this.addr;
+    const sockets = udpSockets.get(port);
+    sockets?.delete(this);
+    if (sockets?.size === 0) udpSockets.delete(port);
     this.#socket.close();
   }
 
@@ -98,6 +140,8 @@ class ReceivedPacket implements DatagramRequest {
   }
 }
 
+type Received = [request: DatagramRequest, clientAddress: Deno.Addr];
+
 const SLAB_SIZE = 8_192;
 const MAX_SMALL_PACKET = 1_024;
 
@@ -111,19 +155,32 @@ export class DatagramAcceptor implements Acceptor<DatagramRequest> {
   readonly carriesReplies = true;
   #socket: PacketSocket;
   #maxPacketSize: () => number;
+  #dropsServers: boolean;
   #buffer: Uint8Array | null = null;
   #slab: Uint8Array = new Uint8Array(0);
   #used = 0;
 
-  constructor(socket: PacketSocket, maxPacketSize: () => number) {
+  /**
+   * Constructs it.
+   *
+   * @param socket The socket.
+   * @param maxPacketSize The longest packet that is not cut.
+   * @param Handler The class of the handlers.
+   */
+  constructor(
+    socket: PacketSocket,
+    maxPacketSize: () => number,
+    Handler: object,
+  ) {
     this.#socket = socket;
     this.#maxPacketSize = maxPacketSize;
+    this.#dropsServers = answersAll in Handler;
   }
 
-  accept(): Promise<[request: DatagramRequest, clientAddress: Deno.Addr]> {
+  accept(): Promise<Received> {
     // One byte more than allowed, to detect longer packets
     this.#buffer ??= new Uint8Array(this.#maxPacketSize() + 1);
-    return this.#socket.receive(this.#buffer).then(this.#toRequest);
+    return this.#socket.receive(this.#buffer).then(this.#onPacket);
   }
 
   close(): void {
@@ -138,13 +195,27 @@ export class DatagramAcceptor implements Acceptor<DatagramRequest> {
     this.#socket.unref();
   }
 
-  #toRequest = (
-    [data, from]: [Uint8Array, Deno.Addr],
-  ): [request: DatagramRequest, clientAddress: Deno.Addr] => {
+  #onPacket = (
+    received: [Uint8Array, Deno.Addr],
+  ): Received | Promise<Received> =>
+    this.#dropsServers && this.#socket.isServer(received[1])
+      ? this.#nextOfClient()
+      : this.#toRequest(received);
+
+  /** Drops a packet whose answer would come back, and those that follow. */
+  async #nextOfClient(): Promise<Received> {
+    for (;;) {
+      this.#socket.drop();
+      const received = await this.#socket.receive(this.#buffer!);
+      if (!this.#socket.isServer(received[1])) return this.#toRequest(received);
+    }
+  }
+
+  #toRequest([data, from]: [Uint8Array, Deno.Addr]): Received {
     const truncated = data.length === this.#buffer!.length;
     const bytes = this.#copy(truncated ? data.subarray(0, -1) : data);
     return [new ReceivedPacket(bytes, this.#socket, truncated), from];
-  };
+  }
 
   /** Copies small packets into shared chunks. */
   #copy(data: Uint8Array): Uint8Array {

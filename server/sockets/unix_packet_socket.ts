@@ -62,6 +62,15 @@ export class UnixPacketSocket implements PacketSocket {
     return this.#dropped;
   }
 
+  drop(): void {
+    this.#dropped++;
+  }
+
+  /** Nobody can send in another's name here. */
+  isServer(): boolean {
+    return false;
+  }
+
   async receive(buffer: Uint8Array): Promise<[Uint8Array, Deno.Addr]> {
     for (;;) {
       while (this.#sending !== null) await this.#sending;

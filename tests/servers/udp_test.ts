@@ -2,11 +2,17 @@
 
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import {
+  ChargenHandler,
+  type DatagramRequest,
   DatagramRequestHandler,
+  DaytimeHandler,
   EchoHandler,
   RequestHandler,
+  SumHandler,
+  ThreadingUDPServer,
   UDPServer,
 } from "../../mod.ts";
+import type { PacketSocket } from "../../server/sockets/packet_socket.ts";
 import {
   assertEchoes,
   captureStderr,
@@ -274,4 +280,79 @@ test("UnixDatagramServer echoes a packet of 200,000 bytes", async () => {
   await client.send(packet, server.serverAddress);
   assertEquals((await receive(client)).length, 200_000);
   client.close();
+});
+
+/** Sees its packets as from port 0, as anybody can send them. */
+class FromPortZero extends UDPServer {
+  override async getRequest(): Promise<[DatagramRequest, Deno.Addr]> {
+    const [request, from] = await super.getRequest();
+    return [request, { ...from, port: 0 } as Deno.Addr];
+  }
+}
+
+test("UDPServer drops replies to port 0, and counts them", async () => {
+  await using server = new FromPortZero({ port: 0 }, TooLong);
+  const errors = collectErrors(server);
+  server.serveForever();
+  const client = udpSocket();
+  await client.send(new TextEncoder().encode("5"), server.serverAddress);
+  await until(async () => (await server.stats()).dropped === 1, "the reply");
+  client.close();
+  assertEquals(errors, []);
+});
+
+const SERVICES = [EchoHandler, ChargenHandler, DaytimeHandler, SumHandler];
+
+for (
+  const [Server, Service] of [
+    ...SERVICES.map((Service) => [UDPServer, Service] as const),
+    [ThreadingUDPServer, EchoHandler] as const,
+  ]
+) {
+  test(`${Server.name}: ${Service.name} does not answer a server, which would answer it for ever`, async () => {
+    await using server = new Server({ port: 0 }, Service);
+    await using other = new UDPServer({ port: 0 }, Service);
+    server.serveForever();
+    other.serveForever();
+    await server.ready;
+    const packet = new TextEncoder().encode("1 2");
+    await other.socket!.send(packet, server.serverAddress);
+    const client = udpSocket();
+    await client.send(packet, server.serverAddress);
+    const served = async () => (await server.stats()).accepted === 1;
+    await until(served, "the client's packet");
+    client.close();
+    assertEquals((await server.stats()).dropped, 1);
+    assertEquals((await other.stats()).accepted, 0);
+  });
+}
+
+test("UDPServer knows the ports of servers: low ones, its own and those of its program", async () => {
+  await using server = new UDPServer({ port: 0 }, EchoHandler);
+  await using other = new UDPServer({ port: 0 }, EchoHandler);
+  const socket = server.socket as PacketSocket;
+  const from = (hostname: string, port: number): Deno.Addr => ({
+    transport: "udp",
+    hostname,
+    port,
+  });
+  const { port } = server.serverAddress;
+  const { port: otherPort } = other.serverAddress;
+  for (const known of [0, 7, 1_023, port]) {
+    assert(socket.isServer(from("192.0.2.1", known)), `${known}`);
+  }
+  assert(socket.isServer(from("127.0.0.1", otherPort)));
+  assert(!socket.isServer(from("192.0.2.1", otherPort)));
+  assert(!socket.isServer(from("127.0.0.1", 1_024)));
+  await other.serverClose();
+  assert(!socket.isServer(from("127.0.0.1", otherPort)));
+});
+
+test("UDPServer gives other handlers the packets of servers, as DNS and NTP need", async () => {
+  await using server = new UDPServer({ port: 0 }, TooLong);
+  await using other = new UDPServer({ port: 0 }, EchoHandler);
+  server.serveForever();
+  await other.socket!.send(new Uint8Array([49]), server.serverAddress);
+  const accepted = async () => (await server.stats()).accepted === 1;
+  await until(accepted, "the packet");
 });
