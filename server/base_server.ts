@@ -666,7 +666,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * If a connection is closed with bytes that the handler did not read, the
    * system drops the rest of the answer. So this method ends the server's side
    * only. The server then reads and drops what comes until the client ends its
-   * side, for at most 2 s and 1 MiB, or 500 ms while it closes. The request ends
+   * side, for at most 2 s and 16 MiB, or 500 ms while it closes. The request ends
    * without waiting for that.
    *
    * @example Saying goodbye to every client

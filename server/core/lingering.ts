@@ -15,7 +15,8 @@ import type { WatchedConn } from "./watched_conn.ts";
 /** The limits of one connection. */
 const MOST_MS = 2_000;
 const MOST_MS_IN_CLOSE = 500;
-const MOST_BYTES = 1_048_576;
+/** More than the buffers of both sides hold: what a client sent before it saw the end. */
+const MOST_BYTES = 16_777_216;
 /** The limit of all; the oldest is closed first. */
 const MOST_CONNECTIONS = 1_024;
 

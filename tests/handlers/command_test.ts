@@ -258,3 +258,10 @@ test(
   },
   LINUX_ONLY,
 );
+
+test("CommandRequestHandler delivers all output to a client that sent more than was read", async () => {
+  await using server = serve("head", "-c", "3000000", "/dev/zero");
+  using client = await dial(server);
+  await writeAll(client, new Uint8Array(2_000_000));
+  assertEquals((await readToEnd(client)).length, 3_000_000);
+});
