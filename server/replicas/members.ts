@@ -99,7 +99,7 @@ export class Members implements SupervisorHost<Replica> {
       : workers * PACKETS_PER_REPLICA;
   }
 
-  /** Starts missing replicas. Settles when all are usable. */
+  /** Starts missing replicas. Settles when one is usable. */
   keep(): Promise<void> {
     this.isKeeping = true;
     this.#watchdog.start();
@@ -123,16 +123,15 @@ export class Members implements SupervisorHost<Replica> {
     return replica;
   }
 
-  /** Goes on while others serve. */
-  failing(cause: Error): boolean {
-    const goesOn = [...this.all].some((one) => this.canTake(one));
-    const { cycle } = this.#host.server[core];
-    if (goesOn) void cycle.report(cause, null, null);
-    return goesOn;
+  failing(cause: Error): void {
+    void this.#host.server[core].cycle.report(cause, null, null);
   }
 
   gaveUp(cause: Error): void {
     this.isKeeping = false;
+    for (const { life } of [...this.all]) {
+      if (life.state === "starting") life.terminate("is not needed any more");
+    }
     this.#host.gaveUp(cause);
   }
 

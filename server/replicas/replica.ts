@@ -125,6 +125,10 @@ export class Replica implements Member {
     return this.life.ready;
   }
 
+  get wasUsed(): boolean {
+    return this.#requests > 0;
+  }
+
   /** How many requests it has. */
   get load(): number {
     return this.relay.load + this.accepted.size;

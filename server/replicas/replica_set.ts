@@ -5,8 +5,9 @@
  */
 
 import type { ServerStats } from "../../handlers/request_server.ts";
-import type { RunnerExitError } from "../../workers/base/errors.ts";
+import { RunnerExitError } from "../../workers/base/errors.ts";
 import { newRelayMemory } from "../../workers/line/shared_line.ts";
+import { describeExit } from "../../workers/runner/runner.ts";
 import { startRunner } from "../../workers/runner/start_runner.ts";
 import {
   type Certificate,
@@ -39,8 +40,6 @@ import { Turnover } from "./turnover.ts";
 const MAIN_URL = new URL("./main.ts", import.meta.url).href;
 const DEFAULT_STALL_TIMEOUT_MS = 5_000;
 const MAX_ISOLATED = 40;
-/** Reasons to report the end of a replica that lost no request. */
-const GIVEN_UP: ReadonlySet<string> = new Set(["terminated", "protocol"]);
 
 /** Runs a server's handlers in replicas. */
 export class ReplicaSet extends ServerRole
@@ -286,9 +285,19 @@ export class ReplicaSet extends ServerRole
     for (const address of accepted.values()) {
       void this.server[core].cycle.report(cause, null, address);
     }
-    const isGivenUp = GIVEN_UP.has(cause.exit.reason);
-    if (load === 0 && life.wasReady && !life.isClosing && isGivenUp) {
-      void this.server[core].cycle.report(cause, null, null);
+    if (load === 0 && life.wasReady && !life.isClosing) {
+      void this.server[core].cycle.report(withoutRequest(cause), null, null);
     }
   }
+}
+
+/** The error for the end of a replica that had no request. */
+function withoutRequest(cause: RunnerExitError): RunnerExitError {
+  const { exit } = cause;
+  // Of those that were given up it says so itself
+  if (exit.reason === "terminated") return cause;
+  return new RunnerExitError(
+    `A replica without a request ${describeExit(exit)}; another replaces it`,
+    exit,
+  );
 }

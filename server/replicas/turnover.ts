@@ -108,7 +108,7 @@ export class Turnover {
     this.#isRenewing = true;
     this.#supervisor.release(replica);
     try {
-      await this.#supervisor.allReady();
+      await this.#supervisor.nextReady();
       if (replica.life.state !== "ended") {
         this.#monitor.replaced(replica, reason);
         void this.#retire(replica);

@@ -6,7 +6,7 @@
 
 import type { BaseServer, ReplicaOptions } from "../../mod.ts";
 import { Deadly } from "./handlers_fixture.ts";
-import { modeOf } from "./_support.ts";
+import { allReady, modeOf } from "./_support.ts";
 
 /** What the argument says. */
 export interface ServerPlan {
@@ -27,7 +27,7 @@ Deno.addSignalListener("SIGHUP", async () => {
   console.log("reloaded");
 });
 const served = server.serveForever({ signals: ["SIGTERM"] });
-await server.ready;
+await allReady(server);
 console.log(JSON.stringify(await server.stats()));
 await served;
 console.log("served");

@@ -275,3 +275,15 @@ export async function statsWhen(
     });
   return stats;
 }
+
+/** Settles when every replica of a server is usable; one is enough for it. */
+export async function allReady(
+  server: Pick<BaseServer<never>, "ready" | "stats">,
+): Promise<void> {
+  await server.ready;
+  await statsWhen(
+    server,
+    ({ replicas = [] }) => replicas.every(({ state }) => state !== "starting"),
+    "all replicas are ready",
+  );
+}

@@ -1,12 +1,19 @@
 /** Replicas that die: who learns of it, and what goes on. */
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import {
   ModuleImportError,
   RequestHandler,
   RunnerExitError,
 } from "../../mod.ts";
 import { type Client, collectErrors, exchange } from "../servers/_support.ts";
+import { Code } from "./_code.ts";
 import { Deadly, Fatal, LineEcho } from "./handlers_fixture.ts";
 import {
   CROSSED_STREAMS,
@@ -170,3 +177,87 @@ test("serveForever() gives up on a module that does not load, at once", async ()
     "no_such_file.ts",
   );
 });
+
+function messages(errors: Error[]): string {
+  return errors.map(({ message }) => message).join();
+}
+
+async function greet(mode: Mode, server: ReplicaServer): Promise<string> {
+  using client = await mode.connect(server);
+  return (await within("a greeting", client.receive()))!;
+}
+
+testEach(
+  LASTING_MODES,
+  "serves as soon as one replica is usable, while another hangs in its import",
+  async (mode) => {
+    await using code = new Code();
+    await code.say("first");
+    const Handler = await code.load();
+    await code.write(`export const word = "first";
+      try {
+        Deno.mkdirSync("${code.dir}/loaded");
+      } catch {
+        await new Promise(() => {});
+      }`);
+    await using server = mode.open(Handler, { shutdownTimeout: 100 });
+    server.serveForever();
+    await within("ready", server.ready);
+    for (let i = 0; i < 4; i++) {
+      assertEquals(await greet(mode, server), "first");
+    }
+  },
+);
+
+testEach(
+  LASTING_MODES,
+  "reports the error that ends a replica without a request, once",
+  async (mode) => {
+    await using code = new Code();
+    await code.say("well");
+    const Handler = await code.load();
+    await code.write(`export const word = "doomed";
+      setTimeout(() => { throw new Error("lost the database") }, 20);`);
+    await using server = mode.open(Handler, { workers: 1 });
+    const errors = collectErrors(server) as Error[];
+    server.serveForever();
+    await server.ready;
+    await until(() => errors.length > 0, "the error is reported");
+    await code.say("well");
+    await until(
+      async () => await greet(mode, server).catch(() => null) === "well",
+      "a replica that lives",
+    );
+    const { restarts } = await server.stats();
+    const idle = errors.filter(({ message }) =>
+      message.startsWith("A replica")
+    );
+    assert(idle.length > 0 && errors.length === restarts, messages(errors));
+    for (const error of errors) {
+      assertInstanceOf(error, RunnerExitError);
+      assertStringIncludes(error.message, "lost the database");
+    }
+  },
+);
+
+testEach(
+  LASTING_MODES,
+  "serves repaired code after serveForever() was rejected by broken code",
+  async (mode) => {
+    await using code = new Code();
+    await code.say("old");
+    const Handler = await code.load();
+    await code.write("throw new Error('broken')");
+    await using server = mode.open(Handler);
+    await assertRejects(
+      () => within("serveForever()", server.serveForever()),
+      HandlerImportError,
+    );
+    await code.say("repaired");
+    const served = server.serveForever();
+    assertEquals(
+      await Promise.race([greet(mode, server), served]),
+      "repaired",
+    );
+  },
+);

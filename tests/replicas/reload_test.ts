@@ -4,7 +4,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { ModuleImportError } from "../../mod.ts";
 import { Code } from "./_code.ts";
 import { collectErrors } from "../servers/_support.ts";
-import { CROSSED_STREAMS, type Mode, testEach } from "./_support.ts";
+import { allReady, CROSSED_STREAMS, type Mode, testEach } from "./_support.ts";
 import { within } from "../support/waiting.ts";
 
 const MODES = CROSSED_STREAMS.filter(({ dispatch }) => dispatch !== "isolate");
@@ -25,7 +25,7 @@ testEach(
     await code.say("old");
     await using server = mode.open(await code.load());
     server.serveForever();
-    await server.ready;
+    await allReady(server);
     using open = await mode.connect(server);
     assertEquals(await open.receive(), "old");
     await code.say("new");
@@ -49,7 +49,7 @@ testEach(
     await code.say("old");
     await using server = mode.open(await code.load());
     server.serveForever();
-    await server.ready;
+    await allReady(server);
     for (const text of ["export const", "throw new Error('no');", ""]) {
       await code.write(text);
       await assertRejects(
@@ -75,7 +75,7 @@ testEach(
     collectErrors(server);
     const ended = new Promise((resolve) => server.on("replicaExit", resolve));
     server.serveForever();
-    await server.ready;
+    await allReady(server);
     await code.write("throw new Error('no');");
     using _client = await mode.connect(server);
     await within("the end of the replica", ended);

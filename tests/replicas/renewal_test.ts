@@ -4,6 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { exchange } from "../servers/_support.ts";
 import { Hoarding, Lasting, LineEcho } from "./handlers_fixture.ts";
 import {
+  allReady,
   CROSSED,
   type Mode,
   type ReplicaServer,
@@ -64,7 +65,7 @@ testEach(
     });
     const seen = watch(server);
     server.serveForever();
-    await server.ready;
+    await allReady(server);
     const { served, lost } = await askOn(mode, server);
     const ownQueues = mode.dispatch === "shard" && mode.runner === "process";
     if (ownQueues) assert(lost.length <= MOST_LOST, lost.join());
@@ -86,7 +87,7 @@ testEach(
     await using server = mode.open(Lasting, { workers: 1, maxRequests: 2 });
     const seen = watch(server);
     server.serveForever();
-    await server.ready;
+    await allReady(server);
     using stack = new DisposableStack();
     const connect = async () => stack.use(await mode.connect(server));
     const clients = [await connect(), await connect()];
@@ -118,7 +119,7 @@ testEach(
     });
     const seen = watch(server);
     server.serveForever();
-    await server.ready;
+    await allReady(server);
     const replicas = new Map<string, number>();
     while (replicas.size < 2) {
       using client = await mode.connect(server);
@@ -147,7 +148,7 @@ testEach(
     });
     const seen = watch(server);
     server.serveForever();
-    await server.ready;
+    await allReady(server);
     assertEquals((await askOn(mode, server)).served, REQUESTS);
     await pause(600); // each has told its memory twice
     assertEquals(seen.reasons, []);

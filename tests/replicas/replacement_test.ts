@@ -6,6 +6,7 @@ import { type Client, collectErrors } from "../servers/_support.ts";
 import { Code } from "./_code.ts";
 import { Lasting } from "./handlers_fixture.ts";
 import {
+  allReady,
   CROSSED_STREAMS,
   type Mode,
   modeOf,
@@ -54,7 +55,7 @@ testEach(
     await using server = mode.open(Lasting, { shutdownTimeout: 60_000 });
     const reasons = countReplaced(server);
     server.serveForever();
-    await server.ready;
+    await allReady(server);
     const clients = await occupy(mode, server);
     const reloaded = server.reload();
     await until(async () => {
@@ -84,7 +85,7 @@ testEach(
     const errors: unknown[] = [];
     server.on("error", ({ error }) => void errors.push(error));
     server.serveForever();
-    await server.ready;
+    await allReady(server);
     using client = await mode.connect(server);
     await client.receive();
     await within("reload()", server.reload());
@@ -104,7 +105,7 @@ testEach(
     await code.say("old");
     await using server = mode.open(await code.load());
     server.serveForever();
-    await server.ready;
+    await allReady(server);
     // It reads its word, tells so, and waits
     const gate = `${code.dir}/gate`;
     const seen = `${code.dir}/seen`;
@@ -139,7 +140,7 @@ testEach(
     await using server = mode.open(await code.load());
     const reasons = countReplaced(server);
     server.serveForever();
-    await server.ready;
+    await allReady(server);
     const before = await numbers(server);
     const loads = `${code.dir}/loads`;
     await code.write(`export const word = "new";
@@ -177,7 +178,7 @@ for (const name of ["ForkingTCPServer by shard", "ForkingTCPServer by relay"]) {
       await using server = mode.open(await code.load());
       const errors = collectErrors(server);
       server.serveForever();
-      await server.ready;
+      await allReady(server);
       const before = new Set(await numbers(server));
       await code.write("throw new Error('broken')");
       Deno.kill(listDescendants()[0]!.pid, "SIGKILL");
@@ -187,11 +188,7 @@ for (const name of ["ForkingTCPServer by shard", "ForkingTCPServer by relay"]) {
       );
       assertEquals(await greeting(mode, server), "old");
       await code.say("new");
-      await until(async () => {
-        const { replicas = [] } = await server.stats();
-        return replicas.filter(({ state }) => state !== "starting").length ===
-          2;
-      }, "two replicas are back");
+      await allReady(server);
       const after = await numbers(server);
       assertEquals(after.filter((number) => before.has(number)).length, 1);
       assertEquals((await server.stats()).restarts, 1);

@@ -11,6 +11,7 @@ import {
 import { EchoHandler } from "./servers_fixture.ts";
 import { LineEcho, Patient, WhoAmI } from "./handlers_fixture.ts";
 import {
+  allReady,
   CROSSED_STREAMS,
   LASTING_MODES,
   type Mode,
@@ -32,7 +33,7 @@ testEach(
     using early = await mode.connect(server);
     server.serveForever();
     assertEquals(await exchange(early, "early"), "early");
-    await server.ready;
+    await allReady(server);
     for (let i = 0; i < 10; i++) await assertEchoes(kinds.tcp, server);
     assertEquals((server.serverAddress as Deno.NetAddr).port, port);
   },
@@ -55,7 +56,7 @@ testEach(
     };
     refuse();
     server.serveForever();
-    await server.ready;
+    await allReady(server);
     refuse();
     await assertEchoes(kinds.tcp, server);
     await using plain = new TCPServer({ port: 0 }, EchoHandler);
@@ -74,7 +75,7 @@ for (const hostname of ["localhost", "::1", "::", "0.0.0.0"]) {
   testEach(modes, `serves on "${hostname}"`, async (mode) => {
     await using server = mode.openAt(0, hostname);
     server.serveForever();
-    await server.ready;
+    await allReady(server);
     assertEquals((await server.stats()).dispatch, mode.dispatch);
     for (let i = 0; i < 4; i++) await assertEchoes(kinds.tcp, server);
   });
@@ -122,7 +123,7 @@ testEach(
   async (mode) => {
     await using server = mode.open(WhoAmI, { workers: 3 });
     server.serveForever();
-    await server.ready;
+    await allReady(server);
     const clients = await connectAll(mode, server, 9);
     const counts = new Map<string, number>();
     for (const client of clients) {

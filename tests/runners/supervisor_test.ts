@@ -62,6 +62,7 @@ class FakeMember implements Member {
   #ready = Promise.withResolvers<void>();
   #exited = Promise.withResolvers<RunnerExit>();
   readonly ready = this.#ready.promise;
+  wasUsed = false;
   readonly runner = { exited: this.#exited.promise } as unknown as Runner;
 
   becomeReady(): void {
@@ -89,10 +90,10 @@ class FakeHost {
     return this.last;
   }
 
-  goesOn = false;
+  readonly failures: Error[] = [];
 
-  failing(): boolean {
-    return this.goesOn;
+  failing(cause: Error): void {
+    this.failures.push(cause);
   }
 
   gaveUp(cause: Error): void {
@@ -105,7 +106,7 @@ Deno.test("Supervisor.keep() rejects with the import error that a start throws a
   host.failure = new ModuleImportError("No such module", "file:///none.ts");
   const supervisor = new Supervisor(host);
   await assertRejects(() => supervisor.keep(2), ModuleImportError);
-  await assertRejects(() => supervisor.allReady(), ModuleImportError);
+  await assertRejects(() => supervisor.nextReady(), ModuleImportError);
   assertEquals(host.causes, [host.failure]);
   host.failure = null;
   const kept = supervisor.keep(1);
@@ -119,10 +120,12 @@ async function crash(
   host: FakeHost,
   clock: Clock,
   times: number,
+  wasUsed = false,
 ): Promise<number[]> {
   const pauses: number[] = [];
   for (let i = 0; i < times; i++) {
     clock.pass(50);
+    host.last.wasUsed = wasUsed;
     host.last.end();
     pauses.push(await clock.next());
     host.last.becomeReady();
@@ -149,7 +152,7 @@ Deno.test("Supervisor doubles its pause for members that crash soon after they a
   supervisor.stop(new Error("done"));
 });
 
-Deno.test("Supervisor pauses for a second at most while no member is ready", async () => {
+Deno.test("Supervisor pauses for a second at most while no member is ready because of its work", async () => {
   using clock = new Clock();
   const host = new FakeHost();
   const supervisor = new Supervisor(host);
@@ -157,8 +160,22 @@ Deno.test("Supervisor pauses for a second at most while no member is ready", asy
   host.last.becomeReady();
   await kept;
   assertEquals(
-    await crash(host, clock, 7),
+    await crash(host, clock, 7, true),
     [100, 200, 400, 800, 1_000, 1_000, 1_000],
+  );
+  supervisor.stop(new Error("done"));
+});
+
+Deno.test("Supervisor doubles its pause to ten seconds for a member that ends without work", async () => {
+  using clock = new Clock();
+  const host = new FakeHost();
+  const supervisor = new Supervisor(host);
+  const kept = supervisor.keep(1);
+  host.last.becomeReady();
+  await kept;
+  assertEquals(
+    (await crash(host, clock, 9)).slice(-4),
+    [3_200, 6_400, 10_000, 10_000],
   );
   supervisor.stop(new Error("done"));
 });
@@ -179,7 +196,7 @@ Deno.test("Supervisor shortens its pause when the last member ends in it", async
   assertEquals(await clock.next(), 100);
   assertEquals(host.members.length, 12);
   for (const member of host.members) member.becomeReady();
-  await supervisor.allReady();
+  await supervisor.nextReady();
   supervisor.stop(new Error("done"));
 });
 
@@ -200,39 +217,42 @@ Deno.test("Supervisor pauses once for members that end together", async () => {
   supervisor.stop(new Error("done"));
 });
 
-Deno.test("Supervisor goes on if its host says so, once all were ready", async () => {
+Deno.test("Supervisor goes on once a member was ready, and tells of each failure", async () => {
   using clock = new Clock();
   const host = new FakeHost();
-  host.goesOn = true;
   const supervisor = new Supervisor(host);
   const kept = supervisor.keep(2);
-  for (const member of host.members) member.becomeReady();
-  await kept;
+  host.members[0]!.becomeReady();
+  await kept; // one is enough
   const pauses: number[] = [];
+  const cause = new Error("no memory");
   for (let failure = 0; failure < 9; failure++) {
-    host.last.end(new Error("no memory"));
+    host.last.end(cause);
     pauses.push(await clock.next());
   }
   assertEquals(pauses.slice(-4), [3_200, 6_400, 10_000, 10_000]);
   host.last.becomeReady();
-  await supervisor.allReady();
-  assertEquals(host.causes, []);
+  await supervisor.nextReady();
+  assertEquals([host.causes, host.failures], [[], Array(9).fill(cause)]);
   supervisor.stop(new Error("done"));
 });
 
-Deno.test("Supervisor gives up where not all were ever ready, whatever its host says", async () => {
+Deno.test("Supervisor.keep() does not blame what it starts for an earlier failure", async () => {
   using clock = new Clock();
   const host = new FakeHost();
-  host.goesOn = true;
   const supervisor = new Supervisor(host);
-  const kept = supervisor.keep(2);
-  kept.catch(() => {});
-  host.members[0]!.becomeReady();
-  for (let failure = 0; failure < 5; failure++) {
-    host.last.end(new Error("the port is taken"));
-    if (failure < 4) await clock.next();
-  }
-  await assertRejects(() => kept, Error, "the port is taken");
+  const broken = new ModuleImportError("broken", "file:///handler.ts");
+  const first = supervisor.keep(2);
+  const [one, other] = host.members;
+  one!.end(broken);
+  await assertRejects(() => first, ModuleImportError, "broken");
+  const second = supervisor.keep(2);
+  other!.end(broken); // it loaded the code before it was repaired
+  await clock.settle();
+  assertEquals(host.members.length, 4);
+  host.last.becomeReady();
+  await second;
+  assertEquals(host.causes, [broken]);
   supervisor.stop(new Error("done"));
 });
 

@@ -9,11 +9,14 @@ import type { Runner } from "./runner.ts";
 
 const MIN_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 10_000;
-/** While no member is ready, nothing is served. */
+/**
+ * While no member is ready, nothing is served: what a client sends must not
+ * keep the others waiting for longer.
+ */
 const MAX_BACKOFF_ALONE_MS = 1_000;
 /** A member that was ready for this long did not fail because of its start. */
 const HEALTHY_AFTER_MS = 10_000;
-/** After this many in a row that never became ready, it asks whether to go on. */
+/** It gives up after this many in a row if no member was ever ready. */
 const MAX_FAILURES = 5;
 
 /** A supervised member: a runner with its owner's state. */
@@ -21,25 +24,24 @@ export interface Member {
   readonly runner: Runner;
   /** Settles when it can work; rejects if it never will. */
   readonly ready: Promise<void>;
+  /** Whether it has got work. If not, its own code is what ended it. */
+  readonly wasUsed: boolean;
 }
 
 /** The owner of a supervisor. */
 export interface SupervisorHost<M extends Member> {
   /** Starts a member. */
   start(): M;
-  /**
-   * Members repeatedly end before they are ready, after all were. Whether to go
-   * on trying.
-   */
-  failing(cause: Error): boolean;
-  /** It does not go on trying. */
+  /** A member ended before it was ready; another will be started. */
+  failing(cause: Error): void;
+  /** No member was ever ready, and none will be: those that start may end. */
   gaveUp(cause: Error): void;
 }
 
 /**
  * Keeps `target` members running: starts another for each that ends, after a
- * pause that doubles until one has been healthy for a while. While none is
- * ready, pauses stay short.
+ * pause that doubles until one has been healthy for a while. Pauses stay short
+ * while none is ready because of its work.
  */
 export class Supervisor<M extends Member> {
   #host: SupervisorHost<M>;
@@ -51,7 +53,6 @@ export class Supervisor<M extends Member> {
   /** How many pauses there were since a member was healthy. */
   #pauses = 0;
   #everReady = false;
-  #everComplete = false;
   /** How long the pause under way takes. */
   #pausing = Infinity;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -72,17 +73,16 @@ export class Supervisor<M extends Member> {
     return this.#members.has(member);
   }
 
-  /** Sets the number of members. Settles when they are ready. */
+  /** Sets the number of members. Settles when one of them is ready. */
   keep(target: number): Promise<void> {
     this.#target = target;
     this.#stopped = null;
     this.#fill();
-    this.#tellWaiting();
-    return this.allReady();
+    return this.#ready.size > 0 ? Promise.resolve() : this.nextReady();
   }
 
-  /** Settles when as many members as wanted are ready. */
-  allReady(): Promise<void> {
+  /** Settles when another member is ready, at once if none is missing. */
+  nextReady(): Promise<void> {
     if (this.#stopped !== null) return Promise.reject(this.#stopped);
     if (this.#ready.size >= this.#target) return Promise.resolve();
     return (this.#waiting ??= Promise.withResolvers()).promise;
@@ -144,7 +144,8 @@ export class Supervisor<M extends Member> {
       this.#failures = 0;
       this.#everReady = true;
       if (this.#members.has(member)) this.#ready.add(member);
-      this.#tellWaiting();
+      this.#waiting?.resolve();
+      this.#waiting = null;
     } catch (error) {
       cause = error as Error;
     }
@@ -153,31 +154,33 @@ export class Supervisor<M extends Member> {
     this.#ready.delete(member);
     if (meant) return;
     if (cause !== null) return this.#failed(cause);
-    if (performance.now() - readySince >= HEALTHY_AFTER_MS) this.#pauses = 0;
-    this.#pause();
-  }
-
-  #tellWaiting(): void {
-    if (this.#ready.size < this.#target) return;
-    this.#everComplete ||= this.#ready.size > 0;
-    this.#waiting?.resolve();
-    this.#waiting = null;
+    const wasHealthy = performance.now() - readySince >= HEALTHY_AFTER_MS;
+    if (wasHealthy) this.#pauses = 0;
+    const isUrgent = wasHealthy || member.wasUsed;
+    this.#pause(isUrgent ? MAX_BACKOFF_ALONE_MS : MAX_BACKOFF_MS);
   }
 
   #failed(cause: Error): void {
     this.#failures++;
-    const hopeless = cause instanceof ModuleImportError && !this.#everReady;
-    const isFailing = this.#failures >= MAX_FAILURES;
-    const goesOn = isFailing && this.#everComplete && this.#host.failing(cause);
-    if (hopeless || isFailing && !goesOn) {
-      this.stop(cause);
-      return this.#host.gaveUp(cause);
-    }
-    this.#pause();
+    if (this.#everReady) this.#host.failing(cause);
+    else if (
+      cause instanceof ModuleImportError || this.#failures >= MAX_FAILURES
+    ) return this.#giveUp(cause);
+    this.#pause(MAX_BACKOFF_ALONE_MS);
   }
 
-  #pause(): void {
-    const most = this.#ready.size > 0 ? MAX_BACKOFF_MS : MAX_BACKOFF_ALONE_MS;
+  #giveUp(cause: Error): void {
+    this.stop(cause);
+    // Their ends must not count against what is started later
+    this.#members.clear();
+    this.#failures = 0;
+    this.#pauses = 0;
+    this.#host.gaveUp(cause);
+  }
+
+  /** Pauses before the next start, for at most `alone` ms if none is ready. */
+  #pause(alone: number): void {
+    const most = this.#ready.size > 0 ? MAX_BACKOFF_MS : alone;
     // The last that was ready may have ended in a long pause for another
     if (this.#target === 0 || this.#pausing <= most) return;
     clearTimeout(this.#timer);
