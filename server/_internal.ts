@@ -74,9 +74,6 @@ export class ServerRole {
   /** The server begins to serve: forever, or one request. */
   start(_forever: boolean): Eventually {}
 
-  /** Ends the wait of `start()`. */
-  interrupt(): void {}
-
   /** The server pauses taking requests. */
   pause(): Eventually {}
 

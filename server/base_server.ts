@@ -167,7 +167,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
     );
     this.ready = this[core].ready;
     const binds = options.bindAndActivate ?? true;
-    if (binds && !this[role].bindsLater) this[core].listening.join();
+    if (binds && !this[role].bindsLater) this[core].listening.bind();
     this.#signal = options.signal;
     this.#signal?.addEventListener("abort", this.#onAbort);
   }
@@ -280,7 +280,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
    */
   async suspend(): Promise<void> {
     this[role].assertMay("suspend");
-    await this[core].suspend();
+    await this[core].listening.suspend();
   }
 
   /**
@@ -305,7 +305,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * meanwhile.
    */
   async resume(): Promise<void> {
-    await this[core].resume();
+    await this[core].listening.resume();
   }
 
   /**
@@ -398,7 +398,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @throws {Deno.errors.NotSupported} If the system has no way to find it.
    */
   fileno(): number {
-    if (this[core].isClosed || this.socket === null) return -1;
+    if (this[core].listening.isClosed || this.socket === null) return -1;
     const { addr } = this.socket as { addr?: Deno.Addr };
     return findDescriptor(addr ?? this.serverAddress);
   }

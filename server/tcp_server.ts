@@ -170,7 +170,7 @@ export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
     const part = await loadRole(this);
     Object.assign(this[settings], { cert, key });
     await part.replaceCertificate({ cert, key });
-    await this[core].reopen(() => this.#listenBeside());
+    await this[core].listening.reopen(() => this.#listenBeside());
   }
 
   /** Opens another listener on the port, if it can be shared. */

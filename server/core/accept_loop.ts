@@ -1,9 +1,13 @@
 /**
- * The loop that takes requests, one consumer at a time: `serveForever()`,
- * `handleRequest()`, or the drain of a close.
+ * The loop that takes requests, for one consumer at a time: `serveForever()` or
+ * `handleRequest()`. When the server leaves its listener, the loop gathers
+ * instead what the system has queued, and no consumer takes anything until
+ * there is another listener.
  *
  * Only closing the socket cancels a pending accept. A consumer that ends before
- * that leaves the accept, and its request, to the next consumer.
+ * that leaves the accept, and its request, to the next consumer. Gathered
+ * requests belong to the server: they begin as soon as there is room, with or
+ * without a consumer.
  *
  * @module
  */
@@ -26,169 +30,228 @@ export type Accepted<R> = [request: R, clientAddress: Deno.Addr];
 export interface AcceptLoopHost<R> {
   /** Waits for the next request. */
   next(): Promise<Accepted<R>>;
-  /** Whether another request may be taken now. */
+  /** Whether another request may begin now. */
   hasRoom(): boolean;
-  /** Begins to serve a request; `waited` for room before it was accepted. */
-  take(accepted: Accepted<R>, waited: boolean): void;
+  /**
+   * Begins to serve a request; `waited` for room before that. Returns whether
+   * it counts for the consumer.
+   */
+  take(accepted: Accepted<R>, waited: boolean): boolean;
   /** An accept failed; `first` of a streak, or again. */
   failed(error: unknown, first: boolean): void;
 }
 
-interface Consumer {
+/** `serveForever()` or `handleRequest()`, from its call to its end. */
+export class Consumer {
   /** The number of requests still to take. */
   left: number;
-  afterTurn: (() => void | Promise<void>) | null;
-  resolve: () => void;
-  reject: (error: unknown) => void;
+  /** Called after each request. */
+  readonly afterTurn: (() => void | Promise<void>) | null;
+  isEnded = false;
+  /** Whether `afterTurn()` has not returned yet. */
+  isActing = false;
+  #end: PromiseWithResolvers<void> = Promise.withResolvers();
+
+  constructor(left: number, afterTurn: (() => void | Promise<void>) | null) {
+    this.left = left;
+    this.afterTurn = afterTurn;
+    this.ended.catch(() => {}); // it may end before anybody waits
+  }
+
+  /** Settles at its end. */
+  get ended(): Promise<void> {
+    return this.#end.promise;
+  }
+
+  /** Waits for `work` until it ends. */
+  async until(work: Promise<void>): Promise<void> {
+    work.catch(() => {}); // it may fail later
+    await Promise.race([work, this.ended]);
+  }
+
+  /** Ends it; false if it has ended already. */
+  end(): boolean {
+    const ends = !this.isEnded;
+    this.isEnded = true;
+    this.#end.resolve();
+    return ends;
+  }
+
+  /** Ends it with an error. */
+  fail(error: unknown): void {
+    this.isEnded = true;
+    this.#end.reject(error);
+  }
+}
+
+/** What the system has queued is being taken. */
+interface Gathering {
+  /** The number of requests still to take. */
+  left: number;
+  taken: number;
+  end: () => void;
 }
 
 /**
- * Passes requests from the host's `next()` to its `take()` while there is a
- * consumer and room. It uses callbacks: a promise that can be woken early would
- * cost another promise per request.
+ * Passes requests from the host's `next()` to its `take()`. It uses callbacks: a
+ * promise that can be woken early would cost another promise per request.
  */
 export class AcceptLoop<R> {
   #host: AcceptLoopHost<R>;
   #consumer: Consumer | null = null;
-  #pending = false;
+  #gathering: Gathering | null = null;
+  #isLeaving = false;
+  #isPending = false;
+  /** A request that arrived without a consumer or room. */
   #arrived: Accepted<R> | null = null;
+  /** Gathered requests that wait for room. */
+  #held: Accepted<R>[] = [];
+  #allBegun: (() => void) | null = null;
   #failure: { error: unknown } | null = null;
   #backoff = 0;
   #disconnects = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #settled: (() => void) | null = null;
-  #stopping = false;
   #wasFull = false;
 
   constructor(host: AcceptLoopHost<R>) {
     this.#host = host;
   }
 
-  /** Begins a consumer, which `stop()` ends from now on. */
-  begin(): void {
-    this.#stopping = false;
+  /** Takes requests for a consumer until it ends. */
+  begin(consumer: Consumer): void {
+    this.#consumer = consumer;
+    this.#advance();
   }
 
-  /** Whether `stop()` was called since `begin()`. */
-  get isStopping(): boolean {
-    return this.#stopping;
-  }
-
-  /** Takes requests until `stop()`, calling `afterTurn` after each. */
-  run(afterTurn: () => void | Promise<void>): Promise<void> {
-    return this.#consume(Infinity, afterTurn);
-  }
-
-  /** Takes one request; false if it ended without one. */
-  async runOnce(): Promise<boolean> {
-    let taken = false;
-    await this.#consume(1, () => {
-      taken = true;
-    });
-    return taken;
-  }
-
-  /** Takes the requests that the system has queued, at most `limit`. */
-  async runUntilQuiet(limit: number, deadline: number): Promise<void> {
-    let seen = -1;
-    let taken = 0;
-    let quiet = 0;
-    let last: ReturnType<typeof setImmediate> | undefined;
-    const end = (before: number) => {
-      if (taken === before || performance.now() >= deadline) this.release();
-    };
-    const timer = setInterval(() => {
-      const hasRoom = this.#host.hasRoom();
-      quiet = taken === seen && hasRoom ? quiet + 1 : 0;
-      const ended = quiet >= QUIET_TURNS || performance.now() >= deadline;
-      // Arrivals since the last look come before immediates
-      if (ended) last = setImmediate(end, taken);
-      // Without room nothing is taken: that does not mean an empty queue
-      seen = hasRoom ? taken : -1;
-    }, QUIET_MS);
-    try {
-      await this.#consume(limit, () => void taken++);
-    } finally {
-      clearInterval(timer);
-      clearImmediate(last);
-    }
-  }
-
-  /** Ends the current consumer. */
-  stop(): void {
-    this.#stopping = true;
-    this.release();
-  }
-
-  /** Ends the current consumer, which may begin again. */
-  release(): void {
-    this.#takeConsumer()?.resolve();
-  }
-
-  /** Ends the current consumer with an error. */
-  fail(error: Error): void {
-    this.#takeConsumer()?.reject(error);
+  /** The consumer has ended. */
+  dismiss(): void {
+    this.#consumer = null;
+    if (this.#gathering === null) this.#disarm();
   }
 
   /** A request has ended: there may be room again. */
   wake(): void {
-    if (!this.#pending && this.#timer === undefined) this.#advance();
+    if (this.#held.length > 0) this.#beginHeld();
+    this.#advance();
+  }
+
+  /** The server leaves its listener: requests that still arrive are gathered. */
+  leave(): void {
+    this.#isLeaving = true;
+    if (this.#arrived !== null) this.#hold(this.#arrived);
+    this.#arrived = null;
+  }
+
+  /** The server has another listener. */
+  enter(): void {
+    this.#isLeaving = false;
+    this.#advance();
+  }
+
+  /**
+   * Gathers the requests that the system has queued, at most `limit`. After the
+   * deadline it takes shorter silence for the end of the queue.
+   */
+  async gather(limit: number, deadline: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const gathering: Gathering = {
+      left: limit,
+      taken: 0,
+      end: () => {
+        this.#gathering = null;
+        resolve();
+      },
+    };
+    let seen = -1;
+    let quiet = 0;
+    let last: ReturnType<typeof setImmediate> | undefined;
+    const end = () => {
+      if (gathering.taken === seen) gathering.end();
+    };
+    const timer = setInterval(() => {
+      const { taken } = gathering;
+      const isLate = performance.now() >= deadline;
+      // While accepts fail, an empty queue can't be told from a full one
+      const isQuiet = taken === seen && (this.#timer === undefined || isLate);
+      quiet = isQuiet ? quiet + 1 : 0;
+      seen = taken;
+      // Arrivals since the last look come before immediates
+      if (quiet >= (isLate ? 1 : QUIET_TURNS)) last = setImmediate(end);
+    }, QUIET_MS);
+    this.#gathering = gathering;
+    this.#advance();
+    await promise;
+    clearInterval(timer);
+    clearImmediate(last);
+    this.#disarm();
   }
 
   /** Waits for the last accept, after the socket was closed. */
   async settle(): Promise<void> {
-    if (this.#pending) {
+    if (this.#isPending) {
       await new Promise<void>((resolve) => this.#settled = resolve);
     }
     // The error only reports the closing; there may be a new socket
     this.#failure = null;
   }
 
-  /** Takes a request that arrived without a consumer. */
-  takeArrived(): void {
-    if (this.#arrived !== null) this.#take(this.#arrived);
+  /** Settles when all gathered requests have begun. */
+  async begun(): Promise<void> {
+    if (this.#held.length === 0) return;
+    await new Promise<void>((resolve) => this.#allBegun = resolve);
   }
 
-  #consume(
-    limit: number,
-    afterTurn: (() => void | Promise<void>) | null,
-  ): Promise<void> {
-    if (this.#stopping) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      this.#consumer = { left: limit, afterTurn, resolve, reject };
-      this.#advance();
-    });
-  }
-
-  #takeConsumer(): Consumer | null {
-    const consumer = this.#consumer;
-    this.#consumer = null;
-    if (this.#timer !== undefined) clearTimeout(this.#timer);
-    this.#timer = undefined;
-    return consumer;
+  /** Gives up the gathered requests that have not begun; returns them. */
+  giveUp(): Accepted<R>[] {
+    return this.#held.splice(0);
   }
 
   /** Does the next possible step, if any. */
   #advance(): void {
-    const consumer = this.#consumer;
-    if (consumer === null) return;
+    if (this.#isPending || this.#timer !== undefined) return;
+    const consumer = this.#isLeaving ? null : this.#consumer;
+    if (this.#gathering === null) {
+      if (consumer === null || consumer.isEnded || consumer.isActing) return;
+    }
     if (this.#failure !== null) return this.#recover(this.#failure.error);
-    if (this.#arrived === null) return this.#arm();
+    if (consumer === null || this.#arrived === null) return this.#arm();
     // A request that waited for its client's limit may have taken the room
     if (!this.#hasRoom()) return;
-    this.#take(this.#arrived);
+    const arrived = this.#arrived;
+    this.#arrived = null;
+    const counts = this.#take(arrived);
     const turn = consumer.afterTurn?.();
-    if (--consumer.left === 0) return this.release();
-    if (turn instanceof Promise) turn.then(() => this.#advance());
-    else this.#arm();
+    if (counts && --consumer.left === 0) return void consumer.end();
+    if (!(turn instanceof Promise)) {
+      return consumer.isEnded ? undefined : this.#arm();
+    }
+    consumer.isActing = true;
+    turn.then(() => {
+      consumer.isActing = false;
+      this.#advance();
+    });
   }
 
-  #take(accepted: Accepted<R>): void {
-    this.#arrived = null;
+  #take(accepted: Accepted<R>): boolean {
     this.#backoff = 0;
     const waited = this.#wasFull;
     this.#wasFull = false;
-    this.#host.take(accepted, waited);
+    return this.#host.take(accepted, waited);
+  }
+
+  #hold(accepted: Accepted<R>): void {
+    this.#backoff = 0;
+    const begins = this.#held.length === 0 && this.#host.hasRoom();
+    if (begins) this.#host.take(accepted, false);
+    else this.#held.push(accepted);
+  }
+
+  #beginHeld(): void {
+    while (this.#held.length > 0 && this.#host.hasRoom()) {
+      this.#host.take(this.#held.shift()!, true);
+    }
+    if (this.#held.length === 0) this.#allBegun?.();
   }
 
   #hasRoom(): boolean {
@@ -198,8 +261,8 @@ export class AcceptLoop<R> {
   }
 
   #arm(): void {
-    if (this.#pending || !this.#hasRoom()) return;
-    this.#pending = true;
+    if (this.#gathering === null && !this.#hasRoom()) return;
+    this.#isPending = true;
     try {
       this.#host.next().then(this.#onArrival, this.#onFailure);
     } catch (error) {
@@ -208,14 +271,20 @@ export class AcceptLoop<R> {
   }
 
   #onArrival = (accepted: Accepted<R>): void => {
-    this.#pending = false;
-    this.#arrived = accepted;
+    this.#isPending = false;
+    if (this.#isLeaving) this.#hold(accepted);
+    else this.#arrived = accepted;
+    const gathering = this.#gathering;
+    if (gathering !== null) {
+      gathering.taken++;
+      if (--gathering.left === 0) gathering.end();
+    }
     this.#settled?.();
     this.#advance();
   };
 
   #onFailure = (error: unknown): void => {
-    this.#pending = false;
+    this.#isPending = false;
     this.#failure = { error };
     this.#settled?.();
     this.#advance();
@@ -224,8 +293,8 @@ export class AcceptLoop<R> {
   #recover(error: unknown): void {
     this.#failure = null;
     if (error instanceof Deno.errors.BadResource) {
-      this.#takeConsumer()!.reject(error);
-      return;
+      if (this.#gathering === null) return this.#consumer!.fail(error);
+      return this.#gathering.end();
     }
     if (isDisconnect(error)) {
       this.#host.failed(error, false);
@@ -244,7 +313,12 @@ export class AcceptLoop<R> {
   #armAfter(delay: number): void {
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      this.#arm();
+      this.#advance();
     }, delay);
+  }
+
+  #disarm(): void {
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 }

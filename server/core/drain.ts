@@ -5,12 +5,12 @@
  * @module
  */
 
-import type { ServerRole } from "../_internal.ts";
+import { role, type ServerRole } from "../_internal.ts";
 import type { Acceptor } from "../acceptor.ts";
 import type { DrainReport } from "../drain_report.ts";
 import { ServerClosedError } from "../errors.ts";
 import type { AcceptLoop } from "./accept_loop.ts";
-import { closeQuietly } from "./faults.ts";
+import { closeAnyhow, closeQuietly } from "./faults.ts";
 import { printable } from "../../handlers/_address.ts";
 import { grace } from "../../handlers/_internal.ts";
 import type { RequestCycle } from "./request_cycle.ts";
@@ -92,6 +92,7 @@ export interface Drainable<R> {
   readonly requestQueueSize: number;
   readonly serverAddress: Deno.Addr;
   readonly shutdownTimeout: number;
+  [role]: ServerRole;
 }
 
 /** Ends the requests of a server. */
@@ -110,23 +111,17 @@ export class Drain<R> {
     this.#cycle = cycle;
   }
 
-  /**
-   * Takes the backlog unless others do, closes the socket, waits, then aborts
-   * the rest.
-   */
-  async run(deadline: number, part: ServerRole): Promise<DrainReport> {
+  /** Serves the queue, closes the socket, waits, then aborts the rest. */
+  async run(deadline: number): Promise<DrainReport> {
+    const part = this.#server[role];
     const { open, completed: before } = this.#cycle;
+    const carriesReplies = this.#server.acceptor?.carriesReplies === true;
     this.#cycle.drain(deadline);
     part.drain(deadline);
-    if (!part.sharesQueue) await this.acceptBacklog(deadline);
-    const carriesReplies = this.#server.acceptor?.carriesReplies === true;
+    await this.gather(deadline);
     if (!carriesReplies) await this.closeAcceptor();
-    this.#loop.takeArrived();
-    if (carriesReplies) {
-      // The accept under way may take one more packet meanwhile
-      await open.ended(deadline - performance.now());
-      this.#loop.takeArrived();
-    }
+    await inTime(this.#loop.begun(), deadline - performance.now());
+    if (carriesReplies) await open.ended(deadline - performance.now());
     // Requests in their TLS handshake, for example, go to a replica after it
     await inTime(open.processed(), deadline - performance.now());
     const finished = part.finish(deadline);
@@ -145,19 +140,16 @@ export class Drain<R> {
     };
   }
 
-  /** Takes the connections that the system has queued. */
-  async acceptBacklog(deadline: number): Promise<void> {
-    const { acceptor, requestQueueSize, serverAddress } = this.#server;
-    if (acceptor === null) return;
+  /** Takes what the system has queued, unless other listeners do. */
+  async gather(deadline: number): Promise<void> {
+    const server = this.#server;
+    const { acceptor, requestQueueSize, serverAddress } = server;
+    this.#loop.leave();
+    if (acceptor === null || server[role].sharesQueue) return;
     acceptor.ref?.();
-    this.#loop.begin();
     const isTcp = serverAddress.transport === "tcp";
     const limit = (isTcp ? requestQueueSize : UNIX_QUEUE_SIZE) + 1;
-    try {
-      await this.#loop.runUntilQuiet(limit, deadline);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.BadResource)) throw error;
-    }
+    await this.#loop.gather(limit, deadline);
   }
 
   /** Closes the socket and serves the request of its last accept. */
@@ -166,7 +158,6 @@ export class Drain<R> {
     if (acceptor === null) return closeQuietly(socket);
     closeQuietly(acceptor);
     await this.#loop.settle();
-    if (!acceptor.carriesReplies) this.#loop.takeArrived();
   }
 
   /** Aborts the requests still open; returns their clients. */
@@ -175,11 +166,16 @@ export class Drain<R> {
     const reason = new ServerClosedError(
       `The request was aborted: the server closed and waited ${this.#server.shutdownTimeout} ms`,
     );
+    const waiting = this.#loop.giveUp();
+    for (const [request] of waiting) closeAnyhow(request);
     const aborted = open.abort(reason);
     part.aborted(aborted.map(({ clientAddress }) => clientAddress));
     const times = open.list().map(({ handler }) => handler?.[grace] ?? 0);
     await open.ended(Math.max(ABORT_GRACE_MS, ...times));
-    return aborted.filter(({ relayed }) => !relayed)
-      .map(({ clientAddress }) => clientAddress);
+    return [
+      ...aborted.filter(({ relayed }) => !relayed)
+        .map(({ clientAddress }) => clientAddress),
+      ...waiting.map(([_, clientAddress]) => clientAddress),
+    ];
   }
 }

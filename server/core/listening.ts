@@ -1,24 +1,48 @@
 /**
- * The listener of a server: opened, left, suspended and replaced while the
- * serving goes on.
+ * The listener of a server, and its one owner. Operations on it are carried out
+ * one after the other, in the order of their calls.
+ *
+ * ```text
+ * unbound ──▶ listening ⇄ suspended
+ *    └────────────┴───────────┴──▶ closed
+ * ```
+ *
+ * | operation | unbound          | listening                  | suspended | closed  |
+ * | --------- | ---------------- | -------------------------- | --------- | ------- |
+ * | `bind`    | opens            | nothing                    | opens     | –       |
+ * | `suspend` | suspended        | empties its queue, closes  | nothing   | nothing |
+ * | `resume`  | nothing          | nothing                    | opens     | throws  |
+ * | `reopen`  | nothing          | empties, closes, and opens | nothing   | throws  |
+ * | `close`   | closed           | empties its queue, closes  | closed    | –       |
+ *
+ * If opening fails, the server is suspended: `resume()` tries again. A socket
+ * of packets stays open while it is suspended, because replies need it; packets
+ * are refused.
+ *
+ * A consumer, `serveForever()` or `handleRequest()`, takes requests while the
+ * server listens, and waits while it is suspended. Its end is no operation:
+ * neither waits for the other, so `shutdown()` can be awaited anywhere.
  *
  * @module
  */
 
 import { loadRole, role, type ServerRole } from "../_internal.ts";
+import { formatAddress } from "../addresses.ts";
+import type { DrainReport } from "../drain_report.ts";
+import { ServerClosedError } from "../errors.ts";
 import type { AcceptLoop } from "./accept_loop.ts";
+import { type Drain, inTime } from "./drain.ts";
 import { closeQuietly } from "./faults.ts";
-import type { Drain } from "./drain.ts";
 import type { RequestCycle } from "./request_cycle.ts";
 
-/** How long a listener that is replaced is drained. */
-const REOPEN_MS = 100;
+/** How long the queue of a listener that the server leaves is emptied. */
+const LEAVE_MS = 1_000;
 
 /** The server, as its listener sees it. */
 export interface ListeningHost {
   socket: unknown;
   acceptor: { carriesReplies?: boolean } | null;
-  readonly shutdownTimeout: number;
+  readonly serverAddress: Deno.Addr;
   [role]: ServerRole;
   serverBind(): void | Promise<void>;
   serverActivate(): void | Promise<void>;
@@ -30,63 +54,64 @@ export class Listening<R> {
   #loop: AcceptLoop<R>;
   #drain: Drain<R>;
   #cycle: RequestCycle<R>;
-  #consuming: () => Promise<unknown> | null;
   #activation: Promise<void> | null = null;
-  /** Set while suspended; resolves with whether the serving goes on. */
-  #suspension: PromiseWithResolvers<boolean> | null = null;
-  #suspending: Promise<void> | null = null;
-  #reopening: Promise<void> | null = null;
+  #isSuspended = false;
+  #isClosed = false;
+  /** The number of operations that have not ended, and the end of the last. */
+  #waiting = 0;
+  #last: Promise<unknown> = Promise.resolve();
 
-  /** `consuming` returns what settles when the serving has ended. */
   constructor(
     host: ListeningHost,
     loop: AcceptLoop<R>,
     drain: Drain<R>,
     cycle: RequestCycle<R>,
-    consuming: () => Promise<unknown> | null,
   ) {
     this.#host = host;
     this.#loop = loop;
     this.#drain = drain;
     this.#cycle = cycle;
-    this.#consuming = consuming;
   }
 
-  /** Settles when the listener can be used. */
+  /** Settles when the listener that is being opened can be used. */
   get activation(): Promise<void> | null {
     return this.#activation;
   }
 
-  get isSuspended(): boolean {
-    return this.#suspension !== null;
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
-  /** Settles when no suspension is under way, nor the end of one. */
-  get suspending(): Promise<void> | null {
-    return this.#suspending;
+  /** Throws if there is no listener, nor an operation that may open it. */
+  assertUsable(): void {
+    if (this.#host.acceptor !== null || this.#waiting > 0) return;
+    throw new TypeError(
+      this.#isSuspended
+        ? "Cannot serve: the server is suspended; call resume() first"
+        : "Cannot serve: the server is not bound; call serverBind() and serverActivate() first",
+    );
   }
 
-  /** Settles when no listener is being replaced. */
-  get reopening(): Promise<void> | null {
-    return this.#reopening;
+  /** Throws if the server is closed. */
+  assertOpen(what: string): void {
+    if (!this.#isClosed) return;
+    throw this.closedError(what);
   }
 
-  /** Whether the serving goes on; waits while it is suspended. */
-  get goesOn(): Promise<boolean> | false {
-    return this.#suspension?.promise ?? false;
+  closedError(what: string): ServerClosedError {
+    const at = formatAddress(this.#host.serverAddress);
+    return new ServerClosedError(
+      `Cannot ${what} on ${at}: the server was closed`,
+    );
   }
 
-  /** Ends the serving, also while it is suspended. */
-  end(): void {
-    this.#suspension?.resolve(false);
+  /** Opens the listener, if there is none. */
+  bind(): void {
+    this.#open();
+    this.#loop.enter();
   }
 
-  fail(error: Error): void {
-    this.#suspension?.reject(error);
-  }
-
-  /** Opens the listener, or takes an open one, if there is none. */
-  join(listener: Deno.Listener | null = null): void {
+  #open(listener: Deno.Listener | null = null): void {
     const host = this.#host;
     if (host.acceptor !== null) return;
     try {
@@ -95,105 +120,96 @@ export class Listening<R> {
       this.#activation = bound instanceof Promise
         ? bound.then(() => host.serverActivate())
         : host.serverActivate() ?? null;
-      this.#activation?.catch(() => {}); // forever() reports it
     } catch (error) {
       closeQuietly(host.acceptor ?? host.socket);
       throw error;
     }
+    const activated = this.#activation?.catch(() => {}); // forever() reports it
+    this.#last = Promise.all([this.#last, activated]);
   }
 
-  /** Closes the listener, after at most `longest` ms for its queue. */
-  async leave(longest: number = this.#host.shutdownTimeout): Promise<void> {
+  suspend(): Promise<void> {
+    this.assertOpen("suspend");
+    return this.#inTurn(async () => {
+      // A close is on its way: it does more
+      if (this.#isSuspended || this.#isClosed) return;
+      const part = await loadRole(this.#host);
+      this.#isSuspended = true;
+      await part.suspend();
+      if (this.#host.acceptor?.carriesReplies) this.#cycle.refuses = true;
+      else await this.leave();
+    });
+  }
+
+  resume(): Promise<void> {
+    this.assertOpen("resume");
+    return this.#inTurn(async () => {
+      this.assertOpen("resume");
+      if (this.#isSuspended) await this.#enter();
+    });
+  }
+
+  /**
+   * Replaces the listener while the serving goes on: by that of `openBeside`,
+   * or by one opened when the old one is closed.
+   */
+  reopen(openBeside: () => Deno.Listener | null): Promise<void> {
+    const what = "replace the certificate";
+    this.assertOpen(what);
+    return this.#inTurn(async () => {
+      this.assertOpen(what);
+      if (this.#isSuspended || this.#host.acceptor === null) return;
+      const listener = openBeside();
+      this.#isSuspended = true;
+      await this.leave();
+      await this.#enter(listener);
+    });
+  }
+
+  /** Closes the listener when its queue is empty. */
+  async leave(): Promise<void> {
     const host = this.#host;
+    await this.#drain.gather(performance.now() + LEAVE_MS);
     if (host.acceptor === null) return;
-    await this.#activation?.catch(() => {});
-    if (!host[role].sharesQueue) {
-      await this.#drain.acceptBacklog(performance.now() + longest);
-    }
     await this.#drain.closeAcceptor();
     host.acceptor = null;
     host.socket = null;
   }
 
-  async suspend(): Promise<void> {
-    if (this.#reopening !== null) await this.#reopening.catch(() => {});
-    if (this.#suspension === null) this.#suspend(() => this.#stopListening());
-    await this.#suspending;
+  /**
+   * Closes the listener for good, and ends all requests by `deadline`. The
+   * operations under way have as long: hooks of the user may be in them.
+   */
+  async close(
+    deadline: number,
+    shutdown: () => Promise<void>,
+    begun: () => void,
+  ): Promise<DrainReport> {
+    this.#isClosed = true;
+    await shutdown();
+    await inTime(this.#last, deadline - performance.now());
+    await loadRole(this.#host).catch(() => {}); // then none has begun
+    begun();
+    return await this.#drain.run(deadline);
   }
 
-  async resume(): Promise<void> {
-    if (this.#reopening !== null) await this.#reopening.catch(() => {});
-    await this.#suspending;
-    if (this.#suspension === null) return;
-    await this.#resume(null, this.#host[role]);
-    this.#cycle.refuses = false;
-  }
-
-  /** Replaces the listener, one replacement after the other. */
-  async reopen(openBeside: () => Deno.Listener | null): Promise<void> {
-    const before = this.#reopening ?? this.#suspending;
-    const reopening = this.#reopening = this.#reopen(before, openBeside);
+  /** Carries out an operation after those before it. */
+  async #inTurn(operation: () => Promise<void>): Promise<void> {
+    const done = this.#last.then(operation);
+    this.#last = done.catch(() => {}); // its caller gets the error
+    this.#waiting++;
     try {
-      await reopening;
+      await done;
     } finally {
-      if (this.#reopening === reopening) this.#reopening = null;
+      this.#waiting--;
     }
   }
 
-  #suspend(stop: () => Promise<void>): void {
-    this.#suspension = Promise.withResolvers();
-    this.#suspension.promise.catch(() => {}); // forever() awaits it
-    const suspending = async () => {
-      try {
-        await stop();
-      } catch (error) {
-        this.#suspension = null;
-        throw error;
-      } finally {
-        this.#suspending = null;
-      }
-    };
-    this.#suspending = suspending();
-  }
-
-  async #resume(
-    listener: Deno.Listener | null,
-    part: ServerRole | null,
-  ): Promise<void> {
-    this.join(listener);
+  async #enter(listener: Deno.Listener | null = null): Promise<void> {
+    this.#open(listener);
     await this.#activation;
-    await part?.resume();
-    this.#suspension?.resolve(true);
-    this.#suspension = null;
-  }
-
-  async #stopListening(): Promise<void> {
-    await (await loadRole(this.#host)).suspend();
-    // Replies need the socket of the packets
-    if (this.#host.acceptor?.carriesReplies) this.#cycle.refuses = true;
-    else await this.#leaveServing();
-  }
-
-  async #leaveServing(longest?: number): Promise<void> {
-    if (this.#loop.isStopping) await this.#consuming();
-    this.#loop.release();
-    await this.leave(longest);
-  }
-
-  async #reopen(
-    before: Promise<void> | null,
-    openBeside: () => Deno.Listener | null,
-  ): Promise<void> {
-    await before?.catch(() => {});
-    if (this.#suspension !== null || this.#host.acceptor === null) return;
-    const listener = openBeside();
-    this.#suspend(() => this.#leaveServing(REOPEN_MS));
-    try {
-      await this.#suspending;
-    } catch (error) {
-      closeQuietly(listener);
-      throw error;
-    }
-    await this.#resume(listener, null);
+    await this.#host[role].resume();
+    this.#isSuspended = this.#cycle.refuses = false;
+    this.#loop.enter();
   }
 }

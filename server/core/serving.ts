@@ -7,11 +7,9 @@
 import type { ServerStats } from "../../handlers/request_server.ts";
 import { loadRole, role, settings } from "../_internal.ts";
 import type { Acceptor } from "../acceptor.ts";
-import { formatAddress } from "../addresses.ts";
 import type { DrainReport } from "../drain_report.ts";
-import { ServerClosedError } from "../errors.ts";
 import type { ServeOptions, ServerLimits } from "../options.ts";
-import { AcceptLoop } from "./accept_loop.ts";
+import { AcceptLoop, Consumer } from "./accept_loop.ts";
 import {
   type AnyOptions,
   assertNoFields,
@@ -35,15 +33,16 @@ export interface ServingHost<R> extends CycleHooks<R>, ListeningHost {
   handleTimeout(): void | Promise<void>;
 }
 
-/** Serves requests. Only one consumer may run at a time. */
+/** Serves requests, for one consumer at a time. */
 export class Serving<R> {
   readonly telemetry: Telemetry;
   readonly cycle: RequestCycle<R>;
   readonly listening: Listening<R>;
   #host: ServingHost<R>;
   #loop: AcceptLoop<R>;
-  #drain: Drain<R>;
   #readiness: PromiseWithResolvers<void> = Promise.withResolvers();
+  #consumer: Consumer | null = null;
+  /** Settles when there is no consumer any more. */
   #consuming: Promise<unknown> | null = null;
   #closing: Promise<DrainReport> | null = null;
   #lastTaken: Promise<void> | null = null;
@@ -62,17 +61,12 @@ export class Serving<R> {
       take: (accepted, waited) => {
         if (waited) this.cycle.counts.waited++;
         this.#lastTaken = this.cycle.serve(accepted);
+        return !this.cycle.refuses;
       },
       failed: (error, first) => void this.cycle.acceptFailed(error, first),
     });
-    this.#drain = new Drain(host, this.#loop, this.cycle);
-    this.listening = new Listening(
-      host,
-      this.#loop,
-      this.#drain,
-      this.cycle,
-      () => this.#consuming,
-    );
+    const drain = new Drain(host, this.#loop, this.cycle);
+    this.listening = new Listening(host, this.#loop, drain, this.cycle);
     const options = host[settings];
     this.cycle.entrance.setUp(options);
     this.cycle.setLimits(options, () => this.#room());
@@ -82,10 +76,6 @@ export class Serving<R> {
   /** Resolves when the server takes requests; rejects if it never will. */
   get ready(): Promise<void> {
     return this.#readiness.promise;
-  }
-
-  get isClosed(): boolean {
-    return this.#closing !== null;
   }
 
   stats(): ServerStats {
@@ -100,12 +90,8 @@ export class Serving<R> {
     await using _signals = new Signals(signals, stop);
     signal?.addEventListener("abort", stop);
     try {
-      const serving = this.#occupy(true, async () => {
-        await this.#takeBy(async () => {
-          await this.#loop.run(() => this.cycle.afterTurn());
-          return false;
-        });
-      });
+      const consumer = new Consumer(Infinity, () => this.cycle.afterTurn());
+      const serving = this.#consume(consumer, Infinity);
       if (signal?.aborted) stop();
       await serving;
     } finally {
@@ -116,56 +102,23 @@ export class Serving<R> {
   /** Serves one request to its end. */
   async once(): Promise<void> {
     this.#lastTaken = null;
-    await this.#occupy(false, async () => {
-      let timedOut = false;
-      const timeout = this.#host.timeout ?? Infinity;
-      const timer = timeout === Infinity ? undefined : setTimeout(() => {
-        timedOut = true;
-        this.#stop();
-      }, timeout);
-      try {
-        await this.#takeBy(() => this.#takeOne());
-      } finally {
-        clearTimeout(timer);
-      }
-      if (timedOut) await this.#host.handleTimeout();
-    });
+    const timeout = this.#host.timeout ?? Infinity;
+    const inTime = await this.#consume(new Consumer(1, null), timeout);
+    // It may call shutdown(): there is no consumer any more
+    if (!inTime) await this.#host.handleTimeout();
     await this.#lastTaken;
   }
 
   /** Ends the serving of this object, not that of its replicas. */
   async endServing(): Promise<void> {
-    // Connections queued before the listener closes come first
-    const { suspending } = this.listening;
-    if (suspending !== null) await suspending.catch(() => {}); // it reports it
-    this.#stop();
-    this.#host[role].interrupt();
+    this.#consumer?.end();
     await this.#consuming;
   }
 
   /** Ends the serving with an error. */
   failServing(error: Error): void {
-    this.#loop.fail(error);
-    this.listening.fail(error);
-  }
-
-  async suspend(): Promise<void> {
-    if (this.isClosed) throw this.#closedError("suspend");
-    await this.listening.suspend();
-  }
-
-  async resume(): Promise<void> {
-    if (this.isClosed) throw this.#closedError("resume");
-    await this.listening.resume();
-  }
-
-  /**
-   * Replaces the listener while the serving goes on: by that of `openBeside`,
-   * or by one opened when the old one is closed.
-   */
-  async reopen(openBeside: () => Deno.Listener | null): Promise<void> {
-    if (this.isClosed) throw this.#closedError("replace the certificate");
-    await this.listening.reopen(openBeside);
+    this.#readiness.reject(error);
+    this.#consumer?.fail(error);
   }
 
   /** Applies limits here and to the replicas. */
@@ -197,27 +150,6 @@ export class Serving<R> {
     return await (this.#closing ??= this.#close());
   }
 
-  /** Takes a request that is not refused; false if there came none. */
-  async #takeOne(): Promise<boolean> {
-    while (await this.#loop.runOnce()) {
-      if (!this.cycle.refuses) return true;
-    }
-    return false;
-  }
-
-  #stop(): void {
-    this.#loop.stop();
-    this.listening.end();
-  }
-
-  /** Runs `take`, again after each suspension, until it returns true. */
-  async #takeBy(take: () => Promise<boolean>): Promise<void> {
-    do {
-      await this.listening.suspending;
-      if (this.#host.acceptor !== null && await take()) return;
-    } while (await this.listening.goesOn);
-  }
-
   /** How many more requests fit. */
   #room(): number {
     const { open, entrance } = this.cycle;
@@ -230,88 +162,75 @@ export class Serving<R> {
     );
   }
 
-  async #occupy(
-    forever: boolean,
-    consume: () => Promise<void>,
-  ): Promise<void> {
-    if (this.isClosed) throw this.#closedError("serve");
+  /** Takes requests until the consumer ends; false if that was `timeout`. */
+  async #consume(consumer: Consumer, timeout: number): Promise<boolean> {
+    this.listening.assertOpen("serve");
     adoptFields(this.#host);
-    if (this.#consuming !== null) {
+    if (this.#consumer !== null) {
       throw new TypeError(
         "Cannot serve: the server is already serving; call shutdown() first",
       );
     }
-    this.#loop.begin();
-    const consuming = this.#consume(forever, consume);
+    this.#consumer = consumer;
+    const consuming = this.#run(consumer, timeout);
     this.#consuming = consuming.catch(() => {});
+    return await consuming;
+  }
+
+  async #run(consumer: Consumer, timeout: number): Promise<boolean> {
+    const host = this.#host;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let inTime = true;
     try {
-      await consuming;
+      // Each wait ends with the consumer: shutdown() must not wait for a hook
+      await consumer.until(this.#begin(consumer));
+      if (consumer.isEnded) return true;
+      this.#readiness.resolve();
+      if (timeout !== Infinity) {
+        timer = setTimeout(() => inTime = !consumer.end(), timeout);
+      }
+      this.#loop.begin(consumer);
+      await consumer.ended;
+      return inTime;
     } finally {
-      this.#consuming = null;
+      clearTimeout(timer);
+      this.#loop.dismiss();
+      await host[role].pause();
+      host.acceptor?.unref?.();
+      this.#consumer = null;
     }
   }
 
-  async #consume(
-    forever: boolean,
-    consume: () => Promise<void>,
-  ): Promise<void> {
+  /** Waits until requests can be taken. */
+  async #begin(consumer: Consumer): Promise<void> {
     const host = this.#host;
     await this.listening.activation;
     // The parent emits the events of its replicas
     if (!host[role].bindsLater) await this.telemetry.openChannels();
-    if (host.acceptor === null) throw this.#notListening();
-    if (this.#loop.isStopping) return;
-    host.acceptor.ref?.();
+    if (consumer.isEnded) return;
+    this.listening.assertUsable();
+    host.acceptor?.ref?.();
     try {
-      await this.#startRole(forever).catch((error) => {
-        this.#readiness.reject(error);
-        throw error;
-      });
-      if (this.#loop.isStopping) return;
-      this.#readiness.resolve();
-      await consume();
-    } finally {
-      await host[role].pause();
-      host.acceptor?.unref?.();
+      const part = await loadRole(host);
+      if (consumer.isEnded) return;
+      part.watch();
+      await part.start(consumer.left === Infinity);
+    } catch (error) {
+      if (!consumer.isEnded) this.#readiness.reject(error);
+      throw error;
     }
   }
 
-  async #startRole(forever: boolean): Promise<void> {
-    const part = await loadRole(this.#host);
-    if (this.#loop.isStopping) return;
-    part.watch();
-    await part.start(forever);
-  }
-
   async #close(): Promise<DrainReport> {
-    const host = this.#host;
-    const deadline = performance.now() + host.shutdownTimeout;
-    this.#readiness.reject(this.#closedError("serve"));
-    await this.listening.reopening?.catch(() => {});
-    await Promise.resolve(); // for #closing to be set
-    await this.endServing();
-    await this.listening.activation?.catch(() => {});
-    const part = await loadRole(host).catch(() => host[role]);
-    this.telemetry.emit("drainStart", { open: this.cycle.open.size });
-    const report = await this.#drain.run(deadline, part);
+    const deadline = performance.now() + this.#host.shutdownTimeout;
+    this.#readiness.reject(this.listening.closedError("serve"));
+    const report = await this.listening.close(
+      deadline,
+      () => this.endServing(),
+      () => this.telemetry.emit("drainStart", { open: this.cycle.open.size }),
+    );
     this.telemetry.emit("drainEnd", { report });
     return report;
-  }
-
-  #notListening(): TypeError {
-    return new TypeError(
-      this.listening.isSuspended
-        ? "Cannot serve: the server is suspended; call resume() first"
-        : "Cannot serve: the server is not bound; call serverBind() and serverActivate() first",
-    );
-  }
-
-  #closedError(what: string): ServerClosedError {
-    return new ServerClosedError(
-      `Cannot ${what} on ${
-        formatAddress(this.#host.serverAddress)
-      }: the server was closed`,
-    );
   }
 }
 

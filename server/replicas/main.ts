@@ -160,7 +160,7 @@ class ReplicaSide {
   #resume(): void {
     if (this.#isServing) throw outOfOrder("resume");
     this.#isServing = true;
-    this.#server[core].listening.join();
+    this.#server[core].listening.bind();
     // A broken listener ends the replica: another takes its place
     this.#server.serveForever().catch(this.#fail);
   }

@@ -24,7 +24,6 @@ import { arrivals } from "../core/watched_conn.ts";
 import { ServerClosedError } from "../errors.ts";
 import type { ReplicaOptions, ServerLimits } from "../options.ts";
 import { Dispatcher } from "./dispatcher.ts";
-import type { Goal } from "./life.ts";
 import { cores, Members, type MembersHost } from "./members.ts";
 import { Monitor } from "./monitor.ts";
 import type { ReplicaPlan } from "./plan.ts";
@@ -52,10 +51,8 @@ export class ReplicaSet extends ServerRole
   #members: Members;
   #turnover: Turnover;
   #dispatcher: Dispatcher;
-  #interrupt: () => void = () => {};
   #isSuspended = false;
-  /** The replicas' goal after `resume()`. */
-  #goalAfter: Goal = "leave";
+  #isServing = false;
   #lastNumber = 0;
   #isKept = false;
   /** When the server cuts off what is open, once the replicas know it. */
@@ -74,7 +71,7 @@ export class ReplicaSet extends ServerRole
     this.#members = new Members(this);
     this.#turnover = new Turnover(this.#members, this.monitor);
     this.#dispatcher = new Dispatcher(this.#members, () => {
-      if (!this.#isKept) this.#keep().catch(() => {});
+      if (!this.#isKept) this.#keep().catch(() => {}); // gaveUp() reports it
     });
   }
 
@@ -105,23 +102,15 @@ export class ReplicaSet extends ServerRole
   }
 
   override async start(forever: boolean): Promise<void> {
-    const { promise: interrupted, resolve } = Promise.withResolvers<void>();
-    this.#interrupt = resolve;
-    await Promise.race([this.#prepare(forever), interrupted]);
-  }
-
-  /** A module may never finish loading. */
-  override interrupt(): void {
-    this.#interrupt();
+    // The one request must not reach a listener without a consumer
+    this.#isServing = forever;
+    await this.#direct();
+    await this.#keep();
   }
 
   override async pause(): Promise<void> {
-    // A pending accept would keep a client. If each has its own queue, closing
-    // it may lose clients
-    this.#goalAfter = "leave";
-    if (this.#members.goal === "serve") {
-      await this.#lead(this.#plan.sharing.sharesQueue ? "leave" : "pause");
-    }
+    this.#isServing = false;
+    await this.#direct();
   }
 
   override get servesElsewhere(): boolean {
@@ -185,16 +174,13 @@ export class ReplicaSet extends ServerRole
 
   override async suspend(): Promise<void> {
     this.#isSuspended = true;
-    this.#plan.mute(false);
     this.#plan.sharing.leave();
-    this.#goalAfter = this.#members.goal;
-    await this.#lead("leave");
+    await this.#direct();
   }
 
   override async resume(): Promise<void> {
     this.#isSuspended = false;
-    this.#plan.mute(this.#goalAfter === "serve");
-    await this.#lead(this.#goalAfter);
+    await this.#direct();
   }
 
   override watch(): void {
@@ -231,16 +217,16 @@ export class ReplicaSet extends ServerRole
     for (const replica of this.#members.all) replica.send(message);
   }
 
-  async #prepare(forever: boolean): Promise<void> {
-    // The one request must not reach a listener without a consumer
-    this.#goalAfter = forever ? "serve" : "leave";
-    // It may have been suspended while this was loaded
-    if (!this.#isSuspended) await this.resume();
-    await this.#keep();
-  }
-
-  async #lead(goal: Goal): Promise<void> {
-    if (this.#plan.sharing.name !== null) await this.#members.lead(goal);
+  /** Makes the replicas accept, or the server alone, or nobody. */
+  async #direct(): Promise<void> {
+    const { sharing } = this.#plan;
+    if (sharing.name === null) return;
+    const serves = this.#isServing && !this.#isSuspended;
+    this.#plan.mute(serves);
+    // A pending accept would keep a client. If each has its own queue, closing
+    // it may lose clients
+    const rest = sharing.sharesQueue || this.#isSuspended ? "leave" : "pause";
+    await this.#members.lead(serves ? "serve" : rest);
   }
 
   /** Keeps the set complete from now on. */

@@ -251,7 +251,7 @@ testEach(
     await using server = mode.open(Handler);
     await assertRejects(
       () => within("serveForever()", server.serveForever()),
-      HandlerImportError,
+      ModuleImportError,
     );
     await code.say("repaired");
     const served = server.serveForever();
