@@ -51,6 +51,9 @@ export type {
   StreamServerOptions,
   TcpServerOptions,
   UdpServerOptions,
+  UnixDatagramServerOptions,
+  UnixSocketOptions,
+  UnixStreamServerOptions,
 } from "./server/options.ts";
 export type {
   ReplicaClass,

@@ -8,12 +8,12 @@ import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import type { DatagramRequest } from "../handlers/datagram_request.ts";
 import type { TcpAddress, UnixAddress } from "./addresses.ts";
 import type {
-  DatagramServerOptions,
   OptionsArgument,
   ReplicaOptions,
-  StreamServerOptions,
   TcpServerOptions,
   UdpServerOptions,
+  UnixDatagramServerOptions,
+  UnixStreamServerOptions,
 } from "./options.ts";
 import {
   addReplicas,
@@ -210,7 +210,10 @@ export class ForkingUnixStreamServer<C = unknown> extends UnixStreamServer<C> {
   constructor(
     address: UnixAddress,
     RequestHandlerClass: RequestHandlerClass<Deno.UnixConn, C>,
-    ...options: OptionsArgument<C, StreamServerOptions<C> & ReplicaOptions<C>>
+    ...options: OptionsArgument<
+      C,
+      UnixStreamServerOptions<C> & ReplicaOptions<C>
+    >
   ) {
     super(address, RequestHandlerClass, options[0] as never);
   }
@@ -270,7 +273,10 @@ export class ForkingUnixDatagramServer<C = unknown>
   constructor(
     address: UnixAddress,
     RequestHandlerClass: RequestHandlerClass<DatagramRequest, C>,
-    ...options: OptionsArgument<C, DatagramServerOptions<C> & ReplicaOptions<C>>
+    ...options: OptionsArgument<
+      C,
+      UnixDatagramServerOptions<C> & ReplicaOptions<C>
+    >
   ) {
     super(address, RequestHandlerClass, options[0] as never);
   }

@@ -220,6 +220,34 @@ export interface DatagramServerOptions<C = unknown> extends ServerOptions<C> {
   maxPacketSize?: number;
 }
 
+/** The option of servers on a Unix socket. */
+export interface UnixSocketOptions {
+  /**
+   * The mode of the socket's file, for example `0o660`. A client needs the
+   * permission to write to it. The server sets it whenever it binds its address.
+   *
+   * @default {undefined} at first what the umask leaves; after that, the mode
+   * that the file had when it was closed by `suspend()`
+   */
+  mode?: number;
+}
+
+/**
+ * Options of Unix stream servers.
+ *
+ * @typeParam C The type of `context`.
+ */
+export interface UnixStreamServerOptions<C = unknown>
+  extends StreamServerOptions<C>, UnixSocketOptions {}
+
+/**
+ * Options of Unix datagram servers.
+ *
+ * @typeParam C The type of `context`.
+ */
+export interface UnixDatagramServerOptions<C = unknown>
+  extends DatagramServerOptions<C>, UnixSocketOptions {}
+
 /**
  * Options of UDP servers.
  *

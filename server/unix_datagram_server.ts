@@ -14,12 +14,12 @@ import {
   type PacketSocket,
 } from "./sockets/packet_socket.ts";
 import { assertUnstableNet, listenAt } from "./sockets/listen.ts";
-import { absoluteAddress } from "./sockets/unix_path.ts";
+import { fileOf } from "./sockets/unix_path.ts";
 import { UnixPacketSocket } from "./sockets/unix_packet_socket.ts";
 import { checkUnixAddress, type UnixAddress } from "./addresses.ts";
 import { settings } from "./_internal.ts";
 import { BaseServer } from "./base_server.ts";
-import type { DatagramServerOptions, OptionsArgument } from "./options.ts";
+import type { OptionsArgument, UnixDatagramServerOptions } from "./options.ts";
 
 const MAX_PACKET_SIZE = 212_960;
 
@@ -28,9 +28,15 @@ const MAX_PACKET_SIZE = 212_960;
  * `--allow-write` for the path, `--allow-net` and `--unstable-net`.
  *
  * A reply goes to the client's path. Replies to a client without a path are
- * dropped and counted in `stats()`. A client that leaves its replies unread
- * delays the others for a second. After that, the server opens a new socket on
- * its path.
+ * dropped and counted in `stats()`.
+ *
+ * A client that leaves its replies unread delays the others for a second. After
+ * that, the reply fails with `Deno.errors.TimedOut`. To give it up, the server
+ * sends replies by way of an empty hidden folder beside its socket, which
+ * `serverClose()` removes. If unread replies fill the socket's memory, about 50
+ * KB, the server opens a new socket on its path, with the same mode and owner.
+ * Packets that wait in the old socket are lost then, and the reply keeps the
+ * program alive until the client reads or leaves.
  *
  * @example Usage
  * ```ts
@@ -87,7 +93,7 @@ export class UnixDatagramServer<C = unknown>
   constructor(
     address: UnixAddress,
     RequestHandlerClass: RequestHandlerClass<DatagramRequest, C>,
-    ...options: OptionsArgument<C, DatagramServerOptions<C>>
+    ...options: OptionsArgument<C, UnixDatagramServerOptions<C>>
   ) {
     super(
       checkUnixAddress(address, "unixpacket"),
@@ -120,7 +126,7 @@ export class UnixDatagramServer<C = unknown>
     assertUnstableNet("receive packets");
     this.socket = listenAt(
       serverAddress,
-      () => new UnixPacketSocket(absoluteAddress(serverAddress)),
+      () => new UnixPacketSocket(fileOf(this)),
     );
   }
 

@@ -6,15 +6,11 @@
 
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import { listenAt } from "./sockets/listen.ts";
-import {
-  absoluteAddress,
-  keepSuccessor,
-  takeUnixPath,
-} from "./sockets/unix_path.ts";
+import { fileOf } from "./sockets/unix_path.ts";
 import { checkUnixAddress, type UnixAddress } from "./addresses.ts";
 import { BaseServer } from "./base_server.ts";
 import { ListenerAcceptor } from "./listener_acceptor.ts";
-import type { OptionsArgument, StreamServerOptions } from "./options.ts";
+import type { OptionsArgument, UnixStreamServerOptions } from "./options.ts";
 
 /**
  * Serves connections on a Unix socket, on the event loop. Needs `--allow-read`
@@ -64,7 +60,7 @@ export class UnixStreamServer<C = unknown>
   constructor(
     address: UnixAddress,
     RequestHandlerClass: RequestHandlerClass<Deno.UnixConn, C>,
-    ...options: OptionsArgument<C, StreamServerOptions<C>>
+    ...options: OptionsArgument<C, UnixStreamServerOptions<C>>
   ) {
     super(checkUnixAddress(address, "unix"), RequestHandlerClass, options[0]);
   }
@@ -89,14 +85,12 @@ export class UnixStreamServer<C = unknown>
    * ```
    */
   override serverBind(): void | Promise<void> {
-    const { path } = absoluteAddress(this.serverAddress);
-    const [listener, file] = listenAt(
+    const file = fileOf(this);
+    this.socket = listenAt(
       this.serverAddress,
-      () =>
-        takeUnixPath(path, (path) => Deno.listen({ transport: "unix", path })),
+      () => file.bind((path) => Deno.listen({ transport: "unix", path })),
     );
-    keepSuccessor(listener, path, file);
-    this.socket = listener;
+    file.keepSuccessor(this.socket);
   }
 
   /**

@@ -14,6 +14,7 @@ import {
   UdpSocket,
 } from "../sockets/packet_socket.ts";
 import { StopSignals } from "./signals.ts";
+import { SocketFile } from "../sockets/unix_path.ts";
 import { UnixPacketSocket } from "../sockets/unix_packet_socket.ts";
 import { lookup } from "node:dns/promises";
 import { formatAddress } from "../addresses.ts";
@@ -49,7 +50,7 @@ export async function talkByPackets(
   });
   try {
     const path = `${dir}/client`;
-    const socket = new UnixPacketSocket({ transport: "unixpacket", path });
+    const socket = new UnixPacketSocket(new SocketFile(path));
     return await talk(socket, address, prompt, timeout);
   } finally {
     remove();

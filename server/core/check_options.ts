@@ -33,10 +33,15 @@ import type {
   ServerLimits,
   TcpServerOptions,
   UdpServerOptions,
+  UnixSocketOptions,
 } from "../options.ts";
 
 /** Every option that there is. */
-export type AnyOptions = TcpServerOptions & UdpServerOptions & ReplicaOptions;
+export type AnyOptions =
+  & TcpServerOptions
+  & UdpServerOptions
+  & UnixSocketOptions
+  & ReplicaOptions;
 
 type Transport = Deno.Addr["transport"];
 
@@ -128,6 +133,10 @@ const RULES: Record<keyof AnyOptions, Rule> = {
     for: ["udp", "unixpacket"],
     check: (name, value) => assertInteger(name, value, 1, MAX_PACKET_BYTES),
     replicas: "all",
+  },
+  mode: {
+    for: ["unix", "unixpacket"],
+    check: (name, value) => assertInteger(name, value, 0, 0o777),
   },
   module: { check: moduleUrl },
   workers: { for: "replicas", check: assertPositiveInteger },

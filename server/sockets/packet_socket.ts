@@ -12,6 +12,9 @@ import { answersAll, received } from "../../handlers/_internal.ts";
 import type { Acceptor } from "../acceptor.ts";
 
 const MAX_UDP_PAYLOAD = 65_507;
+/** A socket's own packets must fit into the buffer of a receive. */
+export const WAKE_WORD_SIZE = 16;
+const MIN_BUFFER_SIZE = WAKE_WORD_SIZE + 1;
 /** The kernel's default limit. */
 const MAX_UNIX_PAYLOAD = 212_960;
 
@@ -156,6 +159,7 @@ export class DatagramAcceptor implements Acceptor<DatagramRequest> {
   #socket: PacketSocket;
   #maxPacketSize: () => number;
   #dropsServers: boolean;
+  #limit = 0;
   #buffer: Uint8Array | null = null;
   #slab: Uint8Array = new Uint8Array(0);
   #used = 0;
@@ -179,7 +183,9 @@ export class DatagramAcceptor implements Acceptor<DatagramRequest> {
 
   accept(): Promise<Received> {
     // One byte more than allowed, to detect longer packets
-    this.#buffer ??= new Uint8Array(this.#maxPacketSize() + 1);
+    this.#buffer ??= new Uint8Array(
+      Math.max(MIN_BUFFER_SIZE, (this.#limit = this.#maxPacketSize()) + 1),
+    );
     return this.#socket.receive(this.#buffer).then(this.#onPacket);
   }
 
@@ -212,8 +218,10 @@ export class DatagramAcceptor implements Acceptor<DatagramRequest> {
   }
 
   #toRequest([data, from]: [Uint8Array, Deno.Addr]): Received {
-    const truncated = data.length === this.#buffer!.length;
-    const bytes = this.#copy(truncated ? data.subarray(0, -1) : data);
+    const truncated = data.length > this.#limit;
+    const bytes = this.#copy(
+      truncated ? data.subarray(0, this.#limit) : data,
+    );
     return [new ReceivedPacket(bytes, this.#socket, truncated), from];
   }
 

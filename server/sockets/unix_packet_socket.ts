@@ -10,11 +10,15 @@ import {
   maxPayload,
   type PacketSocket,
   packetTooLong,
+  WAKE_WORD_SIZE,
 } from "./packet_socket.ts";
-import { isAbstract, removeSocketFile, takeUnixPath } from "./unix_path.ts";
+import { isAbstract, type SocketFile } from "./unix_path.ts";
+import { Detour } from "./detour.ts";
 
 /** How long a client may leave a reply unread before the server drops it. */
 const STALL_MS = 1_000;
+/** How long a send may take to end when its path leads nowhere any more. */
+const CUT_MS = 100;
 
 interface Reply {
   packet: Uint8Array;
@@ -29,29 +33,36 @@ interface Reply {
  * Deno refuses to send while a receive is pending, and the reverse. So a reply
  * wakes the pending receive with a packet that only this object can have sent;
  * all waiting replies are sent, and the receive begins again. A send to a
- * client that never reads does not end and can't be cancelled. After
- * `STALL_MS`, a new socket is bound to the path in place of this one.
+ * client that never reads does not end. After `STALL_MS` it loses its path. If
+ * that does not end it, because the unread replies fill the socket's memory, a
+ * new socket is bound to the path in place of this one.
  */
 export class UnixPacketSocket implements PacketSocket {
   readonly addr: Deno.UnixAddr;
   #socket: DatagramConn;
   #waker: Deno.DatagramConn;
-  #file: string | null;
-  #wakeWord: Uint8Array = crypto.getRandomValues(new Uint8Array(16));
+  #file: SocketFile;
+  #detour: Detour;
+  #wakeWord: Uint8Array = crypto.getRandomValues(
+    new Uint8Array(WAKE_WORD_SIZE),
+  );
   #dropped = 0;
   #receiving = false;
   #waking = false;
   #closed = false;
   #replies: Reply[] = [];
   #sending: Promise<void> | null = null;
-  #stall: IdleTimer = new IdleTimer(STALL_MS, () => this.#stalled());
-  #giveUp: ((error: Error) => void) | null = null;
+  #stall: IdleTimer = new IdleTimer(STALL_MS, () => this.#giveUp?.());
+  #giveUp: (() => void) | null = null;
 
-  constructor(address: Deno.UnixAddr) {
-    this.addr = address;
-    this.#waker = bindWaker(address.path);
+  constructor(file: SocketFile) {
+    const { path } = file;
+    this.addr = { transport: "unixpacket", path };
+    this.#file = file;
+    this.#detour = new Detour(path);
+    this.#waker = bindWaker(path);
     try {
-      [this.#socket, this.#file] = takeUnixPath(address.path, bind);
+      this.#socket = file.bind(bind);
     } catch (error) {
       this.#waker.close();
       throw error;
@@ -109,10 +120,10 @@ export class UnixPacketSocket implements PacketSocket {
     this.#stall.stop();
     this.#socket.close();
     this.#waker.close();
-    removeSocketFile(this.addr.path, this.#file);
-    const error = new Deno.errors.BadResource("Cannot send: socket closed");
-    this.#giveUp?.(error);
-    for (const { reject } of this.#replies.splice(0)) reject(error);
+    this.#file.remove();
+    this.#detour.cut();
+    this.#giveUp?.();
+    for (const { reject } of this.#replies.splice(0)) reject(closedError());
   }
 
   ref(): void {
@@ -155,12 +166,15 @@ export class UnixPacketSocket implements PacketSocket {
   }
 
   async #sendOne(packet: Uint8Array, address: Deno.Addr): Promise<number> {
+    const late = new Promise<null>((resolve) => {
+      this.#giveUp = () => resolve(null);
+    });
+    const sending = this.#transmit(packet, address as Deno.UnixAddr);
+    sending.catch(() => {}); // it may be late
     this.#stall.begin();
     try {
-      return await new Promise<number>((resolve, reject) => {
-        this.#giveUp = reject;
-        this.#socket.send(packet, address).then(resolve, reject);
-      });
+      const sent = await Promise.race([sending, late]);
+      if (sent !== null) return sent;
     } catch (error) {
       throw isGone(error)
         ? new Deno.errors.NotConnected(
@@ -172,22 +186,51 @@ export class UnixPacketSocket implements PacketSocket {
       this.#giveUp = null;
       this.#stall.end();
     }
+    if (this.#closed) throw closedError();
+    throw await this.#cutOff(sending);
   }
 
-  #stalled(): void {
+  async #transmit(
+    packet: Uint8Array,
+    address: Deno.UnixAddr,
+  ): Promise<number> {
+    const path = this.#detour.to(address.path);
+    try {
+      return await this.#socket.send(packet, { ...address, path });
+    } catch (error) {
+      const wasCut = this.#giveUp === null || path === address.path;
+      if (wasCut || !(error instanceof Deno.errors.NotFound)) throw error;
+      // The client is gone, or another program has removed the folder
+      this.#detour.doubt();
+      return await this.#socket.send(packet, address);
+    }
+  }
+
+  /** Ends a send whose client does not read; returns the error to report. */
+  async #cutOff(sending: Promise<number>): Promise<Error> {
     const error = new Deno.errors.TimedOut(
       `Cannot send a reply: the client read nothing for ${STALL_MS} ms`,
     );
+    this.#detour.cut();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const isStuck = await Promise.race([
+      sending.then(() => false, () => false),
+      new Promise<boolean>((resolve) => {
+        timer = setTimeout(resolve, CUT_MS, true);
+      }),
+    ]);
+    clearTimeout(timer);
+    if (!isStuck || this.#closed) return error;
     this.#socket.close();
     this.#waking = false;
-    removeSocketFile(this.addr.path, this.#file);
+    this.#file.remove();
     try {
-      [this.#socket, this.#file] = takeUnixPath(this.addr.path, bind);
+      this.#socket = this.#file.bind(bind);
     } catch (cause) {
       // Another process has taken the path: the next receive() reports it
       error.cause = cause;
     }
-    this.#giveUp?.(error);
+    return error;
   }
 
   #isWakeWord(packet: Uint8Array): boolean {
@@ -195,6 +238,10 @@ export class UnixPacketSocket implements PacketSocket {
     return packet.length === this.#wakeWord.length &&
       packet.every((byte, index) => byte === this.#wakeWord[index]);
   }
+}
+
+function closedError(): Error {
+  return new Deno.errors.BadResource("Cannot send: socket closed");
 }
 
 /** Whether a packet had no receiver: its socket was closed, or its path removed. */

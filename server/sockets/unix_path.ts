@@ -4,8 +4,10 @@
  * @module
  */
 
+import { settings } from "../_internal.ts";
 import { checkUnixAddress } from "../addresses.ts";
 
+const PERMISSIONS = 0o777;
 const PROBE_TIMEOUT_MS = 2_000;
 const ANSWERED = 1;
 const REFUSED = 2;
@@ -30,55 +32,115 @@ export function isAbstract(path: string): boolean {
   return path.startsWith("\0");
 }
 
-/**
- * Opens a socket at `path`, replacing a socket file without a listener. Returns
- * it and the file's identity.
- */
-export function takeUnixPath<S>(
-  path: string,
-  open: (path: string) => S,
-): [socket: S, file: string | null] {
-  let socket: S;
-  try {
-    socket = open(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AddrInUse) || isAbstract(path)) {
+/** The file of a server's socket, from its first bind to its last. */
+export class SocketFile {
+  readonly path: string;
+  #mode: number | undefined;
+  /** The identity of the current file. */
+  #own: string | null = null;
+  /** The last file as it was when it was given up. */
+  #last: Deno.FileInfo | null = null;
+
+  /** `mode` is that of the file at every bind; by default, that of the last. */
+  constructor(path: string, mode?: number) {
+    this.path = path;
+    this.#mode = mode;
+  }
+
+  /** Opens a socket at the path, replacing a socket file without a listener. */
+  bind<S extends { close(): void }>(open: (path: string) => S): S {
+    const { path } = this;
+    let socket: S;
+    try {
+      socket = open(path);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse) || isAbstract(path)) {
+        throw error;
+      }
+      removeStale(path);
+      socket = open(path);
+    }
+    this.#own = identify(path);
+    try {
+      if (this.#own !== null) this.#setAccess();
+      return socket;
+    } catch (error) {
+      socket.close();
+      this.remove();
       throw error;
     }
-    removeStale(path);
-    socket = open(path);
   }
-  return [socket, identify(path)];
-}
 
-/** Removes the file at `path` if it is still the same file. */
-export function removeSocketFile(path: string, file: string | null): void {
-  if (file !== null && identify(path) === file) removeQuietly(path);
-}
+  /** Its mode and owner are to be kept: the socket is about to be closed. */
+  note(): void {
+    if (this.#isOurs()) this.#last = Deno.lstatSync(this.path);
+  }
 
-/**
- * Changes a listener's `close()`, which removes any file at its path, to keep
- * the socket of a server that took our place.
- */
-export function keepSuccessor(
-  listener: Deno.UnixListener,
-  path: string,
-  file: string | null,
-): void {
-  const accept = listener.accept.bind(listener);
-  const close = listener.close.bind(listener);
-  let accepting: Promise<unknown> | null = null;
-  listener.accept = () => accepting = accept();
-  listener.close = () => {
-    const successor = identify(path);
-    const isOurs = successor === null || successor === file;
-    const aside = file === null || isOurs ? null : putAside(path);
-    try {
-      close();
-    } finally {
-      if (aside !== null) putBack(aside, path, accepting);
+  /** Removes it, if it is still the same file. */
+  remove(): void {
+    this.note();
+    if (this.#isOurs()) removeQuietly(this.path);
+    this.#own = null;
+  }
+
+  /**
+   * Changes a listener's `close()`, which removes any file at its path, to keep
+   * the socket of a server that took our place.
+   */
+  keepSuccessor(listener: Deno.UnixListener): void {
+    const { path } = this;
+    const accept = listener.accept.bind(listener);
+    const close = listener.close.bind(listener);
+    let accepting: Promise<unknown> | null = null;
+    listener.accept = () => accepting = accept();
+    listener.close = () => {
+      this.note();
+      const isFree = this.#own === null || identify(path) === null;
+      const aside = isFree || this.#isOurs() ? null : putAside(path);
+      try {
+        close();
+      } finally {
+        if (aside !== null) putBack(aside, path, accepting);
+      }
+    };
+  }
+
+  #isOurs(): boolean {
+    return this.#own !== null && identify(this.path) === this.#own;
+  }
+
+  #setAccess(): void {
+    const { path } = this;
+    const { mode = null, uid = null, gid = null } = this.#last ?? {};
+    const now = Deno.lstatSync(path);
+    if (uid !== null && (uid !== now.uid || gid !== now.gid)) {
+      try {
+        Deno.chownSync(path, uid, gid);
+      } catch {
+        // Only root may give a file away, also back
+      }
     }
-  };
+    const wanted = this.#mode ?? mode;
+    if (wanted !== null) Deno.chmodSync(path, wanted & PERMISSIONS);
+  }
+}
+
+const files: WeakMap<object, SocketFile> = new WeakMap();
+
+/** The socket file of a server. */
+export function fileOf(
+  server: {
+    serverAddress: Deno.UnixAddr;
+    [settings]: { mode?: number };
+  },
+): SocketFile {
+  let file = files.get(server);
+  if (file === undefined) {
+    const { path } = absoluteAddress(server.serverAddress);
+    file = new SocketFile(path, server[settings].mode);
+    files.set(server, file);
+  }
+  return file;
 }
 
 /** Makes a second link to a file; null if it can't. */

@@ -227,7 +227,11 @@ Deno.test("client over unix-datagram leaves no file behind", async () => {
   const dir = await Deno.makeTempDir();
   const address = ["--transport", "unix-datagram", "--path", `${dir}/socket`];
   await using _server = await serveLightly(...address);
-  const before = await Array.fromAsync(Deno.readDir(dir));
+  // The server replies through a hidden folder
+  const list = async () =>
+    (await Array.fromAsync(Deno.readDir(dir), ({ name }) => name))
+      .filter((name) => !name.startsWith("."));
+  const before = await list();
   const args = ["run", "-A", CLI, "client", ...address];
   const env = { TMPDIR: dir };
   for (const end of ["input", "SIGINT", "SIGTERM"] as const) {
@@ -237,7 +241,7 @@ Deno.test("client over unix-datagram leaves no file behind", async () => {
     if (end === "input") await client.endInput();
     else client.kill(end);
     await client.code();
-    assertEquals(await Array.fromAsync(Deno.readDir(dir)), before, end);
+    assertEquals(await list(), before, end);
   }
   await Deno.remove(dir, { recursive: true });
 });

@@ -1,7 +1,7 @@
 /**
  * A Unix datagram server with a client that never reads, in a program of its
- * own: a send to such a client can't be cancelled, and ends with its program.
- * Runs one case, and prints what it came to.
+ * own: a large reply to such a client can't be cancelled, and ends with its
+ * program. Runs one case, and prints what it came to.
  */
 // deno-lint-ignore-file no-console
 
@@ -45,14 +45,18 @@ function open(): Deno.DatagramConn {
   return Deno.listenDatagram({ transport: "unixpacket", path });
 }
 
-async function flood(socket: Deno.DatagramConn, count: number): Promise<void> {
+async function flood(
+  socket: Deno.DatagramConn,
+  count: number,
+  packet = encoder.encode("unread"),
+): Promise<void> {
   while (sent < count) {
-    await socket.send(encoder.encode("unread"), address);
+    await socket.send(packet, address);
     sent++;
   }
 }
 
-/** Whether a new client is answered; what lies in a socket given up is lost. */
+/** Whether a new client is answered, within `ms`. */
 async function isAnswered(ms?: number): Promise<boolean> {
   const socket = open();
   await socket.send(encoder.encode("hello"), address).catch(() => {});
@@ -88,12 +92,26 @@ const cases: Record<string, () => Promise<unknown>> = {
     server.serveForever();
     const flooded = flood(open(), 16).catch(() => {});
     await until(() => sent >= 11, "a full queue");
-    while (!await isAnswered(300));
+    const queued = await isAnswered();
     await flooded;
-    // Late replies still wake the receive of the new socket
+    // Late replies still wake the receive
     context.wait = 30;
     const late = [await isAnswered(), await isAnswered()];
-    return { errors, late };
+    return { errors, late, queued };
+  },
+
+  async fillTheMemory() {
+    const server = new UnixDatagramServer({ path }, EchoHandler);
+    collectErrors(server);
+    Deno.chmodSync(path, 0o640);
+    server.serveForever();
+    const flooded = flood(open(), 16, new Uint8Array(20_000)).catch(() => {});
+    await until(() => errors.length > 0, "an unread reply");
+    // What lies in a socket that is given up is lost
+    while (!await isAnswered(300));
+    await flooded;
+    const mode = Deno.statSync(path).mode! & 0o777;
+    return { errors, mode };
   },
 
   async close() {
@@ -111,4 +129,5 @@ const cases: Record<string, () => Promise<unknown>> = {
 };
 
 console.log(JSON.stringify(await cases[name!]!()));
-Deno.exit();
+// After a close, nothing must keep the program
+if (name !== "close") Deno.exit();

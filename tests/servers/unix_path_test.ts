@@ -146,6 +146,22 @@ for (const kind of UNIX) {
     await again.serverClose();
   }, LINUX_ONLY);
 
+  test(`${kind.name} gives its file the option "mode"`, async () => {
+    const path = freePath();
+    const Server = kind === kinds.unix ? UnixStreamServer : UnixDatagramServer;
+    for (const mode of [0o600, 0o666]) {
+      const options = { mode, bindAndActivate: false };
+      await using server = new Server({ path }, EchoHandler, options);
+      await server.serverBind();
+      assertEquals((await Deno.stat(path)).mode! & 0o777, mode);
+    }
+    for (const mode of [-1, 0o1000, 1.5]) {
+      const construct = () => new Server({ path }, EchoHandler, { mode });
+      assertThrows(construct, RangeError, '"mode"');
+    }
+    assertEquals(await exists(path), false);
+  });
+
   test(`${kind.name} takes the longest path, 107 bytes`, async () => {
     const start = freePath();
     const path = start + "x".repeat(107 - start.length);
@@ -154,6 +170,21 @@ for (const kind of UNIX) {
     await assertEchoes(kind, server);
   }, LINUX_ONLY);
 }
+
+test("UnixStreamServer keeps its file's mode and owner over suspend() and resume()", async () => {
+  const path = freePath();
+  await using server = new UnixStreamServer({ path }, EchoHandler);
+  await Deno.chmod(path, 0o660);
+  if (Deno.uid() === 0) await Deno.chown(path, 1, 2);
+  const { mode, uid, gid } = await Deno.stat(path);
+  for (const _ of [1, 2]) {
+    await server.suspend();
+    assertEquals(await exists(path), false);
+    await onceFree(() => server.resume());
+    const now = await Deno.stat(path);
+    assertEquals([now.mode, now.uid, now.gid], [mode, uid, gid]);
+  }
+});
 
 test("UnixStreamServer refuses connections once it is closed", async () => {
   const path = freePath();
