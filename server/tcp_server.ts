@@ -4,7 +4,6 @@
  * @module
  */
 
-import { printable } from "../handlers/_address.ts";
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import {
   core,
@@ -13,7 +12,12 @@ import {
   role,
   settings,
 } from "./_internal.ts";
-import { assertUnstableNet, listenAt, TcpAcceptor } from "./sockets/listen.ts";
+import {
+  assertUnstableNet,
+  boundAddress,
+  listenAt,
+  TcpAcceptor,
+} from "./sockets/listen.ts";
 import { checkTcpAddress, type TcpAddress } from "./addresses.ts";
 import { BaseServer } from "./base_server.ts";
 import { checkTls } from "./core/check_options.ts";
@@ -96,9 +100,7 @@ export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
       serverAddress,
       () => this[role].open(serverAddress, open),
     );
-    this.serverAddress = printable(
-      this.socket.addr as this["serverAddress"],
-    );
+    this.serverAddress = boundAddress(serverAddress, this.socket.addr);
   }
 
   /**

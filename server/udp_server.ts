@@ -4,7 +4,6 @@
  * @module
  */
 
-import { printable } from "../handlers/_address.ts";
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import type {
   DatagramRequest,
@@ -16,7 +15,7 @@ import {
   type PacketSocket,
   UdpSocket,
 } from "./sockets/packet_socket.ts";
-import { assertUnstableNet, listenAt } from "./sockets/listen.ts";
+import { assertUnstableNet, boundAddress, listenAt } from "./sockets/listen.ts";
 import { checkTcpAddress, type TcpAddress } from "./addresses.ts";
 import { settings } from "./_internal.ts";
 import { BaseServer } from "./base_server.ts";
@@ -114,9 +113,7 @@ export class UDPServer<C = unknown> extends BaseServer<DatagramRequest, C> {
           port,
         }) as DatagramConn,
       ));
-    this.serverAddress = printable(
-      this.socket.addr as this["serverAddress"],
-    );
+    this.serverAddress = boundAddress(this.serverAddress, this.socket.addr);
   }
 
   /**

@@ -6,6 +6,7 @@
  */
 
 import { imports, USE_THE_GUARD } from "../../workers/runner/context.ts";
+import { printable } from "../../handlers/_address.ts";
 import { assertLinux, formatAddress, IS_LINUX } from "../addresses.ts";
 import { ListenerAcceptor } from "../listener_acceptor.ts";
 
@@ -28,6 +29,21 @@ export function listenAt<S>(address: Deno.Addr, open: () => S): S {
       ...("code" in error && { code: error.code }),
     });
   }
+}
+
+/** The address of a socket that was opened at `requested`. */
+export function boundAddress<A extends Deno.NetAddr>(
+  requested: A,
+  actual: Deno.Addr,
+): A {
+  const { hostname, port } = actual as A;
+  // The system's answer lacks the zone, without which nobody can bind it again
+  const isZoned = requested.hostname.includes("%");
+  return printable({
+    ...requested,
+    hostname: isZoned ? requested.hostname : hostname,
+    port,
+  });
 }
 
 /** Throws without the flag that packets and shared ports need. */

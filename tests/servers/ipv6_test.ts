@@ -1,7 +1,14 @@
 /** IPv6 works wherever IPv4 does. */
 
 import { assert, assertEquals } from "@std/assert";
-import { EchoHandler, formatAddress, TCPServer, UDPServer } from "../../mod.ts";
+import {
+  EchoHandler,
+  formatAddress,
+  TCPServer,
+  ThreadingTCPServer,
+  UDPServer,
+} from "../../mod.ts";
+import { onceFree } from "../support/sockets.ts";
 import {
   assertBound,
   assertEchoes,
@@ -86,3 +93,24 @@ test('TCPServer listens on "localhost" and "0.0.0.0"', async () => {
     await assertEchoes(kinds.tcp, server);
   }
 });
+
+const linkLocal = Deno.networkInterfaces().find(({ address }) =>
+  address.startsWith("fe80:")
+);
+
+for (const Server of [TCPServer, ThreadingTCPServer]) {
+  test(`${Server.name} keeps the zone of a link-local address`, async () => {
+    const hostname = `${linkLocal!.address}%${linkLocal!.name}`;
+    await using server = new Server({ hostname, port: 0 }, EchoHandler);
+    const served = server.serveForever();
+    await server.ready;
+    assertEquals(server.serverAddress.hostname, hostname);
+    await assertEchoes(kinds.tcp, server);
+    await server.suspend();
+    await onceFree(() => server.resume());
+    assertEquals(server.serverAddress.hostname, hostname);
+    await assertEchoes(kinds.tcp, server);
+    await server.shutdown();
+    await served;
+  }, { ignore: linkLocal === undefined });
+}
