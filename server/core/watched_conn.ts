@@ -29,6 +29,8 @@ import { readableOf, writableOf } from "../../workers/_conn_streams.ts";
 const NEW_MS = 5_000;
 /** A new connection ends so long before the close cuts it off. */
 const MARGIN_MS = 100;
+/** From so long before that on, no connection waits for bytes any more. */
+const LATE_MS = 50;
 /**
  * How long a read goes on before it finds the end: long enough for the bytes
  * that the system has received. It is counted in steps because timers fire
@@ -42,9 +44,10 @@ const RENEWALS = 100;
 /** Counts the reads that begin and end while servers close. */
 let progress = 0;
 
-/** Settles when what the system has received has been read, or is being read. */
-export async function arrivals(): Promise<void> {
+/** Settles when what the system has received has been read, or at `deadline`. */
+export async function arrivals(deadline: number): Promise<void> {
   for (let step = 0; step < STEPS; step++) {
+    if (performance.now() + STEP_MS > deadline) return;
     await new Promise((resolve) => setTimeout(resolve, STEP_MS));
   }
 }
@@ -101,6 +104,8 @@ export class WatchedConn implements Watch {
   #isOver = false;
   /** While the server closes: when it cuts off what is open. */
   #deadline: number | null = null;
+  /** Whether the server has closed for a while. */
+  #waited = false;
   #cancel: (() => void) | null = null;
   #readable: Deno.Conn["readable"] | null = null;
   #writable: Deno.Conn["writable"] | null = null;
@@ -298,11 +303,17 @@ export class WatchedConn implements Watch {
   #waitForFirst(): void {
     const until = Math.min(this.#began + NEW_MS, this.#deadline! - MARGIN_MS);
     const left = until - this.#clock.now();
-    if (left <= 0) return this.#endAfter(STEPS, progress, RENEWALS);
-    this.#cancel = this.#clock.after(left, () => this.#look());
+    if (left > 0) {
+      this.#waited = true;
+      this.#cancel = this.#clock.after(left, () => this.#look());
+    } else if (this.#waited) this.#endAfter(1, progress, 0);
+    else this.#endAfter(STEPS, progress, RENEWALS);
   }
 
   #endAfter(steps: number, seen: number, left: number): void {
+    // Whoever is cut off is lost, and nobody else
+    const isLate = this.#clock.now() + STEP_MS > this.#deadline! - LATE_MS;
+    if (isLate && steps < STEPS) return this.#end();
     this.#cancel = this.#clock.after(STEP_MS, () => {
       if (seen !== progress && left > 0) {
         this.#endAfter(STEPS, progress, left - 1);

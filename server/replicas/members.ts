@@ -210,8 +210,10 @@ export class Members implements SupervisorHost<Replica> {
   /** Lets a replica finish its requests; settles at its end. */
   async retire(replica: Replica): Promise<void> {
     // What the system has received for its requests goes to it first
-    if (replica.relay.size > 0) await arrivals();
-    await replica.life.close(this.#host.server.shutdownTimeout);
+    const { shutdownTimeout } = this.#host.server;
+    const deadline = performance.now() + shutdownTimeout;
+    if (replica.relay.size > 0) await arrivals(deadline);
+    await replica.life.close(shutdownTimeout);
     if (this.#host.isolates) this.#keepOn();
   }
 }

@@ -131,7 +131,7 @@ export class ReplicaSet extends ServerRole
 
   /** What the system had received goes to the replicas first. */
   async #drain(deadline: number): Promise<void> {
-    await inTime(arrivals(), deadline - performance.now());
+    await arrivals(deadline);
     this.#deadline = deadline;
     for (const replica of this.#members.all) replica.drain(deadline);
   }
