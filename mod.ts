@@ -37,6 +37,7 @@ export * from "./server/base_server.ts";
 export * from "./server/observe/mod.ts";
 export type * from "./server/drain_report.ts";
 export * from "./server/errors.ts";
+export type * from "./server/open_connection.ts";
 export * from "./server/forking_servers.ts";
 export * from "./server/listener_acceptor.ts";
 export type {

@@ -7,6 +7,7 @@
 
 import type { ServerStats } from "../handlers/request_server.ts";
 import type { DrainReport } from "./drain_report.ts";
+import type { OpenConnection } from "./open_connection.ts";
 import type { ServerLimits, TcpServerOptions } from "./options.ts";
 
 /** Called by the constructor before the address is bound; sets the role. */
@@ -104,6 +105,16 @@ export class ServerRole {
   /** The counts of the whole server. */
   stats(own: ServerStats): ServerStats | Promise<ServerStats> {
     return own;
+  }
+
+  /** The open connections of the whole server. */
+  connections(own: OpenConnection[]): OpenConnection[] {
+    return own;
+  }
+
+  /** Ends a connection that a replica accepted; false if it has none such. */
+  disconnect(_id: string): boolean {
+    return false;
   }
 
   /** Throws if the limits can't be changed. */

@@ -29,6 +29,7 @@ import { checkHandler, runHandler } from "./core/request.ts";
 import { findDescriptor } from "./sockets/listen.ts";
 import type { Acceptor } from "./acceptor.ts";
 import type { DrainReport } from "./drain_report.ts";
+import type { OpenConnection } from "./open_connection.ts";
 import type { ServeOptions, ServerLimits, ServerOptions } from "./options.ts";
 import type { ServerEvents } from "./server_events.ts";
 
@@ -197,6 +198,34 @@ export abstract class BaseServer<R = unknown, C = unknown>
   async serveForever(options: ServeOptions = {}): Promise<void> {
     checkServeOptions(options);
     await this[core].forever(options, () => void this.shutdown());
+  }
+
+  /**
+   * Whether a signal has asked the server to end, and it still takes clients for
+   * `drainDelay`.
+   *
+   * @example A health check
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using server = new TCPServer({ port: 0 }, EchoHandler);
+   * const health = () => server.isStopping ? 503 : 200;
+   * const controller = new AbortController();
+   * const { signal } = controller;
+   * const serving = server.serveForever({ signal, drainDelay: 50 });
+   * await server.ready;
+   * assertEquals(health(), 200);
+   * controller.abort();
+   * assertEquals(health(), 503);
+   * using _client = await Deno.connect(server.serverAddress); // still served
+   * await serving;
+   * ```
+   *
+   * @returns `true` during the delay.
+   */
+  get isStopping(): boolean {
+    return this[core].isStopping;
   }
 
   /**
@@ -421,6 +450,53 @@ export abstract class BaseServer<R = unknown, C = unknown>
   async stats(): Promise<ServerStats> {
     const part = await this[role].load();
     return await part.stats(this[core].stats());
+  }
+
+  /**
+   * Lists the open connections, also those of replicas, and the packets that
+   * handlers are answering.
+   *
+   * @example Ending the connections of one client
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using server = new TCPServer({ port: 0 }, EchoHandler);
+   * server.serveForever();
+   * using client = await Deno.connect(server.serverAddress);
+   * await client.write(new Uint8Array(1));
+   * await client.read(new Uint8Array(1)); // it is served
+   * for (const { id, clientAddress } of server.connections()) {
+   *   assertEquals(`${clientAddress}`, `127.0.0.1:${client.localAddr.port}`);
+   *   server.disconnect(id);
+   * }
+   * assertEquals(await client.read(new Uint8Array(1)), null);
+   * ```
+   *
+   * @returns The connections at this moment.
+   */
+  connections(): OpenConnection[] {
+    return this[role].connections(this[core].cycle.open.connections());
+  }
+
+  /**
+   * Ends an open connection: aborts its handler's `signal` and closes it.
+   *
+   * @example Usage
+   * ```ts
+   * import { EchoHandler, TCPServer } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using server = new TCPServer({ port: 0 }, EchoHandler);
+   * assertEquals(server.disconnect("1"), false); // there is none
+   * ```
+   *
+   * @param id The connection's `id`.
+   * @returns Whether there is such a connection.
+   */
+  disconnect(id: string): boolean {
+    const { open } = this[core].cycle;
+    return open.disconnect(id) || this[role].disconnect(id);
   }
 
   /**

@@ -282,6 +282,16 @@ export interface ServeOptions {
    * task` a Ctrl-C arrives twice. After that, a second Ctrl-C ends the program.
    */
   signals?: Deno.Signal[];
+  /**
+   * How long the server still takes clients after a signal, in milliseconds.
+   * Meanwhile `isStopping` is `true`: let your health check answer that the
+   * server is not ready, and choose more time than your load balancer takes to
+   * notice. Kubernetes, for example, still sends clients for a moment after its
+   * SIGTERM. A second signal ends the delay.
+   *
+   * @default {0}
+   */
+  drainDelay?: number;
 }
 
 /** How replicas get their requests. */

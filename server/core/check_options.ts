@@ -204,10 +204,11 @@ export function checkOptions(
 
 /** Checks the options of `serveForever()`. */
 export function checkServeOptions(options: ServeOptions): void {
-  assertOptions(options, "serveForever()", ["signal", "signals"]);
-  const { signal, signals } = options;
+  assertOptions(options, "serveForever()", ["signal", "signals", "drainDelay"]);
+  const { signal, signals, drainDelay } = options;
   if (signal !== undefined) abortSignal("signal", signal);
   if (signals !== undefined) signalNames("signals", signals);
+  if (drainDelay !== undefined) milliseconds(0)("drainDelay", drainDelay);
 }
 
 /**

@@ -37,11 +37,11 @@ export async function inTime<T>(
  */
 export const ECHO_MS = 100;
 
-/** Calls back at the first signal, until disposed. */
+/** Calls back at each signal but the echo of the first, until disposed. */
 export class Signals implements AsyncDisposable {
   #stop: () => void;
   #listening: Deno.Signal[] = [];
-  #came = false;
+  #cameAt: number | null = null;
 
   constructor(names: Deno.Signal[], stop: () => void) {
     this.#stop = stop;
@@ -61,15 +61,17 @@ export class Signals implements AsyncDisposable {
    * follow.
    */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#came) {
-      await new Promise((resolve) => setTimeout(resolve, ECHO_MS));
+    if (this.#cameAt !== null) {
+      const left = this.#cameAt + ECHO_MS - performance.now();
+      await new Promise((resolve) => setTimeout(resolve, Math.max(0, left)));
     }
     this.#remove();
   }
 
   #onSignal = (): void => {
-    if (this.#came) return;
-    this.#came = true;
+    const now = performance.now();
+    if (this.#cameAt !== null && now - this.#cameAt < ECHO_MS) return;
+    this.#cameAt ??= now;
     this.#stop();
   };
 

@@ -6,6 +6,8 @@
 
 import { abort, release } from "../../handlers/_internal.ts";
 import type { BaseRequestHandler } from "../../handlers/base_request_handler.ts";
+import { printable } from "../../handlers/_address.ts";
+import type { OpenConnection } from "../open_connection.ts";
 import { closeAnyhow } from "./faults.ts";
 import { watchConn, type WatchedConn } from "./watched_conn.ts";
 import { quote } from "../../workers/base/check.ts";
@@ -50,6 +52,8 @@ export interface OpenRequest<R = unknown> {
   shut: boolean;
   /** Its place in the list. */
   index: number;
+  /** Its number for users; 0 if none has asked. */
+  id: number;
 }
 
 /**
@@ -66,6 +70,7 @@ export class OpenRequests<R> {
   #deadline: number | null = null;
   #emptied: (() => void) | null = null;
   #entering = 0;
+  #lastId = 0;
   #allProcessed: (() => void) | null = null;
 
   get size(): number {
@@ -97,6 +102,7 @@ export class OpenRequests<R> {
       entering: !relayed,
       shut: false,
       index: this.#open.length,
+      id: 0,
     };
     this.#open.push(open);
     if (open.entering) this.#entering++;
@@ -161,6 +167,28 @@ export class OpenRequests<R> {
     return [...this.#open];
   }
 
+  /** The open requests for users. */
+  connections(): OpenConnection[] {
+    return this.#open.map((open) => {
+      const { clientAddress, conn } = open;
+      const began = open.started ?? (open.began || performance.now());
+      return {
+        id: String(open.id ||= ++this.#lastId),
+        clientAddress: printable(clientAddress),
+        since: new Date(performance.timeOrigin + began),
+        ...(conn !== null && { bytesRead: conn.bytesRead }),
+      };
+    });
+  }
+
+  /** Cuts off the request of this number; false if there is none. */
+  disconnect(id: string): boolean {
+    const open = this.#open.find((one) => one.id > 0 && String(one.id) === id);
+    if (open === undefined || open.aborted) return false;
+    cutOff(open, disconnected());
+    return true;
+  }
+
   /** Aborts the open requests; returns them, but for those already aborted. */
   abort(reason: unknown): OpenRequest<R>[] {
     const aborted = this.list().filter((open) => !open.aborted);
@@ -196,6 +224,13 @@ export class OpenRequests<R> {
 }
 
 type Marked<R> = { [OPEN]: OpenRequest<R> };
+
+/** The reason in the signal of a request that the server's user has ended. */
+export function disconnected(): Error {
+  return new Deno.errors.ConnectionAborted(
+    "The connection was ended by disconnect()",
+  );
+}
 
 /** Aborts a handler and closes its connection. */
 export function cutOff(open: OpenRequest, reason: unknown): void {

@@ -38,6 +38,8 @@ export class Serving<R> {
   readonly telemetry: Telemetry;
   readonly cycle: RequestCycle<R>;
   readonly listening: Listening<R>;
+  /** Whether a signal has come, and the server serves for `drainDelay` more. */
+  isStopping = false;
   #host: ServingHost<R>;
   #loop: AcceptLoop<R>;
   #readiness: PromiseWithResolvers<void> = Promise.withResolvers();
@@ -84,18 +86,27 @@ export class Serving<R> {
     return { ...counts, open: open.size, dropped, ...meter.stats() };
   }
 
-  /** Serves until a signal, or until `stop` is called. */
+  /** Serves until a signal and `drainDelay`, or until `stop` is called. */
   async forever(options: ServeOptions, stop: () => void): Promise<void> {
-    const { signal, signals = [] } = options;
-    await using _signals = new Signals(signals, stop);
-    signal?.addEventListener("abort", stop);
+    const { signal, signals = [], drainDelay = 0 } = options;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const leave = () => {
+      // A second signal does not wait
+      if (drainDelay === 0 || this.isStopping) return stop();
+      this.isStopping = true;
+      timer = setTimeout(stop, drainDelay);
+    };
+    await using _signals = new Signals(signals, leave);
+    signal?.addEventListener("abort", leave);
     try {
       const consumer = new Consumer(Infinity, () => this.cycle.afterTurn());
       const serving = this.#consume(consumer, Infinity);
-      if (signal?.aborted) stop();
+      if (signal?.aborted) leave();
       await serving;
     } finally {
-      signal?.removeEventListener("abort", stop);
+      this.isStopping = false;
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", leave);
     }
   }
 

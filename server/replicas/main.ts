@@ -136,6 +136,8 @@ class ReplicaSide {
         return this.#link.forward(message[1]);
       case "ping":
         return this.#post(["pong", usedMemory(this.#port.kind)]);
+      case "disconnect":
+        return this.#link.cutOff(message[1]);
       case "answer":
         return this.#link.answer(message[1], message[2]);
     }

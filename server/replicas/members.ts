@@ -192,7 +192,8 @@ export class Members implements SupervisorHost<Replica> {
     const left = Math.max(0, deadline - performance.now());
     const reports = await Promise.all([...this.all].map(async (replica) => {
       const report = await replica.life.close(left + CUT_OFF_AFTER_MS);
-      const aborted = [...replica.accepted.values()];
+      const aborted = [...replica.accepted.values()]
+        .map(({ clientAddress }) => clientAddress);
       return report ?? { completed: 0, aborted };
     }));
     await Promise.all([...this.#alive].map(({ runner }) => runner.exited));

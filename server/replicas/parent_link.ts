@@ -13,6 +13,7 @@ import {
 } from "../../workers/line/dialect.ts";
 import { core, type OpenListener, ServerRole } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
+import { cutOff, disconnected } from "../core/request.ts";
 import { COUNTS, lacksDescriptors } from "../core/faults.ts";
 import type { Details, EventName } from "../core/telemetry.ts";
 import { ServerClosedError } from "../errors.ts";
@@ -135,6 +136,15 @@ export class ParentLink extends ServerRole {
       if (name !== "error") return post({});
       tellRecord((error) => post({ error }), recordOf(error));
     });
+  }
+
+  /** Ends a request of this number, if it has not ended. */
+  cutOff(sought: number): void {
+    const { cycle } = this.server![core];
+    for (const [request, id] of this.#ids) {
+      const open = id === sought ? cycle.open.find(request) : undefined;
+      if (open !== undefined && !open.aborted) cutOff(open, disconnected());
+    }
   }
 
   /** Handles the answer to a question. */

@@ -7,8 +7,8 @@
  * - Of the commands `resume`, `pause` and `close` one is under way at a time.
  *   The replica answers the first two with `done` and the last with `closed`.
  *   No command follows `close`; `leave` follows `closed`.
- * - `drain`, `limits`, `watch`, `ping` and `answer` may come at any time; `pong`
- *   answers `ping`.
+ * - `drain`, `limits`, `watch`, `ping`, `disconnect` and `answer` may come at any
+ *   time; `pong` answers `ping`. `disconnect` may name a request that has ended.
  * - `opened` tells of a request that the replica accepted by itself: after the
  *   first `resume` and before `closed`, with rising numbers. `ended` names open
  *   ones only, and how long each took in milliseconds: -1 if it was turned away.
@@ -73,6 +73,7 @@ export type ToReplica =
   | ["limits", limits: ServerLimits]
   | ["certificate", tls: Certificate]
   | ["answer", id: number, value: ServerStats | null]
+  | ["disconnect", id: number]
   | Uint8Array;
 
 /** A replica's questions: the counts of the whole server, or its shutdown. */
@@ -161,6 +162,7 @@ const TO_REPLICA: Shapes = {
   limits: [isObject],
   certificate: [isObject],
   answer: [isCount, isObject],
+  disconnect: [isCount],
 };
 
 /**

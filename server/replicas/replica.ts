@@ -54,14 +54,20 @@ export interface ReplicaOwner {
   ended(replica: Replica, cause: RunnerExitError): void;
 }
 
+/** A request that a replica has accepted by itself. */
+interface AcceptedRequest {
+  clientAddress: Deno.Addr;
+  since: number;
+}
+
 /** A runner and the requests in it. */
 export class Replica implements Member {
   readonly number: number;
   readonly runner: Runner;
   readonly relay: RelayHub;
   readonly life: Life;
-  /** The clients of the requests that it has accepted by itself. */
-  readonly accepted: Map<number, Deno.Addr> = new Map();
+  /** The requests that it has accepted by itself. */
+  readonly accepted: Map<number, AcceptedRequest> = new Map();
   /** Its counts, in the order of {@linkcode COUNTS}. */
   counts: CountValues = COUNTS.map(() => 0);
   /** The durations of its requests. */
@@ -215,7 +221,7 @@ export class Replica implements Member {
     if (this.accepted.size >= MAX_OPEN) throw outOfOrder("opened");
     if (!this.#resumed || id !== this.#lastId + 1) throw outOfOrder("opened");
     this.#lastId = id;
-    this.accepted.set(id, clientAddress);
+    this.accepted.set(id, { clientAddress, since: performance.now() });
     // It reports each end, but may end before it can
     if (this.counts[ACCEPTED]! < id) this.counts[ACCEPTED] = id;
     this.begin();

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { printable } from "../../handlers/_address.ts";
 import type { ServerStats } from "../../handlers/request_server.ts";
 import { RunnerExitError } from "../../workers/base/errors.ts";
 import { newRelayMemory } from "../../workers/line/shared_line.ts";
@@ -20,6 +21,7 @@ import type { BaseServer } from "../base_server.ts";
 import { optionsForReplicas } from "../core/check_options.ts";
 import { inTime } from "../core/drain.ts";
 import type { DrainReport } from "../drain_report.ts";
+import type { OpenConnection } from "../open_connection.ts";
 import { arrivals } from "../core/watched_conn.ts";
 import { ServerClosedError } from "../errors.ts";
 import type { ReplicaOptions, ServerLimits } from "../options.ts";
@@ -156,6 +158,33 @@ export class ReplicaSet extends ServerRole
     };
   }
 
+  override connections(own: OpenConnection[]): OpenConnection[] {
+    const all = [...own];
+    for (const { number, accepted } of this.#members.all) {
+      for (const [id, { clientAddress, since }] of accepted) {
+        all.push({
+          id: `${number}/${id}`,
+          clientAddress: printable(clientAddress),
+          since: new Date(performance.timeOrigin + since),
+          replica: number,
+        });
+      }
+    }
+    return all;
+  }
+
+  override disconnect(id: string): boolean {
+    const [number, request] = id.split("/").map(Number);
+    for (const replica of this.#members.all) {
+      if (replica.number !== number || !replica.accepted.has(request!)) {
+        continue;
+      }
+      replica.send(["disconnect", request!]);
+      return true;
+    }
+    return false;
+  }
+
   override assertLimits(limits: ServerLimits): void {
     this.#plan.assertLimits(limits);
   }
@@ -268,8 +297,8 @@ export class ReplicaSet extends ServerRole
     if (life.wasReady && !life.isClosing) {
       this.monitor.replaced(replica, "exit");
     }
-    for (const address of accepted.values()) {
-      void this.server[core].cycle.report(cause, null, address);
+    for (const { clientAddress } of accepted.values()) {
+      void this.server[core].cycle.report(cause, null, clientAddress);
     }
     if (load === 0 && life.wasReady && !life.isClosing) {
       void this.server[core].cycle.report(withoutRequest(cause), null, null);

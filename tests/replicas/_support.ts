@@ -32,7 +32,6 @@ import { until, within } from "../support/waiting.ts";
 /** A server with replicas, whatever its requests. */
 export type ReplicaServer = BaseServer<never> & {
   reload(): Promise<void>;
-  reload(): Promise<void>;
 };
 
 /** A class of servers with replicas, and how they get their requests. */

@@ -11,7 +11,7 @@ import {
   testEach,
 } from "./_support.ts";
 import { onceFree, refused } from "../support/sockets.ts";
-import { within } from "../support/waiting.ts";
+import { until, within } from "../support/waiting.ts";
 
 const RELAYED = STREAM_MODES.filter(({ dispatch }) => dispatch === "relay");
 const SHARDED = LASTING_MODES.filter(({ dispatch }) => dispatch === "shard");
@@ -116,5 +116,36 @@ testEach(
       await within("the end", later.receive().catch(() => null)),
       null,
     );
+  },
+);
+
+testEach(
+  STREAM_MODES,
+  "lists its connections, and disconnect() ends one of them and no other",
+  async (mode) => {
+    await using server = mode.open(Patient);
+    server.serveForever();
+    await server.ready;
+    const whole = base(server);
+    using first = await mode.connect(server);
+    assertEquals(await first.receive(), "begun");
+    const [known] = whole.connections();
+    using second = await mode.connect(server);
+    assertEquals(await second.receive(), "begun");
+    const listed = whole.connections();
+    assertEquals(listed.length, 2);
+    for (const { since, replica } of listed) {
+      assertEquals(Math.abs(Date.now() - since.getTime()) < 60_000, true);
+      // A parent of processes gets some of what its port gets
+      if (mode.dispatch !== "shard") assertEquals(replica, undefined);
+    }
+    const other = listed.find(({ id }) => id !== known!.id)!;
+    assertEquals(whole.disconnect(known!.id), true);
+    assertEquals(await first.receive().catch(() => null), null);
+    await until(() => whole.connections().length === 1, "it is gone");
+    assertEquals(whole.connections()[0]!.id, other.id);
+    assertEquals(whole.disconnect("no such"), false);
+    await second.send("go");
+    assertEquals(await second.receive(), "done");
   },
 );

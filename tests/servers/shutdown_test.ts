@@ -1,10 +1,17 @@
 /** Beginning and ending to serve. */
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+} from "@std/assert";
 import {
   EchoHandler,
+  type OpenConnection,
   RequestHandler,
   ServerClosedError,
+  StreamRequestHandler,
   TCPServer,
 } from "../../mod.ts";
 import { startDeno } from "./_programs.ts";
@@ -15,6 +22,7 @@ import {
   dial,
   exchange,
   kinds,
+  readExactly,
   readToEnd,
   STREAMS,
   test,
@@ -347,4 +355,61 @@ test("serviceActions() is called after each request of serveForever(), and may t
   await assertEchoes(kinds.tcp, server);
   await until(() => errors.length === 2, "two errors");
   assertEquals((await server.stats()).accepted, 2);
+});
+
+test(
+  "serveForever({ drainDelay }) takes clients for a while after a signal, and tells so",
+  async () => {
+    await using server = new TCPServer({ port: 0 }, EchoHandler);
+    const signals: Deno.Signal[] = ["SIGUSR1"];
+    const serving = server.serveForever({ signals, drainDelay: 60_000 });
+    let isOver = false;
+    serving.then(() => isOver = true);
+    await server.ready;
+    assertEquals(server.isStopping, false);
+    Deno.kill(Deno.pid, "SIGUSR1");
+    await until(() => server.isStopping, "the signal came");
+    using client = await dial(server);
+    await writeAll(client, "still");
+    assertEquals(
+      new TextDecoder().decode(await readExactly(client, 5)),
+      "still",
+    );
+    assertEquals(isOver, false);
+    // A second one ends the delay, but not its echo
+    await until(() => {
+      if (!isOver) Deno.kill(Deno.pid, "SIGUSR1");
+      return isOver;
+    }, "the second signal ends it");
+    assertEquals(server.isStopping, false);
+    const signal = AbortSignal.abort();
+    await server.serveForever({ signal, drainDelay: 1 }); // the delay passes
+  },
+  { ignore: Deno.build.os === "windows" },
+);
+
+test("TCPServer lists its connections, and disconnect() aborts the handler of one", async () => {
+  const { promise, resolve } = Promise.withResolvers<unknown>();
+  class Waiting extends StreamRequestHandler {
+    override async handle() {
+      this.signal.onabort = () => resolve(this.signal.reason);
+      for await (const _ of this.rfile);
+    }
+  }
+  await using server = new TCPServer({ port: 0 }, Waiting);
+  server.serveForever();
+  using client = await dial(server);
+  await writeAll(client, "four");
+  const at = client.localAddr;
+  await until(
+    () => server.connections()[0]?.bytesRead === 4,
+    "the bytes are counted",
+  );
+  const [{ id, clientAddress }] = server.connections() as [OpenConnection];
+  assertEquals(clientAddress, at);
+  assertEquals([server.disconnect("7"), server.disconnect(id)], [false, true]);
+  assertInstanceOf(await promise, Deno.errors.ConnectionAborted);
+  assertEquals(server.disconnect(id), false);
+  await until(() => server.connections().length === 0, "it is gone");
+  assertEquals((await server.stats()).errors, 0);
 });
