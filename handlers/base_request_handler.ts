@@ -13,6 +13,7 @@ import {
   watchOf,
 } from "./_internal.ts";
 import { printable } from "./_address.ts";
+import type { ProxyInfo } from "./proxy_info.ts";
 import type { RequestServer } from "./request_server.ts";
 
 /**
@@ -113,6 +114,34 @@ export abstract class BaseRequestHandler<R = unknown, C = unknown> {
    */
   get clientAddress(): AddressOf<R> {
     return printable(this[client]) as AddressOf<R>;
+  }
+
+  /**
+   * What a load balancer tells of the connection in a PROXY header of version 2,
+   * with the option `proxyProtocol`.
+   *
+   * @example Choosing by the name that the client asked for
+   * ```ts
+   * import { StreamRequestHandler } from "@socketserver/socketserver";
+   * import { connect } from "@socketserver/socketserver/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * class Named extends StreamRequestHandler {
+   *   override async handle() {
+   *     const name = this.proxyInfo?.authority ?? "nobody";
+   *     await this.wfile.write(`for ${name}\n`);
+   *   }
+   * }
+   *
+   * await using client = connect(Named);
+   * assertEquals(await client.rfile.readLine(), "for nobody");
+   * ```
+   *
+   * @returns It, or `null` if there was none.
+   */
+  get proxyInfo(): ProxyInfo | null {
+    return (this.request as { proxyInfo?: ProxyInfo } | null)?.proxyInfo ??
+      null;
   }
 
   /**

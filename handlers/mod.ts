@@ -30,6 +30,7 @@ export * from "./datagram_request_handler.ts";
 export * from "./errors.ts";
 export * from "./io/buffered_reader.ts";
 export * from "./io/buffered_writer.ts";
+export type * from "./proxy_info.ts";
 export * from "./request_handler.ts";
 export type * from "./request_server.ts";
 export * from "./services/chargen_handler.ts";

@@ -13,7 +13,6 @@ import {
   hasSignature,
   MAX_HEADER_BYTES,
   parseProxyHeader,
-  type ProxyEnds,
   type ProxyHeader,
   ProxyHeaderError,
 } from "./proxy_protocol.ts";
@@ -60,7 +59,7 @@ export class ProxyHeaders extends Preamble {
     try {
       const [bytes, header] = await this.#receive(conn);
       if (header !== null && !trusts) throw untrusted(peer);
-      if (header?.ends) setEnds(conn, header.ends);
+      if (header?.ends) setEnds(conn, header);
       const rest = bytes.subarray(header?.length ?? 0);
       if (rest.length > 0) watchConn(conn)?.unread(rest);
       return header?.ends?.source ?? peer;
@@ -91,11 +90,13 @@ export class ProxyHeaders extends Preamble {
   }
 }
 
-/** Gives a connection the addresses of its header. */
-function setEnds(conn: Deno.Conn, { source, destination }: ProxyEnds): void {
+/** Gives a connection what its header tells. */
+function setEnds(conn: Deno.Conn, { ends, info }: ProxyHeader): void {
+  const { source, destination } = ends!;
   Object.defineProperties(conn, {
     remoteAddr: { value: source },
     localAddr: { value: destination },
+    proxyInfo: { value: info },
   });
 }
 

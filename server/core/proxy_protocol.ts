@@ -8,6 +8,7 @@
  * @module
  */
 
+import type { ProxyInfo, ProxyTls } from "../../handlers/proxy_info.ts";
 import { EntranceError } from "./faults.ts";
 
 /** More than any balancer sends. The format itself allows 65,551 bytes. */
@@ -34,6 +35,8 @@ const MAPPED_REGEXP = /^::ffff:([\da-f]{1,4}):([\da-f]{1,4})$/;
 const PORT_REGEXP = /^(?:0|[1-9]\d{0,4})$/;
 const MAX_PORT = 65_535;
 
+const decoder = new TextDecoder();
+
 /** The two ends of the client's connection to the balancer. */
 export interface ProxyEnds {
   source: Deno.Addr;
@@ -46,6 +49,8 @@ export interface ProxyHeader {
   length: number;
   /** `null` if it has none: the connection is the balancer's own. */
   ends: ProxyEnds | null;
+  /** What else it tells; absent if that is nothing. */
+  info?: ProxyInfo;
 }
 
 /** The error of a missing or malformed header. */
@@ -139,11 +144,15 @@ function parseBinary(bytes: Uint8Array): ProxyHeader | null {
   }
   if (bytes.length < length) return null;
   if (isLocal) return { length, ends: null };
-  checkValues(bytes.subarray(0, length), FIXED_BYTES + addressBytes!);
+  const info = readValues(
+    bytes.subarray(0, length),
+    FIXED_BYTES + addressBytes!,
+  );
   // Without a protocol the addresses mean nothing
   if (family === 0 || protocol === 0) return { length, ends: null };
   const addresses = bytes.subarray(FIXED_BYTES, FIXED_BYTES + addressBytes!);
-  return { length, ends: readEnds(addresses, family, protocol) };
+  const ends = readEnds(addresses, family, protocol);
+  return { length, ends, ...(Object.keys(info).length > 0 && { info }) };
 }
 
 function readEnds(
@@ -179,20 +188,69 @@ function readEnds(
   };
 }
 
+/** The texts among the values, by their types. */
+const TEXTS: Record<number, "alpn" | "authority" | "uniqueId"> = {
+  0x01: "alpn",
+  0x02: "authority",
+  0x05: "uniqueId",
+};
+/** Those within the value of TLS. */
+const TLS_TEXTS: Record<number, "version" | "commonName" | "cipher"> = {
+  0x21: "version",
+  0x22: "commonName",
+  0x23: "cipher",
+};
+const TLS_TYPE = 0x20;
+/** Which client it is, in one byte, and what its certificate is worth, in four. */
+const TLS_FIXED_BYTES = 5;
+const USED_TLS = 1;
+/** It showed a certificate in this connection, or in this session. */
+const SHOWED_CERTIFICATE = 6;
+
 /** Throws for values that are cut off, and for a checksum that is wrong. */
-function checkValues(header: Uint8Array, start: number): void {
+function readValues(header: Uint8Array, start: number): ProxyInfo {
+  const info: ProxyInfo = {};
   let checked = false;
-  for (let at = start; at < header.length;) {
-    const length = (header[at + 1]! << 8) + header[at + 2]!;
-    const end = at + 3 + length;
-    if (at + 3 > header.length || end > header.length) {
-      throw malformed("one of its values is cut off");
-    }
-    if (header[at] === CRC32C_TYPE) {
+  eachValue(header.subarray(start), (type, value, at) => {
+    const text = TEXTS[type];
+    if (text !== undefined) info[text] = decoder.decode(value);
+    else if (type === TLS_TYPE) readTls(value, info);
+    else if (type === CRC32C_TYPE) {
       if (checked) throw malformed("it has two checksums");
-      checkSum(header, at + 3, length);
+      checkSum(header, start + at, value.length);
       checked = true;
     }
+  });
+  return info;
+}
+
+function readTls(bytes: Uint8Array, info: ProxyInfo): void {
+  const [client = 0] = bytes;
+  if (bytes.length < TLS_FIXED_BYTES) {
+    throw malformed("one of its values is cut off");
+  }
+  const isGood = bytes.subarray(1, TLS_FIXED_BYTES).every((byte) => byte === 0);
+  const isVerified = isGood && (client & SHOWED_CERTIFICATE) !== 0;
+  const tls: ProxyTls = { isVerified };
+  eachValue(bytes.subarray(TLS_FIXED_BYTES), (type, value) => {
+    const text = TLS_TEXTS[type];
+    if (text !== undefined) tls[text] = decoder.decode(value);
+  });
+  if (client & USED_TLS) info.tls = tls;
+}
+
+/** Takes values apart: a type in one byte, a length in two, and so many bytes. */
+function eachValue(
+  bytes: Uint8Array,
+  take: (type: number, value: Uint8Array, at: number) => void,
+): void {
+  for (let at = 0; at < bytes.length;) {
+    const start = at + 3;
+    const end = start + (bytes[at + 1]! << 8) + bytes[at + 2]!;
+    if (start > bytes.length || end > bytes.length) {
+      throw malformed("one of its values is cut off");
+    }
+    take(bytes[at]!, bytes.subarray(start, end), start);
     at = end;
   }
 }

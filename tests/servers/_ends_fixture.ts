@@ -14,7 +14,8 @@ export class Ends extends StreamRequestHandler {
     const ends = [this.clientAddress, remoteAddr, localAddr].map((end) =>
       "hostname" in end ? `${end.hostname}:${end.port}` : "unix"
     );
-    await this.wfile.write(`${ends.join(" ")}\n`);
+    const told = this.proxyInfo && ` ${JSON.stringify(this.proxyInfo)}`;
+    await this.wfile.write(`${ends.join(" ")}${told ?? ""}\n`);
     for await (const line of this.rfile) await this.wfile.write(`${line}\n`);
   }
 }

@@ -241,3 +241,54 @@ Deno.test("parseProxyHeader() waits for the rest at every split", () => {
     assertEquals(parseProxyHeader(followed)?.length, header.length);
   }
 });
+
+Deno.test("parseProxyHeader() reads what else a header tells", () => {
+  const values = [
+    value(1, ascii("h2")),
+    value(2, ascii("a.test")),
+    value(4, ascii("padding")),
+    value(5, ascii("7f00:1")),
+    value(0xe1, ascii("custom")),
+  ];
+  const tls = (client: number, verify: number) =>
+    value(
+      0x20,
+      concat(
+        Uint8Array.of(client, 0, 0, 0, verify),
+        value(0x21, ascii("TLSv1.3")),
+        value(0x22, ascii("someone")),
+        value(0x23, ascii("TLS_AES_128_GCM_SHA256")),
+        value(0x24, ascii("SHA256")),
+      ),
+    );
+  const told = { alpn: "h2", authority: "a.test", uniqueId: "7f00:1" };
+  const texts = {
+    version: "TLSv1.3",
+    commonName: "someone",
+    cipher: "TLS_AES_128_GCM_SHA256",
+  };
+  const cases: [Uint8Array[], object][] = [
+    [values, told],
+    [[...values, tls(7, 0)], { ...told, tls: { ...texts, isVerified: true } }],
+    [[tls(5, 0)], { tls: { ...texts, isVerified: true } }],
+    [[tls(7, 1)], { tls: { ...texts, isVerified: false } }],
+    [[tls(1, 0)], { tls: { ...texts, isVerified: false } }],
+    [[tls(0, 0), values[1]!], { authority: "a.test" }],
+  ];
+  for (const [given, info] of cases) {
+    const header = parseProxyHeader(
+      withChecksum(0x21, 0x11, IPV4_BLOCK, ...given),
+    );
+    assertEquals(header?.info as object, info);
+    assertEquals(header?.ends, IPV4_ENDS as never);
+  }
+  for (const bad of [[1], [1, 0, 0, 0, 0, 0x21, 0, 9, 65]]) {
+    const cut = binaryHeader(
+      0x21,
+      0x11,
+      IPV4_BLOCK,
+      value(0x20, Uint8Array.from(bad)),
+    );
+    assertThrows(() => parseProxyHeader(cut), ProxyHeaderError, "cut off");
+  }
+});

@@ -32,6 +32,9 @@ const CLOSED_HERE: ErrorFrame = {
 /** Added to how a request ended: its client can send nothing more. */
 const IS_OVER = 4;
 
+/** A connection that may have come through a load balancer. */
+type Proxied = Deno.Conn & { readonly proxyInfo?: object };
+
 /** The stages of a connection in the runner. */
 type Stage = "waiting" | "begun" | "ended" | "closed" | "done" | "failed";
 
@@ -75,9 +78,9 @@ export class CarriedConnection implements Carried, WriterHost {
     const { id, link } = carrier;
     this.#sending = new SendWindow(link);
     this.#receiving = new ReceiveWindow(link, id);
-    const { localAddr, remoteAddr } = this.conn;
+    const { localAddr, remoteAddr, proxyInfo } = this.conn as Proxied;
     const age = Math.round(performance.now() - this.#since);
-    link.sendJson(Op.open, id, { localAddr, remoteAddr, age });
+    link.sendJson(Op.open, id, { localAddr, remoteAddr, age, proxyInfo });
     if (isFirst) return void this.#readAll();
     for (const bytes of this.#kept!) this.#send(bytes);
     if (this.#clientEnded) link.send(Op.end, id);

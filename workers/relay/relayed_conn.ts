@@ -32,6 +32,8 @@ export interface ConnOpening {
   remoteAddr: Deno.Addr;
   /** How long it was open by then, in ms: clocks differ. */
   age: number;
+  /** What a load balancer tells of it. */
+  proxyInfo?: object;
 }
 
 /** A `Deno.Conn` whose socket belongs to another thread or process. */
@@ -40,6 +42,8 @@ export class RelayedConn implements Deno.Conn {
   readonly remoteAddr: Deno.Addr;
   /** How long it was open when it came here, in milliseconds. */
   readonly age: number;
+  /** What a load balancer tells of it, for its handler. */
+  readonly proxyInfo: object | undefined;
   #id: number;
   #link: RelayLink;
   #sending: SendWindow;
@@ -64,6 +68,7 @@ export class RelayedConn implements Deno.Conn {
     this.localAddr = opening.localAddr;
     this.remoteAddr = opening.remoteAddr;
     this.age = opening.age;
+    this.proxyInfo = opening.proxyInfo;
   }
 
   // Not async, like write(): that would cost three more microtasks per call
