@@ -46,6 +46,7 @@ export class DiscardHandler extends RequestHandler {
    * ```
    */
   override async handle(): Promise<void> {
+    this.endRequest(); // there is no answer that a close could cut off
     const buffer = new Uint8Array(BUFFER_SIZE);
     while (await this.rfile.read(buffer) !== null);
   }

@@ -21,6 +21,7 @@ export class ChatHandler extends StreamRequestHandler {
     const name = await this.rfile.readLine();
     if (!name || room.has(name)) return;
     room.set(name, this.wfile);
+    this.endRequest(); // what is said has no answer to wait for
     try {
       await tell(name, `* ${name} came`);
       for await (const line of this.rfile) await tell(name, `${name}: ${line}`);

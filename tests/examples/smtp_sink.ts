@@ -21,14 +21,21 @@ export class SmtpHandler extends StreamRequestHandler<Message[]> {
       const [verb = ""] = line.toUpperCase().split(" ");
       const address = /<(.*)>/.exec(line)?.[1] ?? "";
       if (verb === "HELO" || verb === "EHLO") await this.#say("250 sink");
-      else if (verb === "QUIT") return await this.#say("221 bye");
+      else if (verb === "RSET") {
+        message = { from: "", to: [], text: "" };
+        await this.#say("250 ok");
+        this.endRequest();
+      } else if (verb === "QUIT") return await this.#say("221 bye");
       else if (verb === "DATA") {
         await this.#say("354 end with a line that has only a dot");
         message.text = await this.#readText();
         this.server.context.push(message);
         message = { from: "", to: [], text: "" };
         await this.#say("250 kept");
+        this.endRequest();
       } else if (verb === "MAIL" || verb === "RCPT") {
+        // A mail takes several answers; a server that closes waits for the last
+        this.beginRequest();
         if (verb === "MAIL") message.from = address;
         else message.to.push(address);
         await this.#say("250 ok");

@@ -12,6 +12,7 @@ const REFUSED = 5;
 export class SocksHandler extends StreamRequestHandler {
   override async handle() {
     const [, methods = 0] = await this.rfile.readExact(2);
+    this.beginRequest(); // the tunnel is one, whoever speaks in it
     await this.rfile.readExact(methods);
     await this.wfile.write(new Uint8Array([5, 0])); // no login
     const [, command, , kind] = await this.rfile.readExact(4);
