@@ -243,3 +243,38 @@ export class SlowStart extends StreamRequestHandler {
     }
   }
 }
+
+/** Keeps an upload, `put N` and N bytes, and says how much it was. */
+export class Upload extends StreamRequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    const [, size] = (await this.rfile.readLine() ?? "").split(" ");
+    let kept = 0;
+    while (kept < Number(size)) {
+      const chunk = await this.rfile.read();
+      if (chunk === null) break;
+      kept += chunk.length;
+    }
+    await this.wfile.write(`kept ${kept}\n`);
+  }
+}
+
+/** Echoes chunks that it reads from the connection itself. */
+export class DirectEcho extends StreamRequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    const buffer = new Uint8Array(1_000);
+    for (let n; (n = await this.connection.read(buffer)) !== null;) {
+      await this.connection.write(buffer.subarray(0, n));
+    }
+  }
+}
+
+/** Answers a line with much, and reads no more. */
+export class LargeAnswer extends StreamRequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    await this.rfile.readLine();
+    await this.wfile.write(new Uint8Array(2_000_000));
+  }
+}
