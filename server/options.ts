@@ -59,7 +59,7 @@ export interface ServerOptions<C = unknown> {
   requestTimeout?: number;
   /**
    * How long `serverClose()` waits for open requests, in milliseconds. Requests
-   * that remain are aborted.
+   * that remain are aborted. DRAINING.md says which connections it waits for.
    *
    * @default {10000}
    */
@@ -132,6 +132,7 @@ export interface ClientLimits {
   /**
    * Most requests of one client open at once. A client is an IPv4 address or
    * the first 64 bits of an IPv6 address. `overLimit` applies to the next.
+   * A connection also counts while its client reads the end of an answer.
    *
    * @default {Infinity}
    */
