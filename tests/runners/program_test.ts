@@ -21,18 +21,6 @@ function play(scene: string, ...flags: string[]): Promise<ProgramResult> {
   return runProgram("play.ts", ["-A", ...flags], [scene]);
 }
 
-Deno.test("the example of twenty threads: they say their numbers, are joined, then done", async () => {
-  const example = new URL("../examples/twenty_threads.ts", import.meta.url);
-  const { code, stdout, stderr } = await runProgram(example.pathname, ["-A"]);
-  assertEquals([code, stderr], [0, ""]);
-  const lines = stdout.trimEnd().split("\n");
-  assertEquals(lines.pop(), "done");
-  assertEquals(
-    lines.sort(),
-    Array.from({ length: 20 }, (_, number) => `I am number ${number}`).sort(),
-  );
-});
-
 Deno.test("the tutorial: a thread by subclass", async () => {
   const { code, stdout, stderr } = await play("subclass");
   assertEquals([code, stdout, stderr], [0, "Hello, world\n", ""]);
