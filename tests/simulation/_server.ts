@@ -6,6 +6,7 @@ import { prepareReplicas } from "../../server/replicas/plan.ts";
 import { loadSet } from "../../server/replicas/replica_class.ts";
 import { WINDOW } from "../../workers/relay/frames.ts";
 import { type Machine, SimRunner } from "./_runner.ts";
+import type { DatagramNetwork } from "./_packets.ts";
 import type { Owner } from "./_world.ts";
 
 /** What became of a request, as its handler saw it. */
@@ -34,16 +35,53 @@ export interface Stage extends Machine {
   closedAt: Map<number, number>;
   /** Whether the next handler ends its replica when it has begun. */
   isNextFatal: boolean;
+  datagrams: DatagramNetwork;
+  /** How often the handler of a packet has begun, by the packet's text. */
+  packets: Map<string, number>;
 }
 
-let stage: Stage;
+export let stage: Stage;
 
 function runnerOf(owner: Owner): SimRunner | undefined {
   return [...stage.runners].find((runner) => runner.owner === owner);
 }
 
+/** Ends the replica whose code runs. */
+export function endReplica(owner: Owner): void {
+  runnerOf(owner)?.end({ code: 3, reason: "exit" });
+}
+
+/** Notes an error that a server was told of. */
+export function report(error: unknown, from: Deno.Addr | null): void {
+  if (!stage.world.owner.alive) return; // nobody hears it
+  const port = (from as Deno.NetAddr | null)?.port ?? 0;
+  stage.world.note(`error for ${port}: ${error}`);
+  const all = stage.errors.get(port) ?? [];
+  stage.errors.set(port, [...all, error as Error]);
+}
+
+/** Has a server's replicas run in simulated runners. */
+export function prepareSim(server: never): void {
+  prepareReplicas(
+    server,
+    SimServer.kind,
+    loadSet,
+    (kind, options) => new SimRunner(kind, options, stage),
+  );
+}
+
 export function setStage(next: Stage): void {
   stage = next;
+}
+
+/**
+ * Whether the parent has all that a handler has written: then it gets to the
+ * client, whatever becomes of the replica.
+ */
+export function isTold({ owner, toldAfter }: Served): boolean {
+  const runner = runnerOf(owner);
+  return toldAfter !== null && runner !== undefined &&
+    runner.fromReplica.delivered >= toldAfter;
 }
 
 /** The byte at a place of the answer to a client. */
@@ -86,7 +124,7 @@ export class SimHandler extends StreamRequestHandler {
     stage.served.set(this.#port, [...all, this.#served]);
     if (stage.isNextFatal) {
       stage.isNextFatal = false;
-      runnerOf(owner)?.end({ code: 3, reason: "exit" });
+      endReplica(owner);
     }
     await super.setup();
   }
@@ -187,11 +225,7 @@ export class SimServer extends TCPServer {
     _request: Deno.TcpConn | null,
     from: Deno.Addr | null,
   ): void {
-    if (!stage.world.owner.alive) return; // nobody hears it
-    const port = (from as Deno.NetAddr | null)?.port ?? 0;
-    stage.world.note(`error for ${port}: ${error}`);
-    const all = stage.errors.get(port) ?? [];
-    stage.errors.set(port, [...all, error as Error]);
+    report(error, from);
   }
 
   async reload(): Promise<void> {
@@ -199,11 +233,6 @@ export class SimServer extends TCPServer {
   }
 
   override [prepare](): void {
-    prepareReplicas(
-      this as never,
-      SimServer.kind,
-      loadSet,
-      (kind, runnerOptions) => new SimRunner(kind, runnerOptions, stage),
-    );
+    prepareSim(this as never);
   }
 }

@@ -6,14 +6,20 @@
 import { restoreClock } from "./_still_clock.ts";
 // The first import() of it would take real time
 import "../../server/replicas/replica_set.ts";
-import { RunnerExitError, ServerClosedError } from "../../mod.ts";
+import { ServerClosedError } from "../../mod.ts";
 import type { DrainReport } from "../../server/drain_report.ts";
-import { Network, type SimConn } from "./_network.ts";
-import type { SimRunner } from "./_runner.ts";
-import * as modules from "./_server.ts";
+import { assert, ConnCrowd, type Crowd } from "./_crowd.ts";
+import { Network } from "./_network.ts";
 import {
-  byteOf,
-  type Served,
+  DatagramNetwork,
+  PacketCrowd,
+  SimPacketHandler,
+  SimPacketServer,
+} from "./_packets.ts";
+import type { SimRunner } from "./_runner.ts";
+import * as connections from "./_server.ts";
+import {
+  isTold,
   setStage,
   SimHandler,
   SimServer,
@@ -27,27 +33,14 @@ restoreClock();
 const PATIENCE_MS = 120_000;
 const SHUTDOWN_TIMEOUT_MS = 10_000;
 
-/** What a client met. */
-interface Client {
-  port: number;
-  since: number;
-  /** How long its bytes take, in each direction. */
-  latency: number;
-  /** The lines that it means to send, in order. */
-  lines: string[];
-  received: number;
-  isWrong: boolean;
-  outcome: "end" | "reset" | "left" | "refused" | null;
-}
-
 class Simulation {
   readonly world: World;
   readonly net: Network;
   readonly stage: Stage;
-  readonly clients: Client[] = [];
   #people: Owner = { name: "clients", alive: true };
-  #server!: SimServer;
-  #talks: Promise<void>[] = [];
+  #server!: SimServer | SimPacketServer;
+  #usesPackets = false;
+  #crowd!: Crowd;
   #hung = 0;
   #isolates = false;
   /** Whether replicas leave by themselves. */
@@ -65,7 +58,7 @@ class Simulation {
     this.stage = {
       world: this.world,
       net: this.net,
-      modules,
+      modules: { ...connections, SimPacketHandler, SimPacketServer },
       isBroken: false,
       runners: new Set(),
       served: new Map(),
@@ -73,24 +66,30 @@ class Simulation {
       errors: new Map(),
       closedByHook: new Map(),
       closedAt: new Map(),
+      datagrams: new DatagramNetwork(this.world),
+      packets: new Map(),
     };
   }
 
   async run(): Promise<void> {
-    const { listen } = Deno;
+    const { listen, listenDatagram } = Deno;
     Deno.listen = this.net.listen as typeof Deno.listen;
+    Deno.listenDatagram = this.stage.datagrams
+      .listenDatagram as typeof Deno.listenDatagram;
     setStage(this.stage);
     try {
       await this.world.run(() => this.#main());
     } finally {
-      Deno.listen = listen;
+      Object.assign(Deno, { listen, listenDatagram });
     }
   }
 
   async #main(): Promise<void> {
     const { world } = this;
     SimServer.kind = world.chance(0.7) ? "thread" : "process";
-    const canShard = SimServer.kind === "thread" && world.chance(0.5);
+    this.#usesPackets = world.chance(0.15);
+    const canShard = SimServer.kind === "thread" && !this.#usesPackets &&
+      world.chance(0.5);
     const workers = 1 + world.below(3);
     const dispatch = canShard
       ? "shard"
@@ -107,13 +106,15 @@ class Simulation {
       ...(this.#isRenewed && { maxRequests: 1 + world.below(4) }),
     } as const;
     world.note(JSON.stringify({ kind: SimServer.kind, ...options }));
-    this.#server = new SimServer(
-      { port: 0 },
-      SimHandler,
-      options,
-    );
+    this.#server = this.#usesPackets
+      ? new SimPacketServer({ port: 0 }, SimPacketHandler, options)
+      : new SimServer({ port: 0 }, SimHandler, options);
+    const to = () => this.#server.serverAddress.port;
+    this.#crowd = this.#usesPackets
+      ? new PacketCrowd(this.stage, to)
+      : new ConnCrowd(this.stage, to);
     const serving = this.#serve();
-    world.as(this.#people, () => this.#sendClients(4 + world.below(12)));
+    world.as(this.#people, () => this.#crowd.visit(4 + world.below(12)));
     const troubles = this.#makeTroubles(1 + world.below(4));
     troubles.catch(() => {}); // awaited in a moment
     await world.sleep(world.below(4_000));
@@ -125,7 +126,7 @@ class Simulation {
     await this.#within("the troubles", troubles);
     await reload;
     await this.#within("serveForever()", serving);
-    await this.#within("the clients", Promise.all(this.#talks));
+    await this.#within("the clients", this.#crowd.left());
     await world.sleep(1_000); // what dies takes a moment
     assert(
       this.stage.runners.size === runners,
@@ -152,113 +153,6 @@ class Simulation {
     this.world.note("serverClose()");
     this.#isClosing = true;
     return this.#server.serverClose();
-  }
-
-  #sendClients(count: number): void {
-    const { world } = this;
-    for (let i = 0; i < count; i++) {
-      world.at(world.below(3_000), () => {
-        const latency = world.chance(0.7) ? 0 : world.chance(0.5) ? 150 : 400;
-        const to = this.#server.serverAddress.port;
-        const conn = this.net.connect(to, latency);
-        const { port } = conn?.localAddr ?? { port: 0 };
-        const client: Client = {
-          port,
-          since: world.now,
-          latency,
-          lines: this.#plan(),
-          received: 0,
-          isWrong: false,
-          outcome: conn === null ? "refused" : null,
-        };
-        this.clients.push(client);
-        if (conn === null) return;
-        if (world.chance(0.1)) {
-          this.stage.closedByHook.set(port, world.below(300));
-        }
-        this.#talks.push(this.#talk(client, conn));
-      });
-    }
-  }
-
-  /** A client's life: it asks, then reads fast, slowly, or not to the end. */
-  async #talk(client: Client, conn: SimConn): Promise<void> {
-    const { world } = this;
-    const leavesAfter = world.chance(0.15) ? world.below(500) : null;
-    if (leavesAfter !== null) {
-      world.at(leavesAfter, () => {
-        client.outcome ??= "left";
-        if (world.chance(0.5)) conn.reset();
-        else conn[Symbol.dispose]();
-      });
-    }
-    world.note(`client ${client.port} connects`);
-    const asking = this.#ask(client, conn).catch(() => {});
-    const isSlow = world.chance(0.4);
-    const buffer = new Uint8Array(isSlow ? 4_096 : 65_536);
-    try {
-      for (let n; (n = await conn.read(buffer)) !== null;) {
-        for (let i = 0; i < n; i++) {
-          client.isWrong ||=
-            buffer[i] !== byteOf(client.port, client.received + i);
-        }
-        client.received += n;
-        if (isSlow) await world.sleep(world.below(80));
-      }
-      client.outcome ??= "end";
-    } catch {
-      client.outcome ??= "reset";
-    }
-    world.note(`client ${client.port}: ${client.outcome}, ${client.received}`);
-    await asking;
-    conn[Symbol.dispose]();
-  }
-
-  /** What a client asks for; one in ten never says a word. */
-  #plan(): string[] {
-    const { world } = this;
-    if (world.chance(0.1)) return [];
-    const lines = Array.from(
-      { length: world.below(4) },
-      () =>
-        world.chance(0.6)
-          ? `echo ${world.below(500)}`
-          : world.chance(0.6)
-          ? `upload ${1 + world.below(world.chance(0.3) ? 400_000 : 20_000)}`
-          : `compute ${world.below(300)}`,
-    );
-    const last = world.chance(0.5)
-      ? `blob ${world.below(200_000)}`
-      : world.chance(0.1)
-      ? "throw"
-      : "bye";
-    return [...lines, last];
-  }
-
-  async #ask(client: Client, conn: SimConn): Promise<void> {
-    const { world } = this;
-    for (const line of client.lines) {
-      if (world.chance(0.5)) await world.sleep(world.below(200));
-      await writeAll(conn, new TextEncoder().encode(`${line}\n`));
-      const [word, size] = line.split(" ");
-      if (word === "upload") await this.#upload(client, conn, Number(size));
-    }
-    if (client.lines.length > 0 && world.chance(0.6)) await conn.closeWrite();
-  }
-
-  /** Sends an upload at once, or for up to two seconds. */
-  async #upload(client: Client, conn: SimConn, size: number): Promise<void> {
-    const { world } = this;
-    const pauses = world.chance(0.5) ? 0 : world.below(20);
-    const most = Math.ceil(size / (pauses + 1));
-    for (let at = 0; at < size; at += most) {
-      const chunk = new Uint8Array(Math.min(most, size - at));
-      for (let i = 0; i < chunk.length; i++) {
-        chunk[i] = byteOf(~client.port, at + i);
-      }
-      await writeAll(conn, chunk);
-      if (pauses > 0) await world.sleep(world.below(100));
-    }
   }
 
   async #makeTroubles(count: number): Promise<void> {
@@ -401,12 +295,9 @@ class Simulation {
     const since = this.#pausedSince!;
     this.#pausedSince = null;
     if (this.#hung > 0) return;
-    // What was accepted before may still wait for a replica
-    for (const { port } of this.clients.filter((c) => c.since > since)) {
-      const served = this.stage.served.get(port) ?? [];
-      if (served.some(({ owner }) => owner.alive)) {
-        this.world.fail(`Client ${port} was served after shutdown()`);
-      }
+    const port = this.#crowd.servedSince(since);
+    if (port !== null) {
+      this.world.fail(`Client ${port} was served after shutdown()`);
     }
   }
 
@@ -427,86 +318,20 @@ class Simulation {
 
   async #check(report: DrainReport): Promise<void> {
     const { stage, net, world } = this;
-    const cutOff = new Set(
-      report.aborted.map((address) => (address as Deno.NetAddr).port),
-    );
-    for (const client of this.clients) this.#checkClient(client, cutOff);
-    for (const [port, errors] of stage.errors) {
-      const lost = errors.filter((error) => error instanceof RunnerExitError);
-      assert(port === 0 || lost.length <= 1, `${port} was reported lost twice`);
-    }
+    const cutOff = report.aborted.map((from) => (from as Deno.NetAddr).port);
+    const stats = await this.#server.stats();
+    const { refused } = stats;
+    this.#crowd.check({ cutOff, refused, hasHung: this.#hung > 0 });
     assert(net.left.length === 0, "a server's connection is left open");
-    assert(net.listening === 0, "a listener is left open");
+    const { port } = this.#server.serverAddress;
+    const listens = net.listening > 0 || stage.datagrams.isBound(port);
+    assert(!listens, "it still listens");
     assert(this.#alive.length === 0, "a replica is left");
     assert(world.pendingOf(world.root) === 0, "a timer is left");
-    const stats = await this.#server.stats();
     assert(stats.open === 0, "stats() counts a request that has ended");
-    const told = [...stage.served.values()].flat().filter((each) =>
-      this.#isTold(each)
-    );
+    const told = [...stage.served.values()].flat().filter(isTold);
     assert(stats.accepted >= told.length, "stats() counts too few");
   }
-
-  /** Where a hook closes a connection, its handler does not wait for more. */
-  #checkHook(port: number, told: Served[]): void {
-    const closedAt = this.stage.closedAt.get(port);
-    if (closedAt === undefined || this.#hung > 0) return;
-    for (const { at, endedAt } of told) {
-      const waited = endedAt! - Math.max(at, closedAt);
-      assert(waited < 500, `${port} was closed, its handler waited ${waited}`);
-    }
-  }
-
-  /**
-   * Whether the parent has all that a handler has written: then it gets to the
-   * client, whatever becomes of the replica.
-   */
-  #isTold({ owner, toldAfter }: Served): boolean {
-    const runner = [...this.stage.runners].find((each) => each.owner === owner);
-    return toldAfter !== null && runner !== undefined &&
-      runner.fromReplica.delivered >= toldAfter;
-  }
-
-  #checkClient(client: Client, cutOff: Set<number>): void {
-    const { port, received, outcome } = client;
-    assert(outcome !== null, `client ${port} has no outcome`);
-    assert(!client.isWrong, `client ${port} read bytes that nobody wrote`);
-    const served = this.stage.served.get(port) ?? [];
-    assert(served.length <= 1, `client ${port} was served twice`);
-    const told = served.filter((each) => this.#isTold(each));
-    for (const { lines } of served) {
-      assert(
-        lines.every((line, i) => line === client.lines[i]),
-        `client ${port} asked for ${client.lines}, its handler read ${
-          JSON.stringify(lines).slice(0, 200)
-        }`,
-      );
-    }
-    const isReported = cutOff.has(port) || this.stage.errors.has(port);
-    if (this.stage.closedByHook.has(port)) {
-      return this.#checkHook(port, told);
-    }
-    if (outcome !== "end") return;
-    const written = served.at(-1)?.written ?? null;
-    const isTooSlow = cutOff.has(port) ||
-      this.stage.errors.get(port)?.some((e) => e.name === "TimedOut");
-    const isTold = told.length > 0 && !isTooSlow;
-    assert(
-      written === received || (isReported && !(isTold && written !== null)),
-      `client ${port} got ${received} of ${written} bytes and a clean end; ` +
-        (isReported ? "the parent had them all" : "nobody was told"),
-    );
-  }
-}
-
-async function writeAll(conn: SimConn, bytes: Uint8Array): Promise<void> {
-  for (let sent = 0; sent < bytes.length;) {
-    sent += await conn.write(bytes.subarray(sent));
-  }
-}
-
-function assert(condition: boolean, message: string): void {
-  if (!condition) throw new Error(message);
 }
 
 /**
