@@ -1,7 +1,13 @@
 /** The clients of a simulated server of connections, and what became of them. */
 
 import type { SimConn } from "./_network.ts";
-import { byteOf, isTold, type Served, type Stage } from "./_server.ts";
+import {
+  byteOf,
+  isTold,
+  type Served,
+  SHORT_ANSWER,
+  type Stage,
+} from "./_server.ts";
 
 /** What a client met. */
 export interface Client {
@@ -15,6 +21,12 @@ export interface Client {
   isWrong: boolean;
   outcome: "end" | "reset" | "left" | "refused" | null;
 }
+
+/**
+ * What arrives so shortly before the server's end may cross, on its way to the
+ * handler, the news that there is nothing more.
+ */
+const ON_ITS_WAY_MS = 60;
 
 /** How the server's life ended, for a check of its clients. */
 export interface Verdict {
@@ -166,7 +178,10 @@ export class ConnCrowd implements Crowd {
       const [word, size] = line.split(" ");
       if (word === "upload") await this.#upload(client, conn, Number(size));
     }
-    if (client.lines.length > 0 && world.chance(0.6)) await conn.closeWrite();
+    if (client.lines.length === 0) return;
+    // Nobody reads it if the last was a blob
+    if (world.chance(0.2)) await writeAll(conn, new Uint8Array([10]));
+    if (world.chance(0.6)) await conn.closeWrite();
   }
 
   /** Sends an upload at once, or for up to two seconds. */
@@ -193,7 +208,7 @@ export class ConnCrowd implements Crowd {
     const told = served.filter(isTold);
     for (const { lines } of served) {
       assert(
-        lines.every((line, i) => line === client.lines[i]),
+        lines.every((line, i) => line === (client.lines[i] ?? "")),
         `client ${port} asked for ${client.lines}, its handler read ${
           JSON.stringify(lines).slice(0, 200)
         }`,
@@ -203,7 +218,20 @@ export class ConnCrowd implements Crowd {
     if (this.#stage.closedByHook.has(port)) {
       return hasHung ? undefined : this.#checkHook(port, told);
     }
+    if (outcome === "reset" && told.length > 0) {
+      const { owner, written } = told[0]!;
+      const hasDied = this.#stage.exitOf(owner) !== "returned";
+      assert(
+        hasDied || isReported || written === null || written === received,
+        `client ${port} got ${received} of ${written} bytes and a reset`,
+      );
+    }
     if (outcome !== "end") return;
+    const missing = isReported ? null : this.#missing(client);
+    assert(
+      missing === null,
+      `client ${port} asked for ${client.lines} and got ${received} bytes: no answer to "${missing}", and nobody was told`,
+    );
     const written = served.at(-1)?.written ?? null;
     const isTooSlow = isCutOff ||
       this.#stage.errors.get(port)?.some((e) => e.name === "TimedOut");
@@ -213,6 +241,27 @@ export class ConnCrowd implements Crowd {
       `client ${port} asked for ${client.lines} and got ${received} of ${written} bytes and a clean end; ` +
         (isReported ? "the parent had them all" : "nobody was told"),
     );
+  }
+
+  /**
+   * The first request that was not answered in full although a byte of it had
+   * reached the server's system before the server's end was sent.
+   */
+  #missing({ port, lines, received }: Client): string | null {
+    const served = this.#stage.net.servedOf(port);
+    let begin = 0;
+    let expected = 0;
+    for (const line of lines) {
+      const wait = (served?.endedAt ?? 0) - (served?.arrivalOf(begin) ?? 0);
+      if (!(wait > ON_ITS_WAY_MS)) return null;
+      const [word, text] = line.split(" ");
+      const size = Number(text);
+      begin += line.length + 1 + (word === "upload" ? size : 0);
+      if (word === "echo" || word === "blob") expected += size;
+      if (word === "upload" || word === "compute") expected += SHORT_ANSWER;
+      if (received < expected) return line;
+    }
+    return null;
   }
 
   /** Where a hook closes a connection, its handler does not wait for more. */

@@ -7,6 +7,13 @@ class Direction {
   ended = false;
   /** The bytes that were read here. */
   taken = 0;
+  /** How many bytes had arrived when. */
+  readonly arrivals: { at: number; total: number }[] = [];
+  /** Called when bytes arrive where nobody reads any more. */
+  whenDeaf: () => void = () => {};
+  /** What is on its way is lost. */
+  #isCut = false;
+  #lastRead: Promise<unknown> = Promise.resolve();
   /** Nobody reads here any more. */
   deaf = false;
   broken = false;
@@ -36,7 +43,13 @@ class Direction {
     const room = this.#capacity - this.#length;
     const part = bytes.slice(0, Math.max(1, Math.min(room, bytes.length)));
     this.#length += part.length;
-    this.#later(() => this.#bytes.push(part));
+    this.#later(() => {
+      this.#bytes.push(part);
+      const { total = 0 } = this.arrivals.at(-1) ?? {};
+      const at = this.#world.now;
+      this.arrivals.push({ at, total: total + part.length });
+      if (this.deaf) this.whenDeaf();
+    });
     return part.length;
   }
 
@@ -45,7 +58,21 @@ class Direction {
     this.#later(() => this.ended = true);
   }
 
-  #later(arrive: () => void): void {
+  /** The system drops what has not arrived, and resets the connection. */
+  reset(): void {
+    this.#later(() => this.broken = true, true);
+    this.#isCut = true;
+  }
+
+  get now(): number {
+    return this.#world.now;
+  }
+
+  get hasUnread(): boolean {
+    return this.#bytes.length > 0;
+  }
+
+  #later(arrive: () => void, always = false): void {
     if (this.#latency === 0) {
       arrive();
       return this.wake();
@@ -53,20 +80,29 @@ class Direction {
     const world = this.#world;
     world.as(world.root, () =>
       world.at(this.#latency, () => {
-        arrive();
+        if (!this.#isCut || always) arrive();
         this.wake();
       }, { isBackground: true }));
   }
 
-  async read(into: Uint8Array): Promise<number | null> {
+  /** Reads after those that were asked for before. */
+  read(into: Uint8Array): Promise<number | null> {
+    const read = this.#lastRead.then(() => this.#read(into));
+    this.#lastRead = read.catch(() => {});
+    return read;
+  }
+
+  async #read(into: Uint8Array): Promise<number | null> {
     while (this.#bytes.length === 0 && !this.ended && !this.broken) {
       await new Promise<void>((resolve) => this.#wake = resolve);
     }
     if (this.#world.chance(0.3)) await this.#world.sleep(this.#world.below(3));
     await this.#world.whenIdle();
-    if (this.broken) throw new Deno.errors.ConnectionReset("reset");
     const first = this.#bytes.shift();
-    if (first === undefined) return null;
+    if (first === undefined) {
+      if (this.broken) throw new Deno.errors.ConnectionReset("reset");
+      return null;
+    }
     const count = Math.min(first.length, into.length);
     into.set(first.subarray(0, count));
     if (count < first.length) this.#bytes.unshift(first.subarray(count));
@@ -87,6 +123,8 @@ export class SimConn {
   readonly localAddr: Deno.NetAddr;
   readonly remoteAddr: Deno.NetAddr;
   isClosed = false;
+  /** When this end sent its end. */
+  endedAt: number | null = null;
   #in: Direction;
   #out: Direction;
   #interrupt: ((error: Error) => void)[] = [];
@@ -102,6 +140,11 @@ export class SimConn {
     this.remoteAddr = { ...base, port: remote };
     this.#in = into;
     this.#out = out;
+  }
+
+  /** When the byte at a place arrived; never, if it did not. */
+  arrivalOf(place: number): number {
+    return this.#in.arrivals.find(({ total }) => total > place)?.at ?? Infinity;
   }
 
   /** The bytes that were read at this end. */
@@ -120,17 +163,25 @@ export class SimConn {
   // deno-lint-ignore require-await -- it rejects where it fails
   async closeWrite(): Promise<void> {
     if (this.isClosed) throw new Deno.errors.BadResource("Bad resource ID");
-    this.#out.end();
+    this.#end();
   }
 
   close(): void {
     if (this.isClosed) throw new Deno.errors.BadResource("Bad resource ID");
     this.isClosed = true;
-    this.#out.end();
+    this.#end();
     this.#in.deaf = true;
+    // As Linux does for a socket that is closed with bytes unread
+    if (this.#in.hasUnread) this.#out.reset();
+    else this.#in.whenDeaf = () => this.#out.reset();
     this.#wakeAll();
     const error = new Deno.errors.Interrupted("Operation canceled");
     for (const interrupt of this.#interrupt.splice(0)) interrupt(error);
+  }
+
+  #end(): void {
+    this.endedAt ??= this.#in.now;
+    this.#out.end();
   }
 
   /** Leaves by a reset, as a client can. */
@@ -315,7 +366,9 @@ export class Network {
     for (const [listener, of] of this.#listeners) {
       if (of === owner && !listener.isClosed) listener.close();
     }
-    for (const [conn, of] of this.open) if (of === owner) conn.reset();
+    for (const [conn, of] of this.open) {
+      if (of === owner && !conn.isClosed) conn.reset();
+    }
   }
 
   /** The server's end of a client's connection. */

@@ -137,6 +137,10 @@ export class SimRunner implements Runner {
     return this.#lifecycle.exited;
   }
 
+  get exitReason(): string | undefined {
+    return this.#exit?.reason;
+  }
+
   get hasExited(): boolean {
     return this.#exit !== null;
   }

@@ -36,6 +36,8 @@ export interface Stage extends Machine {
   /** Whether the next handler ends its replica when it has begun. */
   isNextFatal: boolean;
   datagrams: DatagramNetwork;
+  /** Why a replica has ended, if it has. */
+  exitOf(owner: Owner): string | undefined;
   /** How often the handler of a packet has begun, by the packet's text. */
   packets: Map<string, number>;
 }

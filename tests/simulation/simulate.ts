@@ -68,6 +68,9 @@ class Simulation {
       closedAt: new Map(),
       datagrams: new DatagramNetwork(this.world),
       packets: new Map(),
+      exitOf: (owner) =>
+        [...this.stage.runners].find((each) => each.owner === owner)
+          ?.exitReason,
     };
   }
 
