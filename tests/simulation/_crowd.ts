@@ -28,6 +28,9 @@ export interface Client {
  */
 const ON_ITS_WAY_MS = 60;
 
+/** A drain leaves a new connection more time than this. */
+const FIRST_BYTE_MS = 4_500;
+
 /** How the server's life ended, for a check of its clients. */
 export interface Verdict {
   /** The ports of those that it tells of as cut off. */
@@ -227,6 +230,7 @@ export class ConnCrowd implements Crowd {
       );
     }
     if (outcome !== "end") return;
+    this.#checkCut(client, isCutOff);
     const missing = isReported ? null : this.#missing(client);
     assert(
       missing === null,
@@ -240,6 +244,25 @@ export class ConnCrowd implements Crowd {
       written === received || (isReported && !(hasAll && written !== null)),
       `client ${port} asked for ${client.lines} and got ${received} of ${written} bytes and a clean end; ` +
         (isReported ? "the parent had them all" : "nobody was told"),
+    );
+  }
+
+  /** No drain ends an upload, or a connection that had no time to speak. */
+  #checkCut({ port, lines }: Client, isCutOff: boolean): void {
+    const { errors, served, net, exitOf } = this.#stage;
+    const names = errors.get(port)?.map(({ name }) => name) ?? [];
+    if (isCutOff || names.includes("ServerClosedError")) return;
+    assert(
+      !names.includes("IncompleteReadError"),
+      `client ${port} asked for ${lines}, and its upload was cut`,
+    );
+    const [first] = served.get(port) ?? [];
+    if (lines.length === 0 || first === undefined || first.read > 0) return;
+    const hadTime = (net.servedOf(port)?.endedAt ?? Infinity) - first.at;
+    const hasLeft = exitOf(first.owner) === "returned";
+    assert(
+      !hasLeft || hadTime > FIRST_BYTE_MS,
+      `client ${port} had ${hadTime} ms for its first byte`,
     );
   }
 

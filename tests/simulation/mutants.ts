@@ -90,6 +90,43 @@ const MUTANTS: Record<string, Edit[]> = {
     find: "        if (!this.#members.isKeeping) break;\n",
     put: "",
   }],
+  "an upload that pauses during a drain is given to its handler as finished": [
+    {
+      file: "server/core/watched_conn.ts",
+      find: "    if (hasPart || this.#marked === true) return;",
+      put: "    if (this.#marked === true) return;",
+    },
+    {
+      file: "server/core/watched_conn.ts",
+      find: "      if (!this.#answered) return;\n",
+      put: "",
+    },
+  ],
+  "a drain gives a new connection no time for its first byte": [{
+    file: "server/core/watched_conn.ts",
+    find: "const NEW_MS = 5_000;",
+    put: "const NEW_MS = 0;",
+  }],
+  "a close does not linger": [{
+    file: "server/core/lingering.ts",
+    find: "    if (this.#isClosing) left();\n",
+    put: "    closeAnyhow(conn);\n    return left();\n",
+  }],
+  "a replica cuts off requests when its server closes, and nobody is told": [{
+    file: "server/core/request_cycle.ts",
+    find: "    if (this.#isDraining) this.cutOff.push(open.clientAddress);\n",
+    put: "",
+  }],
+  "a packet whose handler has begun is given to another replica": [{
+    file: "workers/relay/packets.ts",
+    find: "this.#begun || begun ? error : notBegun(error)",
+    put: "notBegun(error)",
+  }],
+  "a server that served gives up when its code breaks": [{
+    file: "workers/runner/supervisor.ts",
+    find: "    if (this.#everReady) this.#host.failing(cause);\n    else if (",
+    put: "    if (",
+  }],
 };
 
 async function find(edits: Edit[]): Promise<string | null> {

@@ -172,6 +172,7 @@ class Simulation {
       () => this.#killOne(),
       () => this.#suspend(),
       () => this.#suspend(),
+      () => this.#breakForAWhile(),
     ];
     const all: Promise<void>[] = [];
     while (count-- > 0 && !this.#isClosing) {
@@ -273,6 +274,18 @@ class Simulation {
       "reload() onto a broken module ended a replica",
     );
     assert(isRejected, "reload() did not reject");
+  }
+
+  /** Replicas end while the module can't be loaded, and others take over. */
+  async #breakForAWhile(): Promise<void> {
+    if (this.#alive.every(({ readyAt }) => readyAt === Infinity)) return;
+    this.world.note("the module breaks");
+    this.stage.isBroken = true;
+    await this.world.sleep(this.world.below(50));
+    this.#killOne();
+    await this.world.sleep(this.world.below(2_000));
+    this.world.note("the module is mended");
+    this.stage.isBroken = false;
   }
 
   /** `shutdown()`, a pause in which nobody is served, and `serveForever()`. */
