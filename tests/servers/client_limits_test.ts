@@ -193,6 +193,18 @@ test("acceptRatePerClient refuses what is too fast, of one client", async () => 
   );
 });
 
+test("acceptRatePerClient set to Infinity and back locks nobody out", async () => {
+  await using server = open({
+    acceptRatePerClient: 10,
+    overLimit: "refuse",
+  });
+  await assertEchoes(kinds.tcp, server);
+  await server.setLimits({ acceptRatePerClient: Infinity });
+  for (let i = 0; i < 30; i++) await assertEchoes(kinds.tcp, server);
+  await server.setLimits({ acceptRatePerClient: 10 });
+  await assertEchoes(kinds.tcp, server);
+});
+
 test("acceptRatePerClient holds what is too fast", async () => {
   await using server = open({ acceptRatePerClient: 20 });
   const begin = performance.now();

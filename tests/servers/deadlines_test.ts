@@ -313,6 +313,22 @@ testMeanwhile(
   },
 );
 
+testEach(
+  [kinds.tcp],
+  "setLimits({ requestTimeout }) counts from a request's begin",
+  async (kind) => {
+    const { server } = open(kind, Lines, {});
+    await using _server = server;
+    using client = await kind.connect(server);
+    assertEquals(await exchange(client, "a"), "a");
+    await pause(2_100);
+    const began = performance.now();
+    await server.setLimits({ requestTimeout: 2_000 });
+    assertEquals(await client.receive().catch(() => null), null);
+    assert(performance.now() - began < 1_500);
+  },
+);
+
 testEach(STREAMS, "with deadlines leaves no timer behind", async (kind) => {
   const { server } = open(kind, EchoHandler, {
     idleTimeout: 60_000,

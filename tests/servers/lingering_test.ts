@@ -17,6 +17,7 @@ import {
   testEach,
   writeAll,
 } from "./_support.ts";
+import { Lingering } from "../../server/core/lingering.ts";
 import { read, tls } from "./_certificates.ts";
 import { pause, until, within } from "../support/waiting.ts";
 
@@ -161,6 +162,47 @@ test("serverClose() waits no longer than for a client's end", async () => {
     await closing;
     return performance.now() - began;
   });
+});
+
+test("Connections that linger are closed when descriptors run out", async () => {
+  const shortage = Promise.withResolvers<never>();
+  let accepts = 0;
+  class Short extends TCPServer {
+    override getRequest() {
+      return ++accepts === 2 ? shortage.promise : super.getRequest();
+    }
+  }
+  await sometimes(async () => {
+    await using server = new Short({ port: 0 }, Greeter);
+    collectErrors(server);
+    server.serveForever();
+    const client = await greeted(server);
+    const began = performance.now();
+    const error = new Error("Too many open files");
+    shortage.reject(Object.assign(error, { code: "EMFILE" }));
+    await until(async () => (await server.stats()).acceptErrors > 0, "it");
+    await server.serverClose(); // waits for those that linger
+    client.close();
+    return performance.now() - began;
+  });
+});
+
+test("Of connections that linger the oldest is closed first", async () => {
+  const closed: number[] = [];
+  const lingering = new Lingering();
+  const MOST = 1_024;
+  for (let i = 0; i < MOST + 2; i++) {
+    const conn = {
+      read: () => new Promise(() => {}),
+      closeWrite: () => Promise.resolve(),
+      close: () => void closed.push(i),
+    };
+    lingering.add(conn as unknown as Deno.Conn, null, () => {});
+  }
+  assertEquals(closed, [0, 1]);
+  lingering.closeAll();
+  assertEquals(closed.length, MOST + 2);
+  await lingering.ended();
 });
 
 test("Connections that linger count for maxConnectionsPerClient alone", async () => {
