@@ -1,5 +1,9 @@
 /** What the tests of pools share. */
 import { assertEquals } from "@std/assert";
+import {
+  type ExceptHookArgs,
+  setExceptHook,
+} from "../../workers/base/except_hook.ts";
 import type { Pool, PoolOptions } from "../../workers/pool/pool.ts";
 import { ProcessPool } from "../../workers/pool/process_pool.ts";
 import { ThreadPool } from "../../workers/pool/thread_pool.ts";
@@ -36,6 +40,31 @@ export function testPools(
 ): void {
   testPool("ThreadPool", name, (make) => run(make, "thread"));
   testPool("ProcessPool", name, (make) => run(make, "process"));
+}
+
+/** Runs with a folder of its own. */
+export async function withFolder(
+  run: (folder: string) => Promise<void>,
+): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await run(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Runs with an except hook that keeps what it gets. */
+export async function withHook(
+  run: (caught: ExceptHookArgs[]) => Promise<void>,
+): Promise<void> {
+  const caught: ExceptHookArgs[] = [];
+  const previous = setExceptHook((args) => caught.push(args));
+  try {
+    await run(caught);
+  } finally {
+    setExceptHook(previous);
+  }
 }
 
 /** A gate for `block()`: counts who has come, and lets all go. */

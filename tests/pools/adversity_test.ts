@@ -12,9 +12,18 @@ import {
   RemoteError,
   RunnerExitError,
 } from "../../workers/base/errors.ts";
-import { testPools } from "./_pools.ts";
+import { Lock } from "../../workers/locks/lock.ts";
+import { testPools, withFolder, withHook } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
-import { until } from "../support/waiting.ts";
+import { pause, until, within } from "../support/waiting.ts";
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).size > 0;
+  } catch {
+    return false;
+  }
+}
 
 testPools("tells of every thing that a task may throw", async (make) => {
   await using pool = make({ workers: 1 });
@@ -69,15 +78,115 @@ testPools("tells why a result can't be passed on", async (make) => {
   assertEquals(pool.stats().restarts, 0);
 });
 
-testPools("replaces a worker that ends between tasks", async (make) => {
-  await using pool = make({ workers: 1 });
-  for (const way of ["throw", "reject", "exit"]) {
-    assertEquals(await pool.submit(tasks.exitLater, way), "answered");
-    const { restarts } = pool.stats();
-    await until(() => pool.stats().restarts > restarts, `another, ${way}`);
-    assertEquals(await pool.submit(tasks.add, 1, 2), 3);
-  }
-});
+testPools(
+  "replaces a worker that ends between tasks, and the except hook gets its error",
+  (make, kind) =>
+    withHook(async (caught) => {
+      await using pool = make({ workers: 1, name: "mine" });
+      for (const way of ["throw", "reject", "exit"]) {
+        assertEquals(await pool.submit(tasks.exitLater, way), "answered");
+        const { restarts } = pool.stats();
+        await until(() => pool.stats().restarts > restarts, `another, ${way}`);
+        assertEquals(await pool.submit(tasks.add, 1, 2), 3);
+      }
+      assertEquals(
+        caught.map(({ error, thread }) => [String(error), thread]),
+        [0, 1].map((number) => [
+          "TypeError: Left behind",
+          { kind, name: `mine_${number}` },
+        ]),
+      );
+    }),
+);
+
+testPools(
+  "waits at its end for the threads that its tasks started",
+  (make) =>
+    withFolder(async (folder) => {
+      const [gate, file] = [`${folder}/gate`, `${folder}/file`];
+      const pool = make({ workers: 1 });
+      await pool.submit(tasks.startThread, gate, file, false);
+      let ended = false;
+      const end = pool.shutdown().then(() => ended = true);
+      // Longer than a worker may take otherwise
+      await pause(2_200);
+      assertFalse(ended);
+      await Deno.writeTextFile(gate, "");
+      await within("the end", end);
+      assertEquals(await Deno.readTextFile(file), "done");
+    }),
+);
+
+testPools(
+  "tells at once of a worker's uncaught error, and waits for the threads that it started",
+  (make) =>
+    withHook((caught) =>
+      withFolder(async (folder) => {
+        const [gate, file] = [`${folder}/gate`, `${folder}/file`];
+        const pool = make({ workers: 1 });
+        await pool.submit(tasks.startThread, gate, file, true);
+        await until(() => caught.length > 0, "the except hook");
+        // By another worker
+        assertEquals(await pool.submit(tasks.countCalls), 1);
+        assertEquals(pool.stats().restarts, 1);
+        const end = pool.shutdown();
+        await Deno.writeTextFile(gate, "");
+        await within("the end", end);
+        assertEquals(await Deno.readTextFile(file), "done");
+        assertEquals(caught.length, 1);
+      })
+    ),
+);
+
+testPools(
+  "keeps the locks that it was given",
+  (make) =>
+    withFolder(async (folder) => {
+      await using pool = make({
+        workers: 1,
+        initializer: "keepLock",
+        initializerArgs: [new Lock()],
+      });
+      tasks.collectGarbage();
+      await pause(1); // a WeakRef keeps what it gave for this turn
+      tasks.collectGarbage();
+      assertEquals(await pool.submit(tasks.useLock), "held");
+      const file = `${folder}/file`;
+      const held = pool.submit(tasks.holdLock, new Lock(), file);
+      await until(() => exists(file), "the task");
+      tasks.collectGarbage();
+      await pause(1);
+      tasks.collectGarbage();
+      await Deno.truncate(file);
+      assertEquals(await held, "held");
+    }),
+);
+
+testPools(
+  "lets no short task wait behind a long one while another worker idles",
+  (make, kind) =>
+    withFolder(async (folder) => {
+      await using pool = make();
+      const moving = kind === "thread";
+      function submit(file: string | null): Promise<string> {
+        if (!moving) return pool.submit(tasks.waitForFile, file);
+        const buffer = new ArrayBuffer(8);
+        return pool.run(tasks.waitForFileWith, [file, buffer], {
+          transfer: [buffer],
+        });
+      }
+      const submitMany = () => Array.from({ length: 30 }, () => submit(null));
+      for (let round = 0; round < 20; round++) await Promise.all(submitMany());
+      const file = `${folder}/file`;
+      const before = submitMany();
+      const long = submit(file);
+      const short = [...before, ...submitMany()];
+      const passed = await within("the short tasks", Promise.all(short));
+      assertEquals(new Set(passed), new Set(["passed"]));
+      await Deno.writeTextFile(file, "");
+      assertEquals(await long, "let go");
+    }),
+);
 
 testPools(
   "settles each task once while workers die and it ends",

@@ -20,7 +20,12 @@ Deno.test("a pool's worker forgets under steady load the tasks that it has done"
     return gates[id]!.promise;
   }
   const start = { module: "", lastIdent: null, taskSlots: null };
-  await main(port, [{ wait }], { ...start, shared: null, initializer: null });
+  void main(port, [{ wait }], {
+    ...start,
+    process: { name: "MainProcess", daemon: false },
+    concurrency: 1,
+    initializer: null,
+  });
   function post(id: number): void {
     gates.push(Promise.withResolvers());
     port.onmessage!([id, "wait", [{}, id], 0]);

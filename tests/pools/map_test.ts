@@ -3,6 +3,7 @@ import {
   assertEquals,
   assertLess,
   assertRejects,
+  assertStringIncludes,
   assertThrows,
 } from "@std/assert";
 import { RemoteError } from "../../workers/base/errors.ts";
@@ -132,6 +133,126 @@ testPools(
     assertEquals(await pool.submit(tasks.add, 1, 2), 3);
   },
 );
+
+testPools(
+  "map() gives the results before the failing item, however slow the loop is",
+  async (make) => {
+    await using pool = make();
+    const items = numbers(60).map((number) => 2 * number);
+    items[20] = 41;
+    items[50] = 43;
+    for (const chunkSize of [1, 7]) {
+      for (const slow of [false, true]) {
+        const taken: number[] = [];
+        const error = await assertRejects(async () => {
+          const results = pool.map(tasks.failOdd, items, { chunkSize });
+          for await (const result of results) {
+            taken.push(result);
+            if (slow) await new Promise((resolve) => setTimeout(resolve, 1));
+          }
+        }, RemoteError);
+        assertEquals(error.message, "No 41");
+        assertEquals(taken, items.slice(0, 20));
+      }
+    }
+  },
+);
+
+testPools(
+  "map() waits for earlier items when a later one fails first",
+  async (make) => {
+    await using pool = make();
+    const file = await Deno.makeTempFile();
+    const taken: string[] = [];
+    const ended = assertRejects(
+      async () => {
+        const items = [file, null, "none"];
+        const results = pool.map(tasks.awaitEndOrFail, items);
+        for await (const result of results) taken.push(result);
+      },
+      RemoteError,
+      "No file",
+    );
+    await until(() => pool.stats().failed === 1, "the error");
+    await Deno.remove(file);
+    await ended;
+    assertEquals(taken, [file]);
+    assertEquals(pool.stats().running, 0);
+  },
+);
+
+testPools(
+  "map() gives the results of all items before its source fails",
+  async (make) => {
+    await using pool = make();
+    function* failing() {
+      yield* numbers(10);
+      throw new RangeError("No more");
+    }
+    for (const ordered of [true, false]) {
+      for (const chunkSize of [1, 4]) {
+        const taken: number[] = [];
+        await assertRejects(
+          async () => {
+            const options = { ordered, chunkSize };
+            for await (
+              const result of pool.map(tasks.square, failing(), options)
+            ) taken.push(result);
+          },
+          RangeError,
+          "No more",
+        );
+        assertEquals(taken.toSorted((a, b) => a - b), squares(10));
+      }
+    }
+  },
+);
+
+testPools(
+  "map() without order gives what has finished before the error",
+  async (make) => {
+    await using pool = make();
+    const file = await Deno.makeTempFile();
+    const taken: string[] = [];
+    const options = { ordered: false, concurrency: 2 };
+    const items = [file, null, "none", "none"];
+    const ended = assertRejects(
+      async () => {
+        const results = pool.map(tasks.awaitEndOrFail, items, options);
+        for await (const result of results) taken.push(result);
+      },
+      RemoteError,
+      "No file",
+    );
+    await until(() => pool.stats().failed === 1, "the error");
+    await Deno.remove(file);
+    await ended;
+    assertEquals(taken, [file]);
+  },
+);
+
+testPools("map().settled() gives errors as results", async (make, kind) => {
+  await using pool = make();
+  for (const chunkSize of [1, 3]) {
+    const results = await pool.map(tasks.failOdd, numbers(8), { chunkSize })
+      .settled();
+    assertEquals(
+      results.map((result) =>
+        result.status === "fulfilled" ? result.value : result.reason.message
+      ),
+      [0, "No 1", 2, "No 3", 4, "No 5", 6, "No 7"],
+    );
+    const dead = await pool.map("exit", [7, 7], { chunkSize }).settled();
+    for (const result of dead) {
+      assert(result.status === "rejected");
+      assertStringIncludes(result.reason.message, `the ${kind} that ran it`);
+    }
+  }
+  const sums = pool.starmap(tasks.add, [[1, 2]], { ordered: false }).settled();
+  for await (const sum of sums) {
+    assertEquals(sum, { status: "fulfilled", value: 3 });
+  }
+});
 
 testPools("map() names an item that can't be cloned", async (make) => {
   await using pool = make();

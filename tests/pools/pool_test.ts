@@ -267,19 +267,28 @@ testPools(
   },
 );
 
-testPools("rejects what is more than maxQueue", async (make) => {
-  await using pool = make({ workers: 1, maxQueue: 2 });
-  const accepted = [pool.submit(tasks.add, 1, 2), pool.submit(tasks.add, 3, 4)];
-  const error = await assertRejects(
-    () => pool.submit(tasks.add, 5, 6),
-    PoolFullError,
-  );
-  assertStringIncludes(error.message, '"maxQueue"');
-  assert(pool.needsDrain);
-  assertEquals(await Promise.all(accepted), [3, 7]);
-  await pool.drained();
-  assertEquals(await pool.submit(tasks.add, 5, 6), 11);
-});
+testPools(
+  "rejects what is more than maxQueue, whether its workers run or not",
+  async (make) => {
+    await using pool = make({ workers: 2, maxQueue: 2 });
+    for (const state of ["none runs", "one runs", "both run"]) {
+      const accepted = [1, 2, 3, 4].map((number) =>
+        pool.submit(tasks.nap, number)
+      );
+      const error = await assertRejects(
+        () => pool.submit(tasks.nap, 5),
+        PoolFullError,
+        '"maxQueue"',
+        state,
+      );
+      assertStringIncludes(error.message, "drained()");
+      assert(pool.needsDrain);
+      assertEquals(await Promise.all(accepted), [1, 2, 3, 4]);
+      await pool.drained();
+    }
+    assertEquals(await pool.submit(tasks.add, 5, 6), 11);
+  },
+);
 
 testPools("says when it needs a pause, and when that is over", async (make) => {
   await using pool = make({ workers: 1 });

@@ -1,13 +1,14 @@
 import {
   assert,
   assertEquals,
+  assertLess,
   assertNotEquals,
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
 import { PoolClosedError } from "../../workers/base/errors.ts";
 import { ThreadPool } from "../../workers/pool/thread_pool.ts";
-import { Gate, testPool, testPools } from "./_pools.ts";
+import { Gate, testPool, testPools, withFolder } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
 import { until } from "../support/waiting.ts";
 
@@ -182,7 +183,7 @@ testPools(
     await assertRejects(
       () => pool.run(tasks.add, [1, 2], { timeot: 5 } as object),
       TypeError,
-      '"timeot": run() has no such option, only signal, timeout, transfer',
+      '"timeot": run() has no such option, only signal, timeout, abortTimeout, transfer',
     );
     await assertRejects(
       () => pool.run(tasks.add, 5 as never),
@@ -266,6 +267,93 @@ testPool(
       "exited with code 1",
     );
     assertEquals(await pool.submit(tasks.add, 1, 2), 3);
+  },
+);
+
+testPools(
+  "run() keeps the worker of an aborted task that obeys its signal",
+  (make) =>
+    withFolder(async (folder) => {
+      await using pool = make({ workers: 1 });
+      const file = `${folder}/file`;
+      const read = () => Deno.readTextFileSync(file);
+      assertEquals(await pool.submit(tasks.countCalls), 1);
+      for (const name of ["AbortError", "TimeoutError"]) {
+        const controller = new AbortController();
+        const { signal } = controller;
+        const aborts = name === "AbortError";
+        const options = aborts ? { signal } : { timeout: 100 };
+        await Deno.writeTextFile(file, "");
+        const aborted = pool.run(tasks.obey, [file, signal], options);
+        await until(() => read() !== "", "the task");
+        if (aborts) controller.abort();
+        const error = await assertRejects(() => aborted, DOMException);
+        assertEquals(error.name, name);
+        await until(() => pool.stats().running === 0, "its end");
+        assertEquals(read(), `begun\n${name}\n`);
+      }
+      assertEquals(await pool.submit(tasks.countCalls), 2);
+      const { cancelled, restarts } = pool.stats();
+      assertEquals([cancelled, restarts], [2, 0]);
+    }),
+);
+
+testPools(
+  "run() replaces the worker of an aborted task that goes on for abortTimeout",
+  async (make) => {
+    await using pool = make({ workers: 1 });
+    assertEquals(await pool.submit(tasks.countCalls), 1);
+    const { signal } = new AbortController();
+    const hanging = pool.run("never", [signal], {
+      timeout: 50,
+      abortTimeout: 50,
+    });
+    await assertRejects(() => hanging, DOMException, "50 ms");
+    assertEquals(await pool.submit(tasks.countCalls), 1);
+    assertEquals(pool.stats().restarts, 1);
+  },
+);
+
+testPools(
+  "a signal among the arguments follows the original, whoever runs the task",
+  (make) =>
+    withFolder(async (folder) => {
+      await using pool = make({ workers: 1 });
+      const file = `${folder}/file`;
+      const controller = new AbortController();
+      const { signal } = controller;
+      const obeying = pool.submit(tasks.obey, file, signal);
+      await until(() => pool.stats().running === 1, "the task");
+      controller.abort(new RangeError("enough"));
+      assertEquals(await obeying, "RangeError");
+      // One that was aborted before, and one with a reason that can't cross
+      assertEquals(await pool.submit(tasks.obey, file, signal), "RangeError");
+      const odd = AbortSignal.abort(() => {});
+      assertEquals(await pool.submit(tasks.obey, file, odd), "AbortError");
+      assertEquals(pool.stats().restarts, 0);
+    }),
+);
+
+testPools(
+  "run() lets 20,000 tasks that wait be aborted in no time",
+  async (make) => {
+    await using pool = make({ workers: 1 });
+    const nap = pool.submit(tasks.nap, 50);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const results = Array.from(
+      { length: 20_000 },
+      () => pool.run(tasks.add, [1, 2], { signal }),
+    );
+    const settled = Promise.allSettled(results);
+    const begun = performance.now();
+    controller.abort();
+    // It took over 7 s when each looked through all others
+    assertLess(performance.now() - begun, 4_000);
+    const reasons = (await settled).map(({ status }) => status);
+    assertEquals(new Set(reasons), new Set(["rejected"]));
+    assertEquals(await nap, 50);
+    assertEquals(pool.stats().cancelled, 20_000);
   },
 );
 

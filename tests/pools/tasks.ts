@@ -334,3 +334,103 @@ export function giveCallableThenable(): PromiseLike<string> {
     then: (resolve: (value: string) => void) => resolve("awaited"),
   }) as unknown as PromiseLike<string>;
 }
+
+/** Waits, without its event loop, until a file is there; or does nothing. */
+export function waitForFile(file: string | null): string {
+  if (file === null) return "passed";
+  Deno.writeTextFileSync(`${file}.begun`, "");
+  const cell = new Int32Array(new SharedArrayBuffer(4));
+  while (true) {
+    try {
+      Deno.statSync(file);
+      return "let go";
+    } catch {
+      Atomics.wait(cell, 0, 0, 2);
+    }
+  }
+}
+
+export function waitForFileWith(file: string | null, _: ArrayBuffer): string {
+  return waitForFile(file);
+}
+
+let hasArrived = Promise.withResolvers<void>();
+
+/** Ends when another call has come, in the same worker. */
+export async function meet(): Promise<string> {
+  const { promise, resolve } = hasArrived;
+  if (arrived++ % 2 === 0) await promise;
+  else {
+    resolve();
+    hasArrived = Promise.withResolvers();
+  }
+  return "met";
+}
+
+let arrived = 0;
+
+/** Waits for a signal, and says why it was aborted. */
+export function obey(file: string, signal: AbortSignal): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const done = () => {
+    Deno.writeTextFileSync(file, `${signal.reason.name}\n`, { append: true });
+    resolve(signal.reason.name);
+  };
+  if (signal.aborted) done();
+  else signal.addEventListener("abort", done);
+  Deno.writeTextFileSync(file, "begun\n", { append: true });
+  return promise;
+}
+
+/** Waits until a file is there, and leaves another. */
+export async function awaitAndMark(gate: string, file: string): Promise<void> {
+  while (true) {
+    try {
+      await Deno.stat(gate);
+      return await Deno.writeTextFile(file, "done");
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  }
+}
+
+/** Starts a thread that works on; then nobody catches an error, if asked. */
+export function startThread(
+  gate: string,
+  file: string,
+  strays: boolean,
+): string {
+  const module = import.meta.url;
+  new Thread({ target: awaitAndMark, args: [gate, file], module }).start();
+  if (strays) {
+    setTimeout(() => {
+      throw new RangeError("on purpose");
+    });
+  }
+  return "started";
+}
+
+export async function holdLock(lock: Lock, file: string): Promise<string> {
+  await Deno.writeTextFile(file, "begun");
+  while ((await Deno.stat(file)).size > 0) {
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  using _guard = await lock.hold();
+  return "held";
+}
+
+let given: Lock;
+
+export function keepLock(lock: Lock): void {
+  given = lock;
+}
+
+export async function useLock(): Promise<string> {
+  using _guard = await given.hold();
+  return "held";
+}
+
+export function awaitEndOrFail(file: string | null): Promise<string> {
+  if (file === null) throw new RangeError("No file");
+  return awaitEnd(file);
+}

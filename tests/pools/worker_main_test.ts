@@ -37,18 +37,18 @@ class Worker {
   }
 
   /** Starts it. With slots, its small answers come as a thread's do. */
-  async start(
-    module: Record<string, unknown>,
-    withSlots: boolean,
-  ): Promise<void> {
+  start(module: Record<string, unknown>, withSlots: boolean): void {
     const taskSlots = withSlots ? TaskSlots.memory() : null;
     if (taskSlots !== null) this.#slots = new TaskSlots(taskSlots);
-    await main(this.#port, [module], {
+    // It settles when an error ends the worker
+    void main(this.#port, [module], {
       module: "test:module",
       name: "worker",
       ident: 0,
       lastIdent: null,
+      process: { name: "MainProcess", daemon: false },
       taskSlots,
+      concurrency: 1,
       initializer: null,
     });
   }
@@ -103,7 +103,7 @@ for (const withSlots of [true, false]) {
     for (let when = 0; when < MICROTASKS; when++) {
       const gate = Promise.withResolvers<void>();
       const worker = new Worker();
-      await worker.start({
+      worker.start({
         now: (id: number) => id,
         later: (id: number) => gate.promise.then(() => id),
         meanwhile: (id: number) => (worker.give("now"), id),
@@ -125,7 +125,7 @@ for (const withSlots of [true, false]) {
     for (let when = 0; when < MICROTASKS; when++) {
       const gate = Promise.withResolvers<void>();
       const worker = new Worker();
-      await worker.start({ later: () => gate.promise }, withSlots);
+      worker.start({ later: () => gate.promise }, withSlots);
       worker.give("later");
       gate.resolve();
       await microtasks(when);

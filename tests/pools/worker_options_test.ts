@@ -12,7 +12,10 @@ import {
   RunnerExitError,
 } from "../../workers/base/errors.ts";
 import { Lock } from "../../workers/locks/lock.ts";
-import { testPool, testPools } from "./_pools.ts";
+import { ProcessPool } from "../../workers/pool/process_pool.ts";
+import { ThreadPool } from "../../workers/pool/thread_pool.ts";
+import { until } from "../support/waiting.ts";
+import { module, testPool, testPools } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
 
 testPools(
@@ -150,4 +153,73 @@ testPools("refuses options of workers that can't work", (make) => {
     '"initializerArgs"',
   );
   return Promise.resolve();
+});
+
+testPools("starts minWorkers at once and keeps them", async (make) => {
+  await using pool = make({ minWorkers: 1, idleTimeout: 20 });
+  await until(() => pool.stats().idle === 1, "the first worker");
+  await Promise.all([1, 2].map(() => pool.submit(tasks.nap, 30)));
+  await until(() => pool.stats().workers === 1, "the end of the second");
+  assertEquals(await pool.submit(tasks.add, 1, 2), 3);
+  assertEquals(pool.stats().restarts, 0);
+});
+
+testPools("ends all workers that idle, and starts others", async (make) => {
+  await using pool = make({ idleTimeout: 10 });
+  for (let round = 0; round < 2; round++) {
+    assertEquals(await pool.submit(tasks.countCalls), 1);
+    await until(() => pool.stats().workers === 0, "the end of the worker");
+  }
+  assertEquals(pool.stats().restarts, 0);
+});
+
+testPools(
+  "runs several tasks in a worker at once, if asked",
+  async (make) => {
+    await using pool = make({ workers: 1, concurrentTasksPerWorker: 2 });
+    for (let round = 0; round < 20; round++) {
+      const met = Array.from({ length: 10 }, () => pool.submit(tasks.meet));
+      assertEquals(new Set(await Promise.all(met)), new Set(["met"]));
+    }
+    const { completed, workers } = pool.stats();
+    assertEquals([completed, workers], [200, 1]);
+    const naps = Array.from({ length: 4 }, () => pool.submit(tasks.nap, 20));
+    await until(() => pool.stats().running === 2, "two tasks");
+    assertEquals(pool.stats().queued, 2);
+    await Promise.all(naps);
+  },
+);
+
+testPools(
+  "gives a task that its worker may be ended for a worker of its own",
+  async (make) => {
+    await using pool = make({ workers: 1, concurrentTasksPerWorker: 8 });
+    const nap = pool.submit(tasks.nap, 50);
+    const ended = pool.run("never", [], { timeout: 80 });
+    const behind = pool.submit(tasks.add, 1, 2);
+    await assertRejects(() => ended, DOMException);
+    assertEquals(await nap, 50);
+    assertEquals(await behind, 3);
+    assertEquals(pool.stats().failed, 0);
+  },
+);
+
+Deno.test("pools refuse numbers of workers that can't be", () => {
+  for (const Class of [ThreadPool, ProcessPool]) {
+    for (
+      const options of [
+        { minWorkers: -1 },
+        { workers: 2, minWorkers: 3 },
+        { idleTimeout: -1 },
+        { concurrentTasksPerWorker: 0 },
+      ]
+    ) {
+      const name = Object.keys(options).at(-1);
+      assertThrows(
+        () => new Class({ module, ...options }),
+        RangeError,
+        `"${name}"`,
+      );
+    }
+  }
 });

@@ -138,11 +138,13 @@ export class PoolClosedError extends SocketServerError {
  *
  * await using pool = new ThreadPool({
  *   module: "data:text/javascript,export function nothing() {}",
+ *   workers: 1,
  *   maxQueue: 1,
  * });
- * const first = pool.submit("nothing");
+ * const running = pool.submit("nothing");
+ * const waiting = pool.submit("nothing");
  * await assertRejects(() => pool.submit("nothing"), PoolFullError);
- * await first;
+ * await Promise.all([running, waiting]);
  * ```
  */
 export class PoolFullError extends SocketServerError {

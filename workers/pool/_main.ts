@@ -5,7 +5,7 @@
  */
 import { isObject, objectsIn } from "../codec/graph.ts";
 import { unpack } from "../codec/share.ts";
-import { context, imports } from "../runner/context.ts";
+import { context, imports, joinStarted } from "../runner/context.ts";
 import { ModuleImportError } from "../base/errors.ts";
 import {
   type Answer,
@@ -19,8 +19,13 @@ import {
   STRIDE,
   TaskSlots,
   TINY,
+  WAITS,
 } from "./_protocol.ts";
-import { tellRecord, toErrorRecord } from "../line/dialect.ts";
+import {
+  type ErrorRecord,
+  tellRecord,
+  toErrorRecord,
+} from "../line/dialect.ts";
 import type { RunnerPort } from "../runner/runner.ts";
 
 /** How long answers may wait on the task slots before the pool is notified. */
@@ -46,18 +51,32 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
     typeof (value as { then?: unknown }).then === "function";
 }
 
+/** The results of a chunk, and the errors with the indices of their items. */
+class Chunk {
+  results: unknown[] = [];
+  failures: [index: number, record: ErrorRecord][] = [];
+}
+
 /** Calls a function for each item, in turn. */
 async function callEach(
   call: Call,
   items: unknown[],
-  spread: boolean,
-): Promise<unknown[]> {
-  const results: unknown[] = [];
-  for (const item of items) {
-    const result = spread ? call(...item as unknown[]) : call(item);
-    results.push(isThenable(result) ? await result : result);
+  flags: number,
+): Promise<Chunk> {
+  const chunk = new Chunk();
+  const { results, failures } = chunk;
+  const spread = (flags & FLAGS.spread) !== 0;
+  for (const [index, item] of items.entries()) {
+    try {
+      const result = spread ? call(...item as unknown[]) : call(item);
+      results.push(isThenable(result) ? await result : result);
+    } catch (error) {
+      failures.push([index, toErrorRecord(error)]);
+      if ((flags & FLAGS.settled) === 0) break;
+      results.push(undefined);
+    }
   }
-  return results;
+  return chunk;
 }
 
 /** Finds what moves back: what came by transfer, and what can't be copied. */
@@ -91,16 +110,26 @@ class PoolWorker {
   #skips = 0;
   #working = false;
   #ending = false;
+  #concurrency: number;
+  /** The number of tasks that run beside the next one. */
+  #active = 0;
+  /** Settles when there is room for the next one. */
+  #room: PromiseWithResolvers<void> | null = null;
+  /** The signals that tasks under way got, by the places of the arguments. */
+  #signals = new Map<number, Map<unknown, AbortController>>();
+  #failure = Promise.withResolvers<never>();
+  #failed = false;
 
   constructor(port: RunnerPort, module: Module, start: PoolStart) {
     this.#port = port;
     this.#module = module;
     this.#url = start.module;
-    const { taskSlots } = start;
+    const { taskSlots, concurrency } = start;
+    this.#concurrency = concurrency;
     this.#taskSlots = taskSlots === null ? null : new TaskSlots(taskSlots);
   }
 
-  /** Gets ready for tasks. */
+  /** Gets ready for tasks. Rejects with the error that ends it. */
   async start({ initializer }: PoolStart): Promise<void> {
     imports.begin();
     if (initializer !== null) {
@@ -111,13 +140,18 @@ class PoolWorker {
       await call(...unpack(args) as unknown[]);
     }
     this.#port.onmessage = (message) => this.#receive(message);
+    this.#port.onerror = (error) => this.#fail(error);
     this.#port.post(READY);
+    await this.#failure.promise;
   }
 
   #receive(message: unknown): void {
     this.#received++;
     if (message === null) this.#ending = true;
-    else this.#batches.push(message as unknown[]);
+    else if ((message as unknown[]).length === STRIDE - 1) {
+      const [id, index, reason] = message as unknown[];
+      this.#signals.get(id as number)?.get(index)?.abort(reason);
+    } else this.#batches.push(message as unknown[]);
     if (!this.#working) this.#work();
   }
 
@@ -130,13 +164,49 @@ class PoolWorker {
         const running = this.#run(tasks, at);
         if (running === undefined) continue;
         this.#call();
-        await running;
+        if (this.#concurrency === 1) await running;
+        else await this.#runBeside(running);
       }
     }
     this.#call();
     this.#working = false;
-    if (this.#ending) this.#port.close();
-    else this.#rest(begun);
+    if (this.#ending) this.#leave();
+    else if (this.#active === 0) this.#rest(begun);
+  }
+
+  /** Waits for a task only if no more may run at once. */
+  async #runBeside(running: Promise<void>): Promise<void> {
+    void running.then(() => {
+      this.#active--;
+      this.#call();
+      this.#room?.resolve();
+      this.#room = null;
+    });
+    if (++this.#active < this.#concurrency) return;
+    this.#room = Promise.withResolvers();
+    await this.#room.promise;
+  }
+
+  /** Ends it, once what its tasks started has ended. */
+  async #leave(): Promise<void> {
+    if (context.started.size > 0) this.#send(WAITS);
+    await joinStarted();
+    if (!this.#failed) this.#port.close();
+  }
+
+  /** Reports an error that nobody caught, and ends it as `#leave()` does. */
+  async #fail(thrown: unknown): Promise<void> {
+    if (this.#failed) return;
+    this.#call();
+    tellRecord((record) => this.#send([record]), toErrorRecord(thrown));
+    this.#failed = true;
+    await joinStarted();
+    this.#failure.reject(thrown);
+  }
+
+  /** Sends the pool a message, unless it counts the worker as dead. */
+  #send(message: unknown, transfer?: Transferable[]): void {
+    if (!this.#failed) this.#port.post(message, transfer);
   }
 
   /**
@@ -162,6 +232,7 @@ class PoolWorker {
 
   /** Runs a task. Await the result. */
   #run(tasks: unknown[], at: number): Promise<void> | undefined {
+    if (this.#failed) return undefined;
     const id = tasks[at] as number;
     const name = tasks[at + 1] as string;
     const flags = tasks[at + 3] as number;
@@ -175,26 +246,45 @@ class PoolWorker {
     const begun = performance.now();
     let args = tasks[at + 2] as unknown[];
     let moved: unknown[] = [];
+    let signals: unknown[][] = [];
     try {
-      if ((flags & FLAGS.moved) !== 0) {
-        [args, moved] = args as [unknown[], unknown[]];
+      if ((flags & FLAGS.wrapped) !== 0) {
+        [args, moved, signals] = args as [unknown[], unknown[], unknown[][]];
       }
       if ((flags & FLAGS.packed) !== 0) args = unpack(args) as unknown[];
+      if (signals.length > 0) this.#addSignals(id, args, signals);
       const value = (flags & FLAGS.chunk) !== 0
-        ? callEach(call, args, (flags & FLAGS.spread) !== 0)
+        ? callEach(call, args, flags)
         : call(...args);
       if (isThenable(value)) {
         return Promise.resolve(value)
           .then((value) => this.#done(id, begun, value, moved))
-          .catch((error) => this.#failed(id, performance.now() - begun, error));
+          .catch((error) => this.#throw(id, performance.now() - begun, error));
       }
       this.#done(id, begun, value, moved);
     } catch (error) {
-      this.#failed(id, performance.now() - begun, error);
+      this.#throw(id, performance.now() - begun, error);
     }
   }
 
+  /** Gives a task signals that follow those of the pool. */
+  #addSignals(id: number, args: unknown[], signals: unknown[][]): void {
+    const controllers = new Map<unknown, AbortController>();
+    for (const [index, ...aborted] of signals) {
+      const controller = new AbortController();
+      if (aborted.length > 0) controller.abort(aborted[0]);
+      controllers.set(index, controller);
+      args[index as number] = controller.signal;
+    }
+    this.#signals.set(id, controllers);
+  }
+
   #done(id: number, begun: number, value: unknown, moved: unknown[]): void {
+    if (value instanceof Chunk) {
+      const { results, failures } = value;
+      if (failures.length > 0) return this.#partlyDone(id, begun, value);
+      value = results;
+    }
     const packed = packValue(this.#port.kind, value, true);
     const status = Object.is(packed, value) ? STATUS.done : STATUS.donePacked;
     const answer: Answer = [status, packed, performance.now() - begun];
@@ -202,14 +292,33 @@ class PoolWorker {
     else this.#post(id, answer, movedIn(value, moved));
   }
 
-  #failed(id: number, time: number, error: unknown): void {
+  #partlyDone(id: number, begun: number, { results, failures }: Chunk): void {
+    const packed = packValue(this.#port.kind, results, true);
+    const time = performance.now() - begun;
+    this.#forget(id);
+    try {
+      this.#send([id, STATUS.partly, [packed, failures], time]);
+    } catch {
+      // A result can't be cloned, or the cause of an error
+      for (const [, record] of failures) delete record.cause;
+      this.#post(id, [STATUS.partly, [packed, failures], time]);
+    }
+  }
+
+  #throw(id: number, time: number, error: unknown): void {
+    this.#forget(id);
     tellRecord(
-      (record) => this.#port.post([id, STATUS.thrown, record, time]),
+      (record) => this.#send([id, STATUS.thrown, record, time]),
       toErrorRecord(error),
     );
   }
 
+  #forget(id: number): void {
+    if (this.#signals.size > 0) this.#signals.delete(id);
+  }
+
   #answer(id: number, answer: Answer): undefined {
+    this.#forget(id);
     if (!this.#taskSlots?.answer(id, answer)) {
       return this.#post(id, answer);
     }
@@ -223,17 +332,17 @@ class PoolWorker {
 
   #post(id: number, answer: Answer, transfer?: Transferable[]): undefined {
     try {
-      this.#port.post([id, ...answer], transfer);
+      this.#send([id, ...answer], transfer);
     } catch (error) {
       const why = `Cannot return the result from the ${this.#port.kind}: ` +
         reasonOf(error);
-      this.#failed(id, answer[2], new TypeError(why));
+      this.#throw(id, answer[2], new TypeError(why));
     }
   }
 
   /** Notifies the pool of the answers on the task slots. */
   #call(): void {
-    if (this.#left) this.#port.post(LOOK);
+    if (this.#left) this.#send(LOOK);
     this.#left = false;
   }
 

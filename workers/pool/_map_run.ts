@@ -6,9 +6,9 @@
 
 import { checkSignal } from "../threads/_options.ts";
 import type { PoolSettings } from "./_options.ts";
-import { FLAGS } from "./_protocol.ts";
+import { ChunkResults, FLAGS } from "./_protocol.ts";
 import type { Scheduler } from "./_scheduler.ts";
-import type { TaskGroup } from "./_task.ts";
+import type { PoolTask } from "./_task.ts";
 import {
   assertOptions,
   assertPositiveInteger,
@@ -58,6 +58,8 @@ export interface PoolMapOptions {
 export interface MapSettings extends Required<Omit<PoolMapOptions, "signal">> {
   /** Whether each item is a list of arguments. */
   spread: boolean;
+  /** Whether an error is a result. */
+  settled: boolean;
   /** As in {@linkcode PoolMapOptions}. */
   signal: AbortSignal | undefined;
 }
@@ -82,7 +84,7 @@ export function checkMapOptions(
   { kind, workers }: PoolSettings,
   options: PoolMapOptions,
   spread: boolean,
-): MapSettings {
+): Omit<MapSettings, "settled"> {
   assertOptions(options, "map()", MAP_OPTIONS);
   const { chunkSize = 1, concurrency = 8 * workers, kill = false } = options;
   const { signal, ordered = true } = options;
@@ -110,27 +112,39 @@ export function checkItems(items: unknown): void {
   );
 }
 
+/** The results of a task's items, and the error that ended it. */
+interface Part {
+  results: unknown[];
+  failure: { error: unknown } | null;
+}
+
 /**
  * A running `map()`. It reads ahead, and keeps the order unless `ordered` is
  * `false`.
+ *
+ * After an error it reads no more. In order, the items before the failing one
+ * still run, and their results come before the error; otherwise those of all
+ * tasks that have begun do. If the source fails, that is after all its items.
  */
-export class MapRun implements TaskGroup {
-  readonly kill: boolean;
-  cancelled = false;
+export class MapRun {
   #core: Scheduler;
   #name: string;
   #items: Iterator<unknown> | AsyncIterator<unknown>;
   #settings: MapSettings;
+  /** The tasks that have not ended, by their places. */
+  #tasks = new Map<number, PoolTask>();
   /** The number of submitted tasks. */
   #submitted = 0;
-  /** The number of tasks that have ended. */
-  #ended = 0;
-  /** The results that were not taken, by their place. */
-  #results = new Map<number, unknown>();
-  /** The number of results that were taken. */
+  /** The results that were not taken, by the places of their tasks. */
+  #results = new Map<number, unknown[]>();
+  /** Without order, the place of the next results. */
+  #came = 0;
+  /** The number of tasks whose results were taken. */
   #taken = 0;
   #changed: PromiseWithResolvers<void> = Promise.withResolvers();
   #readAll = false;
+  /** The place before which it ends; -1 if nobody takes any more results. */
+  #end = Infinity;
   #failure: { error: unknown } | null = null;
 
   /**
@@ -147,7 +161,6 @@ export class MapRun implements TaskGroup {
     items: MapItems,
     settings: MapSettings,
   ) {
-    this.kill = settings.kill;
     this.#core = core;
     this.#name = name;
     this.#settings = settings;
@@ -160,20 +173,19 @@ export class MapRun implements TaskGroup {
 
   /** Runs and yields the results. */
   async *results(): AsyncGenerator<unknown, void> {
-    const { signal, chunkSize } = this.#settings;
-    const abort = () => this.#fail(signal!.reason);
+    const { signal } = this.#settings;
+    const abort = () => this.#leave({ error: signal!.reason });
     if (signal?.aborted) abort();
     signal?.addEventListener("abort", abort);
     this.#read();
     try {
-      while (this.#failure === null) {
-        if (this.#results.has(this.#taken)) {
-          const value = this.#results.get(this.#taken);
+      while (this.#taken < this.#end) {
+        const results = this.#results.get(this.#taken);
+        if (results !== undefined) {
           this.#results.delete(this.#taken++);
           this.#change();
-          if (chunkSize === 1) yield value;
-          else yield* value as unknown[];
-        } else if (this.#readAll && this.#taken === this.#submitted) {
+          yield* results;
+        } else if (this.#isOver) {
           break;
         } else {
           await this.#changed.promise;
@@ -181,22 +193,31 @@ export class MapRun implements TaskGroup {
       }
     } finally {
       signal?.removeEventListener("abort", abort);
-      // The loop was left early: nobody takes the other results.
-      if (!this.#readAll || this.#ended < this.#submitted) {
-        this.#cancel(undefined);
-      }
-      while (this.#ended < this.#submitted) await this.#changed.promise;
+      if (!this.#isOver) this.#leave(null);
+      while (this.#tasks.size > 0) await this.#changed.promise;
     }
     if (this.#failure !== null) throw this.#failure.error;
+  }
+
+  /** Whether no task runs and none will. */
+  get #isOver(): boolean {
+    return this.#tasks.size === 0 &&
+      (this.#readAll || this.#failure !== null);
+  }
+
+  /** Whether it reads no more. */
+  get #isEnding(): boolean {
+    return this.#failure !== null || this.#end < 0;
   }
 
   /** Reads and submits items while there is room. */
   async #read(): Promise<void> {
     const { chunkSize, concurrency } = this.#settings;
-    let chunk: unknown[] = [];
+    const chunk: unknown[] = [];
     let open = true;
+    let failure: { error: unknown } | null = null;
     try {
-      while (!this.cancelled) {
+      while (!this.#isEnding) {
         if (this.#submitted - this.#taken >= concurrency) {
           await this.#changed.promise;
         } else if (this.#core.queue.needsDrain) {
@@ -209,20 +230,23 @@ export class MapRun implements TaskGroup {
           if (done) break;
           open = true;
           chunk.push(this.#check(value));
-          if (chunk.length < chunkSize) continue;
-          this.#submit(chunk);
-          chunk = [];
+          if (chunk.length === chunkSize) this.#submit(chunk.splice(0));
         }
       }
+    } catch (error) {
+      failure = { error };
+    }
+    try {
       if (chunk.length > 0) this.#submit(chunk);
     } catch (error) {
-      this.#fail(error);
+      failure ??= { error };
     }
     try {
       if (open) await this.#items.return?.();
     } catch (error) {
-      this.#fail(error);
+      failure ??= { error };
     }
+    if (failure !== null) this.#fail(this.#submitted, failure);
     this.#readAll = true;
     this.#change();
   }
@@ -236,37 +260,66 @@ export class MapRun implements TaskGroup {
   }
 
   #submit(chunk: unknown[]): void {
-    if (this.cancelled) return;
-    const { chunkSize, ordered, spread } = this.#settings;
+    if (this.#isEnding) return;
+    const { chunkSize, kill, spread, settled } = this.#settings;
     const single = chunkSize === 1;
-    const flags = (single ? 0 : FLAGS.chunk) | (spread ? FLAGS.spread : 0);
+    const flags = (single ? 0 : FLAGS.chunk) | (spread ? FLAGS.spread : 0) |
+      (settled ? FLAGS.settled : 0);
     const args = single && spread ? [...chunk[0] as unknown[]] : chunk;
-    const options = { group: this, flags };
-    const { promise } = this.#core.submit(this.#name, args, options);
-    const number = this.#submitted++;
-    promise.then(
-      (value) => {
-        this.#results.set(ordered ? number : this.#ended, value);
-        this.#ended++;
-      },
-      (error) => {
-        this.#ended++;
-        this.#fail(error);
-      },
-    ).then(() => this.#change());
+    const task = this.#core.submit(this.#name, args, { flags, fatal: kill });
+    const place = this.#submitted++;
+    this.#tasks.set(place, task);
+    const { length } = chunk;
+    task.promise.then(
+      (value) => value instanceof ChunkResults ? value : ofOne(value),
+      (error) => settled ? allFailed(length, error) : failed(error),
+    ).then((part) => this.#take(place, part));
   }
 
-  /** Ends it for an error: the first one is thrown. */
-  #fail(error: unknown): void {
-    this.#failure ??= { error };
-    this.#cancel(error);
-  }
-
-  #cancel(reason: unknown): void {
-    if (this.cancelled) return;
-    this.cancelled = true;
-    this.#core.cancel(this, reason);
+  /** Takes the outcome of a task. */
+  #take(place: number, { results, errors }: ChunkResults): void {
+    const { ordered, settled } = this.#settings;
+    this.#tasks.delete(place);
+    const [first] = errors.values();
+    if (this.#end >= 0) {
+      if (ordered || results.length > 0) {
+        const values = settled ? settle(results, errors) : results;
+        this.#results.set(ordered ? place : this.#came++, values);
+      }
+      if (!settled && errors.size > 0) {
+        this.#fail(ordered ? place + 1 : 0, { error: first });
+      }
+    }
     this.#change();
+  }
+
+  /** Ends it for an error; in order, at a place unless it ends before. */
+  #fail(end: number, failure: { error: unknown }): void {
+    if (this.#settings.ordered) {
+      if (end >= this.#end) return;
+      this.#end = end;
+      this.#failure = failure;
+    } else {
+      if (this.#failure !== null) return;
+      this.#failure = failure;
+    }
+    this.#cancel(end);
+  }
+
+  /** Ends it at once. */
+  #leave(failure: { error: unknown } | null): void {
+    this.#failure ??= failure;
+    this.#end = -1;
+    this.#cancel(0);
+    this.#change();
+  }
+
+  /** Cancels the tasks from a place on. Those that run go on, or are killed. */
+  #cancel(from: number): void {
+    const { kill } = this.#settings;
+    for (const [place, task] of this.#tasks) {
+      if (place >= from) this.#core.cancel(task, this.#failure?.error, kill);
+    }
   }
 
   #change(): void {
@@ -274,4 +327,31 @@ export class MapRun implements TaskGroup {
     this.#changed = Promise.withResolvers();
     changed.resolve();
   }
+}
+
+function ofOne(result: unknown): ChunkResults {
+  return new ChunkResults([result], new Map());
+}
+
+function failed(error: unknown): ChunkResults {
+  return new ChunkResults([], new Map([[0, error]]));
+}
+
+function allFailed(count: number, error: unknown): ChunkResults {
+  const results = new Array(count).fill(undefined);
+  return new ChunkResults(
+    results,
+    new Map(results.map((_, index) => [index, error])),
+  );
+}
+
+function settle(
+  results: unknown[],
+  errors: ReadonlyMap<number, unknown>,
+): PromiseSettledResult<unknown>[] {
+  return results.map((value, index) =>
+    errors.has(index)
+      ? { status: "rejected", reason: errors.get(index) }
+      : { status: "fulfilled", value }
+  );
 }

@@ -30,8 +30,8 @@ export interface PoolStats {
   /** Tasks that wait for a worker. */
   queued: number;
   /**
-   * Tasks that were given to a worker. A worker runs one of them; tiny ones
-   * wait there.
+   * Tasks that were given to a worker. A worker runs one of them, or
+   * `concurrentTasksPerWorker`; in a thread, tiny ones wait there.
    */
   running: number;
   /** Tasks that returned a result. */
@@ -55,7 +55,7 @@ export interface PoolStats {
 /** How a task ends. */
 export type TaskEnd = "completed" | "failed" | "cancelled";
 
-/** Settles and counts the tasks of a pool. */
+/** Counts the tasks of a pool. */
 export class PoolMeter {
   #ends: Record<TaskEnd, number> = { completed: 0, failed: 0, cancelled: 0 };
   #runTime = new Histogram();
@@ -76,17 +76,12 @@ export class PoolMeter {
   }
 
   /**
-   * Settles and counts a task.
+   * Counts a task that is settled.
    *
-   * @param task The task, which may be settled already.
-   * @param end How it ends; "failed" if it threw, was lost, or could not run.
-   * @param value The result, or the error.
+   * @param end How it ended; "failed" if it threw, was lost, or could not run.
    */
-  settle(task: PoolTask, end: TaskEnd, value: unknown): void {
-    if (task.settled) return;
+  count(end: TaskEnd): void {
     this.#ends[end]++;
-    if (end === "completed") task.resolve(value);
-    else task.reject(value);
   }
 
   /**
@@ -102,12 +97,13 @@ export class PoolMeter {
    * Summarizes the counts.
    *
    * @param workers The current workers.
+   * @param concurrency How many tasks each runs at once.
    * @returns The counts and times.
    */
-  summary(workers: { started: number }[]): Pick<
-    PoolStats,
-    TaskEnd | "runTime" | "waitTime" | "utilization"
-  > {
+  summary(
+    workers: { started: number }[],
+    concurrency: number,
+  ): Pick<PoolStats, TaskEnd | "runTime" | "waitTime" | "utilization"> {
     const now = performance.now();
     let lived = this.#past;
     for (const { started } of workers) lived += now - started;
@@ -115,7 +111,9 @@ export class PoolMeter {
       ...this.#ends,
       runTime: this.#runTime.summary(),
       waitTime: this.#waitTime.summary(),
-      utilization: lived === 0 ? 0 : Math.min(1, this.#runTime.total / lived),
+      utilization: lived === 0
+        ? 0
+        : Math.min(1, this.#runTime.total / lived / concurrency),
     };
   }
 }

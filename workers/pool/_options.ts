@@ -38,8 +38,29 @@ export interface PoolOptions<A extends unknown[] = unknown[]> {
    */
   workers?: number;
   /**
-   * Most tasks that may wait for a worker. The next is rejected with a
-   * {@linkcode PoolFullError}.
+   * Workers that start at once and are kept, however long they idle.
+   *
+   * @default {0}
+   */
+  minWorkers?: number;
+  /**
+   * Ends a worker that had no task for this long, in milliseconds, unless only
+   * `minWorkers` are left. Another starts when there is work for it.
+   *
+   * @default {Infinity}
+   */
+  idleTimeout?: number;
+  /**
+   * Most tasks that a worker runs at once. With more than 1, a task begins
+   * while others await something. A function that computes keeps the others in
+   * its worker waiting.
+   *
+   * @default {1}
+   */
+  concurrentTasksPerWorker?: number;
+  /**
+   * Most tasks that may wait, beside those that a worker could begin as soon as
+   * it has started. The next is rejected with a {@linkcode PoolFullError}.
    *
    * @default {Infinity}
    */
@@ -91,13 +112,25 @@ export interface PoolRunOptions {
   /**
    * Ends the task early: the promise rejects with the signal's reason. A task
    * that has not begun never begins. One that has begun costs its worker, which
-   * is replaced. A process is killed. A thread is terminated, which ends it at
-   * its next `await`; until then it is set aside.
+   * is replaced: a process is killed; a thread is terminated, which ends it at
+   * its next `await`, and is set aside until then.
+   *
+   * To keep the worker, pass a signal as an argument too: there the function
+   * gets a signal of its own, and the worker is kept if the function returns or
+   * throws within `abortTimeout`.
    */
   signal?: AbortSignal;
   /**
+   * How long a function that got a signal may go on after it was aborted, in
+   * milliseconds. Then its worker is replaced.
+   *
+   * @default {1_000}
+   */
+  abortTimeout?: number;
+  /**
    * Longest time from `run()` to the result in milliseconds, waiting included.
-   * Then the task ends as by `signal`, with a `TimeoutError`.
+   * Then the task ends as by `signal`, with a `TimeoutError`; the signals among
+   * its arguments are aborted.
    *
    * @default {Infinity}
    */
@@ -140,6 +173,8 @@ export interface PoolSettings
   module: string;
   /** The initializer, with its arguments. */
   initializer: Initializer | null;
+  /** A process calls locks that stay here. The pool keeps those that it got. */
+  kept: readonly unknown[];
 }
 
 const MAIN_URL = new URL("./_main.ts", import.meta.url).href;
@@ -149,6 +184,9 @@ const numbers = { thread: 0, process: 0 };
 const POOL_OPTIONS: (keyof PoolOptions)[] = [
   "module",
   "workers",
+  "minWorkers",
+  "idleTimeout",
+  "concurrentTasksPerWorker",
   "maxQueue",
   "retries",
   "initializer",
@@ -157,7 +195,12 @@ const POOL_OPTIONS: (keyof PoolOptions)[] = [
   "permissions",
   "name",
 ];
-const RUN_OPTIONS: (keyof PoolRunOptions)[] = ["signal", "timeout", "transfer"];
+const RUN_OPTIONS: (keyof PoolRunOptions)[] = [
+  "signal",
+  "timeout",
+  "abortTimeout",
+  "transfer",
+];
 
 function checkArray(name: string, value: unknown): void {
   assertType(name, value, Array.isArray(value), "an array");
@@ -190,12 +233,18 @@ export function checkPoolOptions(
   assertOptions(options, `a ${className}`, POOL_OPTIONS);
   const {
     workers = navigator.hardwareConcurrency,
+    minWorkers = 0,
+    idleTimeout = Infinity,
+    concurrentTasksPerWorker = 1,
     maxQueue = Infinity,
     maxTasksPerWorker = Infinity,
     retries = 0,
     permissions = "inherit",
   } = options;
   assertPositiveInteger("workers", workers);
+  assertInteger("minWorkers", minWorkers, 0, workers);
+  checkTimeout(idleTimeout, "idleTimeout");
+  assertPositiveInteger("concurrentTasksPerWorker", concurrentTasksPerWorker);
   if (maxQueue !== Infinity) assertPositiveInteger("maxQueue", maxQueue);
   if (maxTasksPerWorker !== Infinity) {
     assertPositiveInteger("maxTasksPerWorker", maxTasksPerWorker);
@@ -210,10 +259,14 @@ export function checkPoolOptions(
     main: MAIN_URL,
     module,
     workers,
+    minWorkers,
+    idleTimeout,
+    concurrentTasksPerWorker,
     maxQueue,
     retries,
     maxTasksPerWorker,
     initializer: checkInitializer(kind, options),
+    kept: [...options.initializerArgs ?? []],
     permissions,
     name,
   };
@@ -226,8 +279,9 @@ export function checkRunOptions(
 ): void {
   checkArray("args", args);
   assertOptions(options, "run()", RUN_OPTIONS);
-  const { signal, timeout, transfer } = options;
+  const { signal, timeout, abortTimeout, transfer } = options;
   checkSignal(signal);
   checkTimeout(timeout);
+  checkTimeout(abortTimeout, "abortTimeout");
   if (transfer !== undefined) checkArray("transfer", transfer);
 }

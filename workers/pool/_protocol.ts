@@ -2,10 +2,15 @@
  * The messages and the shared memory between a pool and its workers.
  *
  * The pool sends a flat list with four items per task: its number, the name of
- * the export, the arguments, and {@linkcode FLAGS}. `null` ends an idle worker.
+ * the export, the arguments, and {@linkcode FLAGS}. A list of three aborts a
+ * signal: the task's number, the place of the argument, and the reason. `null`
+ * ends an idle worker.
+ *
  * The worker sends {@linkcode READY} once, then a list per answer (the task's
  * number, and the items of {@linkcode Answer}), or {@linkcode LOOK} for "look
- * at the task slots".
+ * at the task slots". A list of one, an `ErrorRecord`, says that an error that
+ * nobody caught ends it. If it waits for what its tasks started, it says
+ * {@linkcode WAITS}.
  *
  * @module
  */
@@ -25,6 +30,8 @@ export const TINY = 0.25;
 export const LOOK = 0;
 /** The worker can take tasks. */
 export const READY = 1;
+/** The worker ends, but waits for the threads that its tasks started. */
+export const WAITS = 2;
 
 /** Properties of a task, to be added up. */
 export const FLAGS = {
@@ -34,8 +41,13 @@ export const FLAGS = {
   chunk: 2,
   /** Each item of a chunk is a list of arguments. */
   spread: 4,
-  /** The arguments are a pair: the arguments, and the moved objects. */
-  moved: 8,
+  /**
+   * The arguments are a list: the arguments, the moved objects, and of each
+   * signal its place and, if it is aborted, the reason.
+   */
+  wrapped: 8,
+  /** A chunk goes on after an item that fails. */
+  settled: 16,
 } as const;
 
 /** The outcome of a task. */
@@ -50,6 +62,11 @@ export const STATUS = {
   missing: 3,
   /** It was taken back before it ran. */
   skipped: 4,
+  /**
+   * Items of a chunk failed. The value is a pair: the results, packed, and for
+   * each of those items its index and an `ErrorRecord`.
+   */
+  partly: 5,
 } as const;
 
 /** One of {@linkcode STATUS}. */
@@ -57,6 +74,19 @@ export type Status = typeof STATUS[keyof typeof STATUS];
 
 /** An answer of a worker. The time is the run time in milliseconds. */
 export type Answer = [status: Status, value: unknown, time: number];
+
+/** The results of a chunk, and the errors of some of its items. */
+export class ChunkResults {
+  /** The results, with gaps; they end before an item that ended the chunk. */
+  readonly results: unknown[];
+  /** The errors, by the index of the item. */
+  readonly errors: ReadonlyMap<number, unknown>;
+
+  constructor(results: unknown[], errors: ReadonlyMap<number, unknown>) {
+    this.results = results;
+    this.errors = errors;
+  }
+}
 
 /** A function that each worker calls first. */
 export interface Initializer {
@@ -80,6 +110,8 @@ export interface PoolStart {
   lastIdent: Int32Array | null;
   /** `null` in a process. */
   taskSlots: TaskSlotsMemory | null;
+  /** Most tasks that it runs at once. */
+  concurrency: number;
   /** The initializer. */
   initializer: Initializer | null;
 }

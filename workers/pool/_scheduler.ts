@@ -13,15 +13,12 @@ import {
   PoolFullError,
   type RunnerExit,
 } from "../base/errors.ts";
-import { PoolMeter, type PoolStats } from "./_meter.ts";
+import { callExceptHook } from "../base/except_hook.ts";
+import { MAX_TIMEOUT } from "../threads/_options.ts";
+import { PoolMeter, type PoolStats, type TaskEnd } from "./_meter.ts";
 import type { PoolRunOptions, PoolSettings } from "./_options.ts";
-import {
-  PoolTarget,
-  PoolTask,
-  type TaskGroup,
-  type TaskOptions,
-} from "./_task.ts";
-import { type TaskMatcher, TaskQueue } from "./_task_lists.ts";
+import { ChunkResults } from "./_protocol.ts";
+import { PoolTarget, PoolTask, type TaskOptions, TaskQueue } from "./_task.ts";
 import { WorkerGroup } from "./_worker_group.ts";
 import type {
   Outcome,
@@ -31,6 +28,14 @@ import type {
 
 /** Waiting tasks per worker from which on `needsDrain` is true. */
 const HIGH_WATER = 32;
+/** How long an aborted task that got the signal may take to end. */
+const ABORT_TIMEOUT = 1_000;
+
+/** What ends the tasks of a signal: one listener, however many there are. */
+interface AbortGroup {
+  tasks: Map<PoolTask, number | undefined>;
+  listen: () => void;
+}
 
 /** Gives the tasks of a pool to its workers. */
 export class Scheduler implements WorkerHandleOwner {
@@ -40,6 +45,7 @@ export class Scheduler implements WorkerHandleOwner {
   readonly queue: TaskQueue;
   #group: WorkerGroup;
   #targets = new Map<string, PoolTarget>();
+  #aborts = new Map<AbortSignal, AbortGroup>();
   #meter = new PoolMeter();
   #state: "open" | "closing" | "terminated" = "open";
   /** Why no worker can run a task. */
@@ -48,15 +54,16 @@ export class Scheduler implements WorkerHandleOwner {
   #ended: PromiseWithResolvers<void> = Promise.withResolvers();
 
   /**
-   * Constructs the core of a pool. It starts no worker yet.
+   * Constructs the core of a pool, and starts `minWorkers` workers.
    *
    * @param settings The pool's options.
    */
   constructor(settings: PoolSettings) {
-    const { maxQueue, workers } = settings;
+    const { maxQueue, workers, minWorkers } = settings;
     this.settings = settings;
     this.queue = new TaskQueue(Math.min(maxQueue, HIGH_WATER * workers));
     this.#group = new WorkerGroup(this, settings);
+    if (minWorkers > 0) this.#schedule();
   }
 
   /** Whether there is no work. */
@@ -84,7 +91,7 @@ export class Scheduler implements WorkerHandleOwner {
     }
     // A worker may have time for some of them.
     if (this.queue.length >= maxQueue) this.#dispatch();
-    if (this.queue.length >= maxQueue) {
+    if (this.queue.length >= maxQueue + this.#group.comingRoom) {
       throw new PoolFullError(
         `Cannot run a task: in "${pool}" as many wait as "maxQueue" allows, ` +
           `${maxQueue}; wait for drained(), or use map()`,
@@ -110,32 +117,40 @@ export class Scheduler implements WorkerHandleOwner {
     args: unknown[],
     options: PoolRunOptions,
   ): Promise<unknown> {
-    const { signal, timeout, transfer } = options;
+    const { signal, timeout = Infinity, transfer, abortTimeout } = options;
     signal?.throwIfAborted();
-    if (signal === undefined && timeout === undefined) {
-      return this.submit(name, args, { transfer }).promise;
+    const fatal = signal !== undefined || timeout !== Infinity;
+    const task = this.submit(name, args, { transfer, fatal });
+    if (signal !== undefined) this.#watch(task, signal, abortTimeout);
+    if (timeout <= MAX_TIMEOUT) {
+      const timer = setTimeout(() => {
+        const why = `Cannot get the result of "${name}": it took longer than ` +
+          `${timeout} ms`;
+        const error = new DOMException(why, "TimeoutError");
+        this.#abort(task, error, abortTimeout);
+      }, timeout);
+      task.whilePending(() => clearTimeout(timer));
     }
-    const group = { kill: true, cancelled: false };
-    const task = this.submit(name, args, { transfer, group });
-    task.limit(options, (reason) => {
-      group.cancelled = true;
-      this.cancel(group, reason);
-      // It is not known when its worker will have ended.
-      this.#meter.settle(task, "cancelled", reason);
-    });
     return task.promise;
   }
 
   /**
-   * Rejects the tasks of a group that have not begun.
+   * Rejects a task if it has not begun.
    *
-   * @param group The group.
+   * @param task The task.
    * @param reason The error.
+   * @param kill Whether to end its worker if it has begun.
    */
-  cancel(group: TaskGroup, reason: unknown): void {
-    const isMember = (task: PoolTask) => task.group === group;
-    this.#cancel(isMember, reason);
-    if (group.kill) this.#group.kill(isMember);
+  cancel(task: PoolTask, reason: unknown, kill: boolean): void {
+    const { holder } = task;
+    if (task.settled) return;
+    if (holder === null) this.queue.remove(task);
+    else if (!holder.recall(task)) {
+      if (kill) this.#group.kill(holder as WorkerHandle);
+      return;
+    }
+    this.#settle(task, "cancelled", reason);
+    this.#schedule();
   }
 
   /**
@@ -173,13 +188,14 @@ export class Scheduler implements WorkerHandleOwner {
   /** Returns the counts and times. */
   stats(): PoolStats {
     const { workers, load, restarts } = this.#group;
+    const { concurrentTasksPerWorker } = this.settings;
     return {
       workers: workers.length,
       idle: workers.filter(({ ready, load }) => ready && load === 0).length,
       queued: this.queue.length,
       running: load,
       restarts,
-      ...this.#meter.summary(workers),
+      ...this.#meter.summary(workers, concurrentTasksPerWorker),
       needsDrain: this.queue.needsDrain,
     };
   }
@@ -189,38 +205,89 @@ export class Scheduler implements WorkerHandleOwner {
     this.#schedule();
   }
 
-  taskAnswered(task: PoolTask, outcome: Outcome, time: number): void {
+  taskAnswered(task: PoolTask, [end, value]: Outcome, time: number): void {
     this.#group.failures = 0;
     this.#meter.record(task, time);
-    this.#meter.settle(task, ...outcome);
+    this.#settle(task, end, value);
   }
 
   taskRefused(task: PoolTask, error: unknown): void {
-    this.#meter.settle(task, "failed", error);
+    this.#settle(task, "failed", error);
     this.#schedule();
   }
 
-  workerExited(worker: WorkerHandle, exit: RunnerExit, asked: boolean): void {
+  workerFailed(worker: WorkerHandle, exit: RunnerExit, asked: boolean): void {
     const { kind, retries } = this.settings;
     const terminated = this.#state === "terminated";
-    this.#meter.retire(worker);
-    const { begun, waiting } = this.#group.remove(worker);
+    const { begun, waiting } = worker.clear();
     if (!asked && !terminated) {
       const error = this.#group.judge(worker, exit, begun.length > 0);
       if (error !== null) this.#break(error);
     }
+    const { error, reason } = exit;
+    if (
+      error && reason === "error" && worker.ready && !terminated &&
+      begun.every(({ settled }) => settled)
+    ) void callExceptHook({ error, thread: { kind, name: worker.name } });
     const again: PoolTask[] = [];
     for (const task of begun) {
       if (terminated) {
-        this.#meter.settle(task, "failed", this.#closed("was ended"));
+        this.#settle(task, "failed", this.#closed("was ended"));
       } else if (task.mayRetry(retries)) {
         again.push(task);
       } else {
-        this.#meter.settle(task, "failed", task.lost(kind, exit));
+        this.#settle(task, "failed", task.lost(kind, exit));
       }
     }
     this.queue.putBack([...again, ...waiting]);
     this.#schedule();
+  }
+
+  workerExited(worker: WorkerHandle, exit: RunnerExit, asked: boolean): void {
+    this.#meter.retire(worker);
+    this.#group.remove(worker);
+    this.workerFailed(worker, exit, asked);
+  }
+
+  /** Ends a task when its signal is aborted. */
+  #watch(task: PoolTask, signal: AbortSignal, grace?: number): void {
+    let group = this.#aborts.get(signal);
+    if (group === undefined) {
+      const tasks: AbortGroup["tasks"] = new Map();
+      const listen = () => {
+        for (const [task, grace] of tasks) {
+          this.#abort(task, signal.reason, grace);
+        }
+      };
+      group = { tasks, listen };
+      this.#aborts.set(signal, group);
+      signal.addEventListener("abort", listen);
+    }
+    const { tasks, listen } = group;
+    tasks.set(task, grace);
+    task.whilePending(() => {
+      if (!tasks.delete(task) || tasks.size > 0) return;
+      this.#aborts.delete(signal);
+      signal.removeEventListener("abort", listen);
+    });
+  }
+
+  /** Rejects a task. One that runs costs its worker, unless it obeys. */
+  #abort(task: PoolTask, reason: unknown, grace = ABORT_TIMEOUT): void {
+    const obeys = task.signals.length > 0;
+    this.cancel(task, reason, !obeys);
+    if (task.settled) return;
+    // It is not known when it will have ended
+    this.#settle(task, "cancelled", reason);
+    const { holder } = task;
+    if (!obeys || holder === null) return;
+    holder.interrupt(task, reason);
+    if (grace > MAX_TIMEOUT) return;
+    const timer = setTimeout(() => {
+      this.#group.kill(holder as WorkerHandle);
+      this.#schedule();
+    }, grace);
+    task.whileHeld(() => clearTimeout(timer));
   }
 
   #closed(what: string): Error {
@@ -230,22 +297,35 @@ export class Scheduler implements WorkerHandleOwner {
     );
   }
 
+  #settle(task: PoolTask, end: TaskEnd, value: unknown): void {
+    if (task.settled) return;
+    this.#meter.count(end);
+    task.settle(end === "completed" || value instanceof ChunkResults, value);
+  }
+
   #break(error: Error): void {
     this.#broken ??= error;
     this.#group.wake();
     this.#schedule();
   }
 
-  /** Rejects the tasks that match and have not begun. */
-  #cancel(matches: TaskMatcher, reason: unknown): void {
-    const tasks = this.queue.remove(matches);
-    tasks.push(...this.#group.recall(matches));
-    for (const task of tasks) this.#meter.settle(task, "cancelled", reason);
+  #cancelAll(): void {
+    const reason = this.#closed("was cancelled");
+    this.#rejectQueue("cancelled", reason);
+    for (const worker of this.#group.workers) {
+      for (const task of worker.recallAll(true)) {
+        this.#settle(task, "cancelled", reason);
+      }
+    }
     this.#schedule();
   }
 
-  #cancelAll(): void {
-    this.#cancel(() => true, this.#closed("was cancelled"));
+  /** Rejects the tasks that no worker will have. */
+  #rejectQueue(end: TaskEnd, error: Error): void {
+    for (let task; (task = this.queue.first) !== null;) {
+      this.queue.remove(task);
+      this.#settle(task, end, error);
+    }
   }
 
   #schedule(): void {
@@ -259,32 +339,23 @@ export class Scheduler implements WorkerHandleOwner {
 
   #dispatch(): void {
     const group = this.#group;
-    if (this.queue.length > 0) {
-      this.#rejectQueue();
-      group.assign(this.queue);
+    if (this.#state === "terminated") {
+      this.#rejectQueue("cancelled", this.#closed("was cancelled"));
+    } else if (this.#broken !== null) {
+      this.#rejectQueue("failed", this.#broken);
     }
+    if (this.queue.length > 0) group.assign(this.queue);
     const ending = this.#state !== "open" || this.#broken !== null;
     const left = ending && this.queue.length === 0;
     group.end(left);
-    if (left) this.#leave();
-    else {
-      try {
-        group.grow(this.queue.length, this.#state === "open");
-      } catch (error) {
-        this.#break(error as Error);
-      }
-      if (this.settings.kind === "thread") group.watchStalls(this.#putBack);
+    if (left) return this.#leave();
+    try {
+      group.grow(this.queue.length, this.#state === "open");
+    } catch (error) {
+      this.#break(error as Error);
     }
-  }
-
-  /** Rejects the tasks that no worker will have. */
-  #rejectQueue(): void {
-    if (this.#state === "terminated") return this.#cancelAll();
-    const error = this.#broken;
-    if (error === null) return;
-    for (const task of this.queue.remove(() => true)) {
-      this.#meter.settle(task, "failed", error);
-    }
+    if (this.settings.kind === "thread") group.watchStalls(this.#putBack);
+    group.watchIdle();
   }
 
   #putBack = (tasks: PoolTask[]): void => {

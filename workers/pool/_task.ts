@@ -1,14 +1,13 @@
 /**
- * One task of a pool, from `submit()` to its result.
+ * One task of a pool, from `submit()` to its result, and the queue where it
+ * waits.
  *
  * @module
  */
 
 import { encode } from "../codec/codec.ts";
 import { type RunnerExit, RunnerExitError } from "../base/errors.ts";
-import type { PoolRunOptions } from "./_options.ts";
 import { FLAGS, packValue, reasonOf, TINY } from "./_protocol.ts";
-import { MAX_TIMEOUT } from "../threads/_options.ts";
 import { describeExit, type RunnerKind } from "../runner/runner.ts";
 
 /** The weight of the newest run time in the mean. */
@@ -20,25 +19,17 @@ export class PoolTarget {
   readonly name: string;
   #mean = Infinity;
 
-  /**
-   * Constructs an empty record.
-   *
-   * @param name The name of the export.
-   */
+  /** Constructs an empty record of an export. */
   constructor(name: string) {
     this.name = name;
   }
 
-  /** Whether it is so short that a worker gets several tasks at once. */
+  /** Whether it is so short that a thread gets several tasks ahead. */
   get tiny(): boolean {
     return this.#mean <= TINY;
   }
 
-  /**
-   * Counts a call.
-   *
-   * @param time Its run time in milliseconds.
-   */
+  /** Counts a call by its run time in milliseconds. */
   count(time: number): void {
     this.#mean = this.#mean === Infinity
       ? time
@@ -46,22 +37,22 @@ export class PoolTarget {
   }
 }
 
-/** A group of tasks that are cancelled together. */
-export interface TaskGroup {
-  /** Whether a cancellation may end the workers that run them. */
-  readonly kill: boolean;
-  /** Whether it was cancelled. */
-  readonly cancelled: boolean;
-}
-
 /** Options of a task. */
 export interface TaskOptions {
-  /** Its group. */
-  group?: TaskGroup | null;
   /** The `FLAGS` that the caller sets. */
   flags?: number;
   /** The parts of the arguments to move. */
   transfer?: Transferable[] | undefined;
+  /** Whether its worker may have to be ended for it. */
+  fatal?: boolean;
+}
+
+/** The worker that has a task. */
+export interface TaskHolder {
+  /** Takes a task back; false if it has, or may have, begun. */
+  recall(task: PoolTask): boolean;
+  /** Aborts the signals among the arguments of a task that runs. */
+  interrupt(task: PoolTask, reason: unknown): void;
 }
 
 /** A task of a pool, from `submit()` to its result. */
@@ -72,20 +63,32 @@ export class PoolTask {
   readonly args: unknown[];
   /** The sum of its `FLAGS`. */
   readonly flags: number;
-  /** The objects that move with it. A second worker could not get them. */
+  /** The objects that move with it. */
   readonly transfer: Transferable[] | null = null;
-  /** Its group. */
-  readonly group: TaskGroup | null;
+  /** The signals among its arguments, by their places. */
+  readonly signals: readonly [index: number, signal: AbortSignal][];
+  /** Whether it must not share a worker, which it may cost. */
+  readonly alone: boolean;
   /** The time of its submission. */
   readonly submitted: number = performance.now();
   /** The promise of its result. */
   readonly promise: Promise<unknown>;
   /** Whether the promise is settled, or about to be. */
   settled = false;
-  /** The number of workers that died while they ran it. */
+  /** The worker that has it, and its number there. */
+  holder: TaskHolder | null = null;
+  id = 0;
+  /** Its neighbours in the queue. */
+  before: PoolTask | null = null;
+  after: PoolTask | null = null;
   #deaths = 0;
   #resolve: (value: unknown) => void;
   #reject: (error: unknown) => void;
+  /** What to undo when it is settled, and when its worker has it no longer. */
+  #watches: (() => void)[] | null = null;
+  #links: (() => void)[] | null = null;
+  /** A process calls locks that stay here. The task keeps them. */
+  #kept: unknown[];
 
   /**
    * Constructs a task.
@@ -100,19 +103,21 @@ export class PoolTask {
     kind: RunnerKind,
     target: PoolTarget,
     args: unknown[],
-    { group = null, flags = 0, transfer }: TaskOptions,
+    { flags = 0, transfer, fatal = false }: TaskOptions,
   ) {
     this.target = target;
-    this.group = group;
+    this.#kept = args;
+    this.signals = signalsIn(args);
+    this.alone = fatal && this.signals.length === 0;
     const packed = packArguments(kind, target.name, args);
     if (packed !== args) flags |= FLAGS.packed;
     this.args = packed;
-    if (transfer !== undefined && kind === "process") {
-      this.args = move(target.name, packed, transfer);
-    } else if (transfer !== undefined) {
-      this.args = [packed, transfer];
-      this.transfer = transfer;
-      flags |= FLAGS.moved;
+    if (transfer !== undefined) {
+      if (kind === "process") this.args = this.#move(packed, transfer);
+      else this.transfer = transfer;
+    }
+    if (this.transfer !== null || this.signals.length > 0) {
+      flags |= FLAGS.wrapped;
     }
     this.flags = flags;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
@@ -122,91 +127,77 @@ export class PoolTask {
   }
 
   /**
-   * Whether it may share a worker with other tasks, which it then must not
-   * cost that worker.
+   * Whether a thread may get it while it runs another task: it can be taken
+   * back, as no data moves with it.
    */
   get tiny(): boolean {
-    return this.target.tiny && !this.group?.kill;
+    return this.target.tiny && !this.alone && this.transfer === null;
   }
 
-  /**
-   * Settles it with its result.
-   *
-   * @param value The result.
-   */
-  resolve(value: unknown): void {
-    this.settled = true;
-    this.#resolve(value);
+  /** The arguments as they cross. */
+  payload(): unknown[] {
+    if ((this.flags & FLAGS.wrapped) === 0) return this.args;
+    const signals = this.signals.map(([index, { aborted, reason }]) =>
+      aborted ? [index, cloneableReason(reason)] : [index]
+    );
+    return [this.args, this.transfer ?? [], signals];
   }
 
-  /**
-   * Settles it with an error.
-   *
-   * @param error The error.
-   */
-  reject(error: unknown): void {
-    this.settled = true;
-    this.#reject(error);
-  }
-
-  /**
-   * Ends it by its signal or its time-out.
-   *
-   * @param options Its limits; the signal is not aborted yet.
-   * @param end Called with the reason, once at most.
-   */
-  limit(
-    { signal, timeout = Infinity }: PoolRunOptions,
-    end: (reason: unknown) => void,
-  ): void {
-    const abort = () => end(signal!.reason);
-    signal?.addEventListener("abort", abort);
-    const timer = timeout > MAX_TIMEOUT ? undefined : setTimeout(() => {
-      const why = `Cannot get the result of "${this.target.name}": it took ` +
-        `longer than ${timeout} ms`;
-      end(new DOMException(why, "TimeoutError"));
-    }, timeout);
-    function release(): void {
-      signal?.removeEventListener("abort", abort);
-      clearTimeout(timer);
+  /** Calls back when a signal among its arguments is aborted, while it runs. */
+  follow(aborted: (index: number, reason: unknown) => void): void {
+    for (const [index, signal] of this.signals) {
+      if (signal.aborted) continue;
+      const abort = () => aborted(index, cloneableReason(signal.reason));
+      signal.addEventListener("abort", abort);
+      this.whileHeld(() => signal.removeEventListener("abort", abort));
     }
-    this.promise.then(release, release);
+  }
+
+  /** Undoes something when its worker has it no longer. */
+  whileHeld(undo: () => void): void {
+    (this.#links ??= []).push(undo);
+  }
+
+  /** Undoes something when it is settled. */
+  whilePending(undo: () => void): void {
+    (this.#watches ??= []).push(undo);
+  }
+
+  /** No worker has it any longer. */
+  release(): void {
+    this.holder = null;
+    for (const undo of this.#links ?? []) undo();
+    this.#links = null;
+  }
+
+  /** Settles it. */
+  settle(completed: boolean, value: unknown): void {
+    this.settled = true;
+    for (const undo of this.#watches ?? []) undo();
+    this.#watches = null;
+    if (completed) this.#resolve(value);
+    else this.#reject(value);
   }
 
   /**
    * Returns whether it may run again after the death of its worker.
    *
    * @param retries How often a task may.
-   * @returns Whether it may.
    */
   mayRetry(retries: number): boolean {
-    return !this.settled && this.transfer === null &&
-      !this.group?.cancelled && this.#deaths++ < retries;
+    return !this.settled && this.transfer === null && this.#deaths++ < retries;
   }
 
-  /**
-   * Makes the error of a task whose worker died.
-   *
-   * @param kind The kind of the worker.
-   * @param exit How it ended.
-   * @returns The error.
-   */
+  /** Makes the error of a task whose worker died. */
   lost(kind: RunnerKind, exit: RunnerExit): Error {
     const why = `Cannot get the result of "${this.target.name}": the ${kind} ` +
       `that ran it ${describeExit(exit)}`;
     return new RunnerExitError(why, exit);
   }
 
-  /**
-   * Finds out why the task can't be posted.
-   *
-   * @param kind The kind of its worker.
-   * @param error The error of posting.
-   * @returns An error that names the argument.
-   */
+  /** Finds out why it can't be posted; returns an error that names the argument. */
   explain(kind: RunnerKind, error: unknown): Error {
-    const args = this.transfer !== null ? this.args[0] as unknown[] : this.args;
-    for (const [index, arg] of args.entries()) {
+    for (const [index, arg] of this.args.entries()) {
       try {
         if (kind === "thread") structuredClone(arg);
         else encode(arg);
@@ -215,6 +206,15 @@ export class PoolTask {
       }
     }
     return refusal(this.target.name, "the arguments", error);
+  }
+
+  /** Copies the moved objects for a process, and detaches the originals. */
+  #move(args: unknown[], transfer: Transferable[]): unknown[] {
+    try {
+      return structuredClone(args, { transfer });
+    } catch (error) {
+      throw refusal(this.target.name, "the arguments", error);
+    }
   }
 }
 
@@ -225,16 +225,24 @@ function refusal(name: string, what: string, why: unknown): TypeError {
   );
 }
 
-/** Copies the moved objects for a process, and detaches the originals. */
-function move(
-  name: string,
-  args: unknown[],
-  transfer: Transferable[],
-): unknown[] {
+const NONE: [] = [];
+
+function signalsIn(args: unknown[]): [index: number, signal: AbortSignal][] {
+  let signals: [index: number, signal: AbortSignal][] = NONE;
+  for (let index = 0; index < args.length; index++) {
+    const value = args[index];
+    if (!(value instanceof AbortSignal)) continue;
+    if (signals === NONE) signals = [];
+    signals.push([index, value]);
+  }
+  return signals;
+}
+
+function cloneableReason(reason: unknown): unknown {
   try {
-    return structuredClone(args, { transfer });
-  } catch (error) {
-    throw refusal(name, "the arguments", error);
+    return structuredClone(reason);
+  } catch {
+    return new DOMException(String(reason), "AbortError");
   }
 }
 
@@ -252,7 +260,9 @@ function packArguments(
       if (type === "function" || type === "symbol") {
         throw new TypeError(`a ${type} cannot be cloned`);
       }
-      const crossing = packValue(kind, value);
+      const crossing = value instanceof AbortSignal
+        ? null
+        : packValue(kind, value);
       if (Object.is(crossing, value)) continue;
       if (packed === args) packed = [...args];
       packed[index] = crossing;
@@ -261,4 +271,67 @@ function packArguments(
     }
   }
   return packed;
+}
+
+/** The tasks that no worker has, in the order in which they run. */
+export class TaskQueue {
+  /** Whether no more tasks should be added for now. */
+  needsDrain = false;
+  /** The number of tasks. */
+  length = 0;
+  /** The first task. */
+  first: PoolTask | null = null;
+  #last: PoolTask | null = null;
+  #highWater: number;
+  #drained: PromiseWithResolvers<void> | null = null;
+
+  /**
+   * Constructs an empty queue.
+   *
+   * @param highWater The number of tasks from which on `needsDrain` is true.
+   */
+  constructor(highWater: number) {
+    this.#highWater = highWater;
+  }
+
+  /** Settles when `needsDrain` is false. */
+  drained(): Promise<void> {
+    if (!this.needsDrain) return Promise.resolve();
+    return (this.#drained ??= Promise.withResolvers<void>()).promise;
+  }
+
+  /** Adds a task at the end. */
+  push(task: PoolTask): void {
+    this.#insert(task, this.#last, null);
+  }
+
+  /** Puts tasks, in order, in front of all others. */
+  putBack(tasks: PoolTask[]): void {
+    for (const task of tasks.toReversed()) this.#insert(task, null, this.first);
+  }
+
+  /** Takes a task out. */
+  remove(task: PoolTask): void {
+    const { before, after } = task;
+    if (before === null) this.first = after;
+    else before.after = after;
+    if (after === null) this.#last = before;
+    else after.before = before;
+    task.before = task.after = null;
+    this.length--;
+    if (!this.needsDrain || this.length > this.#highWater / 2) return;
+    this.needsDrain = false;
+    this.#drained?.resolve();
+    this.#drained = null;
+  }
+
+  #insert(task: PoolTask, before: PoolTask | null, after: PoolTask | null) {
+    task.before = before;
+    task.after = after;
+    if (before === null) this.first = task;
+    else before.after = task;
+    if (after === null) this.#last = task;
+    else after.before = task;
+    if (++this.length >= this.#highWater) this.needsDrain = true;
+  }
 }

@@ -10,8 +10,10 @@
  * - it had not answered any task: another starts after a pause, and the fifth
  *   such death in a row ends the pool;
  * - a thread stalls: the tasks behind go back to the queue if another is idle;
+ * - nobody catches an error in it: that is its death, but it goes on until the
+ *   threads and processes that its tasks started have ended;
  * - a running task is aborted: it is rejected, and its worker leaves and counts
- *   as dead.
+ *   as dead, unless the task got the signal and ends soon.
  *
  * @module
  */
@@ -22,9 +24,9 @@ import {
   RunnerExitError,
 } from "../base/errors.ts";
 import { describeExit } from "../runner/runner.ts";
+import { MAX_TIMEOUT } from "../threads/_options.ts";
 import type { PoolSettings } from "./_options.ts";
-import type { PoolTask } from "./_task.ts";
-import type { TaskMatcher, TaskQueue } from "./_task_lists.ts";
+import type { PoolTask, TaskQueue } from "./_task.ts";
 import {
   STALLED_AFTER,
   WorkerHandle,
@@ -56,6 +58,7 @@ export class WorkerGroup {
   #backoffTimer: ReturnType<typeof setTimeout> | undefined;
   #stallTimer: ReturnType<typeof setTimeout> | undefined;
   #restTimer: ReturnType<typeof setTimeout> | undefined;
+  #idleTimer: ReturnType<typeof setTimeout> | undefined;
   /** Whether there was work since `#restTimer` started. */
   #touched = false;
   /** Whether the workers let the program end. */
@@ -79,6 +82,16 @@ export class WorkerGroup {
     return sum;
   }
 
+  /** How many tasks workers that are not ready could take. */
+  get comingRoom(): number {
+    const { workers, concurrentTasksPerWorker } = this.#settings;
+    let count = workers;
+    for (const { ready, leaving } of this.workers) {
+      if (ready && !leaving) count--;
+    }
+    return Math.max(0, count) * concurrentTasksPerWorker;
+  }
+
   /**
    * Gives waiting tasks to the workers with the fewest.
    *
@@ -86,7 +99,7 @@ export class WorkerGroup {
    */
   assign(queue: TaskQueue): void {
     const now = performance.now();
-    for (let task; (task = queue.first) !== undefined;) {
+    for (let task; (task = queue.first) !== null;) {
       let best: WorkerHandle | null = null;
       for (const worker of this.workers) {
         if (best !== null && best.load <= worker.load) continue;
@@ -95,7 +108,7 @@ export class WorkerGroup {
         if (worker.load === 0) break;
       }
       if (best === null) break;
-      queue.shift();
+      queue.remove(task);
       best.hand(task, now);
     }
     for (const worker of this.workers) worker.flush();
@@ -117,7 +130,8 @@ export class WorkerGroup {
       tasks += load;
     }
     const dead = replaces && this.failures === 0 ? this.#died : 0;
-    const wanted = Math.max(tasks, present + dead);
+    const least = replaces ? this.#settings.minWorkers : 0;
+    const wanted = Math.max(tasks, present + dead, least);
     const most = Math.min(wanted, this.#settings.workers);
     for (; present < most; present++) {
       const number = ++this.#lastNumber;
@@ -145,8 +159,8 @@ export class WorkerGroup {
       const stalled = workers.filter((worker) => worker.isStalled(now));
       for (const worker of stalled) worker.look();
       if (workers.some(({ ready, load }) => ready && load === 0)) {
-        for (const { tasks } of stalled) {
-          if (tasks.load > 1) putBack(tasks.recall(isAnyones));
+        for (const worker of stalled) {
+          if (worker.load > 1) putBack(worker.recallAll());
         }
       }
       this.watchStalls(putBack);
@@ -175,6 +189,30 @@ export class WorkerGroup {
     Deno.unrefTimer(this.#restTimer);
   }
 
+  /** Ends workers that were idle for long, but not the last `minWorkers`. */
+  watchIdle(): void {
+    const { idleTimeout, minWorkers } = this.#settings;
+    if (idleTimeout > MAX_TIMEOUT || this.#idleTimer !== undefined) return;
+    const present = this.workers.filter(({ leaving }) => !leaving);
+    const idle = present.filter(({ ready, load }) => ready && load === 0)
+      .sort((one, other) => one.heard - other.heard);
+    const now = performance.now();
+    let surplus = present.length - minWorkers;
+    for (const worker of idle) {
+      if (surplus <= 0) return;
+      const left = worker.heard + idleTimeout - now;
+      if (left > 0) {
+        this.#idleTimer = setTimeout(() => {
+          this.#idleTimer = undefined;
+          this.watchIdle();
+        }, Math.ceil(left));
+        return Deno.unrefTimer(this.#idleTimer);
+      }
+      surplus--;
+      worker.end();
+    }
+  }
+
   /** Ends the workers that have no tasks: all, or those that may have no more. */
   end(all: boolean): void {
     for (const worker of this.workers) {
@@ -192,42 +230,19 @@ export class WorkerGroup {
     clearTimeout(this.#backoffTimer);
     clearTimeout(this.#stallTimer);
     clearTimeout(this.#restTimer);
+    clearTimeout(this.#idleTimer);
   }
 
-  /**
-   * Ends the workers with a matching task. They count as dead.
-   *
-   * @param matches The condition.
-   */
-  kill(matches: TaskMatcher): void {
-    for (const worker of this.workers) {
-      if (worker.leaving || !worker.tasks.list().some(matches)) continue;
-      worker.kill();
-      this.#died++;
-    }
+  /** Ends a worker at once. It counts as dead. */
+  kill(worker: WorkerHandle): void {
+    if (worker.leaving) return;
+    worker.kill();
+    this.#died++;
   }
 
-  /**
-   * Takes back tasks that no worker has begun.
-   *
-   * @param matches The condition.
-   * @returns The tasks taken back.
-   */
-  recall(matches: TaskMatcher): PoolTask[] {
-    return this.workers.flatMap(({ tasks }) => tasks.recall(matches));
-  }
-
-  /**
-   * Forgets a worker that has ended.
-   *
-   * @param worker The worker.
-   * @returns The tasks that it has, or may have, begun, and the others.
-   */
-  remove(worker: WorkerHandle): { begun: PoolTask[]; waiting: PoolTask[] } {
+  /** Forgets a worker that has ended. */
+  remove(worker: WorkerHandle): void {
     this.workers.splice(this.workers.indexOf(worker), 1);
-    worker.look();
-    const waiting = worker.tasks.recall(isAnyones);
-    return { begun: worker.tasks.list(), waiting };
   }
 
   /**
@@ -265,9 +280,4 @@ export class WorkerGroup {
     }, BACKOFF * 2 ** (this.failures - 1));
     return null;
   }
-}
-
-/** Whether another worker could run a task: its data did not move. */
-function isAnyones(task: PoolTask): boolean {
-  return task.transfer === null;
 }

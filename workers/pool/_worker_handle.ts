@@ -1,27 +1,35 @@
 /**
  * One worker of a pool, as the pool sees it.
  *
+ * A thread gets tiny tasks ahead: it begins each through memory that it shares
+ * with the pool, which can take back those that it has not begun. A process
+ * gets no task that it can't begin at once, because nothing could take it back.
+ *
  * @module
  */
 
 import { SHARED_URLS, unpack } from "../codec/share.ts";
 import { ModuleImportError, type RunnerExit } from "../base/errors.ts";
 import { type ErrorRecord, fromErrorRecord } from "../line/dialect.ts";
+import { PendingCalls } from "../line/pending.ts";
 import type { Runner } from "../runner/runner.ts";
 import { startRunner } from "../runner/start_runner.ts";
 import { context, nextIdent } from "../runner/context.ts";
 import type { PoolSettings } from "./_options.ts";
 import {
   type Answer,
+  ChunkResults,
+  FLAGS,
   LOOK,
   type PoolStart,
   READY,
+  SLOTS,
   STATUS,
   STRIDE,
   TaskSlots,
+  WAITS,
 } from "./_protocol.ts";
-import type { PoolTask } from "./_task.ts";
-import { TaskWindow } from "./_task_lists.ts";
+import type { PoolTask, TaskHolder } from "./_task.ts";
 
 /** How long a worker may take to end, in milliseconds. */
 const KILL_AFTER = 2_000;
@@ -41,47 +49,89 @@ export interface WorkerHandleOwner {
   taskRefused(task: PoolTask, error: unknown): void;
   /** It has become ready, or a batch of answers was reported. */
   workerHeard(): void;
+  /** It runs no task any more, but may wait for what its tasks started. */
+  workerFailed(handle: WorkerHandle, exit: RunnerExit, asked: boolean): void;
   /** The worker has ended, on request or not. */
   workerExited(handle: WorkerHandle, exit: RunnerExit, asked: boolean): void;
 }
 
-/** Decodes an answer; `null` is that of a task that was taken back. */
-function outcomeOf([status, value]: Answer, module: string): Outcome | null {
+/** Decodes the results of a chunk, and the errors of some of its items. */
+function chunkOf(task: PoolTask, results: unknown, records: unknown): Outcome {
+  const isChunk = (task.flags & FLAGS.chunk) !== 0;
+  const most = task.args.length;
+  if (
+    !isChunk || !Array.isArray(results) || results.length > most ||
+    !Array.isArray(records) || records.length > most
+  ) throw new TypeError("No chunk");
+  const errors = new Map<number, Error>();
+  for (let at = 0; at < records.length; at++) {
+    const [index, record] = records[at];
+    errors.set(index, fromErrorRecord(record));
+  }
+  if (errors.size === 0 && results.length < most) throw new TypeError("Short");
+  const end = errors.size === 0 ? "completed" : "failed";
+  return [end, new ChunkResults(results, errors)];
+}
+
+/** Decodes an answer. Only tasks that were taken back are skipped. */
+function outcomeOf(
+  task: PoolTask | null,
+  [status, value]: Answer,
+  module: string,
+): Outcome | null {
+  if ((task === null) !== (status === STATUS.skipped)) {
+    throw new TypeError("Skipped");
+  }
+  if (task === null) return null;
   switch (status) {
     case STATUS.done:
-      return ["completed", value];
-    case STATUS.donePacked:
-      return ["completed", unpack(value)];
+    case STATUS.donePacked: {
+      const result = status === STATUS.done ? value : unpack(value);
+      return (task.flags & FLAGS.chunk) === 0
+        ? ["completed", result]
+        : chunkOf(task, result, []);
+    }
+    case STATUS.partly: {
+      const [results, records] = value as unknown[];
+      return chunkOf(task, unpack(results), records);
+    }
     case STATUS.thrown:
       return ["failed", fromErrorRecord(value as ErrorRecord)];
     case STATUS.missing:
       return ["failed", new ModuleImportError(String(value), module)];
-    case STATUS.skipped:
-      return null;
     default:
       throw new TypeError("No status");
   }
 }
 
 /** A worker of a pool, as the pool sees it. */
-export class WorkerHandle {
+export class WorkerHandle implements TaskHolder {
   /** Whether it can take tasks. */
   ready = false;
-  /** Whether the pool has ended it. */
+  /** Whether it gets no more tasks. */
   leaving = false;
   /** Whether it has answered a task. */
   answered = false;
-  /** Its tasks. */
-  readonly tasks: TaskWindow;
+  /** The number of its tasks. */
+  load = 0;
+  /** When it was last heard of: it is idle since then if it has no task. */
+  heard: number = performance.now();
   /** The time of its start. */
   readonly started: number = performance.now();
+  /** Its name. */
+  readonly name: string;
   #owner: WorkerHandleOwner;
   #settings: PoolSettings;
   #runner: Runner;
-  #taskSlots: TaskSlots | null;
+  #slots: TaskSlots | null;
+  /** `null` for a task that was taken back and is not answered. */
+  #tasks: PendingCalls<PoolTask | null> = new PendingCalls(SLOTS);
+  #given = 0;
   #outbox: unknown[] = [];
+  /** Whether the task that it got when it was idle is tiny, or alone. */
   #tiny = false;
-  #heard = 0;
+  #alone = false;
+  #failed = false;
   #killTimer: ReturnType<typeof setTimeout> | undefined;
 
   /**
@@ -96,14 +146,14 @@ export class WorkerHandle {
     settings: PoolSettings,
     number: number,
   ) {
-    const { kind, main, module, permissions, initializer } = settings;
+    const { kind, main, module, permissions } = settings;
     const thread = kind === "thread";
     const taskSlots = thread ? TaskSlots.memory() : null;
-    this.#taskSlots = taskSlots && new TaskSlots(taskSlots);
-    this.tasks = new TaskWindow(this.#taskSlots);
+    this.#slots = taskSlots && new TaskSlots(taskSlots);
     this.#owner = owner;
     this.#settings = settings;
     const name = `${settings.name}_${number}`;
+    this.name = name;
     const data: PoolStart = {
       module,
       name,
@@ -111,7 +161,8 @@ export class WorkerHandle {
       ident: thread ? nextIdent() : 0,
       lastIdent: thread ? context.lastIdent : null,
       taskSlots,
-      initializer,
+      concurrency: settings.concurrentTasksPerWorker,
+      initializer: settings.initializer,
     };
     const modules = [module, SHARED_URLS[kind]];
     const runner = startRunner(kind, {
@@ -124,58 +175,59 @@ export class WorkerHandle {
     this.#runner = runner;
     runner.onmessage = (message) => this.#receive(message);
     runner.exited.then((exit) => {
-      clearTimeout(this.#killTimer);
+      this.#killNoMore();
       const asked = this.leaving && exit.reason !== "protocol";
+      // Its error was reported before
+      const { error: _, ...rest } = exit;
       this.leaving = true;
-      owner.workerExited(this, exit, asked);
+      owner.workerExited(this, this.#failed ? rest : exit, asked);
     });
-  }
-
-  /** The number of its tasks. */
-  get load(): number {
-    return this.tasks.load;
   }
 
   /** Whether it may have no more tasks. */
   get wornOut(): boolean {
-    return this.tasks.given >= this.#settings.maxTasksPerWorker;
+    return this.#given >= this.#settings.maxTasksPerWorker;
   }
 
-  /**
-   * Returns whether it can take a task.
-   *
-   * @param task The task.
-   * @param now The time.
-   * @returns Whether it can.
-   */
+  /** Returns whether it can take a task now. */
   accepts(task: PoolTask, now: number): boolean {
-    const { load, full } = this.tasks;
-    if (!this.ready || this.leaving || this.wornOut || full) return false;
-    return load === 0 || this.#tiny && task.tiny && !this.isStalled(now);
+    const { load } = this;
+    if (!this.ready || this.leaving || this.wornOut) return false;
+    if (this.#tasks.size === SLOTS) return false;
+    if (load === 0) return true;
+    if (load < this.#settings.concurrentTasksPerWorker) {
+      return !this.#alone && !task.alone;
+    }
+    return this.#slots !== null && this.#tiny && task.tiny &&
+      !this.isStalled(now);
   }
 
   /** Returns whether it has been busy with one task for long. */
   isStalled(now: number): boolean {
-    return this.load > 0 && now - this.#heard > STALLED_AFTER;
+    return this.load > 0 && now - this.heard > STALLED_AFTER;
   }
 
-  /**
-   * Gives it a task, which `flush()` will send.
-   *
-   * @param task The task.
-   * @param now The time.
-   */
+  /** Gives it a task, which `flush()` will send. */
   hand(task: PoolTask, now: number): void {
     if (this.load === 0) {
       this.#tiny = task.tiny;
-      this.#heard = now;
+      this.#alone = task.alone;
+      this.heard = now;
     }
-    const id = this.tasks.add(task);
+    const id = this.#tasks.add(task);
+    this.#given++;
+    this.#slots?.reset(id);
+    task.id = id;
+    task.holder = this;
+    this.load++;
+    if (task.signals.length > 0) {
+      task.follow((index, reason) => this.#post([id, index, reason]));
+    }
     if (task.transfer !== null) {
       this.flush();
-      this.#postAlone(id, task, task.transfer);
+      this.#postAlone(task, task.transfer);
     } else {
-      this.#outbox.push(id, task.target.name, task.args, task.flags);
+      this.#outbox.push(id, task.target.name, task.payload(), task.flags);
     }
   }
 
@@ -188,10 +240,51 @@ export class WorkerHandle {
       this.#post(outbox);
     } catch {
       for (let at = 0; at < outbox.length; at += STRIDE) {
-        const id = outbox[at] as number;
-        this.#postAlone(id, this.tasks.get(id)!);
+        this.#postAlone(this.#tasks.get(outbox[at] as number)!);
       }
     }
+  }
+
+  recall(task: PoolTask): boolean {
+    if (!this.#slots?.recall(task.id)) return false;
+    this.#tasks.replace(task.id, null);
+    this.load--;
+    task.release();
+    return true;
+  }
+
+  /**
+   * Takes back what it has not begun, in order.
+   *
+   * @param evenMoved Whether also what no other worker could run.
+   */
+  recallAll(evenMoved = false): PoolTask[] {
+    const recalled: PoolTask[] = [];
+    for (const [, task] of this.#tasks) {
+      if (task === null || task.transfer !== null && !evenMoved) continue;
+      if (this.recall(task)) recalled.push(task);
+    }
+    return recalled;
+  }
+
+  interrupt(task: PoolTask, reason: unknown): void {
+    for (const [index] of task.signals) this.#post([task.id, index, reason]);
+  }
+
+  /**
+   * Takes away all its tasks.
+   *
+   * @returns Those that it has, or may have, begun, and the others.
+   */
+  clear(): { begun: PoolTask[]; waiting: PoolTask[] } {
+    this.look();
+    const waiting = this.recallAll();
+    const begun: PoolTask[] = [];
+    for (const [id, task] of this.#tasks) {
+      if (task !== null) begun.push(task);
+      this.#close(id);
+    }
+    return { begun, waiting };
   }
 
   /** Ends it when it is idle. */
@@ -216,11 +309,7 @@ export class WorkerHandle {
     this.#runner.kill();
   }
 
-  /**
-   * Makes it keep the program alive, or lets the program end while it lives.
-   *
-   * @param alive Which of the two.
-   */
+  /** Makes it keep the program alive, or lets the program end meanwhile. */
   keepAlive(alive: boolean): void {
     if (alive) this.#runner.ref();
     else this.#runner.unref();
@@ -236,22 +325,29 @@ export class WorkerHandle {
     this.#killTimer ??= setTimeout(() => this.#runner.kill(), KILL_AFTER);
   }
 
-  #post(message: unknown, transfer?: Transferable[]): void {
-    this.#runner.post(message, transfer);
-    this.#taskSlots?.announce();
+  #killNoMore(): void {
+    clearTimeout(this.#killTimer);
+    this.#killTimer = undefined;
   }
 
-  #postAlone(id: number, task: PoolTask, transfer?: Transferable[]): void {
+  #post(message: unknown, transfer?: Transferable[]): void {
+    this.#runner.post(message, transfer);
+    this.#slots?.announce();
+  }
+
+  #postAlone(task: PoolTask, transfer?: Transferable[]): void {
+    const { id, target, flags } = task;
     try {
-      this.#post([id, task.target.name, task.args, task.flags], transfer);
+      this.#post([id, target.name, task.payload(), flags], transfer);
     } catch (error) {
-      this.tasks.close(id);
+      this.#close(id);
       this.#owner.taskRefused(task, task.explain(this.#settings.kind, error));
     }
   }
 
   #receive(message: unknown): void {
-    this.#heard = performance.now();
+    if (this.#failed) return;
+    this.heard = performance.now();
     this.#guard(message);
     this.#owner.workerHeard();
   }
@@ -269,15 +365,37 @@ export class WorkerHandle {
 
   #read(message: unknown): void {
     if (message === LOOK) {
-      this.tasks.look((id, answer) => this.#answer(id, answer));
+      this.#lookAtSlots();
     } else if (message === READY && !this.ready) {
       this.ready = true;
+    } else if (message === WAITS && this.leaving) {
+      this.#killNoMore();
     } else if (Array.isArray(message) && message.length === 4) {
       const [id, ...answer] = message;
       this.#answer(id, answer as Answer);
+    } else if (Array.isArray(message) && message.length === 1) {
+      this.#fail(fromErrorRecord(message[0]));
     } else {
       throw new TypeError("No answer");
     }
+  }
+
+  #lookAtSlots(): void {
+    if (this.#slots === null) return;
+    for (const [id] of this.#tasks) {
+      const answer = this.#slots.take(id);
+      if (answer !== null) this.#answer(id, answer);
+    }
+  }
+
+  /** An error that nobody caught ends it. */
+  #fail(error: Error): void {
+    const asked = this.leaving;
+    this.#lookAtSlots();
+    this.#failed = true;
+    this.leaving = true;
+    this.#killNoMore();
+    this.#owner.workerFailed(this, { code: 1, reason: "error", error }, asked);
   }
 
   #answer(id: number, answer: Answer): void {
@@ -285,13 +403,18 @@ export class WorkerHandle {
     if (typeof time !== "number" || !(time >= 0)) {
       throw new TypeError("No time");
     }
-    const task = this.tasks.get(id);
-    const outcome = outcomeOf(answer, this.#settings.module);
-    // Only tasks that were taken back are skipped.
-    if ((task === null) !== (outcome === null)) throw new TypeError("Skipped");
-    this.tasks.close(id);
+    const task = this.#tasks.get(id);
+    const outcome = outcomeOf(task, answer, this.#settings.module);
+    this.#close(id);
     if (task === null || outcome === null) return;
     this.answered = true;
     this.#owner.taskAnswered(task, outcome, time);
+  }
+
+  #close(id: number): void {
+    const task = this.#tasks.take(id);
+    if (task === null) return;
+    this.load--;
+    task.release();
   }
 }

@@ -126,9 +126,10 @@ export abstract class Pool implements AsyncDisposable {
   /**
    * Runs a function in a worker.
    *
-   * A worker runs one function at a time, an asynchronous one to its end.
-   * Arguments are copied when a worker takes the task. Don't change them before
-   * that.
+   * A worker runs one function at a time, an asynchronous one to its end, unless
+   * `concurrentTasksPerWorker` says otherwise. Arguments are copied when a worker
+   * takes the task. Don't change them before that. An `AbortSignal` among them
+   * becomes one that is aborted when the original is.
    *
    * @example Usage
    * ```ts ignore
@@ -193,7 +194,8 @@ export abstract class Pool implements AsyncDisposable {
    * @param target The function. `module` must export it under its name.
    * @param args The arguments.
    * @param options A signal, a time-out, and the parts of the arguments to
-   * move. A task with a `signal` or a `timeout` has its worker to itself.
+   * move. A task with a `signal` or a `timeout` has its worker to itself, unless
+   * its function gets a signal.
    * @returns The function's result. Rejects as `submit()` does, and with the
    * signal's reason or a `TimeoutError`.
    *
@@ -233,6 +235,20 @@ export abstract class Pool implements AsyncDisposable {
    *   () => pool.run("never", [], { timeout: 100 }),
    *   DOMException,
    * );
+   * ```
+   *
+   * @example A task that obeys a signal, and so keeps its worker
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertRejects } from "@std/assert";
+   *
+   * const module = `data:text/javascript,
+   *   export const rest = (signal) => new Promise((resolve) => {
+   *     signal.onabort = resolve;
+   *   });`;
+   * await using pool = new ThreadPool({ module });
+   * const signal = AbortSignal.timeout(100);
+   * await assertRejects(() => pool.run("rest", [signal], { signal }));
    * ```
    *
    * @typeParam T The type of the result.
@@ -398,8 +414,8 @@ export abstract class Pool implements AsyncDisposable {
     const name = targetName(target);
     checkItems(items);
     const settings = checkMapOptions(this.#core.settings, options, spread);
-    return new PoolMap(() =>
-      new MapRun(this.#core, name, items, settings).results()
+    return new PoolMap((settled) =>
+      new MapRun(this.#core, name, items, { ...settings, settled }).results()
     );
   }
 

@@ -11,8 +11,10 @@
  *
  * Work begins when you do either. Each loop begins anew.
  *
- * After an error no further task begins. The error is thrown once the running
- * tasks have ended. Leaving a loop early also waits for them.
+ * An error ends it: no more items are read. The results of the items before the
+ * failing one come first; with `ordered: false`, those of all tasks that have
+ * begun. Then the error is thrown. {@linkcode PoolMap.prototype.settled} gives
+ * errors as results instead. Leaving a loop early waits for running tasks.
  *
  * @typeParam T The type of a result.
  *
@@ -33,16 +35,46 @@
  * ```
  */
 export class PoolMap<T> implements AsyncIterable<T>, PromiseLike<T[]> {
-  #run: () => AsyncGenerator<T, void>;
+  #run: (settled: boolean) => AsyncGenerator<unknown, void>;
+  #settled: boolean;
   #all: Promise<T[]> | null = null;
 
   /**
    * Constructs the results; `map()` and `starmap()` do it.
    *
    * @param run A function that begins the work and yields the results.
+   * @param settled Whether errors are results.
    */
-  constructor(run: () => AsyncGenerator<T, void>) {
+  constructor(
+    run: (settled: boolean) => AsyncGenerator<unknown, void>,
+    settled = false,
+  ) {
     this.#run = run;
+    this.#settled = settled;
+  }
+
+  /**
+   * Gives the errors of items as results, as `Promise.allSettled()` does: none
+   * of them ends the work. If the items can't be read, or the pool was shut
+   * down, it ends all the same.
+   *
+   * @example Usage
+   * ```ts
+   * import { ThreadPool } from "@socketserver/socketserver";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using pool = new ThreadPool({
+   *   module: "data:text/javascript,export const parse = (text) => JSON.parse(text)",
+   * });
+   * const results = await pool.map<number>("parse", ["1", "?"]).settled();
+   * assertEquals(results[0], { status: "fulfilled", value: 1 });
+   * assertEquals(results[1]?.status, "rejected");
+   * ```
+   *
+   * @returns The results, each with its `status`.
+   */
+  settled(): PoolMap<PromiseSettledResult<T>> {
+    return new PoolMap(this.#run, true);
   }
 
   /**
@@ -64,7 +96,7 @@ export class PoolMap<T> implements AsyncIterable<T>, PromiseLike<T[]> {
    * @returns The results, in order.
    */
   [Symbol.asyncIterator](): AsyncGenerator<T, void> {
-    return this.#run();
+    return this.#run(this.#settled) as AsyncGenerator<T, void>;
   }
 
   /**
@@ -91,7 +123,7 @@ export class PoolMap<T> implements AsyncIterable<T>, PromiseLike<T[]> {
     onfulfilled?: ((results: T[]) => R | PromiseLike<R>) | null,
     onrejected?: ((error: unknown) => E | PromiseLike<E>) | null,
   ): Promise<R | E> {
-    this.#all ??= Array.fromAsync(this.#run());
+    this.#all ??= Array.fromAsync(this);
     return this.#all.then(onfulfilled, onrejected);
   }
 }

@@ -17,10 +17,10 @@ import type { PoolOptions } from "./_options.ts";
  * second does not. `await using` waits for submitted tasks; `terminate()` does
  * not.
  *
- * A process gets several tasks at once if their function has so far taken a
- * quarter of a millisecond or less. If the process dies, all of them are lost.
- * If one takes long, the others wait behind it. A task with a `signal` or a
- * `timeout` has its process to itself; ending the task kills the process.
+ * A process gets the next task when it has done the last, so that none waits
+ * behind a long one, and a death loses no other. Give many short calls at once
+ * by the `chunkSize` of `map()`. Ending a task by its `signal` or `timeout`
+ * kills its process, unless the function got the signal and obeys it.
  *
  * Arguments and results are copied. You may pass locks and queues: they stay in
  * this program, and the process calls them. A `SharedArrayBuffer` is refused.

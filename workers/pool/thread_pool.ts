@@ -25,7 +25,8 @@ import type { PoolOptions } from "./_options.ts";
  *
  * Locks, queues and `SharedArrayBuffer`s in arguments and results are shared.
  * A function that computes can't be stopped from outside: `run()` with a
- * `signal` or a `timeout` sets its thread aside, and another takes its place.
+ * `signal` or a `timeout` sets its thread aside, and another takes its place,
+ * unless the function got the signal and obeys it.
  *
  * @example A function on all cores
  * ```ts ignore
@@ -54,6 +55,33 @@ import type { PoolOptions } from "./_options.ts";
  * });
  * assertEquals(await pool.submit<number>("add", 1, 2), 3);
  * assertEquals(await pool.starmap<number>("add", [[1, 2], [3, 4]]), [3, 7]);
+ * ```
+ *
+ * @example Many downloads at once, which a signal ends
+ * ```ts ignore
+ * import { ThreadPool } from "@socketserver/socketserver";
+ *
+ * export async function size(url: string, signal: AbortSignal): Promise<number> {
+ *   const response = await fetch(url, { signal });
+ *   return (await response.arrayBuffer()).byteLength;
+ * }
+ *
+ * if (import.meta.main) {
+ *   const pool = new ThreadPool({
+ *     module: import.meta.url,
+ *     minWorkers: 1,
+ *     idleTimeout: 10_000,
+ *     concurrentTasksPerWorker: 50,
+ *   });
+ *   const signal = AbortSignal.timeout(5_000);
+ *   for (const url of Deno.args) {
+ *     pool.run(size, [url, signal], { signal }).then(
+ *       (bytes) => console.log(url, bytes),
+ *       (error) => console.log(url, error.name),
+ *     );
+ *   }
+ *   await pool.shutdown();
+ * }
  * ```
  *
  * @example Threads with an initializer

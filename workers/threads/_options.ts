@@ -181,13 +181,13 @@ export function describeWork(
 }
 
 /** Throws unless it is a time-out or `undefined`. */
-export function checkTimeout(timeout: unknown): void {
+export function checkTimeout(timeout: unknown, option = "timeout"): void {
   if (timeout === undefined) return;
   const right = typeof timeout === "number" && !Number.isNaN(timeout);
-  assertType("timeout", timeout, right, "milliseconds");
+  assertType(option, timeout, right, "milliseconds");
   if (timeout < 0) {
     throw new RangeError(
-      `Cannot use ${timeout} as "timeout": expected 0 or more`,
+      `Cannot use ${timeout} as "${option}": expected 0 or more`,
     );
   }
 }
