@@ -23,6 +23,32 @@ import type { OptionsArgument, UdpServerOptions } from "./options.ts";
 
 const MAX_PACKET_SIZE = 65_507;
 
+/** The socket of a UDP server. */
+export interface UdpServerSocket extends DatagramSocket {
+  /**
+   * Joins a multicast group, whose packets the server then gets.
+   *
+   * @param address The group, for example `"224.0.0.251"`.
+   * @param networkInterface The address of the interface; `"0.0.0.0"` for any.
+   * @returns The membership. Its `leave()` ends it.
+   */
+  joinMulticastV4(
+    address: string,
+    networkInterface: string,
+  ): Promise<Deno.MulticastV4Membership>;
+  /**
+   * Joins a multicast group of IPv6.
+   *
+   * @param address The group, for example `"ff02::fb"`.
+   * @param networkInterface The number of the interface; 0 for any.
+   * @returns The membership. Its `leave()` ends it.
+   */
+  joinMulticastV6(
+    address: string,
+    networkInterface: number,
+  ): Promise<Deno.MulticastV6Membership>;
+}
+
 /**
  * Serves UDP packets on the event loop. Needs `--allow-net` and
  * `--unstable-net`.
@@ -53,7 +79,7 @@ export class UDPServer<C = unknown> extends BaseServer<DatagramRequest, C> {
   /** The requested address; once bound, the socket's actual address. */
   declare serverAddress: Deno.NetAddr & { transport: "udp" };
   /** The socket; `null` until it is bound. */
-  declare socket: DatagramSocket | null;
+  declare socket: UdpServerSocket | null;
   /** The option `maxPacketSize`. */
   declare readonly maxPacketSize: number;
 
@@ -135,7 +161,7 @@ export class UDPServer<C = unknown> extends BaseServer<DatagramRequest, C> {
    */
   override serverActivate(): void | Promise<void> {
     this.acceptor = new DatagramAcceptor(
-      this.socket as PacketSocket,
+      this.socket as DatagramSocket as PacketSocket,
       () => this.maxPacketSize,
       this.RequestHandlerClass,
     );

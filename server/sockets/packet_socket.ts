@@ -91,6 +91,20 @@ export class UdpSocket implements PacketSocket {
     return Promise.resolve(0);
   }
 
+  joinMulticastV4(
+    address: string,
+    networkInterface: string,
+  ): Promise<Deno.MulticastV4Membership> {
+    return this.#socket.joinMulticastV4(address, networkInterface);
+  }
+
+  joinMulticastV6(
+    address: string,
+    networkInterface: number,
+  ): Promise<Deno.MulticastV6Membership> {
+    return this.#socket.joinMulticastV6(address, networkInterface);
+  }
+
   close(): void {
     const { port } = this.addr;
     const sockets = udpSockets.get(port);

@@ -26,6 +26,7 @@ import {
   udpSocket,
   unixSocket,
 } from "./_support.ts";
+import { LINUX_ONLY } from "../support/system.ts";
 import { pause, until } from "../support/waiting.ts";
 
 /** Receives into a buffer that holds any packet. */
@@ -330,7 +331,7 @@ for (
 test("UDPServer knows the ports of servers: low ones, its own and those of its program", async () => {
   await using server = new UDPServer({ port: 0 }, EchoHandler);
   await using other = new UDPServer({ port: 0 }, EchoHandler);
-  const socket = server.socket as PacketSocket;
+  const socket = server.socket as unknown as PacketSocket;
   const from = (hostname: string, port: number): Deno.Addr => ({
     transport: "udp",
     hostname,
@@ -356,3 +357,16 @@ test("UDPServer gives other handlers the packets of servers, as DNS and NTP need
   const accepted = async () => (await server.stats()).accepted === 1;
   await until(accepted, "the packet");
 });
+
+test("UDPServer.socket joins a multicast group, and leaves it", async () => {
+  const address = { hostname: "0.0.0.0", port: 0 };
+  await using server = new UDPServer(address, EchoHandler);
+  const joined = () => {
+    const groups = Deno.readTextFileSync("/proc/net/igmp");
+    return groups.includes("070305EF"); // 239.5.3.7
+  };
+  const group = await server.socket!.joinMulticastV4("239.5.3.7", "127.0.0.1");
+  assertEquals(joined(), true);
+  await group.leave();
+  assertEquals(joined(), false);
+}, LINUX_ONLY);
