@@ -26,23 +26,32 @@
  * @module
  */
 
+import { printable } from "../../handlers/_address.ts";
+import { grace } from "../../handlers/_internal.ts";
 import { loadRole, role, type ServerRole } from "../_internal.ts";
+import type { Acceptor } from "../acceptor.ts";
 import { formatAddress } from "../addresses.ts";
 import type { DrainReport } from "../drain_report.ts";
 import { ServerClosedError } from "../errors.ts";
 import type { AcceptLoop } from "./accept_loop.ts";
-import { type Drain, inTime } from "./drain.ts";
-import { closeQuietly } from "./faults.ts";
+import { closeAnyhow, closeQuietly } from "./faults.ts";
 import type { RequestCycle } from "./request_cycle.ts";
+import { inTime } from "./waits.ts";
 
-/** How long the queue of a listener that the server leaves is emptied. */
+/** How long leaving a listener may take before it is done less gently. */
 const LEAVE_MS = 1_000;
+/** The queue size that Deno sets for a Unix socket. */
+const UNIX_QUEUE_SIZE = 1_024;
+/** How long aborted handlers have to end. */
+const ABORT_GRACE_MS = 100;
 
 /** The server, as its listener sees it. */
 export interface ListeningHost {
   socket: unknown;
-  acceptor: { carriesReplies?: boolean } | null;
+  acceptor: Acceptor | null;
   readonly serverAddress: Deno.Addr;
+  readonly requestQueueSize: number;
+  readonly shutdownTimeout: number;
   [role]: ServerRole;
   serverBind(): void | Promise<void>;
   serverActivate(): void | Promise<void>;
@@ -52,11 +61,11 @@ export interface ListeningHost {
 export class Listening<R> {
   #host: ListeningHost;
   #loop: AcceptLoop<R>;
-  #drain: Drain<R>;
   #cycle: RequestCycle<R>;
   #activation: Promise<void> | null = null;
   #isSuspended = false;
   #isClosed = false;
+  #isOver = false;
   /** The number of operations that have not ended, and the end of the last. */
   #waiting = 0;
   #last: Promise<unknown> = Promise.resolve();
@@ -64,12 +73,10 @@ export class Listening<R> {
   constructor(
     host: ListeningHost,
     loop: AcceptLoop<R>,
-    drain: Drain<R>,
     cycle: RequestCycle<R>,
   ) {
     this.#host = host;
     this.#loop = loop;
-    this.#drain = drain;
     this.#cycle = cycle;
   }
 
@@ -169,9 +176,9 @@ export class Listening<R> {
   /** Closes the listener when its queue is empty. */
   async leave(): Promise<void> {
     const host = this.#host;
-    await this.#drain.gather(performance.now() + LEAVE_MS);
+    await this.#gather(performance.now() + LEAVE_MS);
     if (host.acceptor === null) return;
-    await this.#drain.closeAcceptor();
+    await this.#closeAcceptor();
     host.acceptor = null;
     host.socket = null;
   }
@@ -190,7 +197,77 @@ export class Listening<R> {
     await inTime(this.#last, deadline - performance.now());
     await loadRole(this.#host).catch(() => {}); // then none has begun
     begun();
-    return await this.#drain.run(deadline);
+    const report = await this.#drain(deadline);
+    this.#isOver = true;
+    return report;
+  }
+
+  /** Serves the queue, closes the socket, waits, then aborts the rest. */
+  async #drain(deadline: number): Promise<DrainReport> {
+    const { [role]: part, acceptor } = this.#host;
+    const { completed: before, open, lingering } = this.#cycle;
+    const left = () => deadline - performance.now();
+    const carriesReplies = acceptor?.carriesReplies === true;
+    this.#cycle.drain(deadline);
+    part.drain(deadline);
+    await this.#gather(deadline);
+    if (!carriesReplies) await this.#closeAcceptor();
+    await inTime(this.#loop.begun(), left());
+    if (carriesReplies) await open.ended(left());
+    // Requests in their TLS handshake, for example, go to a replica after it
+    await inTime(open.processed(), left());
+    const finished = part.finish(deadline);
+    await open.ended(left());
+    const aborted = await this.#abort();
+    if (carriesReplies) await this.#closeAcceptor();
+    const completed = this.#cycle.completed - before;
+    const [others] = await Promise.all([finished, lingering.ended()]);
+    const { cutOff } = this.#cycle;
+    return {
+      completed: completed + (others?.completed ?? 0),
+      aborted: [...cutOff, ...aborted, ...others?.aborted ?? []].map(printable),
+    };
+  }
+
+  /** Takes what the system has queued, unless other listeners do. */
+  async #gather(deadline: number): Promise<void> {
+    const { acceptor, requestQueueSize, serverAddress, [role]: part } =
+      this.#host;
+    this.#loop.leave();
+    if (acceptor === null || part.sharesQueue) return;
+    acceptor.ref?.();
+    const isTcp = serverAddress.transport === "tcp";
+    const limit = (isTcp ? requestQueueSize : UNIX_QUEUE_SIZE) + 1;
+    await this.#loop.gather(limit, deadline);
+  }
+
+  /** Closes the socket and serves the request of its last accept. */
+  async #closeAcceptor(): Promise<void> {
+    const { acceptor, socket } = this.#host;
+    if (acceptor === null) return closeQuietly(socket);
+    closeQuietly(acceptor);
+    // An overridden getRequest() may wait for the very call that closes
+    await inTime(this.#loop.settle(), LEAVE_MS);
+  }
+
+  /** Aborts the requests still open; returns their clients. */
+  async #abort(): Promise<Deno.Addr[]> {
+    const { open } = this.#cycle;
+    const { shutdownTimeout, [role]: part } = this.#host;
+    const reason = new ServerClosedError(
+      `The request was aborted: the server closed and waited ${shutdownTimeout} ms`,
+    );
+    const waiting = this.#loop.giveUp();
+    for (const [request] of waiting) closeAnyhow(request);
+    const aborted = open.abort(reason);
+    part.aborted(aborted.map(({ clientAddress }) => clientAddress));
+    const times = open.list().map(({ handler }) => handler?.[grace] ?? 0);
+    await open.ended(Math.max(ABORT_GRACE_MS, ...times));
+    return [
+      ...aborted.filter(({ relayed }) => !relayed)
+        .map(({ clientAddress }) => clientAddress),
+      ...waiting.map(([_, clientAddress]) => clientAddress),
+    ];
   }
 
   /** Carries out an operation after those before it. */
@@ -208,6 +285,10 @@ export class Listening<R> {
   async #enter(listener: Deno.Listener | null = null): Promise<void> {
     this.#open(listener);
     await this.#activation;
+    if (this.#isOver) {
+      await this.#closeAcceptor();
+      throw this.closedError("listen");
+    }
     await this.#host[role].resume();
     this.#isSuspended = this.#cycle.refuses = false;
     this.#loop.enter();

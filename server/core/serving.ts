@@ -16,18 +16,15 @@ import {
   CHANGEABLE,
   checkOptions,
 } from "./check_options.ts";
-import { Drain, Signals } from "./drain.ts";
 import { Listening, type ListeningHost } from "./listening.ts";
 import { type CycleHooks, RequestCycle } from "./request_cycle.ts";
 import { Telemetry } from "./telemetry.ts";
+import { Signals } from "./waits.ts";
 
 /** The server, as its serving sees it. */
 export interface ServingHost<R> extends CycleHooks<R>, ListeningHost {
-  readonly serverAddress: Deno.Addr;
-  readonly requestQueueSize: number;
   acceptor: Acceptor<R> | null;
-  timeout: number | null;
-  shutdownTimeout: number;
+  readonly timeout: number | null;
   [settings]: AnyOptions;
   getRequest(): Promise<[request: R, clientAddress: Deno.Addr]>;
   handleTimeout(): void | Promise<void>;
@@ -67,8 +64,7 @@ export class Serving<R> {
       },
       failed: (error, first) => void this.cycle.acceptFailed(error, first),
     });
-    const drain = new Drain(host, this.#loop, this.cycle);
-    this.listening = new Listening(host, this.#loop, drain, this.cycle);
+    this.listening = new Listening(host, this.#loop, this.cycle);
     const options = host[settings];
     this.cycle.entrance.setUp(options);
     this.cycle.setLimits(options, () => this.#room());

@@ -10,7 +10,7 @@ import {
 } from "../../workers/runner/supervisor.ts";
 import { core } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
-import { inTime } from "../core/drain.ts";
+import { inTime } from "../core/waits.ts";
 import { arrivals } from "../core/watched_conn.ts";
 import type { DrainReport } from "../drain_report.ts";
 import type { Goal } from "./life.ts";

@@ -19,7 +19,7 @@ import {
 } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import { optionsForReplicas } from "../core/check_options.ts";
-import { inTime } from "../core/drain.ts";
+import { inTime } from "../core/waits.ts";
 import type { DrainReport } from "../drain_report.ts";
 import type { OpenConnection } from "../open_connection.ts";
 import { arrivals } from "../core/watched_conn.ts";

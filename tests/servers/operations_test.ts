@@ -1,6 +1,6 @@
 /** Operations that overlap: each settles, and no client is lost. */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   BaseRequestHandler,
   EchoHandler,
@@ -25,7 +25,7 @@ import {
   writeAll,
 } from "./_support.ts";
 import { otherTls, read, tls } from "./_certificates.ts";
-import { onceFree } from "../support/sockets.ts";
+import { onceFree, refused } from "../support/sockets.ts";
 import { pause, until, within } from "../support/waiting.ts";
 
 const OPERATIONS = ["shutdown", "suspend", "resume", "serverClose"] as const;
@@ -154,6 +154,45 @@ test("TCPServer.shutdown() does not wait for a serverBind() that never ends", as
   await within("shutdown()", server.shutdown());
   await within("serveForever()", served);
   await within("serverClose()", server.serverClose());
+});
+
+test("TCPServer.serverClose() outlasts a resume() that hangs in serverBind()", async () => {
+  const { promise: gate, resolve } = Promise.withResolvers<void>();
+  class Late extends TCPServer {
+    override async serverBind() {
+      if (this.isLate) await gate;
+      await super.serverBind();
+    }
+    isLate = false;
+  }
+  const options = { shutdownTimeout: 20, bindAndActivate: false };
+  const server = new Late({ port: 0 }, EchoHandler, options);
+  await server.serverBind();
+  await server.serverActivate();
+  await server.suspend();
+  server.isLate = true;
+  const resumed = assertRejects(() => server.resume(), ServerClosedError);
+  await within("serverClose()", server.serverClose());
+  resolve();
+  await within("resume()", resumed);
+  await refused(() => dial(server));
+});
+
+test("TCPServer.suspend() can be awaited in getRequest()", async () => {
+  class Shy extends TCPServer {
+    override async getRequest() {
+      if (this.isShy) await this.suspend();
+      return await super.getRequest();
+    }
+    isShy = true;
+  }
+  await using server = new Shy({ port: 0 }, EchoHandler);
+  server.handleError = () => {}; // it has no listener then
+  server.serveForever();
+  await until(() => server.socket === null, "the suspension");
+  server.isShy = false;
+  await within("resume()", onceFree(() => server.resume()));
+  await assertEchoes(kinds.tcp, server);
 });
 
 class Queue {

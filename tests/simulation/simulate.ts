@@ -50,6 +50,7 @@ class Simulation {
   #underWay: Set<string> = new Set();
   #overlaps = 0;
   #isClosing = false;
+  #triesAgain = false;
   #isSuspended = false;
 
   constructor(seed: number) {
@@ -138,17 +139,18 @@ class Simulation {
     await this.#check(report);
   }
 
-  async #serve(isSecondTry = false): Promise<void> {
+  async #serve(): Promise<void> {
     let error: unknown = null;
     await this.#server.serveForever().catch((thrown) => error = thrown);
     if (this.#isClosing && error instanceof ServerClosedError) return;
     if (this.#isSuspended && error instanceof TypeError) {
       // It refuses to serve then
       while (this.#isSuspended) await this.world.sleep(1);
-      return await this.#serve(true);
+      this.#triesAgain = true;
+      return await this.#serve();
     }
-    // Somebody else may have called it meanwhile
-    if (isSecondTry && error instanceof TypeError) return;
+    // Who tries again may be ahead of another restart, or come after it
+    if (this.#triesAgain && error instanceof TypeError) return;
     if (error !== null) this.world.fail(`serveForever() rejected: ${error}`);
   }
 

@@ -1,0 +1,72 @@
+/**
+ * Waits that end early: by a time limit, or by a signal of the system.
+ *
+ * @module
+ */
+
+/** The result of `work`, or `null` if there is none within `timeout` ms. */
+export async function inTime<T>(
+  work: Promise<T>,
+  timeout: number,
+): Promise<T | null> {
+  const { promise, resolve } = Promise.withResolvers<null>();
+  const timer = timeout === Infinity
+    ? undefined
+    : setTimeout(resolve, Math.max(0, timeout), null);
+  try {
+    return await Promise.race([work.catch(() => null), promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Under `deno task` a Ctrl-C arrives twice in short succession: from the
+ * terminal and from the task.
+ */
+export const ECHO_MS = 100;
+
+/** Calls back at each signal but the echo of the first, until disposed. */
+export class Signals implements AsyncDisposable {
+  #stop: () => void;
+  #listening: Deno.Signal[] = [];
+  #cameAt: number | null = null;
+
+  constructor(names: Deno.Signal[], stop: () => void) {
+    this.#stop = stop;
+    try {
+      for (const name of names) {
+        Deno.addSignalListener(name, this.#onSignal);
+        this.#listening.push(name);
+      }
+    } catch (error) {
+      this.#remove();
+      throw error;
+    }
+  }
+
+  /**
+   * Stops handling signals. After one it waits a moment: a second copy may
+   * follow.
+   */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#cameAt !== null) {
+      const left = this.#cameAt + ECHO_MS - performance.now();
+      await new Promise((resolve) => setTimeout(resolve, Math.max(0, left)));
+    }
+    this.#remove();
+  }
+
+  #onSignal = (): void => {
+    const now = performance.now();
+    if (this.#cameAt !== null && now - this.#cameAt < ECHO_MS) return;
+    this.#cameAt ??= now;
+    this.#stop();
+  };
+
+  #remove(): void {
+    for (const name of this.#listening) {
+      Deno.removeSignalListener(name, this.#onSignal);
+    }
+  }
+}
