@@ -206,6 +206,32 @@ Deno.test("Barrier.reset() breaks a round for one who looks many rounds later", 
   await Promise.all(passed);
 });
 
+Deno.test("Barrier.reset() breaks a round for one who looks many resets later", async () => {
+  const barrier = new Barrier(9);
+  const broken: Promise<unknown>[] = [];
+  for (let round = 0; round < 100; round++) {
+    for (let i = 0; i < 8; i++) {
+      broken.push(assertRejects(() => barrier.wait(), BrokenBarrierError));
+    }
+    barrier.reset();
+  }
+  await Promise.all(broken);
+  assertEquals([barrier.broken, barrier.nWaiting], [false, 0]);
+});
+
+Deno.test("Barrier refuses options that it does not have, and what is none", async () => {
+  for (const options of [{ timeOut: 10 }, { blocking: false }, { action: 1 }]) {
+    assertThrows(() => new Barrier(2, options as object), TypeError);
+  }
+  const barrier = new Barrier(2);
+  const wrong = [50, true, "50", null, { blocking: false }, { timeOut: 1 }];
+  for (const options of wrong as object[]) {
+    await assertRejects(() => barrier.wait(options), TypeError);
+    assertThrows(() => barrier.waitSync(options), TypeError);
+  }
+  assertEquals([barrier.broken, barrier.nWaiting], [false, 0]);
+});
+
 Deno.test("Barrier: waitSync() refuses an asynchronous action, and breaks", () => {
   const barrier = new Barrier(1, { action: () => Promise.resolve() });
   assertThrows(() => barrier.waitSync(), TypeError, "it is asynchronous");

@@ -2,6 +2,10 @@
 import { assert, assertEquals, assertFalse } from "@std/assert";
 import { Condition } from "../../workers/locks/condition.ts";
 import { Lock } from "../../workers/locks/lock.ts";
+import { TICK } from "../../workers/locks/_sleep.ts";
+import { until } from "../../workers/locks/_until.ts";
+import { WaitQueue } from "../../workers/locks/_wait_queue.ts";
+import { pause } from "../support/waiting.ts";
 import { Semaphore } from "../../workers/locks/semaphore.ts";
 import { SharedQueue } from "../../workers/queue/shared_queue.ts";
 import {
@@ -180,3 +184,26 @@ function engineWaiters(shared: object): number {
   }
   return count;
 }
+
+Deno.test("Waiting costs little, however many wait", async () => {
+  const count = 4_000;
+  const controller = new AbortController();
+  let attempts = 0;
+  function attempt(): false {
+    attempts++;
+    return false;
+  }
+  const deadline = { at: Infinity, signal: controller.signal };
+  const queue = new WaitQueue(0, false);
+  const waits = Array.from(
+    { length: count },
+    async () => void await until(queue, attempt, deadline),
+  );
+  attempts = 0;
+  const begun = performance.now();
+  await pause(8 * TICK);
+  const ticks = Math.ceil((performance.now() - begun) / TICK) + 1;
+  assert(attempts <= ticks * count / 4, `${attempts} attempts`);
+  controller.abort();
+  await Promise.allSettled(waits);
+});

@@ -147,6 +147,37 @@ export async function acquireAndStay(lock: Lock, told: ThreadEvent) {
   await new Promise((resolve) => setTimeout(resolve, 60_000));
 }
 
+/** Sends one value, and ends. */
+export async function sendOnce(
+  pipe: PipeConnection<number, number>,
+  code: number | null,
+) {
+  await pipe.send(42);
+  if (code !== null) Deno.exit(code);
+}
+
+/** Asks for many items, and never reads an answer. */
+export async function askForMuch(queue: SharedQueue<number>, count: number) {
+  for (let i = 0; i < count; i++) void queue.get().catch(() => {});
+  // The calls are on their way after a turn
+  await new Promise((resolve) => setTimeout(resolve));
+  for (;;);
+}
+
+/** Gets a few items as fast as it can, then waits for the event. */
+export async function getSome(
+  queue: SharedQueue<number>,
+  count: number,
+  told: ThreadEvent,
+  on: ThreadEvent,
+): Promise<number[]> {
+  const items = [];
+  for (let i = 0; i < count; i++) items.push(await queue.get());
+  told.set();
+  await on.wait();
+  return items;
+}
+
 /** Waits in the lock and the queue when it is killed. */
 export async function waitForEver(
   lock: Lock,

@@ -16,6 +16,8 @@ import {
   PriorityQueue,
   Process,
   ProcessPool,
+  QueueClosedError,
+  QueueFullError,
   RLock,
   Semaphore,
   SharedQueue,
@@ -23,7 +25,8 @@ import {
   ThreadEvent,
 } from "../../mod.ts";
 import { encode } from "../../workers/codec/codec.ts";
-import { exportObject } from "../../workers/codec/share.ts";
+import { exportObject, typeOf } from "../../workers/codec/share.ts";
+import type { QueueCore } from "../../workers/queue/_queue_core.ts";
 import { ShareHost } from "../../workers/queue/_shares.ts";
 import { ProtocolError } from "../../workers/line/dialect.ts";
 import "../support/leaks.ts";
@@ -501,6 +504,92 @@ Deno.test("Pipe carries values to a process and back", async () => {
   assertEquals([await ours.recv(), await ours.recv()], [2, 4]);
   ours.close();
   await done;
+});
+
+for (const code of [null, 3]) {
+  Deno.test(`Pipe ends when the process at its other end does (${code})`, async () => {
+    const [ours, theirs] = Pipe<number, number>();
+    const process = start(targets.sendOnce, theirs, code);
+    assertEquals(await ours.recv(), 42);
+    await assertRejects(() => ours.recv(), QueueClosedError);
+    await assertRejects(() => ours.send(1), QueueClosedError);
+    await process.join();
+    await process.result.catch(() => {});
+  });
+}
+
+/** A process that has got some items, to which others were sent ahead. */
+async function startGetting(queue: SharedQueue<number>, count: number) {
+  const [told, on] = [new ThreadEvent(), new ThreadEvent()];
+  const process = start(targets.getSome, queue, count, told, on);
+  await told.wait();
+  return { process, on };
+}
+
+Deno.test("SharedQueue sends items ahead to a process, which count until it takes them", async () => {
+  const queue = new SharedQueue<number>({ maxSize: 1_000 });
+  for (let i = 0; i < 1_000; i++) queue.putNowait(i);
+  const { process, on } = await startGetting(queue, 600);
+  await until(() => queue.size === 400, "what was taken");
+  for (let i = 0; i < 600; i++) queue.putNowait(1_000 + i);
+  assert(queue.full());
+  // What is ahead comes back to the front as soon as somebody waits for it
+  const rest = new Set<number>();
+  while (rest.size < 1_000) rest.add(await queue.get());
+  on.set();
+  const taken = await process.result;
+  await process.join();
+  assertEquals(taken, Array.from({ length: 600 }, (_, i) => i));
+  for (const item of taken) assert(!rest.has(item));
+});
+
+Deno.test("SharedQueue gets back in order what a killed process was sent ahead", async () => {
+  for (const Queue of [SharedQueue<number>, PriorityQueue<number>]) {
+    const queue = new Queue();
+    for (let i = 0; i < 1_000; i++) queue.putNowait(i);
+    const { process } = await startGetting(queue, 600);
+    process.kill();
+    await process.join();
+    await assertRejects(() => process.result);
+    const rest = Array.from({ length: 400 }, (_, i) => 600 + i);
+    assertEquals(rest.map(() => queue.getNowait()), rest);
+    assert(queue.empty());
+    for (let i = 0; i < 1_000; i++) queue.taskDone();
+    assert(await queue.join({ timeout: 0 }));
+  }
+});
+
+Deno.test("SharedQueue sends no item ahead while others wait", async () => {
+  const queue = new SharedQueue<number>();
+  const { process, on } = await startGetting(queue, 0);
+  const count = 2_000;
+  const [others, gets] = [[] as number[], [] as Promise<unknown>[]];
+  const taking = start(targets.getSome, queue, count, new ThreadEvent(), on);
+  for (let i = 0; i < count; i++) {
+    gets.push(queue.get().then((item) => others.push(item)));
+  }
+  for (let i = 0; i < 2 * count; i++) queue.putNowait(i);
+  await Promise.all(gets);
+  on.set();
+  const taken = await taking.result;
+  await Promise.all([process.join(), taking.join(), process.result]);
+  assertEquals(new Set([...others, ...taken]).size, 2 * count);
+});
+
+Deno.test("SharedQueue limits what a process that reads no answer is sent", async () => {
+  const queue = new SharedQueue<number>({ maxSize: 4 });
+  const process = start(targets.askForMuch, queue, 1_000);
+  const { getters } = typeOf(queue)!.inner!(queue) as QueueCore;
+  await until(() => getters.size === 1_000, "its calls");
+  let count = 0;
+  await assertRejects(async () => {
+    for (;; count++) await queue.put(1, { timeout: 500 });
+  }, QueueFullError);
+  assertEquals(count, 32 + 4);
+  process.kill();
+  await process.join();
+  await assertRejects(() => process.result);
+  assertEquals(queue.size, 32 + 4);
 });
 
 Deno.test("Process passes a Lock of its parent on to a process of its own", async () => {

@@ -62,6 +62,8 @@ export interface SharedType<T extends object> {
   fill(blank: T, record: never): void;
   /** In a process: makes what stands for an instance of its parent. */
   standIn?: () => object;
+  /** In a process: what to do with an instance that came from its parent. */
+  opened?: (value: object) => void;
 }
 
 interface SharedRecord {
@@ -234,7 +236,9 @@ function reviveRecord(record: SharedRecord): object {
   }
   const instance = type.blank();
   type.fill(instance, record.record as never);
-  return enter(instance, id);
+  enter(instance, id);
+  if (typeof record.proof === "string") type.opened?.(instance);
+  return instance;
 }
 
 /**
@@ -340,6 +344,14 @@ export function findExported(id: unknown): object | undefined {
 /** Registers how to make stand-ins for objects of a class. */
 export function registerStandIn(tag: string, make: () => object): void {
   tags.get(tag)!.standIn = make;
+}
+
+/** Registers what to do in a process with an instance of its parent's. */
+export function registerOpened(
+  tag: string,
+  opened: (value: object) => void,
+): void {
+  tags.get(tag)!.opened = opened;
 }
 
 function makeStandIn(

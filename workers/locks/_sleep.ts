@@ -11,27 +11,29 @@ export interface Deadline {
   /** In the time of `performance.now()`; `-Infinity` means "try only". */
   at: number;
   signal?: AbortSignal | undefined;
-  /** Whether the program may end meanwhile. */
-  background?: boolean | undefined;
 }
-
-/**
- * The option of a wait during which the program may end: an item goes back to
- * its queue.
- */
-export const IN_BACKGROUND: unique symbol = Symbol("in background");
 
 /** Never. */
 export const FOREVER: Deadline = { at: Infinity };
+
+/** The options of a method that takes something. */
+const ACQUIRE = ["blocking", "timeout", "signal"];
+/** The options of a method that only waits. */
+export const WAIT: readonly string[] = ["timeout", "signal"];
 
 /**
  * Checks the options of a wait.
  *
  * @param doing The operation, for the message.
  * @param options The caller's options.
+ * @param known The options that there are.
  * @returns The deadline.
  */
-export function deadlineOf(doing: string, options?: AcquireOptions): Deadline {
+export function deadlineOf(
+  doing: string,
+  options?: AcquireOptions,
+  known: readonly string[] = ACQUIRE,
+): Deadline {
   if (options === undefined) return FOREVER;
   if (typeof options !== "object" || options === null) {
     throw new TypeError(
@@ -39,8 +41,13 @@ export function deadlineOf(doing: string, options?: AcquireOptions): Deadline {
         `received ${options}`,
     );
   }
-  const { blocking = true, timeout, signal, [IN_BACKGROUND]: background } =
-    options as AcquireOptions & { [IN_BACKGROUND]?: boolean };
+  for (const name in options) {
+    if (known.includes(name)) continue;
+    throw new TypeError(
+      `Cannot ${doing}: there is no option "${name}", only ${known.join(", ")}`,
+    );
+  }
+  const { blocking = true, timeout, signal } = options;
   if (!blocking) {
     if (timeout !== undefined) {
       throw new TypeError(
@@ -49,7 +56,7 @@ export function deadlineOf(doing: string, options?: AcquireOptions): Deadline {
     }
     return { at: -Infinity, signal };
   }
-  return { at: moment(doing, timeout), signal, background };
+  return { at: moment(doing, timeout), signal };
 }
 
 function moment(doing: string, timeout?: number): number {
@@ -91,16 +98,24 @@ export interface WaitSlot {
 // `Atomics.waitAsync()` does not keep the event loop alive. One interval for
 // all sleepers of this thread does, and is their tick as well.
 const sleepers = new Set<Sleep>();
-let inForeground = 0;
 let interval: ReturnType<typeof setInterval> | undefined;
 
-function tickAll(): void {
-  for (const sleeper of sleepers) sleeper.tick();
+/** So many sleepers tick at once, the others later: ticks must cost little. */
+const TICKS_AT_ONCE = 512;
+let ticking = sleepers.values();
+
+function tickSome(): void {
+  const count = Math.min(TICKS_AT_ONCE, sleepers.size);
+  for (let ticks = 0; ticks < count; ticks++) {
+    let next = ticking.next();
+    if (next.done) next = (ticking = sleepers.values()).next();
+    next.value?.tick();
+  }
 }
 
 function startTicks(): void {
   if (interval !== undefined) return;
-  const started = setInterval(tickAll, TICK);
+  const started = setInterval(tickSome, TICK);
   // The first timer of a thread loads Deno's timers, and other tasks run
   // meanwhile: one of them may have come here as well.
   if (interval === undefined) interval = started;
@@ -110,13 +125,6 @@ function startTicks(): void {
 function stopTicks(): void {
   clearInterval(interval);
   interval = undefined;
-}
-
-/** Keeps the program alive while anybody sleeps in the foreground. */
-function keepAlive(): void {
-  const id = interval as unknown as number;
-  if (inForeground > 0) Deno.refTimer(id);
-  else Deno.unrefTimer(id);
 }
 
 class Sleep {
@@ -150,16 +158,14 @@ class Sleep {
   }
 
   #begin(): void {
-    const { at, signal, background } = this.#deadline;
+    const { at, signal } = this.#deadline;
     const left = Math.max(at - performance.now(), 0);
     if (left <= MAX_DELAY) {
       this.#timer = setTimeout(() => this.#end("timed-out"), left);
     }
     signal?.addEventListener("abort", this.#onAbort);
     sleepers.add(this);
-    if (!background) inForeground++;
     startTicks();
-    if (background || inForeground === 1) keepAlive();
   }
 
   #listen(): void {
@@ -173,12 +179,10 @@ class Sleep {
 
   #end(outcome?: Outcome, error?: unknown): void {
     if (!sleepers.delete(this)) return;
-    const { signal, background } = this.#deadline;
+    const { signal } = this.#deadline;
     clearTimeout(this.#timer);
     signal?.removeEventListener("abort", this.#onAbort);
-    if (!background) inForeground--;
     if (sleepers.size === 0) stopTicks();
-    else if (inForeground === 0) keepAlive();
     if (outcome === undefined) this.#settled.reject(error ?? signal?.reason);
     else this.#settled.resolve(outcome);
   }

@@ -4,25 +4,55 @@
  * @module
  */
 
-import {
-  BarrierState,
-  brokenError,
-  MOST_PARTIES,
-  type Place,
-} from "./_barrier_state.ts";
 import { type Deadline, deadlineOf } from "./_sleep.ts";
 import { register } from "../codec/share.ts";
 import { BrokenBarrierError } from "../base/errors.ts";
 import { isStopped } from "./_stop_word.ts";
 import { until, untilSync } from "./_until.ts";
-import type { WaitRecord } from "./_wait_queue.ts";
+import {
+  addNode,
+  AFTER,
+  OWN,
+  removeNode,
+  TICKET,
+  WaitQueue,
+  type WaitRecord,
+} from "./_wait_queue.ts";
 import type {
   BarrierOptions,
   BarrierWaitOptions,
   BarrierWaitSyncOptions,
 } from "./barrier_options.ts";
 import type { WaitOptions, WaitSyncOptions } from "./wait_options.ts";
-import { assertInteger } from "../base/check.ts";
+import { assertInteger, assertType } from "../base/check.ts";
+
+const PARTIES = OWN;
+const ARRIVED = OWN + 1;
+const BROKEN = OWN + 2;
+/** The nodes of those in the round, one each, which keep its outcome. */
+const FIRST_NODE = OWN + 3;
+const END = OWN + 4;
+
+// The values of a node. Its waiter may look many rounds later.
+const WAITING = 1;
+const PASSED = 2;
+const FAILED = 3;
+
+/** The most parties that a barrier can have. */
+const MOST_PARTIES = 2 ** 16 - 1;
+
+/** The options of `wait()`. */
+const WAIT = ["timeout", "signal", "action"];
+
+/** A place in a round. */
+interface Place {
+  /** The number of earlier arrivals. */
+  index: number;
+  /** The node; 0 if the round is complete. */
+  node: number;
+  /** Whether all have arrived. */
+  last: boolean;
+}
 
 /**
  * Lets a fixed number of threads or tasks wait for each other, again and
@@ -48,7 +78,7 @@ import { assertInteger } from "../base/check.ts";
  * ```
  */
 export class Barrier {
-  #state = new BarrierState(1);
+  #queue = new WaitQueue(END - OWN, false);
   readonly #action: (() => void | Promise<void>) | undefined;
   #defaults: WaitSyncOptions;
 
@@ -59,15 +89,15 @@ export class Barrier {
       blank: () => new Barrier(1),
       record: (barrier): [WaitRecord, WaitSyncOptions] => {
         if (barrier.#action === undefined) {
-          return [barrier.#state.waiters.record, barrier.#defaults];
+          return [barrier.#queue.record, barrier.#defaults];
         }
         throw new TypeError(
           "Cannot share a Barrier that has an action: a function cannot " +
             'cross to a thread; give each wait() its "action" instead',
         );
       },
-      fill: (barrier, [state, defaults]: [WaitRecord, WaitSyncOptions]) => {
-        barrier.#state = new BarrierState(state);
+      fill: (barrier, [record, defaults]: [WaitRecord, WaitSyncOptions]) => {
+        barrier.#queue = new WaitQueue(record, false);
         barrier.#defaults = defaults;
       },
     });
@@ -83,11 +113,12 @@ export class Barrier {
    */
   constructor(parties: number, options: BarrierOptions = {}) {
     assertInteger("parties", parties, 1, MOST_PARTIES);
-    deadlineOf("make a barrier", options);
+    deadlineOf("make a barrier", options, ["timeout", "action"]);
     const { action, ...defaults } = options;
+    checkAction(action);
     this.#action = action;
     this.#defaults = defaults;
-    this.#state = new BarrierState(parties);
+    Atomics.store(this.#queue.words, PARTIES, parties);
   }
 
   /**
@@ -104,7 +135,7 @@ export class Barrier {
    * ```
    */
   get parties(): number {
-    return this.#state.parties;
+    return this.#load(PARTIES);
   }
 
   /**
@@ -124,7 +155,7 @@ export class Barrier {
    * ```
    */
   get nWaiting(): number {
-    return this.broken ? 0 : this.#state.arrived;
+    return this.#load(ARRIVED);
   }
 
   /**
@@ -143,7 +174,7 @@ export class Barrier {
    * ```
    */
   get broken(): boolean {
-    return this.#state.broken;
+    return this.#load(BROKEN) === 1;
   }
 
   /**
@@ -165,21 +196,24 @@ export class Barrier {
    */
   async wait(options: BarrierWaitOptions = {}): Promise<number> {
     const deadline = this.#deadlineOf(options);
-    const { waiters } = this.#state;
     const action = options.action ?? this.#action;
     // Until it has a place, there is no round for it to break
-    const place = placeOf(await until(waiters, this.#arrive(action), deadline));
+    const place = placeOf(
+      await until(this.#queue, () => this.#arrive(!action), deadline),
+    );
+    if (place.node === 0) return place.index;
     try {
-      if (!place.last) await until(waiters, this.#over(place), deadline);
-      else if (!action) return place.index;
-      else {
-        await action();
-        this.#state.complete(place.round);
+      if (!place.last) {
+        await until(this.#queue, () => this.#isOver(place), deadline);
+      } else {
+        await action!();
+        this.#complete(place);
       }
     } catch (error) {
-      if (this.#state.breakRound(place.round)) throw error;
+      if (!this.#leave(place)) throw error;
+      return place.index;
     }
-    return this.#leave(place);
+    return this.#outcome(place);
   }
 
   /**
@@ -202,25 +236,28 @@ export class Barrier {
    */
   waitSync(options: BarrierWaitSyncOptions = {}): number {
     const deadline = this.#deadlineOf(options);
-    const { waiters } = this.#state;
     const action = options.action ?? this.#action;
-    const place = placeOf(untilSync(waiters, this.#arrive(action), deadline));
+    const place = placeOf(
+      untilSync(this.#queue, () => this.#arrive(!action), deadline),
+    );
+    if (place.node === 0) return place.index;
     try {
-      if (!place.last) untilSync(waiters, this.#over(place), deadline);
-      else if (!action) return place.index;
-      else {
-        const done: unknown = action();
+      if (!place.last) {
+        untilSync(this.#queue, () => this.#isOver(place), deadline);
+      } else {
+        const done: unknown = action!();
         if (done instanceof Promise) {
           throw new TypeError(
             "Cannot wait for the action: it is asynchronous; use wait()",
           );
         }
-        this.#state.complete(place.round);
+        this.#complete(place);
       }
     } catch (error) {
-      if (isStopped() || this.#state.breakRound(place.round)) throw error;
+      if (isStopped() || !this.#leave(place)) throw error;
+      return place.index;
     }
-    return this.#leave(place);
+    return this.#outcome(place);
   }
 
   /**
@@ -237,7 +274,7 @@ export class Barrier {
    * ```
    */
   abort(): void {
-    this.#state.breakRound();
+    this.#endRound(FAILED, 1);
   }
 
   /**
@@ -255,31 +292,110 @@ export class Barrier {
    * ```
    */
   reset(): void {
-    this.#state.reset();
+    this.#endRound(FAILED, 0);
   }
 
-  #deadlineOf(options: WaitOptions): Deadline {
-    const inherits = options.timeout === undefined;
-    return deadlineOf(
-      "wait for the barrier",
-      inherits ? { ...options, ...this.#defaults } : options,
-    );
+  #deadlineOf(options: BarrierWaitOptions): Deadline {
+    const doing = "wait for the barrier";
+    const deadline = deadlineOf(doing, options as WaitOptions, WAIT);
+    checkAction(options.action);
+    return options.timeout === undefined
+      ? deadlineOf(doing, { signal: options.signal!, ...this.#defaults })
+      : deadline;
   }
 
-  /** Its thread may end before it goes on, so no round must wait for that. */
-  #arrive(action?: () => unknown): () => Place | false {
-    return () => this.#state.arrive(!action);
+  #load(word: number): number {
+    return Atomics.load(this.#queue.words, word);
   }
 
-  #over({ round }: Place): () => boolean {
-    return () => this.#state.isOver(round);
+  /**
+   * Takes a place, or fails while the last round is not over. The last one to
+   * arrive ends the round at once if there is no action: its thread may end
+   * before it goes on.
+   */
+  #arrive(completes: boolean): Place | false {
+    const { words, nodes } = this.#queue;
+    const place = this.#queue.alone((): Place | false => {
+      if (this.broken) throw brokenError();
+      const index = words[ARRIVED]!;
+      const last = index + 1 === words[PARTIES];
+      if (index === words[PARTIES]) return false;
+      if (last && completes) {
+        this.#settle(PASSED);
+        return { index, node: 0, last };
+      }
+      const node = addNode(nodes, WAITING);
+      nodes[node + AFTER] = words[FIRST_NODE]!;
+      words[FIRST_NODE] = node;
+      Atomics.store(words, ARRIVED, index + 1);
+      return { index, node, last };
+    });
+    if (place && place.node === 0) this.#queue.wake(Infinity);
+    return place;
   }
 
-  /** A round that is not complete breaks: this waiter's time is over. */
-  #leave({ round, index }: Place): number {
-    if (!this.#state.breakRound(round)) return index;
+  #isOver({ node }: Place): boolean {
+    return Atomics.load(this.#queue.nodes, node + TICKET) !== WAITING;
+  }
+
+  /** Ends the round with an outcome. Call it under the mutex. */
+  #settle(outcome: number): void {
+    const { words, nodes } = this.#queue;
+    for (
+      let node = words[FIRST_NODE]!;
+      node !== 0;
+      node = nodes[node + AFTER]!
+    ) {
+      Atomics.store(nodes, node + TICKET, outcome);
+    }
+    words[FIRST_NODE] = 0;
+    Atomics.store(words, ARRIVED, 0);
+  }
+
+  /** Ends the current round; those of a place only while it is not over. */
+  #endRound(outcome: number, broken: 0 | 1, place?: Place): void {
+    this.#queue.alone(() => {
+      if (place !== undefined && this.#isOver(place)) return;
+      this.#settle(outcome);
+      Atomics.store(this.#queue.words, BROKEN, broken);
+    });
+    this.#queue.wake(Infinity);
+  }
+
+  #complete(place: Place): void {
+    this.#endRound(PASSED, 0, place);
+  }
+
+  /**
+   * Leaves a round; one that is not complete breaks. Returns whether it was
+   * complete.
+   */
+  #leave(place: Place): boolean {
+    if (!this.#isOver(place)) this.#endRound(FAILED, 1, place);
+    const { nodes } = this.#queue;
+    return this.#queue.alone(() => {
+      const outcome = nodes[place.node + TICKET];
+      removeNode(nodes, place.node);
+      return outcome === PASSED;
+    });
+  }
+
+  /** This waiter is woken, or its time is over. */
+  #outcome(place: Place): number {
+    if (this.#leave(place)) return place.index;
     throw brokenError();
   }
+}
+
+function checkAction(action: unknown): void {
+  const isRight = action === undefined || typeof action === "function";
+  assertType("action", action, isRight, "a function");
+}
+
+function brokenError(): BrokenBarrierError {
+  return new BrokenBarrierError(
+    "Cannot pass the barrier: it is broken; reset() makes it as new",
+  );
 }
 
 function placeOf(place: Place | false): Place {

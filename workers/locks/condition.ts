@@ -6,7 +6,7 @@
 
 import { ConditionWaiters } from "./_condition_wait.ts";
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
-import { deadlineOf } from "./_sleep.ts";
+import { deadlineOf, WAIT } from "./_sleep.ts";
 import { Lock } from "./lock.ts";
 import { pack, register, unpack } from "../codec/share.ts";
 import { RLock } from "./rlock.ts";
@@ -227,7 +227,7 @@ export class Condition {
    * ```
    */
   async wait(options?: WaitOptions): Promise<boolean> {
-    const deadline = deadlineOf("wait for the condition", options);
+    const deadline = deadlineOf("wait for the condition", options, WAIT);
     this.#refuse("wait for");
     return await this.#waiters.wait(this.#lock, deadline);
   }
@@ -251,7 +251,7 @@ export class Condition {
    * @throws {RangeError} If `timeout` is negative.
    */
   waitSync(options?: WaitSyncOptions): boolean {
-    const deadline = deadlineOf("wait for the condition", options);
+    const deadline = deadlineOf("wait for the condition", options, WAIT);
     this.#refuse("wait for");
     return this.#waiters.waitSync(this.#lock, deadline);
   }
@@ -278,7 +278,7 @@ export class Condition {
    * ```
    */
   async waitFor<T>(predicate: () => T, options?: WaitOptions): Promise<T> {
-    const deadline = deadlineOf("wait for the condition", options);
+    const deadline = deadlineOf("wait for the condition", options, WAIT);
     this.#refuse("wait for");
     let value = predicate();
     while (!value) {
@@ -311,7 +311,7 @@ export class Condition {
    * @throws {RangeError} If `timeout` is negative.
    */
   waitForSync<T>(predicate: () => T, options?: WaitSyncOptions): T {
-    const deadline = deadlineOf("wait for the condition", options);
+    const deadline = deadlineOf("wait for the condition", options, WAIT);
     this.#refuse("wait for");
     let value = predicate();
     while (!value) {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { deadlineOf } from "./_sleep.ts";
+import { deadlineOf, WAIT } from "./_sleep.ts";
 import { register } from "../codec/share.ts";
 import { until, untilSync } from "./_until.ts";
 import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
@@ -117,7 +117,7 @@ export class ThreadEvent {
    */
   // deno-lint-ignore require-await -- errors must reject, and an await is slow
   async wait(options?: WaitOptions): Promise<boolean> {
-    const deadline = deadlineOf("wait for the event", options);
+    const deadline = deadlineOf("wait for the event", options, WAIT);
     return until(this.#waiters, this.#hasBeenSet(), deadline);
   }
 
@@ -137,7 +137,7 @@ export class ThreadEvent {
    * ```
    */
   waitSync(options?: WaitSyncOptions): boolean {
-    const deadline = deadlineOf("wait for the event", options);
+    const deadline = deadlineOf("wait for the event", options, WAIT);
     return untilSync(this.#waiters, this.#hasBeenSet(), deadline);
   }
 

@@ -18,6 +18,8 @@ export interface ItemStore {
   readonly room: number;
   /** The bytes that an item takes beside its own. */
   readonly overhead: number;
+  /** Whether items come in the order in which they were put. */
+  readonly isFifo: boolean;
   /**
    * Returns the priority of an item.
    *
@@ -90,6 +92,7 @@ export class RingBuffer implements ItemStore {
   }
 
   readonly overhead = ITEM_PREFIX;
+  readonly isFifo = true;
   readonly priorityOf: (value: unknown) => number = noPriority;
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
@@ -185,6 +188,7 @@ function mostItems(capacity: number): number {
  */
 export class HeapStore implements ItemStore {
   readonly overhead = ENTRY;
+  readonly isFifo = false;
   readonly priorityOf: (value: unknown) => number;
   readonly #words: Int32Array;
   readonly #view: DataView;

@@ -37,7 +37,17 @@ const UNFINISHED = 3;
 // could come back, so there is room for them.
 const LENT = 4;
 const CAPACITY = 5;
-const STORE = 6;
+// Of these, the number of those that were sent ahead: they count as items.
+const AHEAD = 6;
+/** Changes when somebody waits while items are ahead. */
+const RECALLS = 7;
+// The processes that may put and get, if it is a pipe's
+const WRITERS = 8;
+const READERS = 9;
+const STORE = 10;
+
+/** The most bytes of items that are sent ahead at once. */
+const MAX_AHEAD = 65_536;
 const WORDS = STORE + STORE_WORDS;
 
 const WORDS_AT = 3 * QUEUE_BYTES;
@@ -114,7 +124,7 @@ export class QueueCore {
 
   /** The number of items. */
   get size(): number {
-    return this.#store.count;
+    return this.#store.count + Atomics.load(this.#words, AHEAD);
   }
 
   /** Whether nothing more can be put. */
@@ -181,28 +191,89 @@ export class QueueCore {
     return this.#take(true);
   }
 
-  /** A process has an item. */
-  forget(item: Uint8Array): void {
-    Atomics.sub(this.#words, LENT, this.#sizeOf(item));
-    if (this.putters.size > 0) this.putters.wake(1);
+  /**
+   * Takes items for a process that has not asked for them yet, unless others
+   * wait or it is a queue that keeps another order. They count as items of the queue until they are forgotten.
+   *
+   * @param most The most items.
+   * @returns The items, as `shift()` does.
+   */
+  lendAhead(most: number): Uint8Array<ArrayBuffer>[] {
+    const items: Uint8Array<ArrayBuffer>[] = [];
+    if (!this.#store.isFifo || most <= 0) return items;
+    this.#alone(() => {
+      for (let left = MAX_AHEAD; left > 0 && items.length < most;) {
+        const item = this.getters.size === 0 && this.#store.shift();
+        if (!item) break;
+        left -= this.#sizeOf(item);
+        items.push(item);
+        Atomics.add(this.#words, LENT, this.#sizeOf(item));
+      }
+      Atomics.add(this.#words, AHEAD, items.length);
+    });
+    return items;
   }
 
-  /** Puts an item back that a process never got: it is the next again. */
-  giveBack(item: Uint8Array<ArrayBuffer>): void {
-    const priority = this.#store.priorityOf(decode(item));
+  /** Settles when somebody waits for items that are ahead; begins at once. */
+  async recalled(): Promise<void> {
+    const seen = Atomics.load(this.#words, RECALLS);
+    const { async, value } = Atomics.waitAsync(this.#words, RECALLS, seen);
+    if (async) await value;
+  }
+
+  /** A process has an item, which was ahead or not. */
+  forget(item: Uint8Array, ahead: 0 | 1 = 0): void {
+    Atomics.sub(this.#words, LENT, this.#sizeOf(item));
+    if (ahead !== 0) Atomics.sub(this.#words, AHEAD, 1);
+    if (this.putters.size > 0) this.putters.wake(1);
+    // Those who wait learn that nothing more comes
+    if (ahead !== 0 && this.closed) this.getters.wake(Infinity);
+  }
+
+  /**
+   * Puts items back that a process never got: they are the next again.
+   *
+   * @param items The items, in their order.
+   * @param ahead How many of them were ahead.
+   */
+  giveBack(items: Uint8Array<ArrayBuffer>[], ahead = 0): void {
+    if (items.length === 0) return;
     this.#alone(() => {
-      Atomics.sub(this.#words, LENT, this.#sizeOf(item));
-      this.#store.unshift(item, priority);
+      Atomics.sub(this.#words, AHEAD, ahead);
+      for (const item of items.toReversed()) {
+        Atomics.sub(this.#words, LENT, this.#sizeOf(item));
+        this.#store.unshift(item, this.#store.priorityOf(decode(item)));
+      }
     });
-    this.getters.wake(1);
+    this.getters.wake(items.length);
+  }
+
+  /** A process may put (or get) from now on. */
+  hold(isWriter: boolean): void {
+    Atomics.add(this.#words, isWriter ? WRITERS : READERS, 1);
+  }
+
+  /** It has ended. Without any other, nothing more can be put. */
+  letGo(isWriter: boolean): void {
+    const word = isWriter ? WRITERS : READERS;
+    if (Atomics.sub(this.#words, word, 1) === 1) this.close();
   }
 
   #take(isLent: boolean): Uint8Array<ArrayBuffer> | false {
-    if (this.size === 0 && !this.closed) return false;
+    if (this.#store.count === 0) {
+      if (Atomics.load(this.#words, AHEAD) > 0) {
+        Atomics.add(this.#words, RECALLS, 1);
+        Atomics.notify(this.#words, RECALLS);
+        return false;
+      }
+      if (!this.closed) return false;
+    }
     const item = this.#alone(() => {
       throwIfStopped();
       const next = this.#store.shift();
-      if (next === false && this.closed) throw closedError("get an item of");
+      if (next === false && this.closed && this.size === 0) {
+        throw closedError("get an item of");
+      }
       if (next !== false && isLent) {
         Atomics.add(this.#words, LENT, this.#sizeOf(next));
       }
@@ -210,7 +281,7 @@ export class QueueCore {
     });
     if (item === false) return false;
     if (this.putters.size > 0) this.putters.wake(1);
-    if (this.size > 0 && this.getters.size > 0) this.getters.wake(1);
+    if (this.#store.count > 0 && this.getters.size > 0) this.getters.wake(1);
     return item;
   }
 

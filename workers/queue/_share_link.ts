@@ -13,6 +13,7 @@ import {
   type MessageLimits,
   type Sender,
 } from "../line/socket_line.ts";
+import { checkpoint } from "../locks/_checkpoint.ts";
 import type { RemoteError } from "../base/errors.ts";
 import {
   type ErrorRecord,
@@ -37,7 +38,7 @@ interface Waiting {
   /** The line's position after the call. */
   position: number;
   /** Takes the answer; acknowledging it is up to its taker. */
-  take(value: unknown, error: ErrorRecord | undefined): void;
+  take(value: unknown, error: ErrorRecord | undefined, ahead: unknown): void;
 }
 
 /** For whom a process calls: itself, or a process that it started. */
@@ -45,6 +46,7 @@ export type AccountNumber = number;
 
 let line: ParentLine | null = null;
 let self: Sender = "trusted";
+let recall: ((call: number) => void) | null = null;
 let lastCall = 0;
 let lastAccount = 0;
 let pendingBytes = 0;
@@ -73,8 +75,14 @@ export function ownLimits(): MessageLimits {
  * @throws {ProtocolError} If it answers no call.
  */
 export function receiveAnswer(message: unknown): void {
-  const [number, value, error] = message as [unknown, unknown, ErrorRecord?];
+  const [number, value, error, ahead] = message as [
+    unknown,
+    unknown,
+    ErrorRecord?,
+    unknown?,
+  ];
   if (number === "heard") return line!.confirm(value as number);
+  if (number === "recall") return recall!(value as number);
   // Nobody waits for it, so it is an uncaught error
   if (number === 0) return reportError(fromErrorRecord(error!));
   const call = waiting.get(number as number);
@@ -82,7 +90,12 @@ export function receiveAnswer(message: unknown): void {
   waiting.delete(number as number);
   pendingBytes -= call.bytes;
   line!.confirm(call.position);
-  call.take(value, error);
+  call.take(value, error, ahead);
+}
+
+/** Sets what gives back the items that came ahead beside an answer. */
+export function onRecall(giveBack: (call: number) => void): void {
+  recall = giveBack;
 }
 
 /** Makes an account for a process that this one has started. */
@@ -92,7 +105,33 @@ export function openAccount(): AccountNumber {
 
 /** Sends the parent a message about a call or an account. */
 export function tell(message: unknown[]): void {
-  line!.send(message, true);
+  post(message, true);
+}
+
+function post(message: unknown[], now?: boolean): void {
+  tellClaims();
+  line!.send(message, now);
+}
+
+let claims = 0;
+let claimedCall = 0;
+
+/**
+ * An item that came ahead beside the answer to a call is used from now on. The
+ * parent learns that before anything that this process says afterwards.
+ */
+export function claim(call: number): void {
+  if (call !== claimedCall) tellClaims();
+  claimedCall = call;
+  if (claims++ === 0) checkpoint().then(tellClaims);
+}
+
+/** Tells the parent about items that are used. */
+export function tellClaims(): void {
+  if (claims === 0) return;
+  const message = ["took", claimedCall, claims];
+  claims = 0;
+  line!.send(message);
 }
 
 /** A call as it crosses. */
@@ -105,6 +144,8 @@ export interface SharedCall {
   bytes: Uint8Array;
   /** The options of the wait. */
   options: unknown;
+  /** How many more items a `get` takes. */
+  most?: number;
 }
 
 /**
@@ -117,7 +158,7 @@ export interface SharedCall {
  * @throws {RangeError} If too many calls, or too large ones, are pending.
  */
 export function startCall(
-  { object, method, bytes, options }: SharedCall,
+  { object, method, bytes, options, most = 0 }: SharedCall,
   take: Waiting["take"],
   account: AccountNumber = 0,
 ): number {
@@ -133,11 +174,19 @@ export function startCall(
   }
   const number = ++lastCall;
   // First: a call that can't be sent has no answer
-  line!.send(["call", number, object, method, bytes, options, account]);
+  post(["call", number, object, method, bytes, options, account, most]);
   pendingBytes += bytes.length;
   const { position } = line!;
   waiting.set(number, { bytes: bytes.length, position, take });
   return number;
+}
+
+/** Takes the items that come ahead beside the answer to a call. */
+export interface AheadTaker {
+  /** How many it takes. */
+  most: number;
+  /** Takes them. */
+  take(call: number, items: Uint8Array<ArrayBuffer>): void;
 }
 
 /**
@@ -147,6 +196,7 @@ export function startCall(
  * @param method The method's name.
  * @param args Its arguments, without options.
  * @param options The options of the wait.
+ * @param taker Takes items ahead.
  * @returns The method's result.
  * @throws {RangeError} If too many calls, or too large ones, are pending.
  */
@@ -155,12 +205,17 @@ export async function callParent(
   method: string,
   args: unknown[],
   { signal, ...options }: { signal?: AbortSignal | undefined } = {},
+  taker?: AheadTaker,
 ): Promise<unknown> {
   signal?.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-  const call = { object, method, bytes: encodeArgs(args, self), options };
-  const number = startCall(call, (value, error) => {
-    line!.send(["ack", number]);
+  const bytes = encodeArgs(args, self);
+  const call = { object, method, bytes, options, most: taker?.most ?? 0 };
+  const number = startCall(call, (value, error, ahead) => {
+    post(["ack", number]);
+    if (ahead !== undefined) {
+      taker!.take(number, ahead as Uint8Array<ArrayBuffer>);
+    }
     if (error === undefined) resolve(value);
     else reject(fromErrorRecord(error));
   });

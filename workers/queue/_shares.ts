@@ -3,9 +3,13 @@
  * they stay in the parent, which calls them for the child.
  *
  * The child sends
- * - `["call", n, object, method, args, options, account]`, where `args` are
+ * - `["call", n, object, method, args, options, account, ahead]`, where `args` are
  *   encoded, so that their size is known. The parent answers each call, also a
  *   cancelled one, with `[n, value]` or `[n, undefined, error]`;
+ *   A `get` may say how many items it takes ahead. Those come beside its
+ *   answer, one after another with their lengths. The child says `["took", n,
+ *   count]` when it uses some, and `["back", n]` when the parent says `["recall", n]`,
+ *   because others wait: those not taken go back to the front of the queue;
  * - `["cancel", n]`, which ends the wait of a call, and `["ack", n]` for each
  *   answer: until then what it carries belongs to the parent;
  * - `["tell", 0, object, method, args, account]`, a call without an answer;
@@ -43,9 +47,11 @@ import {
 } from "../line/dialect.ts";
 
 /** The calls that have no answer. */
-const TELLS = ["release", "set", "clear", "taskDone", "close"];
+const TELLS = ["release", "set", "clear", "taskDone", "close", "hold"];
 /** After so many bytes a child is told that they have been read. */
 const HEARD_AFTER = 1_024;
+/** More items are not sent ahead at once. */
+const MOST_AHEAD = 256;
 /** More items that a child has not acknowledged are not sent. */
 const MAX_UNACKNOWLEDGED = 32;
 
@@ -60,6 +66,8 @@ interface Account {
   above: number;
   /** The permits that it may hold, and whether they are a lock's. */
   permits: Map<Permits, boolean>;
+  /** The queues of pipes that it has, and whether it puts there. */
+  ends: Map<QueueCore, boolean>;
 }
 
 interface Call {
@@ -74,6 +82,10 @@ interface Call {
   /** The item that its answer carries, and its queue. */
   item: Bytes | null;
   core: QueueCore | null;
+  /** How many items it takes ahead. */
+  most: number;
+  /** The items that were sent ahead and that the child has not used. */
+  ahead: Bytes[];
 }
 
 /** Calls locks and similar objects for one child process. */
@@ -87,6 +99,7 @@ export class ShareHost {
   #heard = 0;
   #unacknowledged = 0;
   #delayed: (() => void)[] = [];
+  #watched = new Set<QueueCore>();
   #ended = false;
 
   /**
@@ -115,11 +128,20 @@ export class ShareHost {
   receive(message: unknown): void {
     // Never the whole of it: its length may be anything
     const [kind, number] = Array.isArray(message) ? message : [];
+    const received = this.#received();
+    if (received - this.#heard > HEARD_AFTER) {
+      this.#heard = received;
+      this.#send(["heard", received]);
+    }
     if (Number.isSafeInteger(number)) {
       if (kind === "call") return this.#call(number, message as unknown[]);
       if (kind === "tell") return this.#tell(message as unknown[]);
       if (kind === "cancel") return this.#cancel(number);
       if (kind === "ack") return this.#acknowledge(number);
+      if (kind === "took") {
+        return this.#took(number, (message as unknown[])[2]);
+      }
+      if (kind === "back") return this.#back(number);
       if (kind === "end" && number > 0) {
         return this.#endAccount(number, (message as unknown[])[2] === true);
       }
@@ -159,6 +181,7 @@ export class ShareHost {
     for (const [permits, isLock] of account.permits) {
       permits.endLoans(account.holder, !returned || isLock);
     }
+    for (const [core, isWriter] of account.ends) core.letGo(isWriter);
     endLiving(account.holder);
     if (account.above !== 0) tell(["end", account.above, returned]);
   }
@@ -174,10 +197,45 @@ export class ShareHost {
     const call = this.#calls.get(number);
     if (call === undefined) return;
     if (call.above !== 0) tell(["ack", call.above]);
-    this.#forget(number, call);
+    if (call.ahead.length === 0) this.#forget(number, call);
+    call.permits = null;
     if (call.item === null) return;
     call.core!.forget(call.item);
+    call.item = null;
     this.#letNextGet();
+  }
+
+  #took(number: number, count: unknown): void {
+    const call = this.#calls.get(number);
+    for (let left = Number(count); left > 0 && call !== undefined; left--) {
+      const item = call.ahead.shift();
+      if (item === undefined) return;
+      call.core!.forget(item, 1);
+      if (call.ahead.length === 0) this.#forget(number, call);
+    }
+  }
+
+  /** The child has given back what it has not taken. */
+  #back(number: number): void {
+    const call = this.#calls.get(number);
+    if (call === undefined || call.ahead.length === 0) return;
+    this.#forget(number, call);
+    call.core!.giveBack(call.ahead, call.ahead.length);
+  }
+
+  /** Asks for items back as soon as others wait for them. */
+  async #recall(core: QueueCore): Promise<void> {
+    if (this.#watched.has(core)) return;
+    this.#watched.add(core);
+    for (;;) {
+      await core.recalled();
+      const lent = [...this.#calls].filter(([, call]) =>
+        call.core === core && call.ahead.length > 0
+      );
+      if (lent.length === 0) break;
+      for (const [number] of lent) this.#send(["recall", number]);
+    }
+    this.#watched.delete(core);
   }
 
   #forget(number: number, call: Call): void {
@@ -186,11 +244,10 @@ export class ShareHost {
   }
 
   /** Takes back what an answer carries that its account never got. */
-  #takeBack({ account, permits, core, item }: Call): void {
+  #takeBack({ account, permits, core, item, ahead }: Call): void {
     permits?.endLoans(account.holder, true, 1);
-    if (item === null) return;
-    core!.giveBack(item);
-    this.#letNextGet();
+    core?.giveBack(item === null ? ahead : [item, ...ahead], ahead.length);
+    if (item !== null) this.#letNextGet();
   }
 
   #letNextGet(): void {
@@ -204,18 +261,18 @@ export class ShareHost {
       if (!Number.isSafeInteger(number) || this.#accounts.size >= MAX_CALLS) {
         throw new ProtocolError("A call of a shared object has no account");
       }
-      account = { holder: enterLiving(), above: 0, permits: new Map() };
+      account = {
+        holder: enterLiving(),
+        above: 0,
+        permits: new Map(),
+        ends: new Map(),
+      };
       this.#accounts.set(number as number, account);
     }
     return account;
   }
 
   #tell([, , id, method, bytes, key = 0]: unknown[]): void {
-    const received = this.#received();
-    if (received - this.#heard > HEARD_AFTER) {
-      this.#heard = received;
-      this.#send(["heard", received]);
-    }
     const args = argumentsOf(bytes, this.#limits);
     const object = this.#find(id, method);
     if (!TELLS.includes(method as string)) {
@@ -229,15 +286,23 @@ export class ShareHost {
         return tell(["tell", 0, id, method, bytes, account.above]);
       }
       const release = typeOf(object)?.release;
-      if (method === "release") release!(object, account.holder, args[0]);
+      if (method === "hold") this.#hold(account, object, args[0] === true);
+      else if (method === "release") release!(object, account.holder, args[0]);
       else object[method as string]!();
     } catch (error) {
       this.#fail(0, error);
     }
   }
 
+  #hold(account: Account, object: Callable, isWriter: boolean): void {
+    const core = typeOf(object)!.inner!(object) as QueueCore;
+    if (account.ends.has(core)) return;
+    account.ends.set(core, isWriter);
+    core.hold(isWriter);
+  }
+
   #call(number: number, message: unknown[]): void {
-    const [, , id, method, bytes, options, key = 0] = message;
+    const [, , id, method, bytes, options, key = 0, most] = message;
     const args = argumentsOf(bytes, this.#limits);
     const object = this.#find(id, method);
     const { length } = bytes as Bytes;
@@ -262,6 +327,8 @@ export class ShareHost {
       permits: null,
       item: null,
       core: null,
+      most: typeof most === "number" ? Math.min(most, MOST_AHEAD) : 0,
+      ahead: [],
     };
     this.#calls.set(number, call);
     this.#bytes += length;
@@ -270,8 +337,10 @@ export class ShareHost {
     }
     // Nothing in the place of the signal, nor an option that is not a child's
     const { timeout, blocking } = Object(options);
+    const waits = method === "wait" || method === "join";
     const values = method === "put" ? [args[0]] : [];
-    values.push({ timeout, blocking, signal: abort.signal });
+    const { signal } = abort;
+    values.push(waits ? { timeout, signal } : { timeout, blocking, signal });
     void this.#run(number, call, object, method as string, values);
   }
 
@@ -319,12 +388,22 @@ export class ShareHost {
         : method === "get"
         ? await this.#get(call, object, options)
         : await object[method]!(...args);
-      if (this.#calls.get(number) === call) this.#send([number, value]);
+      if (this.#calls.get(number) === call) this.#answer(number, call, value);
       // Its account has ended meanwhile
       else this.#takeBack(call);
     } catch (error) {
       if (this.#calls.get(number) === call) this.#fail(number, error);
     }
+  }
+
+  #answer(number: number, call: Call, value: unknown): void {
+    const { core, most } = call;
+    if (core === null || most === 0) return this.#send([number, value]);
+    // First: who comes afterwards and finds nothing must be noticed
+    void this.#recall(core);
+    call.ahead = core.lendAhead(most);
+    if (call.ahead.length === 0) return this.#send([number, value]);
+    this.#send([number, value, undefined, joined(call.ahead)]);
   }
 
   async #acquire(
@@ -393,6 +472,20 @@ function argumentsOf(bytes: unknown, limits: MessageLimits): unknown[] {
     : null;
   if (Array.isArray(args)) return args;
   throw new ProtocolError("A call of a shared object has no arguments");
+}
+
+/** Puts items one after another, each after its length. */
+function joined(items: Bytes[]): Bytes {
+  const size = items.reduce((sum, item) => sum + 4 + item.length, 0);
+  const bytes = new Uint8Array(size);
+  const view = new DataView(bytes.buffer);
+  let at = 0;
+  for (const item of items) {
+    view.setInt32(at, item.length, true);
+    bytes.set(item, at + 4);
+    at += 4 + item.length;
+  }
+  return bytes;
 }
 
 function goneError(method: unknown): ReferenceError {

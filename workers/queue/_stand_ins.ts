@@ -5,7 +5,13 @@
  *
  * @module
  */
-import { exportObject, refuseShared, registerStandIn } from "../codec/share.ts";
+import {
+  exportObject,
+  refuseShared,
+  registerOpened,
+  registerStandIn,
+  typeOf,
+} from "../codec/share.ts";
 import {
   QueueClosedError,
   QueueEmptyError,
@@ -14,7 +20,8 @@ import {
 } from "../base/errors.ts";
 import { decode } from "../codec/decode.ts";
 import { assertPositiveInteger } from "../base/check.ts";
-import { deadlineOf } from "../locks/_sleep.ts";
+import { checkpoint, checkpointDue } from "../locks/_checkpoint.ts";
+import { deadlineOf, WAIT } from "../locks/_sleep.ts";
 import { BoundedSemaphore } from "../locks/bounded_semaphore.ts";
 import { Lock } from "../locks/lock.ts";
 import { Semaphore } from "../locks/semaphore.ts";
@@ -23,7 +30,17 @@ import { LifoQueue } from "./lifo_queue.ts";
 import { PriorityQueue } from "./priority_queue.ts";
 import { SharedQueue } from "./shared_queue.ts";
 import "./pipe.ts";
-import { callParent, tellParent } from "./_share_link.ts";
+import {
+  type AheadTaker,
+  callParent,
+  claim,
+  onRecall,
+  tell,
+  tellParent,
+} from "./_share_link.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+type Ends = Record<"incoming" | "outgoing", SharedQueue>;
 
 /** The errors that a caller may catch by their class. */
 const CLASSES: Record<string, new (message: string) => Error> = {
@@ -41,6 +58,81 @@ function toOwnClass(error: unknown): unknown {
   return Class === undefined ? error : new Class(error.message);
 }
 
+/** For so long items are asked for ahead, at the pace of the last ones. */
+const AHEAD_MS = 2;
+
+/** The items of a queue that came ahead. */
+class Supply {
+  /** By the call that they came with, each after its length. */
+  readonly #batches = new Map<number, { bytes: Bytes; at: number }>();
+  #askedAt = -Infinity;
+  #taken = 0;
+
+  get isEmpty(): boolean {
+    return this.#batches.size === 0;
+  }
+
+  /** Takes the next item. */
+  take(): unknown {
+    const [[call, batch]] = this.#batches as unknown as [
+      [number, { bytes: Bytes; at: number }],
+    ];
+    const { bytes, at } = batch;
+    const start = at + 4;
+    batch.at = start + (bytes[at]! | bytes[at + 1]! << 8 |
+      bytes[at + 2]! << 16 | bytes[at + 3]! << 24);
+    if (batch.at === bytes.length) this.#batches.delete(call);
+    this.#taken++;
+    claim(call);
+    return decode(bytes, start, batch.at);
+  }
+
+  /** Asks for as many as will be taken soon. */
+  taker(): AheadTaker {
+    const now = performance.now();
+    const each = (now - this.#askedAt) / this.#taken;
+    this.#askedAt = now;
+    this.#taken = 1;
+    return {
+      most: Math.floor(AHEAD_MS / each),
+      take: (call, bytes) => this.#batches.set(call, { bytes, at: 0 }),
+    };
+  }
+
+  /** Gives back what came with a call; returns whether any is left. */
+  giveBack(call: number): boolean {
+    return this.#batches.delete(call);
+  }
+}
+
+const supplies = new Set<WeakRef<Supply>>();
+const supplied = new WeakMap<object, Supply>();
+
+function supplyOf(queue: object): Supply {
+  let supply = supplied.get(queue);
+  if (supply === undefined) {
+    supplied.set(queue, supply = new Supply());
+    supplies.add(new WeakRef(supply));
+  }
+  return supply;
+}
+
+onRecall((call) => {
+  for (const reference of supplies) {
+    const supply = reference.deref();
+    if (supply === undefined) supplies.delete(reference);
+    else if (supply.giveBack(call)) break;
+  }
+  // Also if the queue was dropped here
+  tell(["back", call]);
+});
+
+registerOpened("PipeConnection", (pipe) => {
+  const { incoming, outgoing } = typeOf(pipe)!.record(pipe) as Ends;
+  tellParent(exportObject(outgoing), "hold", [true]);
+  tellParent(exportObject(incoming), "hold", [false]);
+});
+
 /** What a stand-in does with the methods of its class. */
 interface Conduct {
   /** Those that wait, with the number of values before their options. */
@@ -55,22 +147,47 @@ interface Conduct {
 
 type Class = new (options?: never) => object;
 
-async function ask(
+function ask(
   object: object,
   method: string,
   values: unknown[],
   options?: object,
+): unknown {
+  const known = method === "wait" || method === "join" ? WAIT : undefined;
+  const { signal } = deadlineOf(`${method} from a process`, options, known);
+  if (method !== "get") return send(object, method, values, options);
+  const supply = supplyOf(object);
+  signal?.throwIfAborted();
+  return supply.isEmpty || checkpointDue()
+    ? get(object, supply, options)
+    : supply.take();
+}
+
+async function get(
+  object: object,
+  supply: Supply,
+  options?: object,
 ): Promise<unknown> {
-  deadlineOf(`${method} from a process`, options);
+  if (!supply.isEmpty) {
+    await checkpoint();
+    // They may have been recalled meanwhile
+    if (!supply.isEmpty) return supply.take();
+  }
+  const item = await send(object, "get", [], options, supply.taker());
+  // It comes as the queue keeps it
+  return decode(item as Uint8Array<ArrayBuffer>);
+}
+
+async function send(
+  object: object,
+  method: string,
+  values: unknown[],
+  options?: object,
+  taker?: AheadTaker,
+): Promise<unknown> {
   try {
-    const value = await callParent(
-      exportObject(object),
-      method,
-      values,
-      options,
-    );
-    // An item comes as the queue keeps it
-    return method === "get" ? decode(value as Uint8Array<ArrayBuffer>) : value;
+    const name = exportObject(object);
+    return await callParent(name, method, values, options, taker);
   } catch (error) {
     throw toOwnClass(error);
   }
@@ -80,10 +197,11 @@ function methodsOf({ asks, tells, refuses, check }: Conduct, name: string) {
   const methods: PropertyDescriptorMap = {};
   for (const [method, count] of Object.entries(asks)) {
     methods[method] = {
+      // deno-lint-ignore require-await -- errors must reject, and an await is slow
       async value(this: object, ...args: unknown[]): Promise<unknown> {
         if (count > 0) check?.(args[0]);
         const values = args.slice(0, count);
-        return await ask(this, method, values, args[count] as object);
+        return ask(this, method, values, args[count] as object);
       },
     };
   }

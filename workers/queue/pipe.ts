@@ -17,7 +17,9 @@ interface Queues {
 
 /**
  * One end of a {@linkcode Pipe}. The other end receives what it sends. Pass it
- * in the `args` of a thread or a process.
+ * in the `args` of a thread or a process. When the processes that have it have
+ * ended, the pipe is closed: the other end receives what was sent before, then
+ * gets a `QueueClosedError`.
  *
  * @typeParam S The type of values sent.
  * @typeParam R The type of values received.

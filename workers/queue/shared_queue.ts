@@ -6,7 +6,7 @@
 
 import { decode } from "../codec/codec.ts";
 import { register } from "../codec/share.ts";
-import { deadlineOf } from "../locks/_sleep.ts";
+import { deadlineOf, WAIT } from "../locks/_sleep.ts";
 import { until, untilSync } from "../locks/_until.ts";
 import type { WaitRecord } from "../locks/_wait_queue.ts";
 import type {
@@ -76,7 +76,7 @@ export class SharedQueue<T = unknown> {
     register<SharedQueue>({
       tag: "SharedQueue",
       type: SharedQueue,
-      calls: ["put", "get", "close", "taskDone", "join"],
+      calls: ["put", "get", "close", "taskDone", "join", "hold"],
       blank: () => new SharedQueue({ capacity: 1 }),
       inner: (queue) => queue.#core,
       record: (queue) => queue.#core.record,
@@ -351,7 +351,7 @@ export class SharedQueue<T = unknown> {
    */
   // deno-lint-ignore require-await -- errors must reject, and an await is slow
   async join(options?: WaitOptions): Promise<boolean> {
-    const deadline = deadlineOf("join the queue", options);
+    const deadline = deadlineOf("join the queue", options, WAIT);
     const core = this.#core;
     return until(core.joiners, () => core.unfinished === 0, deadline);
   }
@@ -372,7 +372,7 @@ export class SharedQueue<T = unknown> {
    * @throws {RangeError} If `timeout` is negative.
    */
   joinSync(options?: WaitSyncOptions): boolean {
-    const deadline = deadlineOf("join the queue", options);
+    const deadline = deadlineOf("join the queue", options, WAIT);
     const core = this.#core;
     return untilSync(core.joiners, () => core.unfinished === 0, deadline);
   }

@@ -7,7 +7,11 @@ import { Channel, type ChildLink, LINK_VARIABLE } from "../line/socket_line.ts";
 import { setParentsProof } from "../codec/share.ts";
 import { type ModuleLoader, Port } from "./entry.ts";
 import { FRAME } from "../line/dialect.ts";
-import { openShareLink, receiveAnswer } from "../queue/_share_link.ts";
+import {
+  openShareLink,
+  receiveAnswer,
+  tellClaims,
+} from "../queue/_share_link.ts";
 
 async function connect({ connect, secret }: ChildLink) {
   const conn: Deno.TcpConn | Deno.UnixConn = await Deno.connect(
@@ -58,7 +62,10 @@ export async function enter(
     {
       kind: "process",
       backlog: () => channel.backlog,
-      send: (kind, value) => channel.send(kind, value),
+      send: (kind, value) => {
+        tellClaims();
+        channel.send(kind, value);
+      },
       flushed: () => channel.flushed(),
       leave: async (code) => {
         leaving = true;
@@ -77,7 +84,10 @@ export async function enter(
     confirm: (position) => channel.confirm(position),
   }, link.sender);
   // Deno.exit() and its like end the process without another turn
-  globalThis.addEventListener("unload", () => channel.sendNow());
+  globalThis.addEventListener("unload", () => {
+    tellClaims();
+    channel.sendNow();
+  });
   const conn = await connect(link);
   for (const [descriptor, unless] of link.revoke) {
     // Revoking something revokes what covers it as well
