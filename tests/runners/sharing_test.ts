@@ -3,6 +3,7 @@
 import {
   assert,
   assertEquals,
+  assertMatch,
   assertRejects,
   assertStrictEquals,
   assertThrows,
@@ -23,9 +24,11 @@ import {
   SharedQueue,
   Thread,
   ThreadEvent,
+  ThreadPool,
+  Timer,
 } from "../../mod.ts";
 import { encode } from "../../workers/codec/codec.ts";
-import { exportObject, typeOf } from "../../workers/codec/share.ts";
+import { exportObject, pack, typeOf } from "../../workers/codec/share.ts";
 import type { QueueCore } from "../../workers/queue/_queue_core.ts";
 import { ShareHost } from "../../workers/queue/_shares.ts";
 import { ProtocolError } from "../../workers/line/dialect.ts";
@@ -33,6 +36,7 @@ import "../support/leaks.ts";
 import { runProgram } from "./_program.ts";
 import { until } from "../support/waiting.ts";
 import * as targets from "./sharing_targets.ts";
+import { Square } from "./targets.ts";
 
 const module = new URL("./sharing_targets.ts", import.meta.url);
 
@@ -681,4 +685,44 @@ Deno.test("ForkingTCPServer's context shares a Lock and a SharedQueue", async ()
   log.close();
   const seen = await Array.fromAsync(log);
   assertEquals(seen, new Array(6).fill(["in", "out"]).flat());
+});
+
+Deno.test("what belongs to its thread is refused by name, and is not passed as {}", () => {
+  const module = new URL("./targets.ts", import.meta.url);
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const socket = Deno.listenDatagram({
+    hostname: "127.0.0.1",
+    port: 0,
+    transport: "udp",
+  });
+  const { signal } = new AbortController();
+  const bound: Record<string, object> = {
+    ThreadPool: new ThreadPool({ module }),
+    ProcessPool: new ProcessPool({ module }),
+    Thread: new Thread({ target: "add", module }),
+    Square: new Square(2),
+    Timer: new Timer(1, () => {}),
+    Listener: listener,
+    DatagramConn: socket,
+    AbortSignal: signal,
+  };
+  class Plain {
+    value = 1;
+  }
+  try {
+    for (const Class of [Thread, Process]) {
+      const where = Class === Thread ? "to a thread" : "to a process";
+      for (const [name, value] of Object.entries(bound)) {
+        for (const args of [[value], [{ deep: [new Map([[1, value]])] }]]) {
+          const starting = new Class({ target: "add", args, module });
+          const error = assertThrows(() => starting.start(), Error, where);
+          assertMatch(error.message, new RegExp(`an? ${name} ${where}`));
+        }
+      }
+    }
+    assertEquals(pack([new Plain()]), [new Plain()]);
+  } finally {
+    listener.close();
+    socket.close();
+  }
 });

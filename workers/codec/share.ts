@@ -50,6 +50,8 @@ export interface SharedType<T extends object> {
   inner?(value: T): object;
   /** Releases it for a process. */
   release?(value: T, holder: number, ...args: unknown[]): void;
+  /** Whether instances can't cross, as they belong to their thread. */
+  bound?: true;
   /** Whether the record itself must be packed. */
   composite?: true;
   /** The class. */
@@ -107,14 +109,58 @@ export function registerSubclass<T extends object>(
   register({ ...types.get(base.prototype)!, ...type } as SharedType<T>);
 }
 
+/** How something crosses that belongs to the thread that made it: not at all. */
+const BOUND: SharedType<object> = {
+  tag: "",
+  type: Object,
+  bound: true,
+  blank: () => ({}),
+  record: (value) => {
+    throw boundError(value, "to a thread");
+  },
+  fill: () => {},
+};
+
+function boundError(value: object, where: string): TypeError {
+  const { name } = value.constructor;
+  const article = /^[AEIOU]/.test(name) ? "an" : "a";
+  return new TypeError(
+    `Cannot pass ${article} ${name} ${where}: it belongs to the thread that ` +
+      "made it; make another one there",
+  );
+}
+
+/**
+ * Registers a class whose instances can't cross. A structured clone would make
+ * `{}` of them, without a word.
+ *
+ * @param type The class.
+ */
+export function registerBound(type: { readonly prototype: object }): void {
+  types.set(type.prototype, BOUND);
+}
+
+registerBound(AbortSignal);
+registerBound(AbortController);
+
+/** Whether a value is a connection, a listener or a file of Deno's. */
+function isResource(value: object): boolean {
+  return "joinMulticastV4" in value ||
+    Object.getOwnPropertySymbols(value).some(({ description }) =>
+      description === "Deno.internal.rid"
+    );
+}
+
 /** How an object crosses; `undefined` if as a structured clone. */
 export function typeOf(value: object): SharedType<object> | undefined {
   let prototype = Object.getPrototypeOf(value);
+  if (prototype === Object.prototype || prototype === Array.prototype) return;
   while (prototype !== null && prototype !== Object.prototype) {
     const type = types.get(prototype);
     if (type !== undefined) return type;
     prototype = Object.getPrototypeOf(prototype);
   }
+  return isResource(value) ? BOUND : undefined;
 }
 
 function memoryRecord(value: object, type: SharedType<object>): SharedRecord {
@@ -281,7 +327,8 @@ export function refuseShared(
   for (const found of objectsIn(value, isShared)) {
     const type = typeOf(found);
     if (remote && (type?.calls || type?.composite)) continue;
-    const name = type?.tag ?? sharedMemoryName(found);
+    if (type?.bound && !isUnwritable(found)) throw boundError(found, where);
+    const name = type?.tag || sharedMemoryName(found);
     if (name !== undefined) {
       const article = /^(I|RLock)/.test(name) ? "an" : "a";
       throw new TypeError(

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { registerBound } from "../codec/share.ts";
 import { callExceptHook } from "../base/except_hook.ts";
 
 /** The longest delay of `setTimeout()`. */
@@ -203,3 +204,5 @@ export class Timer {
     void callExceptHook({ error, thread: { kind: "timer", name } });
   }
 }
+
+registerBound(Timer);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { registerBound } from "../codec/share.ts";
 import { targetName } from "../threads/_options.ts";
 import {
   checkItems,
@@ -510,3 +511,5 @@ export abstract class Pool implements AsyncDisposable {
     return this.#core.close(false);
   }
 }
+
+registerBound(Pool);

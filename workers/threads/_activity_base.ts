@@ -4,6 +4,7 @@
  * @module
  */
 
+import { registerBound } from "../codec/share.ts";
 import {
   checkArgs,
   checkDaemon,
@@ -493,3 +494,5 @@ export function adopt<A extends Activity>(
 }
 
 export { exitOf, runnerOf };
+
+registerBound(Activity);
