@@ -13,6 +13,18 @@ export class LineEcho extends RequestHandler {
   }
 }
 
+/** Echoes lines; after "put N" it takes so many bytes, and says so. */
+export class Taking extends StreamRequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    for await (const line of this.rfile) {
+      const [word, size] = line.split(" ");
+      if (word === "put") await this.rfile.readExact(Number(size));
+      await this.wfile.write(`${line}\n`);
+    }
+  }
+}
+
 /** Fails. */
 export class Failing extends RequestHandler {
   static readonly module = module;
