@@ -12,6 +12,12 @@ import type { Replica } from "./replica.ts";
 /** Most replicas to try for one request. */
 const MAX_TRIES = 3;
 
+/** A request that a replica has got. */
+interface Given {
+  replica: Replica;
+  carrying: Promise<number>;
+}
+
 /** Gives requests to replicas, and again those that a replica never began. */
 export class Dispatcher {
   #members: Members;
@@ -35,10 +41,11 @@ export class Dispatcher {
   /** Serves a request; settles with its ending when the answer is delivered. */
   async process(request: unknown, clientAddress: Deno.Addr): Promise<number> {
     for (let tries = 1;; tries++) {
-      const replica = this.#choose() ?? await this.#wait();
+      const { replica, carrying } = this.#give(request, clientAddress) ??
+        await this.#wait(request, clientAddress);
       const started = performance.now();
       try {
-        return await carry(replica, request, clientAddress);
+        return await carrying;
       } catch (error) {
         if (!(error instanceof NotBegunError)) throw error;
         // This request may be what ends the replicas
@@ -72,8 +79,8 @@ export class Dispatcher {
     return new Promise((resolve) => this.#allHandedOn = resolve);
   }
 
-  /** Waits until a replica can take a request. */
-  async #wait(): Promise<Replica> {
+  /** Gives a request to a replica once one can take it. */
+  async #wait(request: unknown, clientAddress: Deno.Addr): Promise<Given> {
     this.#choosing++;
     try {
       for (;;) {
@@ -81,12 +88,23 @@ export class Dispatcher {
         this.#waiting.push(resolve);
         this.#wanted();
         await promise;
-        const replica = this.#choose();
-        if (replica !== null) return replica;
+        const given = this.#give(request, clientAddress);
+        if (given !== null) return given;
       }
     } finally {
       if (--this.#choosing === 0) this.#allHandedOn?.();
     }
+  }
+
+  /**
+   * Gives a request to the least busy replica, if one can take it. It does so at
+   * once: in the next task the replica may have been told to close.
+   */
+  #give(request: unknown, clientAddress: Deno.Addr): Given | null {
+    const replica = this.#choose();
+    if (replica === null) return null;
+    const carrying = carry(replica, request, clientAddress);
+    return { replica, carrying };
   }
 
   /** Chooses the least busy replica, if one can take a request. */

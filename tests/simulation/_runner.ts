@@ -15,8 +15,11 @@ import {
   type RunnerOptions,
   type RunnerPort,
 } from "../../workers/runner/runner.ts";
+import { Op, readFrames } from "../../workers/relay/frames.ts";
 import type { Network } from "./_network.ts";
 import type { Owner, World } from "./_world.ts";
+
+const OPENINGS: ReadonlySet<number> = new Set([Op.open, Op.packet]);
 
 /** Delivers in order, each message when it likes, several at a time. */
 class Line {
@@ -108,6 +111,8 @@ export class SimRunner implements Runner {
   #inbox: Inbox;
   #port: SimPort;
   #exit: RunnerExit | null = null;
+  /** It was told to close. */
+  #isTold = false;
   /** Nothing of it arrives any more. */
   #isOver = false;
 
@@ -154,6 +159,11 @@ export class SimRunner implements Runner {
   }
 
   post(message: unknown, transfer?: Transferable[]): void {
+    if (this.#isTold && this.#isOpening(message)) {
+      const { world } = this.#machine;
+      world.fail(`${this.owner.name} was given a request after "close"`);
+    }
+    this.#isTold ||= Array.isArray(message) && message[0] === "close";
     if (this.#exit !== null) return;
     const copy = structuredClone(message, { transfer: transfer ?? [] });
     this.toReplica.send(() => {
@@ -230,6 +240,15 @@ export class SimRunner implements Runner {
         });
       });
     });
+  }
+
+  /** Whether a message of the relay gives it a request. */
+  #isOpening(message: unknown): boolean {
+    let isOne = false;
+    if (message instanceof Uint8Array) {
+      readFrames(message, (op) => isOne ||= OPENINGS.has(op));
+    }
+    return isOne;
   }
 
   #main(boot: Boot): void {
