@@ -25,7 +25,7 @@
  */
 
 import type { ServerStats } from "../../handlers/request_server.ts";
-import { isAddress } from "../../workers/relay/frames.ts";
+import { isAddress, plainAddress } from "../../workers/relay/frames.ts";
 import type { RelayMemory } from "../../workers/line/shared_line.ts";
 import type { ErrorRecord } from "../../workers/line/dialect.ts";
 import type { AnyOptions } from "../core/check_options.ts";
@@ -151,6 +151,8 @@ const DETAILS: Readonly<Record<string, Check>> = {
     typeof value === "string" && value.length <= MAX_REASON_LENGTH,
 };
 
+const DETAIL_NAMES = Object.keys(DETAILS);
+
 const TO_REPLICA: Shapes = {
   resume: [],
   pause: [oneOf(true, false)],
@@ -247,12 +249,28 @@ function isDuration(value: unknown): boolean {
 function isDetails(value: unknown): boolean {
   if (!isObject(value) || value === null) return false;
   const details = value as Record<string, unknown>;
-  for (const name in details) {
-    if (!Object.hasOwn(DETAILS, name)) return false;
+  return "clientAddress" in details && DETAIL_NAMES.every((name) => {
     const field = details[name];
-    if (field !== undefined && !DETAILS[name]!(field)) return false;
-  }
-  return "clientAddress" in details;
+    return field === undefined || DETAILS[name]!(field);
+  });
+}
+
+/**
+ * Takes the fields of an event. An object can have more than can be listed in a
+ * moment.
+ *
+ * @param details What came.
+ * @returns The fields that have a meaning.
+ */
+export function detailsOf(details: EventDetails): EventDetails {
+  const { clientAddress, ...fields } = Object.fromEntries(
+    DETAIL_NAMES.map((name) => [name, details[name as keyof EventDetails]])
+      .filter(([, value]) => value !== undefined),
+  ) as unknown as EventDetails;
+  return {
+    ...fields,
+    clientAddress: clientAddress === null ? null : plainAddress(clientAddress),
+  };
 }
 
 function isObject(value: unknown): boolean {

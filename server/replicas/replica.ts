@@ -13,6 +13,7 @@ import {
   type RelayMemory,
 } from "../../workers/line/shared_line.ts";
 import { RelayHub } from "../../workers/relay/hub.ts";
+import { plainAddress } from "../../workers/relay/frames.ts";
 import type { Runner } from "../../workers/runner/runner.ts";
 import type { Member } from "../../workers/runner/supervisor.ts";
 import { core } from "../_internal.ts";
@@ -23,6 +24,7 @@ import { Life } from "./life.ts";
 import {
   type CountValues,
   decodeFromReplica,
+  detailsOf,
   type EventDetails,
   type FromReplica,
   outOfOrder,
@@ -183,7 +185,7 @@ export class Replica implements Member {
       case "ended":
         return this.#ended(message[1], message[2], message[3]);
       case "event":
-        return this.#owner.told(message[1], message[2]);
+        return this.#owner.told(message[1], detailsOf(message[2]));
       case "pong":
         return this.#pong(message[1]);
       case "done":
@@ -191,9 +193,10 @@ export class Replica implements Member {
       case "aborted":
         return this.#addAborted(message[1]);
       case "closed":
+        this.#addAborted(message[1].aborted);
         return this.life.closed({
-          ...message[1],
-          aborted: [...this.#aborted, ...message[1].aborted],
+          completed: message[1].completed,
+          aborted: this.#aborted,
         });
       case "ask":
         return void this.#answer(message[1], message[2]);
@@ -214,14 +217,17 @@ export class Replica implements Member {
     if (this.#aborted.length + clientAddresses.length > MAX_OPEN) {
       throw outOfOrder("aborted");
     }
-    this.#aborted.push(...clientAddresses);
+    this.#aborted.push(...clientAddresses.map(plainAddress));
   }
 
   #opened(id: number, clientAddress: Deno.Addr): void {
     if (this.accepted.size >= MAX_OPEN) throw outOfOrder("opened");
     if (!this.#resumed || id !== this.#lastId + 1) throw outOfOrder("opened");
     this.#lastId = id;
-    this.accepted.set(id, { clientAddress, since: performance.now() });
+    this.accepted.set(id, {
+      clientAddress: plainAddress(clientAddress),
+      since: performance.now(),
+    });
     // It reports each end, but may end before it can
     if (this.counts[ACCEPTED]! < id) this.counts[ACCEPTED] = id;
     this.begin();

@@ -2,7 +2,11 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { COUNTS } from "../../server/core/faults.ts";
-import { decodeFromReplica, MAX_LIST } from "../../server/replicas/protocol.ts";
+import {
+  decodeFromReplica,
+  detailsOf,
+  MAX_LIST,
+} from "../../server/replicas/protocol.ts";
 
 const COUNT_VALUES = COUNTS.map(() => 0);
 const CLIENT: Deno.Addr = { transport: "tcp", hostname: "::1", port: 1 };
@@ -39,7 +43,11 @@ const LIES: Record<string, unknown> = {
     aborted: new Array(2 ** 32 - 1),
   }],
   "a list that is none": ["ended", { length: 1e9 }, COUNT_VALUES, []],
-  "an unknown field": ["event", "error", { clientAddress: null, extra: 1 }],
+  "fields of another type": ["event", "requestEnd", {
+    clientAddress: CLIENT,
+    duration: "long",
+  }],
+  "bytes for an object": ["event", "requestEnd", new Uint8Array(2 ** 23)],
   "no client": ["event", "connection", {}],
   "a long reason": ["event", "refusal", {
     clientAddress: CLIENT,
@@ -66,4 +74,18 @@ Deno.test("a replica's message with another shape is refused without a walk thro
     const refused = assertThrows(() => decodeFromReplica(message), TypeError);
     assertEquals(refused.message.includes("malformed or unknown"), true, what);
   }
+});
+
+Deno.test("detailsOf() takes the fields of an event, and none of others", () => {
+  const many = Array.from({ length: 1_000 }, (_, i) => [`field ${i}`, i]);
+  const details = { clientAddress: CLIENT, duration: 1, failed: undefined };
+  assertEquals(
+    detailsOf({
+      ...Object.fromEntries(many),
+      ...details,
+      clientAddress: { ...CLIENT, more: 1 },
+    }),
+    { clientAddress: CLIENT, duration: 1 },
+  );
+  assertEquals(detailsOf({ clientAddress: null }), { clientAddress: null });
 });

@@ -13,7 +13,11 @@ import {
   type ChannelConn,
   type Sender,
 } from "../../workers/line/socket_line.ts";
-import { FRAME, RunnerDecoder } from "../../workers/line/dialect.ts";
+import {
+  FRAME,
+  RunnerDecoder,
+  toErrorRecord,
+} from "../../workers/line/dialect.ts";
 import { startRunner } from "../../workers/runner/start_runner.ts";
 import { Process } from "../../workers/threads/process.ts";
 import { Thread } from "../../workers/threads/thread.ts";
@@ -176,6 +180,12 @@ Deno.test("Process with permissions of its own tells the limit of what it return
     );
     await process.join();
   }
+});
+
+Deno.test("an error's message and stack cross as far as anybody reads them", () => {
+  const { message, stack } = toErrorRecord(new Error("x".repeat(1e6)));
+  assertEquals([message.length, stack!.length], [2 ** 16, 2 ** 16]);
+  assertEquals(toErrorRecord("y".repeat(1e6)).message.length, 2 ** 16);
 });
 
 Deno.test("a process that sends malformed frames ends, and its parent goes on", async () => {

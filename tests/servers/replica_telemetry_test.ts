@@ -85,7 +85,7 @@ testEach(
     await writeAll(another, "fail much\n");
     assertEquals(await readToEnd(another), "");
     await until(() => errors.length === 2, "the long error");
-    assertMatch((errors[1] as Error).message, /^as told!{1000}/);
+    assertEquals((errors[1] as Error).message, "as told");
     assertEquals((await server.stats()).restarts, 0);
     await server.serverClose();
     await serving;

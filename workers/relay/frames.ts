@@ -242,6 +242,15 @@ export function isAddress(value: unknown): value is Deno.Addr {
   }
 }
 
+/** An address without anything else that its object may have brought along. */
+export function plainAddress(address: Deno.Addr): Deno.Addr {
+  const { transport, hostname, port, path } = address as
+    & Deno.NetAddr
+    & Deno.UnixAddr;
+  const isNet = transport === "tcp" || transport === "udp";
+  return isNet ? { transport, hostname, port } : { transport, path };
+}
+
 /** Whether this is an address that a packet can be sent to. */
 export function isPacketAddress(value: unknown): value is Deno.Addr {
   return isAddress(value) &&
