@@ -101,6 +101,7 @@ export class AcceptLoop<R> {
   #consumer: Consumer | null = null;
   #gathering: Gathering | null = null;
   #isLeaving = false;
+  #isMuted = false;
   #isPending = false;
   /** A request that arrived without a consumer or room. */
   #arrived: Accepted<R> | null = null;
@@ -128,6 +129,17 @@ export class AcceptLoop<R> {
   dismiss(): void {
     this.#consumer = null;
     if (this.#gathering === null) this.#disarm();
+  }
+
+  /** Whether replicas take from the same queue, and it accepts nothing. */
+  get isMuted(): boolean {
+    return this.#isMuted;
+  }
+
+  /** Leaves requests to the replicas, or takes them again. */
+  mute(muted: boolean): void {
+    this.#isMuted = muted;
+    this.#advance();
   }
 
   /** A request has ended: there may be room again. */
@@ -261,6 +273,7 @@ export class AcceptLoop<R> {
   }
 
   #arm(): void {
+    if (this.#isMuted) return;
     if (this.#gathering === null && !this.#hasRoom()) return;
     this.#isPending = true;
     try {

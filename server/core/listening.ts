@@ -135,6 +135,11 @@ export class Listening<R> {
     this.#last = Promise.all([this.#last, activated]);
   }
 
+  /** Leaves connections to replicas at the same socket, or takes them. */
+  mute(muted: boolean): void {
+    this.#loop.mute(muted);
+  }
+
   suspend(): Promise<void> {
     this.assertOpen("suspend");
     return this.#inTurn(async () => {
@@ -234,7 +239,7 @@ export class Listening<R> {
     const { acceptor, requestQueueSize, serverAddress, [role]: part } =
       this.#host;
     this.#loop.leave();
-    if (acceptor === null || part.sharesQueue) return;
+    if (acceptor === null || part.sharesQueue || this.#loop.isMuted) return;
     acceptor.ref?.();
     const isTcp = serverAddress.transport === "tcp";
     const limit = (isTcp ? requestQueueSize : UNIX_QUEUE_SIZE) + 1;

@@ -111,13 +111,6 @@ export class ReplicaPlan extends ServerRole {
     return listener;
   }
 
-  /** Makes the server leave connections to its replicas, or take them. */
-  mute(muted: boolean): void {
-    const { acceptor } = this.server;
-    if (acceptor === null) return;
-    this.server.acceptor = this.sharing.mute(acceptor, muted);
-  }
-
   override load(): Promise<ServerRole> {
     return this.#loading ??= this.#load(this);
   }

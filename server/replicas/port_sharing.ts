@@ -5,7 +5,6 @@
  */
 
 import type { RunnerKind } from "../../workers/runner/runner.ts";
-import type { Acceptor } from "../acceptor.ts";
 import type { OpenListener } from "../_internal.ts";
 import { exactLimit } from "../core/check_options.ts";
 import type { ReplicaOptions } from "../options.ts";
@@ -36,14 +35,6 @@ export class PortSharing {
 
   /** The server's listener has closed. */
   leave(): void {}
-
-  /**
-   * Makes the server's acceptor leave connections to the replicas, or take
-   * them. No replica can take from a queue of its own.
-   */
-  mute(acceptor: Acceptor, _muted: boolean): Acceptor {
-    return acceptor;
-  }
 }
 
 /** All listen on one kernel socket with one queue, by `loadBalanced`. */
@@ -82,14 +73,6 @@ export class OneSocket extends PortSharing {
 
   override leave(): void {
     OneSocket.#taken.delete(this.#key);
-  }
-
-  override mute(acceptor: Acceptor, muted: boolean): Acceptor {
-    const mutable = acceptor instanceof MutableAcceptor
-      ? acceptor
-      : new MutableAcceptor(acceptor);
-    mutable.muted = muted;
-    return mutable;
   }
 }
 
@@ -200,41 +183,4 @@ function probe(address: Deno.NetAddr, open: OpenListener): Deno.NetAddr {
 /** Only Linux spreads connections over the listeners of a port. */
 function canReusePort(): boolean {
   return IS_LINUX && Deno.listenDatagram !== undefined;
-}
-
-/** An acceptor that can be muted. */
-class MutableAcceptor implements Acceptor {
-  #inner: Acceptor;
-  #muted = false;
-  #waiting: PromiseWithResolvers<void> | null = null;
-
-  constructor(inner: Acceptor) {
-    this.#inner = inner;
-  }
-
-  set muted(muted: boolean) {
-    this.#muted = muted;
-    if (!muted) this.#waiting?.resolve();
-  }
-
-  async accept(): Promise<[request: unknown, clientAddress: Deno.Addr]> {
-    while (this.#muted) {
-      this.#waiting = Promise.withResolvers();
-      await this.#waiting.promise;
-    }
-    return await this.#inner.accept();
-  }
-
-  close(): void {
-    this.#waiting?.reject(new Deno.errors.BadResource("Listener closed"));
-    this.#inner.close();
-  }
-
-  ref(): void {
-    this.#inner.ref?.();
-  }
-
-  unref(): void {
-    this.#inner.unref?.();
-  }
 }

@@ -127,7 +127,7 @@ export class ReplicaSet extends ServerRole
   }
 
   override drain(deadline: number): void {
-    this.#plan.mute(false);
+    this.server[core].listening.mute(false);
     this.#arrivals = this.#drain(deadline);
   }
 
@@ -251,7 +251,8 @@ export class ReplicaSet extends ServerRole
     const { sharing } = this.#plan;
     if (sharing.name === null) return;
     const serves = this.#isServing && !this.#isSuspended;
-    this.#plan.mute(serves);
+    // The one socket has one queue, which is the replicas' then
+    this.server[core].listening.mute(serves && sharing.sharesQueue);
     // A pending accept would keep a client. If each has its own queue, closing
     // it may lose clients
     const rest = sharing.sharesQueue || this.#isSuspended ? "leave" : "pause";
