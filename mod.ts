@@ -35,7 +35,6 @@ export {
 } from "./server/addresses.ts";
 export * from "./server/base_server.ts";
 export * from "./server/observe/mod.ts";
-export type * from "./server/drain_report.ts";
 export * from "./server/errors.ts";
 export type * from "./server/open_connection.ts";
 export * from "./server/forking_servers.ts";
@@ -44,6 +43,7 @@ export type {
   ClientLimits,
   DatagramServerOptions,
   Dispatch,
+  DrainReport,
   OverLimit,
   ReplicaOptions,
   ServeOptions,

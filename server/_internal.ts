@@ -6,9 +6,8 @@
  */
 
 import type { ServerStats } from "../handlers/request_server.ts";
-import type { DrainReport } from "./drain_report.ts";
+import type { DrainReport, ServerLimits, TcpServerOptions } from "./options.ts";
 import type { OpenConnection } from "./open_connection.ts";
-import type { ServerLimits, TcpServerOptions } from "./options.ts";
 
 /** Called by the constructor before the address is bound; sets the role. */
 export const prepare: unique symbol = Symbol("prepare");

@@ -272,6 +272,17 @@ export interface ServerLimits extends
     | "minRate"
   > {}
 
+/** The outcome of the requests that were open when a server closed. */
+export interface DrainReport {
+  /** The number of requests whose handler began and ended. */
+  completed: number;
+  /**
+   * The clients whose requests were aborted, by `shutdownTimeout` or by another
+   * time limit meanwhile.
+   */
+  aborted: Deno.Addr[];
+}
+
 /** Options of `serveForever()`. */
 export interface ServeOptions {
   /** Ends the serving when aborted, as `shutdown()` does. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { DrainReport } from "./drain_report.ts";
+import type { DrainReport } from "./options.ts";
 
 /** The fields of all events. */
 export interface ServerEvent {

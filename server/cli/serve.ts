@@ -19,7 +19,7 @@ import {
   type TcpAddress,
   type UnixAddress,
 } from "../addresses.ts";
-import type { DrainReport } from "../drain_report.ts";
+import type { DrainReport } from "../options.ts";
 
 /** The exit code when the drain cut clients off. */
 const CUT_OFF = 3;

@@ -31,7 +31,7 @@ import { grace } from "../../handlers/_internal.ts";
 import { loadRole, role, type ServerRole } from "../_internal.ts";
 import type { Acceptor } from "../acceptor.ts";
 import { formatAddress } from "../addresses.ts";
-import type { DrainReport } from "../drain_report.ts";
+import type { DrainReport } from "../options.ts";
 import { ServerClosedError } from "../errors.ts";
 import type { AcceptLoop } from "./accept_loop.ts";
 import { closeAnyhow, closeQuietly } from "./faults.ts";

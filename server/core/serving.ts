@@ -7,8 +7,7 @@
 import type { ServerStats } from "../../handlers/request_server.ts";
 import { loadRole, role, settings } from "../_internal.ts";
 import type { Acceptor } from "../acceptor.ts";
-import type { DrainReport } from "../drain_report.ts";
-import type { ServeOptions, ServerLimits } from "../options.ts";
+import type { DrainReport, ServeOptions, ServerLimits } from "../options.ts";
 import { AcceptLoop, Consumer } from "./accept_loop.ts";
 import {
   type AnyOptions,

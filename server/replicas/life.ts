@@ -17,7 +17,7 @@
 
 import { RunnerExitError } from "../../workers/base/errors.ts";
 import { describeExit, type Runner } from "../../workers/runner/runner.ts";
-import type { DrainReport } from "../drain_report.ts";
+import type { DrainReport } from "../options.ts";
 import { type Command, outOfOrder } from "./protocol.ts";
 
 const START_TIMEOUT_MS = 30_000;

@@ -12,7 +12,7 @@ import { core } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import { inTime } from "../core/waits.ts";
 import { arrivals } from "../core/watched_conn.ts";
-import type { DrainReport } from "../drain_report.ts";
+import type { DrainReport } from "../options.ts";
 import type { Goal } from "./life.ts";
 import type { Monitor } from "./monitor.ts";
 import type { Replica } from "./replica.ts";

@@ -30,9 +30,8 @@ import type { RelayMemory } from "../../workers/line/shared_line.ts";
 import type { ErrorRecord } from "../../workers/line/dialect.ts";
 import type { AnyOptions } from "../core/check_options.ts";
 import { COUNTS } from "../core/faults.ts";
-import type { DrainReport } from "../drain_report.ts";
+import type { DrainReport, ServerLimits } from "../options.ts";
 import type { Certificate } from "../_internal.ts";
-import type { ServerLimits } from "../options.ts";
 import type { Sharing } from "./port_sharing.ts";
 
 /** A class by its module and its name there. */

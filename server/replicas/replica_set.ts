@@ -20,11 +20,10 @@ import {
 import type { BaseServer } from "../base_server.ts";
 import { optionsForReplicas } from "../core/check_options.ts";
 import { inTime } from "../core/waits.ts";
-import type { DrainReport } from "../drain_report.ts";
+import type { DrainReport, ReplicaOptions, ServerLimits } from "../options.ts";
 import type { OpenConnection } from "../open_connection.ts";
 import { arrivals } from "../core/watched_conn.ts";
 import { ServerClosedError } from "../errors.ts";
-import type { ReplicaOptions, ServerLimits } from "../options.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { cores, Members, type MembersHost } from "./members.ts";
 import { Monitor } from "./monitor.ts";

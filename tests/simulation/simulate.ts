@@ -7,7 +7,7 @@ import { restoreClock } from "./_still_clock.ts";
 // The first import() of it would take real time
 import "../../server/replicas/replica_set.ts";
 import { ServerClosedError } from "../../mod.ts";
-import type { DrainReport } from "../../server/drain_report.ts";
+import type { DrainReport } from "../../server/options.ts";
 import { assert, ConnCrowd, type Crowd } from "./_crowd.ts";
 import { Network } from "./_network.ts";
 import {
