@@ -27,7 +27,6 @@
  */
 
 export * from "./handlers/mod.ts";
-export type * from "./server/acceptor.ts";
 export {
   formatAddress,
   type TcpAddress,
@@ -38,7 +37,7 @@ export * from "./server/observe/mod.ts";
 export * from "./server/errors.ts";
 export type * from "./server/open_connection.ts";
 export * from "./server/forking_servers.ts";
-export * from "./server/listener_acceptor.ts";
+export * from "./server/acceptor.ts";
 export type {
   ClientLimits,
   DatagramServerOptions,

@@ -28,7 +28,12 @@ import { Serving } from "./core/serving.ts";
 import { checkHandler, runHandler } from "./core/request.ts";
 import { findDescriptor } from "./sockets/listen.ts";
 import type { Acceptor } from "./acceptor.ts";
-import type { DrainReport, ServeOptions, ServerLimits, ServerOptions } from "./options.ts";
+import type {
+  DrainReport,
+  ServeOptions,
+  ServerLimits,
+  ServerOptions,
+} from "./options.ts";
 import type { OpenConnection } from "./open_connection.ts";
 import type { ServerEvents } from "./server_events.ts";
 

@@ -21,7 +21,7 @@ import {
 import { checkTcpAddress, type TcpAddress } from "./addresses.ts";
 import { BaseServer } from "./base_server.ts";
 import { checkTls } from "./core/check_options.ts";
-import { ListenerAcceptor } from "./listener_acceptor.ts";
+import { ListenerAcceptor } from "./acceptor.ts";
 import type { OptionsArgument, TcpServerOptions } from "./options.ts";
 
 /**

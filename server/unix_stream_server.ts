@@ -9,7 +9,7 @@ import { listenAt } from "./sockets/listen.ts";
 import { fileOf } from "./sockets/unix_path.ts";
 import { checkUnixAddress, type UnixAddress } from "./addresses.ts";
 import { BaseServer } from "./base_server.ts";
-import { ListenerAcceptor } from "./listener_acceptor.ts";
+import { ListenerAcceptor } from "./acceptor.ts";
 import type { OptionsArgument, UnixStreamServerOptions } from "./options.ts";
 
 /**

@@ -8,7 +8,7 @@
 import { imports, USE_THE_GUARD } from "../../workers/runner/context.ts";
 import { printable } from "../../handlers/_address.ts";
 import { assertLinux, formatAddress, IS_LINUX } from "../addresses.ts";
-import { ListenerAcceptor } from "../listener_acceptor.ts";
+import { ListenerAcceptor } from "../acceptor.ts";
 
 /**
  * Calls `open`. Its errors keep their class; their message gets the address.
