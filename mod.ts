@@ -36,7 +36,7 @@ export * from "./server/base_server.ts";
 export * from "./server/observe/mod.ts";
 export * from "./server/errors.ts";
 export type * from "./server/open_connection.ts";
-export * from "./server/forking_servers.ts";
+export * from "./server/replica_servers.ts";
 export * from "./server/acceptor.ts";
 export type {
   ClientLimits,
@@ -61,7 +61,6 @@ export type {
   ServerClass,
 } from "./server/replicas/replica_class.ts";
 export * from "./server/tcp_server.ts";
-export * from "./server/threading_servers.ts";
 export * from "./server/udp_server.ts";
 export * from "./server/unix_datagram_server.ts";
 export * from "./server/unix_stream_server.ts";

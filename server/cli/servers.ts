@@ -13,14 +13,12 @@ import {
   ForkingUDPServer,
   ForkingUnixDatagramServer,
   ForkingUnixStreamServer,
-} from "../forking_servers.ts";
-import { TCPServer } from "../tcp_server.ts";
-import {
   ThreadingTCPServer,
   ThreadingUDPServer,
   ThreadingUnixDatagramServer,
   ThreadingUnixStreamServer,
-} from "../threading_servers.ts";
+} from "../replica_servers.ts";
+import { TCPServer } from "../tcp_server.ts";
 import { UDPServer } from "../udp_server.ts";
 import { UnixDatagramServer } from "../unix_datagram_server.ts";
 import { UnixStreamServer } from "../unix_stream_server.ts";

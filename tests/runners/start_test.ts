@@ -89,8 +89,7 @@ Deno.test("a thread's and a process's own modules add little to mod.ts", async (
 
 Deno.test("a replica loads no locks, no pools and no way to start runners", async () => {
   const loaded = await loadedBy(
-    "server/forking_servers.ts",
-    "server/threading_servers.ts",
+    "server/replica_servers.ts",
     "handlers/services/echo_handler.ts",
     "server/replicas/main.ts",
     "workers/runner/thread_entry.ts",
