@@ -26,7 +26,7 @@ export interface Client {
  * What arrives so shortly before the server's end may cross, on its way to the
  * handler, the news that there is nothing more.
  */
-const ON_ITS_WAY_MS = 150;
+const ON_ITS_WAY_MS = 100;
 
 /** A drain leaves a new connection more time than this. */
 const FIRST_BYTE_MS = 4_500;
@@ -271,11 +271,14 @@ export class ConnCrowd implements Crowd {
    * reached the server's system before the server's end was sent.
    */
   #missing({ port, lines, received }: Client): string | null {
-    const served = this.#stage.net.servedOf(port);
+    const socket = this.#stage.net.servedOf(port);
+    // Behind the handler's end, what it wrote is on its way to the client
+    const [served] = this.#stage.served.get(port) ?? [];
+    const end = served?.endedAt ?? socket?.endedAt ?? 0;
     let begin = 0;
     let expected = 0;
     for (const line of lines) {
-      const wait = (served?.endedAt ?? 0) - (served?.arrivalOf(begin) ?? 0);
+      const wait = end - (socket?.arrivalOf(begin) ?? 0);
       if (!(wait > ON_ITS_WAY_MS)) return null;
       const [word, text] = line.split(" ");
       const size = Number(text);
