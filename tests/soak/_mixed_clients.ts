@@ -13,14 +13,16 @@ export interface Outcome {
   spoke: number;
   to: number;
   /**
-   * Its right answer; its end before a byte, in the middle, or between two
-   * requests; no connection; no end; a wrong answer.
+   * Its right answer; its end before a byte, in the middle, between two
+   * requests, or in the moment of a further request; no connection; no end; a
+   * wrong answer.
    */
   result:
     | "served"
     | "unbegun"
     | "cut"
     | "ended"
+    | "crossed"
     | "refused"
     | "late"
     | "wrong";
@@ -37,6 +39,9 @@ export class Early extends Error {
     this.result = result;
   }
 }
+
+/** A server's end may cross a request on its way, for at most so long. */
+const CROSSING_MS = 30;
 
 type Script = (talk: Talk) => Promise<void>;
 
@@ -147,6 +152,9 @@ export class Talk {
   isBetween = false;
   /** When its first bytes were sent. */
   spoke = Infinity;
+  #sentAt = 0;
+  /** Whether it has all its answers but for the last request. */
+  #mayCross = false;
   #got = 0;
   #reader: BufferedReader;
 
@@ -160,8 +168,13 @@ export class Talk {
   }
 
   async sendBytes(bytes: Uint8Array): Promise<void> {
+    // An end that has arrived by now may have been sent before this
+    const hasAnswers = this.isBetween;
+    this.isBetween = false;
+    this.#mayCross = hasAnswers;
     for (let sent = 0; sent < bytes.length;) {
       sent += await this.conn.write(bytes.subarray(sent));
+      this.#sentAt = performance.now();
       this.spoke = Math.min(this.spoke, performance.now());
     }
   }
@@ -200,6 +213,8 @@ export class Talk {
   /** What an end of the connection means now. */
   early(): Early {
     if (this.isBetween) return new Early("ended");
+    const since = performance.now() - this.#sentAt;
+    if (this.#mayCross && since < CROSSING_MS) return new Early("crossed");
     return new Early(this.#got > 0 ? "cut" : "unbegun");
   }
 }

@@ -57,3 +57,13 @@ Deno.test("judge() takes no report of another client", () => {
 
   assertEquals(failures.length, 1);
 });
+
+Deno.test("judge() excuses a client that spoke late no more, and one that was ended between requests", () => {
+  const { row, failures } = judge([
+    outcomeOf(1, { spoke: 10_400 }),
+    outcomeOf(2, { kind: "long", result: "ended" }),
+  ], courseOf({}));
+
+  assertEquals(failures.length, 1);
+  assertEquals(row.served, 1);
+});
