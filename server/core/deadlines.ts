@@ -69,6 +69,7 @@ export class Deadlines {
       minRate > 0 ? RATE_WINDOW_MS : Infinity,
     );
     if (period === Infinity) return;
+    if (open.began === 0) open.began = performance.now();
     open[WATCH] ??= new Watch(open);
     if (idleTimeout !== Infinity) open[WATCH].watchPending();
     if (minRate > 0) open[WATCH].watchRate(minRate);

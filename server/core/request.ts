@@ -30,7 +30,7 @@ export interface OpenRequest<R = unknown> {
   aborted: boolean;
   /** Whether an error of it was reported. */
   failed: boolean;
-  /** The time when its handler began. */
+  /** The time when it began; 0 for a packet without a deadline. */
   began: number;
   /** Whether `processRequest()` was called. */
   processed: boolean;
@@ -111,24 +111,28 @@ export class OpenRequests<R> {
     return open;
   }
 
-  /** Knows the reads and writes of a request from now on. */
+  /** Knows the reads and writes of a connection from now on. */
   watch(open: OpenRequest<R>): void {
     if ("packet" in Object(open.request)) return;
-    open.conn = watchConn(open.request);
+    const { age = 0 } = (open.request ?? {}) as { age?: number };
+    open.began = open.started ?? performance.now() - (open.relayed ? age : 0);
+    open.conn = watchConn(open.request, open.began);
     if (this.#deadline !== null) open.conn?.drain(this.#deadline);
   }
 
-  /** Its handler has been made; elsewhere it was open for `age` ms. */
+  /** Its handler begins so much later than it came that it matters. */
+  setBegan(open: OpenRequest<R>): void {
+    open.began = performance.now();
+    open.conn?.begin(open.began);
+  }
+
+  /** Its handler has been made. */
   setHandler(
     request: R,
     handler: BaseRequestHandler,
   ): OpenRequest<R> | undefined {
     const open = this.find(request);
-    if (open === undefined) return;
-    open.handler = handler;
-    open.began = performance.now();
-    const { age = 0 } = (request ?? {}) as { age?: number };
-    open.conn?.begin(open.relayed ? age : 0);
+    if (open !== undefined) open.handler = handler;
     return open;
   }
 

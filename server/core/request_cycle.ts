@@ -118,7 +118,8 @@ export class RequestCycle<R> {
       const told = part.opened(request, clientAddress);
       if (told !== undefined) await told;
       const verdict = this.#hooks.verifyRequest(request, clientAddress);
-      const verified = verdict === true || await verdict;
+      const verified = typeof verdict === "boolean" ? verdict : await verdict;
+      if (verdict !== verified) this.open.setBegan(open);
       if (open.aborted) throw open.reason;
       if (verified) {
         this.open.process(open);

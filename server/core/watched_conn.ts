@@ -66,15 +66,26 @@ type RawConn = Pick<
 
 type Watched = Deno.Conn & { [watch]: WatchedConn };
 
-/** The watch of a connection; `null` for what can't be watched. */
-export function watchConn(request: unknown): WatchedConn | null {
+/**
+ * The watch of a connection; `null` for what can't be watched.
+ *
+ * @param request The connection.
+ * @param began When it began, if that is known: to ask for the time takes a
+ * tenth of the time of a short request.
+ */
+export function watchConn(
+  request: unknown,
+  began?: number,
+): WatchedConn | null {
   const known = watchOf(request) as WatchedConn | null;
   if (known !== null) return known;
   const conn = request as Deno.Conn;
   const canWatch = request instanceof Object && Object.isExtensible(request) &&
     typeof conn.read === "function";
   if (!canWatch) return null;
-  const watched = new WatchedConn(conn, wrap(conn));
+  const clock = clockOf(conn);
+  const at = began ?? clock.now();
+  const watched = new WatchedConn(conn, wrap(conn), clock, at);
   (conn as Watched)[watch] = watched;
   return watched;
 }
@@ -110,11 +121,12 @@ export class WatchedConn implements Watch {
   #readable: Deno.Conn["readable"] | null = null;
   #writable: Deno.Conn["writable"] | null = null;
 
-  constructor(conn: Deno.Conn, raw: RawConn) {
+  /** `began` is the time by the connection's own clock. */
+  constructor(conn: Deno.Conn, raw: RawConn, clock: Clock, began: number) {
     this.#conn = conn;
     this.#raw = raw;
-    this.#clock = clockOf(conn);
-    this.#began = this.#clock.now();
+    this.#clock = clock;
+    this.#began = began;
   }
 
   /** Has the connection return bytes before others. */
@@ -127,9 +139,9 @@ export class WatchedConn implements Watch {
     (this.#observers ??= []).push(observer);
   }
 
-  /** The handler begins; elsewhere the connection was open for `age` ms. */
-  begin(age: number): void {
-    this.#began = this.#clock.now() - age;
+  /** The handler begins at this time. */
+  begin(at: number): void {
+    this.#began = at;
   }
 
   mark(inRequest: boolean): void {
@@ -407,9 +419,16 @@ const METHODS: PropertyDescriptorMap = {
   },
 };
 
-/** The watched form of each prototype, and its own methods. */
-const prototypes: WeakMap<object, { watched: object; raw: RawConn }> =
-  new WeakMap();
+/** The watched form of a prototype, and its own methods. */
+interface Wrapped {
+  prototype: object;
+  watched: object;
+  raw: RawConn;
+}
+
+const prototypes: WeakMap<object, Wrapped> = new WeakMap();
+/** Most connections of a program are alike. */
+let latest: Wrapped | null = null;
 
 /** Has a connection's methods go through its watch; returns its own methods. */
 function wrap(conn: Deno.Conn): RawConn {
@@ -420,16 +439,17 @@ function wrap(conn: Deno.Conn): RawConn {
   }
   // Half the time of properties of its own, and the same shape for all
   const prototype = Object.getPrototypeOf(conn);
-  let known = prototypes.get(prototype);
-  if (known === undefined) {
-    known = {
+  let wrapped = latest;
+  if (wrapped === null || wrapped.prototype !== prototype) {
+    wrapped = latest = prototypes.get(prototype) ?? {
+      prototype,
       watched: Object.create(prototype, watchedMethodsOf(prototype)),
       raw: methodsOf(prototype),
     };
-    prototypes.set(prototype, known);
+    prototypes.set(prototype, wrapped);
   }
-  Object.setPrototypeOf(conn, known.watched);
-  return known.raw;
+  Object.setPrototypeOf(conn, wrapped.watched);
+  return wrapped.raw;
 }
 
 /** A made-up connection need not have all methods. */
