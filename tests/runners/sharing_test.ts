@@ -33,6 +33,7 @@ import type { QueueCore } from "../../workers/queue/_queue_core.ts";
 import { ShareHost } from "../../workers/queue/_shares.ts";
 import { ProtocolError } from "../../workers/line/dialect.ts";
 import "../support/leaks.ts";
+import { killAtRandom } from "./_random_kills.ts";
 import { runProgram } from "./_program.ts";
 import { until } from "../support/waiting.ts";
 import * as targets from "./sharing_targets.ts";
@@ -725,4 +726,9 @@ Deno.test("what belongs to its thread is refused by name, and is not passed as {
     listener.close();
     socket.close();
   }
+});
+
+Deno.test("Processes that are killed at random give back what they hold, each once", async () => {
+  const { faults } = await killAtRandom(8);
+  assertEquals(faults, []);
 });
