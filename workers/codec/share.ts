@@ -186,18 +186,24 @@ function remoteRecord(
   return { [TAG]: type.tag, proof, id: exportObject(value), record: null };
 }
 
-type RecordOf = typeof memoryRecord;
-
 function isShared(value: object): boolean {
   return typeOf(value) !== undefined;
 }
 
-function replaceWith(recordOf: RecordOf, value: unknown): unknown {
+/**
+ * Looks at all objects of a value once; where there are locks and similar
+ * objects, it puts records in their places.
+ */
+function replaceWith(
+  value: unknown,
+  recordOf: (value: object, type: SharedType<object>) => SharedRecord,
+  isShared: (value: object) => boolean,
+): unknown {
   return replaceIn(value, isShared, (instance) => {
     const type = typeOf(instance)!;
     const record = recordOf(instance, type);
     if (type.composite) {
-      record.record = replaceWith(recordOf, type.record(instance));
+      record.record = replaceWith(type.record(instance), recordOf, isShared);
     }
     return record;
   });
@@ -211,7 +217,7 @@ function replaceWith(recordOf: RecordOf, value: unknown): unknown {
  * a copy with records in their places.
  */
 export function pack(value: unknown): unknown {
-  return replaceWith(memoryRecord, value);
+  return replaceWith(value, memoryRecord, isShared);
 }
 
 /**
@@ -233,29 +239,26 @@ export function packFor(
   const [doing, where] = isResult
     ? ["return", "from a process"]
     : ["pass", "to a process"];
-  refuseShared(value, doing, where, true);
-  if (isResult) refuseOwn(value);
   const proof = isResult ? parentsProof ?? "" : proofForChildren();
   return replaceWith(
-    (object, type) => remoteRecord(object, type, proof),
     value,
+    (object, type) => remoteRecord(object, type, proof),
+    (object) => {
+      const type = typeOf(object);
+      refuse(object, type, doing, where, true);
+      if (isResult) refuseOwn(object, type);
+      return type !== undefined;
+    },
   );
 }
 
 /** Refuses what would end with this process: stand-ins are the parent's. */
-function refuseOwn(value: unknown): void {
-  if (!isObject(value)) return;
-  for (const found of objectsIn(value, isShared)) {
-    const type = typeOf(found);
-    if (type === undefined || standIns.has(found)) continue;
-    if (!type.composite) {
-      throw new TypeError(
-        `Cannot return a ${type.tag} from a process that made it: it would end ` +
-          'with the process; make it in the parent and pass it in the "args"',
-      );
-    }
-    refuseOwn(type.record(found));
-  }
+function refuseOwn(value: object, type: SharedType<object> | undefined): void {
+  if (type === undefined || type.composite || standIns.has(value)) return;
+  throw new TypeError(
+    `Cannot return a ${type.tag} from a process that made it: it would end ` +
+      'with the process; make it in the parent and pass it in the "args"',
+  );
 }
 
 function isRecord(value: object): value is SharedRecord {
@@ -312,7 +315,6 @@ export function unpack(value: unknown): unknown {
  * @param value The value.
  * @param doing The operation, for the message.
  * @param where The place, for the message.
- * @param remote Whether objects that a process may call are allowed.
  * @throws {TypeError} If it contains shared memory, directly or in a lock.
  * @throws {DOMException} A `DataCloneError` if it contains a platform object,
  * for example a `MessagePort`.
@@ -321,28 +323,35 @@ export function refuseShared(
   value: unknown,
   doing = "share",
   where = "with a process",
-  remote = false,
 ): void {
   if (!isObject(value)) return;
   for (const found of objectsIn(value, isShared)) {
-    const type = typeOf(found);
-    if (remote && (type?.calls || type?.composite)) continue;
-    if (type?.bound && !isUnwritable(found)) throw boundError(found, where);
-    const name = type?.tag || sharedMemoryName(found);
-    if (name !== undefined) {
-      const article = /^(I|RLock)/.test(name) ? "an" : "a";
-      throw new TypeError(
-        `Cannot ${doing} ${article} ${name} ${where}: it is memory that only threads ` +
-          'of one process have in common; pass it in the "args" of a Thread',
-      );
-    }
-    if (!isUnwritable(found)) continue;
-    const { name: className } = found.constructor;
-    throw new DOMException(
-      `Cannot ${doing} a ${className} ${where}: it cannot be cloned`,
-      "DataCloneError",
+    refuse(found, typeOf(found), doing, where, false);
+  }
+}
+
+function refuse(
+  value: object,
+  type: SharedType<object> | undefined,
+  doing: string,
+  where: string,
+  remote: boolean,
+): void {
+  if (remote && (type?.calls || type?.composite)) return;
+  if (type?.bound && !isUnwritable(value)) throw boundError(value, where);
+  const name = type?.tag || sharedMemoryName(value);
+  if (name !== undefined) {
+    const article = /^(I|RLock)/.test(name) ? "an" : "a";
+    throw new TypeError(
+      `Cannot ${doing} ${article} ${name} ${where}: it is memory that only threads ` +
+        'of one process have in common; pass it in the "args" of a Thread',
     );
   }
+  if (!isUnwritable(value)) return;
+  throw new DOMException(
+    `Cannot ${doing} a ${value.constructor.name} ${where}: it cannot be cloned`,
+    "DataCloneError",
+  );
 }
 
 function sharedMemoryName(value: object): string | undefined {
