@@ -91,6 +91,34 @@ testEach(
 );
 
 testEach(
+  LASTING_MODES,
+  "settles each two operations in one turn, and serves after them",
+  async (mode) => {
+    await using server = mode.openOne(LineEcho);
+    const operations = [
+      () => server.shutdown(),
+      () => base(server).suspend(),
+      () => onceFree(() => base(server).resume()),
+    ];
+    for (const first of operations) {
+      for (const second of operations) {
+        const served = server.serveForever();
+        await server.ready;
+        await within("both", Promise.all([first(), second()]));
+        await onceFree(() => base(server).resume());
+        const isOver = first === operations[0] || second === operations[0];
+        if (isOver) await within("serveForever()", served);
+        const again = isOver ? server.serveForever() : served;
+        using client = await mode.connect(server);
+        assertEquals(await within("it", exchange(client, "hello")), "hello");
+        await within("shutdown()", server.shutdown());
+        await again;
+      }
+    }
+  },
+);
+
+testEach(
   SHARDED,
   "setLimits() refuses a limit that is exact in one place alone, and gives others to replicas",
   async (mode) => {
