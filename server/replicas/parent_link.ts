@@ -5,6 +5,7 @@
  */
 
 import type { ServerStats } from "../../handlers/request_server.ts";
+import { PendingCalls } from "../../workers/line/pending.ts";
 import type { RunnerLine } from "../../workers/line/shared_line.ts";
 import {
   type ErrorRecord,
@@ -41,8 +42,8 @@ export class ParentLink extends ServerRole {
   #ended: number[] = [];
   #durations: number[] = [];
   #isScheduled = false;
-  #questions: Map<number, (answer: ServerStats | null) => void> = new Map();
-  #lastQuestion = 0;
+  #questions: PendingCalls<(answer: ServerStats | null) => void> =
+    new PendingCalls();
 
   constructor(port: RunnerLine, sharing: PortSharing) {
     super();
@@ -149,8 +150,7 @@ export class ParentLink extends ServerRole {
 
   /** Handles the answer to a question. */
   answer(id: number, value: ServerStats | null): void {
-    this.#questions.get(id)?.(value);
-    this.#questions.delete(id);
+    this.#questions.take(id)(value);
   }
 
   #onTurn = (): void => {
@@ -163,10 +163,8 @@ export class ParentLink extends ServerRole {
   }
 
   #ask(question: Question): Promise<ServerStats | null> {
-    const id = ++this.#lastQuestion;
     return new Promise((resolve) => {
-      this.#questions.set(id, resolve);
-      this.#post(["ask", id, question]);
+      this.#post(["ask", this.#questions.add(resolve), question]);
     });
   }
 }

@@ -8,6 +8,7 @@ import {
 import type { Lock } from "../../workers/locks/lock.ts";
 import type { ThreadEvent } from "../../workers/locks/thread_event.ts";
 import { currentProcess, Process } from "../../workers/threads/process.ts";
+import { ThreadPool } from "../../workers/pool/thread_pool.ts";
 import { Thread } from "../../workers/threads/thread.ts";
 
 const MODULE = import.meta.url;
@@ -235,6 +236,20 @@ export async function awaitAndMark(gate: string, file: string): Promise<void> {
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
   }
+}
+
+/** Gives a pool tasks and returns before they are done. */
+export function submitAndLeave(file: string): string {
+  const pool = new ThreadPool({ module: MODULE, workers: 1 });
+  for (let index = 0; index < 3; index++) {
+    void pool.submit(appendLater, file);
+  }
+  return "left";
+}
+
+export async function appendLater(file: string): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  await Deno.writeTextFile(file, "done\n", { append: true });
 }
 
 /** Starts a thread that works on, and ends in one of three ways. */

@@ -569,6 +569,23 @@ Deno.test("a thread ends after those it started, but for daemons", async () => {
 });
 
 for (const Class of [Thread, Process]) {
+  Deno.test(`a ${Class.name} ends after the tasks of a pool that it made`, async () => {
+    const file = await Deno.makeTempFile();
+    try {
+      const leaving = new Class({
+        target: targets.submitAndLeave,
+        args: [file],
+        module,
+      });
+      leaving.start();
+      assertEquals(await leaving.result, "left");
+      assertEquals(await within("the end", leaving.join()), true);
+      assertEquals(await Deno.readTextFile(file), "done\n".repeat(3));
+    } finally {
+      await Deno.remove(file);
+    }
+  });
+
   for (const way of ["returns", "throws", "strays"]) {
     Deno.test(`a ${Class.name} that ${way} reports it, then waits for the threads that it started`, async () => {
       const folder = await Deno.makeTempDir();

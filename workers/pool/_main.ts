@@ -5,8 +5,8 @@
  */
 import { isObject, objectsIn } from "../codec/graph.ts";
 import { unpack } from "../codec/share.ts";
-import { context, imports, joinStarted } from "../runner/context.ts";
-import { ModuleImportError } from "../base/errors.ts";
+import { context, imports, joinStarted, mustJoin } from "../runner/context.ts";
+import { type Call, findExport } from "../runner/targets.ts";
 import {
   type Answer,
   FLAGS,
@@ -43,7 +43,6 @@ const MAX_SKIPPED = 63;
 /** The classes that can be moved but not copied. */
 const MOVABLE = [MessagePort, ReadableStream, WritableStream, TransformStream];
 
-type Call = (...args: unknown[]) => unknown;
 type Module = Record<string, unknown>;
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
@@ -135,8 +134,6 @@ class PoolWorker {
     if (initializer !== null) {
       const { name, args } = initializer;
       const call = this.#find(name);
-      const url = this.#url;
-      if (call === null) throw new ModuleImportError(this.#explain(name), url);
       await call(...unpack(args) as unknown[]);
     }
     this.#port.onmessage = (message) => this.#receive(message);
@@ -189,7 +186,7 @@ class PoolWorker {
 
   /** Ends it, once what its tasks started has ended. */
   async #leave(): Promise<void> {
-    if (context.started.size > 0) this.#send(WAITS);
+    if (mustJoin()) this.#send(WAITS);
     await joinStarted();
     if (!this.#failed) this.#port.close();
   }
@@ -239,9 +236,11 @@ class PoolWorker {
     if (this.#taskSlots !== null && !this.#taskSlots.begin(id)) {
       return this.#answer(id, [STATUS.skipped, undefined, 0]);
     }
-    const call = this.#find(name);
-    if (call === null) {
-      return this.#answer(id, [STATUS.missing, this.#explain(name), 0]);
+    let call: Call;
+    try {
+      call = this.#find(name);
+    } catch (error) {
+      return this.#answer(id, [STATUS.missing, reasonOf(error), 0]);
     }
     const begun = performance.now();
     let args = tasks[at + 2] as unknown[];
@@ -346,21 +345,13 @@ class PoolWorker {
     this.#left = false;
   }
 
-  #find(name: string): Call | null {
-    const known = this.#targets.get(name);
-    if (known !== undefined) return known;
-    const call = Object.hasOwn(this.#module, name) ? this.#module[name] : null;
-    if (typeof call !== "function") return null;
-    this.#targets.set(name, call as Call);
-    return call as Call;
-  }
-
-  #explain(name: string): string {
-    return `Cannot run target "${name}": ` +
-      (Object.hasOwn(this.#module, name)
-        ? `"${this.#url}" exports it, but it is not a function`
-        : `"${this.#url}" does not export it; add \`export\` to it, under ` +
-          "this name");
+  #find(name: string): Call {
+    let call = this.#targets.get(name);
+    if (call === undefined) {
+      call = findExport(this.#module, name, "function", this.#url);
+      this.#targets.set(name, call);
+    }
+    return call;
   }
 }
 

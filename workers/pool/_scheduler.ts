@@ -14,6 +14,7 @@ import {
   type RunnerExit,
 } from "../base/errors.ts";
 import { callExceptHook } from "../base/except_hook.ts";
+import { context, type TaskOwner } from "../runner/context.ts";
 import { MAX_TIMEOUT } from "../threads/_options.ts";
 import { PoolMeter, type PoolStats, type TaskEnd } from "./_meter.ts";
 import type { PoolRunOptions, PoolSettings } from "./_options.ts";
@@ -38,7 +39,7 @@ interface AbortGroup {
 }
 
 /** Gives the tasks of a pool to its workers. */
-export class Scheduler implements WorkerHandleOwner {
+export class Scheduler implements TaskOwner, WorkerHandleOwner {
   /** The pool's options. */
   readonly settings: PoolSettings;
   /** The tasks that no worker has. */
@@ -51,6 +52,8 @@ export class Scheduler implements WorkerHandleOwner {
   /** Why no worker can run a task. */
   #broken: Error | null = null;
   #scheduled = false;
+  /** Settles when there are no tasks, if somebody waits for that. */
+  #done: PromiseWithResolvers<void> | null = null;
   #ended: PromiseWithResolvers<void> = Promise.withResolvers();
 
   /**
@@ -68,8 +71,16 @@ export class Scheduler implements WorkerHandleOwner {
 
   /** Whether there is no work. */
   get idle(): boolean {
-    return this.#state === "open" && this.queue.length === 0 &&
-      this.#group.load === 0;
+    return this.#state === "open" && !this.isBusy;
+  }
+
+  get isBusy(): boolean {
+    return this.queue.length > 0 || this.#group.load > 0;
+  }
+
+  done(): Promise<void> {
+    if (!this.isBusy) return Promise.resolve();
+    return (this.#done ??= Promise.withResolvers<void>()).promise;
   }
 
   /**
@@ -87,6 +98,7 @@ export class Scheduler implements WorkerHandleOwner {
     let target = this.#targets.get(name);
     if (target === undefined) {
       target = new PoolTarget(name);
+      context.pools.add(this);
       this.#targets.set(name, target);
     }
     // A worker may have time for some of them.
@@ -206,7 +218,7 @@ export class Scheduler implements WorkerHandleOwner {
   }
 
   taskAnswered(task: PoolTask, [end, value]: Outcome, time: number): void {
-    this.#group.failures = 0;
+    this.#group.succeeded();
     this.#meter.record(task, time);
     this.#settle(task, end, value);
   }
@@ -345,6 +357,10 @@ export class Scheduler implements WorkerHandleOwner {
       this.#rejectQueue("failed", this.#broken);
     }
     if (this.queue.length > 0) group.assign(this.queue);
+    if (this.#done !== null && !this.isBusy) {
+      this.#done.resolve();
+      this.#done = null;
+    }
     const ending = this.#state !== "open" || this.#broken !== null;
     const left = ending && this.queue.length === 0;
     group.end(left);
@@ -367,6 +383,7 @@ export class Scheduler implements WorkerHandleOwner {
   #leave(): void {
     if (this.#group.workers.length > 0 || this.#state === "open") return;
     this.#group.stop();
+    context.pools.delete(this);
     this.#ended.resolve();
   }
 }

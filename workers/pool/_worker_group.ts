@@ -24,6 +24,7 @@ import {
   RunnerExitError,
 } from "../base/errors.ts";
 import { describeExit } from "../runner/runner.ts";
+import { Backoff, MAX_BACKOFF_MS, MAX_FAILURES } from "../runner/supervisor.ts";
 import { MAX_TIMEOUT } from "../threads/_options.ts";
 import type { PoolSettings } from "./_options.ts";
 import type { PoolTask, TaskQueue } from "./_task.ts";
@@ -33,12 +34,6 @@ import {
   type WorkerHandleOwner,
 } from "./_worker_handle.ts";
 
-/**
- * A pool ends after this many workers in a row died before their first answer.
- */
-const MAX_FAILURES = 5;
-/** The pause after the first of them in milliseconds. Each doubles it. */
-const BACKOFF = 100;
 /** An idle pool lets the program end after this time, in milliseconds. */
 const REST_AFTER = 100;
 
@@ -48,14 +43,14 @@ export class WorkerGroup {
   readonly workers: WorkerHandle[] = [];
   /** The number of workers started in place of one that died. */
   restarts = 0;
-  /** The number of workers in a row that died before their first answer. */
-  failures = 0;
   #owner: WorkerHandleOwner;
   #settings: PoolSettings;
   #lastNumber = -1;
   /** The number of dead workers that were not replaced. */
   #died = 0;
-  #backoffTimer: ReturnType<typeof setTimeout> | undefined;
+  /** The number of workers in a row that died before their first answer. */
+  #failures = 0;
+  #backoff = new Backoff();
   #stallTimer: ReturnType<typeof setTimeout> | undefined;
   #restTimer: ReturnType<typeof setTimeout> | undefined;
   #idleTimer: ReturnType<typeof setTimeout> | undefined;
@@ -121,7 +116,7 @@ export class WorkerGroup {
    * @param replaces Whether to replace dead workers in any case.
    */
   grow(waiting: number, replaces: boolean): void {
-    if (this.#backoffTimer !== undefined) return;
+    if (this.#backoff.isPausing) return;
     let present = 0;
     let tasks = waiting;
     for (const { leaving, load } of this.workers) {
@@ -129,7 +124,7 @@ export class WorkerGroup {
       present++;
       tasks += load;
     }
-    const dead = replaces && this.failures === 0 ? this.#died : 0;
+    const dead = replaces && this.#failures === 0 ? this.#died : 0;
     const least = replaces ? this.#settings.minWorkers : 0;
     const wanted = Math.max(tasks, present + dead, least);
     const most = Math.min(wanted, this.#settings.workers);
@@ -227,7 +222,7 @@ export class WorkerGroup {
 
   /** Stops the timers for good. */
   stop(): void {
-    clearTimeout(this.#backoffTimer);
+    this.#backoff.end();
     clearTimeout(this.#stallTimer);
     clearTimeout(this.#restTimer);
     clearTimeout(this.#idleTimer);
@@ -238,6 +233,13 @@ export class WorkerGroup {
     if (worker.leaving) return;
     worker.kill();
     this.#died++;
+  }
+
+  /** A worker has answered a task. */
+  succeeded(): void {
+    if (this.#failures === 0) return;
+    this.#failures = 0;
+    this.#backoff.reset();
   }
 
   /** Forgets a worker that has ended. */
@@ -268,16 +270,12 @@ export class WorkerGroup {
         exit.error?.message;
       return new RunnerExitError(cannot + why, exit);
     }
-    if (++this.failures >= MAX_FAILURES) {
+    if (++this.#failures >= MAX_FAILURES) {
       const why = `${MAX_FAILURES} workers in a row ended before they did ` +
         `any, the last one ${describeExit(exit)}`;
       return new RunnerExitError(cannot + why, exit);
     }
-    clearTimeout(this.#backoffTimer);
-    this.#backoffTimer = setTimeout(() => {
-      this.#backoffTimer = undefined;
-      this.#owner.workerHeard();
-    }, BACKOFF * 2 ** (this.failures - 1));
+    this.#backoff.begin(MAX_BACKOFF_MS, () => this.#owner.workerHeard());
     return null;
   }
 }

@@ -75,6 +75,16 @@ export interface Context {
   lastIdent: Int32Array;
   /** The threads and processes that were started here and have not ended. */
   started: Set<Started>;
+  /** The pools that were made and used here, until they have ended. */
+  pools: Set<TaskOwner>;
+}
+
+/** A pool, as its context sees it. */
+export interface TaskOwner {
+  /** Whether it has tasks. */
+  readonly isBusy: boolean;
+  /** Settles when it has none. */
+  done(): Promise<void>;
 }
 
 /** The context of this thread or process. */
@@ -89,6 +99,7 @@ export const context: Context = {
   process: { name: "MainProcess", daemon: false },
   lastIdent: new Int32Array(new SharedArrayBuffer(4)).fill(MAIN_IDENT),
   started: new Set(),
+  pools: new Set(),
 };
 
 /** What follows a call, however long it takes. */
@@ -219,15 +230,23 @@ export function nextIdent(): number {
   return Atomics.add(context.lastIdent, 0, 1) + 1;
 }
 
+/** Whether `joinStarted()` would wait. */
+export function mustJoin(): boolean {
+  return [...context.pools].some(({ isBusy }) => isBusy) ||
+    [...context.started].some(({ daemon }) => !daemon);
+}
+
 /**
- * Waits for the threads and processes started here, as Python does before a
- * process ends; not for daemons.
+ * Waits for the threads and processes started here and for the tasks of pools,
+ * as Python does before a process ends; not for daemons.
  */
 export async function joinStarted(): Promise<void> {
-  while (true) {
+  while (mustJoin()) {
     const waited = [...context.started].filter(({ daemon }) => !daemon);
-    if (waited.length === 0) return;
-    await Promise.all(waited.map((activity) => activity.join()));
+    await Promise.all([
+      ...[...context.pools].map((pool) => pool.done()),
+      ...waited.map((activity) => activity.join()),
+    ]);
   }
 }
 

@@ -8,7 +8,8 @@ import { ModuleImportError } from "../base/errors.ts";
 import type { Runner } from "./runner.ts";
 
 const MIN_BACKOFF_MS = 100;
-const MAX_BACKOFF_MS = 10_000;
+/** The longest pause. */
+export const MAX_BACKOFF_MS = 10_000;
 /**
  * While no member is ready, nothing is served: what a client sends must not
  * keep the others waiting for longer.
@@ -16,8 +17,48 @@ const MAX_BACKOFF_MS = 10_000;
 const MAX_BACKOFF_ALONE_MS = 1_000;
 /** A member that was ready for this long did not fail because of its start. */
 const HEALTHY_AFTER_MS = 10_000;
-/** It gives up after this many in a row if no member was ever ready. */
-const MAX_FAILURES = 5;
+/** After this many failures in a row it is no use to go on. */
+export const MAX_FAILURES = 5;
+
+/** The pause before a runner is started again: 100 ms, doubled each time. */
+export class Backoff {
+  #count = 0;
+  #length = Infinity;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** Whether there is a pause now. */
+  get isPausing(): boolean {
+    return this.#timer !== undefined;
+  }
+
+  /**
+   * Begins a pause, unless a shorter one is under way.
+   *
+   * @param most How long it is at most, in milliseconds.
+   * @param over Called when it is over.
+   */
+  begin(most: number, over: () => void): void {
+    if (this.#length <= most) return;
+    clearTimeout(this.#timer);
+    this.#length = Math.min(MIN_BACKOFF_MS * 2 ** this.#count++, most);
+    this.#timer = setTimeout(() => {
+      this.end();
+      over();
+    }, this.#length);
+  }
+
+  /** Ends the pause. */
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#length = Infinity;
+  }
+
+  /** The next pause is short again. */
+  reset(): void {
+    this.#count = 0;
+  }
+}
 
 /** A supervised member: a runner with its owner's state. */
 export interface Member {
@@ -50,12 +91,8 @@ export class Supervisor<M extends Member> {
   #ready: Set<M> = new Set();
   /** How many in a row never became ready. */
   #failures = 0;
-  /** How many pauses there were since a member was healthy. */
-  #pauses = 0;
+  #backoff = new Backoff();
   #everReady = false;
-  /** How long the pause under way takes. */
-  #pausing = Infinity;
-  #timer: ReturnType<typeof setTimeout> | undefined;
   #waiting: PromiseWithResolvers<void> | null = null;
   #stopped: Error | null = null;
 
@@ -116,13 +153,13 @@ export class Supervisor<M extends Member> {
   stop(reason: Error): void {
     this.#target = 0;
     this.#stopped = reason;
-    this.#endPause();
+    this.#backoff.end();
     this.#waiting?.reject(reason);
     this.#waiting = null;
   }
 
   #fill(): void {
-    if (this.#timer !== undefined) return;
+    if (this.#backoff.isPausing) return;
     while (this.#members.size < this.#target) {
       let member: M;
       try {
@@ -155,7 +192,7 @@ export class Supervisor<M extends Member> {
     if (meant) return;
     if (cause !== null) return this.#failed(cause);
     const wasHealthy = performance.now() - readySince >= HEALTHY_AFTER_MS;
-    if (wasHealthy) this.#pauses = 0;
+    if (wasHealthy) this.#backoff.reset();
     const isUrgent = wasHealthy || member.wasUsed;
     this.#pause(isUrgent ? MAX_BACKOFF_ALONE_MS : MAX_BACKOFF_MS);
   }
@@ -174,7 +211,7 @@ export class Supervisor<M extends Member> {
     // Their ends must not count against what is started later
     this.#members.clear();
     this.#failures = 0;
-    this.#pauses = 0;
+    this.#backoff.reset();
     this.#host.gaveUp(cause);
   }
 
@@ -182,18 +219,6 @@ export class Supervisor<M extends Member> {
   #pause(alone: number): void {
     const most = this.#ready.size > 0 ? MAX_BACKOFF_MS : alone;
     // The last that was ready may have ended in a long pause for another
-    if (this.#target === 0 || this.#pausing <= most) return;
-    clearTimeout(this.#timer);
-    this.#pausing = Math.min(MIN_BACKOFF_MS * 2 ** this.#pauses++, most);
-    this.#timer = setTimeout(() => {
-      this.#endPause();
-      this.#fill();
-    }, this.#pausing);
-  }
-
-  #endPause(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.#pausing = Infinity;
+    if (this.#target > 0) this.#backoff.begin(most, () => this.#fill());
   }
 }

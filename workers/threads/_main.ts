@@ -16,25 +16,7 @@ import {
   MESSAGE,
   type Payload,
 } from "../runner/context.ts";
-
-type Call = (...args: unknown[]) => unknown;
-
-function findExport(
-  module: Record<string, unknown>,
-  name: string,
-  what: string,
-  url: string,
-): Call {
-  const value = module[name];
-  if (typeof value === "function") return value as Call;
-  throw new ModuleImportError(
-    `Cannot run ${what} "${name}": ` +
-      (name in module
-        ? `"${url}" exports it, but it is not a ${what}`
-        : `"${url}" does not export it; add \`export\` to it, under this name`),
-    url,
-  );
-}
+import { findExport } from "../runner/targets.ts";
 
 /** Finds what to run. A class's module has loaded the classes it extends. */
 function findWork(
