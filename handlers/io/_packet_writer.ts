@@ -16,7 +16,7 @@ const NOWHERE: WriterSink = {
 /** A writer into memory. */
 export class PacketWriter extends BufferedWriter {
   #buffer: Uint8Array = EMPTY;
-  #lent: Uint8Array = EMPTY;
+  #sent: Uint8Array = EMPTY;
   #length = 0;
   #written = false;
 
@@ -46,7 +46,7 @@ export class PacketWriter extends BufferedWriter {
   takeReply(): Uint8Array | null {
     if (!this.#written) return null;
     const reply = this.#buffer.subarray(0, this.#length);
-    this.#lent = this.#buffer;
+    this.#sent = this.#buffer;
     this.#buffer = EMPTY;
     this.#length = 0;
     this.#written = false;
@@ -55,8 +55,8 @@ export class PacketWriter extends BufferedWriter {
 
   /** Reuses the memory of a reply that has been sent. */
   recycle(): void {
-    giveBack(this.#lent);
-    this.#lent = EMPTY;
+    giveBack(this.#sent);
+    this.#sent = EMPTY;
   }
 
   #makeRoom(size: number): void {

@@ -74,13 +74,13 @@ export interface WriterSink {
 /** Sends to a sink until it fails or times out. */
 export class Sender {
   /** The failure that ended the sending, and whether a caller got it. */
-  failure: { error: unknown; told: boolean } | null = null;
+  failure: { error: unknown; reported: boolean } | null = null;
   /** Called when the current chunk is sent. */
   onIdle: { [sendHeld](): void } | null = null;
   #sink: WriterSink;
   #timer: IdleTimer | null = null;
   #sending: Uint8Array | null = null;
-  #lent: Uint8Array | null = null;
+  #pooled: Uint8Array | null = null;
   #idle: PromiseWithResolvers<void> | null = null;
 
   constructor(sink: WriterSink, timeout: number | null) {
@@ -100,8 +100,8 @@ export class Sender {
   }
 
   /** Sends bytes; call it while not busy. Returns their buffer to the pool. */
-  send(bytes: Uint8Array, lent: Uint8Array | null = null): void {
-    this.#lent = lent;
+  send(bytes: Uint8Array, pooled: Uint8Array | null = null): void {
+    this.#pooled = pooled;
     this.#send(bytes);
   }
 
@@ -118,7 +118,7 @@ export class Sender {
 
   /** Returns the failure that ended the sending and marks it as reported. */
   tell(): unknown {
-    this.failure!.told = true;
+    this.failure!.reported = true;
     return this.failure!.error;
   }
 
@@ -147,20 +147,20 @@ export class Sender {
     this.#timer?.end();
     const bytes = this.#sending!;
     if (count < bytes.length) return this.#send(bytes.subarray(count));
-    if (this.#lent !== null) giveBack(this.#lent);
+    if (this.#pooled !== null) giveBack(this.#pooled);
     this.#end();
   };
 
   #onFailure = (error: unknown): void => {
     if (this.failure !== null) return;
     // After lost bytes, the client would misread later ones
-    this.failure = { error, told: false };
+    this.failure = { error, reported: false };
     this.#timer?.stop();
     this.#end();
   };
 
   #end(): void {
-    this.#sending = this.#lent = null;
+    this.#sending = this.#pooled = null;
     const following = this.onIdle;
     this.onIdle = null;
     following?.[sendHeld]();

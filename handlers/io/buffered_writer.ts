@@ -236,7 +236,9 @@ export class BufferedWriter {
   [finish](): Promise<void> | undefined {
     const sender = this.#sender;
     if (sender !== null && sender.failure !== null) {
-      return sender.failure.told ? undefined : Promise.reject(sender.tell());
+      return sender.failure.reported
+        ? undefined
+        : Promise.reject(sender.tell());
     }
     const isIdle = !this.#holdsAny && !sender?.isBusy && this.#queued === 0;
     return isIdle ? undefined : this.#finish();
@@ -360,7 +362,7 @@ export class BufferedWriter {
   async #finish(): Promise<void> {
     if (this.#queued > 0) await this.#queue;
     await this.#sendAll();
-    if (this.#sender?.failure?.told === false) throw this.#sender.tell();
+    if (this.#sender?.failure?.reported === false) throw this.#sender.tell();
   }
 
   /** Settles when all bytes are sent or sending has failed. */

@@ -1,5 +1,6 @@
 /**
- * What goes wrong in requests: told from a client that left, counted, printed.
+ * Errors of requests: which of them only mean that a client left, how they are
+ * counted, and how they are printed.
  *
  * @module
  */
@@ -71,7 +72,7 @@ export function closeAnyhow(resource: unknown): void {
   try {
     closeQuietly(resource);
   } catch {
-    // It is some other object's than Deno's, and as closed as it can be
+    // A user's object, whose close() fails: there is nothing else to call
   }
 }
 
@@ -137,10 +138,10 @@ export function printError(
   // Without a free descriptor, formatting a stack with TypeScript files ends
   // the program
   const shown = readable(error);
-  const bare = lacksDescriptors(shown);
+  const withoutStack = lacksDescriptors(shown);
   let described;
   try {
-    described = describe(shown, bare);
+    described = describe(shown, withoutStack);
   } catch {
     described = "What was thrown can't be described: that throws as well";
   }
@@ -151,17 +152,17 @@ export function printError(
 
 function describe(
   error: unknown,
-  bare: boolean,
+  withoutStack: boolean,
   seen: unknown[] = [],
 ): string {
   if (!(error instanceof Error)) return String(error);
   const { name, message, cause } = error;
-  const text = bare
+  const text = withoutStack
     ? `${name}: ${message} (no file descriptor is free: no stack)`
     : error.stack ?? `${name}: ${message}`;
   return cause === undefined || seen.includes(cause)
     ? text
-    : `${text}\nCaused by ${describe(cause, bare, [...seen, error])}`;
+    : `${text}\nCaused by ${describe(cause, withoutStack, [...seen, error])}`;
 }
 
 /** The counts of one server. */

@@ -215,8 +215,8 @@ function construct(
 }
 
 /**
- * Options that tell a constructor that it asks for one of its own, which the
- * server's base never saw and so can't have sent here.
+ * Options whose unknown members throw when they are read. A user's constructor
+ * may take options of its own; the parent does not send those.
  */
 function knownOnly(options: Record<string, unknown>): typeof options {
   return new Proxy(options, {

@@ -167,7 +167,7 @@ export class Members implements SupervisorHost<Replica> {
   }
 
   /** Replaces a replica that will end when its requests have ended. */
-  letGo(replica: Replica): void {
+  release(replica: Replica): void {
     // Messages that arrive together with "ready" must wait for it
     replica.runner.ready.then(() => {
       if (!this.isKeeping || !replica.life.isUsable) return;

@@ -1,6 +1,6 @@
 /**
- * What a server with replicas tells: its counts, and the events in replicas and
- * about them.
+ * The counts of a server with replicas, and the events in replicas and about
+ * them.
  *
  * Replicas send changes at once, so a crash loses only the last ones.
  *
@@ -69,7 +69,7 @@ export class Monitor {
   }
 
   /** A replica has sent an event. */
-  told(name: ReplicaEventName, { error, ...details }: EventDetails): void {
+  observed(name: ReplicaEventName, { error, ...details }: EventDetails): void {
     const { cycle, telemetry } = this.#server[core];
     if (name === "requestEnd") return cycle.meter.ended(details as never);
     telemetry.emit(name, {

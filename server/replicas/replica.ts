@@ -47,9 +47,9 @@ export interface ReplicaOwner {
   /** The counts of the whole server; `own` are those of the server itself. */
   stats(own: ServerStats): ServerStats;
   /** Something happened in the replica. */
-  told(name: ReplicaEventName, details: EventDetails): void;
+  observed(name: ReplicaEventName, details: EventDetails): void;
   /** The replica is over a limit. */
-  worn(replica: Replica, limit: "maxRequests" | "maxMemory"): void;
+  exceeded(replica: Replica, limit: "maxRequests" | "maxMemory"): void;
   /** The replica is leaving at somebody else's request. */
   leaving(replica: Replica): void;
   /** The replica has ended, or was given up. */
@@ -145,7 +145,7 @@ export class Replica implements Member {
   /** It gets a request. */
   begin(): void {
     if (++this.#requests >= this.#maxRequests) {
-      this.#owner.worn(this, "maxRequests");
+      this.#owner.exceeded(this, "maxRequests");
     }
   }
 
@@ -185,7 +185,7 @@ export class Replica implements Member {
       case "ended":
         return this.#ended(message[1], message[2], message[3]);
       case "event":
-        return this.#owner.told(message[1], detailsOf(message[2]));
+        return this.#owner.observed(message[1], detailsOf(message[2]));
       case "pong":
         return this.#pong(message[1]);
       case "done":
@@ -209,7 +209,7 @@ export class Replica implements Member {
     if (!this.#pinged) throw outOfOrder("pong");
     this.#pinged = false;
     this.unanswered = 0;
-    if (memory > this.#maxMemory) this.#owner.worn(this, "maxMemory");
+    if (memory > this.#maxMemory) this.#owner.exceeded(this, "maxMemory");
   }
 
   #addAborted(clientAddresses: Deno.Addr[]): void {

@@ -220,16 +220,16 @@ export class ReplicaSet extends ServerRole
     await this.#turnover.reload();
   }
 
-  told(name: ReplicaEventName, details: EventDetails): void {
-    this.monitor.told(name, details);
+  observed(name: ReplicaEventName, details: EventDetails): void {
+    this.monitor.observed(name, details);
   }
 
-  worn(replica: Replica, limit: "maxRequests" | "maxMemory"): void {
+  exceeded(replica: Replica, limit: "maxRequests" | "maxMemory"): void {
     this.#turnover.renew(replica, limit);
   }
 
   leaving(replica: Replica): void {
-    this.#members.letGo(replica);
+    this.#members.release(replica);
   }
 
   launched(): void {

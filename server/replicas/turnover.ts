@@ -18,7 +18,7 @@ export class Turnover {
   #current: Promise<unknown> | null = null;
   #next: Promise<void> | null = null;
   /** Those that are over a limit. */
-  #worn: Map<Replica, ReplaceReason> = new Map();
+  #overLimit: Map<Replica, ReplaceReason> = new Map();
   #isRenewing = false;
   #leaving: Map<Replica, Promise<void>> = new Map();
 
@@ -42,7 +42,7 @@ export class Turnover {
    * another is being replaced, or too many others finish their requests.
    */
   renew(replica: Replica, reason: ReplaceReason): void {
-    this.#worn.set(replica, reason);
+    this.#overLimit.set(replica, reason);
     this.#renewNext();
   }
 
@@ -95,9 +95,9 @@ export class Turnover {
 
   #renewNext(): void {
     if (this.#isRenewing || !this.#members.isKeeping) return;
-    for (const [replica, reason] of this.#worn) {
+    for (const [replica, reason] of this.#overLimit) {
       if (this.#leaving.size >= this.#members.workers) return;
-      this.#worn.delete(replica);
+      this.#overLimit.delete(replica);
       if (this.#supervisor.has(replica)) {
         return void this.#renew(replica, reason);
       }

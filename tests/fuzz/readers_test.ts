@@ -76,8 +76,8 @@ function openReplica(kind: Runner["kind"]): Reader {
     options: {},
     stallTimeout: Infinity,
     stats: (own) => own,
-    told: (name, details) => monitor.told(name, details),
-    worn() {},
+    observed: (name, details) => monitor.observed(name, details),
+    exceeded() {},
     leaving() {},
     ended() {},
   };

@@ -33,8 +33,8 @@ Deno.test("Replica has taken what its thread wrote when it reports its end", asy
     options: {},
     stallTimeout: 1_000,
     stats: (own) => own,
-    told: () => {},
-    worn: () => {},
+    observed: () => {},
+    exceeded: () => {},
     leaving: () => {},
     ended: ({ load }) => ended.resolve(load),
   };

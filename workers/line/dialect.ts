@@ -51,7 +51,7 @@ export interface Start {
   importing: string[];
 }
 
-/** What the owner has told, which can't be found here. */
+/** Facts about the program that only the owner knows. */
 export const told: {
   launchFlags?: LaunchFlags;
   /** Whether this is a thread with permissions of its own, or started by one. */

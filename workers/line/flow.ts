@@ -35,8 +35,9 @@ const FULL = 262_144;
 /** Copying fewer bytes than this takes half the time of transferring them. */
 const TRANSFERRED = 4_096;
 /**
- * As many times it sends as soon as this task has run: the first look at
- * `setImmediate` takes 3 ms, which a replica of one request would not earn.
+ * The first messages are sent in a microtask. After so many, `setImmediate()`
+ * gathers more: its first use loads node's timers for 3 ms, too long for a
+ * replica that serves one request.
  */
 const SENT_AT_ONCE = 16;
 

@@ -19,8 +19,8 @@ const HEADER = 8;
 /** Before each message: its length, and how many went by the port. */
 const PREFIX = 8;
 /**
- * How often a reader finds more before the event loop turns. The first time
- * loads node's timers, which would take most of a short thread's life.
+ * A reader that finds messages so many times in a row lets the event loop turn.
+ * Its first turn loads node's timers, which takes most of a short thread's life.
  */
 const ROUNDS = 16;
 /** A power of two. The port moves longer messages, which costs no more. */

@@ -48,7 +48,7 @@ class Waiter<T> {
 
   async wait(deadline: Deadline): Promise<void> {
     const onTick = (): boolean => this.#tick();
-    // Nobody wakes a task that waits for nothing else.
+    // A task that only waits for its turn is not woken: it looks each turn.
     const onTurn = (): boolean => this.#isNext() && this.try();
     try {
       this.#ticket = this.#queue.takeTicket(false);

@@ -40,9 +40,9 @@ export interface ChannelNeed {
   /** The permissions granted to the child. */
   item: string;
   /**
-   * Something that nobody is granted by itself. A child that has it was given
-   * `item` by its owner, too, in a form that Deno knows and this module need
-   * not: a folder above, a pattern, a subnet.
+   * A permission next to `item`, such as another file of its folder. If the child
+   * has it, its owner has granted something larger that includes `item`: a folder
+   * above, a pattern, a subnet. Then `item` is not revoked.
    */
   similar: string;
 }
