@@ -51,7 +51,7 @@ import {
   test,
   testEach,
 } from "./_support.ts";
-import { pause, until, within } from "../support/waiting.ts";
+import { until, within } from "../support/waiting.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 
@@ -304,11 +304,13 @@ for (const Server of [MortalThreading, MortalForking]) {
         dispatch,
       });
       const errors = collectErrors(server);
+      const ended = new Promise((resolve) => server.on("replicaExit", resolve));
       server.serveForever();
       await allReady(server);
       using conn = await dial(server);
       assertEquals(await readToEnd(conn), "hello\n");
-      await pause(50); // to ask for the counts would have it tell what ended
+      // To ask for the counts before would have it tell what ended
+      await within("the replica's end", ended);
       await until(
         async () => (await server.stats()).restarts === 1,
         "the replica's end",
