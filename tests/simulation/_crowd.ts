@@ -238,7 +238,9 @@ export class ConnCrowd implements Crowd {
     );
     const written = served.at(-1)?.written ?? null;
     const isTooSlow = isCutOff ||
-      this.#stage.errors.get(port)?.some((e) => e.name === "TimedOut");
+      this.#stage.errors.get(port)?.some(({ name }) =>
+        name === "TimedOut" || name === "ServerClosedError"
+      );
     const hasAll = told.length > 0 && !isTooSlow;
     assert(
       written === received || (isReported && !(hasAll && written !== null)),

@@ -122,6 +122,12 @@ const MUTANTS: Record<string, Edit[]> = {
     find: "this.#begun || begun ? error : notBegun(error)",
     put: "notBegun(error)",
   }],
+  "a request that waited is given to a replica some tasks after the choice": [{
+    file: "server/replicas/dispatcher.ts",
+    find: "        const given = this.#give(request, clientAddress);\n",
+    put:
+      "        const replica = this.#choose();\n        for (let i = 0; i < 4; i++) await null;\n        const given = replica && { replica, carrying: carry(replica, request, clientAddress) };\n",
+  }],
   "a server that served gives up when its code breaks": [{
     file: "workers/runner/supervisor.ts",
     find: "    if (this.#everReady) this.#host.failing(cause);\n    else if (",

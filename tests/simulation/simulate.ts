@@ -175,6 +175,8 @@ class Simulation {
       () => this.#suspend(),
       () => this.#suspend(),
       () => this.#breakForAWhile(),
+      () => this.#reloadSoon(),
+      () => this.#reloadSoon(),
     ];
     const all: Promise<void>[] = [];
     while (count-- > 0 && !this.#isClosing) {
