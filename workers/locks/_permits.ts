@@ -32,7 +32,7 @@ import {
   WaitQueue,
   type WaitRecord,
 } from "./_wait_queue.ts";
-import type { WaitSyncOptions } from "./wait_options.ts";
+import type { WaitOptions } from "./wait_options.ts";
 
 /** The number of free permits; its complement if loans are possible. */
 const FREE = OWN;
@@ -292,7 +292,7 @@ export function guardOf(
   lock: { release(): void },
   acquired: boolean,
   name: string,
-  { timeout }: WaitSyncOptions = {},
+  { timeout }: WaitOptions = {},
 ): Disposable {
   if (!acquired) {
     throw new DOMException(

@@ -4,7 +4,7 @@
  * @module
  */
 import { checkpoint } from "./_checkpoint.ts";
-import type { AcquireOptions } from "./wait_options.ts";
+import type { WaitOptions } from "./wait_options.ts";
 
 /** The deadline of a wait. */
 export interface Deadline {
@@ -31,7 +31,7 @@ export const WAIT: readonly string[] = ["timeout", "signal"];
  */
 export function deadlineOf(
   doing: string,
-  options?: AcquireOptions,
+  options?: WaitOptions,
   known: readonly string[] = ACQUIRE,
 ): Deadline {
   if (options === undefined) return FOREVER;

@@ -18,12 +18,8 @@ import {
   WaitQueue,
   type WaitRecord,
 } from "./_wait_queue.ts";
-import type {
-  BarrierOptions,
-  BarrierWaitOptions,
-  BarrierWaitSyncOptions,
-} from "./barrier_options.ts";
-import type { WaitOptions, WaitSyncOptions } from "./wait_options.ts";
+import type { BarrierOptions, BarrierWaitOptions } from "./barrier_options.ts";
+import type { WaitOptions } from "./wait_options.ts";
 import { assertInteger, assertType } from "../base/check.ts";
 
 const PARTIES = OWN;
@@ -80,14 +76,14 @@ interface Place {
 export class Barrier {
   #queue = new WaitQueue(END - OWN, false);
   readonly #action: (() => void | Promise<void>) | undefined;
-  #defaults: WaitSyncOptions;
+  #defaults: WaitOptions;
 
   static {
     register<Barrier>({
       tag: "Barrier",
       type: Barrier,
       blank: () => new Barrier(1),
-      record: (barrier): [WaitRecord, WaitSyncOptions] => {
+      record: (barrier): [WaitRecord, WaitOptions] => {
         if (barrier.#action === undefined) {
           return [barrier.#queue.record, barrier.#defaults];
         }
@@ -96,7 +92,7 @@ export class Barrier {
             'cross to a thread; give each wait() its "action" instead',
         );
       },
-      fill: (barrier, [record, defaults]: [WaitRecord, WaitSyncOptions]) => {
+      fill: (barrier, [record, defaults]: [WaitRecord, WaitOptions]) => {
         barrier.#queue = new WaitQueue(record, false);
         barrier.#defaults = defaults;
       },
@@ -234,7 +230,7 @@ export class Barrier {
    * assertEquals(new Barrier(1).waitSync(), 0);
    * ```
    */
-  waitSync(options: BarrierWaitSyncOptions = {}): number {
+  waitSync(options: BarrierWaitOptions = {}): number {
     const deadline = this.#deadlineOf(options);
     const action = options.action ?? this.#action;
     const place = placeOf(

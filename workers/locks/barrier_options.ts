@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { WaitOptions, WaitSyncOptions } from "./wait_options.ts";
+import type { WaitOptions } from "./wait_options.ts";
 
 /** Options of a {@linkcode Barrier}. */
 export interface BarrierOptions {
@@ -21,18 +21,11 @@ export interface BarrierOptions {
   timeout?: number;
 }
 
-/** Options of {@linkcode Barrier.wait}. */
+/** Options of {@linkcode Barrier.wait} and {@linkcode Barrier.waitSync}. */
 export interface BarrierWaitOptions extends WaitOptions {
   /**
-   * Called if this one is the last to arrive. Overrides the barrier's action.
+   * Called if this one is the last to arrive. Overrides the barrier's action. For
+   * `waitSync()` it must not return a promise.
    */
   action?: () => void | Promise<void>;
-}
-
-/** Options of {@linkcode Barrier.waitSync}. */
-export interface BarrierWaitSyncOptions extends WaitSyncOptions {
-  /**
-   * Called if this one is the last to arrive. Overrides the barrier's action.
-   */
-  action?: () => void;
 }

@@ -13,12 +13,7 @@ import { RLock } from "./rlock.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
 import { assertInteger, assertOptions } from "../base/check.ts";
 import type { ConditionOptions } from "./condition_options.ts";
-import type {
-  AcquireOptions,
-  AcquireSyncOptions,
-  WaitOptions,
-  WaitSyncOptions,
-} from "./wait_options.ts";
+import type { WaitOptions } from "./wait_options.ts";
 
 interface ConditionRecord {
   waiters: WaitRecord;
@@ -117,7 +112,7 @@ export class Condition {
    * @param options Whether to wait, and how long.
    * @returns `true`, or `false` if the lock could not be taken in time.
    */
-  async acquire(options?: AcquireOptions): Promise<boolean> {
+  async acquire(options?: WaitOptions): Promise<boolean> {
     return await this.#lock.acquire(options);
   }
 
@@ -137,7 +132,7 @@ export class Condition {
    * @param options Whether to wait, and how long.
    * @returns `true`, or `false` if the lock could not be taken in time.
    */
-  acquireSync(options?: AcquireSyncOptions): boolean {
+  acquireSync(options?: WaitOptions): boolean {
     return this.#lock.acquireSync(options);
   }
 
@@ -203,7 +198,7 @@ export class Condition {
    * @param options How long to wait.
    * @returns A guard that releases the lock at the end of the block.
    */
-  holdSync(options?: WaitSyncOptions): Disposable {
+  holdSync(options?: WaitOptions): Disposable {
     return this.#lock.holdSync(options);
   }
 
@@ -250,7 +245,7 @@ export class Condition {
    * @throws {Error} If the lock is not owned.
    * @throws {RangeError} If `timeout` is negative.
    */
-  waitSync(options?: WaitSyncOptions): boolean {
+  waitSync(options?: WaitOptions): boolean {
     const deadline = deadlineOf("wait for the condition", options, WAIT);
     this.#refuse("wait for");
     return this.#waiters.waitSync(this.#lock, deadline);
@@ -310,7 +305,7 @@ export class Condition {
    * @throws {Error} If the lock is not owned.
    * @throws {RangeError} If `timeout` is negative.
    */
-  waitForSync<T>(predicate: () => T, options?: WaitSyncOptions): T {
+  waitForSync<T>(predicate: () => T, options?: WaitOptions): T {
     const deadline = deadlineOf("wait for the condition", options, WAIT);
     this.#refuse("wait for");
     let value = predicate();

@@ -9,12 +9,7 @@ import { deadlineOf } from "./_sleep.ts";
 import { isForfeited } from "./_stop_word.ts";
 import { register } from "../codec/share.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
-import type {
-  AcquireOptions,
-  AcquireSyncOptions,
-  WaitOptions,
-  WaitSyncOptions,
-} from "./wait_options.ts";
+import type { WaitOptions } from "./wait_options.ts";
 
 /**
  * Lets one thread, or one task of an event loop, use something at a time.
@@ -87,7 +82,7 @@ export class Lock {
    * ```
    */
   // deno-lint-ignore require-await -- errors must reject, and an await is slow
-  async acquire(options?: AcquireOptions): Promise<boolean> {
+  async acquire(options?: WaitOptions): Promise<boolean> {
     return this.#permits.acquire(deadlineOf("acquire the lock", options));
   }
 
@@ -109,7 +104,7 @@ export class Lock {
    * assertFalse(lock.acquireSync({ blocking: false }));
    * ```
    */
-  acquireSync(options?: AcquireSyncOptions): boolean {
+  acquireSync(options?: WaitOptions): boolean {
     return this.#permits.acquireSync(deadlineOf("acquire the lock", options));
   }
 
@@ -192,7 +187,7 @@ export class Lock {
    * assert(lock.locked());
    * ```
    */
-  holdSync(options?: WaitSyncOptions): Disposable {
+  holdSync(options?: WaitOptions): Disposable {
     return guardOf(this, this.acquireSync(options), "lock", options);
   }
 

@@ -11,12 +11,7 @@ import { isForfeited } from "./_stop_word.ts";
 import { register } from "../codec/share.ts";
 import { until, untilSync } from "./_until.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
-import type {
-  AcquireOptions,
-  AcquireSyncOptions,
-  WaitOptions,
-  WaitSyncOptions,
-} from "./wait_options.ts";
+import type { WaitOptions } from "./wait_options.ts";
 
 /** This thread's id. One random word would be too short to be unique. */
 const THREAD_ID: Int32Array = crypto.getRandomValues(new Int32Array(2));
@@ -84,7 +79,7 @@ export class RLock {
    * ```
    */
   // deno-lint-ignore require-await -- errors must reject, and an await is slow
-  async acquire(options?: AcquireOptions): Promise<boolean> {
+  async acquire(options?: WaitOptions): Promise<boolean> {
     const deadline = deadlineOf("acquire the lock", options);
     if (!deadline.signal?.aborted && this.#takeAgain()) {
       return checkpointDue(true) ? checkpoint().then(() => true) : true;
@@ -110,7 +105,7 @@ export class RLock {
    * assert(lock.acquireSync());
    * ```
    */
-  acquireSync(options?: AcquireSyncOptions): boolean {
+  acquireSync(options?: WaitOptions): boolean {
     const deadline = deadlineOf("acquire the lock", options);
     return this.#takeAgain() ||
       untilSync(this.#permits, () => this.#take(), deadline);
@@ -226,7 +221,7 @@ export class RLock {
    * assert(lock.owned());
    * ```
    */
-  holdSync(options?: WaitSyncOptions): Disposable {
+  holdSync(options?: WaitOptions): Disposable {
     return guardOf(this, this.acquireSync(options), "lock", options);
   }
 

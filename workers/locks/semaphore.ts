@@ -9,12 +9,7 @@ import { deadlineOf } from "./_sleep.ts";
 import { register } from "../codec/share.ts";
 import { assertInteger, assertOptions } from "../base/check.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
-import type {
-  AcquireOptions,
-  AcquireSyncOptions,
-  WaitOptions,
-  WaitSyncOptions,
-} from "./wait_options.ts";
+import type { WaitOptions } from "./wait_options.ts";
 
 /** Options of a {@linkcode Semaphore}. */
 export interface SemaphoreOptions {
@@ -115,7 +110,7 @@ export class Semaphore {
    * ```
    */
   // deno-lint-ignore require-await -- errors must reject, and an await is slow
-  async acquire(options?: AcquireOptions): Promise<boolean> {
+  async acquire(options?: WaitOptions): Promise<boolean> {
     return this.#permits.acquire(deadlineOf("acquire the semaphore", options));
   }
 
@@ -135,7 +130,7 @@ export class Semaphore {
    * assert(new Semaphore(1).acquireSync());
    * ```
    */
-  acquireSync(options?: AcquireSyncOptions): boolean {
+  acquireSync(options?: WaitOptions): boolean {
     return this.#permits.acquireSync(
       deadlineOf("acquire the semaphore", options),
     );
@@ -203,7 +198,7 @@ export class Semaphore {
    * assertEquals(semaphore.value, 1);
    * ```
    */
-  holdSync(options?: WaitSyncOptions): Disposable {
+  holdSync(options?: WaitOptions): Disposable {
     return guardOf(this, this.acquireSync(options), "semaphore", options);
   }
 

@@ -8,7 +8,7 @@ import { deadlineOf, WAIT } from "./_sleep.ts";
 import { register } from "../codec/share.ts";
 import { until, untilSync } from "./_until.ts";
 import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
-import type { WaitOptions, WaitSyncOptions } from "./wait_options.ts";
+import type { WaitOptions } from "./wait_options.ts";
 
 // Counts the changes: odd while the event is set.
 const STATE = OWN;
@@ -136,7 +136,7 @@ export class ThreadEvent {
    * assertFalse(new ThreadEvent().waitSync({ timeout: 10 }));
    * ```
    */
-  waitSync(options?: WaitSyncOptions): boolean {
+  waitSync(options?: WaitOptions): boolean {
     const deadline = deadlineOf("wait for the event", options, WAIT);
     return untilSync(this.#waiters, this.#hasBeenSet(), deadline);
   }

@@ -36,7 +36,7 @@ import { endLiving, enterLiving } from "../locks/_living.ts";
 import type { Permits } from "../locks/_permits.ts";
 import { deadlineOf } from "../locks/_sleep.ts";
 import { until } from "../locks/_until.ts";
-import type { AcquireOptions } from "../locks/wait_options.ts";
+import type { WaitOptions } from "../locks/wait_options.ts";
 import { emptyError, type QueueCore } from "./_queue_core.ts";
 import { openAccount, ownLimits, startCall, tell } from "./_share_link.ts";
 import {
@@ -380,7 +380,7 @@ export class ShareHost {
     method: string,
     args: unknown[],
   ): Promise<void> {
-    const options = args.at(-1) as AcquireOptions;
+    const options = args.at(-1) as WaitOptions;
     try {
       if (object === undefined) throw goneError(method);
       const value = method === "acquire"
@@ -409,7 +409,7 @@ export class ShareHost {
   async #acquire(
     call: Call,
     object: Callable,
-    options: AcquireOptions,
+    options: WaitOptions,
   ): Promise<boolean> {
     const permits = typeOf(object)!.inner!(object) as Permits;
     const { account } = call;
@@ -424,7 +424,7 @@ export class ShareHost {
   async #get(
     call: Call,
     object: Callable,
-    options: AcquireOptions,
+    options: WaitOptions,
   ): Promise<Bytes> {
     const core = typeOf(object)!.inner!(object) as QueueCore;
     const deadline = deadlineOf("get", options);

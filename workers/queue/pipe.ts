@@ -5,7 +5,7 @@
  */
 
 import { register } from "../codec/share.ts";
-import type { AcquireOptions } from "../locks/wait_options.ts";
+import type { WaitOptions } from "../locks/wait_options.ts";
 import { QueueClosedError } from "../base/errors.ts";
 import type { SharedQueueOptions } from "./queue_options.ts";
 import { SharedQueue } from "./shared_queue.ts";
@@ -94,7 +94,7 @@ export class PipeConnection<S = unknown, R = S> implements Disposable {
    * assertEquals(await b.recv(), "hello");
    * ```
    */
-  async send(value: S, options?: AcquireOptions): Promise<void> {
+  async send(value: S, options?: WaitOptions): Promise<void> {
     await this.#queues.outgoing.put(value, options);
   }
 
@@ -116,7 +116,7 @@ export class PipeConnection<S = unknown, R = S> implements Disposable {
    * assertEquals(await b.recv({ timeout: 1_000 }), 1);
    * ```
    */
-  async recv(options?: AcquireOptions): Promise<R> {
+  async recv(options?: WaitOptions): Promise<R> {
     return await this.#queues.incoming.get(options) as R;
   }
 

@@ -9,12 +9,7 @@ import { register } from "../codec/share.ts";
 import { deadlineOf, WAIT } from "../locks/_sleep.ts";
 import { until, untilSync } from "../locks/_until.ts";
 import type { WaitRecord } from "../locks/_wait_queue.ts";
-import type {
-  AcquireOptions,
-  AcquireSyncOptions,
-  WaitOptions,
-  WaitSyncOptions,
-} from "../locks/wait_options.ts";
+import type { WaitOptions } from "../locks/wait_options.ts";
 import { RingBuffer, setStore, storeOf } from "./_item_stores.ts";
 import { emptyError, QueueCore } from "./_queue_core.ts";
 import { QueueClosedError, QueueFullError } from "../base/errors.ts";
@@ -191,7 +186,7 @@ export class SharedQueue<T = unknown> {
    * @throws {TypeError} If the item contains shared memory, for example a lock.
    * @throws {RangeError} If the item is larger than the queue.
    */
-  async put(value: T, options?: AcquireOptions): Promise<void> {
+  async put(value: T, options?: WaitOptions): Promise<void> {
     const deadline = deadlineOf(PUT, options);
     const { putters } = this.#core;
     const push = this.#core.pushOf(value);
@@ -216,7 +211,7 @@ export class SharedQueue<T = unknown> {
    * @param options Whether to wait, and how long.
    * @throws As {@linkcode put} does.
    */
-  putSync(value: T, options?: AcquireSyncOptions): void {
+  putSync(value: T, options?: WaitOptions): void {
     const deadline = deadlineOf(PUT, options);
     const push = this.#core.pushOf(value);
     if (!untilSync(this.#core.putters, push, deadline)) throw fullError();
@@ -262,7 +257,7 @@ export class SharedQueue<T = unknown> {
    * @throws {QueueClosedError} If the queue is empty and closed, also while
    * waiting.
    */
-  async get(options?: AcquireOptions): Promise<T> {
+  async get(options?: WaitOptions): Promise<T> {
     const deadline = deadlineOf(GET, options);
     const core = this.#core;
     return read(await until(core.getters, () => core.shift(), deadline)) as T;
@@ -284,7 +279,7 @@ export class SharedQueue<T = unknown> {
    * @returns The item.
    * @throws As {@linkcode get} does.
    */
-  getSync(options?: AcquireSyncOptions): T {
+  getSync(options?: WaitOptions): T {
     const deadline = deadlineOf(GET, options);
     const core = this.#core;
     return read(untilSync(core.getters, () => core.shift(), deadline)) as T;
@@ -371,7 +366,7 @@ export class SharedQueue<T = unknown> {
    * @returns `true`, or `false` if the time-out came first.
    * @throws {RangeError} If `timeout` is negative.
    */
-  joinSync(options?: WaitSyncOptions): boolean {
+  joinSync(options?: WaitOptions): boolean {
     const deadline = deadlineOf("join the queue", options, WAIT);
     const core = this.#core;
     return untilSync(core.joiners, () => core.unfinished === 0, deadline);
