@@ -4,7 +4,7 @@
  * @module
  */
 
-import { setModule } from "../../workers/threads/_class_registry.ts";
+import { setModule } from "../../workers/runner/targets.ts";
 import { answersAll } from "../_internal.ts";
 import { RequestHandler } from "../request_handler.ts";
 

@@ -13,7 +13,7 @@ import type {
   RunnerKind,
   RunnerOptions,
 } from "../../workers/runner/runner.ts";
-import { moduleOf } from "../../workers/threads/_class_registry.ts";
+import { moduleOf } from "../../workers/runner/targets.ts";
 import {
   building,
   type OpenListener,

@@ -5,7 +5,7 @@
  */
 
 import type { RunnerKind } from "../../workers/runner/runner.ts";
-import { setModule } from "../../workers/threads/_class_registry.ts";
+import { setModule } from "../../workers/runner/targets.ts";
 import { loadRole, prepare, role, type ServerRole } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import type { ReplicaOptions } from "../options.ts";

@@ -4,6 +4,9 @@
  * @module
  */
 
+/** The longest delay of a timer. */
+export const MAX_TIMEOUT = 2 ** 31 - 1;
+
 /** Throws unless `value` has the right type. */
 export function assertType(
   name: string,
@@ -81,4 +84,28 @@ export function quote(value: unknown): string {
   } catch {
     return "an object";
   }
+}
+
+/** Checks a name. */
+export function checkName(name: unknown): string {
+  assertType("name", name, typeof name === "string", "a string");
+  return name;
+}
+
+/** Throws unless it is a time-out or `undefined`. */
+export function checkTimeout(timeout: unknown, option = "timeout"): void {
+  if (timeout === undefined) return;
+  const right = typeof timeout === "number" && !Number.isNaN(timeout);
+  assertType(option, timeout, right, "milliseconds");
+  if (timeout < 0) {
+    throw new RangeError(
+      `Cannot use ${timeout} as "${option}": expected 0 or more`,
+    );
+  }
+}
+
+/** Checks a signal. */
+export function checkSignal(value: unknown): void {
+  const right = value === undefined || value instanceof AbortSignal;
+  assertType("signal", value, right, "an AbortSignal");
 }

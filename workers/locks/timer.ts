@@ -5,10 +5,8 @@
  */
 
 import { registerBound } from "../codec/share.ts";
+import { MAX_TIMEOUT } from "../base/check.ts";
 import { callExceptHook } from "../base/except_hook.ts";
-
-/** The longest delay of `setTimeout()`. */
-const MAX_INTERVAL = 2 ** 31 - 1;
 
 /**
  * Calls a function on the event loop after an interval, unless it is cancelled
@@ -51,10 +49,10 @@ export class Timer {
    * @throws {TypeError} If `target` is not a function.
    */
   constructor(interval: number, target: () => unknown) {
-    if (!(interval >= 0 && interval <= MAX_INTERVAL)) {
+    if (!(interval >= 0 && interval <= MAX_TIMEOUT)) {
       throw new RangeError(
         `Cannot make a timer of "${interval}" milliseconds: ` +
-          `expected a number from 0 to ${MAX_INTERVAL}`,
+          `expected a number from 0 to ${MAX_TIMEOUT}`,
       );
     }
     if (typeof target !== "function") {

@@ -4,17 +4,17 @@
  * @module
  */
 
-import { checkSignal } from "../threads/_options.ts";
-import type { PoolSettings } from "./_options.ts";
-import { ChunkResults, FLAGS } from "./_protocol.ts";
-import type { Scheduler } from "./_scheduler.ts";
-import type { PoolTask } from "./_task.ts";
 import {
   assertOptions,
   assertPositiveInteger,
   assertType,
+  checkSignal,
   quote,
 } from "../base/check.ts";
+import type { PoolSettings } from "./_options.ts";
+import { ChunkResults, FLAGS } from "./_protocol.ts";
+import type { Scheduler } from "./_scheduler.ts";
+import type { PoolTask } from "./_task.ts";
 
 /** Options of a pool's `map()` and `starmap()`. */
 export interface PoolMapOptions {

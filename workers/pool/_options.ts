@@ -4,21 +4,18 @@
  * @module
  */
 import { packFor } from "../codec/share.ts";
-import {
-  checkModule,
-  checkName,
-  checkSignal,
-  checkTimeout,
-  targetName,
-} from "../threads/_options.ts";
-import { type Initializer, reasonOf } from "./_protocol.ts";
-import type { RunnerKind } from "../runner/runner.ts";
+import { checkModule, targetName } from "../runner/targets.ts";
 import {
   assertInteger,
   assertOptions,
   assertPositiveInteger,
   assertType,
+  checkName,
+  checkSignal,
+  checkTimeout,
 } from "../base/check.ts";
+import { type Initializer, reasonOf } from "./_protocol.ts";
+import type { RunnerKind } from "../runner/runner.ts";
 
 /**
  * Options of a {@linkcode ThreadPool} or {@linkcode ProcessPool}.

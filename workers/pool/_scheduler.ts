@@ -15,7 +15,7 @@ import {
 } from "../base/errors.ts";
 import { callExceptHook } from "../base/except_hook.ts";
 import { context, type TaskOwner } from "../runner/context.ts";
-import { MAX_TIMEOUT } from "../threads/_options.ts";
+import { MAX_TIMEOUT } from "../base/check.ts";
 import { PoolMeter, type PoolStats, type TaskEnd } from "./_meter.ts";
 import type { PoolRunOptions, PoolSettings } from "./_options.ts";
 import { ChunkResults } from "./_protocol.ts";

@@ -25,7 +25,7 @@ import {
 } from "../base/errors.ts";
 import { describeExit } from "../runner/runner.ts";
 import { Backoff, MAX_BACKOFF_MS, MAX_FAILURES } from "../runner/supervisor.ts";
-import { MAX_TIMEOUT } from "../threads/_options.ts";
+import { MAX_TIMEOUT } from "../base/check.ts";
 import type { PoolSettings } from "./_options.ts";
 import type { PoolTask, TaskQueue } from "./_task.ts";
 import {

@@ -5,7 +5,7 @@
  */
 
 import { registerBound } from "../codec/share.ts";
-import { targetName } from "../threads/_options.ts";
+import { targetName } from "../runner/targets.ts";
 import {
   checkItems,
   checkMapOptions,

@@ -8,20 +8,17 @@ import { registerBound } from "../codec/share.ts";
 import {
   checkArgs,
   checkDaemon,
-  checkModule,
-  checkName,
   checkWait,
-  describeWork,
-  targetName,
   type ThreadOptions,
 } from "./_options.ts";
+import { checkModule, describeWork, targetName } from "../runner/targets.ts";
+import { assertOptions, checkName } from "../base/check.ts";
 import { type Adoption, context, nextIdent } from "../runner/context.ts";
 import { callExceptHook } from "../base/except_hook.ts";
 import { Ending, launch } from "./_run.ts";
 import type { RunnerExit } from "../base/errors.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
 import type { Runner } from "../runner/runner.ts";
-import { assertOptions } from "../base/check.ts";
 
 type Target = NonNullable<ThreadOptions["target"]>;
 

@@ -20,7 +20,7 @@ import {
   MESSAGE,
   type Payload,
 } from "../runner/context.ts";
-import { MAX_TIMEOUT } from "./_options.ts";
+import { MAX_TIMEOUT } from "../base/check.ts";
 
 const MAIN_URL = new URL("./_main.ts", import.meta.url).href;
 
