@@ -26,10 +26,7 @@ export {
   setExceptHook,
 } from "./base/except_hook.ts";
 export * from "./locks/barrier.ts";
-export type * from "./locks/barrier_options.ts";
-export * from "./locks/bounded_semaphore.ts";
 export * from "./locks/condition.ts";
-export type * from "./locks/condition_options.ts";
 export * from "./locks/lock.ts";
 export * from "./locks/rlock.ts";
 export * from "./locks/semaphore.ts";
@@ -48,10 +45,7 @@ export type {
 export * from "./pool/pool_map.ts";
 export * from "./pool/process_pool.ts";
 export * from "./pool/thread_pool.ts";
-export * from "./queue/lifo_queue.ts";
 export * from "./queue/pipe.ts";
-export * from "./queue/priority_queue.ts";
-export type * from "./queue/queue_options.ts";
 export * from "./queue/shared_queue.ts";
 export type { Activity } from "./threads/_activity_base.ts";
 export * from "./threads/current_thread.ts";

@@ -11,7 +11,7 @@ import type { RLock } from "../../workers/locks/rlock.ts";
 import type { Semaphore } from "../../workers/locks/semaphore.ts";
 import type { SharedQueue } from "../../workers/queue/shared_queue.ts";
 import type { ThreadEvent } from "../../workers/locks/thread_event.ts";
-import { setStopWord } from "../../workers/locks/_stop_word.ts";
+import { setStopWord } from "../../workers/locks/_checkpoint.ts";
 import { type Arena, runChaos } from "./_chaos.ts";
 
 export interface Limits {

@@ -1,6 +1,6 @@
 /** Threads that do everything at once, and are terminated at any moment. */
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
-import { stop } from "../../workers/locks/_stop_word.ts";
+import { stop } from "../../workers/locks/_checkpoint.ts";
 import { Condition } from "../../workers/locks/condition.ts";
 import { Lock } from "../../workers/locks/lock.ts";
 import { RLock } from "../../workers/locks/rlock.ts";

@@ -7,15 +7,17 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import { LifoQueue } from "../../workers/queue/lifo_queue.ts";
-import { PriorityQueue } from "../../workers/queue/priority_queue.ts";
+import {
+  LifoQueue,
+  PriorityQueue,
+  SharedQueue,
+} from "../../workers/queue/shared_queue.ts";
 import {
   QueueClosedError,
   QueueEmptyError,
   QueueFullError,
 } from "../../workers/base/errors.ts";
-import type { SharedQueueOptions } from "../../workers/queue/queue_options.ts";
-import { SharedQueue } from "../../workers/queue/shared_queue.ts";
+import type { SharedQueueOptions } from "../../workers/queue/_queue_core.ts";
 import { eventually, testTeams, waiters } from "./_teams.ts";
 
 type Item = [number, Uint8Array];

@@ -9,8 +9,7 @@ import {
 } from "@std/assert";
 import { Barrier } from "../../workers/locks/barrier.ts";
 import type { Permits } from "../../workers/locks/_permits.ts";
-import { BoundedSemaphore } from "../../workers/locks/bounded_semaphore.ts";
-import { Semaphore } from "../../workers/locks/semaphore.ts";
+import { BoundedSemaphore, Semaphore } from "../../workers/locks/semaphore.ts";
 import { eventually, testTeams, waiters } from "./_teams.ts";
 
 testTeams(

@@ -7,11 +7,10 @@ import {
 } from "@std/assert";
 import { pack, refuseShared, unpack } from "../../workers/queue/_sync.ts";
 import { Barrier } from "../../workers/locks/barrier.ts";
-import { BoundedSemaphore } from "../../workers/locks/bounded_semaphore.ts";
+import { BoundedSemaphore, Semaphore } from "../../workers/locks/semaphore.ts";
 import { Condition } from "../../workers/locks/condition.ts";
 import { Lock } from "../../workers/locks/lock.ts";
 import { RLock } from "../../workers/locks/rlock.ts";
-import { Semaphore } from "../../workers/locks/semaphore.ts";
 import { SharedQueue } from "../../workers/queue/shared_queue.ts";
 import { Threads } from "./_teams.ts";
 import { ThreadEvent } from "../../workers/locks/thread_event.ts";

@@ -1,6 +1,6 @@
 /** Whoever is terminated takes nothing any more. */
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
-import { stop } from "../../workers/locks/_stop_word.ts";
+import { stop } from "../../workers/locks/_checkpoint.ts";
 import { Condition } from "../../workers/locks/condition.ts";
 import { Lock } from "../../workers/locks/lock.ts";
 import { RLock } from "../../workers/locks/rlock.ts";

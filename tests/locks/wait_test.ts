@@ -1,5 +1,12 @@
 /** What becomes of waits when a thread ends, is busy, or gives up. */
-import { assert, assertEquals, assertFalse } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
+import { ThreadEvent } from "../../workers/locks/thread_event.ts";
 import { Condition } from "../../workers/locks/condition.ts";
 import { Lock } from "../../workers/locks/lock.ts";
 import { TICK } from "../../workers/locks/_sleep.ts";
@@ -206,4 +213,30 @@ Deno.test("Waiting costs little, however many wait", async () => {
   assert(attempts <= ticks * count / 4, `${attempts} attempts`);
   controller.abort();
   await Promise.allSettled(waits);
+});
+
+Deno.test("Waits refuse options that they do not have", async () => {
+  const [lock, semaphore] = [new Lock(), new Semaphore(1)];
+  const [event, queue] = [new ThreadEvent(), new SharedQueue<number>()];
+  const condition = new Condition();
+  const { signal } = new AbortController();
+  using _held = condition.holdSync();
+  const unknown = { timeOut: 1 } as object;
+  for (const options of [unknown, { signal }]) {
+    assertThrows(() => lock.acquireSync(options), TypeError);
+    assertThrows(() => semaphore.acquireSync(options), TypeError);
+    assertThrows(() => queue.getSync(options), TypeError);
+  }
+  for (const options of [unknown, { blocking: false }]) {
+    await assertRejects(() => event.wait(options), TypeError);
+    await assertRejects(() => queue.join(options), TypeError);
+    await assertRejects(() => condition.wait(options), TypeError);
+    for (const more of [options, { signal }]) {
+      assertThrows(() => event.waitSync(more), TypeError);
+      assertThrows(() => queue.joinSync(more), TypeError);
+      assertThrows(() => condition.waitSync(more), TypeError);
+    }
+  }
+  await assertRejects(() => lock.acquire(unknown), TypeError);
+  await assertRejects(() => queue.put(1, unknown), TypeError);
 });

@@ -3,9 +3,13 @@
  *
  * @module
  */
-import { checkpoint, checkpointDue } from "./_checkpoint.ts";
+import {
+  checkpoint,
+  checkpointDue,
+  forfeit,
+  isStopped,
+} from "./_checkpoint.ts";
 import { type Deadline, sleep, TICK } from "./_sleep.ts";
-import { forfeit, isStopped } from "./_stop_word.ts";
 import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 
 /** What a condition needs of its lock. */

@@ -20,7 +20,7 @@
 
 import { deaths, isLiving } from "./_living.ts";
 import type { Deadline } from "./_sleep.ts";
-import { isStopped, throwIfStopped } from "./_stop_word.ts";
+import { isStopped, throwIfStopped } from "./_checkpoint.ts";
 import { until, untilSync } from "./_until.ts";
 import {
   addNode,

@@ -4,6 +4,7 @@
  * @module
  */
 import { checkpoint } from "./_checkpoint.ts";
+import type { WaitSlot } from "./_wait_queue.ts";
 import type { WaitOptions } from "./wait_options.ts";
 
 /** The deadline of a wait. */
@@ -16,10 +17,14 @@ export interface Deadline {
 /** Never. */
 export const FOREVER: Deadline = { at: Infinity };
 
-/** The options of a method that takes something. */
-const ACQUIRE = ["blocking", "timeout", "signal"];
-/** The options of a method that only waits. */
+/** The options of what takes something, and may not wait for it. */
+const ACQUIRE: readonly string[] = ["blocking", "timeout", "signal"];
+/** The same, if it blocks the thread. */
+export const ACQUIRE_SYNC: readonly string[] = ["blocking", "timeout"];
+/** The options of what only waits. */
 export const WAIT: readonly string[] = ["timeout", "signal"];
+/** The same, if it blocks the thread. */
+export const WAIT_SYNC: readonly string[] = ["timeout"];
 
 /**
  * Checks the options of a wait.
@@ -87,13 +92,6 @@ const MAX_DELAY = 2 ** 31 - 1;
 
 /** The reason for the end of a sleep. */
 export type Outcome = "woken" | "ticked" | "timed-out";
-
-/** A word that a sleeper watches; its ticket is there until it is woken. */
-export interface WaitSlot {
-  words: Int32Array;
-  index: number;
-  ticket: number;
-}
 
 // `Atomics.waitAsync()` does not keep the event loop alive. One interval for
 // all sleepers of this thread does, and is their tick as well.

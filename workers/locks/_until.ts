@@ -3,16 +3,14 @@
  *
  * @module
  */
-import { checkpoint, checkpointDue } from "./_checkpoint.ts";
 import {
-  type Deadline,
-  FOREVER,
-  sleep,
-  TICK,
-  type WaitSlot,
-} from "./_sleep.ts";
-import { isStopped, throwIfStopped } from "./_stop_word.ts";
-import type { WaitQueue } from "./_wait_queue.ts";
+  checkpoint,
+  checkpointDue,
+  isStopped,
+  throwIfStopped,
+} from "./_checkpoint.ts";
+import { type Deadline, FOREVER, sleep, TICK } from "./_sleep.ts";
+import type { WaitQueue, WaitSlot } from "./_wait_queue.ts";
 
 /** What a wait tries: returns what it waits for, or `false`. */
 export type Attempt<T> = () => T | false;

@@ -11,8 +11,6 @@
  *
  * @module
  */
-import { alone } from "./_mutex.ts";
-import type { WaitSlot } from "./_sleep.ts";
 
 // The words of a queue. Nodes are known by their index; 0 is none.
 const ENROLLED = 0;
@@ -57,6 +55,43 @@ const NODE_WORDS = 3;
 /** Only used pages take memory. */
 const MOST_NODES = 2 ** 18;
 const END = NODES + MOST_NODES * NODE_WORDS;
+
+// The values of a mutex.
+const FREE = 0;
+const TAKEN = 1;
+const CONTENDED = 2;
+
+/**
+ * Lets one thread at a time do something that takes microseconds. Deno never
+ * ends a thread in the middle of running code, so the mutex is always released.
+ *
+ * @typeParam T The type of the result.
+ * @param words Memory with a word for the mutex.
+ * @param index The word's index.
+ * @param act The function to call. It must not wait.
+ * @returns Its result.
+ */
+export function alone<T>(words: Int32Array, index: number, act: () => T): T {
+  if (Atomics.compareExchange(words, index, FREE, TAKEN) !== FREE) {
+    while (Atomics.exchange(words, index, CONTENDED) !== FREE) {
+      Atomics.wait(words, index, CONTENDED);
+    }
+  }
+  try {
+    return act();
+  } finally {
+    if (Atomics.exchange(words, index, FREE) === CONTENDED) {
+      Atomics.notify(words, index, 1);
+    }
+  }
+}
+
+/** A word that a sleeper watches; its ticket is there until it is woken. */
+export interface WaitSlot {
+  words: Int32Array;
+  index: number;
+  ticket: number;
+}
 
 const known = new WeakMap<SharedArrayBuffer, Int32Array>();
 let own: SharedArrayBuffer | undefined;

@@ -7,7 +7,7 @@
 import { type Deadline, deadlineOf } from "./_sleep.ts";
 import { register } from "../codec/share.ts";
 import { BrokenBarrierError } from "../base/errors.ts";
-import { isStopped } from "./_stop_word.ts";
+import { isStopped } from "./_checkpoint.ts";
 import { until, untilSync } from "./_until.ts";
 import {
   addNode,
@@ -18,9 +18,18 @@ import {
   WaitQueue,
   type WaitRecord,
 } from "./_wait_queue.ts";
-import type { BarrierOptions, BarrierWaitOptions } from "./barrier_options.ts";
 import type { WaitOptions } from "./wait_options.ts";
 import { assertInteger, assertType } from "../base/check.ts";
+
+/** Options of a {@linkcode Barrier} and of its waits. */
+export interface BarrierOptions extends WaitOptions {
+  /**
+   * Called by the last one to arrive, before all continue. An action of a wait
+   * overrides the barrier's. It can't cross to another thread: pass it to each
+   * wait for a shared barrier. `waitSync()` takes only a synchronous one.
+   */
+  action?: () => void | Promise<void>;
+}
 
 const PARTIES = OWN;
 const ARRIVED = OWN + 1;
@@ -39,6 +48,8 @@ const MOST_PARTIES = 2 ** 16 - 1;
 
 /** The options of `wait()`. */
 const WAIT = ["timeout", "signal", "action"];
+/** Those of `waitSync()` and of a barrier. */
+const WAIT_SYNC = ["timeout", "action"];
 
 /** A place in a round. */
 interface Place {
@@ -109,7 +120,7 @@ export class Barrier {
    */
   constructor(parties: number, options: BarrierOptions = {}) {
     assertInteger("parties", parties, 1, MOST_PARTIES);
-    deadlineOf("make a barrier", options, ["timeout", "action"]);
+    deadlineOf("make a barrier", options, WAIT_SYNC);
     const { action, ...defaults } = options;
     checkAction(action);
     this.#action = action;
@@ -190,8 +201,8 @@ export class Barrier {
    * assertEquals(await new Barrier(1).wait(), 0);
    * ```
    */
-  async wait(options: BarrierWaitOptions = {}): Promise<number> {
-    const deadline = this.#deadlineOf(options);
+  async wait(options: BarrierOptions = {}): Promise<number> {
+    const deadline = this.#deadlineOf(options, WAIT);
     const action = options.action ?? this.#action;
     // Until it has a place, there is no round for it to break
     const place = placeOf(
@@ -230,8 +241,8 @@ export class Barrier {
    * assertEquals(new Barrier(1).waitSync(), 0);
    * ```
    */
-  waitSync(options: BarrierWaitOptions = {}): number {
-    const deadline = this.#deadlineOf(options);
+  waitSync(options: BarrierOptions = {}): number {
+    const deadline = this.#deadlineOf(options, WAIT_SYNC);
     const action = options.action ?? this.#action;
     const place = placeOf(
       untilSync(this.#queue, () => this.#arrive(!action), deadline),
@@ -291,13 +302,12 @@ export class Barrier {
     this.#endRound(FAILED, 0);
   }
 
-  #deadlineOf(options: BarrierWaitOptions): Deadline {
-    const doing = "wait for the barrier";
-    const deadline = deadlineOf(doing, options as WaitOptions, WAIT);
+  #deadlineOf(options: BarrierOptions, known: string[]): Deadline {
+    const deadline = deadlineOf("wait for the barrier", options, known);
     checkAction(options.action);
-    return options.timeout === undefined
-      ? deadlineOf(doing, { signal: options.signal!, ...this.#defaults })
-      : deadline;
+    const { timeout = Infinity } = this.#defaults;
+    if (options.timeout !== undefined || timeout === Infinity) return deadline;
+    return deadlineOf("wait for the barrier", { ...options, timeout }, known);
   }
 
   #load(word: number): number {

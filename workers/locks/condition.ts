@@ -6,14 +6,25 @@
 
 import { ConditionWaiters } from "./_condition_wait.ts";
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
-import { deadlineOf, WAIT } from "./_sleep.ts";
+import { deadlineOf, WAIT, WAIT_SYNC } from "./_sleep.ts";
 import { Lock } from "./lock.ts";
 import { pack, register, unpack } from "../codec/share.ts";
 import { RLock } from "./rlock.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
 import { assertInteger, assertOptions } from "../base/check.ts";
-import type { ConditionOptions } from "./condition_options.ts";
 import type { WaitOptions } from "./wait_options.ts";
+
+/** Options of a {@linkcode Condition}. */
+export interface ConditionOptions {
+  /**
+   * The lock that guards the shared state. With an `RLock`, the default in
+   * Python, `wait()` also releases what the thread's other tasks hold: use it
+   * between threads, not between tasks of one event loop.
+   *
+   * @default {new Lock()}
+   */
+  lock?: Lock | RLock;
+}
 
 interface ConditionRecord {
   waiters: WaitRecord;
@@ -246,7 +257,7 @@ export class Condition {
    * @throws {RangeError} If `timeout` is negative.
    */
   waitSync(options?: WaitOptions): boolean {
-    const deadline = deadlineOf("wait for the condition", options, WAIT);
+    const deadline = deadlineOf("wait for the condition", options, WAIT_SYNC);
     this.#refuse("wait for");
     return this.#waiters.waitSync(this.#lock, deadline);
   }
@@ -306,7 +317,7 @@ export class Condition {
    * @throws {RangeError} If `timeout` is negative.
    */
   waitForSync<T>(predicate: () => T, options?: WaitOptions): T {
-    const deadline = deadlineOf("wait for the condition", options, WAIT);
+    const deadline = deadlineOf("wait for the condition", options, WAIT_SYNC);
     this.#refuse("wait for");
     let value = predicate();
     while (!value) {

@@ -5,8 +5,8 @@
  */
 
 import { guardOf, Permits } from "./_permits.ts";
-import { deadlineOf } from "./_sleep.ts";
-import { isForfeited } from "./_stop_word.ts";
+import { ACQUIRE_SYNC, deadlineOf } from "./_sleep.ts";
+import { isForfeited } from "./_checkpoint.ts";
 import { register } from "../codec/share.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
 import type { WaitOptions } from "./wait_options.ts";
@@ -105,7 +105,9 @@ export class Lock {
    * ```
    */
   acquireSync(options?: WaitOptions): boolean {
-    return this.#permits.acquireSync(deadlineOf("acquire the lock", options));
+    return this.#permits.acquireSync(
+      deadlineOf("acquire the lock", options, ACQUIRE_SYNC),
+    );
   }
 
   /**

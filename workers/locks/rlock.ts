@@ -5,9 +5,8 @@
  */
 
 import { guardOf, OWN_WITH_PERMITS, Permits } from "./_permits.ts";
-import { checkpoint, checkpointDue } from "./_checkpoint.ts";
-import { deadlineOf } from "./_sleep.ts";
-import { isForfeited } from "./_stop_word.ts";
+import { checkpoint, checkpointDue, isForfeited } from "./_checkpoint.ts";
+import { ACQUIRE_SYNC, deadlineOf } from "./_sleep.ts";
 import { register } from "../codec/share.ts";
 import { until, untilSync } from "./_until.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
@@ -106,7 +105,7 @@ export class RLock {
    * ```
    */
   acquireSync(options?: WaitOptions): boolean {
-    const deadline = deadlineOf("acquire the lock", options);
+    const deadline = deadlineOf("acquire the lock", options, ACQUIRE_SYNC);
     return this.#takeAgain() ||
       untilSync(this.#permits, () => this.#take(), deadline);
   }

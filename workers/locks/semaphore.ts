@@ -1,12 +1,12 @@
 /**
- * The semaphore.
+ * The semaphores.
  *
  * @module
  */
 
 import { guardOf, MOST_PERMITS, Permits } from "./_permits.ts";
-import { deadlineOf } from "./_sleep.ts";
-import { register } from "../codec/share.ts";
+import { ACQUIRE_SYNC, deadlineOf } from "./_sleep.ts";
+import { register, registerSubclass } from "../codec/share.ts";
 import { assertInteger, assertOptions } from "../base/check.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
 import type { WaitOptions } from "./wait_options.ts";
@@ -132,7 +132,7 @@ export class Semaphore {
    */
   acquireSync(options?: WaitOptions): boolean {
     return this.#permits.acquireSync(
-      deadlineOf("acquire the semaphore", options),
+      deadlineOf("acquire the semaphore", options, ACQUIRE_SYNC),
     );
   }
 
@@ -209,5 +209,39 @@ export class Semaphore {
       `Cannot release the semaphore by ${count}: it would have more permits ` +
         "than its maximum",
     );
+  }
+}
+
+/**
+ * A {@linkcode Semaphore} that never has more permits than at first. Returning
+ * more than were taken throws and changes nothing.
+ *
+ * @example Usage
+ * ```ts
+ * import { BoundedSemaphore } from "@socketserver/socketserver";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * const semaphore = new BoundedSemaphore(2);
+ * assertThrows(() => semaphore.release(), RangeError);
+ * assertEquals(semaphore.value, 2);
+ * ```
+ */
+export class BoundedSemaphore extends Semaphore {
+  static {
+    registerSubclass<BoundedSemaphore>(Semaphore, {
+      tag: "BoundedSemaphore",
+      type: BoundedSemaphore,
+      blank: () => new BoundedSemaphore(),
+    });
+  }
+
+  /**
+   * Makes a semaphore.
+   *
+   * @param value The initial and greatest number of permits.
+   * @throws {RangeError} If it is not a whole number of 0 or more.
+   */
+  constructor(value = 1) {
+    super(value, { max: value });
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { deadlineOf, WAIT } from "./_sleep.ts";
+import { deadlineOf, WAIT, WAIT_SYNC } from "./_sleep.ts";
 import { register } from "../codec/share.ts";
 import { until, untilSync } from "./_until.ts";
 import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
@@ -137,7 +137,7 @@ export class ThreadEvent {
    * ```
    */
   waitSync(options?: WaitOptions): boolean {
-    const deadline = deadlineOf("wait for the event", options, WAIT);
+    const deadline = deadlineOf("wait for the event", options, WAIT_SYNC);
     return untilSync(this.#waiters, this.#hasBeenSet(), deadline);
   }
 

@@ -6,8 +6,9 @@
 
 import { ByteWriter, decode, encodeInto } from "../codec/codec.ts";
 import { refuseShared } from "../codec/share.ts";
-import { throwIfStopped } from "../locks/_stop_word.ts";
+import { throwIfStopped } from "../locks/_checkpoint.ts";
 import {
+  alone,
   newWaitRecord,
   QUEUE_BYTES,
   WaitQueue,
@@ -19,9 +20,7 @@ import {
   STORE_WORDS,
   type StoreKind,
 } from "./_item_stores.ts";
-import { alone } from "../locks/_mutex.ts";
 import { QueueClosedError, QueueEmptyError } from "../base/errors.ts";
-import type { SharedQueueOptions } from "./queue_options.ts";
 import {
   assertInteger,
   assertOptions,
@@ -56,6 +55,27 @@ const BYTES_AT = WORDS_AT + 4 * WORDS;
 const MOST_ITEMS = 2 ** 31 - 1;
 const DEFAULT_CAPACITY = 2 ** 20;
 const MOST_CAPACITY = 2 ** 30;
+
+/**
+ * Options of {@linkcode SharedQueue}, {@linkcode LifoQueue} and
+ * {@linkcode PriorityQueue}.
+ */
+export interface SharedQueueOptions {
+  /**
+   * Most items at once.
+   *
+   * @default {Infinity}
+   */
+  maxSize?: number;
+  /**
+   * Most bytes of all items together. An item takes the size of its structured
+   * clone plus 4 bytes, or plus 16 in a `LifoQueue` or a `PriorityQueue`. A
+   * larger item can never be put.
+   *
+   * @default {1048576}
+   */
+  capacity?: number;
+}
 
 /** The shared part of a queue. */
 export class QueueCore {

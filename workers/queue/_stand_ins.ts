@@ -22,13 +22,10 @@ import { decode } from "../codec/decode.ts";
 import { assertPositiveInteger } from "../base/check.ts";
 import { checkpoint, checkpointDue } from "../locks/_checkpoint.ts";
 import { deadlineOf, WAIT } from "../locks/_sleep.ts";
-import { BoundedSemaphore } from "../locks/bounded_semaphore.ts";
+import { BoundedSemaphore, Semaphore } from "../locks/semaphore.ts";
 import { Lock } from "../locks/lock.ts";
-import { Semaphore } from "../locks/semaphore.ts";
 import { ThreadEvent } from "../locks/thread_event.ts";
-import { LifoQueue } from "./lifo_queue.ts";
-import { PriorityQueue } from "./priority_queue.ts";
-import { SharedQueue } from "./shared_queue.ts";
+import { LifoQueue, PriorityQueue, SharedQueue } from "./shared_queue.ts";
 import "./pipe.ts";
 import {
   type AheadTaker,

@@ -5,15 +5,12 @@
  * @module
  */
 import "../locks/barrier.ts";
-import "../locks/bounded_semaphore.ts";
 import "../locks/condition.ts";
 import "../locks/lock.ts";
 import "../locks/rlock.ts";
 import "../locks/semaphore.ts";
 import "../locks/thread_event.ts";
-import "./lifo_queue.ts";
-import "./pipe.ts";
-import "./priority_queue.ts";
 import "./shared_queue.ts";
+import "./pipe.ts";
 
 export { pack, refuseShared, unpack } from "../codec/share.ts";

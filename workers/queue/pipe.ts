@@ -7,8 +7,7 @@
 import { register } from "../codec/share.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
 import { QueueClosedError } from "../base/errors.ts";
-import type { SharedQueueOptions } from "./queue_options.ts";
-import { SharedQueue } from "./shared_queue.ts";
+import { SharedQueue, type SharedQueueOptions } from "./shared_queue.ts";
 
 interface Queues {
   incoming: SharedQueue<unknown>;

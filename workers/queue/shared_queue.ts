@@ -1,19 +1,22 @@
 /**
- * The queue that threads share.
+ * The queues that threads share.
  *
  * @module
  */
 
 import { decode } from "../codec/codec.ts";
-import { register } from "../codec/share.ts";
-import { deadlineOf, WAIT } from "../locks/_sleep.ts";
+import { register, registerSubclass } from "../codec/share.ts";
+import { ACQUIRE_SYNC, deadlineOf, WAIT, WAIT_SYNC } from "../locks/_sleep.ts";
 import { until, untilSync } from "../locks/_until.ts";
 import type { WaitRecord } from "../locks/_wait_queue.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
-import { RingBuffer, setStore, storeOf } from "./_item_stores.ts";
-import { emptyError, QueueCore } from "./_queue_core.ts";
+import { HeapStore, RingBuffer, setStore, storeOf } from "./_item_stores.ts";
+import {
+  emptyError,
+  QueueCore,
+  type SharedQueueOptions,
+} from "./_queue_core.ts";
 import { QueueClosedError, QueueFullError } from "../base/errors.ts";
-import type { SharedQueueOptions } from "./queue_options.ts";
 
 const PUT = "put an item in the queue";
 const GET = "get an item of the queue";
@@ -212,7 +215,7 @@ export class SharedQueue<T = unknown> {
    * @throws As {@linkcode put} does.
    */
   putSync(value: T, options?: WaitOptions): void {
-    const deadline = deadlineOf(PUT, options);
+    const deadline = deadlineOf(PUT, options, ACQUIRE_SYNC);
     const push = this.#core.pushOf(value);
     if (!untilSync(this.#core.putters, push, deadline)) throw fullError();
   }
@@ -280,7 +283,7 @@ export class SharedQueue<T = unknown> {
    * @throws As {@linkcode get} does.
    */
   getSync(options?: WaitOptions): T {
-    const deadline = deadlineOf(GET, options);
+    const deadline = deadlineOf(GET, options, ACQUIRE_SYNC);
     const core = this.#core;
     return read(untilSync(core.getters, () => core.shift(), deadline)) as T;
   }
@@ -367,7 +370,7 @@ export class SharedQueue<T = unknown> {
    * @throws {RangeError} If `timeout` is negative.
    */
   joinSync(options?: WaitOptions): boolean {
-    const deadline = deadlineOf("join the queue", options, WAIT);
+    const deadline = deadlineOf("join the queue", options, WAIT_SYNC);
     const core = this.#core;
     return untilSync(core.joiners, () => core.unfinished === 0, deadline);
   }
@@ -432,3 +435,78 @@ function read(item: Uint8Array<ArrayBuffer> | false): unknown {
 function fullError(): QueueFullError {
   return new QueueFullError("Cannot put an item in the queue: it is full");
 }
+
+/**
+ * A {@linkcode SharedQueue} that returns the last item first.
+ *
+ * @typeParam T The type of the values.
+ *
+ * @example Usage
+ * ```ts
+ * import { LifoQueue } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const queue = new LifoQueue<string>();
+ * await queue.put("first");
+ * await queue.put("second");
+ *
+ * assertEquals(await queue.get(), "second");
+ * ```
+ */
+export class LifoQueue<T = unknown> extends SharedQueue<T> {
+  static {
+    setStore(LifoQueue, HeapStore.kind(true));
+    registerSubclass<LifoQueue>(SharedQueue, {
+      tag: "LifoQueue",
+      type: LifoQueue,
+      blank: () => new LifoQueue({ capacity: 1 }),
+    });
+  }
+}
+
+/**
+ * An item of a {@linkcode PriorityQueue}: a number, or an array that begins
+ * with one.
+ */
+export type Prioritized = number | readonly [number, ...unknown[]];
+
+function priorityOf(value: unknown): number {
+  const priority = Array.isArray(value) ? value[0] : value;
+  if (typeof priority === "number" && !Number.isNaN(priority)) return priority;
+  throw new TypeError(
+    "Cannot put an item in the queue: it must be a number, or an array that " +
+      `begins with one, received ${priority}`,
+  );
+}
+
+/**
+ * A {@linkcode SharedQueue} that returns the item with the lowest number first.
+ * Items with the same number keep their order.
+ *
+ * @typeParam T The type of the values: numbers, or arrays that begin with one.
+ *
+ * @example Usage
+ * ```ts
+ * import { PriorityQueue } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const queue = new PriorityQueue<[number, string]>();
+ * await queue.put([2, "later"]);
+ * await queue.put([1, "sooner"]);
+ *
+ * assertEquals(await queue.get(), [1, "sooner"]);
+ * ```
+ */
+export class PriorityQueue<T extends Prioritized = Prioritized>
+  extends SharedQueue<T> {
+  static {
+    setStore(PriorityQueue, HeapStore.kind(false, priorityOf));
+    registerSubclass<PriorityQueue>(SharedQueue, {
+      tag: "PriorityQueue",
+      type: PriorityQueue,
+      blank: () => new PriorityQueue({ capacity: 1 }),
+    });
+  }
+}
+
+export type { SharedQueueOptions };

@@ -6,7 +6,7 @@
 
 import type { RunnerExit } from "../base/errors.ts";
 import { endThread, enterLiving, livingRecord } from "../locks/_living.ts";
-import { stop } from "../locks/_stop_word.ts";
+import { stop } from "../locks/_checkpoint.ts";
 import { imports } from "./context.ts";
 import { entryUrl, launchFlags } from "./launch.ts";
 import {

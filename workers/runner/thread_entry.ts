@@ -8,7 +8,7 @@ import { type ModuleLoader, Port } from "./entry.ts";
 import { FRAME, type Frame, type Start, told } from "../line/dialect.ts";
 import { webLocks } from "./runner.ts";
 import { joinLiving, type LivingRecord } from "../locks/_living.ts";
-import { setStopWord } from "../locks/_stop_word.ts";
+import { setStopWord } from "../locks/_checkpoint.ts";
 
 /** The first message to a thread, the only one on its own scope. */
 export interface WorkerStart extends Start {
