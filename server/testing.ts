@@ -26,10 +26,7 @@ import type { RequestServer } from "../handlers/request_server.ts";
 import { clock } from "../handlers/io/_idle_timer.ts";
 import { checkHandler, runHandler } from "./core/request.ts";
 import { watchConn } from "./core/watched_conn.ts";
-import {
-  checkConnectOptions,
-  checkPacketOptions,
-} from "./memory/check_options.ts";
+import { assertOptions } from "../workers/base/check.ts";
 import { LocalServer } from "./memory/local_server.ts";
 import { makeLine } from "./memory/memory_conn.ts";
 import { LocalClient } from "./memory/local_client.ts";
@@ -42,6 +39,15 @@ const SERVER_ADDRESS = {
   hostname: "127.0.0.1",
   port: 7,
 } as const;
+const PACKET_OPTIONS = ["context", "clientAddress", "serverAddress"];
+const CONNECT_OPTIONS = [
+  ...PACKET_OPTIONS,
+  "chunkSize",
+  "splitAt",
+  "resetAfterReading",
+  "resetAfterWriting",
+  "windowSize",
+];
 const CLIENT_ADDRESS = { ...SERVER_ADDRESS, port: 30_000 } as const;
 
 /**
@@ -240,7 +246,7 @@ export function connect<C, H extends BaseRequestHandler>(
     : [options: ConnectOptions<C> & { context: C }]
 ): TestClient<H> {
   checkHandler(Handler);
-  checkConnectOptions(options);
+  assertOptions(options, "connect()", CONNECT_OPTIONS);
   const { clientAddress = CLIENT_ADDRESS, serverAddress = SERVER_ADDRESS } =
     options;
   const server = new LocalServer(serverAddress, options.context as C);
@@ -280,7 +286,7 @@ export async function sendPacket<C>(
     : [options: SendPacketOptions<C> & { context: C }]
 ): Promise<[packet: Uint8Array, address: Deno.Addr][]> {
   checkHandler(Handler);
-  checkPacketOptions(options);
+  assertOptions(options, "sendPacket()", PACKET_OPTIONS);
   const { clientAddress = CLIENT_ADDRESS, serverAddress = SERVER_ADDRESS } =
     options;
   const replies: [Uint8Array, Deno.Addr][] = [];
