@@ -31,12 +31,13 @@ const MAX_PACKET_SIZE = 212_960;
  * dropped and counted in `stats()`.
  *
  * A client that leaves its replies unread delays the others for a second. After
- * that, the reply fails with `Deno.errors.TimedOut`. To give it up, the server
- * sends replies by way of an empty hidden folder beside its socket, which
- * `serverClose()` removes. If unread replies fill the socket's memory, about 50
- * KB, the server opens a new socket on its path, with the same mode and owner.
- * Packets that wait in the old socket are lost then, and the reply keeps the
- * program alive until the client reads or leaves.
+ * that, the reply fails with `Deno.errors.TimedOut`. To give it up, a server
+ * with `--allow-all` sends replies by way of an empty hidden folder beside its
+ * socket, which `serverClose()` removes. Without `--allow-all`, or if unread
+ * replies fill the socket's memory, about 50 KB, the server opens a new socket
+ * on its path, with the same mode and owner. Packets that wait in the old socket
+ * are lost then, and the reply keeps the program alive until the client reads or
+ * leaves.
  *
  * @example Usage
  * ```ts

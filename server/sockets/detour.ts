@@ -8,12 +8,24 @@ import { isAbstract } from "./unix_path.ts";
 
 /** The longest path of a Unix socket in bytes. */
 const MAX_PATH_BYTES = 107;
+const PERMISSIONS = [
+  "read",
+  "write",
+  "net",
+  "env",
+  "run",
+  "sys",
+  "ffi",
+] as const;
 const encoder = new TextEncoder();
 
 /**
  * Leads to clients through a folder beside a socket. While a packet waits for
  * its client, the system looks the client's path up again and again; without
  * the folder it finds nothing, and the send ends. Deno can't cancel it.
+ *
+ * Without all permissions, Deno simplifies each path that it checks, and takes
+ * the folder out: then there is no detour.
  */
 export class Detour {
   #folder: string | null;
@@ -27,7 +39,8 @@ export class Detour {
     this.#beside = path.slice(0, path.lastIndexOf("/") + 1);
     // The same at each start: what a crash leaves behind is found again
     const name = `.${hash(path).toString(36)}`;
-    this.#folder = isAbstract(path) ? null : this.#beside + name;
+    const isPossible = !isAbstract(path) && hasAllPermissions();
+    this.#folder = isPossible ? this.#beside + name : null;
   }
 
   /** A path to a client: its own if there is no other. */
@@ -69,6 +82,13 @@ export class Detour {
       return false;
     }
   }
+}
+
+function hasAllPermissions(): boolean {
+  return PERMISSIONS.every((name) => {
+    const { state, partial } = Deno.permissions.querySync({ name });
+    return state === "granted" && !partial;
+  });
 }
 
 /** A number of 30 bits. */
