@@ -5,7 +5,7 @@
  */
 
 import { setModule } from "../../workers/runner/targets.ts";
-import { answersAll, bytesOf } from "../_internal.ts";
+import { answersAll, bytesOf, client } from "../_internal.ts";
 import { RequestHandler } from "../request_handler.ts";
 
 /** Memory for each of many short requests keeps the garbage collector busy. */
@@ -58,7 +58,7 @@ export class EchoHandler extends RequestHandler {
     if (!("packet" in request)) return this.#echo(request);
     const sent: Promise<unknown> = request.socket.send(
       bytesOf(request),
-      this.clientAddress,
+      this[client],
     );
     return sent as Promise<void>;
   }
