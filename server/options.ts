@@ -332,9 +332,10 @@ export interface ReplicaOptions<C = unknown> extends ServerOptions<C> {
    * - `"isolate"`: as `"relay"`, with a new replica for each request.
    *
    * `"shard"` needs a port that can be shared. It is refused for Unix sockets
-   * and packets, with `permissions` or `maxConnections`, and for processes
-   * without `--unstable-net`, on systems other than Linux, or if `--allow-net`
-   * has a list.
+   * and packets, with `permissions` or `maxConnections`, and for processes, and
+   * threads with TLS, without `--unstable-net` or on systems other than Linux.
+   * Processes need `--allow-net` without a list as well. `"auto"` relays then;
+   * `stats()` says which it is.
    *
    * Processes that share a port have one queue each. If a process is replaced
    * under load, or loops endlessly until `stallTimeout`, the clients in its

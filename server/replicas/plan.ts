@@ -22,7 +22,7 @@ import {
   settings,
 } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
-import { exactLimit } from "../core/check_options.ts";
+import { type AnyOptions, exactLimit } from "../core/check_options.ts";
 import type { ReplicaOptions, ServerLimits } from "../options.ts";
 import { bindShared, PortSharing, whyNotShared } from "./port_sharing.ts";
 import type { Boot, ClassRef } from "./protocol.ts";
@@ -93,7 +93,7 @@ export class ReplicaPlan extends ServerRole {
     imports.refuse(this.draft.modules, `server "${server.constructor.name}"`);
   }
 
-  get options(): ReplicaOptions {
+  get options(): AnyOptions {
     return this.server[settings];
   }
 
@@ -105,7 +105,10 @@ export class ReplicaPlan extends ServerRole {
     const [listener, sharing] = bindShared(this.kind, address, open);
     if (dispatch === "shard" && sharing.name === null) {
       listener.close();
-      throw refusal("this version of Deno can't share a port");
+      const what = this.options.cert === undefined
+        ? "this version of Deno shares"
+        : "threads with TLS share";
+      throw refusal(`${what} a port on Linux with --unstable-net alone`);
     }
     this.sharing = sharing;
     return listener;

@@ -7,7 +7,7 @@ import {
   TCPServer,
   type TcpServerOptions,
 } from "../../mod.ts";
-import { python } from "./_programs.ts";
+import { python, startDeno } from "./_programs.ts";
 import {
   type AnyHandlerClass,
   collectErrors,
@@ -228,3 +228,15 @@ test("TCPServer serves curl over TLS", async () => {
   );
   assertEquals(output, "GET /x HTTP/1.1\n");
 }, needs("curl"));
+
+test("TLS by shard names the flag that it needs", async () => {
+  await using program = startDeno("./_sharing_program.ts", {
+    permissions: ["-A", "--no-config"],
+  });
+  for (const what of ["threads with TLS share", "processes share"]) {
+    assertStringIncludes(
+      await program.readLine() ?? "",
+      `Cannot use "shard" as "dispatch": ${what} a port on Linux with --unstable-net alone; use "auto" or "relay"`,
+    );
+  }
+});
