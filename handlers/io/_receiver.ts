@@ -28,6 +28,8 @@ export interface PairedWriter {
   [room](): Promise<void>;
 }
 
+type Listener = Pick<ReadSink, "onRead" | "onError">;
+
 /** A pending read. A reader has one at a time, and reuses the object. */
 interface Waiter {
   /** Takes the result from the buffer; `null` if it reads into `into`. */
@@ -47,6 +49,7 @@ export class Receiver implements ReadSink {
   writer: PairedWriter | null = null;
   #source: ReaderSource;
   #watch: Watch | null;
+  #unwatched: Listener | null = null;
   #buffer: ReadBuffer;
   #timer: IdleTimer | null = null;
   #waiter: Waiter | null = null;
@@ -203,13 +206,22 @@ export class Receiver implements ReadSink {
     const into = waiter.into ?? this.#buffer.space();
     if (this.#watch !== null) return this.#watch.receive(into, this);
     try {
-      this.#source.read(into).then(this.onRead, this.onError);
+      const { onRead, onError } = this.#listener;
+      this.#source.read(into).then(onRead, onError);
     } catch (error) {
       this.onError(error);
     }
   }
 
-  onRead = (count: number | null): void => {
+  /** Made where no watch calls back: two closures less for a connection. */
+  get #listener(): Listener {
+    return this.#unwatched ??= {
+      onRead: (count) => this.onRead(count),
+      onError: (error) => this.onError(error),
+    };
+  }
+
+  onRead(count: number | null): void {
     const waiter = this.#settle();
     if (count === null) this.#buffer.ended = true;
     if (waiter === null) return;
@@ -217,11 +229,11 @@ export class Receiver implements ReadSink {
     if (count !== null) this.#buffer.add(count);
     waiter.idle = false;
     this.#attempt(waiter, waiter.attempt);
-  };
+  }
 
-  onError = (error: unknown): void => {
+  onError(error: unknown): void {
     this.#settle()?.reject(error);
-  };
+  }
 
   onOver(): void {
     const waiter = this.#settle();
