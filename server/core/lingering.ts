@@ -118,7 +118,8 @@ async function skipRest(conn: Skippable): Promise<void> {
   const into = scratch ??= new Uint8Array(16_384);
   const isWatched = "skip" in conn;
   try {
-    await (isWatched ? conn.endWriting() : conn.closeWrite());
+    // The handler may have ended it already
+    await (isWatched ? conn.endWriting() : conn.closeWrite()).catch(ignore);
     for (let left = MOST_BYTES; left > 0;) {
       const count = await (isWatched ? conn.skip(into) : conn.read(into));
       if (count === null) return;
@@ -128,3 +129,5 @@ async function skipRest(conn: Skippable): Promise<void> {
     // The client is gone, or the time was over
   }
 }
+
+function ignore(): void {}

@@ -7,6 +7,7 @@ import {
   ThreadingTCPServer,
   UDPServer,
 } from "@socketserver/socketserver";
+import { connect } from "@socketserver/socketserver/testing";
 import { needs, run } from "../support/programs.ts";
 import { ChatHandler } from "./chat_room.ts";
 import { DnsHandler } from "./dns.ts";
@@ -151,6 +152,27 @@ Deno.test(
     assertMatch(rows, /"SET","\d+.*\n"GET","\d+/);
   },
 );
+
+Deno.test("smtp_sink.ts: a mail that is slow to come outlasts the server's drain", async () => {
+  const context: Message[] = [];
+  await using client = connect(SmtpHandler, { context });
+  const say = async (line: string) => {
+    await client.wfile.write(`${line}\r\n`);
+    return await client.rfile.readLine();
+  };
+  await client.rfile.readLine();
+  for (const line of ["HELO x", "MAIL FROM:<a@x>", "RCPT TO:<b@y>", "DATA"]) {
+    await say(line);
+  }
+  client.drain();
+  await client.clock.advance(5_000);
+  await client.wfile.write("Hello\r\n");
+  await client.clock.advance(3_000);
+  assertEquals(await say("."), "250 kept");
+  await client.clock.advance(50);
+  await client.ended;
+  assertEquals(context.map(({ text }) => text), ["Hello"]);
+});
 
 Deno.test("smtp_sink.ts: a dot after a bare line feed does not end the message", async () => {
   const context: Message[] = [];

@@ -173,6 +173,19 @@ test("CommandRequestHandler kills a command that ignores SIGTERM when the server
   await until(() => !isRunning(pid), "the command is gone");
 });
 
+test("CommandRequestHandler closes stdin when the server closes, and lets the command finish", async () => {
+  const script = "while read x; do echo $x; done; sleep 0.2; echo finished";
+  await using server = serve("sh", "-c", script);
+  server.shutdownTimeout = 60_000;
+  using client = await dial(server);
+  await writeAll(client, "one\n");
+  assertEquals(await readExactly(client, 4), new TextEncoder().encode("one\n"));
+  const closing = server.serverClose();
+  assertEquals(await readToEnd(client), "finished\n");
+  client.close();
+  assertEquals(await closing, { completed: 1, aborted: [] });
+});
+
 test("CommandRequestHandler sets UCSPI's variables for TCP", async () => {
   await using server = serve("env");
   using client = await dial(server);
