@@ -11,6 +11,7 @@ import {
   EchoHandler,
   ForkingUnixStreamServer,
   RequestHandler,
+  SharedQueue,
   StreamRequestHandler,
   TCPServer,
   ThreadingTCPServer,
@@ -299,6 +300,10 @@ test("what a server can't use is shown, and the cure is named", () => {
       "Cannot use {} as",
     ],
     [() => void new tcp({ port: 0 }, make), 'by the option "context"'],
+    [
+      () => void new SharedQueue(4 as never),
+      "Cannot use 4 as the options of a queue: expected an object such as { maxSize: 4 }",
+    ],
     [
       () =>
         void new tcp({ port: 0 }, EchoHandler, { requestQueueSize: 2 ** 32 }),

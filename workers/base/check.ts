@@ -25,6 +25,7 @@ export function assertOptions(
   options: unknown,
   what: string,
   known: readonly string[],
+  example = `{ ${known.join(", ")} }`,
 ): void {
   if (
     typeof options !== "object" || options === null || Array.isArray(options)
@@ -32,7 +33,7 @@ export function assertOptions(
     throw new TypeError(
       `Cannot use ${
         quote(options)
-      } as the options of ${what}: expected an object`,
+      } as the options of ${what}: expected an object such as ${example}`,
     );
   }
   for (const name of Object.keys(options)) {
@@ -72,7 +73,9 @@ const MAX_QUOTED = 80;
 /** Quotes a value for a message. */
 export function quote(value: unknown): string {
   if (typeof value === "string") return `"${value}"`;
-  if (typeof value === "function") return `function "${value.name}"`;
+  if (typeof value === "function") {
+    return value.name === "" ? "a function" : `function "${value.name}"`;
+  }
   if (typeof value !== "object" || value === null) return String(value);
   try {
     const text = Deno.inspect(value, {

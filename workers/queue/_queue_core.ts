@@ -122,7 +122,13 @@ export class QueueCore {
    * @returns The queue.
    */
   static make(options: SharedQueueOptions, kind: StoreKind): QueueCore {
-    assertOptions(options, "a queue", ["maxSize", "capacity"]);
+    assertOptions(
+      options,
+      "a queue",
+      ["maxSize", "capacity"],
+      // As in Python, where the number stands alone
+      `{ maxSize: ${typeof options === "number" ? options : 4} }`,
+    );
     const { maxSize = Infinity, capacity = DEFAULT_CAPACITY } = options;
     if (maxSize !== Infinity) assertPositiveInteger("maxSize", maxSize);
     assertInteger("capacity", capacity, 1, MOST_CAPACITY);
