@@ -60,13 +60,19 @@ export class UnixPacketSocket implements PacketSocket {
     this.addr = { transport: "unixpacket", path };
     this.#file = file;
     this.#detour = new Detour(path);
-    this.#waker = bindWaker(path);
-    try {
-      this.#socket = file.bind(bind);
-    } catch (error) {
-      this.#waker.close();
-      throw error;
-    }
+    const sockets: DatagramConn[] = [];
+    this.#socket = file.bind((path) => {
+      const waker = bindWaker(path);
+      try {
+        const socket = bind(path);
+        sockets.push(waker);
+        return socket;
+      } catch (error) {
+        waker.close();
+        throw error;
+      }
+    });
+    this.#waker = sockets[0]!;
   }
 
   get dropped(): number {
@@ -255,14 +261,14 @@ function bind(path: string): DatagramConn {
 }
 
 /**
- * Binds a second socket to send from. Deno lets the system choose a name only
- * with all permissions. The file can be removed at once, because nobody sends
+ * Binds a second socket to send from, for a moment to the same path: Deno lets
+ * the system choose a name only with all permissions, and for another path this
+ * program may have none. The file can be removed at once, because nobody sends
  * there.
  */
-function bindWaker(beside: string): DatagramConn {
+function bindWaker(path: string): DatagramConn {
   const name = crypto.randomUUID().slice(0, 6);
-  if (isAbstract(beside)) return bind(`\0${name}`);
-  const path = `${beside.slice(0, beside.lastIndexOf("/") + 1)}.${name}`;
+  if (isAbstract(path)) return bind(`\0${name}`);
   const waker = bind(path);
   Deno.removeSync(path);
   return waker;
