@@ -469,6 +469,12 @@ Deno.test("ShareHost refuses a call that waits and wants no answer", async () =>
   assertEquals(queue.size, 1);
 });
 
+Deno.test("a Lock that comes again after it was collected stays one object", async () => {
+  const flags = ["-A", "--v8-flags=--expose-gc"];
+  const { code, stdout, stderr } = await runProgram("collected.ts", flags);
+  assertEquals([code, stdout, stderr], [0, "true\n", ""]);
+});
+
 Deno.test("a program ends although the queue is full to which an item goes back", async () => {
   const { code, stdout, stderr } = await runProgram("put_back.ts", ["-A"]);
   assertEquals([code, stdout, stderr], [0, "ends\n", ""]);

@@ -45,6 +45,11 @@ export function joinLiving(record: LivingRecord): void {
   ({ words, self } = record);
 }
 
+/** Whether this is a thread that another one has started. */
+export function isStarted(): boolean {
+  return self !== 0;
+}
+
 /** What a new thread with this id must know. */
 export function livingRecord(id: number): LivingRecord {
   return { words: table(), self: id };

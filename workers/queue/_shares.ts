@@ -32,7 +32,7 @@ import {
 } from "../line/socket_line.ts";
 import { findExported, isStandIn, typeOf } from "../codec/share.ts";
 import { decode } from "../codec/decode.ts";
-import { endLiving, enterLiving } from "../locks/_living.ts";
+import { endLiving, enterLiving, isStarted } from "../locks/_living.ts";
 import type { Permits } from "../locks/_permits.ts";
 import { deadlineOf } from "../locks/_sleep.ts";
 import { until } from "../locks/_until.ts";
@@ -398,7 +398,10 @@ export class ShareHost {
 
   #answer(number: number, call: Call, value: unknown): void {
     const { core, most } = call;
-    if (core === null || most === 0) return this.#send([number, value]);
+    // A thread may end, and with it what it keeps
+    if (core === null || most === 0 || isStarted()) {
+      return this.#send([number, value]);
+    }
     // First: who comes afterwards and finds nothing must be noticed
     void this.#recall(core);
     call.ahead = core.lendAhead(most);
