@@ -139,6 +139,23 @@ testPools(
 );
 
 testPools(
+  "keeps as many failed workers that wait for their threads as it may have others",
+  (make) =>
+    withHook((caught) =>
+      withFolder(async (folder) => {
+        await using pool = make({ workers: 1 });
+        for (let index = 0; index < 3; index++) {
+          await pool.submit(tasks.startThread, `${folder}/gate`, folder, true);
+          await until(() => caught.length > index, "the except hook");
+        }
+        await until(() => pool.stats().workers === 2, "the end of one");
+        assertEquals(await pool.submit(tasks.add, 1, 2), 3);
+        await pool.terminate();
+      })
+    ),
+);
+
+testPools(
   "keeps the locks that it was given",
   (make) =>
     withFolder(async (folder) => {

@@ -36,6 +36,9 @@ const LIES: Record<string, unknown[]> = {
     cause: { error: null },
   }, 0]],
   "that it left out a task that it was to do": [[0, 4, 0, 0]],
+  "an uncaught error that is none": [[null]],
+  "that it waits for others": [2],
+  "the results of no chunk": [[0, 5, [[], []], 0]],
 };
 
 /** One of each sort: the same code reads what threads and processes say. */

@@ -79,7 +79,6 @@ Deno.test("a thread's and a process's own modules add little to mod.ts", async (
   );
   assertNone(loaded, OF_REPLICAS);
   assertEquals(loaded.filter((path) => !known.includes(path)).sort(), [
-    "workers/queue/_share_link.ts",
     "workers/runner/child_entry.ts",
     "workers/runner/entry.ts",
     "workers/runner/thread_entry.ts",

@@ -190,6 +190,11 @@ export class TaskSlots {
     return this.#change(id, STATE.begun);
   }
 
+  /** Whether the thread runs a task now, for the pool. */
+  isRunning(id: number): boolean {
+    return Atomics.load(this.#memory.states, id % SLOTS) === STATE.begun;
+  }
+
   /**
    * Takes a task back, in the pool. An abandoned thread that wakes up does not
    * begin it either.

@@ -252,6 +252,7 @@ export class Scheduler implements TaskOwner, WorkerHandleOwner {
       }
     }
     this.queue.putBack([...again, ...waiting]);
+    this.#group.limitLingering();
     this.#schedule();
   }
 

@@ -139,15 +139,15 @@ export class WorkerGroup {
 
   /**
    * Keeps tasks of a thread from waiting behind a long one: neither a finished
-   * task's answer nor a task that an idle thread could run. Watches while a
-   * thread has several tasks.
+   * task's answer nor a task that an idle thread could run. Watches while there
+   * is such an answer or task.
    *
    * @param putBack Called with the tasks that an idle thread could run.
    */
   watchStalls(putBack: (tasks: PoolTask[]) => void): void {
     const { workers } = this;
     if (this.#stallTimer !== undefined) return;
-    if (!workers.some(({ load }) => load > 1)) return;
+    if (!workers.some((worker) => worker.hasLeft())) return;
     this.#stallTimer = setTimeout(() => {
       this.#stallTimer = undefined;
       const now = performance.now();
@@ -233,6 +233,12 @@ export class WorkerGroup {
     if (worker.leaving) return;
     worker.kill();
     this.#died++;
+  }
+
+  /** Ends the oldest of the workers that linger, if there are very many. */
+  limitLingering(): void {
+    const lingering = this.workers.filter(({ lingers }) => lingers);
+    if (lingering.length > this.#settings.workers) lingering[0]!.terminate();
   }
 
   /** A worker has answered a task. */

@@ -184,6 +184,11 @@ export class WorkerHandle implements TaskHolder {
     });
   }
 
+  /** Whether it has failed, and waits for what its tasks started. */
+  get lingers(): boolean {
+    return this.#failed;
+  }
+
   /** Whether it may have no more tasks. */
   get wornOut(): boolean {
     return this.#given >= this.#settings.maxTasksPerWorker;
@@ -205,6 +210,14 @@ export class WorkerHandle implements TaskHolder {
   /** Returns whether it has been busy with one task for long. */
   isStalled(now: number): boolean {
     return this.load > 0 && now - this.heard > STALLED_AFTER;
+  }
+
+  /** Whether something lies on the task slots: a task or an answer. */
+  hasLeft(): boolean {
+    const slots = this.#slots;
+    if (slots === null || this.load < 2) return false;
+    for (const [id] of this.#tasks) if (!slots.isRunning(id)) return true;
+    return false;
   }
 
   /** Gives it a task, which `flush()` will send. */
