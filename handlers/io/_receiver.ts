@@ -5,6 +5,7 @@
  */
 
 import { assertInteger } from "../../workers/base/check.ts";
+import { progressed } from "../../workers/base/progress.ts";
 import { clockOf, IdleTimer, MAX_TIMEOUT_MS } from "./_idle_timer.ts";
 import { incomplete, type ReadBuffer } from "./_read_buffer.ts";
 import {
@@ -178,6 +179,7 @@ export class Receiver implements ReadSink {
     idle: boolean,
     end: unknown,
   ): Promise<unknown> {
+    progressed();
     if (this.#failure !== null) return Promise.reject(this.#failure);
     const waiter = this.#record;
     waiter.attempt = attempt;

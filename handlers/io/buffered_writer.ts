@@ -5,6 +5,7 @@
  */
 
 import { assertInteger } from "../../workers/base/check.ts";
+import { progressed } from "../../workers/base/progress.ts";
 import { checkpoint, checkpointDue } from "../../workers/locks/_checkpoint.ts";
 import {
   abort,
@@ -169,6 +170,7 @@ export class BufferedWriter {
    * time-out.
    */
   write(data: string | Uint8Array): Promise<number> {
+    progressed();
     checkData(data);
     const isFree = this.#queued === 0 && !this.#sender?.failure;
     if (isFree && this.#gather(data)) return Promise.resolve(data.length);

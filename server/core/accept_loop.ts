@@ -22,6 +22,8 @@ const DISCONNECTS_A_TURN = 64;
 const QUIET_MS = 5;
 /** this many times in a row: on a busy machine timers fire before arrivals. */
 const QUIET_TURNS = 3;
+/** It accepts for this long, then the event loop turns. */
+const SLICE_MS = 10;
 
 /** A request and its client's address. */
 export type Accepted<R> = [request: R, clientAddress: Deno.Addr];
@@ -112,6 +114,9 @@ export class AcceptLoop<R> {
   #backoff = 0;
   #disconnects = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** When the event loop has turned, as far as it knows. */
+  #turnedAt = 0;
+  #isTurning = false;
   #settled: (() => void) | null = null;
   #wasFull = false;
 
@@ -121,6 +126,7 @@ export class AcceptLoop<R> {
 
   /** Takes requests for a consumer until it ends. */
   begin(consumer: Consumer): void {
+    this.#turnedAt = performance.now();
     this.#consumer = consumer;
     this.#advance();
   }
@@ -185,7 +191,8 @@ export class AcceptLoop<R> {
       const { taken } = gathering;
       const isLate = performance.now() >= deadline;
       // While accepts fail, an empty queue can't be told from a full one
-      const isQuiet = taken === seen && (this.#timer === undefined || isLate);
+      const isWaiting = this.#timer !== undefined || this.#isTurning;
+      const isQuiet = taken === seen && (!isWaiting || isLate);
       quiet = isQuiet ? quiet + 1 : 0;
       seen = taken;
       // Arrivals since the last look come before immediates
@@ -221,7 +228,8 @@ export class AcceptLoop<R> {
 
   /** Does the next possible step, if any. */
   #advance(): void {
-    if (this.#isPending || this.#timer !== undefined) return;
+    if (this.#isPending || this.#isTurning) return;
+    if (this.#timer !== undefined) return;
     const consumer = this.#isLeaving ? null : this.#consumer;
     if (this.#gathering === null) {
       if (consumer === null || consumer.isEnded || consumer.isActing) return;
@@ -275,12 +283,26 @@ export class AcceptLoop<R> {
   #arm(): void {
     if (this.#isMuted) return;
     if (this.#gathering === null && !this.#hasRoom()) return;
+    if (performance.now() - this.#turnedAt > SLICE_MS) return this.#turn();
     this.#isPending = true;
     try {
       this.#host.next().then(this.#onArrival, this.#onFailure);
     } catch (error) {
       this.#onFailure(error);
     }
+  }
+
+  /**
+   * Lets the event loop turn: while clients queue, an accept and the handler's
+   * first read succeed at once, and nothing else would run.
+   */
+  #turn(): void {
+    this.#isTurning = true;
+    setImmediate(() => {
+      this.#isTurning = false;
+      this.#turnedAt = performance.now();
+      this.#advance();
+    });
   }
 
   #onArrival = (accepted: Accepted<R>): void => {

@@ -11,6 +11,8 @@ import type { Replica } from "./replica.ts";
 
 /** Most replicas to try for one request. */
 const MAX_TRIES = 3;
+/** More requests than a replica can have. */
+const SILENT = 2 ** 32;
 
 /** A request that a replica has got. */
 interface Given {
@@ -120,9 +122,9 @@ export class Dispatcher {
   }
 }
 
-/** A replica that does not answer is busy. */
-function weight({ load, unanswered }: Replica): number {
-  return unanswered > 0 ? Number.MAX_SAFE_INTEGER : load;
+/** A replica that does not answer is busier than any that does. */
+function weight({ load, silence }: Replica): number {
+  return silence > 0 ? load + SILENT : load;
 }
 
 function carry(

@@ -84,8 +84,12 @@ export class Life {
       (error) => this.#readiness.reject(error),
     );
     runner.exited.then((exit) => {
-      const how = `${runner.kind} that handled it ${describeExit(exit)}`;
-      this.#end(new RunnerExitError(`The request was lost: the ${how}`, exit));
+      const { kind } = runner;
+      const how = describeExit(exit);
+      const what = this.wasReady
+        ? `The request was lost: the ${kind} that handled it ${how}`
+        : `Cannot use the ${kind}: it ${how} before it was ready`;
+      this.#end(new RunnerExitError(what, exit));
     });
   }
 

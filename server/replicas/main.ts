@@ -8,6 +8,7 @@
 import type { DatagramSocket } from "../../handlers/datagram_request.ts";
 import { unpack } from "../../workers/codec/share.ts";
 import { ModuleImportError } from "../../workers/base/errors.ts";
+import { watchProgress } from "../../workers/base/progress.ts";
 import { isPacketAddress, isSameAddress } from "../../workers/relay/frames.ts";
 import { MemoryLine, type RunnerLine } from "../../workers/line/shared_line.ts";
 import { RelayPort, type Reply } from "../../workers/relay/port.ts";
@@ -43,6 +44,14 @@ export function main(
   modules: Modules,
   data: unknown,
 ): Promise<void> {
+  const { memory } = data as Boot;
+  watchProgress(
+    memory?.progress ?? (() => {
+      port.post(["working"]);
+      // Others may compute for long before the end of this task
+      port.sendNow();
+    }),
+  );
   // To stop a service, systemd and others signal all its processes at once.
   // Open requests must end first
   if (port.kind === "process" && Deno.build.os !== "windows") {
@@ -120,13 +129,15 @@ class ReplicaSide {
       case "resume":
       case "pause":
       case "close":
-        return void this.#obey(message).catch(this.#fail);
+        return this.#relay.afterArrived(() =>
+          void this.#obey(message).catch(this.#fail)
+        );
       case "leave":
         if (!this.#isClosed) throw outOfOrder("leave");
         return this.#port.close();
       case "drain":
         this.#link.isLast = true;
-        return this.#server[core].cycle.drain(performance.now() + message[1]);
+        return this.#drain(performance.now() + message[1]);
       case "limits":
         return this.#server[core].setLimits(message[1]);
       case "certificate":
@@ -157,6 +168,10 @@ class ReplicaSide {
     else await this.#pause(command[1]);
     this.#underWay = null;
     this.#post(["done"]);
+  }
+
+  #drain(deadline: number): void {
+    this.#relay.afterArrived(() => this.#server[core].cycle.drain(deadline));
   }
 
   #resume(): void {

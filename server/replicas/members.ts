@@ -225,8 +225,14 @@ export function cores(): number {
 }
 
 const PING_INTERVAL_MS = 1_000;
+/** How often it looks within the time-out: the last may come that much late. */
+const LOOKS = 4;
 
-/** Ends each replica that does not answer for `stallTimeout` ms. */
+/**
+ * Ends each replica that owes an answer and has made no progress for
+ * `stallTimeout` ms. It counts its looks, not time: a program that was stopped
+ * for a while finds all its replicas silent.
+ */
 class Watchdog {
   #replicas: Iterable<Replica>;
   #stallTimeout: number;
@@ -246,8 +252,8 @@ class Watchdog {
   /** Begins, or goes on. */
   start(): void {
     if (this.#timer !== undefined) return;
-    const half = Math.ceil(this.#stallTimeout / 2);
-    const interval = Math.min(PING_INTERVAL_MS, half);
+    const part = Math.ceil(this.#stallTimeout / LOOKS);
+    const interval = Math.min(PING_INTERVAL_MS, part);
     this.#timer = setInterval(() => this.#look(interval), interval);
     Deno.unrefTimer(this.#timer as unknown as number);
   }
@@ -261,11 +267,10 @@ class Watchdog {
     for (const replica of this.#replicas) {
       const { state } = replica.life;
       if (state === "starting" || state === "ended") continue;
-      replica.ping();
-      if (replica.unanswered * interval >= this.#stallTimeout) {
+      if (replica.watch(interval) >= this.#stallTimeout) {
         this.#stalled(replica);
         replica.life.terminate(
-          `did not answer for ${this.#stallTimeout} ms, as in an endless loop`,
+          `did not answer for ${this.#stallTimeout} ms and made no progress, as in an endless loop`,
         );
       }
     }

@@ -16,7 +16,10 @@
  * - Counts never go down.
  * - `aborted` lists clients that `closed` no longer does, before it.
  * - `ask` and `leaving` may come at any time, and `answer` answers `ask`.
- * - Bytes are the relay's. No message overtakes another.
+ * - `working` may come at any time: handlers go on, though the event loop of the
+ *   process does not turn.
+ * - Bytes are the relay's. No message overtakes another, but a replica answers a
+ *   `ping` before its handlers get what arrived earlier.
  * - No list is longer than {@linkcode MAX_LIST}: a longer one is sent in parts.
  *
  * Whatever else arrives ends the replica, and never the server.
@@ -92,6 +95,7 @@ export type FromReplica =
   | ["event", name: ReplicaEventName, details: EventDetails]
   | ["ask", id: number, question: Question]
   | ["leaving"]
+  | ["working"]
   | Uint8Array;
 
 /** The events of what happens in a replica. */
@@ -137,6 +141,7 @@ const FROM_REPLICA: Shapes = {
   event: [oneOf(...REPLICA_EVENTS), isDetails],
   ask: [isCount, oneOf("stats", "shutdown")],
   leaving: [],
+  working: [],
 };
 
 const DETAILS: Readonly<Record<string, Check>> = {

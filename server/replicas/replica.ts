@@ -74,9 +74,13 @@ export class Replica implements Member {
   counts: CountValues = COUNTS.map(() => 0);
   /** The durations of its requests. */
   readonly duration: Histogram = new Histogram();
-  /** How many pings in a row it has missed. */
-  unanswered = 0;
+  /** For how long it has made no progress, in ms, while it owes an answer. */
+  silence = 0;
   #line: Line;
+  /** Grows while the handlers of a thread go on. */
+  #progress: Int32Array | null;
+  #arrived = 0;
+  #seen = 0;
   #owner: ReplicaOwner;
   #maxRequests: number;
   #maxMemory: number;
@@ -102,6 +106,7 @@ export class Replica implements Member {
     const extra = Math.floor(Math.random() * (maxRequestsJitter + 1));
     this.#maxRequests = maxRequests + extra;
     this.#maxMemory = options.maxMemory ?? Infinity;
+    this.#progress = memory?.progress ?? null;
     const memoryLine = memory === null ? null : new MemoryLine(
       runner,
       memory.fromRunner,
@@ -160,14 +165,21 @@ export class Replica implements Member {
     this.send(["drain", Math.max(0, deadline - performance.now())]);
   }
 
-  /** Pings it, and counts a missing answer. */
-  ping(): void {
-    if (this.#pinged) {
-      this.unanswered++;
-      return;
+  /**
+   * Looks for progress since the last look, `interval` ms ago, and pings it.
+   *
+   * @returns For how long there was none.
+   */
+  watch(interval: number): number {
+    const seen = this.#arrived + (this.#progress?.[0] ?? 0);
+    if (seen !== this.#seen) this.silence = 0;
+    else if (this.#pinged) this.silence += interval;
+    this.#seen = seen;
+    if (!this.#pinged) {
+      this.#pinged = true;
+      this.send(["ping"]);
     }
-    this.#pinged = true;
-    this.send(["ping"]);
+    return this.silence;
   }
 
   #command(message: ToReplica): void {
@@ -177,6 +189,7 @@ export class Replica implements Member {
   }
 
   #receive(message: FromReplica): void {
+    this.#arrived++;
     if (message instanceof Uint8Array) return this.relay.receive(message);
     if (this.life.state === "ended") return;
     switch (message[0]) {
@@ -202,13 +215,15 @@ export class Replica implements Member {
         return void this.#answer(message[1], message[2]);
       case "leaving":
         return this.#owner.leaving(this);
+      case "working":
+        return;
     }
   }
 
   #pong(memory: number): void {
     if (!this.#pinged) throw outOfOrder("pong");
     this.#pinged = false;
-    this.unanswered = 0;
+    this.silence = 0;
     if (memory > this.#maxMemory) this.#owner.exceeded(this, "maxMemory");
   }
 

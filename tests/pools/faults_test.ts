@@ -13,6 +13,7 @@ Deno.test("a pool's worker forgets under steady load the tasks that it has done"
     onmessage: null,
     post: () => {},
     flushed: () => Promise.resolve(),
+    sendNow: () => {},
     close: () => {},
   };
   function wait(value: object, id: number): Promise<void> {

@@ -32,6 +32,7 @@ class Worker {
       onmessage: null as MessageHandler | null,
       post: (message) => this.#hear(message),
       flushed: () => Promise.resolve(),
+      sendNow: () => {},
       close: () => void (this.ended = true),
     };
   }

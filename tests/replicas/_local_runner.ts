@@ -45,6 +45,7 @@ export class LocalRunner implements Runner {
       onmessage: null,
       post: (message) => void queueMicrotask(() => this.say(message)),
       flushed: () => Promise.resolve(),
+      sendNow: () => {},
       close: () => this.#end({ code: 0, reason: "returned" }),
     };
     void this.#run(options);

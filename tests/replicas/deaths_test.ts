@@ -217,11 +217,15 @@ testEach(
     await code.say("well");
     const Handler = await code.load();
     await code.write(`export const word = "doomed";
-      setTimeout(() => { throw new Error("lost the database") }, 20);`);
+      import { existsSync } from "node:fs";
+      setInterval(() => {
+        if (existsSync("${code.dir}/down")) throw new Error("lost the database");
+      }, 10);`);
     await using server = mode.open(Handler, { workers: 1 });
     const errors = collectErrors(server) as Error[];
     server.serveForever();
     await server.ready;
+    await Deno.writeTextFile(`${code.dir}/down`, "");
     await until(() => errors.length > 0, "the error is reported");
     await code.say("well");
     await until(

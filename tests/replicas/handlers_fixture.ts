@@ -25,6 +25,18 @@ export class Taking extends StreamRequestHandler {
   }
 }
 
+/** Computes for as many milliseconds as each line says, and echoes it. */
+export class Computing extends StreamRequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    for await (const line of this.rfile) {
+      const end = performance.now() + Number(line);
+      while (performance.now() < end);
+      await this.wfile.write(`${line}\n`);
+    }
+  }
+}
+
 /** Fails. */
 export class Failing extends RequestHandler {
   static readonly module = module;

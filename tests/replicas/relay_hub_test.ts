@@ -37,6 +37,11 @@ function carryMany(pair: Pair, kind: "isFlood" | "isDeaf"): FakeConn[] {
   });
 }
 
+/** Waits until the port has begun `count` connections: a few in each turn. */
+async function allBegun(pair: Pair, count: number): Promise<void> {
+  while (pair.conns.length < count) await turns(1);
+}
+
 /** Writes until nothing is taken; counts what was. */
 async function flood(conn: RelayedConn, counts: number[]): Promise<void> {
   const chunk = new Uint8Array(65_536);
@@ -92,7 +97,7 @@ Deno.test("relay: a loop of small reads lets timers fire", async () => {
 Deno.test("relay: 400 handlers that write to deaf clients hold no more than their budget", async () => {
   const pair = new Pair();
   const conns = carryMany(pair, "isDeaf");
-  await turns();
+  await allBegun(pair, MANY);
   const counts: number[] = [];
   for (const conn of pair.conns) flood(conn, counts).catch(() => {});
   await turns(20);
@@ -102,7 +107,7 @@ Deno.test("relay: 400 handlers that write to deaf clients hold no more than thei
   pair.end();
   await turns();
   const more = carryMany(pair, "isDeaf");
-  await turns();
+  await allBegun(pair, MANY * 2);
   for (const conn of pair.conns.slice(MANY)) {
     flood(conn, counts).catch(() => {});
   }

@@ -302,6 +302,8 @@ class SimPort implements RunnerPort {
       : this.#runner.fromReplica.written();
   }
 
+  sendNow(): void {}
+
   close(): void {
     this.#runner.leave({ code: 0, reason: "returned" });
   }

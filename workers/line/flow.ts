@@ -56,6 +56,7 @@ export class RelayLink {
   /** The windows that wait for room. */
   readonly waiting: Set<SendWindow> = new Set();
   #post: Post;
+  #turned: () => void;
   #buffer = new Uint8Array(INITIAL_SIZE);
   #view = new DataView(this.#buffer.buffer);
   #length = 0;
@@ -64,8 +65,15 @@ export class RelayLink {
   #closed = false;
   #sentAtOnce = 0;
 
-  constructor(post: Post) {
+  /**
+   * Constructs it.
+   *
+   * @param post Sends a message to the other end.
+   * @param turned Called at the end of turns in which something was sent.
+   */
+  constructor(post: Post, turned: () => void = () => {}) {
     this.#post = post;
+    this.#turned = turned;
   }
 
   /** Sends nothing from now on: the other end is gone. */
@@ -160,15 +168,20 @@ export class RelayLink {
     else if (this.#length > FULL) this.flush();
     else if (!this.#scheduled) {
       this.#scheduled = true;
-      if (++this.#sentAtOnce <= SENT_AT_ONCE) queueMicrotask(this.#onTurn);
+      if (++this.#sentAtOnce <= SENT_AT_ONCE) queueMicrotask(this.#onTask);
       // Looked up at each call: a simulation replaces it
       else setImmediate(this.#onTurn);
     }
   }
 
-  #onTurn = (): void => {
+  #onTask = (): void => {
     this.#scheduled = false;
     this.flush();
+  };
+
+  #onTurn = (): void => {
+    this.#onTask();
+    this.#turned();
   };
 
   #grow(size: number, used: number): void {

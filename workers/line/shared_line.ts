@@ -36,6 +36,8 @@ export type RunnerLine = Line & Pick<RunnerPort, "backlog" | "flushed">;
 export interface RelayMemory {
   /** The number of requests that the runner has begun. */
   begun: Int32Array;
+  /** Grows while its handlers go on. */
+  progress: Int32Array;
   toRunner: SharedArrayBuffer;
   fromRunner: SharedArrayBuffer;
 }
@@ -44,6 +46,7 @@ export interface RelayMemory {
 export function newRelayMemory(): RelayMemory {
   return {
     begun: new Int32Array(new SharedArrayBuffer(4)),
+    progress: new Int32Array(new SharedArrayBuffer(4)),
     toRunner: new SharedArrayBuffer(HEADER + SIZE),
     fromRunner: new SharedArrayBuffer(HEADER + SIZE),
   };

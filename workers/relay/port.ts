@@ -21,8 +21,10 @@ import {
   readPacket,
   readSent,
 } from "./frames.ts";
+import { progressed } from "../base/progress.ts";
 import { RelayLink, SendWindow } from "../line/flow.ts";
 import { type ConnOpening, RelayedConn } from "./relayed_conn.ts";
+import { Slices } from "./slices.ts";
 
 /** Sends a packet, to the client if no address is given. */
 export type Reply = (
@@ -67,6 +69,7 @@ export class RelayPort {
   #link: RelayLink;
   #handlers: RelayHandlers;
   #begun: Int32Array | null;
+  #slices = new Slices();
   #requests: (Request | null)[] = [];
   #toBegin: RequestToBegin[] = [];
   #beginning = false;
@@ -87,8 +90,9 @@ export class RelayPort {
     this.#port = port;
     this.#handlers = handlers;
     this.#begun = begun;
-    this.#link = new RelayLink((message, transfer) =>
-      port.post(message, transfer)
+    this.#link = new RelayLink(
+      (message, transfer) => port.post(message, transfer),
+      () => this.#slices.turned(),
     );
   }
 
@@ -97,14 +101,21 @@ export class RelayPort {
    * it.
    */
   async begun(): Promise<void> {
-    if (!this.#beginning) return;
+    if (!this.#beginning && this.#toBegin.length === 0) return;
     await new Promise<void>((resolve) => this.#allBegun = resolve);
+  }
+
+  /** Acts when the handlers have got what has arrived. */
+  afterArrived(act: () => void): void {
+    if (this.#slices.isIdle) act();
+    else this.#slices.wait(act);
   }
 
   /** Takes a message from the other end. */
   receive(message: Uint8Array): void {
     readFrames(message, this.#onFrame);
-    if (this.#toBegin.length > 0 && !this.#beginning) void this.#beginAll();
+    if (this.#begun !== null || this.#beginning) return;
+    if (this.#toBegin.length > 0) void this.#beginAll();
   }
 
   /**
@@ -126,7 +137,7 @@ export class RelayPort {
 
   #open(id: number, bytes: Uint8Array): void {
     const opening = readJson(bytes) as ConnOpening;
-    const request = new RelayedConn(id, this.#link, opening);
+    const request = new RelayedConn(id, this.#link, this.#slices, opening);
     const serve = () => this.#handlers.connection(request);
     this.#begin({ id, isPacket: false, request, serve });
   }
@@ -148,8 +159,20 @@ export class RelayPort {
 
   #begin(one: RequestToBegin): void {
     this.#requests[one.id] = one.request;
-    if (this.#begun === null) return void this.#toBegin.push(one);
-    Atomics.add(this.#begun, 0, 1);
+    if (this.#begun !== null && this.#slices.enter()) {
+      return this.#beginNow(one, this.#begun);
+    }
+    this.#toBegin.push(one);
+    if (this.#begun !== null) this.#slices.wait(this.#beginNext);
+  }
+
+  #beginNext = (): void => {
+    this.#beginNow(this.#toBegin.shift()!, this.#begun!);
+    if (this.#toBegin.length === 0) this.#allBegun?.();
+  };
+
+  #beginNow(one: RequestToBegin, begun: Int32Array): void {
+    Atomics.add(begun, 0, 1);
     this.#link.send(Op.began, one.id);
     void this.#serve(one);
   }
@@ -161,7 +184,14 @@ export class RelayPort {
   async #beginAll(): Promise<void> {
     this.#beginning = true;
     while (this.#toBegin.length > 0) {
-      const count = this.#toBegin[0]!.isPacket ? this.#toBegin.length : 1;
+      if (!this.#slices.enter()) {
+        await new Promise<void>((resolve) => this.#slices.wait(resolve));
+      }
+      let count = 1;
+      while (this.#toBegin[count - 1]!.isPacket) {
+        if (count === this.#toBegin.length || !this.#slices.enter()) break;
+        count++;
+      }
       const requests = this.#toBegin.splice(0, count);
       for (const { id } of requests) this.#link.send(Op.began, id);
       this.flush();
@@ -177,6 +207,7 @@ export class RelayPort {
     try {
       ending = await serve();
     } finally {
+      progressed();
       const ended = request.end();
       // A connection's close and its end leave in one message
       if (ended !== undefined) await ended;

@@ -6,6 +6,7 @@
 
 import { readableOf, writableOf } from "../_conn_streams.ts";
 import { ByteQueue } from "../base/bytes.ts";
+import { progressed } from "../base/progress.ts";
 import {
   ConnOption,
   type ErrorFrame,
@@ -16,6 +17,7 @@ import {
   readNumber,
 } from "./frames.ts";
 import { ReceiveWindow, type RelayLink, SendWindow } from "../line/flow.ts";
+import type { Slices } from "./slices.ts";
 
 /** After this many reads without a wait, one read yields. */
 const MOST_READS_IN_TURN = 1_024;
@@ -46,6 +48,7 @@ export class RelayedConn implements Deno.Conn {
   readonly proxyInfo: object | undefined;
   #id: number;
   #link: RelayLink;
+  #slices: Slices;
   #sending: SendWindow;
   #receiving: ReceiveWindow;
   #received: ByteQueue | null = null;
@@ -60,9 +63,15 @@ export class RelayedConn implements Deno.Conn {
   #readable: Deno.Conn["readable"] | null = null;
   #writable: Deno.Conn["writable"] | null = null;
 
-  constructor(id: number, link: RelayLink, opening: ConnOpening) {
+  constructor(
+    id: number,
+    link: RelayLink,
+    slices: Slices,
+    opening: ConnOpening,
+  ) {
     this.#id = id;
     this.#link = link;
+    this.#slices = slices;
     this.#sending = new SendWindow(link);
     this.#receiving = new ReceiveWindow(link, id);
     this.localAddr = opening.localAddr;
@@ -73,6 +82,7 @@ export class RelayedConn implements Deno.Conn {
 
   // Not async, like write(): that would cost three more microtasks per call
   read(into: Uint8Array): Promise<number | null> {
+    progressed();
     if (this.#closed) return Promise.reject(badResource());
     if (into.length === 0) return Promise.resolve(0);
     if (this.#reader !== null) {
@@ -92,6 +102,7 @@ export class RelayedConn implements Deno.Conn {
   }
 
   write(bytes: Uint8Array): Promise<number> {
+    progressed();
     if (this.#closed) return Promise.reject(badResource());
     if (this.#lost !== null) return Promise.reject(this.#lost);
     if (this.#writeClosed) {
@@ -183,7 +194,7 @@ export class RelayedConn implements Deno.Conn {
         return;
       case Op.end:
         this.#ended = true;
-        if (!this.#hasReceived) this.#endRead()?.resolve(null);
+        if (!this.#hasReceived) this.#goOn(null);
         return;
       case Op.credit:
         return this.#sending.credit(readNumber(bytes));
@@ -197,13 +208,21 @@ export class RelayedConn implements Deno.Conn {
   #arrived(bytes: Uint8Array): void {
     this.#receiving.take(bytes.length);
     if (this.#reader === null || this.#hasReceived) return this.#keep(bytes);
-    const reader = this.#endRead()!;
+    const { into } = this.#reader;
     // The usual case: nothing waits, so nothing is copied twice
-    const count = Math.min(bytes.length, reader.into.length);
-    reader.into.set(count < bytes.length ? bytes.subarray(0, count) : bytes);
+    const count = Math.min(bytes.length, into.length);
+    into.set(count < bytes.length ? bytes.subarray(0, count) : bytes);
     if (count < bytes.length) this.#keep(bytes.subarray(count));
     this.#receiving.release(count);
-    reader.resolve(count);
+    this.#goOn(count);
+  }
+
+  /** Ends the pending read, in a later turn if this one has had its share. */
+  #goOn(count: number | null): void {
+    const reader = this.#endRead();
+    if (reader === null) return;
+    if (this.#slices.enter()) reader.resolve(count);
+    else this.#slices.wait(() => reader.resolve(count));
   }
 
   get #hasReceived(): boolean {

@@ -67,6 +67,7 @@ export async function enter(
         channel.send(kind, value);
       },
       flushed: () => channel.flushed(),
+      sendNow: () => channel.sendNow(),
       leave: async (code) => {
         leaving = true;
         await channel.flushed();

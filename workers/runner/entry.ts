@@ -38,6 +38,8 @@ export interface PortLine {
   send(kind: number, value?: unknown, transfer?: Transferable[]): void;
   /** Settles when everything has been handed to the system. */
   flushed(): Promise<void>;
+  /** Hands everything to the system before this task ends. */
+  sendNow(): void;
   /** Ends the thread or process, after what was sent. */
   leave(code: number): void;
 }
@@ -80,6 +82,10 @@ export class Port extends Inbox implements RunnerPort {
 
   flushed(): Promise<void> {
     return this.#line.flushed();
+  }
+
+  sendNow(): void {
+    this.#line.sendNow();
   }
 
   close(): void {

@@ -93,6 +93,8 @@ export interface RunnerPort {
   post(message: unknown, transfer?: Transferable[]): void;
   /** Settles when everything posted has been handed to the system. */
   flushed(): Promise<void>;
+  /** Hands what was posted to the system before this task ends. */
+  sendNow(): void;
   /** Ends the runner as having returned, after what was posted is sent. */
   close(): void;
 }

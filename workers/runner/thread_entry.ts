@@ -81,6 +81,7 @@ function run(
         else post([kind, value], transfer);
       },
       flushed: () => Promise.resolve(),
+      sendNow: () => {},
       leave,
     },
     modules,
