@@ -56,8 +56,7 @@ const server = new QuietServer({ port: 0 }, Hostile, {
 /** How often replicas and processes ended how. */
 const ends: Record<string, number> = {};
 function noteEnd(how: string): void {
-  const [, what] = /^(a \w+.*?(?: error|exited|returned|killed|terminated))/s
-    .exec(how.replace(/"[^"]*"/g, "")) ?? [null, how.slice(0, 60)];
+  const what = how.replace(/:.*| code.*| by.*/gs, "");
   ends[what] = (ends[what] ?? 0) + 1;
 }
 server.on("replicaExit", ({ status }) => noteEnd(`a replica ${status}`));
@@ -71,16 +70,24 @@ const before = memory();
 let most = before;
 const looks = setInterval(() => most = Math.max(most, memory()), 10);
 const turns = new TurnWatch();
-const slow: string[] = [];
+const costly: string[] = [];
 
-/** Notes an attack that held a turn of the event loop for long. */
+/** Notes an attack that held a turn for long, or took much memory. */
 async function watched(what: string, attack: () => Promise<unknown>) {
   turns.longest = 0;
+  const start = most = memory();
   await attack();
-  if (turns.longest > 50) slow.push(`${what}: ${turns.longest.toFixed(0)} ms`);
+  const more = most - start;
   longest = Math.max(longest, turns.longest);
+  mostMemory = Math.max(mostMemory, most - before);
+  if (turns.longest > 50 || more > 64) {
+    costly.push(
+      `${what}: ${turns.longest.toFixed(0)} ms, ${more.toFixed(0)} MB`,
+    );
+  }
 }
 let longest = 0;
+let mostMemory = 0;
 let retries = 0;
 
 for (let seed = first; seed < first + count; seed++) {
@@ -99,7 +106,12 @@ for (let seed = first; seed < first + count; seed++) {
     process.start();
     process.result.then(
       () => noteEnd("a process returned"),
-      ({ name, message }) => noteEnd(`a process: ${name} ${message}`),
+      ({ name, message }) =>
+        noteEnd(
+          name === "RunnerExitError"
+            ? message.replace(/.*: it/s, "a process")
+            : `a process threw ${name}`,
+        ),
     );
     await Promise.race([process.join(), pause(LEFT_ALONE_MS)]);
     process.kill();
@@ -122,8 +134,8 @@ console.log(JSON.stringify({
   seeds: count,
   retries,
   longestTurn: Math.round(longest),
-  memory: Math.round(most - before),
+  memory: Math.round(mostMemory),
   ends,
-  slow,
+  costly,
 }));
 Deno.exit();

@@ -68,7 +68,8 @@ Deno.test("decode() and decodeInSlices() refuse a value over a limit before it i
   const limits = { values: 2 ** 17, v8: 1_000 };
   const claims = new Uint8Array([8, 255, 255, 255, 255]);
   const byV8 = encode(new Map([["x".repeat(1_000), 1]]));
-  for (const bytes of [many, claims, byV8]) {
+  const parts = encode(Array.from({ length: 3_000 }, () => new Uint8Array()));
+  for (const bytes of [many, claims, byV8, parts]) {
     assertThrows(() => decode(bytes, 0, bytes.length, limits), RangeError);
     await assertRejects(
       () => decodeInSlices(bytes, 0, bytes.length, limits),

@@ -9,6 +9,7 @@
  */
 
 import {
+  BYTES_COST,
   type ExceptionRecord,
   MAX_DEPTH,
   OBJECT_COST,
@@ -119,6 +120,7 @@ function writeReference(
     const bytes = value as Uint8Array;
     if (!isWhole(bytes)) return false;
     seen.add(bytes.buffer);
+    cost += OBJECT_COST + BYTES_COST;
     writer.byte(TAGS.bytes);
     writer.int32(bytes.length);
     writer.raw(bytes);
@@ -134,6 +136,7 @@ function writeReference(
       writeObject(writer, value, depth + 1);
   }
   if (!isException(value)) return false;
+  cost += OBJECT_COST + BYTES_COST;
   writer.byte(TAGS.exception);
   return writeArray(writer, recordOf(value), depth + 1);
 }

@@ -27,6 +27,8 @@ export const TAGS = {
 export const MAX_DEPTH = 8;
 /** What an array or object counts beside the values in it. */
 export const OBJECT_COST = 8;
+/** What bytes and exceptions count: they take half a KB even if they are empty. */
+export const BYTES_COST = 64;
 /** Up to this length a loop beats `TextEncoder` and `TextDecoder`. */
 export const SHORT_STRING = 24;
 
@@ -98,7 +100,10 @@ function restoreExceptions(pair: unknown): unknown {
 
 /** The most that a received value may cost to read and to keep. */
 export interface DecodeLimits {
-  /** The number of values in arrays and objects; each of these counts 8 more. */
+  /**
+   * The number of values in arrays and objects. Each of these counts 8 more,
+   * bytes and exceptions 64 more.
+   */
   values: number;
   /** The bytes of what V8 reads, which can't be stopped. */
   v8: number;
@@ -162,6 +167,7 @@ class Reader {
       case TAGS.string:
         return this.string();
       case TAGS.bytes:
+        this.count(BYTES_COST);
         return this.take(this.#int32() >>> 0).slice();
       case TAGS.array:
         return this.#array(depth);
@@ -170,6 +176,7 @@ class Reader {
       case TAGS.v8:
         return this.#byV8();
       case TAGS.exception:
+        this.count(BYTES_COST);
         return toException(this.value(depth));
       case TAGS.v8Exceptions:
         return restoreExceptions(this.#byV8());
@@ -340,8 +347,10 @@ class SlicedReader {
     } else if (tag === TAGS.object) {
       part.value = {};
       this.#reader.count(2 * left);
-    } else if (tag === TAGS.bytes) part.value = this.#reader.room(left);
-    else if (left > PIECE) part.decoder = newDecoder();
+    } else if (tag === TAGS.bytes) {
+      this.#reader.count(BYTES_COST);
+      part.value = this.#reader.room(left);
+    } else if (left > PIECE) part.decoder = newDecoder();
     else return this.#put(key, decoder.decode(this.#reader.take(left)));
     this.#open.push(part);
   }
