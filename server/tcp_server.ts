@@ -169,10 +169,11 @@ export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
     this[role].assertMay("replace the certificate of");
     checkTls(certificate);
     const { cert, key } = certificate;
-    const part = await loadRole(this);
-    Object.assign(this[settings], { cert, key });
-    await part.replaceCertificate({ cert, key });
-    await this[core].listening.reopen(() => this.#listenBeside());
+    await this[core].listening.reopen(async () => {
+      const part = await loadRole(this);
+      Object.assign(this[settings], { cert, key });
+      await part.replaceCertificate({ cert, key });
+    }, () => this.#listenBeside());
   }
 
   /** Opens another listener on the port, if it can be shared. */

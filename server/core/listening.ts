@@ -162,14 +162,18 @@ export class Listening<R> {
   }
 
   /**
-   * Replaces the listener while the serving goes on: by that of `openBeside`,
-   * or by one opened when the old one is closed.
+   * Replaces the listener while the serving goes on, after `change()`: by that of
+   * `openBeside`, or by one opened when the old one is closed.
    */
-  reopen(openBeside: () => Deno.Listener | null): Promise<void> {
+  reopen(
+    change: () => Promise<void>,
+    openBeside: () => Deno.Listener | null,
+  ): Promise<void> {
     const what = "replace the certificate";
     this.assertOpen(what);
     return this.#inTurn(async () => {
       this.assertOpen(what);
+      await change();
       if (this.#isSuspended || this.#host.acceptor === null) return;
       const listener = openBeside();
       this.#isSuspended = true;
