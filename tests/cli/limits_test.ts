@@ -32,6 +32,9 @@ for (const mode of ["event-loop", "threading", "forking"]) {
     );
     await client.say("secret");
     assertEquals(await client.hear(), "secret");
+    server.program.kill("SIGTERM");
+    assertEquals(await client.hear(), ""); // an end, not a connection cut off
+    assertEquals(await server.program.code(), 0);
   });
 }
 
