@@ -34,8 +34,6 @@ type Kind =
 export interface Option {
   kind: Kind;
   short?: string;
-  /** The heading in the help. */
-  under: string;
   /** What each form of its value means; the key of a flag's is empty. */
   help: Record<string, string>;
   /** The transports that it has an effect with: all if absent. */
@@ -58,36 +56,29 @@ const ADDRESS_OPTIONS = {
   transport: {
     kind: TRANSPORTS,
     short: "t",
-    under: ADDRESS,
     help: { T: "tcp, udp, unix or unix-datagram (tcp)" },
   },
   hostname: {
     kind: "text",
-    under: ADDRESS,
     on: INTERNET,
     help: { NAME: "for tcp and udp: name or IP address (127.0.0.1)" },
   },
   port: {
     kind: { min: 0, max: 65_535 },
     short: "p",
-    under: ADDRESS,
     on: INTERNET,
     help: { N: "for tcp and udp: port (8080)" },
   },
   path: {
     kind: "text",
-    under: ADDRESS,
     on: ["unix", "unix-datagram"],
     help: { PATH: "for unix and unix-datagram: the socket's path" },
   },
 } as const satisfies Table;
 
-/** The options of `serve`. */
-export const SERVE_OPTIONS = {
-  ...ADDRESS_OPTIONS,
+const HANDLER = {
   handler: {
     kind: "text",
-    under: "Handler:",
     without: ["exec"],
     help: {
       NAME: "echo, discard, daytime, chargen or sum (echo)",
@@ -97,7 +88,6 @@ export const SERVE_OPTIONS = {
   },
   watch: {
     kind: "flag",
-    under: "Handler:",
     replicas: true,
     with: "handler FILE#CLASS",
     help: {
@@ -107,28 +97,27 @@ export const SERVE_OPTIONS = {
   },
   exec: {
     kind: "text",
-    under: "Handler:",
     on: STREAMS,
     help: {
       '"COMMAND ARGS"':
         "a command for each connection, which is its stdin and stdout; quotes and backslashes as in a shell, but no shell (tcp and unix)",
     },
   },
+} as const satisfies Table;
+
+const RUNNING = {
   mode: {
     kind: MODES,
     short: "m",
-    under: "Where handlers run:",
     help: { MODE: "threading, forking or event-loop (threading)" },
   },
   workers: {
     kind: { min: 1, max: MAX_COUNT },
-    under: "Where handlers run:",
     replicas: true,
     help: { N: "threads or child processes (one a core)" },
   },
   dispatch: {
     kind: DISPATCHES,
-    under: "Where handlers run:",
     replicas: true,
     help: {
       WAY:
@@ -137,26 +126,28 @@ export const SERVE_OPTIONS = {
   },
   permissions: {
     kind: ["none", "inherit"],
-    under: "Where handlers run:",
     replicas: true,
     without: ["exec"],
     help: { P: "what handlers may do: none or inherit (inherit)" },
   },
+} as const satisfies Table;
+
+const TLS = {
   cert: {
     kind: "text",
-    under: "TLS (tcp):",
     on: ["tcp"],
     help: { FILE: "the certificate chain, in PEM" },
   },
   key: {
     kind: "text",
-    under: "TLS (tcp):",
     on: ["tcp"],
     help: { FILE: "its private key, in PEM" },
   },
+} as const satisfies Table;
+
+const LIMITS = {
   allow: {
     kind: "list",
-    under: "Limits:",
     on: INTERNET,
     help: {
       LIST:
@@ -165,13 +156,11 @@ export const SERVE_OPTIONS = {
   },
   deny: {
     kind: "list",
-    under: "Limits:",
     on: INTERNET,
     help: { LIST: "clients refused, also those that --allow has" },
   },
   timeout: {
     kind: { min: 1, max: MAX_TIMER_MS },
-    under: "Limits:",
     on: STREAMS,
     help: {
       MS:
@@ -180,29 +169,27 @@ export const SERVE_OPTIONS = {
   },
   "max-connections": {
     kind: { min: 1, max: MAX_COUNT },
-    under: "Limits:",
     help: { N: "most requests open at once; others wait (no limit)" },
   },
   "max-packet-size": {
     kind: { min: 1, max: MAX_PACKET_BYTES },
-    under: "Limits:",
     on: PACKETS,
     help: { N: "longest packet in bytes (what the system delivers)" },
   },
   "shutdown-timeout": {
     kind: { min: 0, max: MAX_TIMER_MS },
-    under: "Limits:",
     help: { MS: "how long open requests may go on at the end (10000)" },
   },
+} as const satisfies Table;
+
+const OUTPUT = {
   quiet: {
     kind: "flag",
     short: "q",
-    under: "Output:",
     help: { "": "don't print each connection" },
   },
   log: {
     kind: ["text", "json"],
-    under: "Output:",
     without: ["quiet"],
     help: {
       FORMAT:
@@ -211,36 +198,49 @@ export const SERVE_OPTIONS = {
   },
   stats: {
     kind: { min: 1, max: Math.floor(MAX_TIMER_MS / 1_000) },
-    under: "Output:",
     without: ["top"],
     help: { SECONDS: "counts and percentiles on stderr, every so often" },
   },
   top: {
     kind: "flag",
-    under: "Output:",
     replicas: true,
     help: { "": "a table of the replicas, every second (terminal)" },
   },
 } as const satisfies Table;
 
-/** The options of `client`. */
-export const CLIENT_OPTIONS = {
+/** The options of `serve`, by the headings in its help. */
+const SERVE_SECTIONS: [heading: string, options: Table][] = [
+  [ADDRESS, ADDRESS_OPTIONS],
+  ["Handler:", HANDLER],
+  ["Where handlers run:", RUNNING],
+  ["TLS (tcp):", TLS],
+  ["Limits:", LIMITS],
+  ["Output:", OUTPUT],
+];
+
+/** The options of `serve`. */
+export const SERVE_OPTIONS = {
   ...ADDRESS_OPTIONS,
+  ...HANDLER,
+  ...RUNNING,
+  ...TLS,
+  ...LIMITS,
+  ...OUTPUT,
+};
+
+const CLIENT = {
   crlf: {
     kind: "flag",
-    under: "Options:",
     on: STREAMS,
     help: { "": "end lines with CR LF, as many protocols want (tcp and unix)" },
   },
   tls: {
     kind: "flag",
-    under: "Options:",
     on: ["tcp"],
     help: { "": "talk TLS (tcp)" },
   },
   ca: {
     kind: "text",
-    under: "Options:",
     with: "tls",
     help: {
       FILE:
@@ -249,11 +249,17 @@ export const CLIENT_OPTIONS = {
   },
   timeout: {
     kind: { min: 1, max: MAX_TIMER_MS },
-    under: "Options:",
     on: PACKETS,
     help: { MS: "for packets: longest wait for an answer (1000)" },
   },
 } as const satisfies Table;
+
+/** The options of `client`. */
+export const CLIENT_OPTIONS = { ...ADDRESS_OPTIONS, ...CLIENT };
+const CLIENT_SECTIONS: typeof SERVE_SECTIONS = [
+  [ADDRESS, ADDRESS_OPTIONS],
+  ["Options:", CLIENT],
+];
 
 /** The help on both commands. */
 const HELP = `Socket servers, and a client that talks to them
@@ -303,22 +309,23 @@ without an answer makes the exit code 1.`;
 export function help(command?: "serve" | "client"): string {
   if (command === undefined) return HELP;
   return command === "serve"
-    ? `${SERVE_HEAD}\n${describe(SERVE_OPTIONS)}\n${SERVE_TAIL}`
-    : `${CLIENT_HEAD}\n${describe(CLIENT_OPTIONS)}\n${CLIENT_TAIL}`;
+    ? `${SERVE_HEAD}\n${describe(SERVE_SECTIONS)}\n${SERVE_TAIL}`
+    : `${CLIENT_HEAD}\n${describe(CLIENT_SECTIONS)}\n${CLIENT_TAIL}`;
 }
 
 const WIDTH = 80;
 /** Where the descriptions begin. */
 const INDENT = " ".repeat(29);
 
-function describe(table: Table): string {
+function describe(sections: typeof SERVE_SECTIONS): string {
   let text = "";
-  let heading = "";
-  for (const [name, { short, under, help }] of Object.entries(table)) {
-    if (under !== heading) text += `\n${heading = under}\n`;
-    for (const [value, meaning] of Object.entries(help)) {
-      const names = `${short ? `  -${short}, ` : "      "}--${name} ${value}`;
-      text += entry(names, meaning);
+  for (const [heading, options] of sections) {
+    text += `\n${heading}\n`;
+    for (const [name, { short, help }] of Object.entries(options)) {
+      for (const [value, meaning] of Object.entries(help)) {
+        const names = `${short ? `  -${short}, ` : "      "}--${name} ${value}`;
+        text += entry(names, meaning);
+      }
     }
   }
   return text + entry("  -h, --help", "this help");

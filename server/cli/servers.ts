@@ -5,25 +5,17 @@
  */
 
 import type { RequestHandlerClass } from "../../handlers/base_request_handler.ts";
-import type { Mode, ServeCommand, Transport } from "./args.ts";
 import type { TcpAddress, UnixAddress } from "../addresses.ts";
 import type { BaseServer } from "../base_server.ts";
-import {
-  ForkingTCPServer,
-  ForkingUDPServer,
-  ForkingUnixDatagramServer,
-  ForkingUnixStreamServer,
-  ThreadingTCPServer,
-  ThreadingUDPServer,
-  ThreadingUnixDatagramServer,
-  ThreadingUnixStreamServer,
-} from "../replica_servers.ts";
+import type { ReplicaServer } from "../replicas/replica_class.ts";
 import { TCPServer } from "../tcp_server.ts";
+import * as replicas from "../replica_servers.ts";
 import { UDPServer } from "../udp_server.ts";
 import { UnixDatagramServer } from "../unix_datagram_server.ts";
 import { UnixStreamServer } from "../unix_stream_server.ts";
+import type { Mode, ServeCommand, Transport } from "./args.ts";
 
-/** A server, as the command line sees it. */
+/** A server, as the command line sees it; some have replicas, some speak TCP. */
 export type CliServer =
   & Pick<
     BaseServer<never, never>,
@@ -36,12 +28,7 @@ export type CliServer =
     | "on"
     | "off"
   >
-  & {
-    /** Of servers with replicas. */
-    reload?(): Promise<void>;
-    /** Of TCP servers. */
-    replaceCertificate?(tls: { cert: string; key: string }): Promise<void>;
-  };
+  & Partial<ReplicaServer & Pick<TCPServer, "replaceCertificate">>;
 
 /** The options of all servers; `module` exports the handler. */
 export type ServerClass = new (
@@ -59,15 +46,15 @@ export const SERVERS: Record<Mode, Record<Transport, ServerClass>> = {
     "unix-datagram": UnixDatagramServer,
   },
   threading: {
-    tcp: ThreadingTCPServer,
-    udp: ThreadingUDPServer,
-    unix: ThreadingUnixStreamServer,
-    "unix-datagram": ThreadingUnixDatagramServer,
+    tcp: replicas.ThreadingTCPServer,
+    udp: replicas.ThreadingUDPServer,
+    unix: replicas.ThreadingUnixStreamServer,
+    "unix-datagram": replicas.ThreadingUnixDatagramServer,
   },
   forking: {
-    tcp: ForkingTCPServer,
-    udp: ForkingUDPServer,
-    unix: ForkingUnixStreamServer,
-    "unix-datagram": ForkingUnixDatagramServer,
+    tcp: replicas.ForkingTCPServer,
+    udp: replicas.ForkingUDPServer,
+    unix: replicas.ForkingUnixStreamServer,
+    "unix-datagram": replicas.ForkingUnixDatagramServer,
   },
 };
