@@ -14,6 +14,7 @@ import {
 } from "../../workers/base/errors.ts";
 import { setExceptHook } from "../../workers/base/except_hook.ts";
 import { RLock } from "../../workers/locks/rlock.ts";
+import { ThreadEvent } from "../../workers/locks/thread_event.ts";
 import {
   activeChildren,
   Process,
@@ -290,9 +291,10 @@ test("a process whose crash leaves the parent and its siblings running", async (
 });
 
 test("`await using` kills a process that ignores SIGTERM in a loop", async () => {
-  const stubborn = process("ignoreTermination");
+  const told = new ThreadEvent();
+  const stubborn = process("ignoreTermination", { args: [told] });
   stubborn.start();
-  await stubborn.join(500);
+  await told.wait();
   await stubborn[Symbol.asyncDispose]();
   assertEquals(stubborn.exitCode, -9);
 });

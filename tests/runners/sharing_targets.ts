@@ -132,13 +132,20 @@ export async function holdAndWait(
 /** In a thread: starts a process that holds the lock. */
 export async function startHolder(lock: Lock, told: ThreadEvent) {
   const process = new Process({
-    target: acquireAndStay,
+    target: acquireAndLoop,
     args: [lock, told],
     module: import.meta.url,
   });
   process.start();
   process.result.catch(() => {});
   await new Promise(() => {});
+}
+
+/** Never returns to its event loop. */
+export async function acquireAndLoop(lock: Lock, told: ThreadEvent) {
+  await lock.acquire();
+  told.set();
+  for (;;);
 }
 
 export async function acquireAndStay(lock: Lock, told: ThreadEvent) {

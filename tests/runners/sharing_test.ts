@@ -256,6 +256,8 @@ Deno.test("Thread that ends while a process that it started has a Lock leaves th
   await thread[Symbol.asyncDispose]();
   await ended;
   assert(await waiting);
+  lock.release();
+  assert(!lock.locked());
 });
 
 Deno.test("Process that released what it held gives nothing back when it is killed", async () => {

@@ -202,8 +202,9 @@ export class Failing extends Thread<never> {
   }
 }
 
-export function ignoreTermination(): never {
+export function ignoreTermination(told: ThreadEvent): never {
   Deno.addSignalListener("SIGTERM", () => {});
+  told.set();
   while (true);
 }
 

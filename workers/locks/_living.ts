@@ -58,23 +58,27 @@ export function livingRecord(id: number): LivingRecord {
 /**
  * Enters a thread, a process, or somebody within a process.
  *
- * @param pid The process id of a process.
  * @returns Its id, not 0.
  * @throws {RangeError} If too many live.
  */
-export function enterLiving(pid = 0): number {
+export function enterLiving(): number {
   const all = table();
   for (let tries = 0; tries < SLOTS; tries++) {
     const id = Atomics.add(all, LAST, 1) + 1 | 0;
     const slot = slotOf(id);
     if (id === 0 || Atomics.compareExchange(all, slot, 0, id) !== 0) continue;
     Atomics.store(all, slot + PARENT, self);
-    Atomics.store(all, slot + PID, pid);
+    Atomics.store(all, slot + PID, 0);
     return id;
   }
   throw new RangeError(
     `Cannot start a thread or process: ${SLOTS} live already`,
   );
+}
+
+/** Sets the process id of a process that was entered. */
+export function setPid(id: number, pid: number): void {
+  Atomics.store(table(), slotOf(id) + PID, pid);
 }
 
 /** Whether somebody with this id lives. */
@@ -89,6 +93,7 @@ export function deaths(): number {
 
 /** Removes somebody who has ended and left nothing behind. */
 export function endLiving(id: number): void {
+  if (id === 0) return;
   Atomics.compareExchange(table(), slotOf(id), id, 0);
 }
 
@@ -111,18 +116,26 @@ export function endThread(id: number): void {
   Atomics.add(all, DEATHS, 1);
 }
 
+/** What it takes to look at another process; Deno must not ask for it. */
+const PERMISSIONS = ["read", "write", "net", "env", "sys", "run", "ffi"];
+
+function isGranted(name: string): boolean {
+  const descriptor = { name } as Deno.PermissionDescriptor;
+  return Deno.permissions.querySync(descriptor).state === "granted";
+}
+
 /**
  * It would also end by itself, but later: its channel has closed. Until then it
  * could still be inside what a lock protects.
  */
 function killOrphan(pid: number): void {
-  if (pid === 0) return;
+  if (pid === 0 || !PERMISSIONS.every(isGranted)) return;
   try {
     const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
     const parent = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1];
     // The number may belong to another process by now
     if (parent === `${Deno.pid}`) Deno.kill(pid, "SIGKILL");
   } catch {
-    // It has ended, or this program may not look
+    // It has ended
   }
 }

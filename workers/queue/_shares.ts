@@ -50,6 +50,8 @@ import {
 const TELLS = ["release", "set", "clear", "taskDone", "close", "hold"];
 /** After so many bytes a child is told that they have been read. */
 const HEARD_AFTER = 1_024;
+/** More processes below one child are refused. */
+const MAX_ACCOUNTS = 256;
 /** More items are not sent ahead at once. */
 const MOST_AHEAD = 256;
 /** More items that a child has not acknowledged are not sent. */
@@ -258,7 +260,9 @@ export class ShareHost {
   #accountOf(number: unknown): Account {
     let account = this.#accounts.get(number as number);
     if (account === undefined) {
-      if (!Number.isSafeInteger(number) || this.#accounts.size >= MAX_CALLS) {
+      if (
+        !Number.isSafeInteger(number) || this.#accounts.size >= MAX_ACCOUNTS
+      ) {
         throw new ProtocolError("A call of a shared object has no account");
       }
       account = {

@@ -19,6 +19,7 @@ import { ModuleImportError, type RunnerExit } from "../base/errors.ts";
 import { Inbox, Lifecycle, type Runner, type RunnerOptions } from "./runner.ts";
 import { childPermissions } from "./permissions.ts";
 import { forgetChild, watchChild } from "./orphan_guard.ts";
+import { endLiving, enterLiving, setPid } from "../locks/_living.ts";
 import { ShareHost } from "../queue/_shares.ts";
 import { FRAME, RunnerDecoder, type Start } from "../line/dialect.ts";
 
@@ -138,6 +139,7 @@ export class ChildRunner extends Inbox implements Runner {
   #channel: Channel;
   #shares: ShareHost;
   #child: Deno.ChildProcess;
+  #living = 0;
   #exit: RunnerExit | null = null;
   #terminated = false;
   #lingerTimer: ReturnType<typeof setTimeout> | undefined;
@@ -174,11 +176,14 @@ export class ChildRunner extends Inbox implements Runner {
     this.#channel.send(FRAME.start, start);
     const expected = starting(options, expectChild);
     try {
+      this.#living = enterLiving();
       this.#child = spawn(options, expected);
     } catch (error) {
       expected.cancel();
+      endLiving(this.#living);
       throw error;
     }
+    setPid(this.#living, this.#child.pid);
     watchChild(this.#child.pid, expected.folder);
     this.#follow(expected);
   }
@@ -252,6 +257,7 @@ export class ChildRunner extends Inbox implements Runner {
     clearTimeout(this.#lingerTimer);
     const exit = this.#exitOf(status);
     this.#shares.end(exit.reason === "returned");
+    endLiving(this.#living);
     await forgetChild(this.#child.pid);
     this.#lifecycle.end(exit);
   }
