@@ -373,7 +373,7 @@ export function main(
   if (port.kind === "thread") {
     context.isMain = false;
     const { ident, name } = start;
-    context.adoption = { ident, name, daemon: false, args: [], fields: {} };
+    context.identity = { ident, name, daemon: false, args: [], fields: {} };
   }
   return new PoolWorker(port, modules[0] ?? {}, start).start(start);
 }

@@ -211,7 +211,7 @@ export class WorkerGroup {
   /** Ends the workers that have no tasks: all, or those that may have no more. */
   end(all: boolean): void {
     for (const worker of this.workers) {
-      if (worker.load === 0 && (all || worker.wornOut)) worker.end();
+      if (worker.load === 0 && (all || worker.isUsedUp)) worker.end();
     }
   }
 

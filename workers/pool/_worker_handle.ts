@@ -33,7 +33,7 @@ import type { PoolTask, TaskHolder } from "./_task.ts";
 
 /** How long a worker may take to end, in milliseconds. */
 const KILL_AFTER = 2_000;
-/** A worker that was silent for longer than this gets no further tasks. */
+/** A worker not heard of for longer than this gets no further tasks. */
 export const STALLED_AFTER = 2;
 
 /** The outcome of a task that ran. */
@@ -190,14 +190,14 @@ export class WorkerHandle implements TaskHolder {
   }
 
   /** Whether it may have no more tasks. */
-  get wornOut(): boolean {
+  get isUsedUp(): boolean {
     return this.#given >= this.#settings.maxTasksPerWorker;
   }
 
   /** Returns whether it can take a task now. */
   accepts(task: PoolTask, now: number): boolean {
     const { load } = this;
-    if (!this.ready || this.leaving || this.wornOut) return false;
+    if (!this.ready || this.leaving || this.isUsedUp) return false;
     if (this.#tasks.size === SLOTS) return false;
     if (load === 0) return true;
     if (load < this.#settings.concurrentTasksPerWorker) {

@@ -27,7 +27,7 @@ export interface Started {
 }
 
 /** What is known of code that already runs. */
-export interface Adoption {
+export interface Identity {
   /** Its number. */
   ident: number;
   /** Its name. */
@@ -41,7 +41,7 @@ export interface Adoption {
 }
 
 /** Makes an object for code that already runs; `null` if it is no such class. */
-type Adopt = (adoption: Adoption, Class?: { prototype: object }) =>
+type Attach = (identity: Identity, Class?: { prototype: object }) =>
   | Started
   | null;
 
@@ -56,7 +56,7 @@ export interface ProcessContext {
 /** The type of {@linkcode context}. */
 export interface Context {
   /** What runs here; `null` in the main thread of a program. */
-  adoption: Adoption | null;
+  identity: Identity | null;
   /** The object for it, made at its first use. */
   current: Started | null;
   /** The object for the main thread, made at its first use. */
@@ -64,7 +64,7 @@ export interface Context {
   /** The object for the process, made at its first use. */
   mainProcess: Started | null;
   /** How to make such objects, once their class is loaded. */
-  adopt: { thread?: Adopt; process?: Adopt };
+  attach: { thread?: Attach; process?: Attach };
   /** Whether this is the main thread of its process. */
   isMain: boolean;
   /** Whether this thread is a daemon, as those that it starts are by default. */
@@ -89,11 +89,11 @@ export interface TaskOwner {
 
 /** The context of this thread or process. */
 export const context: Context = {
-  adoption: null,
+  identity: null,
   current: null,
   main: null,
   mainProcess: null,
-  adopt: {},
+  attach: {},
   isMain: true,
   daemon: false,
   process: { name: "MainProcess", daemon: false },
@@ -279,4 +279,4 @@ export interface ActivityStart {
 export const MESSAGE = { result: 0, error: 1 } as const;
 
 /** The caller's values in a start. */
-export type Payload = Pick<Adoption, "args" | "fields">;
+export type Payload = Pick<Identity, "args" | "fields">;

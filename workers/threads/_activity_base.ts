@@ -13,7 +13,7 @@ import {
 } from "./_options.ts";
 import { checkModule, describeWork, targetName } from "../runner/targets.ts";
 import { assertOptions, checkName } from "../base/check.ts";
-import { type Adoption, context, nextIdent } from "../runner/context.ts";
+import { context, type Identity, nextIdent } from "../runner/context.ts";
 import { callExceptHook } from "../base/except_hook.ts";
 import { Ending, launch } from "./_run.ts";
 import type { RunnerExit } from "../base/errors.ts";
@@ -28,9 +28,9 @@ const KILL_AFTER = 2_000;
 const OPTIONS = ["target", "args", "name", "daemon", "module", "permissions"];
 
 const numbers = { thread: 0, process: 0 };
-let bare = false;
+let isAttaching = false;
 
-let adoptActivity: (activity: Activity, adoption: Adoption) => void;
+let identify: (activity: Activity, identity: Identity) => void;
 let runnerOf: (activity: Activity) => Runner | null;
 let exitOf: (activity: Activity) => RunnerExit | null;
 
@@ -73,11 +73,11 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
   #ending: Ending = new Ending();
 
   static {
-    adoptActivity = (activity, adoption) => {
-      activity.#ident = adoption.ident;
-      activity.#name = adoption.name;
-      activity.#daemon = adoption.daemon;
-      activity.#args = adoption.args;
+    identify = (activity, identity) => {
+      activity.#ident = identity.ident;
+      activity.#name = identity.name;
+      activity.#daemon = identity.daemon;
+      activity.#args = identity.args;
       activity.#state = "running";
     };
     runnerOf = (activity) => activity.#runner;
@@ -100,7 +100,7 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
     this.#target = target ?? null;
     this.#args = checkArgs(args);
     this.#name = name === undefined ? "" : checkName(name);
-    if (bare) return;
+    if (isAttaching) return;
     const Class = new.target as { name: string; module?: string | URL };
     const what = describeWork(
       kind,
@@ -467,26 +467,26 @@ export abstract class Activity<T = unknown> implements AsyncDisposable {
  * Makes an object for code that already runs.
  *
  * @param Base The class's base, whose constructor skips its checks.
- * @param adoption What is known of that code.
+ * @param identity What is known of that code.
  * @param Class The class, whose own constructor is not called.
  * @returns The object, or `null` if the class does not extend the base.
  */
-export function adopt<A extends Activity>(
+export function attach<A extends Activity>(
   Base: new () => A,
-  adoption: Adoption,
+  identity: Identity,
   Class: { prototype: object } = Base,
 ): A | null {
   if (Class !== Base && !(Class.prototype instanceof Base)) return null;
-  bare = true;
+  isAttaching = true;
   try {
     const activity: A = Reflect.construct(Base, [], Class as typeof Base);
-    adoptActivity(activity, adoption);
-    for (const [key, value] of Object.entries(adoption.fields)) {
+    identify(activity, identity);
+    for (const [key, value] of Object.entries(identity.fields)) {
       Reflect.set(activity, key, value);
     }
     return activity;
   } finally {
-    bare = false;
+    isAttaching = false;
   }
 }
 

@@ -27,14 +27,14 @@ function findWork(
   const { className, target, module: url, name, daemon } = start;
   const { args, fields } = unpack(start.payload) as Payload;
   const ident = kind === "thread" ? start.ident : Deno.pid;
-  const adoption = { ident, name, daemon, args, fields };
-  context.adoption = adoption;
+  const identity = { ident, name, daemon, args, fields };
+  context.identity = identity;
   if (className === null) {
     const call = findExport(module, target!, "function", url);
     return () => call(...args);
   }
   const Class = findExport(module, className, "class", url);
-  const activity = context.adopt[kind]?.(adoption, Class) ?? null;
+  const activity = context.attach[kind]?.(identity, Class) ?? null;
   if (activity === null) {
     const Base = kind === "thread" ? "Thread" : "Process";
     throw new ModuleImportError(

@@ -4,16 +4,16 @@
  * @module
  */
 
-import { adopt } from "./_activity_base.ts";
+import { attach } from "./_activity_base.ts";
 import {
-  type Adoption,
   context,
+  type Identity,
   MAIN_IDENT,
   type Started,
 } from "../runner/context.ts";
 import { Thread } from "./thread.ts";
 
-const MAIN: Adoption = {
+const MAIN: Identity = {
   ident: MAIN_IDENT,
   name: "MainThread",
   daemon: false,
@@ -38,7 +38,7 @@ const MAIN: Adoption = {
  * ```
  */
 export function mainThread(): Thread {
-  return (context.main ??= adopt(Thread, MAIN)) as Thread;
+  return (context.main ??= attach(Thread, MAIN)) as Thread;
 }
 
 /**
@@ -59,7 +59,7 @@ export function mainThread(): Thread {
  */
 export function currentThread(): Thread {
   if (context.isMain) return mainThread();
-  return (context.current ??= adopt(Thread, context.adoption!)) as Thread;
+  return (context.current ??= attach(Thread, context.identity!)) as Thread;
 }
 
 function isThread(started: Started): started is Thread {

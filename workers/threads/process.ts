@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Activity, adopt, exitOf, runnerOf } from "./_activity_base.ts";
+import { Activity, attach, exitOf, runnerOf } from "./_activity_base.ts";
 import type { ThreadOptions } from "./_options.ts";
 import { context, type Started } from "../runner/context.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
@@ -105,7 +105,7 @@ export class Process<
    * ```
    */
   get pid(): number | null {
-    this.#check("tell the id of");
+    this.#check("look up the id of");
     return this.ident;
   }
 
@@ -126,7 +126,7 @@ export class Process<
    * ```
    */
   get exitCode(): number | null {
-    this.#check("tell the exit code of");
+    this.#check("look up the exit code of");
     return exitOf(this)?.code ?? null;
   }
 
@@ -301,7 +301,7 @@ export class Process<
   }
 }
 
-context.adopt.process = (adoption, Class) => adopt(Process, adoption, Class);
+context.attach.process = (identity, Class) => attach(Process, identity, Class);
 
 /**
  * Returns the process that this code runs in: Python's
@@ -323,10 +323,10 @@ context.adopt.process = (adoption, Class) => adopt(Process, adoption, Class);
  */
 export function currentProcess(): Process {
   if (context.current instanceof Process) return context.current;
-  context.mainProcess ??= adopt(Process, {
+  context.mainProcess ??= attach(Process, {
     args: [],
     fields: {},
-    ...(context.isMain && context.adoption),
+    ...(context.isMain && context.identity),
     ...context.process,
     ident: Deno.pid,
   });

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Activity, adopt } from "./_activity_base.ts";
+import { Activity, attach } from "./_activity_base.ts";
 import { context } from "../runner/context.ts";
 import type { ThreadOptions } from "./_options.ts";
 
@@ -135,4 +135,4 @@ export class Thread<
   }
 }
 
-context.adopt.thread = (adoption, Class) => adopt(Thread, adoption, Class);
+context.attach.thread = (identity, Class) => attach(Thread, identity, Class);
