@@ -24,6 +24,7 @@ import {
 } from "../../handlers/_internal.ts";
 import { type Clock, clockOf } from "../../handlers/io/_idle_timer.ts";
 import { readableOf, writableOf } from "../../workers/_conn_streams.ts";
+import { type RawConn, type ThroughWatch, wrap } from "./conn_methods.ts";
 
 /** How long a client has to send its first byte, once its handler has begun. */
 const NEW_MS = 5_000;
@@ -58,14 +59,6 @@ export interface ConnObserver {
   onWrite(writing: Promise<number>): void;
 }
 
-/** The methods of a connection that is not watched. */
-type RawConn = Pick<
-  Deno.Conn,
-  "read" | "write" | "closeWrite" | "close" | typeof Symbol.dispose
->;
-
-type Watched = Deno.Conn & { [watch]: WatchedConn };
-
 /**
  * The watch of a connection; `null` for what can't be watched.
  *
@@ -86,12 +79,12 @@ export function watchConn(
   const clock = clockOf(conn);
   const at = began ?? clock.now();
   const watched = new WatchedConn(conn, wrap(conn), clock, at);
-  (conn as Watched)[watch] = watched;
+  (conn as Deno.Conn & { [watch]: WatchedConn })[watch] = watched;
   return watched;
 }
 
 /** Knows the reads and writes of one connection. */
-export class WatchedConn implements Watch {
+export class WatchedConn implements Watch, ThroughWatch {
   reader: { readonly isIdle: boolean } | null = null;
   writer: { flush(): Promise<void> } | null = null;
   /** The number of the client's bytes that were read. */
@@ -367,107 +360,6 @@ class DirectRead implements ReadSink {
   onOver(): void {
     this.#resolve(null);
   }
-}
-
-const METHODS: PropertyDescriptorMap = {
-  read: {
-    configurable: true,
-    writable: true,
-    value(this: Watched, into: Uint8Array) {
-      return this[watch].read(into);
-    },
-  },
-  write: {
-    configurable: true,
-    writable: true,
-    value(this: Watched, bytes: Uint8Array) {
-      return this[watch].write(bytes);
-    },
-  },
-  closeWrite: {
-    configurable: true,
-    writable: true,
-    value(this: Watched) {
-      return this[watch].closeWrite();
-    },
-  },
-  close: {
-    configurable: true,
-    writable: true,
-    value(this: Watched) {
-      this[watch].closing().close.call(this);
-    },
-  },
-  [Symbol.dispose]: {
-    configurable: true,
-    writable: true,
-    value(this: Watched) {
-      this[watch].closing()[Symbol.dispose].call(this);
-    },
-  },
-  readable: {
-    configurable: true,
-    get(this: Watched) {
-      return this[watch].readable;
-    },
-  },
-  writable: {
-    configurable: true,
-    get(this: Watched) {
-      return this[watch].writable;
-    },
-  },
-};
-
-/** The watched form of a prototype, and its own methods. */
-interface Wrapped {
-  prototype: object;
-  watched: object;
-  raw: RawConn;
-}
-
-const prototypes: WeakMap<object, Wrapped> = new WeakMap();
-/** Most connections of a program are alike. */
-let latest: Wrapped | null = null;
-
-/** Has a connection's methods go through its watch; returns its own methods. */
-function wrap(conn: Deno.Conn): RawConn {
-  if (Object.hasOwn(conn, "read") || Object.hasOwn(conn, "write")) {
-    const raw = methodsOf(conn);
-    Object.defineProperties(conn, watchedMethodsOf(conn));
-    return raw;
-  }
-  // Half the time of properties of its own, and the same shape for all
-  const prototype = Object.getPrototypeOf(conn);
-  let wrapped = latest;
-  if (wrapped === null || wrapped.prototype !== prototype) {
-    wrapped = latest = prototypes.get(prototype) ?? {
-      prototype,
-      watched: Object.create(prototype, watchedMethodsOf(prototype)),
-      raw: methodsOf(prototype),
-    };
-    prototypes.set(prototype, wrapped);
-  }
-  Object.setPrototypeOf(conn, wrapped.watched);
-  return wrapped.raw;
-}
-
-/** A made-up connection need not have all methods. */
-function watchedMethodsOf(object: object): PropertyDescriptorMap {
-  const found = Reflect.ownKeys(METHODS).filter((name) => name in object);
-  return Object.fromEntries(found.map((name) => [name, METHODS[name]!]));
-}
-
-/** Looks up no getters: those of a prototype have no connection. */
-function methodsOf(object: Deno.Conn): RawConn {
-  const { read, write, closeWrite, close } = object;
-  return {
-    read,
-    write,
-    closeWrite,
-    close,
-    [Symbol.dispose]: object[Symbol.dispose],
-  };
 }
 
 function ignore(): void {}
