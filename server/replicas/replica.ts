@@ -35,6 +35,9 @@ import {
 
 const ACCEPTED = COUNTS.indexOf("accepted");
 
+/** More bytes than this don't wait for a replica that asks for more. */
+const MAX_BACKLOG = 8 * 2 ** 20;
+
 /** More open requests than a process has descriptors for are a lie. */
 const MAX_OPEN = 2 ** 18;
 
@@ -89,6 +92,7 @@ export class Replica implements Member {
   /** The clients of its drain report's first parts. */
   #aborted: Deno.Addr[] = [];
   #pinged = false;
+  #isLeaving = false;
   #resumed = false;
 
   constructor(
@@ -214,7 +218,10 @@ export class Replica implements Member {
       case "ask":
         return void this.#answer(message[1], message[2]);
       case "leaving":
-        return this.#owner.leaving(this);
+        // It says so at each signal
+        if (!this.#isLeaving) this.#owner.leaving(this);
+        this.#isLeaving = true;
+        return;
       case "working":
         return;
     }
@@ -265,6 +272,10 @@ export class Replica implements Member {
   }
 
   async #answer(id: number, question: Question): Promise<void> {
+    // It does not read what it asks for
+    if (this.runner.backlog > MAX_BACKLOG) {
+      return this.runner.fail(outOfOrder("ask"));
+    }
     const serving = this.#owner.server[core];
     let value: ServerStats | null = null;
     // Methods that a subclass overrides run in the replica, and may fail there

@@ -1,5 +1,6 @@
 /** Handlers and targets that attack their program, by a seed. */
 
+import { FRAME } from "../../workers/line/dialect.ts";
 import { encode } from "../../workers/codec/codec.ts";
 import {
   ForkingTCPServer,
@@ -17,6 +18,9 @@ import {
 } from "./_lies.ts";
 
 export const module = import.meta.url;
+
+/** How many messages a flood has. */
+const FLOOD = 30_000;
 
 const { slice, subarray } = Uint8Array.prototype;
 /** What is sent at the next write, in the place of what is meant to be. */
@@ -86,8 +90,22 @@ function bodyOf(dice: Dice, say: (dice: Dice) => unknown): Uint8Array {
   }
 }
 
+/** Sends the same short message so often that many come in one read. */
+function flood(dice: Dice, say: (dice: Dice) => unknown): void {
+  for (let tries = 0; tries < 20; tries++) {
+    const body = bodyOf(dice, say);
+    if (body.length > 100) continue;
+    const one = frame(FRAME.message, body);
+    const many = new Uint8Array(one.length * FLOOD);
+    for (let at = 0; at < many.length; at += one.length) many.set(one, at);
+    forged.push(many);
+    return;
+  }
+}
+
 /** Sends frames that the channel would not send. */
 function forgeFrames(dice: Dice, say: (dice: Dice) => unknown): void {
+  if (dice(4) === 0) return flood(dice, say);
   const count = pick(dice, [1, 5, 300]);
   for (let i = 0; i < count; i++) {
     const kind = frameKind(dice);

@@ -23,6 +23,7 @@ import {
 /** A runner whose other half is here as well. */
 export class LocalRunner implements Runner {
   readonly kind: RunnerKind;
+  readonly backlog = 0;
   onmessage: MessageHandler | null = null;
   /** What each side has said, but for the relay's bytes. */
   readonly toReplica: unknown[] = [];

@@ -279,6 +279,30 @@ Deno.test("Channel delivers a frame of 3 MB between small ones, in any pieces", 
   assertEquals(exit, null);
 });
 
+Deno.test("Channel lets the event loop turn while the frames of one read are handled", async () => {
+  const one = frame(0, encode(null));
+  const bytes = new Uint8Array(2_000 * one.length);
+  for (let at = 0; at < bytes.length; at += one.length) bytes.set(one, at);
+  let turns = 0;
+  let received = 0;
+  const channel: Channel = new Channel({
+    receive() {
+      received++;
+      const end = performance.now() + 0.05;
+      while (performance.now() < end);
+    },
+    fail() {},
+    end() {},
+  });
+  const running = channel.run(connOf(bytes, () => 1));
+  while (received < 2_000) {
+    await new Promise((resolve) => setImmediate(resolve));
+    turns++;
+  }
+  await running;
+  assert(turns > 5, `${turns} turns`);
+});
+
 Deno.test("Channel.backlog counts what is not sent, and Channel.flushed() waits for it", async () => {
   const { promise: written, resolve: write } = Promise.withResolvers<void>();
   const { promise: ended, resolve: end } = Promise.withResolvers<null>();

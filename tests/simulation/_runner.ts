@@ -100,6 +100,7 @@ export interface Machine {
 
 export class SimRunner implements Runner {
   readonly kind: RunnerKind;
+  readonly backlog = 0;
   readonly owner: Owner;
   /** It does nothing any more. */
   isHung = false;

@@ -23,6 +23,10 @@ const MAX_KEPT = 4 * BUFFER_SIZE;
  * many have: copying more would take long.
  */
 const BELIEVED = 8 * 2 ** 20;
+/** How many frames are delivered between two looks at the clock. */
+const FRAMES_A_LOOK = 16;
+/** How long the frames of one read hold the event loop, in milliseconds. */
+const SLICE_MS = 5;
 /** Before each frame: its kind, one byte, and its length, four. */
 const HEADER_SIZE = 5;
 /**
@@ -260,7 +264,11 @@ export class Channel {
       length += count;
       let used = this.#deliver(buffer, 0, length);
       while (!this.#closed && this.#isComplete(buffer, used, length)) {
-        used = await this.#deliverLong(buffer, used, length);
+        const isLong = this.#readLength(buffer, used) > BUFFER_SIZE;
+        if (!isLong) await new Promise((resolve) => setImmediate(resolve));
+        used = isLong
+          ? await this.#deliverLong(buffer, used, length)
+          : this.#deliver(buffer, used, length);
       }
       length -= used;
       const size = this.#bufferSize(buffer, used, length);
@@ -275,8 +283,8 @@ export class Channel {
   }
 
   /**
-   * Delivers the complete frames of a buffer, up to a long one; returns the
-   * position after them.
+   * Delivers the complete frames of a buffer, up to a long one, and as long as
+   * the event loop may wait; returns the position after them.
    */
   #deliver(
     buffer: Uint8Array<ArrayBuffer>,
@@ -284,6 +292,8 @@ export class Channel {
     length: number,
   ): number {
     let start = from;
+    let count = 0;
+    let until = Infinity;
     while (length - start >= HEADER_SIZE && !this.#closed) {
       const size = this.#readLength(buffer, start);
       const end = start + HEADER_SIZE + size;
@@ -293,6 +303,10 @@ export class Channel {
       this.#listener.receive(buffer[start]!, value);
       this.#received += end - start;
       start = end;
+      if (++count % FRAMES_A_LOOK > 0) continue;
+      const now = performance.now();
+      if (until === Infinity) until = now + SLICE_MS;
+      else if (now >= until) break;
     }
     return start;
   }

@@ -192,6 +192,10 @@ export class ChildRunner extends Inbox implements Runner {
     return this.#child.pid;
   }
 
+  get backlog(): number {
+    return this.#channel.backlog;
+  }
+
   post(message: unknown): void {
     this.#channel.send(FRAME.message, message);
   }

@@ -55,6 +55,8 @@ export interface Runner {
    * that it throws ends the runner as `fail()` does.
    */
   onmessage: MessageHandler | null;
+  /** How many bytes wait to be sent; always 0 to a thread. */
+  readonly backlog: number;
   /**
    * Sends a message, in order; does nothing once the runner has ended. Throws
    * a `DataCloneError` for what can't be cloned.

@@ -70,6 +70,7 @@ const REF_METHOD = findRefMethod();
 /** A runner in a `Worker`. */
 export class WorkerRunner extends Inbox implements Runner {
   readonly kind = "thread";
+  readonly backlog = 0;
   #lifecycle = new Lifecycle("thread");
   readonly ready: Promise<void> = this.#lifecycle.ready;
   readonly exited: Promise<RunnerExit> = this.#lifecycle.exited;
