@@ -141,6 +141,23 @@ export async function startHolder(lock: Lock, told: ThreadEvent) {
   await new Promise(() => {});
 }
 
+/** In a thread: starts a process at the end of a pipe. */
+export async function startSender(pipe: PipeConnection<number, number>) {
+  const process = new Process({
+    target: sendAndStay,
+    args: [pipe],
+    module: import.meta.url,
+  });
+  process.start();
+  process.result.catch(() => {});
+  await new Promise(() => {});
+}
+
+export async function sendAndStay(pipe: PipeConnection<number, number>) {
+  await pipe.send(42);
+  await pipe.recv();
+}
+
 /** Never returns to its event loop. */
 export async function acquireAndLoop(lock: Lock, told: ThreadEvent) {
   await lock.acquire();

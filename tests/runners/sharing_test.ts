@@ -531,6 +531,19 @@ for (const code of [null, 3]) {
   });
 }
 
+Deno.test("Pipe ends when the process at its other end ends with the thread that started it", async () => {
+  const [ours, theirs] = Pipe<number, number>();
+  const target = targets.startSender;
+  const thread = new Thread({ target, args: [theirs], module });
+  thread.start();
+  const ended = assertRejects(() => thread.result);
+  assertEquals(await ours.recv(), 42);
+  const rest = assertRejects(() => ours.recv(), QueueClosedError);
+  await thread[Symbol.asyncDispose]();
+  await ended;
+  await rest;
+});
+
 /** A process that has got some items, to which others were sent ahead. */
 async function startGetting(queue: SharedQueue<number>, count: number) {
   const [told, on] = [new ThreadEvent(), new ThreadEvent()];

@@ -7,10 +7,16 @@
 import { ByteWriter, decode, encodeInto } from "../codec/codec.ts";
 import { refuseShared } from "../codec/share.ts";
 import { throwIfStopped } from "../locks/_checkpoint.ts";
+import { deaths, isLiving } from "../locks/_living.ts";
 import {
+  addNode,
+  AFTER,
   alone,
+  BEFORE,
   newWaitRecord,
   QUEUE_BYTES,
+  removeNode,
+  TICKET,
   WaitQueue,
   type WaitRecord,
 } from "../locks/_wait_queue.ts";
@@ -40,9 +46,9 @@ const CAPACITY = 5;
 const AHEAD = 6;
 /** Changes when somebody waits while items are ahead. */
 const RECALLS = 7;
-// The processes that may put and get, if it is a pipe's
-const WRITERS = 8;
-const READERS = 9;
+// The processes that may put or get, if it is a pipe's: a list of nodes
+const ENDS = 8;
+const SETTLED = 9;
 const STORE = 10;
 
 /** The most bytes of items that are sent ahead at once. */
@@ -180,6 +186,7 @@ export class QueueCore {
     const priority = this.#store.priorityOf(value);
     const item = this.#write(value);
     return () => {
+      this.#settle();
       const pushed = this.#alone(() => {
         if (this.closed) throw closedError("put an item in");
         const room = this.size < Atomics.load(this.#words, MAX_SIZE) &&
@@ -274,18 +281,58 @@ export class QueueCore {
     this.getters.wake(items.length);
   }
 
-  /** A process may put (or get) from now on. */
-  hold(isWriter: boolean): void {
-    Atomics.add(this.#words, isWriter ? WRITERS : READERS, 1);
+  /**
+   * A process has an end of the pipe from now on.
+   *
+   * @param holder Its id among the living.
+   * @param isWriter Whether it may put; if not, get.
+   */
+  hold(holder: number, isWriter: boolean): void {
+    const { nodes } = this.getters;
+    this.getters.alone(() => {
+      const node = addNode(nodes, holder);
+      nodes[node + AFTER] = this.#words[ENDS]!;
+      nodes[node + BEFORE] = isWriter ? 1 : 0;
+      this.#words[ENDS] = node;
+    });
   }
 
-  /** It has ended. Without any other, nothing more can be put. */
-  letGo(isWriter: boolean): void {
-    const word = isWriter ? WRITERS : READERS;
-    if (Atomics.sub(this.#words, word, 1) === 1) this.close();
+  /** A process has ended. Without any other at its end the pipe is closed. */
+  letGo(holder: number): void {
+    this.#removeEnds((other) => other === holder);
+  }
+
+  #removeEnds(isOf: (holder: number) => boolean): void {
+    const { nodes } = this.getters;
+    // By whether they may put
+    const [removed, kept] = [[false, false], [false, false]];
+    this.getters.alone(() => {
+      let before = 0;
+      for (let node = this.#words[ENDS]!; node !== 0;) {
+        const after = nodes[node + AFTER]!;
+        const isRemoved = isOf(nodes[node + TICKET]!);
+        (isRemoved ? removed : kept)[nodes[node + BEFORE]!] = true;
+        if (!isRemoved) before = node;
+        else {
+          if (before === 0) this.#words[ENDS] = after;
+          else nodes[before + AFTER] = after;
+          removeNode(nodes, node);
+        }
+        node = after;
+      }
+    });
+    if (removed.some((was, role) => was && !kept[role])) this.close();
+  }
+
+  /** Notices processes that ended with the thread that had started them. */
+  #settle(): void {
+    if (this.#words[ENDS] === 0 || this.#words[SETTLED] === deaths()) return;
+    this.#words[SETTLED] = deaths();
+    this.#removeEnds((holder) => !isLiving(holder));
   }
 
   #take(isLent: boolean): Uint8Array<ArrayBuffer> | false {
+    this.#settle();
     if (this.#store.count === 0) {
       if (Atomics.load(this.#words, AHEAD) > 0) {
         Atomics.add(this.#words, RECALLS, 1);

@@ -68,8 +68,8 @@ interface Account {
   above: number;
   /** The permits that it may hold, and whether they are a lock's. */
   permits: Map<Permits, boolean>;
-  /** The queues of pipes that it has, and whether it puts there. */
-  ends: Map<QueueCore, boolean>;
+  /** The queues of pipes that it has. */
+  ends: Set<QueueCore>;
 }
 
 interface Call {
@@ -183,7 +183,7 @@ export class ShareHost {
     for (const [permits, isLock] of account.permits) {
       permits.endLoans(account.holder, !returned || isLock);
     }
-    for (const [core, isWriter] of account.ends) core.letGo(isWriter);
+    for (const core of account.ends) core.letGo(account.holder);
     endLiving(account.holder);
     if (account.above !== 0) tell(["end", account.above, returned]);
   }
@@ -269,7 +269,7 @@ export class ShareHost {
         holder: enterLiving(),
         above: 0,
         permits: new Map(),
-        ends: new Map(),
+        ends: new Set(),
       };
       this.#accounts.set(number as number, account);
     }
@@ -301,8 +301,8 @@ export class ShareHost {
   #hold(account: Account, object: Callable, isWriter: boolean): void {
     const core = typeOf(object)!.inner!(object) as QueueCore;
     if (account.ends.has(core)) return;
-    account.ends.set(core, isWriter);
-    core.hold(isWriter);
+    account.ends.add(core);
+    core.hold(account.holder, isWriter);
   }
 
   #call(number: number, message: unknown[]): void {
