@@ -83,7 +83,9 @@ export class Looping extends DatagramRequestHandler {
   override async handle(): Promise<void> {
     const word = await this.rfile.readLine();
     if (word === "loop") {
-      await this.socket.send(this.packet, this.clientAddress);
+      void this.socket.send(this.packet, this.clientAddress);
+      // It leaves in this task; with its outcome, further packets may come
+      for (let i = 0; i < 10; i++) await null;
       for (;;);
     }
     await this.wfile.write(word ?? "");
