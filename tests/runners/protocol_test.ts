@@ -161,6 +161,7 @@ Deno.test("a message over the limits of its sender ends it for a protocol error"
     const what = `${from} ${typeof value}`;
     assertEquals(messages.length, isTaken ? 1 : 0, what);
     assertEquals(exit?.reason, isTaken ? undefined : "protocol", what);
+    if (!isTaken) assertMatch(exit!.error!.message, /at most|more values/);
   }
 });
 

@@ -204,7 +204,7 @@ class Reader {
     const size = this.#end - this.#offset;
     if (size > this.#v8) {
       throw new RangeError(
-        `Cannot read a message with ${size} bytes of V8's: at most ${this.#v8} may come`,
+        `Cannot read a message: it has ${size} bytes with dates, maps or rings, and at most ${this.#v8} may come`,
       );
     }
     return readByV8(this.take(size));
@@ -214,7 +214,9 @@ class Reader {
   count(values: number): void {
     this.#values -= OBJECT_COST + values;
     if (this.#values < 0) {
-      throw new RangeError("Cannot read a message of so many values");
+      throw new RangeError(
+        "Cannot read a message: it has more values than its sender may send",
+      );
     }
   }
 

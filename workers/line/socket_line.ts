@@ -247,9 +247,10 @@ export class Channel {
     try {
       await this.#read(conn);
     } catch (error) {
-      this.#listener.fail(
-        new ProtocolError("A frame makes no sense", { cause: error }),
-      );
+      const isKnown = error instanceof RangeError ||
+        error instanceof ProtocolError;
+      const why = isKnown ? error.message : "A frame makes no sense";
+      this.#listener.fail(new ProtocolError(why, { cause: error }));
     }
     this.close();
     this.#listener.end();
