@@ -45,6 +45,11 @@ export class ServerRole {
   /** Whether other listeners take over the queue when the server leaves. */
   readonly sharesQueue: boolean = false;
 
+  /** How long no client may come before the server leaves its queue, in ms. */
+  get silence(): number {
+    return 0;
+  }
+
   /** Most requests that can be open at once. */
   get limit(): number {
     return Infinity;

@@ -337,9 +337,10 @@ export interface ReplicaOptions<C = unknown> extends ServerOptions<C> {
    * Processes need `--allow-net` without a list as well. `"auto"` relays then;
    * `stats()` says which it is.
    *
-   * Processes that share a port have one queue each. If a process is replaced
-   * under load, or loops endlessly until `stallTimeout`, the clients in its
-   * queue are lost. `"relay"` loses none.
+   * Processes that share a port have one queue each. If a process loops
+   * endlessly until `stallTimeout`, the clients in its queue are lost. If it is
+   * replaced, it accepts until no client has come for 1 s, for at most half of
+   * `shutdownTimeout`. `"relay"` loses none.
    *
    * @default {"auto"}
    */
@@ -355,9 +356,11 @@ export interface ReplicaOptions<C = unknown> extends ServerOptions<C> {
    */
   permissions?: Deno.PermissionOptions;
   /**
-   * How long a replica may stay silent, in milliseconds. After that, it counts
+   * How long a replica may make no progress, in milliseconds: begin or end no
+   * request, read and write nothing, and answer nothing. After that, it counts
    * as stuck in an endless loop and is replaced, and its requests are lost. A
-   * process is killed; a thread can't be stopped, so it is set aside.
+   * process is killed; a thread can't be stopped, so it is set aside. A handler
+   * that computes for longer without a read or write needs a higher value.
    * `Infinity` waits forever.
    *
    * @default {5000}
@@ -381,7 +384,7 @@ export interface ReplicaOptions<C = unknown> extends ServerOptions<C> {
   maxRequestsJitter?: number;
   /**
    * Replaces a replica that holds more bytes of memory than this, in the same
-   * way. It is measured once a second, or twice in `stallTimeout`. For a process
+   * way. It is measured once a second, or four times in `stallTimeout`. For a process
    * it is the resident memory; for a thread the heap and the buffers of its
    * isolate. Choose more than a replica needs at its start: about 50 MB for a
    * process, 10 MB for a thread. Not with `"isolate"`.

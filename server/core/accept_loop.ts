@@ -168,13 +168,15 @@ export class AcceptLoop<R> {
   }
 
   /**
-   * Gathers the requests that the system has queued, at most `limit`. After the
-   * deadline it takes shorter silence for the end of the queue.
+   * Gathers the requests that the system has queued, at most `limit`, or those
+   * that come until `silence` ms have passed without one. After the deadline it
+   * takes shorter silence for the end of the queue.
    */
-  async gather(limit: number, deadline: number): Promise<void> {
+  async gather(limit: number, deadline: number, silence = 0): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
+    const turns = Math.max(QUIET_TURNS, Math.ceil(silence / QUIET_MS));
     const gathering: Gathering = {
-      left: limit,
+      left: silence > 0 ? Infinity : limit,
       taken: 0,
       end: () => {
         this.#gathering = null;
@@ -194,9 +196,10 @@ export class AcceptLoop<R> {
       const isWaiting = this.#timer !== undefined || this.#isTurning;
       const isQuiet = taken === seen && (!isWaiting || isLate);
       quiet = isQuiet ? quiet + 1 : 0;
+      if (isLate) gathering.left = Math.min(gathering.left, limit);
       seen = taken;
       // Arrivals since the last look come before immediates
-      if (quiet >= (isLate ? 1 : QUIET_TURNS)) last = setImmediate(end);
+      if (quiet >= (isLate ? 1 : turns)) last = setImmediate(end);
     }, QUIET_MS);
     this.#gathering = gathering;
     this.#advance();

@@ -72,7 +72,9 @@ class Handshakes extends Preamble<Deno.TlsConn> {
     peer: Deno.Addr,
   ): Promise<Deno.Addr> {
     try {
-      await conn.handshake();
+      const value = await conn.handshake();
+      // A relay passes it on to the replica
+      Object.defineProperty(conn, "handshakeInfo", { value });
       return peer;
     } catch (cause) {
       throw new HandshakeError("TLS handshake failed", { cause });

@@ -247,7 +247,11 @@ export class Listening<R> {
     acceptor.ref?.();
     const isTcp = serverAddress.transport === "tcp";
     const limit = (isTcp ? requestQueueSize : UNIX_QUEUE_SIZE) + 1;
-    await this.#loop.gather(limit, deadline);
+    const { silence } = part;
+    // Those that come last have the other half of the time
+    const now = performance.now();
+    const until = silence > 0 ? now + (deadline - now) / 2 : deadline;
+    await this.#loop.gather(limit, until, silence);
   }
 
   /** Closes the socket and serves the request of its last accept. */

@@ -11,6 +11,7 @@ import { ModuleImportError } from "../../workers/base/errors.ts";
 import { watchProgress } from "../../workers/base/progress.ts";
 import { isPacketAddress, isSameAddress } from "../../workers/relay/frames.ts";
 import { MemoryLine, type RunnerLine } from "../../workers/line/shared_line.ts";
+import { context } from "../../workers/runner/context.ts";
 import { RelayPort, type Reply } from "../../workers/relay/port.ts";
 import { imports } from "../../workers/runner/context.ts";
 import type { RunnerKind, RunnerPort } from "../../workers/runner/runner.ts";
@@ -44,7 +45,13 @@ export function main(
   modules: Modules,
   data: unknown,
 ): Promise<void> {
-  const { memory } = data as Boot;
+  const { memory, thread } = data as Boot;
+  if (thread !== null) {
+    const { ident, name, lastIdent } = thread;
+    context.isMain = false;
+    context.lastIdent = lastIdent;
+    context.identity = { ident, name, daemon: false, args: [], fields: {} };
+  }
   watchProgress(
     memory?.progress ?? (() => {
       port.post(["working"]);

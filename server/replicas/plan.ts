@@ -24,7 +24,12 @@ import {
 import type { BaseServer } from "../base_server.ts";
 import { type AnyOptions, exactLimit } from "../core/check_options.ts";
 import type { ReplicaOptions, ServerLimits } from "../options.ts";
-import { bindShared, PortSharing, whyNotShared } from "./port_sharing.ts";
+import {
+  bindShared,
+  mayBind,
+  PortSharing,
+  whyNotShared,
+} from "./port_sharing.ts";
 import type { Boot, ClassRef } from "./protocol.ts";
 
 /** Starts runners. */
@@ -114,6 +119,19 @@ export class ReplicaPlan extends ServerRole {
     return listener;
   }
 
+  /**
+   * The program may have given up the right to bind the port, as servers do
+   * that begin as root. Processes could not bind it again then.
+   */
+  checkSharing(): void {
+    const { dispatch = "auto" } = this.options;
+    if (dispatch !== "auto" || this.kind !== "process") return;
+    const { port } = this.server.serverAddress as Deno.NetAddr;
+    if (this.sharing.name !== null && !mayBind(port)) {
+      this.sharing = new PortSharing();
+    }
+  }
+
   override load(): Promise<ServerRole> {
     return this.#loading ??= this.#load(this);
   }
@@ -147,7 +165,10 @@ function refusal(why: string): TypeError {
 
 /** The part of a {@linkcode Boot} that is known before the address is bound. */
 interface BootDraft {
-  boot: Omit<Boot, "address" | "sharing" | "options" | "memory">;
+  boot: Omit<
+    Boot,
+    "address" | "sharing" | "options" | "memory" | "thread"
+  >;
   /** The modules of the server, of the handler, and of what is in the context. */
   modules: string[];
 }

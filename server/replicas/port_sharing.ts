@@ -46,8 +46,11 @@ export class OneSocket extends PortSharing {
   #key = "";
 
   override bind(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
-    // A second request for port 0 gets the same port
-    const { port } = address.port === 0 ? probe(address, open) : address;
+    // A second request for port 0 gets the same port. Another thread's server
+    // shares it as well, and is known to the system alone
+    const { port } = address.port === 0 || mayBeTaken(address.port)
+      ? probe(address, open)
+      : address;
     const listener = this.join({ ...address, port }, open);
     const key = `${listener.addr.hostname} ${listener.addr.port}`;
     if (OneSocket.#taken.has(key)) {
@@ -98,6 +101,21 @@ export class ReusePort extends PortSharing {
 export function sharingOf(name: Sharing | null): PortSharing {
   if (name === null) return new PortSharing();
   return name === "loadBalanced" ? new OneSocket() : new ReusePort();
+}
+
+const LAST_PRIVILEGED = 1_023;
+
+/** Whether this program may bind a port, found out by others of its kind. */
+export function mayBind(port: number): boolean {
+  for (let other = LAST_PRIVILEGED; port <= LAST_PRIVILEGED && other > 0;) {
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port: other-- }).close();
+      return true;
+    } catch (error) {
+      if (error instanceof Deno.errors.PermissionDenied) return false;
+    }
+  }
+  return true;
 }
 
 /** The reason why replicas can't accept, or `null` if they can. */

@@ -57,6 +57,8 @@ export interface Boot {
   context: unknown;
   /** What the relay shares with a thread. */
   memory: RelayMemory | null;
+  /** What `currentThread()` is in a thread. */
+  thread: { ident: number; name: string; lastIdent: Int32Array } | null;
 }
 
 /** The commands to a replica. Only one is pending at a time. */

@@ -9,6 +9,7 @@ import type { ServerStats } from "../../handlers/request_server.ts";
 import { RunnerExitError } from "../../workers/base/errors.ts";
 import { newRelayMemory } from "../../workers/line/shared_line.ts";
 import { describeExit } from "../../workers/runner/runner.ts";
+import { context, nextIdent } from "../../workers/runner/context.ts";
 import { startRunner } from "../../workers/runner/start_runner.ts";
 import {
   type Certificate,
@@ -105,6 +106,7 @@ export class ReplicaSet extends ServerRole
   override async start(forever: boolean): Promise<void> {
     // The one request must not reach a listener without a consumer
     this.#isServing = forever;
+    this.#plan.checkSharing();
     await this.#direct();
     await this.#keep();
   }
@@ -271,7 +273,13 @@ export class ReplicaSet extends ServerRole
     const sharing = this.#plan.sharing.name;
     const options = optionsForReplicas(this.options, sharing !== null);
     const memory = kind === "thread" ? newRelayMemory() : null;
-    const data: Boot = { ...boot, address, sharing, options, memory };
+    const number = ++this.#lastNumber;
+    const thread = kind === "process" ? null : {
+      ident: nextIdent(),
+      name: `${constructor.name}-${number}`,
+      lastIdent: context.lastIdent,
+    };
+    const data: Boot = { ...boot, address, sharing, options, memory, thread };
     const runner = (this.#plan.startRunner ?? startRunner)(kind, {
       main: MAIN_URL,
       modules,
@@ -280,7 +288,6 @@ export class ReplicaSet extends ServerRole
       permissions: this.options.permissions ?? "inherit",
       isReplica: true,
     });
-    const number = ++this.#lastNumber;
     const replica = new Replica(number, runner, memory, this, isHeld);
     const { watched } = this.monitor;
     if (watched.length > 0) replica.send(["watch", watched]);

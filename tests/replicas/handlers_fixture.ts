@@ -1,6 +1,11 @@
 /** Handlers that replicas import: one module for every mode. */
 
-import { type Lock, RequestHandler, StreamRequestHandler } from "../../mod.ts";
+import {
+  currentThread,
+  type Lock,
+  RequestHandler,
+  StreamRequestHandler,
+} from "../../mod.ts";
 
 /** What this module exports is found here. */
 export const module = import.meta.url;
@@ -34,6 +39,25 @@ export class Computing extends StreamRequestHandler {
       while (performance.now() < end);
       await this.wfile.write(`${line}\n`);
     }
+  }
+}
+
+/** Says which protocol its TLS handshake has chosen. */
+export class AlpnTeller extends StreamRequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    const conn = this.connection as Deno.TlsConn;
+    const { alpnProtocol } = await conn.handshake();
+    await this.wfile.write(`${alpnProtocol}`);
+  }
+}
+
+/** Says in which thread it runs. */
+export class ThreadTeller extends StreamRequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    const { name, ident } = currentThread();
+    await this.wfile.write(`${name} ${ident}\n`);
   }
 }
 

@@ -133,3 +133,17 @@ export class DescribingForking extends ForkingMixIn(Describing) {
 }
 
 export { EchoHandler };
+
+/** What this module exports is found here. */
+export const servers = module;
+
+/** Opens a threading server; returns the error's name. */
+export function tryToServe(port: number): string {
+  try {
+    const options = { workers: 1 };
+    void new ThreadingTCPServer({ port }, EchoHandler, options).serverClose();
+    return "no error";
+  } catch (error) {
+    return (error as Error).name;
+  }
+}

@@ -1,22 +1,24 @@
 /** The port of a server and its replicas: one, its own, and whoever's turn. */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { TCPServer } from "../../mod.ts";
+import { TCPServer, Thread } from "../../mod.ts";
 import {
   assertEchoes,
   type Client,
   exchange,
   kinds,
 } from "../servers/_support.ts";
-import { EchoHandler } from "./servers_fixture.ts";
-import { LineEcho, Patient, WhoAmI } from "./handlers_fixture.ts";
+import { EchoHandler, servers, tryToServe } from "./servers_fixture.ts";
+import { LineEcho, Patient, ThreadTeller, WhoAmI } from "./handlers_fixture.ts";
 import {
   allReady,
   CROSSED_STREAMS,
   LASTING_MODES,
   type Mode,
+  modeOf,
   sharedOrAuto,
   TCP_MODES,
+  test,
   testEach,
 } from "./_support.ts";
 import { onceFree } from "../support/sockets.ts";
@@ -187,3 +189,42 @@ testEach(
     for (const client of clients) client[Symbol.dispose]();
   },
 );
+
+test("ForkingTCPServer by shard: a child that is replaced accepts until no client has come for a second", async () => {
+  await using server = modeOf("ForkingTCPServer by shard").openOne(LineEcho);
+  server.serveForever();
+  await server.ready;
+  const begin = performance.now();
+  let isOver = false;
+  const reloaded = server.reload().finally(() => isOver = true);
+  while (!isOver) {
+    await assertEchoes(kinds.tcp, server);
+    if (performance.now() - begin > 1_500) break;
+    await pause(100);
+  }
+  assert(!isOver, "it left while clients came");
+  await within("reload()", reloaded);
+  assert(performance.now() - begin > 2_000);
+});
+
+test("a threading server in another thread is refused the port of one in this", async () => {
+  await using server = modeOf("ThreadingTCPServer by shard").openOne(LineEcho);
+  const { port } = server.serverAddress as Deno.NetAddr;
+  await using thread = new Thread({
+    target: tryToServe,
+    args: [port],
+    module: servers,
+  });
+  thread.start();
+  assertEquals(await within("the refusal", thread.result), "AddrInUse");
+});
+
+test("ThreadingTCPServer by relay tells handlers their own thread", async () => {
+  const mode = modeOf("ThreadingTCPServer by relay");
+  await using server = mode.openOne(ThreadTeller);
+  server.serveForever();
+  using client = await mode.connect(server);
+  const [name, ident] = (await client.receive())!.split(" ");
+  assertEquals(name, "ThreadingTCPServer-1");
+  assert(Number(ident) > 1, ident);
+});

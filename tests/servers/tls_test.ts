@@ -6,7 +6,9 @@ import {
   StreamRequestHandler,
   TCPServer,
   type TcpServerOptions,
+  ThreadingTCPServer,
 } from "../../mod.ts";
+import { AlpnTeller } from "../replicas/handlers_fixture.ts";
 import { python, startDeno } from "./_programs.ts";
 import {
   type AnyHandlerClass,
@@ -73,6 +75,18 @@ test("TCPServer offers alpnProtocols", async () => {
   server.serveForever();
   using client = await connect(server, { alpnProtocols: ["one", "three"] });
   assertEquals(await readToEnd(client), "one tcp");
+});
+
+test("ThreadingTCPServer by relay tells its handlers what the TLS handshake has chosen", async () => {
+  await using server = new ThreadingTCPServer({ port: 0 }, AlpnTeller, {
+    ...tls,
+    alpnProtocols: ["two", "one"],
+    dispatch: "relay",
+    workers: 1,
+  });
+  server.serveForever();
+  using client = await connect(server, { alpnProtocols: ["one", "three"] });
+  assertEquals(await readToEnd(client), "one");
 });
 
 test("TCPServer: a hundred clients that say nothing stop nobody", async () => {

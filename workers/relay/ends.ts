@@ -18,6 +18,7 @@ import {
   toErrorFrame,
 } from "./frames.ts";
 import { ReceiveWindow, SendWindow } from "../line/flow.ts";
+import type { ConnOpening } from "./relayed_conn.ts";
 
 /** The buffer of an idle connection, and of one that fills it. */
 const smallBlocks = new BlockPool(4_096);
@@ -32,8 +33,10 @@ const CLOSED_HERE: ErrorFrame = {
 /** Added to how a request ended: its client can send nothing more. */
 const IS_OVER = 4;
 
-/** A connection that may have come through a load balancer. */
-type Proxied = Deno.Conn & { readonly proxyInfo?: object };
+/** A connection, and what the steps before its request came to. */
+type Entered =
+  & Deno.Conn
+  & Pick<ConnOpening, "proxyInfo" | "handshakeInfo">;
 
 /** The stages of a connection in the runner. */
 type Stage = "waiting" | "begun" | "ended" | "closed" | "done" | "failed";
@@ -78,9 +81,13 @@ export class CarriedConnection implements Carried, WriterHost {
     const { id, link } = carrier;
     this.#sending = new SendWindow(link);
     this.#receiving = new ReceiveWindow(link, id);
-    const { localAddr, remoteAddr, proxyInfo } = this.conn as Proxied;
+    const { localAddr, remoteAddr, proxyInfo, handshakeInfo } = this
+      .conn as Entered;
     const age = Math.round(performance.now() - this.#since);
-    link.sendJson(Op.open, id, { localAddr, remoteAddr, age, proxyInfo });
+    const opening: ConnOpening = { localAddr, remoteAddr, age };
+    if (proxyInfo !== undefined) opening.proxyInfo = proxyInfo;
+    if (handshakeInfo !== undefined) opening.handshakeInfo = handshakeInfo;
+    link.sendJson(Op.open, id, opening);
     if (isFirst) return void this.#readAll();
     for (const bytes of this.#kept!) this.#send(bytes);
     if (this.#clientEnded) link.send(Op.end, id);

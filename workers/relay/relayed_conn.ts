@@ -36,6 +36,8 @@ export interface ConnOpening {
   age: number;
   /** What a load balancer tells of it. */
   proxyInfo?: object;
+  /** What its TLS handshake has come to. */
+  handshakeInfo?: Deno.TlsHandshakeInfo;
 }
 
 /** A `Deno.Conn` whose socket belongs to another thread or process. */
@@ -46,6 +48,8 @@ export class RelayedConn implements Deno.Conn {
   readonly age: number;
   /** What a load balancer tells of it, for its handler. */
   readonly proxyInfo: object | undefined;
+  /** Returns what the TLS handshake, which is over, has come to (TLS). */
+  readonly handshake?: () => Promise<Deno.TlsHandshakeInfo>;
   #id: number;
   #link: RelayLink;
   #slices: Slices;
@@ -78,6 +82,10 @@ export class RelayedConn implements Deno.Conn {
     this.remoteAddr = opening.remoteAddr;
     this.age = opening.age;
     this.proxyInfo = opening.proxyInfo;
+    const { handshakeInfo } = opening;
+    if (handshakeInfo !== undefined) {
+      this.handshake = () => Promise.resolve(handshakeInfo);
+    }
   }
 
   // Not async, like write(): that would cost three more microtasks per call
