@@ -138,6 +138,7 @@ Deno.test("a process starts where no temporary file can be made", async () => {
 Deno.test("a process starts although the working folder was removed, and the program is warned once", async () => {
   const { code, stdout, stderr } = await runProject({
     "main.ts": `
+import { Process } from "PACKAGE/workers/threads/process.ts";
 const module = "data:text/javascript,export const where = () => Deno.cwd();";
 const folder = Deno.makeTempDirSync();
 Deno.chdir(folder);
@@ -252,6 +253,8 @@ Deno.test("a process connects over loopback where it may not use Unix sockets", 
 });
 
 const BARE_MAIN = `
+import { Process } from "PACKAGE/workers/threads/process.ts";
+import { Thread } from "PACKAGE/workers/threads/thread.ts";
 export function add(a: number, b: number): number {
   return a + b;
 }
@@ -314,6 +317,7 @@ export function greet(): string {
 }
 `,
     "main.ts": `
+import { Process } from "PACKAGE/workers/threads/process.ts";
 import { Thread } from "PACKAGE/workers/threads/thread.ts";
 const module = new URL("./src/work.ts", import.meta.url);
 for (const Class of [Thread, Process]) {
@@ -339,11 +343,13 @@ Deno.test("a process gets the import map and the features that flags gave the pa
     const { stdout, stderr } = await runProject(
       {
         "work.ts": `
+import { word } from "word";
 export function tell(): string {
   return word + " " + typeof Deno.listenDatagram;
 }
 `,
         "main.ts": `
+import { Process } from "PACKAGE/workers/threads/process.ts";
 const process = new Process({
   target: "tell",
   module: new URL("./work.ts", import.meta.url),
@@ -381,6 +387,7 @@ Deno.test("a process gets a relative --config, wherever its parent has gone", as
         "tell.ts":
           'import { word } from "word"; export const tell = () => word;',
         "main.ts": `
+import { Process } from "PACKAGE/workers/threads/process.ts";
 Deno.chdir("/");
 const module = new URL("./work.ts", import.meta.url);
 const process = new Process({ target: "tell", module });
