@@ -279,6 +279,7 @@ class PoolWorker {
   }
 
   #done(id: number, begun: number, value: unknown, moved: unknown[]): void {
+    this.#forget(id);
     if (value instanceof Chunk) {
       const { results, failures } = value;
       if (failures.length > 0) return this.#partlyDone(id, begun, value);
@@ -294,7 +295,6 @@ class PoolWorker {
   #partlyDone(id: number, begun: number, { results, failures }: Chunk): void {
     const packed = packValue(this.#port.kind, results, true);
     const time = performance.now() - begun;
-    this.#forget(id);
     try {
       this.#send([id, STATUS.partly, [packed, failures], time]);
     } catch {
@@ -317,7 +317,6 @@ class PoolWorker {
   }
 
   #answer(id: number, answer: Answer): undefined {
-    this.#forget(id);
     if (!this.#taskSlots?.answer(id, answer)) {
       return this.#post(id, answer);
     }

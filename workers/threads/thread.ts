@@ -17,8 +17,8 @@ export type { ThreadOptions } from "./_options.ts";
  * are copied. Only locks and `SharedArrayBuffer`s are shared. Put the code that
  * starts threads under `if (import.meta.main)`.
  *
- * A thread ends when its target has returned and the threads that it started,
- * except daemons, have ended. Use a {@linkcode Process} if the code may loop
+ * A thread ends when its target has returned or thrown, and the threads and
+ * processes that it started, except daemons, have ended. Use a {@linkcode Process} if the code may loop
  * endlessly or run out of memory. An endless loop in a thread can't be stopped
  * and keeps the program from ending; a thread that runs out of memory ends the
  * program.
