@@ -197,7 +197,7 @@ export function outOfOrder(what: string): TypeError {
 }
 
 function decode(shapes: Shapes, from: string, message: unknown): unknown {
-  // What others can still change is no message
+  // Shared memory can still change, so it is no message
   if (message instanceof Uint8Array && message.buffer instanceof ArrayBuffer) {
     return message;
   }

@@ -23,7 +23,7 @@ export const module = import.meta.url;
 const FLOOD = 30_000;
 
 const { slice, subarray } = Uint8Array.prototype;
-/** What is sent at the next write, in the place of what is meant to be. */
+/** The frames to add to the next write. */
 let forged: Uint8Array[] = [];
 
 /** Whether these are the gathered frames of the channel. */
@@ -220,7 +220,7 @@ export class Hostile extends StreamRequestHandler {
     const [word, seed] = (await this.rfile.readLine() ?? "").split(" ");
     if (word === "attack") {
       await attack(Number(seed), lieOfReplica);
-      // What is sent next carries what was forged
+      // The forged frames go with the next message
       await this.server.stats().catch(() => {});
     }
     await this.wfile.write(`ok ${word}\n`);

@@ -1,4 +1,4 @@
-/** What hostile code may say: values that no honest end sends, by a seed. */
+/** Messages of hostile code: values that no honest end sends, by a seed. */
 
 import { FRAME } from "../../workers/line/dialect.ts";
 import { COUNTS } from "../../server/core/faults.ts";
@@ -162,7 +162,7 @@ const FROM_REPLICA: readonly unknown[] = [
   ["leaving"],
 ];
 
-/** What a replica may say to its server, honest or spoiled. */
+/** A message of a replica, honest or spoiled. */
 export function lieOfReplica(dice: Dice): unknown {
   const message = pick(dice, FROM_REPLICA);
   return dice(4) === 0 ? message : spoil(dice, message);
@@ -190,7 +190,7 @@ export function lieOfChild(
   return dice(3) === 0 ? spoil(dice, message) : message;
 }
 
-/** What a pool's worker may say, honest or spoiled. */
+/** A message of a pool's worker, honest or spoiled. */
 export function lieOfWorker(dice: Dice): unknown {
   const answer = [dice(70), dice(6), lie(dice), dice(10)];
   return pick(dice, [0, 1, answer, answer, spoil(dice, answer)]);

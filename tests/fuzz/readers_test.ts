@@ -1,6 +1,6 @@
 /**
- * What hostile replicas, threads and processes say, read in this thread: no
- * message takes long, and what breaks the rules is an error of its reader.
+ * Messages of hostile replicas, threads and processes, read in this thread: no
+ * message takes long, and one that breaks the rules is an error of its reader.
  */
 
 import { assert, assertEquals } from "@std/assert";
@@ -124,7 +124,7 @@ function openShares(): Reader {
 const lock = new Lock();
 const queue = new SharedQueue<unknown>();
 
-/** What a seed is about: who speaks, what it says, and who reads it. */
+/** The parts of a seed: the sender, its messages and their reader. */
 interface Play {
   from: Sender;
   kind: Runner["kind"];
@@ -197,7 +197,7 @@ for (const [who, about] of Object.entries(PLAYS)) {
         const again = play(about, seed);
         slow = slow.map((time, number) => Math.min(time, again[number]!));
       }
-      // What it has begun goes on in later turns
+      // Its calls go on in later turns
       await new Promise((resolve) => setTimeout(resolve));
     }
     assertEquals(await lock.acquire({ timeout: 1_000 }), true);

@@ -29,7 +29,7 @@ const LONG = "return new Promise((resolve) => setTimeout(resolve, 500))";
 
 type Kind = keyof typeof IMPORTS;
 
-/** What starts `work`, and fails where that fails. */
+/** The code that starts `work`. */
 function start(kind: Kind): string {
   return kind.endsWith("Pool")
     ? `const pool = new ${kind}({ module, workers: 2 });

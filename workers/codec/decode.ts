@@ -25,9 +25,9 @@ export const TAGS = {
 
 /** Deeper values go to V8, and so do rings, which have no end. */
 export const MAX_DEPTH = 8;
-/** What an array or object counts beside the values in it. */
+/** The cost of an array or object, beside that of the values in it. */
 export const OBJECT_COST = 8;
-/** What bytes and exceptions count: they take half a KB even if they are empty. */
+/** The cost of bytes and exceptions: they take half a KB even if they are empty. */
 export const BYTES_COST = 64;
 /** Up to this length a loop beats `TextEncoder` and `TextDecoder`. */
 export const SHORT_STRING = 24;
@@ -278,7 +278,7 @@ class Reader {
   }
 }
 
-/** What a slice copies or decodes at once. */
+/** The number of bytes that a slice copies or decodes at once. */
 const PIECE = 2 ** 20;
 /** How many values a slice reads between two looks at the clock. */
 const VALUES_A_LOOK = 512;

@@ -75,9 +75,9 @@ export interface ChildLink {
   connect: Deno.UnixConnectOptions | Deno.ConnectOptions;
   /** The secret that proves its identity. */
   secret: string;
-  /** What its messages are limited by. */
+  /** The kind of sender that it is, which limits its messages. */
   sender: Sender;
-  /** What marks the parent's locks and similar objects in a message. */
+  /** The mark of the parent's locks and similar objects in a message. */
   proof: string;
   /** The permissions that it revokes after that. */
   revoke: Revocation[];

@@ -103,7 +103,7 @@ function spawn(options: RunnerOptions, expected: ExpectedChild) {
   return starting(options, () => command.spawn());
 }
 
-/** What Deno says if it does not know the project. */
+/** Deno's errors in a child that does not know the project. */
 const UNKNOWN_IMPORT_REGEXP = /Relative import path|not a dependency/;
 
 /** An exit whose error says why the child did not know the project. */

@@ -102,7 +102,7 @@ export const context: Context = {
   pools: new Set(),
 };
 
-/** What follows a call, however long it takes. */
+/** A value that follows a call through all its continuations. */
 interface AsyncVariable {
   /** The value where this code descends from. */
   get(): unknown;
@@ -140,7 +140,7 @@ class Imports {
   #kind = "";
   #fail: (error: Error) => void = () => {};
   #core: Core | undefined;
-  /** Set in what the modules do while they are imported, and in what follows. */
+  /** Set in the code that an import runs, and in its continuations. */
   #inside: AsyncVariable | undefined;
   /** Whether nothing that the caller asked for has begun. */
   #isPending = false;
@@ -177,7 +177,7 @@ class Imports {
     }
   }
 
-  /** What the caller asked for begins: it may start what it likes. */
+  /** The code that the caller asked for begins: it may start any module. */
   begin(): void {
     this.#isPending = false;
   }

@@ -64,7 +64,7 @@ function mayRead(path: string): boolean {
   return Deno.permissions.querySync({ name: "read", path }).state === "granted";
 }
 
-/** What Deno finds beside or above the main module. */
+/** The project that Deno finds beside or above the main module. */
 interface Project {
   /** The path and text of the configuration. */
   config: [path: string, text: string] | null;
