@@ -129,6 +129,23 @@ export async function holdAndWait(
   for (;;);
 }
 
+/** Has a process of its own hold the lock, and never return to its loop. */
+export async function loopBelow(
+  lock: Lock,
+  pids: SharedQueue<number>,
+  told: ThreadEvent,
+) {
+  const process = new Process({
+    target: acquireAndLoop,
+    args: [lock, told],
+    module: import.meta.url,
+  });
+  process.start();
+  process.result.catch(() => {});
+  await pids.put(process.pid!);
+  await new Promise((resolve) => setTimeout(resolve, 60_000));
+}
+
 /** In a thread: starts a process that holds the lock. */
 export async function startHolder(lock: Lock, told: ThreadEvent) {
   const process = new Process({

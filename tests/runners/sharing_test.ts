@@ -241,6 +241,37 @@ Deno.test("Process below a process that is killed gives back its lock and its it
   }
 });
 
+Deno.test("Process below a process that is killed has ended before its Lock is free", async () => {
+  const [lock, told] = [new Lock(), new ThreadEvent()];
+  const pids = new SharedQueue<number>();
+  const process = start(targets.loopBelow, lock, pids, told);
+  await told.wait();
+  const pid = await pids.get();
+  process.kill();
+  await process.join();
+  await assertRejects(() => process.result);
+  assert(!lock.locked());
+  if (Deno.build.os === "linux") {
+    assert(!await isBusy(pid));
+  }
+});
+
+/** Whether a process uses the processor. */
+async function isBusy(pid: number): Promise<boolean> {
+  function timeOf(): string | null {
+    try {
+      const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+      return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[11]!;
+    } catch {
+      return null;
+    }
+  }
+  const before = timeOf();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const after = timeOf();
+  return after !== null && after !== before;
+}
+
 Deno.test("Thread that ends while a process that it started has a Lock leaves the Lock free", async () => {
   const [lock, told] = [new Lock(), new ThreadEvent()];
   const thread = new Thread({

@@ -129,13 +129,63 @@ function isGranted(name: string): boolean {
  * could still be inside what a lock protects.
  */
 function killOrphan(pid: number): void {
-  if (pid === 0 || !PERMISSIONS.every(isGranted)) return;
+  // The number may belong to another process by now
+  if (pid !== 0 && statOf(pid)?.[PARENT_PID] === `${Deno.pid}`) kill(pid);
+}
+
+function kill(pid: number): void {
   try {
-    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-    const parent = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1];
-    // The number may belong to another process by now
-    if (parent === `${Deno.pid}`) Deno.kill(pid, "SIGKILL");
+    Deno.kill(pid, "SIGKILL");
   } catch {
     // It has ended
   }
+}
+
+// The fields of a process after its name
+const PARENT_PID = 1;
+const START = 19;
+
+/** What the system says about a process; `null` if it can't be had. */
+function statOf(pid: number): string[] | null {
+  if (!PERMISSIONS.every(isGranted)) return null;
+  try {
+    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  } catch {
+    return null;
+  }
+}
+
+/** A process that another one has started. */
+export interface Descendant {
+  pid: number;
+  /** When it started: the number alone may come again. */
+  start: string;
+}
+
+/**
+ * Finds a process that another one has started, itself or by others.
+ *
+ * @param pid Its process id.
+ * @param ancestor That of the other.
+ * @returns The process, or `null` if it is none or can't be found.
+ */
+export function findDescendant(
+  pid: number,
+  ancestor: number,
+): Descendant | null {
+  const start = statOf(pid)?.[START];
+  let at = pid;
+  for (let depth = 0; depth < 16; depth++) {
+    const parent = Number(statOf(at)?.[PARENT_PID] ?? 0);
+    if (start === undefined || parent === 0) return null;
+    if (parent === ancestor) return { pid, start };
+    at = parent;
+  }
+  return null;
+}
+
+/** Kills a process that was found. */
+export function killDescendant({ pid, start }: Descendant): void {
+  if (statOf(pid)?.[START] === start) kill(pid);
 }

@@ -15,7 +15,7 @@
  * - `["tell", 0, object, method, args, account]`, a call without an answer;
  *   the parent says `["heard", bytes]` now and then, and `[0, undefined,
  *   error]` if it failed;
- * - `["end", account, returned]`.
+ * - `["open", account, pid]` and `["end", account, returned]`.
  *
  * Account 0 is the child. A child that started processes of its own passes
  * their calls on under an account for each: what they hold is known here, and
@@ -32,7 +32,14 @@ import {
 } from "../line/socket_line.ts";
 import { findExported, isStandIn, typeOf } from "../codec/share.ts";
 import { decode } from "../codec/decode.ts";
-import { endLiving, enterLiving, isStarted } from "../locks/_living.ts";
+import {
+  type Descendant,
+  endLiving,
+  enterLiving,
+  findDescendant,
+  isStarted,
+  killDescendant,
+} from "../locks/_living.ts";
 import type { Permits } from "../locks/_permits.ts";
 import { deadlineOf } from "../locks/_sleep.ts";
 import { until } from "../locks/_until.ts";
@@ -66,6 +73,9 @@ interface Account {
   holder: number;
   /** Its number in this process's parent, if that keeps what it calls. */
   above: number;
+  /** Its process id, and what it is if it is below the child. */
+  pid: number;
+  process: Descendant | null;
   /** The permits that it may hold, and whether they are a lock's. */
   permits: Map<Permits, boolean>;
   /** The queues of pipes that it has. */
@@ -94,6 +104,7 @@ interface Call {
 export class ShareHost {
   #send: (message: unknown[]) => void;
   #received: () => number;
+  #pid: () => number;
   #limits: MessageLimits;
   #calls = new Map<number, Call>();
   #accounts = new Map<number, Account>();
@@ -110,14 +121,17 @@ export class ShareHost {
    * @param send Sends the child a message.
    * @param received How many bytes have come from it.
    * @param child What the child is.
+   * @param pid Returns its process id.
    */
   constructor(
     send: (message: unknown[]) => void,
     received: () => number = () => 0,
     child: Sender = "trusted",
+    pid: () => number = () => 0,
   ) {
     this.#send = send;
     this.#received = received;
+    this.#pid = pid;
     this.#limits = stricter(limitsOfCalls(child), ownLimits());
   }
 
@@ -144,6 +158,9 @@ export class ShareHost {
         return this.#took(number, (message as unknown[])[2]);
       }
       if (kind === "back") return this.#back(number);
+      if (kind === "open" && number > 0) {
+        return this.#open(number, (message as unknown[])[2]);
+      }
       if (kind === "end" && number > 0) {
         return this.#endAccount(number, (message as unknown[])[2] === true);
       }
@@ -161,10 +178,28 @@ export class ShareHost {
    */
   end(returned: boolean): void {
     this.#ended = true;
-    for (const number of this.#accounts.keys()) {
-      // What it started dies with it
+    for (const [number, { process }] of this.#accounts) {
+      // What it started dies with it, before others get what that had
+      if (process !== null) killDescendant(process);
       this.#endAccount(number, returned && number === 0);
     }
+  }
+
+  /** A process below the child begins to call. */
+  #open(number: number, pid: unknown): void {
+    const account = this.#accountOf(number);
+    if (!Number.isSafeInteger(pid)) return;
+    account.pid = pid as number;
+    account.process = findDescendant(account.pid, this.#pid());
+  }
+
+  /** The account's number in this process's parent. */
+  #aboveOf(account: Account): number {
+    if (account.above === 0) {
+      account.above = openAccount();
+      tell(["open", account.above, account.pid]);
+    }
+    return account.above;
   }
 
   #endAccount(number: number, returned: boolean): void {
@@ -268,6 +303,8 @@ export class ShareHost {
       account = {
         holder: enterLiving(),
         above: 0,
+        pid: number === 0 ? this.#pid() : 0,
+        process: null,
         permits: new Map(),
         ends: new Set(),
       };
@@ -286,8 +323,8 @@ export class ShareHost {
     try {
       if (object === undefined) throw goneError(method);
       if (isStandIn(object)) {
-        account.above ||= openAccount();
-        return tell(["tell", 0, id, method, bytes, account.above]);
+        const above = this.#aboveOf(account);
+        return tell(["tell", 0, id, method, bytes, above]);
       }
       const release = typeOf(object)?.release;
       if (method === "hold") this.#hold(account, object, args[0] === true);
@@ -361,7 +398,7 @@ export class ShareHost {
   /** Passes a call on to this process's parent, which keeps the object. */
   #passOn(number: number, call: Call, message: unknown[]): void {
     const [, , object, method, bytes, options] = message;
-    call.account.above ||= openAccount();
+    const above = this.#aboveOf(call.account);
     try {
       call.above = startCall(
         { object, method: method as string, bytes: bytes as Bytes, options },
@@ -370,7 +407,7 @@ export class ShareHost {
             this.#send([number, value, error]);
           }
         },
-        call.account.above,
+        above,
       );
     } catch (error) {
       this.#fail(number, error);

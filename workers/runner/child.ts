@@ -161,6 +161,7 @@ export class ChildRunner extends Inbox implements Runner {
       (message) => this.#channel.send(FRAME.share, message),
       () => this.#channel.received,
       sender,
+      () => this.#child.pid,
     );
     if (Deno.build.standalone) {
       throw new Deno.errors.NotSupported(
