@@ -119,7 +119,8 @@ export interface PoolRunOptions {
   signal?: AbortSignal;
   /**
    * How long a function that got a signal may go on after it was aborted, in
-   * milliseconds. Then its worker is replaced.
+   * milliseconds. Then its worker is replaced; what else runs in it is lost, or
+   * runs again if `retries` allows.
    *
    * @default {1_000}
    */
