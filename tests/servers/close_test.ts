@@ -36,6 +36,7 @@ import {
 } from "./_support.ts";
 import { needs } from "../support/programs.ts";
 import { onceFree, refused } from "../support/sockets.ts";
+import { StallClient } from "../support/stall.ts";
 import { pause, until, within } from "../support/waiting.ts";
 
 testEach(
@@ -418,3 +419,39 @@ testEach(
     assertEquals(handlers, 0);
   },
 );
+
+class Between extends StreamRequestHandler<{
+  waits: () => void;
+  heard: (line: string | null) => void;
+}> {
+  override async handle(): Promise<void> {
+    const { waits, heard } = this.server.context;
+    this.endRequest();
+    const reading = this.rfile.readLine();
+    waits();
+    heard(await reading);
+  }
+}
+
+test("serverClose() ends no connection whose bytes arrived while the event loop stood still", async () => {
+  // Whenever the stall begins
+  for (let after = 40; after <= 52; after += 4) {
+    const waits = Promise.withResolvers<void>();
+    const heard = Promise.withResolvers<string | null>();
+    let isOver = false;
+    const line = heard.promise.finally(() => isOver = true);
+    const server = new TCPServer({ port: 0 }, Between, {
+      context: { waits: waits.resolve, heard: heard.resolve },
+    });
+    using client = new StallClient();
+    server.serveForever();
+    await client.connect(server.serverAddress.port);
+    await waits.promise;
+    const closing = server.serverClose();
+    await pause(after);
+    const wasOver = isOver;
+    client.stall(80);
+    assertEquals(await line, wasOver ? null : "late");
+    await closing;
+  }
+});
