@@ -182,6 +182,11 @@ export async function acquireAndLoop(lock: Lock, told: ThreadEvent) {
   for (;;);
 }
 
+export async function acquireAndReturn(lock: Lock, semaphore: Semaphore) {
+  await lock.acquire();
+  await semaphore.acquire();
+}
+
 export async function acquireAndStay(lock: Lock, told: ThreadEvent) {
   await lock.acquire();
   told.set();

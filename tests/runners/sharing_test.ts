@@ -318,6 +318,12 @@ Deno.test("Process that ends well leaves to others what they are to release", as
   assertEquals(room.value, 2);
 });
 
+Deno.test("Process that returns while it has a Lock leaves the Lock free", async () => {
+  const [lock, semaphore] = [new Lock(), new Semaphore(1)];
+  await run(targets.acquireAndReturn, lock, semaphore);
+  assertEquals([lock.locked(), semaphore.value], [false, 0]);
+});
+
 Deno.test("Process that is killed while it waits takes nothing any more", async () => {
   const lock = new Lock();
   const queue = new SharedQueue<number>();

@@ -75,8 +75,9 @@ export interface SharedQueueOptions {
   maxSize?: number;
   /**
    * Most bytes of all items together. An item takes the size of its structured
-   * clone plus 4 bytes, or plus 16 in a `LifoQueue` or a `PriorityQueue`. A
-   * larger item can never be put.
+   * clone plus 4 bytes, or plus 20 in a `LifoQueue` or a `PriorityQueue`, which
+   * use up to two and a half times as much memory when they are full. A larger
+   * item can never be put.
    *
    * @default {1048576}
    */
