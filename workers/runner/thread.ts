@@ -8,6 +8,7 @@ import type { RunnerExit } from "../base/errors.ts";
 import { endThread, enterLiving, livingRecord } from "../locks/_living.ts";
 import { stop } from "../locks/_checkpoint.ts";
 import { imports } from "./context.ts";
+import { reserveDescriptors } from "./descriptors.ts";
 import { entryUrl, launchFlags } from "./launch.ts";
 import {
   FRAME,
@@ -78,6 +79,7 @@ export class WorkerRunner extends Inbox implements Runner {
     message: (message) => this.deliver(message),
     hello: () => {
       this.#greeted = true;
+      this.#hasStarted();
       this.#awaitDeath();
     },
     ready: () => this.#lifecycle.becomeReady(),
@@ -94,6 +96,7 @@ export class WorkerRunner extends Inbox implements Runner {
   #referenced = true;
   #waiting: AbortController | null = null;
   #greeted = false;
+  #hasStarted: () => void;
   #letGoTimer: ReturnType<typeof setTimeout> | undefined;
   #pollTimer: ReturnType<typeof setTimeout> | undefined;
   #stuckTimer: ReturnType<typeof setTimeout> | undefined;
@@ -105,6 +108,8 @@ export class WorkerRunner extends Inbox implements Runner {
    */
   constructor(options: RunnerOptions) {
     super((error) => this.fail(error));
+    assertMayStart(options);
+    this.#hasStarted = reserveDescriptors(options.name ?? "");
     const worker = createWorker(options);
     const { port1, port2 } = new MessageChannel();
     this.#worker = worker;
@@ -127,6 +132,7 @@ export class WorkerRunner extends Inbox implements Runner {
     try {
       worker.postMessage(start, [port2]);
     } catch (error) {
+      this.#hasStarted();
       worker.terminate();
       port1.close();
       port2.close();
@@ -262,6 +268,7 @@ export class WorkerRunner extends Inbox implements Runner {
   }
 
   #finish(exit: RunnerExit): void {
+    this.#hasStarted();
     this.#gone = true;
     this.#exit = exit;
     clearTimeout(this.#stuckTimer);
@@ -295,8 +302,8 @@ function assertReadable(urls: string[], name: string): void {
   }
 }
 
-/** Creates the worker of a thread, which waits for its first message. */
-function createWorker(options: RunnerOptions): Worker {
+/** Throws if this program may not start a thread in this way. */
+function assertMayStart(options: RunnerOptions): void {
   const { name = "", permissions = "inherit" } = options;
   assertReadable([ENTRY_URL, options.main, ...options.modules ?? []], name);
   if (permissions !== "inherit" && !launchFlags().workerOptions) {
@@ -307,6 +314,11 @@ function createWorker(options: RunnerOptions): Worker {
         "its deno.json, or has all permissions)",
     );
   }
+}
+
+/** Creates the worker of a thread, which waits for its first message. */
+function createWorker(options: RunnerOptions): Worker {
+  const { name = "", permissions = "inherit" } = options;
   return new Worker(entryUrl(ENTRY_URL, options), {
     type: "module",
     name,
