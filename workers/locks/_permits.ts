@@ -296,7 +296,8 @@ export function guardOf(
 ): Disposable {
   if (!acquired) {
     throw new DOMException(
-      `Cannot acquire the ${name} within ${timeout} ms`,
+      `Cannot acquire the ${name} ` +
+        (timeout === undefined ? "at once" : `within ${timeout} ms`),
       "TimeoutError",
     );
   }
