@@ -52,6 +52,7 @@ class Simulation {
   #isClosing = false;
   #triesAgain = false;
   #isSuspended = false;
+  #wasReady = false;
 
   constructor(seed: number) {
     this.world = new World(seed);
@@ -117,6 +118,7 @@ class Simulation {
     this.#crowd = this.#usesPackets
       ? new PacketCrowd(this.stage, to)
       : new ConnCrowd(this.stage, to);
+    this.#server.ready.then(() => this.#wasReady = true, () => {});
     const serving = this.#serve();
     world.as(this.#people, () => this.#crowd.visit(4 + world.below(12)));
     const troubles = this.#makeTroubles(1 + world.below(4));
@@ -143,9 +145,9 @@ class Simulation {
     let error: unknown = null;
     await this.#server.serveForever().catch((thrown) => error = thrown);
     if (this.#isClosing && error instanceof ServerClosedError) return;
-    if (this.#isSuspended && error instanceof TypeError) {
+    if (error instanceof TypeError && error.message.includes("suspended")) {
       // It refuses to serve then
-      while (this.#isSuspended) await this.world.sleep(1);
+      do await this.world.sleep(1); while (this.#isSuspended);
       this.#triesAgain = true;
       return await this.#serve();
     }
@@ -282,7 +284,7 @@ class Simulation {
 
   /** Replicas end while the module can't be loaded, and others take over. */
   async #breakForAWhile(): Promise<void> {
-    if (this.#alive.every(({ readyAt }) => readyAt === Infinity)) return;
+    if (!this.#wasReady) return; // it would rightly give up
     this.world.note("the module breaks");
     this.stage.isBroken = true;
     await this.world.sleep(this.world.below(50));
