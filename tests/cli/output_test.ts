@@ -79,7 +79,7 @@ Deno.test("serve --log text prints the end of a connection with bytes and durati
   await using server = await serve("tcp://:0", "--log", "text");
   await talk(server.port);
   await server.program.stdout.until(
-    /\n\S+Z connection server=\S+ client=\S+\n(.*\n)*\S+Z requestEnd .* duration=[\d.]+ bytesRead=5 bytesWritten=5 failed=false\n/,
+    /^\S+Z connection server=\S+ client=\S+\n(.*\n)*\S+Z requestEnd .* duration=[\d.]+ bytesRead=5 bytesWritten=5 failed=false /m,
   );
 });
 
