@@ -298,7 +298,10 @@ export class ConnCrowd implements Crowd {
     if (closedAt === undefined) return;
     for (const { at, endedAt } of told) {
       const waited = endedAt! - Math.max(at, closedAt);
-      assert(waited < 500, `${port} was closed, its handler waited ${waited}`);
+      assert(
+        waited < 1_000,
+        `${port} was closed, its handler waited ${waited}`,
+      );
     }
   }
 }

@@ -297,11 +297,14 @@ class Simulation {
   /** `shutdown()`, a pause in which nobody is served, and `serveForever()`. */
   async #restart(): Promise<void> {
     this.world.note("shutdown()");
+    const { size } = this.#underWay;
     const overlaps = this.#overlaps;
     await this.#within("shutdown()", this.#server.shutdown());
     this.#pausedSince = this.world.now;
     await this.world.sleep(this.world.below(500));
-    if (overlaps === this.#overlaps && !this.#isClosing) this.#checkPause();
+    // A suspension under way may serve the queue of its listener
+    const isAlone = size === 1 && overlaps === this.#overlaps;
+    if (isAlone && !this.#isClosing) this.#checkPause();
     // Stopped and started again before the replicas have done either
     for (let flaps = this.world.below(4); flaps > 0; flaps--) {
       void this.#serve();
