@@ -10,7 +10,7 @@ import type {
   ServerStats,
 } from "../../handlers/request_server.ts";
 import type { ServeCommand } from "./args.ts";
-import { leave, printNote, show } from "./output.ts";
+import { leave, printed, printNote, show } from "./output.ts";
 import type { CliServer } from "./servers.ts";
 import { isDisconnect } from "../core/faults.ts";
 import type { RequestErrorEvent } from "../server_events.ts";
@@ -71,6 +71,7 @@ export class LiveStats implements Disposable {
 
   async #update(): Promise<void> {
     const stats = await this.#server.stats();
+    await printed(); // lines that are on their way come above
     if (this.#ended) return;
     const line = this.#summarize(stats);
     if (!this.#terminal) printNote(`${new Date().toISOString()} ${line}`);

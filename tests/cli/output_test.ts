@@ -108,7 +108,7 @@ Deno.test(
     // A line of a connection takes its place, and it comes back below
     await stdout.until(
       // deno-lint-ignore no-control-regex
-      /\r\x1b\[1A\x1b\[Jconnection from \S+\r\n\d open, .*\r\n\r\x1b\[1A\x1b\[J0 open, 1 accepted/,
+      /\r\x1b\[1A\x1b\[Jconnection from \S+\r\n\d open, .*\r\n(\r\x1b\[1A\x1b\[J\d open, .*\r\n)*\r\x1b\[1A\x1b\[J0 open, 1 accepted/,
     );
     await program.endInput();
     await stdout.until(/\r\nStopped: .*\r\n$/);
