@@ -39,6 +39,9 @@ type ServerClass = new (
   options: Record<string, unknown>,
 ) => BaseServer;
 
+/** The system takes so many bytes as a whole, or later. */
+const SURE_BYTES = 4_096;
+
 /** The entry of a runner: runs a replica until it may leave. */
 export function main(
   port: RunnerPort,
@@ -55,8 +58,9 @@ export function main(
   watchProgress(
     memory?.progress ?? (() => {
       port.post(["working"]);
-      // Others may compute for long before the end of this task
-      port.sendNow();
+      // Others may compute for long before the end of this task. What the
+      // system would take in part only would end the line
+      if (port.backlog < SURE_BYTES) port.sendNow();
     }),
   );
   // To stop a service, systemd and others signal all its processes at once.
