@@ -67,8 +67,7 @@ const GOOD: Record<string, Script> = {
     for (let i = 10 + Math.floor(Math.random() * 20); i > 0; i--) {
       await talk.send(`say ${i}\n`);
       await talk.expect(String(i));
-      talk.isBetween = true;
-      await pause(100 + Math.random() * 200);
+      await talk.idle(100 + Math.random() * 200);
     }
   },
   async slowReader(talk) {
@@ -153,6 +152,7 @@ export class Talk {
   /** When its first bytes were sent. */
   spoke = Infinity;
   #sentAt = 0;
+  #next: Promise<string | null> | null = null;
   /** Whether it has all its answers but for the last request. */
   #mayCross = false;
   #got = 0;
@@ -194,7 +194,20 @@ export class Talk {
   }
 
   async line(): Promise<string | null> {
-    return await this.#reader.readLine();
+    const next = this.#next ?? this.#reader.readLine();
+    this.#next = null;
+    return await next;
+  }
+
+  /** Waits between two requests; the server may end the connection then. */
+  async idle(ms: number): Promise<void> {
+    this.isBetween = true;
+    let hasEnded = false;
+    const end = () => void (hasEnded = true);
+    this.#next = this.#reader.readLine();
+    this.#next.then((line) => line === null && end(), end);
+    await pause(ms);
+    if (hasEnded) throw this.early();
   }
 
   async expect(line: string): Promise<void> {

@@ -48,7 +48,6 @@ export function judge(
     const { kind, client, from, spoke, to, result, isGood } = outcome;
     // Between two requests a server may end a connection at any time
     if (result === "served" || result === "ended") row.served++;
-    else if (result === "crossed") row.crossed++;
     else if (!isGood && result !== "late") row.served++;
     else if (
       reports.some((report) =>
@@ -56,6 +55,7 @@ export function judge(
         Math.abs(report.at - to) < REPORTED_WITHIN_MS
       )
     ) row.reported++;
+    else if (result === "crossed") row.crossed++;
     else if (
       suspensions.some(([begin, end]) =>
         from < end + MARGIN_MS && to > begin - MARGIN_MS
