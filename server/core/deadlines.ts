@@ -18,6 +18,8 @@ const MAX_INTERVAL_MS = 1_000;
 /** The waiting time over which `minRate` is averaged. */
 const RATE_WINDOW_MS = 5_000;
 const WATCH: unique symbol = Symbol("watch");
+/** In place of a read that the server has ended. */
+const ENDED: Promise<null> = Promise.resolve(null);
 
 const NAMES = ["idleTimeout", "requestTimeout", "minRate"] as const;
 
@@ -147,7 +149,9 @@ class Watch implements ConnObserver {
   }
 
   watchRate(minRate: number): void {
-    if (this.#rate === null && this.#observe()) this.#rate = new Rate(minRate);
+    if (this.#rate === null && this.#observe()) {
+      this.#rate = new Rate(minRate * RATE_WINDOW_MS / 1_000);
+    }
   }
 
   onRead(reading: Promise<number | null>): void {
@@ -160,6 +164,12 @@ class Watch implements ConnObserver {
   onWrite(writing: Promise<number>): void {
     if (this.#pending !== null) this.#pending[1].newest = writing;
     this.#rate?.watch(writing, 1);
+  }
+
+  onEnd(): void {
+    // The system's read stays pending, but its client has nothing to send
+    if (this.#pending !== null) this.#pending[0].newest = ENDED;
+    this.#rate = this.#rate?.renewed() ?? null;
   }
 
   /** Observes the connection, if it is one. */
@@ -221,8 +231,14 @@ class Rate {
   /** The latest read and write that were not measured. */
   #loose: (Promise<number | null> | null)[] = [null, null];
 
-  constructor(minRate: number) {
-    this.#enough = minRate * RATE_WINDOW_MS / 1_000;
+  /** `enough` is the number of bytes for a window. */
+  constructor(enough: number) {
+    this.#enough = enough;
+  }
+
+  /** One that knows of no pending operation. */
+  renewed(): Rate {
+    return new Rate(this.#enough);
   }
 
   watch(operation: Promise<number | null>, isWrite: 0 | 1): void {

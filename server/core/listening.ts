@@ -124,15 +124,25 @@ export class Listening<R> {
     try {
       if (listener !== null) host.socket = listener;
       const bound = listener === null ? host.serverBind() : undefined;
-      this.#activation = bound instanceof Promise
+      const activation = bound instanceof Promise
         ? bound.then(() => host.serverActivate())
-        : host.serverActivate() ?? null;
+        : host.serverActivate();
+      this.#activation = activation?.catch((error) => this.#undo(error)) ??
+        null;
     } catch (error) {
-      closeQuietly(host.acceptor ?? host.socket);
-      throw error;
+      this.#undo(error);
     }
     const activated = this.#activation?.catch(() => {}); // forever() reports it
     this.#last = Promise.all([this.#last, activated]);
+  }
+
+  /** Opening has failed with an error: the next try begins anew. */
+  #undo(error: unknown): never {
+    const host = this.#host;
+    const { acceptor, socket } = host;
+    host.acceptor = host.socket = null;
+    closeQuietly(acceptor ?? socket);
+    throw error;
   }
 
   /** Leaves connections to replicas at the same socket, or takes them. */
@@ -206,9 +216,9 @@ export class Listening<R> {
     await inTime(this.#last, deadline - performance.now());
     await loadRole(this.#host).catch(() => {}); // then none has begun
     begun();
-    const report = await this.#drain(deadline);
+    // What an operation opens from now on, nobody else would close
     this.#isOver = true;
-    return report;
+    return await this.#drain(deadline);
   }
 
   /** Serves the queue, closes the socket, waits, then aborts the rest. */

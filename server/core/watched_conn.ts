@@ -57,6 +57,8 @@ export async function arrivals(deadline: number): Promise<void> {
 export interface ConnObserver {
   onRead(reading: Promise<number | null>): void;
   onWrite(writing: Promise<number>): void;
+  /** The server has ended the input: the pending read waits for nobody. */
+  onEnd?(): void;
 }
 
 /**
@@ -99,6 +101,8 @@ export class WatchedConn implements Watch, ThroughWatch {
   /** What gets the outcome of the pending read. */
   #sink: ReadSink | null = null;
   #direct: DirectRead | null = null;
+  /** What gets the outcomes of reads that began beside a pending one. */
+  #beside: Set<ReadSink> | null = null;
   /** Bytes to read before those of the connection. */
   #rest: Uint8Array | null = null;
   #observers: ConnObserver[] | null = null;
@@ -153,12 +157,10 @@ export class WatchedConn implements Watch, ThroughWatch {
     this.#cancel?.();
   }
 
-  /** Ends the pending read, which nobody may await any more. */
+  /** Ends the pending reads, which nobody may await any more. */
   settle(): void {
     this.#ended = true;
-    const sink = this.#sink;
-    this.#sink = null;
-    sink?.onOver();
+    for (const sink of this.#takeSinks()) sink.onOver();
   }
 
   /** Reads what no handler will read. */
@@ -173,13 +175,7 @@ export class WatchedConn implements Watch, ThroughWatch {
 
   receive(into: Uint8Array, sink: ReadSink): void {
     if (this.#ended) return this.#isOver ? sink.onOver() : sink.onRead(null);
-    if (this.#sink !== null) {
-      this.#readBeside(into).then(
-        (count) => sink.onRead(count),
-        (error) => sink.onError(error),
-      );
-      return;
-    }
+    if (this.#sink !== null) return this.#receiveBeside(into, sink);
     this.#sink = sink;
     try {
       this.#read(into).then(this.#onRead, this.#onError);
@@ -194,8 +190,10 @@ export class WatchedConn implements Watch, ThroughWatch {
 
   /** The connection's `read()`. */
   read(into: Uint8Array): Promise<number | null> {
-    if (this.#sink !== null || into.length === 0) return this.#readBeside(into);
-    const direct = this.#direct ??= new DirectRead();
+    if (into.length === 0) return this.skip(into);
+    const direct = this.#sink === null
+      ? this.#direct ??= new DirectRead()
+      : new DirectRead();
     const reading = new Promise<number | null>(direct.keep);
     this.receive(into, direct);
     return reading;
@@ -254,11 +252,20 @@ export class WatchedConn implements Watch, ThroughWatch {
   }
 
   /** A read while another one is pending: the system serves it after that. */
-  #readBeside(into: Uint8Array): Promise<number | null> {
-    if (this.#ended) return Promise.resolve(null);
-    const reading = this.#read(into);
-    reading.then((count) => this.#count(count), ignore);
-    return reading;
+  #receiveBeside(into: Uint8Array, sink: ReadSink): void {
+    const beside = this.#beside ??= new Set();
+    beside.add(sink);
+    this.#read(into).then((count) => {
+      this.#count(count);
+      if (!beside.delete(sink)) return;
+      this.#noteProgress();
+      sink.onRead(count);
+    }, (error) => {
+      if (!beside.delete(sink)) return;
+      this.#noteProgress();
+      if (this.#isOver) sink.onOver();
+      else sink.onError(error);
+    });
   }
 
   #onRead = (count: number | null): void => {
@@ -276,11 +283,24 @@ export class WatchedConn implements Watch, ThroughWatch {
   #settleRead(): ReadSink | null {
     const sink = this.#sink;
     this.#sink = null;
-    if (this.#deadline !== null) {
-      progress++;
-      this.#cancel?.();
-    }
+    this.#noteProgress();
     return sink;
+  }
+
+  /** A read has ended; another may still be pending. */
+  #noteProgress(): void {
+    if (this.#deadline === null) return;
+    progress++;
+    this.#look();
+  }
+
+  /** Whoever gets the outcomes of the pending reads gets them no more. */
+  #takeSinks(): ReadSink[] {
+    const sinks = [...this.#beside ?? []];
+    this.#beside?.clear();
+    if (this.#sink !== null) sinks.unshift(this.#sink);
+    this.#sink = null;
+    return sinks;
   }
 
   #count(count: number | null): void {
@@ -291,11 +311,12 @@ export class WatchedConn implements Watch, ThroughWatch {
     }
   }
 
-  /** Sees to the end of the pending read, while the server closes. */
+  /** Sees to the end of the pending reads, while the server closes. */
   #look(): void {
     this.#cancel?.();
     this.#cancel = null;
-    if (this.#sink === null || this.#isOver) return;
+    const isReading = this.#sink !== null || (this.#beside?.size ?? 0) > 0;
+    if (!isReading || this.#isOver) return;
     const hasPart = this.reader !== null && !this.reader.isIdle;
     if (hasPart || this.#marked === true) return;
     if (this.#marked === null) {
@@ -334,13 +355,12 @@ export class WatchedConn implements Watch, ThroughWatch {
   #end(): void {
     this.#cancel = null;
     this.#ended = true;
-    const sink = this.#sink;
-    this.#sink = null;
-    sink?.onRead(null);
+    for (const observer of this.#observers ?? []) observer.onEnd?.();
+    for (const sink of this.#takeSinks()) sink.onRead(null);
   }
 }
 
-/** A call of the connection's `read()`; reused, as there is one at a time. */
+/** A call of the connection's `read()`; reused, if there is one at a time. */
 class DirectRead implements ReadSink {
   #resolve!: (count: number | null) => void;
   #reject!: (error: unknown) => void;
@@ -365,5 +385,3 @@ class DirectRead implements ReadSink {
     this.#resolve(null);
   }
 }
-
-function ignore(): void {}

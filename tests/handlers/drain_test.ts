@@ -205,6 +205,28 @@ Deno.test("drain: the end stops input only, and stays", async () => {
   assertEquals(await client.rfile.readLine(), ","); // null, null
 });
 
+Deno.test("drain: a read beside another finds the end, too", async () => {
+  class Handler extends StreamRequestHandler {
+    override async handle() {
+      const into = new Uint8Array(10);
+      const reads = [this.request.read(into), this.request.read(into)];
+      await reads[0];
+      reads.push(this.request.read(into));
+      await this.request.write(encoder.encode("a"));
+      const last = this.rfile.readLine();
+      await this.request.write(
+        encoder.encode(`${await Promise.all([...reads, last])}`),
+      );
+    }
+  }
+  await using client = connect(Handler);
+  await client.wfile.write("x");
+  await client.rfile.readExact(1);
+  client.drain();
+  await client.clock.advance(GRACE);
+  assertEquals(await client.rfile.readLine(), "1,,,"); // null, null, null
+});
+
 Deno.test("drain: an answer that ends after the drain is what the read waits for", async () => {
   class Slow extends StreamRequestHandler {
     override async handle() {

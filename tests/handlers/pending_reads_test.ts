@@ -68,6 +68,35 @@ for (const [way, [how, , end]] of WAYS.entries()) {
   );
 }
 
+test("Reads beside another that are pending when their handler ends find the end", async () => {
+  const settled: unknown[] = [];
+  class Several extends StreamRequestHandler {
+    override async handle() {
+      const { request, rfile } = this;
+      const reads = [
+        request.read(new Uint8Array(9)),
+        request.read(new Uint8Array(9)),
+        rfile.readLine(),
+      ];
+      for (const read of reads) {
+        read.catch((error) => error).then((value) => settled.push(value));
+      }
+      await request.write(new Uint8Array(1));
+    }
+  }
+  class Abrupt extends TCPServer {
+    override shutdownRequest(request: Deno.TcpConn) {
+      request.close();
+    }
+  }
+  const server = new Abrupt({ port: 0 }, Several);
+  server.serveForever();
+  using client = await dial(server);
+  await client.read(new Uint8Array(1));
+  await server.serverClose();
+  assertEquals(settled, [null, null, null]);
+});
+
 test("A read that begins after its handler has ended finds the end", async () => {
   const late: unknown[] = [];
   class Late extends BaseRequestHandler<Deno.Conn> {

@@ -345,6 +345,28 @@ testEach(STREAMS, "with deadlines leaves no timer behind", async (kind) => {
 Deno.test("Deadlines of connections, side by side", (t) =>
   sideBySide(t, meanwhile));
 
+Deno.test("TCPServer counts no time as idle after it has ended a client's input", async () => {
+  class Thorough extends StreamRequestHandler {
+    override async handle() {
+      await this.wfile.write(`${await this.rfile.readLine()}\n`);
+      await this.rfile.readLine();
+      await server.setLimits({ idleTimeout: 100 });
+      await pause(500);
+      await this.wfile.write("goodbye\n");
+    }
+  }
+  const options = { idleTimeout: 40_000 };
+  const server = new TCPServer({ port: 0 }, Thorough, options);
+  server.serveForever();
+  using client = await dial(server);
+  await writeAll(client, "a\n");
+  await readExactly(client, 2);
+  const closed = server.serverClose();
+  assertEquals(await readToEnd(client), "goodbye\n");
+  await client.closeWrite();
+  assertEquals(await closed, { completed: 1, aborted: [] });
+});
+
 Deno.test("TCPServer keeps a client whose bytes arrived while the event loop stood still for longer than idleTimeout", async () => {
   // Whenever the stall begins
   for (let after = 15; after <= 35; after += 4) {

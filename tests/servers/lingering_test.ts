@@ -124,7 +124,7 @@ test("A connection that lingers is closed after 2 s", async () => {
   assert(performance.now() - began > 1_000);
 });
 
-test("A connection that lingers is closed after 1 MiB", async () => {
+test("A connection that lingers is closed after 16 MiB", async () => {
   await using server = open();
   server.serveForever();
   using client = await greeted(server);

@@ -178,6 +178,46 @@ test("TCPServer.serverClose() outlasts a resume() that hangs in serverBind()", a
   await refused(() => dial(server));
 });
 
+test("TCPServer.serverClose() leaves no listener that resume() opens while requests are aborted", async () => {
+  const bound = Promise.withResolvers<void>();
+  const gate = Promise.withResolvers<void>();
+  class Late extends TCPServer {
+    isLate = false;
+    override async serverBind() {
+      if (this.isLate) {
+        bound.resolve();
+        await gate.promise;
+      }
+      await super.serverBind();
+    }
+  }
+  const began = Promise.withResolvers<void>();
+  const over = Promise.withResolvers<void>();
+  class Stubborn extends BaseRequestHandler {
+    override async handle() {
+      this.signal.addEventListener("abort", () => gate.resolve());
+      began.resolve();
+      await over.promise;
+    }
+  }
+  const server = new Late({ port: 0 }, Stubborn, { shutdownTimeout: 20 });
+  const served = server.serveForever();
+  using _client = await dial(server);
+  await began.promise;
+  await server.suspend();
+  server.isLate = true;
+  const resumed = assertRejects(
+    () => onceFree(() => server.resume()),
+    ServerClosedError,
+  );
+  await bound.promise;
+  const closed = server.serverClose();
+  await within("resume()", resumed).finally(over.resolve);
+  await within("serverClose()", closed);
+  await refused(() => dial(server));
+  await served;
+});
+
 test("TCPServer.suspend() can be awaited in getRequest()", async () => {
   class Shy extends TCPServer {
     override async getRequest() {

@@ -158,6 +158,37 @@ test("TCPServer.resume() rejects while another holds the port, and can be tried 
   await served;
 });
 
+for (const isAsync of [false, true]) {
+  const name = isAsync ? "an async serverActivate()" : "serverActivate()";
+  test(`TCPServer.resume() can be tried again after ${name} has thrown`, async () => {
+    let fails = false;
+    class Failing extends TCPServer {
+      override serverActivate() {
+        super.serverActivate();
+        if (!fails) return;
+        const error = new Error("not today");
+        if (isAsync) return Promise.reject(error);
+        throw error;
+      }
+    }
+    await using server = new Failing({ port: 0 }, EchoHandler);
+    const served = server.serveForever();
+    await server.suspend();
+    fails = true;
+    const resumed = onceFree(() => server.resume());
+    await assertRejects(() => resumed, Error, "not today");
+    await refused(() => dial(server));
+    fails = false;
+    await onceFree(() => server.resume());
+    using conn = await dial(server);
+    await writeAll(conn, "served");
+    await conn.closeWrite();
+    assertEquals(await within("an echo", readToEnd(conn)), "served");
+    await server.shutdown();
+    await served;
+  });
+}
+
 test("TCPServer suspended again and again under load serves each connection that it took", async () => {
   await using server = new TCPServer({ port: 0 }, EchoHandler, {
     requestQueueSize: 20,
