@@ -18,6 +18,13 @@ const Server = name === "ForkingTCPServer"
 const server = new Server({ port: 0 }, EchoHandler, { dispatch, workers: 2 });
 const serving = server.serveForever({ signals: ["SIGTERM"] });
 await server.ready;
+// Opening a listener of its own takes a replica a descriptor
+const settled = dispatch === "shard" ? "serving" : "ready";
+for (;;) {
+  const { replicas = [] } = await server.stats();
+  if (replicas.filter(({ state }) => state === settled).length === 2) break;
+  await new Promise((resolve) => setTimeout(resolve, 10));
+}
 console.log(server.serverAddress.port);
 await serving;
 await server.serverClose();
