@@ -122,6 +122,20 @@ Deno.test("relay: 400 handlers that write to deaf clients hold no more than thei
   assertEquals(pair.hub.size, 0);
 });
 
+Deno.test("relay: what a write that nobody awaited still held is not sent after its request", async () => {
+  const pair = new Pair();
+  const conns = carryMany(pair, "isDeaf");
+  await allBegun(pair, MANY);
+  for (const conn of pair.conns) flood(conn, []).catch(() => {});
+  await turns();
+  for (const conn of pair.conns) conn.leave();
+  pair.end();
+  for (const conn of conns) conn.listen();
+  await turns(50);
+  assertEquals(pair.broken, []);
+  closeAll(conns);
+});
+
 Deno.test("relay: small parts of large messages hold little more than themselves", () => {
   const queue = new ByteQueue();
   let bytes = 0;

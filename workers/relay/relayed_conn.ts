@@ -187,6 +187,9 @@ export class RelayedConn implements Deno.Conn {
     }
     this.#closed = true;
     this.#received = null;
+    // A write that waits, after a time-out for example, must not follow the end
+    this.#sending.leave();
+    this.#failWrite = null;
   }
 
   /** The handler has ended. */
