@@ -85,6 +85,12 @@ export function watchConn(
   return watched;
 }
 
+/** A read that waits for another. */
+interface WaitingRead {
+  into: Uint8Array;
+  sink: ReadSink;
+}
+
 /** Knows the reads and writes of one connection. */
 export class WatchedConn implements Watch, ThroughWatch {
   reader: { readonly isIdle: boolean } | null = null;
@@ -101,8 +107,8 @@ export class WatchedConn implements Watch, ThroughWatch {
   /** What gets the outcome of the pending read. */
   #sink: ReadSink | null = null;
   #direct: DirectRead | null = null;
-  /** What gets the outcomes of reads that began beside a pending one. */
-  #beside: Set<ReadSink> | null = null;
+  /** Reads that wait for the pending one, in the order of their calls. */
+  #waiting: WaitingRead[] | null = null;
   /** Bytes to read before those of the connection. */
   #rest: Uint8Array | null = null;
   #observers: ConnObserver[] | null = null;
@@ -175,13 +181,11 @@ export class WatchedConn implements Watch, ThroughWatch {
 
   receive(into: Uint8Array, sink: ReadSink): void {
     if (this.#ended) return this.#isOver ? sink.onOver() : sink.onRead(null);
-    if (this.#sink !== null) return this.#receiveBeside(into, sink);
-    this.#sink = sink;
-    try {
-      this.#read(into).then(this.#onRead, this.#onError);
-    } catch (error) {
-      this.#onError(error);
+    if (this.#sink !== null) {
+      // A relayed connection would refuse it
+      return void (this.#waiting ??= []).push({ into, sink });
     }
+    this.#begin(into, sink);
     if (this.#deadline !== null) {
       progress++;
       this.#look();
@@ -251,21 +255,13 @@ export class WatchedConn implements Watch, ThroughWatch {
     return count;
   }
 
-  /** A read while another one is pending: the system serves it after that. */
-  #receiveBeside(into: Uint8Array, sink: ReadSink): void {
-    const beside = this.#beside ??= new Set();
-    beside.add(sink);
-    this.#read(into).then((count) => {
-      this.#count(count);
-      if (!beside.delete(sink)) return;
-      this.#noteProgress();
-      sink.onRead(count);
-    }, (error) => {
-      if (!beside.delete(sink)) return;
-      this.#noteProgress();
-      if (this.#isOver) sink.onOver();
-      else sink.onError(error);
-    });
+  #begin(into: Uint8Array, sink: ReadSink): void {
+    this.#sink = sink;
+    try {
+      this.#read(into).then(this.#onRead, this.#onError);
+    } catch (error) {
+      this.#onError(error);
+    }
   }
 
   #onRead = (count: number | null): void => {
@@ -283,24 +279,25 @@ export class WatchedConn implements Watch, ThroughWatch {
   #settleRead(): ReadSink | null {
     const sink = this.#sink;
     this.#sink = null;
-    this.#noteProgress();
+    if (sink !== null && this.#waiting !== null) {
+      const next = this.#waiting.shift();
+      if (next !== undefined) this.#begin(next.into, next.sink);
+    }
+    if (this.#deadline !== null) {
+      progress++;
+      this.#look();
+    }
     return sink;
   }
 
-  /** A read has ended; another may still be pending. */
-  #noteProgress(): void {
-    if (this.#deadline === null) return;
-    progress++;
-    this.#look();
-  }
-
-  /** Whoever gets the outcomes of the pending reads gets them no more. */
+  /** Whoever gets the outcomes of the reads gets them no more. */
   #takeSinks(): ReadSink[] {
-    const sinks = [...this.#beside ?? []];
-    this.#beside?.clear();
-    if (this.#sink !== null) sinks.unshift(this.#sink);
-    this.#sink = null;
-    return sinks;
+    const pending = this.#sink;
+    const waiting = this.#waiting ?? [];
+    this.#sink = this.#waiting = null;
+    return pending === null
+      ? []
+      : [pending, ...waiting.map(({ sink }) => sink)];
   }
 
   #count(count: number | null): void {
@@ -315,8 +312,7 @@ export class WatchedConn implements Watch, ThroughWatch {
   #look(): void {
     this.#cancel?.();
     this.#cancel = null;
-    const isReading = this.#sink !== null || (this.#beside?.size ?? 0) > 0;
-    if (!isReading || this.#isOver) return;
+    if (this.#sink === null || this.#isOver) return;
     const hasPart = this.reader !== null && !this.reader.isIdle;
     if (hasPart || this.#marked === true) return;
     if (this.#marked === null) {

@@ -254,6 +254,21 @@ export class Streams extends StreamRequestHandler {
   }
 }
 
+/** Begins three reads at once, and answers with what they got. */
+export class ThreeReads extends StreamRequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    const into = new Uint8Array(3);
+    const reads = [0, 1, 2].map((at) =>
+      this.request.read(into.subarray(at, at + 1))
+    );
+    await this.wfile.write("begun\n");
+    await this.wfile.flush();
+    await Promise.all(reads);
+    await this.wfile.write(into);
+  }
+}
+
 /** Ends its own direction first; then reads what comes. */
 export class HalfCloser extends StreamRequestHandler {
   static readonly module = module;

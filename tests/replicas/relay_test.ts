@@ -12,6 +12,7 @@ import {
   Loss,
   SlowStart,
   Streams,
+  ThreeReads,
 } from "./handlers_fixture.ts";
 import { CROSSED_STREAMS, modeOf, test, testEach } from "./_support.ts";
 import { needs } from "../support/programs.ts";
@@ -195,6 +196,19 @@ test("relay: what the client sent before its end is read, then the end", async (
   );
   assertEquals(await readToEnd(bench.client), "answer");
 });
+
+testEach(
+  RELAYED,
+  "reads that begin beside a pending one get what comes next",
+  async (mode) => {
+    await using server = mode.open(ThreeReads);
+    server.serveForever();
+    using conn = await dial(server);
+    await readExactly(conn, "begun\n".length);
+    await writeAll(conn, "abc");
+    assertEquals(await within("the reads", readToEnd(conn)), "abc");
+  },
+);
 
 testEach(RELAYED, "carries 16 MiB intact both ways at once", async (mode) => {
   await using server = mode.openOne(Streams);
