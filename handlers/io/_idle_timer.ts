@@ -16,7 +16,7 @@ export interface Clock {
 export const clock: unique symbol = Symbol("clock");
 
 /** The system's time. */
-export const SYSTEM_CLOCK: Clock = {
+const SYSTEM_CLOCK: Clock = {
   now: () => performance.now(),
   after(ms, run) {
     const timer = setTimeout(run, ms);

@@ -12,6 +12,7 @@
  * @module
  */
 
+import { quote } from "../../workers/base/check.ts";
 import { isDisconnect } from "./faults.ts";
 
 const MIN_BACKOFF_MS = 5;
@@ -309,6 +310,7 @@ export class AcceptLoop<R> {
   }
 
   #onArrival = (accepted: Accepted<R>): void => {
+    if (!Array.isArray(accepted)) return this.#onFailure(notAccepted(accepted));
     this.#isPending = false;
     if (this.#isLeaving) this.#hold(accepted);
     else this.#arrived = accepted;
@@ -359,4 +361,13 @@ export class AcceptLoop<R> {
     if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.#timer = undefined;
   }
+}
+
+/** The error of an overridden `getRequest()`. */
+function notAccepted(value: unknown): TypeError {
+  return new TypeError(
+    `Cannot serve what getRequest() returned, ${
+      quote(value)
+    }: expected [request, clientAddress]`,
+  );
 }

@@ -122,7 +122,7 @@ export class Telemetry {
 }
 
 /** Counts the bytes of one request from now on. */
-export class ByteMeter implements ConnObserver {
+class ByteMeter implements ConnObserver {
   bytesWritten = 0;
   #packetLength = 0;
   #conn: WatchedConn | null = null;

@@ -314,7 +314,7 @@ export function resolve(
 }
 
 /** The memory of this replica in bytes: of the process, or of the isolate. */
-export function usedMemory(kind: RunnerKind): number {
+function usedMemory(kind: RunnerKind): number {
   const { rss, heapTotal, external } = Deno.memoryUsage();
   return kind === "process" ? rss : heapTotal + external;
 }

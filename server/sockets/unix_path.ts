@@ -225,7 +225,7 @@ function removeQuietly(path: string): void {
  * The address with an absolute path, if it is short enough: a change of the
  * working directory then does no harm.
  */
-export function absoluteAddress(address: Deno.UnixAddr): Deno.UnixAddr {
+function absoluteAddress(address: Deno.UnixAddr): Deno.UnixAddr {
   const { path, transport } = address;
   if (isAbstract(path) || path.startsWith("/")) return address;
   try {

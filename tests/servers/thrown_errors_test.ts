@@ -388,3 +388,27 @@ for (const [what, make] of HOSTILE) {
     await serving;
   });
 }
+
+test("TCPServer whose getRequest() returns no request reports that, and serves on", async () => {
+  class Forgetful extends TCPServer {
+    #forgets = true;
+    override async getRequest() {
+      const accepted = await super.getRequest();
+      if (!this.#forgets) return accepted;
+      this.#forgets = false;
+      accepted[0].close();
+      return undefined as never;
+    }
+  }
+  await using server = new Forgetful({ port: 0 }, EchoHandler);
+  const errors = collectErrors(server);
+  server.serveForever();
+  using first = await dial(server);
+  assertEquals(await readToEnd(first), "");
+  using second = await dial(server);
+  await second.closeWrite();
+  assertEquals(await within("the end", readToEnd(second)), "");
+  assertEquals(messages(errors), [
+    "Cannot serve what getRequest() returned, undefined: expected [request, clientAddress]",
+  ]);
+});
