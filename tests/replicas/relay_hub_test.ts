@@ -122,6 +122,39 @@ Deno.test("relay: 400 handlers that write to deaf clients hold no more than thei
   assertEquals(pair.hub.size, 0);
 });
 
+Deno.test("relay: writes that begin beside a waiting one follow it, and so does the end", async () => {
+  const pair = new Pair();
+  const held = new FakeConn();
+  held.isDeaf = true;
+  pair.hub.relay(held.conn).catch(() => {});
+  await allBegun(pair, 1);
+  const [conn] = pair.conns as [RelayedConn];
+  const PARTS = WINDOW / MIN_WINDOW + 3;
+  const writes = Array.from(
+    { length: PARTS },
+    (_, part) => conn.write(new Uint8Array(MIN_WINDOW).fill(part)),
+  );
+  const ended = conn.closeWrite();
+  await turns();
+  held.listen();
+  const counts = await Promise.all(writes);
+  await ended;
+  await turns();
+  const expected = counts.flatMap((count, part) => new Array(count).fill(part));
+  assert(
+    held.written.join() === expected.join(),
+    `${held.written.length} of ${expected.length} bytes, or out of order`,
+  );
+  await assertRejects(
+    () => conn.write(new Uint8Array(1)),
+    Deno.errors.BrokenPipe,
+  );
+  assertEquals(pair.broken, []);
+  pair.end();
+  await turns();
+  closeAll([held]);
+});
+
 Deno.test("relay: what a write that nobody awaited still held is not sent after its request", async () => {
   const pair = new Pair();
   const conns = carryMany(pair, "isDeaf");

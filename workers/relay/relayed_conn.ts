@@ -28,6 +28,13 @@ interface Reader {
   reject: (error: Error) => void;
 }
 
+/** A write that waits; `null` in place of bytes ends this side. */
+interface Writer {
+  bytes: Uint8Array | null;
+  resolve: (count: number) => void;
+  reject: (error: Error) => void;
+}
+
 /** What the runner is told of a connection. */
 export interface ConnOpening {
   localAddr: Deno.Addr;
@@ -62,8 +69,8 @@ export class RelayedConn implements Deno.Conn {
   #writeClosed = false;
   #lost: Error | null = null;
   #reader: Reader | null = null;
-  /** Rejects the write that waits. */
-  #failWrite: ((error: Error) => void) | null = null;
+  /** What waits for room in the window, in the order of the calls. */
+  #writers: Writer[] | null = null;
   #readable: Deno.Conn["readable"] | null = null;
   #writable: Deno.Conn["writable"] | null = null;
 
@@ -116,18 +123,10 @@ export class RelayedConn implements Deno.Conn {
     if (this.#writeClosed) {
       return Promise.reject(new Deno.errors.BrokenPipe("Broken pipe"));
     }
-    if (this.#failWrite !== null) {
-      return Promise.reject(new Deno.errors.Busy("Already writing"));
-    }
     if (bytes.length === 0) return Promise.resolve(0);
-    if (this.#sending.room > 0) return Promise.resolve(this.#send(bytes));
-    return new Promise((resolve, reject) => {
-      this.#failWrite = reject;
-      this.#sending.whenRoom(() => {
-        this.#failWrite = null;
-        resolve(this.#send(bytes));
-      });
-    });
+    return this.#writers === null && this.#sending.room > 0
+      ? Promise.resolve(this.#send(bytes))
+      : this.#wait(bytes);
   }
 
   close(): void {
@@ -135,14 +134,13 @@ export class RelayedConn implements Deno.Conn {
     this[Symbol.dispose]();
   }
 
-  // deno-lint-ignore require-await -- errors must reject
   async closeWrite(): Promise<void> {
     if (this.#closed) throw badResource();
     if (this.#lost !== null) throw this.#lost;
-    if (this.#failWrite !== null) throw new Deno.errors.Busy("Already writing");
     if (this.#writeClosed) return;
     this.#writeClosed = true;
-    this.#link.send(Op.end, this.#id);
+    if (this.#writers === null) this.#link.send(Op.end, this.#id);
+    else await this.#wait(null);
   }
 
   get readable(): Deno.Conn["readable"] {
@@ -174,7 +172,7 @@ export class RelayedConn implements Deno.Conn {
     this.#closed = true;
     this.#received = null;
     this.#link.send(Op.close, this.#id);
-    if (this.#reader === null && this.#failWrite === null) return;
+    if (this.#reader === null && this.#writers === null) return;
     // Made only when needed: its stack takes a tenth of a short connection
     this.#fail(new Deno.errors.Interrupted("Operation canceled"));
   }
@@ -182,14 +180,13 @@ export class RelayedConn implements Deno.Conn {
   /** Leaves the rest, and the close, to the end that owns the socket. */
   leave(): void {
     if (this.#closed) return;
-    if (!this.#writeClosed && this.#lost === null) {
-      this.#link.send(Op.end, this.#id);
-    }
+    const ended = this.#writeClosed && this.#writers?.at(-1)?.bytes !== null;
+    if (!ended && this.#lost === null) this.#link.send(Op.end, this.#id);
     this.#closed = true;
     this.#received = null;
     // A write that waits, after a time-out for example, must not follow the end
     this.#sending.leave();
-    this.#failWrite = null;
+    this.#writers = null;
   }
 
   /** The handler has ended. */
@@ -268,6 +265,31 @@ export class RelayedConn implements Deno.Conn {
     return count;
   }
 
+  /** Writes, or ends this side, when there is room and after what waits. */
+  #wait(bytes: Uint8Array | null): Promise<number> {
+    return new Promise((resolve, reject) => {
+      if (this.#writers === null) {
+        this.#writers = [];
+        this.#sending.whenRoom(() => this.#writeOn());
+      }
+      this.#writers.push({ bytes, resolve, reject });
+    });
+  }
+
+  #writeOn(): void {
+    const writers = this.#writers!;
+    while (writers.length > 0) {
+      const { bytes, resolve } = writers[0]!;
+      if (bytes === null) this.#link.send(Op.end, this.#id);
+      else if (this.#sending.room <= 0) {
+        return this.#sending.whenRoom(() => this.#writeOn());
+      }
+      writers.shift();
+      resolve(bytes === null ? 0 : this.#send(bytes));
+    }
+    this.#writers = null;
+  }
+
   #setOption(option: number, enabled: boolean): void {
     if (this.#closed) throw badResource();
     const bytes = Uint8Array.of(option, enabled ? 1 : 0);
@@ -283,8 +305,9 @@ export class RelayedConn implements Deno.Conn {
   #fail(error: Error): void {
     this.#endRead()?.reject(error);
     this.#sending.leave();
-    this.#failWrite?.(error);
-    this.#failWrite = null;
+    const writers = this.#writers ?? [];
+    this.#writers = null;
+    for (const { reject } of writers) reject(error);
   }
 }
 
