@@ -3,6 +3,7 @@
  * `deno run -A play.ts SCENE`.
  */
 // deno-lint-ignore-file no-console
+import { ThreadEvent } from "../../../workers/locks/thread_event.ts";
 import { Process } from "../../../workers/threads/process.ts";
 import { Thread } from "../../../workers/threads/thread.ts";
 
@@ -30,6 +31,16 @@ export async function sayLater(word: string): Promise<void> {
 export async function idle(): Promise<void> {
   setInterval(() => {}, 1_000);
   await new Promise(() => {});
+}
+
+export async function idleFrom(begun: ThreadEvent): Promise<void> {
+  begun.set();
+  await idle();
+}
+
+export function loopFrom(begun: ThreadEvent): void {
+  begun.set();
+  while (true);
 }
 
 export function loop(): void {
@@ -105,9 +116,10 @@ const scenes: Record<string, () => Promise<void>> = {
   },
 
   async signal() {
-    const child = new Process({ target: idle, module });
+    const begun = new ThreadEvent();
+    const child = new Process({ target: idleFrom, args: [begun], module });
     child.start();
-    await child.join(300);
+    await begun.wait();
     Deno.addSignalListener(Deno.args[1] as Deno.Signal, async () => {
       const ended = await child.join(200);
       console.log(ended ? "child died" : "child lives");
@@ -119,9 +131,10 @@ const scenes: Record<string, () => Promise<void>> = {
   },
 
   async stuck() {
-    const thread = new Thread({ target: loop, module });
+    const begun = new ThreadEvent();
+    const thread = new Thread({ target: loopFrom, args: [begun], module });
     thread.start();
-    await thread.join(300);
+    await begun.wait();
     await thread[Symbol.asyncDispose]();
     const error = await thread.result.catch((error) => error);
     console.log(`${thread.isAlive()} ${error.cause.message}`);
