@@ -42,6 +42,9 @@ const MAIN_URL = new URL("./main.ts", import.meta.url).href;
 const DEFAULT_STALL_TIMEOUT_MS = 5_000;
 const MAX_ISOLATED = 40;
 
+/** Who takes requests: `serveForever()`'s replicas, or `handleRequest()`. */
+type Takers = "replicas" | "server" | "nobody";
+
 /** Runs a server's handlers in replicas. */
 export class ReplicaSet extends ServerRole
   implements ReplicaOwner, MembersHost {
@@ -54,7 +57,7 @@ export class ReplicaSet extends ServerRole
   #turnover: Turnover;
   #dispatcher: Dispatcher;
   #isSuspended = false;
-  #isServing = false;
+  #takers: Takers = "nobody";
   #lastNumber = 0;
   #isKept = false;
   /** When the server cuts off what is open, once the replicas know it. */
@@ -104,15 +107,14 @@ export class ReplicaSet extends ServerRole
   }
 
   override async start(forever: boolean): Promise<void> {
-    // The one request must not reach a listener without a consumer
-    this.#isServing = forever;
+    this.#takers = forever ? "replicas" : "server";
     this.#plan.checkSharing();
     await this.#direct();
     await this.#keep();
   }
 
   override async pause(): Promise<void> {
-    this.#isServing = false;
+    if (this.#takers === "replicas") this.#takers = "nobody";
     await this.#direct();
   }
 
@@ -251,13 +253,15 @@ export class ReplicaSet extends ServerRole
   async #direct(): Promise<void> {
     const { sharing } = this.#plan;
     if (sharing.name === null) return;
-    const serves = this.#isServing && !this.#isSuspended;
+    const serves = this.#takers === "replicas" && !this.#isSuspended;
     // The one socket has one queue, which is the replicas' then
     this.server[core].listening.mute(serves && sharing.sharesQueue);
-    // A pending accept would keep a client. If each has its own queue, closing
-    // it may lose clients
-    const rest = sharing.sharesQueue || this.#isSuspended ? "leave" : "pause";
-    await this.#members.lead(serves ? "serve" : rest);
+    // A pending accept would keep a client, and so would the queue of one that
+    // pauses while the server takes a request itself. But closing a queue may
+    // lose clients
+    const pauses = this.#takers === "nobody" && !sharing.sharesQueue &&
+      !this.#isSuspended;
+    await this.#members.lead(serves ? "serve" : pauses ? "pause" : "leave");
   }
 
   /** Keeps the set complete from now on. */
