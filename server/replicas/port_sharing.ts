@@ -8,7 +8,7 @@ import type { RunnerKind } from "../../workers/runner/runner.ts";
 import type { OpenListener } from "../_internal.ts";
 import { exactLimit } from "../core/check_options.ts";
 import type { ReplicaOptions } from "../options.ts";
-import { mayBeTaken } from "../sockets/listen.ts";
+import { isTaken } from "../sockets/listen.ts";
 import { IS_LINUX } from "../addresses.ts";
 
 const MAX_TRIES = 8;
@@ -47,8 +47,9 @@ export class OneSocket extends PortSharing {
 
   override bind(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
     // A second request for port 0 gets the same port. Another thread's server
-    // shares it as well, and is known to the system alone
-    const { port } = address.port === 0 || mayBeTaken(address.port)
+    // shares it as well, and is known to the system alone. Without permission to
+    // look there it may join: a probe would reset clients that come early
+    const { port } = address.port === 0 || isTaken(address.port) === true
       ? probe(address, open)
       : address;
     const listener = this.join({ ...address, port }, open);
@@ -86,7 +87,7 @@ export class ReusePort extends PortSharing {
   override bind(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
     // The system would let a second program join. Binding the port exclusively
     // for a moment detects it, but resets a client that connects in that moment
-    const { port } = address.port === 0 || mayBeTaken(address.port)
+    const { port } = address.port === 0 || isTaken(address.port) !== false
       ? probe(address, open)
       : address;
     return this.join({ ...address, port }, open);

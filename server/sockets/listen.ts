@@ -116,9 +116,9 @@ export function findDescriptor(address: Deno.Addr): number {
   return -1;
 }
 
-/** Whether a TCP listener may already have this port; `false` is certain. */
-export function mayBeTaken(port: number): boolean {
-  if (!IS_LINUX) return true;
+/** Whether a TCP listener has this port already; `null` if that is not known. */
+export function isTaken(port: number): boolean | null {
+  if (!IS_LINUX) return null;
   const end = `:${hex(port, 4)}`;
   try {
     return ["tcp", "tcp6"].some((name) =>
@@ -127,7 +127,7 @@ export function mayBeTaken(port: number): boolean {
       )
     );
   } catch {
-    return true; // no permission to read /proc
+    return null; // no permission to read /proc
   }
 }
 
