@@ -1,6 +1,7 @@
 /** Runs the command line as users do: as a program of its own. */
 
 import "../support/leaks.ts";
+import { within } from "../support/waiting.ts";
 
 /** The path of the command line's module. */
 export const CLI = new URL("../../server/cli.ts", import.meta.url).pathname;
@@ -21,10 +22,18 @@ export class Transcript {
 
   /** Waits until what was printed matches. */
   async until(expected: RegExp): Promise<RegExpMatchArray> {
+    try {
+      return await within(`${expected}`, this.#match(expected));
+    } catch (cause) {
+      throw new Error(`No ${expected} in: ${this.text}`, { cause });
+    }
+  }
+
+  async #match(expected: RegExp): Promise<RegExpMatchArray> {
     for (;;) {
       const match = this.text.match(expected);
       if (match !== null) return match;
-      if (this.#done) throw new Error(`No ${expected} in: ${this.text}`);
+      if (this.#done) throw new Error("It has ended");
       await new Promise<void>((resolve) => this.#changed = resolve);
     }
   }

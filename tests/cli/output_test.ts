@@ -15,8 +15,8 @@ const PYTHON_TERMINAL = `
 import fcntl, os, pty, struct, sys, termios, threading
 pid, fd = pty.fork()
 if pid == 0:
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     os.execvp(sys.argv[1], sys.argv[1:])
-fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
 def interrupt():
     sys.stdin.read()
     os.write(fd, b"\\x03")
