@@ -43,7 +43,9 @@ export class Failing extends StreamRequestHandler {
 `;
 
 function onTerminal(...args: string[]): Program {
-  const command = [Deno.execPath(), "run", "-A", CLI, "serve", ...args];
+  // Deno's own progress would write between the lines
+  const run = [Deno.execPath(), "run", "--quiet", "-A"];
+  const command = [...run, CLI, "serve", ...args];
   return new Program("python3", ["-c", PYTHON_TERMINAL, ...command]);
 }
 
