@@ -40,6 +40,9 @@ import { inTime } from "./waits.ts";
 
 /** How long leaving a listener may take before it is done less gently. */
 const LEAVE_MS = 1_000;
+/** How long a starting child may have a copy of a closed listener. */
+const COPIED_MS = 2_000;
+const RETRY_MS = 10;
 /** The queue size that Deno sets for a Unix socket. */
 const UNIX_QUEUE_SIZE = 1_024;
 /** How long aborted handlers have to end. */
@@ -188,8 +191,26 @@ export class Listening<R> {
       const listener = openBeside();
       this.#isSuspended = true;
       await this.leave();
-      await this.#enter(listener);
+      await this.#enterAgain(listener);
     });
+  }
+
+  /**
+   * Opens the listener that was closed a moment ago. A child that the program
+   * starts just then has a copy of the old one until it runs: so long the
+   * address is in use.
+   */
+  async #enterAgain(listener: Deno.Listener | null): Promise<void> {
+    const deadline = performance.now() + COPIED_MS;
+    for (;;) {
+      try {
+        return await this.#enter(listener);
+      } catch (error) {
+        const isOver = this.#isClosed || performance.now() > deadline;
+        if (isOver || !(error instanceof Deno.errors.AddrInUse)) throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
   }
 
   /** Closes the listener when its queue is empty. */

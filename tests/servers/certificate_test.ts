@@ -172,6 +172,22 @@ testEach(
   },
 );
 
+test("TCPServer.replaceCertificate() opens its address again as soon as a starting child has left it", async () => {
+  let copies = 0;
+  class Copied extends TCPServer {
+    override serverBind() {
+      if (copies-- > 0) throw new Deno.errors.AddrInUse("a child has it");
+      return super.serverBind();
+    }
+  }
+  await using server = new Copied({ port: 0 }, RawEcho, tls);
+  server.serveForever();
+  copies = 3;
+  await server.replaceCertificate(otherTls);
+  assertEquals(copies, -1);
+  await assertServes(server, "other_cert");
+});
+
 const BAD: [cert: unknown, key: unknown, part: string][] = [
   ["nonsense", tls.key, 'Cannot use "cert": it holds no certificate'],
   [tls.cert, "nonsense", 'Cannot use "key": it holds no private key'],
