@@ -85,7 +85,9 @@ export class Serving<R> {
   async forever(options: ServeOptions, stop: () => void): Promise<void> {
     const { signal, signals = [], drainDelay = 0 } = options;
     let timer: ReturnType<typeof setTimeout> | undefined;
+    let isOver = false;
     const leave = () => {
+      if (isOver) return; // signals are handled for a moment more
       // A second signal does not wait
       if (drainDelay === 0 || this.isStopping) return stop();
       this.isStopping = true;
@@ -99,6 +101,7 @@ export class Serving<R> {
       if (signal?.aborted) leave();
       await serving;
     } finally {
+      isOver = true;
       this.isStopping = false;
       clearTimeout(timer);
       signal?.removeEventListener("abort", leave);
