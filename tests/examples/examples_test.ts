@@ -110,6 +110,19 @@ Deno.test(
   },
 );
 
+/** Sends each text over a connection of its own, and compares all of its answer. */
+async function assertAnswers(
+  { serverAddress }: TCPServer,
+  exchanges: [sent: string, answer: string][],
+): Promise<void> {
+  for (const [sent, answer] of exchanges) {
+    using conn = await Deno.connect(serverAddress);
+    await conn.write(new TextEncoder().encode(sent));
+    await conn.closeWrite();
+    assertEquals(await new Response(conn.readable).text(), answer);
+  }
+}
+
 Deno.test("redis_store.ts: commands typed in a line, ECHO, texts of any length in bytes, errors", async () => {
   await using server = new TCPServer(PORT_0, RedisHandler);
   server.serveForever();
@@ -119,12 +132,7 @@ Deno.test("redis_store.ts: commands typed in a line, ECHO, texts of any length i
     ["*2\r\n$4\r\nECHO\r\n$3\r\n€\r\n", "$3\r\n€\r\n"],
     ["*1\r\n$x\r\n", "-ERR Protocol error: invalid length\r\n"],
   ];
-  for (const [sent, answer] of exchanges) {
-    using conn = await Deno.connect(server.serverAddress);
-    await conn.write(new TextEncoder().encode(sent));
-    await conn.closeWrite();
-    assertEquals(await new Response(conn.readable).text(), answer);
-  }
+  await assertAnswers(server, exchanges);
 });
 
 Deno.test(
@@ -279,12 +287,7 @@ Deno.test("http.ts: HEAD has no body, and what could hide a second request is re
       refused("413 Content Too Large"),
     ],
   ];
-  for (const [sent, answer] of exchanges) {
-    using conn = await Deno.connect(server.serverAddress);
-    await conn.write(new TextEncoder().encode(sent));
-    await conn.closeWrite();
-    assertEquals(await new Response(conn.readable).text(), answer);
-  }
+  await assertAnswers(server, exchanges);
 });
 
 Deno.test(
