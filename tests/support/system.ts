@@ -40,10 +40,15 @@ function listProcesses(): FoundProcess[] {
     const command = look(() => Deno.readTextFileSync(`${path}/cmdline`));
     if (stat === null || command === null) continue;
     const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    if (state === "Z") continue;
+    if (state === "Z" && !hasThreads(path)) continue;
     found.push({ pid, parent: Number(parent), command });
   }
   return found;
+}
+
+/** Whether threads outlive the first one, and with them its files and ports. */
+function hasThreads(path: string): boolean {
+  return (look(() => [...Deno.readDirSync(`${path}/task`)]) ?? []).length > 1;
 }
 
 /**
