@@ -9,8 +9,7 @@ import {
 import { ThreadEvent } from "../../workers/locks/thread_event.ts";
 import { Condition } from "../../workers/locks/condition.ts";
 import { Lock } from "../../workers/locks/lock.ts";
-import { TICK } from "../../workers/locks/_sleep.ts";
-import { until } from "../../workers/locks/_until.ts";
+import { TICK, until } from "../../workers/locks/_until.ts";
 import { WaitQueue } from "../../workers/locks/_wait_queue.ts";
 import { pause } from "../support/waiting.ts";
 import { Semaphore } from "../../workers/locks/semaphore.ts";

@@ -9,7 +9,7 @@ import {
   forfeit,
   isStopped,
 } from "./_checkpoint.ts";
-import { type Deadline, sleep, TICK } from "./_sleep.ts";
+import { type Deadline, sleep, TICK } from "./_until.ts";
 import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 
 /** What a condition needs of its lock. */

@@ -19,9 +19,8 @@
  */
 
 import { deaths, isLiving } from "./_living.ts";
-import type { Deadline } from "./_sleep.ts";
+import { type Deadline, until, untilSync } from "./_until.ts";
 import { isStopped, throwIfStopped } from "./_checkpoint.ts";
-import { until, untilSync } from "./_until.ts";
 import {
   addNode,
   AFTER,

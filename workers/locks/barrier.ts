@@ -4,11 +4,10 @@
  * @module
  */
 
-import { type Deadline, deadlineOf } from "./_sleep.ts";
+import { type Deadline, deadlineOf, until, untilSync } from "./_until.ts";
 import { register } from "../codec/share.ts";
 import { BrokenBarrierError } from "../base/errors.ts";
 import { isStopped } from "./_checkpoint.ts";
-import { until, untilSync } from "./_until.ts";
 import {
   addNode,
   AFTER,

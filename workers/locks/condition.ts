@@ -6,7 +6,7 @@
 
 import { ConditionWaiters } from "./_condition_wait.ts";
 import { checkpoint, checkpointDue } from "./_checkpoint.ts";
-import { deadlineOf, WAIT, WAIT_SYNC } from "./_sleep.ts";
+import { deadlineOf, WAIT, WAIT_SYNC } from "./_until.ts";
 import { Lock } from "./lock.ts";
 import { pack, register, unpack } from "../codec/share.ts";
 import { RLock } from "./rlock.ts";

@@ -5,7 +5,7 @@
  */
 
 import { guardOf, Permits } from "./_permits.ts";
-import { ACQUIRE_SYNC, deadlineOf } from "./_sleep.ts";
+import { ACQUIRE_SYNC, deadlineOf } from "./_until.ts";
 import { isForfeited } from "./_checkpoint.ts";
 import { register } from "../codec/share.ts";
 import type { WaitRecord } from "./_wait_queue.ts";

@@ -6,9 +6,8 @@
 
 import { guardOf, OWN_WITH_PERMITS, Permits } from "./_permits.ts";
 import { checkpoint, checkpointDue, isForfeited } from "./_checkpoint.ts";
-import { ACQUIRE_SYNC, deadlineOf } from "./_sleep.ts";
+import { ACQUIRE_SYNC, deadlineOf, until, untilSync } from "./_until.ts";
 import { register } from "../codec/share.ts";
-import { until, untilSync } from "./_until.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
 import type { WaitOptions } from "./wait_options.ts";
 

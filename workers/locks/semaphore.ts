@@ -5,7 +5,7 @@
  */
 
 import { guardOf, MOST_PERMITS, Permits } from "./_permits.ts";
-import { ACQUIRE_SYNC, deadlineOf } from "./_sleep.ts";
+import { ACQUIRE_SYNC, deadlineOf } from "./_until.ts";
 import { register, registerSubclass } from "../codec/share.ts";
 import { assertInteger, assertOptions } from "../base/check.ts";
 import type { WaitRecord } from "./_wait_queue.ts";

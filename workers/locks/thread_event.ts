@@ -4,9 +4,8 @@
  * @module
  */
 
-import { deadlineOf, WAIT, WAIT_SYNC } from "./_sleep.ts";
+import { deadlineOf, until, untilSync, WAIT, WAIT_SYNC } from "./_until.ts";
 import { register } from "../codec/share.ts";
-import { until, untilSync } from "./_until.ts";
 import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
 import type { WaitOptions } from "./wait_options.ts";
 

@@ -41,8 +41,7 @@ import {
   killDescendant,
 } from "../locks/_living.ts";
 import type { Permits } from "../locks/_permits.ts";
-import { deadlineOf } from "../locks/_sleep.ts";
-import { until } from "../locks/_until.ts";
+import { deadlineOf, until } from "../locks/_until.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
 import { emptyError, type QueueCore } from "./_queue_core.ts";
 import { openAccount, ownLimits, startCall, tell } from "./_share_link.ts";

@@ -21,7 +21,7 @@ import {
 import { decode } from "../codec/decode.ts";
 import { assertPositiveInteger } from "../base/check.ts";
 import { checkpoint, checkpointDue } from "../locks/_checkpoint.ts";
-import { deadlineOf, WAIT } from "../locks/_sleep.ts";
+import { deadlineOf, WAIT } from "../locks/_until.ts";
 import { BoundedSemaphore, Semaphore } from "../locks/semaphore.ts";
 import { Lock } from "../locks/lock.ts";
 import { ThreadEvent } from "../locks/thread_event.ts";

@@ -6,8 +6,14 @@
 
 import { decode } from "../codec/codec.ts";
 import { register, registerSubclass } from "../codec/share.ts";
-import { ACQUIRE_SYNC, deadlineOf, WAIT, WAIT_SYNC } from "../locks/_sleep.ts";
-import { until, untilSync } from "../locks/_until.ts";
+import {
+  ACQUIRE_SYNC,
+  deadlineOf,
+  until,
+  untilSync,
+  WAIT,
+  WAIT_SYNC,
+} from "../locks/_until.ts";
 import type { WaitRecord } from "../locks/_wait_queue.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
 import { HeapStore, RingBuffer, setStore, storeOf } from "./_item_stores.ts";
