@@ -28,7 +28,7 @@ export {
 export * from "./locks/barrier.ts";
 export * from "./locks/condition.ts";
 export * from "./locks/lock.ts";
-export * from "./locks/rlock.ts";
+export * from "./locks/lock.ts";
 export * from "./locks/semaphore.ts";
 export * from "./locks/thread_event.ts";
 export * from "./locks/timer.ts";

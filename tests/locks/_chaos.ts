@@ -1,7 +1,6 @@
 /** What a thread does in the test that terminates threads at any moment. */
 import type { Condition } from "../../workers/locks/condition.ts";
-import type { Lock } from "../../workers/locks/lock.ts";
-import type { RLock } from "../../workers/locks/rlock.ts";
+import type { Lock, RLock } from "../../workers/locks/lock.ts";
 import type { Semaphore } from "../../workers/locks/semaphore.ts";
 import type { ThreadEvent } from "../../workers/locks/thread_event.ts";
 import type { SharedQueue } from "../../workers/queue/shared_queue.ts";

@@ -6,8 +6,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { Condition } from "../../workers/locks/condition.ts";
-import { Lock } from "../../workers/locks/lock.ts";
-import { RLock } from "../../workers/locks/rlock.ts";
+import { Lock, RLock } from "../../workers/locks/lock.ts";
 import {
   eventually,
   sharedWords,

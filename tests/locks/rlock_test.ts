@@ -6,7 +6,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { Condition } from "../../workers/locks/condition.ts";
-import { RLock } from "../../workers/locks/rlock.ts";
+import { RLock } from "../../workers/locks/lock.ts";
 import { WaitQueue } from "../../workers/locks/_wait_queue.ts";
 import {
   eventually,

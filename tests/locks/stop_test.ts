@@ -2,8 +2,7 @@
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import { stop } from "../../workers/locks/_checkpoint.ts";
 import { Condition } from "../../workers/locks/condition.ts";
-import { Lock } from "../../workers/locks/lock.ts";
-import { RLock } from "../../workers/locks/rlock.ts";
+import { Lock, RLock } from "../../workers/locks/lock.ts";
 import { Semaphore } from "../../workers/locks/semaphore.ts";
 import { SharedQueue } from "../../workers/queue/shared_queue.ts";
 import { ThreadPool } from "../../workers/pool/thread_pool.ts";

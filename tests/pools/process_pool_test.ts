@@ -5,7 +5,7 @@ import {
   assertRejects,
 } from "@std/assert";
 import { RunnerExitError } from "../../workers/base/errors.ts";
-import { RLock } from "../../workers/locks/rlock.ts";
+import { RLock } from "../../workers/locks/lock.ts";
 import { testPool } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
 import { listDescendants } from "../support/system.ts";

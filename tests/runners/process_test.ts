@@ -13,7 +13,7 @@ import {
   RunnerExitError,
 } from "../../workers/base/errors.ts";
 import { setExceptHook } from "../../workers/base/except_hook.ts";
-import { RLock } from "../../workers/locks/rlock.ts";
+import { RLock } from "../../workers/locks/lock.ts";
 import { ThreadEvent } from "../../workers/locks/thread_event.ts";
 import {
   activeChildren,

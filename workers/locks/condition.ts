@@ -21,8 +21,7 @@ import {
   WAIT_SYNC,
 } from "./_until.ts";
 import { OWN, WaitQueue, type WaitRecord } from "./_wait_queue.ts";
-import { Lock } from "./lock.ts";
-import { RLock } from "./rlock.ts";
+import { Lock, RLock } from "./lock.ts";
 import type { WaitOptions } from "./wait_options.ts";
 
 /** Options of a {@linkcode Condition}. */

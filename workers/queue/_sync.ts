@@ -7,7 +7,6 @@
 import "../locks/barrier.ts";
 import "../locks/condition.ts";
 import "../locks/lock.ts";
-import "../locks/rlock.ts";
 import "../locks/semaphore.ts";
 import "../locks/thread_event.ts";
 import "./shared_queue.ts";
