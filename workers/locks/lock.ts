@@ -1,5 +1,5 @@
 /**
- * The lock.
+ * The locks.
  *
  * @module
  */
