@@ -7,8 +7,9 @@
  */
 // deno-lint-ignore-file no-console
 
+import { DOCUMENTED } from "./examples/_documented.ts";
+
 const ROOT_URL = new URL("..", import.meta.url);
-const DOCUMENTED = ["mod.ts", "server", "handlers", "workers", "README.md"];
 /** Files of tests side by side: more than processors, since most of them wait. */
 const JOBS = String(navigator.hardwareConcurrency + 2);
 /** Marks what the tests start, which has their environment. */
@@ -137,4 +138,4 @@ if (gate === "ok") {
 // Once for all: unlike "deno test" this does not check each thread's program
 await deno("check", "--quiet", "--doc", ...offline, ...DOCUMENTED, "tests");
 const options = ["--parallel", "--no-check", "--no-prompt", ...offline];
-await test(["-A", "--doc", ...options, ...rest]);
+await test(["-A", ...options, ...rest]);
