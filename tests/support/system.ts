@@ -3,8 +3,6 @@
  * test that must see some is skipped with `LINUX_ONLY`.
  */
 
-import process from "node:process";
-
 const IS_LINUX = Deno.build.os === "linux";
 
 /** Options of a test that only Linux can run. */
@@ -31,24 +29,27 @@ function look<T>(read: () => T): T | null {
   }
 }
 
+/** A process of `/proc`, unless it has ended; a zombie has. */
+function find(pid: number): FoundProcess | null {
+  const stat = look(() => Deno.readTextFileSync(`/proc/${pid}/stat`));
+  const command = look(() => Deno.readTextFileSync(`/proc/${pid}/cmdline`));
+  if (stat === null || command === null) return null;
+  const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  if (state === "Z" && !hasThreads(pid)) return null;
+  return { pid, parent: Number(parent), command };
+}
+
 function listProcesses(): FoundProcess[] {
-  const found: FoundProcess[] = [];
-  for (const path of entriesOf("/proc")) {
-    const pid = Number(path.slice("/proc/".length));
-    if (Number.isNaN(pid)) continue;
-    const stat = look(() => Deno.readTextFileSync(`${path}/stat`));
-    const command = look(() => Deno.readTextFileSync(`${path}/cmdline`));
-    if (stat === null || command === null) continue;
-    const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    if (state === "Z" && !hasThreads(path)) continue;
-    found.push({ pid, parent: Number(parent), command });
-  }
-  return found;
+  return [...entriesOf("/proc")]
+    .map((path) => Number(path.slice("/proc/".length)))
+    .filter((pid) => !Number.isNaN(pid))
+    .map(find).filter((found) => found !== null);
 }
 
 /** Whether threads outlive the first one, and with them its files and ports. */
-function hasThreads(path: string): boolean {
-  return (look(() => [...Deno.readDirSync(`${path}/task`)]) ?? []).length > 1;
+function hasThreads(pid: number): boolean {
+  const tasks = look(() => [...Deno.readDirSync(`/proc/${pid}/task`)]) ?? [];
+  return tasks.length > 1;
 }
 
 /**
@@ -57,12 +58,12 @@ function hasThreads(path: string): boolean {
  * Linux knows a child's thread.
  */
 export function listDescendants(pid?: number): FoundProcess[] {
-  const all = pid === undefined && ownChildren().length === 0
-    ? []
-    : listProcesses();
-  const found = pid === undefined
-    ? all.filter((child) => ownChildren().includes(child.pid))
-    : all.filter((child) => child.parent === pid);
+  const own = pid === undefined ? ownChildren() : null;
+  if (own?.length === 0) return [];
+  const all = listProcesses();
+  const found = all.filter((child) =>
+    own === null ? child.parent === pid : own.includes(child.pid)
+  );
   for (const { pid } of found) {
     found.push(...all.filter(({ parent }) => parent === pid));
   }
@@ -77,7 +78,9 @@ function ownChildren(): number[] {
 
 /** Whether a process is there and no zombie. */
 export function isRunning(pid: number): boolean {
-  if (IS_LINUX) return listProcesses().some((found) => found.pid === pid);
+  if (IS_LINUX) return find(pid) !== null;
+  // The global loads Node's modules when it is used; an import, in every file
+  // deno-lint-ignore no-process-global
   return look(() => process.kill(pid, 0)) ?? false;
 }
 
