@@ -245,7 +245,7 @@ export class Listening<R> {
   /** Serves the queue, closes the socket, waits, then aborts the rest. */
   async #drain(deadline: number): Promise<DrainReport> {
     const { [role]: part, acceptor } = this.#host;
-    const { completed: before, open, lingering } = this.#cycle;
+    const { open, lingering } = this.#cycle;
     const left = () => deadline - performance.now();
     const carriesReplies = acceptor?.carriesReplies === true;
     this.#cycle.drain(deadline);
@@ -260,9 +260,8 @@ export class Listening<R> {
     await open.ended(left());
     const aborted = await this.#abort();
     if (carriesReplies) await this.#closeAcceptor();
-    const completed = this.#cycle.completed - before;
     const [others] = await Promise.all([finished, lingering.ended()]);
-    const { cutOff } = this.#cycle;
+    const { completed, cutOff } = this.#cycle;
     return {
       completed: completed + (others?.completed ?? 0),
       aborted: [...cutOff, ...aborted, ...others?.aborted ?? []].map(printable),

@@ -62,7 +62,7 @@ export class RequestCycle<R> {
   readonly open: OpenRequests<R> = new OpenRequests();
   readonly counts: Counts = new Counts();
   readonly lingering: Lingering = new Lingering();
-  /** How many requests accepted here their handlers have ended. */
+  /** How many requests accepted here their handlers have ended in a drain. */
   completed = 0;
   /** The clients of requests that a deadline cut off while the server closes. */
   readonly cutOff: Deno.Addr[] = [];
@@ -134,7 +134,8 @@ export class RequestCycle<R> {
     } catch (error) {
       await this.#failed(open, error);
     } finally {
-      if (open.processed && !open.lost && !open.aborted) this.completed++;
+      const isCompleted = open.processed && !open.lost && !open.aborted;
+      if (isCompleted && this.#isDraining) this.completed++;
       const duration = this.meter.end(open);
       part?.closed(request, duration);
       this.#end(open);

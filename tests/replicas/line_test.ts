@@ -146,11 +146,11 @@ function names(messages: unknown[]): unknown[] {
     .filter((name) => COMMANDS.includes(name as string));
 }
 
-/** Keeps the next "resume" from a replica; settles when it was sent. */
-function holdResume(runner: LocalRunner): Promise<unknown> {
+/** Keeps the next command of a name from a replica; settles when it was sent. */
+function hold(runner: LocalRunner, name: string): Promise<unknown> {
   const { promise, resolve } = Promise.withResolvers<unknown>();
   runner.passes = (message) => {
-    if (!Array.isArray(message) || message[0] !== "resume") return true;
+    if (!Array.isArray(message) || message[0] !== name) return true;
     resolve(message);
     return false;
   };
@@ -164,7 +164,7 @@ test("shutdown() while a replica resumes: the pause waits for the resume", async
   await server.shutdown();
   await first;
   const runner = started[0]!;
-  const held = holdResume(runner);
+  const held = hold(runner, "resume");
   const second = server.serveForever();
   const resume = await within("the resume", held);
   await server.shutdown();
@@ -195,6 +195,25 @@ test("serverClose() ends a replica that never answers a command", async () => {
   const { aborted } = await within("the close", server.serverClose());
   assertEquals(aborted, []);
   assertEquals((await started[0]!.exited).reason, "terminated");
+});
+
+test("serverClose() counts a request that ends before its replica has begun to close", async () => {
+  const server = open({ workers: 1, dispatch: "shard" });
+  server.serveForever();
+  await server.ready;
+  using client = await kinds.tcp.connect(server);
+  assertEquals(await exchange(client, "here"), "here");
+  const runner = started[0]!;
+  const held = hold(runner, "close");
+  const closing = server.serverClose();
+  assertEquals(await client.receive(), null);
+  const close = await within("the command", held);
+  await until(
+    async () => (await server.stats()).open === 0,
+    "the request has ended",
+  );
+  runner.deliver(close);
+  assertEquals(await closing, { completed: 1, aborted: [] });
 });
 
 test("a request that was accepted by a replica that ends is told, once, with its client", async () => {
