@@ -66,6 +66,29 @@ export function printable<A extends Deno.Addr>(address: A): A {
   return address;
 }
 
+/** The clients whose packets came last, by their ports. */
+const clients: Map<number, Deno.NetAddr> = new Map();
+const MAX_CLIENTS = 1_024;
+
+/**
+ * A printable address like the one given. Packets of one client share it: to
+ * make an address printable takes a tenth of the time of a packet.
+ */
+export function printableLike<A extends Deno.Addr>(address: A): A {
+  if (address.transport !== "udp" || address.toString === print) {
+    return printable(address);
+  }
+  const { hostname, port } = address;
+  const known = clients.get(port);
+  // A handler may have changed it
+  const isSame = known?.hostname === hostname && known.port === port &&
+    known.transport === "udp";
+  if (isSame) return known as Deno.Addr as A;
+  if (clients.size >= MAX_CLIENTS) clients.clear();
+  clients.set(port, address);
+  return printable(address);
+}
+
 function print(this: Deno.Addr): string {
   return formatAddress(this);
 }

@@ -12,7 +12,7 @@ import {
   release,
   watchOf,
 } from "./_internal.ts";
-import { printable } from "./_address.ts";
+import { printableLike } from "./_address.ts";
 import type { ProxyInfo } from "./proxy_info.ts";
 import type { RequestServer } from "./request_server.ts";
 
@@ -70,7 +70,7 @@ export abstract class BaseRequestHandler<R = unknown, C = unknown> {
   /** The server that took the request. */
   readonly server: RequestServer<C>;
   /** @ignore */
-  readonly [client]: Deno.Addr;
+  [client]: Deno.Addr;
   #controller: AbortController | null = null;
   #reason: { value: unknown } | null = null;
 
@@ -113,7 +113,7 @@ export abstract class BaseRequestHandler<R = unknown, C = unknown> {
    * @returns The address: a `Deno.NetAddr` for a `Deno.TcpConn`.
    */
   get clientAddress(): AddressOf<R> {
-    return printable(this[client]) as AddressOf<R>;
+    return (this[client] = printableLike(this[client])) as AddressOf<R>;
   }
 
   /**

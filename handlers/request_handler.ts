@@ -20,6 +20,13 @@ import { BufferedWriter } from "./io/buffered_writer.ts";
 import type { DatagramRequest } from "./datagram_request.ts";
 
 const DEFAULT_BUFFER_SIZE = 16_384;
+const DEFAULTS = {
+  rbufsize: -1,
+  wbufsize: -1,
+  timeout: null,
+  disableNagleAlgorithm: false,
+  maxLineLength: 65_536,
+};
 
 /**
  * Answers a connection or a packet through `rfile` and `wfile`: the same class
@@ -57,25 +64,30 @@ export abstract class RequestHandler<
   /**
    * Size of `rfile`'s buffer in bytes. -1 means 16,384; 0 never reads ahead.
    */
-  rbufsize: number = -1;
+  declare rbufsize: number;
   /**
    * Size of `wfile`'s buffer in bytes. -1 means 16,384; 0 sends every write at
    * once. The buffer is sent when it is full, before `rfile` waits, at
    * `flush()`, after `handle()`, and at the latest at the end of this turn of
    * the event loop.
    */
-  wbufsize: number = -1;
+  declare wbufsize: number;
   /**
    * Longest wait of a read or write on the connection in milliseconds, counted
    * from the last byte. `null` waits without limit.
    */
-  timeout: number | null = null;
+  declare timeout: number | null;
   /**
    * Whether to send small writes without waiting for earlier ones (TCP only).
    */
-  disableNagleAlgorithm: boolean = false;
+  declare disableNagleAlgorithm: boolean;
   /** Longest line that `rfile` reads, in bytes. */
-  maxLineLength: number = 65_536;
+  declare maxLineLength: number;
+  static {
+    // Fields of each instance would cost a packet and an idle connection more
+    Object.assign(this.prototype, DEFAULTS);
+  }
+
   #rfile: BufferedReader | null = null;
   #wfile: BufferedWriter | null = null;
 

@@ -231,6 +231,66 @@ testEach(
   },
 );
 
+class Waiting extends DatagramRequestHandler<(() => void)[]> {
+  override async handle(): Promise<void> {
+    await new Promise<void>((resolve) => this.server.context.push(resolve));
+    await this.socket.send(this.packet, this.clientAddress);
+  }
+}
+
+testEach(
+  DATAGRAMS,
+  "a handler that waits finds its own packet, not the next one",
+  async (kind) => {
+    const context: (() => void)[] = [];
+    await using server = kind.open(Waiting, { context });
+    server.serveForever();
+    using client = await kind.connect(server);
+    const sent = ["first", "x".repeat(2_000), "third"];
+    for (const [i, text] of sent.entries()) {
+      await client.send(text);
+      await until(() => context.length > i, "the packet");
+    }
+    for (const [i, go] of context.entries()) {
+      go();
+      assertEquals(await client.receive(), sent[i]);
+    }
+  },
+);
+
+test("UDPServer: a client's address prints, and is like Deno's for every packet", async () => {
+  const seen: Deno.Addr[] = [];
+  class Changing extends DatagramRequestHandler {
+    override async handle(): Promise<void> {
+      const { clientAddress } = this;
+      seen.push({ ...clientAddress });
+      assertEquals(Object.keys(clientAddress), [
+        "hostname",
+        "port",
+        "transport",
+      ]);
+      await this.wfile.write(`${clientAddress}`);
+      // For another handler it is the client's again
+      Object.assign(clientAddress, { hostname: "192.0.2.1" });
+    }
+    override finish(): void | Promise<void> {
+      return this.socket.send(
+        new TextEncoder().encode("done"),
+        client.addr,
+      ).then(() => {});
+    }
+  }
+  await using server = new UDPServer({ port: 0 }, Changing);
+  server.serveForever();
+  const client = udpSocket();
+  for (let i = 0; i < 3; i++) {
+    await client.send(new Uint8Array(1), server.serverAddress);
+    await receive(client);
+  }
+  assertEquals(seen, [client.addr, client.addr, client.addr]);
+  client.close();
+});
+
 class Spelling extends DatagramRequestHandler {
   override async handle(): Promise<void> {
     const text = new TextDecoder().decode(this.packet);
