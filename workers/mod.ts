@@ -28,26 +28,24 @@ export {
 export * from "./locks/barrier.ts";
 export * from "./locks/condition.ts";
 export * from "./locks/lock.ts";
-export * from "./locks/lock.ts";
 export * from "./locks/semaphore.ts";
 export * from "./locks/thread_event.ts";
 export * from "./locks/timer.ts";
 export type * from "./locks/wait_options.ts";
-export type {
-  Pool,
-  PoolMapOptions,
-  PoolOptions,
-  PoolRunOptions,
-  PoolShutdownOptions,
-  PoolStats,
-  TimeSummary,
+export {
+  type Pool,
+  type PoolMapOptions,
+  type PoolOptions,
+  type PoolRunOptions,
+  type PoolShutdownOptions,
+  type PoolStats,
+  ProcessPool,
+  ThreadPool,
+  type TimeSummary,
 } from "./pool/pool.ts";
-export * from "./pool/pool_map.ts";
-export * from "./pool/process_pool.ts";
-export * from "./pool/thread_pool.ts";
+export { PoolMap } from "./pool/pool_map.ts";
 export * from "./queue/pipe.ts";
 export * from "./queue/shared_queue.ts";
 export type { Activity } from "./threads/_activity_base.ts";
-export * from "./threads/current_thread.ts";
-export * from "./threads/process.ts";
 export * from "./threads/thread.ts";
+export * from "./threads/process.ts";

@@ -10,7 +10,7 @@ import { RunnerExitError } from "../../workers/base/errors.ts";
 import { newRelayMemory } from "../../workers/line/shared_line.ts";
 import { describeExit } from "../../workers/runner/runner.ts";
 import { context, nextIdent } from "../../workers/runner/context.ts";
-import { startRunner } from "../../workers/runner/start_runner.ts";
+import { startRunner } from "../../workers/runner/supervisor.ts";
 import {
   type Certificate,
   core,

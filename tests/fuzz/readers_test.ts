@@ -14,7 +14,7 @@ import { RunnerDecoder } from "../../workers/line/dialect.ts";
 import { MESSAGE_LIMITS, type Sender } from "../../workers/line/socket_line.ts";
 import { ShareHost } from "../../workers/queue/_shares.ts";
 import type { Runner } from "../../workers/runner/runner.ts";
-import { Ending } from "../../workers/threads/_run.ts";
+import { Ending } from "../../workers/threads/_activity_base.ts";
 import {
   createDice,
   type Dice,

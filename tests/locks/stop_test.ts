@@ -5,7 +5,7 @@ import { Condition } from "../../workers/locks/condition.ts";
 import { Lock, RLock } from "../../workers/locks/lock.ts";
 import { Semaphore } from "../../workers/locks/semaphore.ts";
 import { SharedQueue } from "../../workers/queue/shared_queue.ts";
-import { ThreadPool } from "../../workers/pool/thread_pool.ts";
+import { ThreadPool } from "../../workers/pool/pool.ts";
 import { keep } from "./_stop_targets.ts";
 import { eventually, sharedWords, Threads, waiters } from "./_teams.ts";
 

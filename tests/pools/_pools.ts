@@ -4,9 +4,12 @@ import {
   type ExceptHookArgs,
   setExceptHook,
 } from "../../workers/base/except_hook.ts";
-import type { Pool, PoolOptions } from "../../workers/pool/pool.ts";
-import { ProcessPool } from "../../workers/pool/process_pool.ts";
-import { ThreadPool } from "../../workers/pool/thread_pool.ts";
+import {
+  type Pool,
+  type PoolOptions,
+  ProcessPool,
+  ThreadPool,
+} from "../../workers/pool/pool.ts";
 import "../support/leaks.ts";
 import { listDescendants } from "../support/system.ts";
 

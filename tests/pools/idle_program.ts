@@ -1,7 +1,6 @@
 /** Uses a pool and never shuts it down. */
 // deno-lint-ignore-file no-console
-import { ProcessPool } from "../../workers/pool/process_pool.ts";
-import { ThreadPool } from "../../workers/pool/thread_pool.ts";
+import { ProcessPool, ThreadPool } from "../../workers/pool/pool.ts";
 import { addLater } from "./tasks.ts";
 
 const Class = Deno.args[0] === "thread" ? ThreadPool : ProcessPool;

@@ -16,9 +16,11 @@ import {
   RemoteError,
   RunnerExitError,
 } from "../../workers/base/errors.ts";
-import type { PoolOptions } from "../../workers/pool/pool.ts";
-import { ProcessPool } from "../../workers/pool/process_pool.ts";
-import { ThreadPool } from "../../workers/pool/thread_pool.ts";
+import {
+  type PoolOptions,
+  ProcessPool,
+  ThreadPool,
+} from "../../workers/pool/pool.ts";
 import { module, testPools } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
 import { until } from "../support/waiting.ts";

@@ -7,7 +7,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { PoolClosedError } from "../../workers/base/errors.ts";
-import { ThreadPool } from "../../workers/pool/thread_pool.ts";
+import { ThreadPool } from "../../workers/pool/pool.ts";
 import { Gate, testPool, testPools, withFolder } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
 import { until } from "../support/waiting.ts";

@@ -1,8 +1,7 @@
 /** What the pools of the tests run. */
-import { currentThread } from "../../workers/threads/current_thread.ts";
+import { currentThread, Thread } from "../../workers/threads/thread.ts";
 import type { Lock } from "../../workers/locks/lock.ts";
 import type { SharedQueue } from "../../workers/queue/shared_queue.ts";
-import { Thread } from "../../workers/threads/thread.ts";
 
 type Scope = typeof globalThis & { close(): void };
 

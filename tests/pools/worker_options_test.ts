@@ -12,8 +12,7 @@ import {
   RunnerExitError,
 } from "../../workers/base/errors.ts";
 import { Lock } from "../../workers/locks/lock.ts";
-import { ProcessPool } from "../../workers/pool/process_pool.ts";
-import { ThreadPool } from "../../workers/pool/thread_pool.ts";
+import { ProcessPool, ThreadPool } from "../../workers/pool/pool.ts";
 import { until } from "../support/waiting.ts";
 import { module, testPool, testPools } from "./_pools.ts";
 import * as tasks from "./tasks.ts";

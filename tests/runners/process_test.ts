@@ -6,7 +6,7 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import { enumerate } from "../../workers/threads/current_thread.ts";
+import { enumerate, Thread } from "../../workers/threads/thread.ts";
 import {
   ModuleImportError,
   RemoteError,
@@ -20,7 +20,6 @@ import {
   Process,
   type ProcessOptions,
 } from "../../workers/threads/process.ts";
-import { Thread } from "../../workers/threads/thread.ts";
 import * as targets from "./targets.ts";
 import { createRandom, describe, randomValue } from "./_values.ts";
 import "../support/leaks.ts";

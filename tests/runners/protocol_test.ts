@@ -7,7 +7,7 @@ import {
 } from "@std/assert";
 import { type RunnerExit, RunnerExitError } from "../../workers/base/errors.ts";
 import { encode } from "../../workers/codec/codec.ts";
-import { ThreadPool } from "../../workers/pool/thread_pool.ts";
+import { ThreadPool } from "../../workers/pool/pool.ts";
 import {
   Channel,
   type ChannelConn,
@@ -18,7 +18,7 @@ import {
   RunnerDecoder,
   toErrorRecord,
 } from "../../workers/line/dialect.ts";
-import { startRunner } from "../../workers/runner/start_runner.ts";
+import { startRunner } from "../../workers/runner/supervisor.ts";
 import { Process } from "../../workers/threads/process.ts";
 import { Thread } from "../../workers/threads/thread.ts";
 

@@ -16,7 +16,7 @@ import type {
   RunnerKind,
   RunnerOptions,
 } from "../../workers/runner/runner.ts";
-import { startRunner } from "../../workers/runner/start_runner.ts";
+import { startRunner } from "../../workers/runner/supervisor.ts";
 import { findRefMethod } from "../../workers/runner/thread.ts";
 import "../support/leaks.ts";
 import { listDescendants } from "../support/system.ts";

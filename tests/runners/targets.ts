@@ -4,12 +4,12 @@ import {
   currentThread,
   enumerate,
   mainThread,
-} from "../../workers/threads/current_thread.ts";
+  Thread,
+} from "../../workers/threads/thread.ts";
 import type { Lock } from "../../workers/locks/lock.ts";
 import type { ThreadEvent } from "../../workers/locks/thread_event.ts";
 import { currentProcess, Process } from "../../workers/threads/process.ts";
-import { ThreadPool } from "../../workers/pool/thread_pool.ts";
-import { Thread } from "../../workers/threads/thread.ts";
+import { ThreadPool } from "../../workers/pool/pool.ts";
 
 const MODULE = import.meta.url;
 

@@ -13,7 +13,9 @@ import {
   currentThread,
   enumerate,
   mainThread,
-} from "../../workers/threads/current_thread.ts";
+  Thread,
+  type ThreadOptions,
+} from "../../workers/threads/thread.ts";
 import {
   ModuleImportError,
   RemoteError,
@@ -27,7 +29,6 @@ import {
 import { Lock } from "../../workers/locks/lock.ts";
 import { ThreadEvent } from "../../workers/locks/thread_event.ts";
 import { currentProcess, Process } from "../../workers/threads/process.ts";
-import { Thread, type ThreadOptions } from "../../workers/threads/thread.ts";
 import * as targets from "./targets.ts";
 import "../support/leaks.ts";
 import { listDescendants } from "../support/system.ts";

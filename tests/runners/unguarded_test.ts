@@ -18,10 +18,8 @@ const module = import.meta.url;
 const IMPORTS = {
   Thread: 'import { Thread } from "PACKAGE/workers/threads/thread.ts";',
   Process: 'import { Process } from "PACKAGE/workers/threads/process.ts";',
-  ThreadPool:
-    'import { ThreadPool } from "PACKAGE/workers/pool/thread_pool.ts";',
-  ProcessPool:
-    'import { ProcessPool } from "PACKAGE/workers/pool/process_pool.ts";',
+  ThreadPool: 'import { ThreadPool } from "PACKAGE/workers/pool/pool.ts";',
+  ProcessPool: 'import { ProcessPool } from "PACKAGE/workers/pool/pool.ts";',
 };
 
 /** Lasts longer than a `main()` waits. */

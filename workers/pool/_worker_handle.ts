@@ -13,7 +13,7 @@ import { ModuleImportError, type RunnerExit } from "../base/errors.ts";
 import { type ErrorRecord, fromErrorRecord } from "../line/dialect.ts";
 import { PendingCalls } from "../line/pending.ts";
 import type { Runner } from "../runner/runner.ts";
-import { startRunner } from "../runner/start_runner.ts";
+import { startRunner } from "../runner/supervisor.ts";
 import { context, nextIdent } from "../runner/context.ts";
 import type { PoolSettings } from "./_options.ts";
 import {

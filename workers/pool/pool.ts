@@ -1,5 +1,5 @@
 /**
- * The base class of pools.
+ * The pools of threads and of processes, and their base class.
  *
  * @module
  */
@@ -11,8 +11,9 @@ import {
   checkMapOptions,
   type MapItems,
   MapRun,
+  PoolMap,
   type PoolMapOptions,
-} from "./_map_run.ts";
+} from "./pool_map.ts";
 import type { PoolStats } from "./_meter.ts";
 import {
   checkPoolOptions,
@@ -21,12 +22,11 @@ import {
   type PoolRunOptions,
   type PoolShutdownOptions,
 } from "./_options.ts";
-import { PoolMap } from "./pool_map.ts";
 import type { RunnerKind } from "../runner/runner.ts";
 import { Scheduler } from "./_scheduler.ts";
 import { assertOptions } from "../base/check.ts";
 
-export type { PoolMapOptions } from "./_map_run.ts";
+export type { PoolMapOptions } from "./pool_map.ts";
 export type { PoolStats, TimeSummary } from "./_meter.ts";
 export type {
   PoolOptions,
@@ -513,3 +513,187 @@ export abstract class Pool implements AsyncDisposable {
 }
 
 registerBound(Pool);
+
+/**
+ * Threads that run the functions of a module: Python's `ThreadPoolExecutor`.
+ *
+ * Threads start when there is work for them, and are replaced when they die. A
+ * pool keeps the program alive while it has tasks. A pool that was idle for a
+ * tenth of a second does not, except where a version of Deno can't unref a
+ * `Worker`. If the module can't be imported or the initializer throws, the pool
+ * rejects all tasks. `await using` waits for submitted tasks, as Python's
+ * `with` does; `terminate()` does not.
+ *
+ * A thread gets several tasks at once if their function has so far taken a
+ * quarter of a millisecond or less. They are taken back if one of them takes
+ * long. If a thread dies, only the task that it ran is lost: it is rejected, or
+ * run again if `retries` allows. After a short task, a thread polls for the
+ * next one for up to 0.05 ms before it sleeps.
+ *
+ * Locks, queues and `SharedArrayBuffer`s in arguments and results are shared.
+ * A function that computes can't be stopped from outside: `run()` with a
+ * `signal` or a `timeout` sets its thread aside, and another takes its place,
+ * unless the function got the signal and obeys it.
+ *
+ * @example A function on all cores
+ * ```ts ignore
+ * import { ThreadPool } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * export function square(x: number): number {
+ *   return x * x;
+ * }
+ *
+ * if (import.meta.main) {
+ *   await using pool = new ThreadPool({ module: import.meta.url });
+ *   assertEquals(await pool.submit(square, 3), 9);
+ *   assertEquals(await pool.map(square, [1, 2, 3]), [1, 4, 9]);
+ * }
+ * ```
+ *
+ * @example By name
+ * ```ts
+ * import { ThreadPool } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using pool = new ThreadPool({
+ *   module: "data:text/javascript,export function add(a, b) { return a + b; }",
+ *   workers: 2,
+ * });
+ * assertEquals(await pool.submit<number>("add", 1, 2), 3);
+ * assertEquals(await pool.starmap<number>("add", [[1, 2], [3, 4]]), [3, 7]);
+ * ```
+ *
+ * @example Many downloads at once, which a signal ends
+ * ```ts ignore
+ * import { ThreadPool } from "@socketserver/socketserver";
+ *
+ * export async function size(url: string, signal: AbortSignal): Promise<number> {
+ *   const response = await fetch(url, { signal });
+ *   return (await response.arrayBuffer()).byteLength;
+ * }
+ *
+ * if (import.meta.main) {
+ *   const pool = new ThreadPool({
+ *     module: import.meta.url,
+ *     minWorkers: 1,
+ *     idleTimeout: 10_000,
+ *     concurrentTasksPerWorker: 50,
+ *   });
+ *   const signal = AbortSignal.timeout(5_000);
+ *   for (const url of Deno.args) {
+ *     pool.run(size, [url, signal], { signal }).then(
+ *       (bytes) => console.log(url, bytes),
+ *       (error) => console.log(url, error.name),
+ *     );
+ *   }
+ *   await pool.shutdown();
+ * }
+ * ```
+ *
+ * @example Threads with an initializer
+ * ```ts
+ * import { ThreadPool } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const module = `data:text/javascript,
+ *   let factor;
+ *   export function prepare(value) { factor = value; }
+ *   export function scale(x) { return factor * x; }`;
+ * await using pool = new ThreadPool({
+ *   module,
+ *   initializer: "prepare",
+ *   initializerArgs: [10],
+ *   maxTasksPerWorker: 1_000,
+ * });
+ * assertEquals(await pool.map<number>("scale", [1, 2]), [10, 20]);
+ * ```
+ */
+export class ThreadPool<A extends unknown[] = unknown[]> extends Pool {
+  /**
+   * Constructs a pool. Threads start when there is work.
+   *
+   * @param options The module and the limits.
+   * @throws {TypeError} If an option has the wrong shape.
+   * @throws {RangeError} If a number is out of range.
+   * @throws {ModuleImportError} If no module was given.
+   */
+  constructor(options: PoolOptions<A>) {
+    super("thread", options as PoolOptions);
+  }
+}
+
+/**
+ * Processes that run the functions of a module: Python's
+ * `ProcessPoolExecutor`, which goes on when a process dies.
+ *
+ * Processes start when there is work for them, and are replaced when they die.
+ * The task is then rejected, or run again if `retries` allows. A pool keeps the
+ * program alive while it has tasks. A pool that was idle for a tenth of a
+ * second does not. `await using` waits for submitted tasks; `terminate()` does
+ * not.
+ *
+ * A process gets the next task when it has done the last, so that none waits
+ * behind a long one, and a death loses no other. Give many short calls at once
+ * by the `chunkSize` of `map()`. Ending a task by its `signal` or `timeout`
+ * kills its process, unless the function got the signal and obeys it.
+ *
+ * Arguments and results are copied. You may pass locks and queues: they stay in
+ * this program, and the process calls them. A `SharedArrayBuffer` is refused.
+ *
+ * @example A crash that loses one result
+ * ```ts ignore
+ * import { ProcessPool, RunnerExitError } from "@socketserver/socketserver";
+ * import { assertRejects } from "@std/assert";
+ *
+ * export function crash(): void {
+ *   Deno.exit(1);
+ * }
+ *
+ * if (import.meta.main) {
+ *   await using pool = new ProcessPool({ module: import.meta.url });
+ *   await assertRejects(() => pool.submit(crash), RunnerExitError);
+ * }
+ * ```
+ *
+ * @example By name
+ * ```ts
+ * import { ProcessPool } from "@socketserver/socketserver";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using pool = new ProcessPool({
+ *   module: "data:text/javascript,export function add(a, b) { return a + b; }",
+ *   workers: 1,
+ * });
+ * assertEquals(await pool.submit<number>("add", 1, 2), 3);
+ * ```
+ *
+ * @example A time limit
+ * ```ts
+ * import { ProcessPool } from "@socketserver/socketserver";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * await using pool = new ProcessPool({
+ *   module: "data:text/javascript,export function endless() { while (true); }",
+ *   workers: 1,
+ * });
+ * const error = await assertRejects(
+ *   () => pool.run("endless", [], { timeout: 100 }),
+ *   DOMException,
+ * );
+ * assertEquals(error.name, "TimeoutError");
+ * ```
+ */
+export class ProcessPool<A extends unknown[] = unknown[]> extends Pool {
+  /**
+   * Constructs a pool. Processes start when there is work.
+   *
+   * @param options The module and the limits.
+   * @throws {TypeError} If an option has the wrong shape.
+   * @throws {RangeError} If a number is out of range.
+   * @throws {ModuleImportError} If no module was given.
+   */
+  constructor(options: PoolOptions<A>) {
+    super("process", options as PoolOptions);
+  }
+}

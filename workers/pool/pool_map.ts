@@ -1,8 +1,20 @@
 /**
- * The results of `map()` and `starmap()`.
+ * `map()` and `starmap()`: their results, their options, and one run.
  *
  * @module
  */
+
+import {
+  assertOptions,
+  assertPositiveInteger,
+  assertType,
+  checkSignal,
+  quote,
+} from "../base/check.ts";
+import type { PoolSettings } from "./_options.ts";
+import { ChunkResults, FLAGS } from "./_protocol.ts";
+import type { Scheduler } from "./_scheduler.ts";
+import type { PoolTask } from "./_task.ts";
 
 /**
  * The results of a pool's `map()` or `starmap()`. `await` it for an array, or
@@ -126,4 +138,344 @@ export class PoolMap<T> implements AsyncIterable<T>, PromiseLike<T[]> {
     this.#all ??= Array.fromAsync(this);
     return this.#all.then(onfulfilled, onrejected);
   }
+}
+
+/** Options of a pool's `map()` and `starmap()`. */
+export interface PoolMapOptions {
+  /**
+   * Items per task. Larger chunks make tiny functions faster. The items of a
+   * chunk run one after the other.
+   *
+   * @default {1}
+   */
+  chunkSize?: number;
+  /**
+   * Whether results come in the order of the items. Otherwise they come as they
+   * are finished.
+   *
+   * @default {true}
+   */
+  ordered?: boolean;
+  /**
+   * Most tasks at once, including those whose results have not been taken yet.
+   * No more items are read ahead.
+   *
+   * @default {8 * workers}
+   */
+  concurrency?: number;
+  /**
+   * Ends the work early: no more items are read, waiting tasks are cancelled,
+   * and the reason is thrown once the running tasks have ended. A function that
+   * runs in a thread can't be stopped.
+   */
+  signal?: AbortSignal;
+  /**
+   * Whether `signal`, an error, and leaving a loop early also kill the
+   * processes that run the tasks. They are replaced. Not for threads.
+   *
+   * @default {false}
+   */
+  kill?: boolean;
+}
+
+/** Options of a `map()` that have been checked. */
+export interface MapSettings extends Required<Omit<PoolMapOptions, "signal">> {
+  /** Whether each item is a list of arguments. */
+  spread: boolean;
+  /** Whether an error is a result. */
+  settled: boolean;
+  /** As in {@linkcode PoolMapOptions}. */
+  signal: AbortSignal | undefined;
+}
+
+/** The items of a `map()`. */
+export type MapItems = Iterable<unknown> | AsyncIterable<unknown>;
+
+const MAP_OPTIONS: (keyof PoolMapOptions)[] = [
+  "chunkSize",
+  "ordered",
+  "concurrency",
+  "signal",
+  "kill",
+];
+
+function checkBoolean(name: string, value: unknown): void {
+  assertType(name, value, typeof value === "boolean", "a boolean");
+}
+
+/** Checks the options of a `map()` and adds the defaults. */
+export function checkMapOptions(
+  { kind, workers }: PoolSettings,
+  options: PoolMapOptions,
+  spread: boolean,
+): Omit<MapSettings, "settled"> {
+  assertOptions(options, "map()", MAP_OPTIONS);
+  const { chunkSize = 1, concurrency = 8 * workers, kill = false } = options;
+  const { signal, ordered = true } = options;
+  assertPositiveInteger("chunkSize", chunkSize);
+  assertPositiveInteger("concurrency", concurrency);
+  checkSignal(signal);
+  checkBoolean("ordered", ordered);
+  checkBoolean("kill", kill);
+  if (kill && kind === "thread") {
+    throw new TypeError(
+      'Cannot use "kill" with a ThreadPool: a function that runs in a thread ' +
+        "can't be stopped; use a ProcessPool",
+    );
+  }
+  return { chunkSize, ordered, spread, concurrency, signal, kill };
+}
+
+/** Checks the items of a `map()`. */
+export function checkItems(items: unknown): void {
+  const iterable = Object(items) as Partial<Record<symbol, unknown>>;
+  const make = iterable[Symbol.asyncIterator] ?? iterable[Symbol.iterator];
+  if (typeof make === "function") return;
+  throw new TypeError(
+    `Cannot map over ${quote(items)}: expected an Iterable or AsyncIterable`,
+  );
+}
+
+/** The results of a task's items, and the error that ended it. */
+interface Part {
+  results: unknown[];
+  failure: { error: unknown } | null;
+}
+
+/**
+ * A running `map()`. It reads ahead, and keeps the order unless `ordered` is
+ * `false`.
+ *
+ * After an error it reads no more. In order, the items before the failing one
+ * still run, and their results come before the error; otherwise those of all
+ * tasks that have begun do. If the source fails, that is after all its items.
+ */
+export class MapRun {
+  #core: Scheduler;
+  #name: string;
+  #items: Iterator<unknown> | AsyncIterator<unknown>;
+  #settings: MapSettings;
+  /** The tasks that have not ended, by their places. */
+  #tasks = new Map<number, PoolTask>();
+  /** The number of submitted tasks. */
+  #submitted = 0;
+  /** The results that were not taken, by the places of their tasks. */
+  #results = new Map<number, unknown[]>();
+  /** Without order, the place of the next results. */
+  #came = 0;
+  /** The number of tasks whose results were taken. */
+  #taken = 0;
+  #changed: PromiseWithResolvers<void> = Promise.withResolvers();
+  #readAll = false;
+  /** The place before which it ends; -1 if nobody takes any more results. */
+  #end = Infinity;
+  #failure: { error: unknown } | null = null;
+
+  /**
+   * Constructs a run. It reads nothing yet.
+   *
+   * @param core The pool's core.
+   * @param name The export to call.
+   * @param items The items.
+   * @param settings The options.
+   */
+  constructor(
+    core: Scheduler,
+    name: string,
+    items: MapItems,
+    settings: MapSettings,
+  ) {
+    this.#core = core;
+    this.#name = name;
+    this.#settings = settings;
+    // Not `in`, which refuses a string
+    const { [Symbol.asyncIterator]: async } = items as AsyncIterable<unknown>;
+    this.#items = async == null
+      ? (items as Iterable<unknown>)[Symbol.iterator]()
+      : async.call(items);
+  }
+
+  /** Runs and yields the results. */
+  async *results(): AsyncGenerator<unknown, void> {
+    const { signal } = this.#settings;
+    const abort = () => this.#leave({ error: signal!.reason });
+    if (signal?.aborted) abort();
+    signal?.addEventListener("abort", abort);
+    this.#read();
+    try {
+      while (this.#taken < this.#end) {
+        const results = this.#results.get(this.#taken);
+        if (results !== undefined) {
+          this.#results.delete(this.#taken++);
+          this.#change();
+          yield* results;
+        } else if (this.#isOver) {
+          break;
+        } else {
+          await this.#changed.promise;
+        }
+      }
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      if (!this.#isOver) this.#leave(null);
+      while (this.#tasks.size > 0) await this.#changed.promise;
+    }
+    if (this.#failure !== null) throw this.#failure.error;
+  }
+
+  /** Whether no task runs and none will. */
+  get #isOver(): boolean {
+    return this.#tasks.size === 0 &&
+      (this.#readAll || this.#failure !== null);
+  }
+
+  /** Whether it reads no more. */
+  get #isEnding(): boolean {
+    return this.#failure !== null || this.#end < 0;
+  }
+
+  /** Reads and submits items while there is room. */
+  async #read(): Promise<void> {
+    const { chunkSize, concurrency } = this.#settings;
+    const chunk: unknown[] = [];
+    let open = true;
+    let failure: { error: unknown } | null = null;
+    try {
+      while (!this.#isEnding) {
+        if (this.#submitted - this.#taken >= concurrency) {
+          await this.#changed.promise;
+        } else if (this.#core.queue.needsDrain) {
+          await this.#core.queue.drained();
+        } else {
+          open = false;
+          const step = this.#items.next();
+          // Awaits only if necessary: otherwise tasks are sent together.
+          const { done, value } = "then" in step ? await step : step;
+          if (done) break;
+          open = true;
+          chunk.push(this.#check(value));
+          if (chunk.length === chunkSize) this.#submit(chunk.splice(0));
+        }
+      }
+    } catch (error) {
+      failure = { error };
+    }
+    try {
+      if (chunk.length > 0) this.#submit(chunk);
+    } catch (error) {
+      failure ??= { error };
+    }
+    try {
+      if (open) await this.#items.return?.();
+    } catch (error) {
+      failure ??= { error };
+    }
+    if (failure !== null) this.#fail(this.#submitted, failure);
+    this.#readAll = true;
+    this.#change();
+  }
+
+  #check(item: unknown): unknown {
+    if (!this.#settings.spread || Array.isArray(item)) return item;
+    throw new TypeError(
+      `Cannot call "${this.#name}" with ${quote(item)}: starmap() expects ` +
+        "arrays of arguments",
+    );
+  }
+
+  #submit(chunk: unknown[]): void {
+    if (this.#isEnding) return;
+    const { chunkSize, kill, spread, settled } = this.#settings;
+    const single = chunkSize === 1;
+    const flags = (single ? 0 : FLAGS.chunk) | (spread ? FLAGS.spread : 0) |
+      (settled ? FLAGS.settled : 0);
+    const args = single && spread ? [...chunk[0] as unknown[]] : chunk;
+    const task = this.#core.submit(this.#name, args, { flags, fatal: kill });
+    const place = this.#submitted++;
+    this.#tasks.set(place, task);
+    const { length } = chunk;
+    task.promise.then(
+      (value) => value instanceof ChunkResults ? value : ofOne(value),
+      (error) => settled ? allFailed(length, error) : failed(error),
+    ).then((part) => this.#take(place, part));
+  }
+
+  /** Takes the outcome of a task. */
+  #take(place: number, { results, errors }: ChunkResults): void {
+    const { ordered, settled } = this.#settings;
+    this.#tasks.delete(place);
+    const [first] = errors.values();
+    if (this.#end >= 0) {
+      if (ordered || results.length > 0) {
+        const values = settled ? settle(results, errors) : results;
+        this.#results.set(ordered ? place : this.#came++, values);
+      }
+      if (!settled && errors.size > 0) {
+        this.#fail(ordered ? place + 1 : 0, { error: first });
+      }
+    }
+    this.#change();
+  }
+
+  /** Ends it for an error; in order, at a place unless it ends before. */
+  #fail(end: number, failure: { error: unknown }): void {
+    if (this.#settings.ordered) {
+      if (end >= this.#end) return;
+      this.#end = end;
+      this.#failure = failure;
+    } else {
+      if (this.#failure !== null) return;
+      this.#failure = failure;
+    }
+    this.#cancel(end);
+  }
+
+  /** Ends it at once. */
+  #leave(failure: { error: unknown } | null): void {
+    this.#failure ??= failure;
+    this.#end = -1;
+    this.#cancel(0);
+    this.#change();
+  }
+
+  /** Cancels the tasks from a place on. Those that run go on, or are killed. */
+  #cancel(from: number): void {
+    const { kill } = this.#settings;
+    for (const [place, task] of this.#tasks) {
+      if (place >= from) this.#core.cancel(task, this.#failure?.error, kill);
+    }
+  }
+
+  #change(): void {
+    const changed = this.#changed;
+    this.#changed = Promise.withResolvers();
+    changed.resolve();
+  }
+}
+
+function ofOne(result: unknown): ChunkResults {
+  return new ChunkResults([result], new Map());
+}
+
+function failed(error: unknown): ChunkResults {
+  return new ChunkResults([], new Map([[0, error]]));
+}
+
+function allFailed(count: number, error: unknown): ChunkResults {
+  const results = new Array(count).fill(undefined);
+  return new ChunkResults(
+    results,
+    new Map(results.map((_, index) => [index, error])),
+  );
+}
+
+function settle(
+  results: unknown[],
+  errors: ReadonlyMap<number, unknown>,
+): PromiseSettledResult<unknown>[] {
+  return results.map((value, index) =>
+    errors.has(index)
+      ? { status: "rejected", reason: errors.get(index) }
+      : { status: "fulfilled", value }
+  );
 }

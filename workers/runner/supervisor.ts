@@ -1,11 +1,14 @@
 /**
- * Keeps a number of runners running.
+ * Starts runners, and keeps a number of them running.
  *
  * @module
  */
 
 import { ModuleImportError } from "../base/errors.ts";
-import type { Runner } from "./runner.ts";
+import type { Runner, RunnerKind, RunnerOptions } from "./runner.ts";
+import { ChildRunner } from "./child.ts";
+import { imports } from "./context.ts";
+import { WorkerRunner } from "./thread.ts";
 
 const MIN_BACKOFF_MS = 100;
 /** The longest pause. */
@@ -221,4 +224,20 @@ export class Supervisor<M extends Member> {
     // The last that was ready may have ended in a long pause for another
     if (this.#target > 0) this.#backoff.begin(most, () => this.#fill());
   }
+}
+
+/**
+ * Starts a runner: the one place that knows the two kinds.
+ *
+ * @param kind Which kind.
+ * @param options What runs there.
+ * @returns The runner, which is starting.
+ * @throws {ModuleImportError} If one of its modules is being imported here.
+ */
+export function startRunner(kind: RunnerKind, options: RunnerOptions): Runner {
+  const { modules = [], name = "" } = options;
+  imports.refuse(modules, `${kind} "${name}"`);
+  return kind === "thread"
+    ? new WorkerRunner(options)
+    : new ChildRunner(options);
 }

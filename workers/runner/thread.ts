@@ -8,8 +8,7 @@ import type { RunnerExit } from "../base/errors.ts";
 import { endThread, enterLiving, livingRecord } from "../locks/_living.ts";
 import { stop } from "../locks/_checkpoint.ts";
 import { imports } from "./context.ts";
-import { reserveDescriptors } from "./descriptors.ts";
-import { entryUrl, launchFlags } from "./launch.ts";
+import { entryUrl, launchFlags, reserveDescriptors } from "./launch.ts";
 import {
   FRAME,
   type Frame,

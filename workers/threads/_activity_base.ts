@@ -1,24 +1,281 @@
 /**
- * The base class of threads and processes.
+ * The base class of threads and processes, with their options, their start and
+ * their end.
  *
  * @module
  */
 
-import { registerBound } from "../codec/share.ts";
-import {
-  checkArgs,
-  checkDaemon,
-  checkWait,
-  type ThreadOptions,
-} from "./_options.ts";
+import { packFor, registerBound, SHARED_URLS, unpack } from "../codec/share.ts";
 import { checkModule, describeWork, targetName } from "../runner/targets.ts";
-import { assertOptions, checkName } from "../base/check.ts";
-import { context, type Identity, nextIdent } from "../runner/context.ts";
+import {
+  assertOptions,
+  assertType,
+  checkName,
+  checkSignal,
+  checkTimeout,
+  MAX_TIMEOUT,
+} from "../base/check.ts";
+import {
+  type ActivityStart,
+  context,
+  type Identity,
+  MESSAGE,
+  nextIdent,
+  type Payload,
+} from "../runner/context.ts";
 import { callExceptHook } from "../base/except_hook.ts";
-import { Ending, launch } from "./_run.ts";
-import type { RunnerExit } from "../base/errors.ts";
+import { type RunnerExit, RunnerExitError } from "../base/errors.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
-import type { Runner } from "../runner/runner.ts";
+import {
+  describeExit,
+  type Runner,
+  type RunnerKind,
+} from "../runner/runner.ts";
+import { encode } from "../codec/codec.ts";
+import { fromErrorRecord, ProtocolError } from "../line/dialect.ts";
+import { startRunner } from "../runner/supervisor.ts";
+
+const MAIN_URL = new URL("./_main.ts", import.meta.url).href;
+
+/**
+ * Starts a thread or process.
+ *
+ * @param kind Which of the two.
+ * @param start Its data, not packed yet.
+ * @param permissions Its permissions.
+ * @returns Its runner, which is starting.
+ * @throws {TypeError} If an argument or a field can't be cloned.
+ */
+export function launch(
+  kind: RunnerKind,
+  start: ActivityStart & { payload: Payload },
+  permissions: Deno.PermissionOptions,
+): Runner {
+  const { module, name, payload } = start;
+  try {
+    const packed = packFor(kind, payload);
+    return startRunner(kind, {
+      main: MAIN_URL,
+      // The classes of locks take time to load: only if there are locks.
+      modules: packed === payload ? [module] : [module, SHARED_URLS[kind]],
+      data: { ...start, payload: packed },
+      name,
+      permissions,
+    });
+  } catch (error) {
+    blame(kind, name, payload);
+    throw error;
+  }
+}
+
+/** Throws for the first argument or field that can't be cloned. */
+function blame(kind: RunnerKind, name: string, { args, fields }: Payload) {
+  const parts = [
+    ...args.map((arg, index) => [`argument ${index}`, arg] as const),
+    ...Object.entries(fields).map(([key, value]) =>
+      [`field "${key}"`, value] as const
+    ),
+  ];
+  for (const [part, value] of parts) {
+    try {
+      const packed = packFor(kind, value);
+      if (kind === "thread") structuredClone(packed);
+      else encode(packed);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : error;
+      throw new TypeError(`Cannot pass ${part} to ${kind} "${name}": ${why}`);
+    }
+  }
+}
+
+/** The end of a thread or process, and its result. */
+export class Ending {
+  #result: PromiseWithResolvers<unknown> = Promise.withResolvers();
+  #isAsked = false;
+  #hasResult = false;
+  #hasFailed = false;
+  #joiners: Set<() => void> = new Set();
+
+  constructor() {
+    this.#result.promise.catch(() => {});
+  }
+
+  /** Returns the result. The caller handles its errors. */
+  ask(): Promise<unknown> {
+    this.#isAsked = true;
+    return this.#result.promise;
+  }
+
+  /**
+   * A message has arrived.
+   *
+   * @param message The message; its sender may be hostile.
+   * @returns The error, if no caller gets it.
+   */
+  receive(message: unknown): Error | undefined {
+    const [kind, value] = Array.isArray(message) ? message : [];
+    const settled = this.#hasResult || this.#hasFailed;
+    if (kind === MESSAGE.result && !settled) {
+      this.#hasResult = true;
+      this.#result.resolve(unpack(value));
+    } else if (kind === MESSAGE.error && !this.#hasFailed) {
+      return this.#fail(fromErrorRecord(value));
+    } else {
+      throw new ProtocolError("A message makes no sense here");
+    }
+  }
+
+  /**
+   * It has ended.
+   *
+   * @param exit How it ended.
+   * @param label Its name in errors.
+   * @returns The error, if no caller gets it.
+   */
+  end(exit: RunnerExit, label: string): Error | undefined {
+    for (const resolve of this.#joiners) resolve();
+    const { reason, error } = exit;
+    if (error && (reason === "error" || reason === "import")) {
+      return this.#fail(error);
+    }
+    this.#result.reject(
+      new RunnerExitError(
+        `Cannot get the result of ${label}: it ${describeExit(exit)}`,
+        exit,
+      ),
+    );
+  }
+
+  #fail(error: Error): Error | undefined {
+    if (this.#hasFailed) return undefined;
+    this.#hasFailed = true;
+    this.#result.reject(error);
+    return this.#isAsked && !this.#hasResult ? undefined : error;
+  }
+
+  /**
+   * Waits for the end and keeps the program alive meanwhile.
+   *
+   * @param runner Its runner.
+   * @param daemon Whether it lets the program end otherwise.
+   * @param options How long to wait.
+   */
+  async wait(
+    runner: Runner,
+    daemon: boolean,
+    options: WaitOptions = {},
+  ): Promise<void> {
+    const { timeout = Infinity, signal } = options;
+    signal?.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const abort = () => reject(signal!.reason);
+    const timer = timeout > MAX_TIMEOUT
+      ? undefined
+      : setTimeout(resolve, timeout);
+    signal?.addEventListener("abort", abort);
+    this.#joiners.add(resolve);
+    runner.ref();
+    try {
+      await promise;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+      this.#joiners.delete(resolve);
+      if (daemon && this.#joiners.size === 0) runner.unref();
+    }
+  }
+}
+
+/**
+ * Options of a {@linkcode Thread} or {@linkcode Process}. The compiler checks
+ * `args` against the parameters of `target` if that is a function.
+ *
+ * @typeParam T The type of the result.
+ * @typeParam A The parameters of the target; `never[]` if they aren't known.
+ */
+export type ThreadOptions<
+  T = unknown,
+  A extends readonly unknown[] = never[],
+> =
+  & {
+    /**
+     * The function to run, which `module` exports, or its export's name. Leave it
+     * out in a class that overrides `run()`.
+     */
+    target?: ((...args: [...A]) => T | Promise<T>) | string;
+    /**
+     * The name.
+     *
+     * @default {"Thread-N (target)" or "Process-N (target)"}
+     */
+    name?: string;
+    /**
+     * Whether the program may end while this runs. Where a version of Deno can't
+     * unref a `Worker`, the program also waits for daemon threads.
+     *
+     * @default {that of the current thread, or of the current process}
+     */
+    daemon?: boolean;
+    /**
+     * The module that exports `target` or the class, nearly always
+     * `import.meta.url`.
+     *
+     * @default {the class's `static module`}
+     */
+    module?: string | URL;
+    /**
+     * The permissions of the code. For a thread, anything but `"inherit"` needs
+     * `--unstable-worker-options`. There it guards against mistakes only: run
+     * hostile code in a {@linkcode Process}.
+     *
+     * @default {"inherit"}
+     */
+    permissions?: Deno.PermissionOptions;
+  }
+  & (
+    (A extends never[] ? never[] extends A ? true : false : false) extends true
+      ? {
+        /**
+         * The arguments of `target`, copied by structured clone.
+         *
+         * @default {[]}
+         */
+        args?: readonly unknown[];
+      }
+      : [] extends A ? { args?: Readonly<NoInfer<A>> }
+      : { args: Readonly<NoInfer<A>> }
+  );
+
+/** Checks the option `daemon`. */
+export function checkDaemon(daemon: unknown): boolean {
+  assertType("daemon", daemon, typeof daemon === "boolean", "a boolean");
+  return daemon;
+}
+
+/** Checks the arguments for functions and symbols, and copies the array. */
+export function checkArgs(args: unknown): readonly unknown[] {
+  assertType("args", args, Array.isArray(args), "an array");
+  args.forEach((arg, index) => {
+    if (typeof arg === "function" || typeof arg === "symbol") {
+      throw new TypeError(
+        `Cannot pass argument ${index} of "args": a ${typeof arg} ` +
+          "cannot be cloned",
+      );
+    }
+  });
+  return [...args];
+}
+
+/** Checks the options of a wait. */
+export function checkWait(options: unknown): WaitOptions {
+  const wait = typeof options === "object" && options !== null
+    ? options as WaitOptions
+    : { timeout: options as number };
+  assertOptions(wait, "join()", ["timeout", "signal"]);
+  checkTimeout(wait.timeout);
+  checkSignal(wait.signal);
+  return wait;
+}
 
 type Target = NonNullable<ThreadOptions["target"]>;
 

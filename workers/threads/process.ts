@@ -4,8 +4,13 @@
  * @module
  */
 
-import { Activity, attach, exitOf, runnerOf } from "./_activity_base.ts";
-import type { ThreadOptions } from "./_options.ts";
+import {
+  Activity,
+  attach,
+  exitOf,
+  runnerOf,
+  type ThreadOptions,
+} from "./_activity_base.ts";
 import { context, type Started } from "../runner/context.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
 import type { Runner } from "../runner/runner.ts";

@@ -1,5 +1,5 @@
 /** A ThreadPool under load. */
-import { ThreadPool } from "../../../workers/pool/thread_pool.ts";
+import { ThreadPool } from "../../../workers/pool/pool.ts";
 import { drive } from "./drive.mjs";
 
 const pool = new ThreadPool({

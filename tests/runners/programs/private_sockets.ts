@@ -1,6 +1,6 @@
 /** Starts three processes, and looks for what is left in its temporary folder. */
 // deno-lint-ignore-file no-console
-import { startRunner } from "../../../workers/runner/start_runner.ts";
+import { startRunner } from "../../../workers/runner/supervisor.ts";
 
 const folder = Deno.env.get("TMPDIR")!;
 
