@@ -13,8 +13,7 @@ import {
   watchOf,
 } from "./_internal.ts";
 import { printableLike } from "./_address.ts";
-import type { ProxyInfo } from "./proxy_info.ts";
-import type { RequestServer } from "./request_server.ts";
+import type { ProxyInfo, RequestServer } from "./request_types.ts";
 
 /**
  * The class of a handler. The server makes an instance for each request.

@@ -5,7 +5,6 @@
  */
 
 import { grace, readsAhead } from "./_internal.ts";
-import { HAS_GROUPS, killGroup } from "./_kill_group.ts";
 import { BaseRequestHandler } from "./base_request_handler.ts";
 
 const BUFFER_SIZE = 65_536;
@@ -280,4 +279,12 @@ function describeEnds(
 /** A path as a variable, which can't hold an abstract path's zero byte. */
 function variable(path: string): string {
   return path.replaceAll("\0", "@");
+}
+
+/** Whether a child can have a process group of its own. */
+export const HAS_GROUPS: boolean = Deno.build.os !== "windows";
+
+/** Signals the process group that a command leads. */
+export function killGroup(pid: number, signal: Deno.Signal): void {
+  Deno.kill(HAS_GROUPS ? -pid : pid, signal);
 }

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { DatagramRequest, DatagramSocket } from "./datagram_request.ts";
 import { RequestHandler } from "./request_handler.ts";
+import type { DatagramRequest, DatagramSocket } from "./request_types.ts";
 
 /**
  * Answers a packet, UDP or Unix. All writes to `wfile` are sent to the client

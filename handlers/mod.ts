@@ -25,19 +25,13 @@
 
 export * from "./base_request_handler.ts";
 export * from "./command_request_handler.ts";
-export type * from "./datagram_request.ts";
 export * from "./datagram_request_handler.ts";
 export * from "./errors.ts";
 export * from "./io/buffered_reader.ts";
 export * from "./io/buffered_writer.ts";
-export type * from "./proxy_info.ts";
+export type * from "./request_types.ts";
 export * from "./request_handler.ts";
-export type * from "./request_server.ts";
-export * from "./services/chargen_handler.ts";
-export * from "./services/daytime_handler.ts";
-export * from "./services/discard_handler.ts";
-export * from "./services/echo_handler.ts";
-export * from "./services/sum_handler.ts";
+export * from "./services.ts";
 export * from "./stream_request_handler.ts";
 export type { Distribution } from "../workers/base/histogram.ts";
 export { SocketServerError } from "../workers/base/errors.ts";

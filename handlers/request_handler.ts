@@ -17,7 +17,7 @@ import { PacketWriter } from "./io/_packet_writer.ts";
 import { BaseRequestHandler } from "./base_request_handler.ts";
 import { BufferedReader } from "./io/buffered_reader.ts";
 import { BufferedWriter } from "./io/buffered_writer.ts";
-import type { DatagramRequest } from "./datagram_request.ts";
+import type { DatagramRequest } from "./request_types.ts";
 
 const DEFAULT_BUFFER_SIZE = 16_384;
 const DEFAULTS = {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { ServerStats } from "../handlers/request_server.ts";
+import type { ServerStats } from "../handlers/request_types.ts";
 import type { DrainReport, ServerLimits, TcpServerOptions } from "./options.ts";
 import type { OpenConnection } from "./open_connection.ts";
 

@@ -6,7 +6,7 @@
 
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import { RequestTimeoutError } from "../handlers/errors.ts";
-import type { RequestServer, ServerStats } from "../handlers/request_server.ts";
+import type { RequestServer, ServerStats } from "../handlers/request_types.ts";
 import {
   building,
   core,

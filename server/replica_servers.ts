@@ -5,7 +5,7 @@
  */
 
 import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
-import type { DatagramRequest } from "../handlers/datagram_request.ts";
+import type { DatagramRequest } from "../handlers/request_types.ts";
 import type { TcpAddress, UnixAddress } from "./addresses.ts";
 import type {
   OptionsArgument,

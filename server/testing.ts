@@ -19,10 +19,10 @@ import type { BaseRequestHandler } from "../handlers/base_request_handler.ts";
 import type {
   DatagramRequest,
   DatagramSocket,
-} from "../handlers/datagram_request.ts";
+} from "../handlers/request_types.ts";
 import type { BufferedReader } from "../handlers/io/buffered_reader.ts";
 import type { BufferedWriter } from "../handlers/io/buffered_writer.ts";
-import type { RequestServer } from "../handlers/request_server.ts";
+import type { RequestServer } from "../handlers/request_types.ts";
 import { clock } from "../handlers/io/_idle_timer.ts";
 import { checkHandler, runHandler } from "./core/request.ts";
 import { watchConn } from "./core/watched_conn.ts";

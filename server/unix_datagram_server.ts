@@ -8,7 +8,7 @@ import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import type {
   DatagramRequest,
   DatagramSocket,
-} from "../handlers/datagram_request.ts";
+} from "../handlers/request_types.ts";
 import {
   DatagramAcceptor,
   type PacketSocket,

@@ -17,7 +17,17 @@ import {
   watchOf,
 } from "../_internal.ts";
 import { RequestTimeoutError } from "../errors.ts";
-import type { ReaderSource } from "./reader_source.ts";
+
+/** The source of a `BufferedReader`, for example a `Deno.Conn`. */
+export interface ReaderSource {
+  /**
+   * Reads up to `into.length` bytes.
+   *
+   * @param into Where the bytes go.
+   * @returns The number of bytes read, or `null` at the end.
+   */
+  read(into: Uint8Array): Promise<number | null>;
+}
 
 /** The result of a read that stays pending when the handler ends. */
 const NEVER: unique symbol = Symbol("never");

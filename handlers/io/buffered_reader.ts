@@ -8,10 +8,9 @@ import { assertPositiveInteger, quote } from "../../workers/base/check.ts";
 import { abort, pair, release } from "../_internal.ts";
 import { concat } from "./_bytes.ts";
 import { ReadBuffer } from "./_read_buffer.ts";
-import { type PairedWriter, Receiver } from "./_receiver.ts";
-import type { BufferedReaderOptions, ReaderSource } from "./reader_source.ts";
+import { type PairedWriter, type ReaderSource, Receiver } from "./_receiver.ts";
 
-export type * from "./reader_source.ts";
+export type { ReaderSource } from "./_receiver.ts";
 
 const DEFAULT_BUFFER_SIZE = 16_384;
 const DEFAULT_MAX_LINE_LENGTH = 65_536;
@@ -19,6 +18,32 @@ const NO_SOURCE: ReaderSource = { read: () => Promise.resolve(null) };
 const END: IteratorResult<string> = { done: true, value: undefined };
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** Options of `BufferedReader`. */
+export interface BufferedReaderOptions {
+  /**
+   * Size of the buffer in bytes. The first reads take 1,024 bytes at most, so
+   * that an idle connection keeps little memory. The buffer grows for a longer
+   * line.
+   *
+   * @default {16384}
+   */
+  bufferSize?: number;
+  /**
+   * Longest line in bytes without its end. A longer one throws a
+   * `LineTooLongError`.
+   *
+   * @default {65536}
+   */
+  maxLineLength?: number;
+  /**
+   * Longest wait for the next bytes in milliseconds. `null` waits without
+   * limit.
+   *
+   * @default {null}
+   */
+  timeout?: number | null;
+}
 
 /**
  * Reads from a connection by lines, counts and delimiters. Only one read may be

@@ -6,17 +6,21 @@
 
 import { pathToFileURL } from "node:url";
 import type { RequestHandlerClass } from "../../handlers/base_request_handler.ts";
-import { ChargenHandler } from "../../handlers/services/chargen_handler.ts";
-import type { DatagramRequest } from "../../handlers/datagram_request.ts";
-import { DatagramRequestHandler } from "../../handlers/datagram_request_handler.ts";
-import { DaytimeHandler } from "../../handlers/services/daytime_handler.ts";
-import { DiscardHandler } from "../../handlers/services/discard_handler.ts";
-import { EchoHandler } from "../../handlers/services/echo_handler.ts";
+import {
+  ChargenHandler,
+  DaytimeHandler,
+  DiscardHandler,
+  EchoHandler,
+  SumHandler,
+} from "../../handlers/services.ts";
+import {
+  DatagramRequestHandler,
+} from "../../handlers/datagram_request_handler.ts";
+import type { DatagramRequest } from "../../handlers/request_types.ts";
 import { type ExecContext, ExecHandler } from "./exec_handler.ts";
-import { killGroup } from "../../handlers/_kill_group.ts";
+import { killGroup } from "../../handlers/command_request_handler.ts";
 import type { StopSignals } from "./signals.ts";
 import { StreamRequestHandler } from "../../handlers/stream_request_handler.ts";
-import { SumHandler } from "../../handlers/services/sum_handler.ts";
 import { isDatagram, type Mode, type Transport, UsageError } from "./args.ts";
 import { suggest } from "./suggest.ts";
 

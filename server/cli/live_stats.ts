@@ -8,7 +8,7 @@ import type { Distribution } from "../../workers/base/histogram.ts";
 import type {
   ReplicaStats,
   ServerStats,
-} from "../../handlers/request_server.ts";
+} from "../../handlers/request_types.ts";
 import type { ServeCommand } from "./args.ts";
 import { leave, printed, printNote, show } from "./output.ts";
 import type { CliServer } from "./servers.ts";

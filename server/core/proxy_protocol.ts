@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { ProxyInfo, ProxyTls } from "../../handlers/proxy_info.ts";
+import type { ProxyInfo, ProxyTls } from "../../handlers/request_types.ts";
 import { EntranceError } from "./faults.ts";
 
 /** More than any balancer sends. The format itself allows 65,551 bytes. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ServerStats } from "../../handlers/request_server.ts";
+import type { ServerStats } from "../../handlers/request_types.ts";
 import { loadRole, role, settings } from "../_internal.ts";
 import type { Acceptor } from "../acceptor.ts";
 import type { DrainReport, ServeOptions, ServerLimits } from "../options.ts";

@@ -7,10 +7,10 @@
 
 import { printable } from "../../handlers/_address.ts";
 import type { Channel } from "node:diagnostics_channel";
-import type { DatagramRequest } from "../../handlers/datagram_request.ts";
+import type { DatagramRequest } from "../../handlers/request_types.ts";
 import type { ServerEvents } from "../server_events.ts";
 import { printError } from "./faults.ts";
-import type { ServerStats } from "../../handlers/request_server.ts";
+import type { ServerStats } from "../../handlers/request_types.ts";
 import { Histogram } from "../../workers/base/histogram.ts";
 import {
   type ConnObserver,

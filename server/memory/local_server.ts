@@ -7,7 +7,7 @@
 import type {
   RequestServer,
   ServerStats,
-} from "../../handlers/request_server.ts";
+} from "../../handlers/request_types.ts";
 import { Histogram } from "../../workers/base/histogram.ts";
 import { Counts } from "../core/faults.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ServerStats } from "../../handlers/request_server.ts";
+import type { ServerStats } from "../../handlers/request_types.ts";
 import type { Distribution } from "../../workers/base/histogram.ts";
 
 const LABEL_REGEXP = /^[a-zA-Z_][a-zA-Z0-9_]*$/;

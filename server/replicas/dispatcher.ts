@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { DatagramRequest } from "../../handlers/datagram_request.ts";
+import type { DatagramRequest } from "../../handlers/request_types.ts";
 import { NotBegunError } from "../../workers/relay/frames.ts";
 import type { Members } from "./members.ts";
 import type { Replica } from "./replica.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { DatagramSocket } from "../../handlers/datagram_request.ts";
+import type { DatagramSocket } from "../../handlers/request_types.ts";
 import { unpack } from "../../workers/codec/share.ts";
 import { ModuleImportError } from "../../workers/base/errors.ts";
 import { watchProgress } from "../../workers/base/progress.ts";

@@ -10,7 +10,7 @@
 import type {
   ReplicaStats,
   ServerStats,
-} from "../../handlers/request_server.ts";
+} from "../../handlers/request_types.ts";
 import type { RunnerExitError } from "../../workers/base/errors.ts";
 import { fromErrorRecord } from "../../workers/line/dialect.ts";
 import { describeExit, type RunnerKind } from "../../workers/runner/runner.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ServerStats } from "../../handlers/request_server.ts";
+import type { ServerStats } from "../../handlers/request_types.ts";
 import { PendingCalls } from "../../workers/line/pending.ts";
 import type { RunnerLine } from "../../workers/line/shared_line.ts";
 import {

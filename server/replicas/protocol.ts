@@ -27,7 +27,7 @@
  * @module
  */
 
-import type { ServerStats } from "../../handlers/request_server.ts";
+import type { ServerStats } from "../../handlers/request_types.ts";
 import { isAddress, plainAddress } from "../../workers/relay/frames.ts";
 import type { RelayMemory } from "../../workers/line/shared_line.ts";
 import type { ErrorRecord } from "../../workers/line/dialect.ts";

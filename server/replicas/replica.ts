@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ServerStats } from "../../handlers/request_server.ts";
+import type { ServerStats } from "../../handlers/request_types.ts";
 import { Histogram } from "../../workers/base/histogram.ts";
 import type { RunnerExitError } from "../../workers/base/errors.ts";
 import {

@@ -5,7 +5,7 @@
  */
 
 import { printable } from "../../handlers/_address.ts";
-import type { ServerStats } from "../../handlers/request_server.ts";
+import type { ServerStats } from "../../handlers/request_types.ts";
 import { RunnerExitError } from "../../workers/base/errors.ts";
 import { newRelayMemory } from "../../workers/line/shared_line.ts";
 import { describeExit } from "../../workers/runner/runner.ts";

@@ -7,7 +7,7 @@
 import type {
   DatagramRequest,
   DatagramSocket,
-} from "../../handlers/datagram_request.ts";
+} from "../../handlers/request_types.ts";
 import { answersAll, received } from "../../handlers/_internal.ts";
 import type { Acceptor } from "../acceptor.ts";
 

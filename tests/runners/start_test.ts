@@ -89,7 +89,7 @@ Deno.test("a thread's and a process's own modules add little to mod.ts", async (
 Deno.test("a replica loads no locks, no pools and no way to start runners", async () => {
   const loaded = await loadedBy(
     "server/replica_servers.ts",
-    "handlers/services/echo_handler.ts",
+    "handlers/services.ts",
     "server/replicas/main.ts",
     "workers/runner/thread_entry.ts",
     "workers/runner/child_entry.ts",

@@ -1,5 +1,6 @@
 /**
- * The server as a handler sees it.
+ * The types of what a handler is given: its server, its packet, and what a
+ * proxy tells of its connection.
  *
  * @module
  */
@@ -96,4 +97,55 @@ export interface RequestServer<C = unknown> {
   stats(): Promise<ServerStats>;
   /** Ends `serveForever()`; open requests go on. */
   shutdown(): Promise<void>;
+}
+
+/**
+ * What a PROXY header of version 2 carries besides the addresses. Each text is
+ * there if the balancer sent it, as UTF-8.
+ */
+export interface ProxyInfo {
+  /** The name that the client asked for, for example by TLS (SNI). */
+  authority?: string;
+  /** The protocol that client and balancer agreed on, for example `"h2"`. */
+  alpn?: string;
+  /** The balancer's number of the connection, to be found in its log. */
+  uniqueId?: string;
+  /** The client's TLS with the balancer; absent if it used none. */
+  tls?: ProxyTls;
+}
+
+/** The client's TLS with the balancer. */
+export interface ProxyTls {
+  /** The version, for example `"TLSv1.3"`. */
+  version?: string;
+  /** The cipher. */
+  cipher?: string;
+  /** The common name in the client's certificate. */
+  commonName?: string;
+  /** Whether the client showed a certificate that the balancer verified. */
+  isVerified: boolean;
+}
+
+/** The socket of a datagram server. Handlers send from it. */
+export interface DatagramSocket {
+  /** The address that the socket is bound to. */
+  readonly addr: Deno.Addr;
+  /**
+   * Sends a packet from the server's own address.
+   *
+   * @param packet The bytes to send.
+   * @param address The receiver, nearly always the handler's `clientAddress`.
+   * @returns The number of bytes sent; 0 if the client has no address.
+   */
+  send(packet: Uint8Array, address: Deno.Addr): Promise<number>;
+}
+
+/** The request of a datagram server: one packet. */
+export interface DatagramRequest {
+  /** The received bytes. The handler may keep and change them. */
+  readonly packet: Uint8Array;
+  /** The server's socket. */
+  readonly socket: DatagramSocket;
+  /** Whether the packet was longer than `maxPacketSize`; its end is lost. */
+  readonly truncated: boolean;
 }
