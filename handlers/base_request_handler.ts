@@ -8,11 +8,11 @@ import {
   abort,
   client,
   grace,
+  printableLike,
   readsAhead,
   release,
   watchOf,
 } from "./_internal.ts";
-import { printableLike } from "./_address.ts";
 import type { ProxyInfo, RequestServer } from "./request_types.ts";
 
 /**

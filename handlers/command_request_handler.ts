@@ -4,7 +4,7 @@
  * @module
  */
 
-import { grace, readsAhead } from "./_internal.ts";
+import { grace, HAS_GROUPS, killGroup, readsAhead } from "./_internal.ts";
 import { BaseRequestHandler } from "./base_request_handler.ts";
 
 const BUFFER_SIZE = 65_536;
@@ -279,12 +279,4 @@ function describeEnds(
 /** A path as a variable, which can't hold an abstract path's zero byte. */
 function variable(path: string): string {
   return path.replaceAll("\0", "@");
-}
-
-/** Whether a child can have a process group of its own. */
-export const HAS_GROUPS: boolean = Deno.build.os !== "windows";
-
-/** Signals the process group that a command leads. */
-export function killGroup(pid: number, signal: Deno.Signal): void {
-  Deno.kill(HAS_GROUPS ? -pid : pid, signal);
 }

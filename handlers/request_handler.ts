@@ -11,15 +11,17 @@ import {
   finish,
   pair,
   release,
+  takeReply,
   watchOf,
 } from "./_internal.ts";
-import { PacketWriter } from "./io/_packet_writer.ts";
+import { giveBack, NOWHERE } from "./io/_sender.ts";
 import { BaseRequestHandler } from "./base_request_handler.ts";
 import { BufferedReader } from "./io/buffered_reader.ts";
 import { BufferedWriter } from "./io/buffered_writer.ts";
 import type { DatagramRequest } from "./request_types.ts";
 
 const DEFAULT_BUFFER_SIZE = 16_384;
+const REPLY_OPTIONS = { bufferSize: Number.MAX_SAFE_INTEGER };
 const DEFAULTS = {
   rbufsize: -1,
   wbufsize: -1,
@@ -204,11 +206,10 @@ export abstract class RequestHandler<
     if (this.#wfile === null) return;
     const { request } = this;
     if (!("packet" in request)) return this.#wfile[finish]();
-    const writer = this.#wfile as PacketWriter;
-    const reply = writer.takeReply();
+    const reply = this.#wfile[takeReply]();
     if (reply === null) return;
     return request.socket.send(reply, this[client])
-      .then(() => writer.recycle());
+      .then(() => giveBack(new Uint8Array(reply.buffer)));
   }
 
   /** @ignore */
@@ -248,7 +249,7 @@ export abstract class RequestHandler<
 
   #openWriter(): BufferedWriter {
     const { request, wbufsize, timeout } = this;
-    if ("packet" in request) return new PacketWriter();
+    if ("packet" in request) return new BufferedWriter(NOWHERE, REPLY_OPTIONS);
     const bufferSize = wbufsize < 0 ? DEFAULT_BUFFER_SIZE : wbufsize;
     const writer = new BufferedWriter(request, { bufferSize, timeout });
     this.#rfile?.[pair](writer);

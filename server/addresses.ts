@@ -4,10 +4,10 @@
  * @module
  */
 
-import { printable } from "../handlers/_address.ts";
+import { printable } from "../handlers/_internal.ts";
 import { assertInteger, quote } from "../workers/base/check.ts";
 
-export { formatAddress } from "../handlers/_address.ts";
+export { formatAddress } from "../handlers/_internal.ts";
 
 /**
  * Whether this is Linux, which alone has `/proc`, abstract sockets, and the

@@ -23,7 +23,7 @@ import type {
 import type { BufferedReader } from "../handlers/io/buffered_reader.ts";
 import type { BufferedWriter } from "../handlers/io/buffered_writer.ts";
 import type { RequestServer } from "../handlers/request_types.ts";
-import { clock } from "../handlers/io/_idle_timer.ts";
+import { clock } from "../handlers/_internal.ts";
 import { checkHandler, runHandler } from "./core/request.ts";
 import { watchConn } from "./core/watched_conn.ts";
 import { assertOptions } from "../workers/base/check.ts";

@@ -5,7 +5,6 @@
  */
 
 import { IncompleteReadError, LineTooLongError } from "../errors.ts";
-import { endsWith, indexOf } from "./_bytes.ts";
 
 const NEWLINE = Uint8Array.of(10);
 const CARRIAGE_RETURN = 13;
@@ -291,4 +290,62 @@ export function incomplete(count: number, bytes: Uint8Array): Error {
     `Cannot read ${count} bytes: the data ended after ${bytes.length}`,
     bytes,
   );
+}
+
+const NEAR = 64;
+
+/** Whether the bytes from `start` to `end` end with `sought`. */
+export function endsWith(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  sought: Uint8Array,
+): boolean {
+  const from = end - sought.length;
+  return from >= start && indexOf(bytes, sought, from, end) === from;
+}
+
+/** The index of `sought` in `bytes` from `from` to `end`, or -1. */
+export function indexOf(
+  bytes: Uint8Array,
+  sought: Uint8Array,
+  from: number,
+  end: number,
+): number {
+  if (sought.length === 1) {
+    // For a short line a view costs more than a loop
+    const near = Math.min(end, from + NEAR);
+    for (let at = from; at < near; at++) {
+      if (bytes[at] === sought[0]) return at;
+    }
+    from = near;
+  }
+  // A view limits the search to `end`
+  const within = bytes.subarray(from, end);
+  const last = within.length - sought.length;
+  for (let at = 0; at <= last; at++) {
+    at = within.indexOf(sought[0]!, at);
+    if (at < 0 || at > last) return -1;
+    let matched = 1;
+    while (
+      matched < sought.length && within[at + matched] === sought[matched]
+    ) {
+      matched++;
+    }
+    if (matched === sought.length) return from + at;
+  }
+  return -1;
+}
+
+/** Joins chunks of bytes. */
+export function concat(chunks: Uint8Array[]): Uint8Array {
+  if (chunks.length === 1) return chunks[0]!;
+  const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  const bytes = new Uint8Array(length);
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.length;
+  }
+  return bytes;
 }

@@ -6,16 +6,18 @@
 
 import { assertInteger } from "../../workers/base/check.ts";
 import { progressed } from "../../workers/base/progress.ts";
-import { clockOf, IdleTimer, MAX_TIMEOUT_MS } from "./_idle_timer.ts";
-import { incomplete, type ReadBuffer } from "./_read_buffer.ts";
 import {
+  clockOf,
   crowded,
+  IdleTimer,
+  MAX_TIMEOUT_MS,
   type ReadSink,
   room,
   sendHeld,
   type Watch,
   watchOf,
 } from "../_internal.ts";
+import { incomplete, type ReadBuffer } from "./_read_buffer.ts";
 import { RequestTimeoutError } from "../errors.ts";
 
 /** The source of a `BufferedReader`, for example a `Deno.Conn`. */

@@ -4,10 +4,9 @@
  * @module
  */
 
-import { sendHeld } from "../_internal.ts";
+import { clockOf, IdleTimer, sendHeld } from "../_internal.ts";
 import { RequestTimeoutError } from "../errors.ts";
-import { giveBack } from "./_bytes.ts";
-import { clockOf, IdleTimer } from "./_idle_timer.ts";
+import { quote } from "../../workers/base/check.ts";
 
 /** A buffered writer. */
 interface Gatherer {
@@ -70,6 +69,11 @@ export interface WriterSink {
    */
   write(bytes: Uint8Array): Promise<number>;
 }
+
+/** The sink of a packet's reply: the handler takes the bytes and sends them. */
+export const NOWHERE: WriterSink = {
+  write: (bytes) => Promise.resolve(bytes.length),
+};
 
 /** Sends to a sink until it fails or times out. */
 export class Sender {
@@ -178,4 +182,68 @@ export class Sender {
       ),
     );
   }
+}
+
+/** Throws unless it can be written. */
+export function checkData(data: unknown): void {
+  if (typeof data === "string" || data instanceof Uint8Array) return;
+  throw new TypeError(
+    `Cannot write ${quote(data)}: expected a text or a Uint8Array`,
+  );
+}
+
+/** The system encodes longer texts faster. */
+const MAX_SHORT_TEXT = 40;
+const encoder = new TextEncoder();
+
+/**
+ * Writes a text into bytes as UTF-8 and returns the index after it. There must
+ * be room for three bytes per character.
+ */
+export function putText(text: string, into: Uint8Array, at: number): number {
+  const { length } = text;
+  if (length <= MAX_SHORT_TEXT) {
+    let i = 0;
+    for (let code; i < length; i++) {
+      if ((code = text.charCodeAt(i)) > 127) break;
+      into[at + i] = code;
+    }
+    if (i === length) return at + length;
+  }
+  const free = at === 0 ? into : into.subarray(at);
+  return at + encoder.encodeInto(text, free).written;
+}
+
+/** Most answers are short, and a turn of the event loop may answer thousands. */
+const SMALL_SIZE = 1_024;
+const MAX_SMALL = 4_096;
+const LARGE_SIZE = 16_384;
+const MAX_LARGE = 64;
+const small: Uint8Array[] = [];
+const large: Uint8Array[] = [];
+
+/** Takes a buffer of at least `size` bytes, with arbitrary content. */
+function takeBuffer(size: number): Uint8Array {
+  if (size <= SMALL_SIZE) return small.pop() ?? new Uint8Array(SMALL_SIZE);
+  if (size > LARGE_SIZE) return new Uint8Array(size);
+  return large.pop() ?? new Uint8Array(LARGE_SIZE);
+}
+
+/** Returns a buffer. Nothing else may refer to it. */
+export function giveBack(buffer: Uint8Array): void {
+  const { length } = buffer;
+  if (length === SMALL_SIZE && small.length < MAX_SMALL) small.push(buffer);
+  if (length === LARGE_SIZE && large.length < MAX_LARGE) large.push(buffer);
+}
+
+/** Moves the first `held` bytes of a buffer into one of at least `size`. */
+export function enlarge(
+  buffer: Uint8Array,
+  held: number,
+  size: number,
+): Uint8Array {
+  const larger = takeBuffer(Math.max(size, buffer.length * 2));
+  if (held > 0) larger.set(buffer.subarray(0, held));
+  giveBack(buffer);
+  return larger;
 }

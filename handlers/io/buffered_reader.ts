@@ -6,8 +6,7 @@
 
 import { assertPositiveInteger, quote } from "../../workers/base/check.ts";
 import { abort, pair, release } from "../_internal.ts";
-import { concat } from "./_bytes.ts";
-import { ReadBuffer } from "./_read_buffer.ts";
+import { concat, ReadBuffer } from "./_read_buffer.ts";
 import { type PairedWriter, type ReaderSource, Receiver } from "./_receiver.ts";
 
 export type { ReaderSource } from "./_receiver.ts";

@@ -11,14 +11,18 @@ import {
   abort,
   crowded,
   finish,
+  MAX_TIMEOUT_MS,
   release,
   room,
   sendHeld,
+  takeReply,
 } from "../_internal.ts";
-import { checkData, enlarge, putText } from "./_bytes.ts";
-import { MAX_TIMEOUT_MS } from "./_idle_timer.ts";
 import {
+  checkData,
   endTurn,
+  enlarge,
+  NOWHERE,
+  putText,
   sendAtTurnEnd,
   Sender,
   stillHolds,
@@ -90,7 +94,7 @@ export class BufferedWriter {
   /** Texts written after the buffered bytes, not encoded yet. */
   #text = "";
   #parts = 0;
-  /** Whether the end of the turn sends the buffer. */
+  /** Whether the end of the turn sends the buffer, or it is a packet's reply. */
   #listed = false;
   /** Writes that wait for the client, in the order of their calls. */
   #queue: Promise<unknown> = NOTHING_QUEUED;
@@ -248,12 +252,23 @@ export class BufferedWriter {
 
   /** @ignore */
   [abort](reason: unknown): void {
-    this.#openSender().fail(reason);
+    if (this.#sink !== NOWHERE) this.#openSender().fail(reason);
   }
 
   /** @ignore */
   [release](): void {
     this.#sender?.release();
+  }
+
+  /** @ignore */
+  [takeReply](): Uint8Array | null {
+    if (!this.#listed) return null;
+    this.#encode();
+    const reply = this.#buffer.subarray(0, this.#held);
+    this.#buffer = EMPTY;
+    this.#held = 0;
+    this.#listed = false;
+    return reply;
   }
 
   get #holdsAny(): boolean {
@@ -266,13 +281,14 @@ export class BufferedWriter {
 
   /** Holds data back, to be sent with later data; false without room for it. */
   #gather(data: string | Uint8Array): boolean {
-    if (data.length === 0) return true;
+    // An empty reply is an empty packet
+    if (data.length === 0 && this.#sink !== NOWHERE) return true;
     const fits = typeof data === "string"
       ? this.#gatherText(data)
       : this.#gatherBytes(data);
     if (fits && !this.#listed) {
       this.#listed = true;
-      sendAtTurnEnd(this);
+      if (this.#sink !== NOWHERE) sendAtTurnEnd(this);
     }
     return fits;
   }
@@ -370,6 +386,7 @@ export class BufferedWriter {
   /** Settles when all bytes are sent or sending has failed. */
   async #sendAll(): Promise<void> {
     if (!this.#holdsAny && this.#sender === null) return;
+    if (this.#sink === NOWHERE) return;
     const sender = this.#openSender();
     while (sender.isBusy || this.#holdsAny) {
       if (!sender.isBusy) this.#sendBuffer(sender);

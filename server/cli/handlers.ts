@@ -18,7 +18,7 @@ import {
 } from "../../handlers/datagram_request_handler.ts";
 import type { DatagramRequest } from "../../handlers/request_types.ts";
 import { type ExecContext, ExecHandler } from "./exec_handler.ts";
-import { killGroup } from "../../handlers/command_request_handler.ts";
+import { killGroup } from "../../handlers/_internal.ts";
 import type { StopSignals } from "./signals.ts";
 import { StreamRequestHandler } from "../../handlers/stream_request_handler.ts";
 import { isDatagram, type Mode, type Transport, UsageError } from "./args.ts";

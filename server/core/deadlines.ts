@@ -5,9 +5,8 @@
  * @module
  */
 
-import { readsAhead } from "../../handlers/_internal.ts";
+import { ARRIVAL_MS, readsAhead } from "../../handlers/_internal.ts";
 import { RequestTimeoutError } from "../../handlers/errors.ts";
-import { ARRIVAL_MS } from "../../handlers/io/_idle_timer.ts";
 import { type ConnObserver, watchConn } from "./watched_conn.ts";
 import { cutOff, type OpenRequest, type OpenRequests } from "./request.ts";
 

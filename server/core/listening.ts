@@ -26,8 +26,7 @@
  * @module
  */
 
-import { printable } from "../../handlers/_address.ts";
-import { grace } from "../../handlers/_internal.ts";
+import { grace, printable } from "../../handlers/_internal.ts";
 import { loadRole, role, type ServerRole } from "../_internal.ts";
 import type { Acceptor } from "../acceptor.ts";
 import { formatAddress } from "../addresses.ts";

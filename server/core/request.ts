@@ -4,9 +4,8 @@
  * @module
  */
 
-import { abort, release } from "../../handlers/_internal.ts";
+import { abort, printable, release } from "../../handlers/_internal.ts";
 import type { BaseRequestHandler } from "../../handlers/base_request_handler.ts";
-import { printable } from "../../handlers/_address.ts";
 import type { OpenConnection } from "../open_connection.ts";
 import { closeAnyhow } from "./faults.ts";
 import { watchConn, type WatchedConn } from "./watched_conn.ts";

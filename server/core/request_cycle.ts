@@ -5,7 +5,7 @@
  */
 
 import type { BaseRequestHandler } from "../../handlers/base_request_handler.ts";
-import { printable } from "../../handlers/_address.ts";
+import { printable } from "../../handlers/_internal.ts";
 import type { Accepted } from "./accept_loop.ts";
 import {
   closeAnyhow,

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { printable } from "../../handlers/_address.ts";
+import { printable } from "../../handlers/_internal.ts";
 import type { Channel } from "node:diagnostics_channel";
 import type { DatagramRequest } from "../../handlers/request_types.ts";
 import type { ServerEvents } from "../server_events.ts";

@@ -17,12 +17,13 @@
  */
 
 import {
+  type Clock,
+  clockOf,
   type ReadSink,
   type Watch,
   watch,
   watchOf,
 } from "../../handlers/_internal.ts";
-import { type Clock, clockOf } from "../../handlers/io/_idle_timer.ts";
 import { readableOf, writableOf } from "../../workers/_conn_streams.ts";
 import { type RawConn, type ThroughWatch, wrap } from "./conn_methods.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { escapeControls, formatAddress } from "../../handlers/_address.ts";
+import { escapeControls, formatAddress } from "../../handlers/_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import { printOnStderr } from "../core/stderr.ts";
 import { EVENT_NAMES } from "../core/telemetry.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { printable } from "../../handlers/_address.ts";
+import { printable } from "../../handlers/_internal.ts";
 import type { ServerStats } from "../../handlers/request_types.ts";
 import { RunnerExitError } from "../../workers/base/errors.ts";
 import { newRelayMemory } from "../../workers/line/shared_line.ts";

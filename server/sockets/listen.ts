@@ -6,7 +6,7 @@
  */
 
 import { imports, USE_THE_GUARD } from "../../workers/runner/context.ts";
-import { printable } from "../../handlers/_address.ts";
+import { printable } from "../../handlers/_internal.ts";
 import { assertLinux, formatAddress, IS_LINUX } from "../addresses.ts";
 import { ListenerAcceptor } from "../acceptor.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { IdleTimer } from "../../handlers/io/_idle_timer.ts";
+import { IdleTimer } from "../../handlers/_internal.ts";
 import {
   type DatagramConn,
   maxPayload,

@@ -1,7 +1,7 @@
 /** Sources, sinks and dice for the tests of readers and writers. */
 
 import type { ReaderSource, WriterSink } from "../../mod.ts";
-import { clock } from "../../handlers/io/_idle_timer.ts";
+import { clock } from "../../handlers/_internal.ts";
 import { TestClock } from "../../server/testing.ts";
 
 /** Numbers that are the same for the same seed (mulberry32). */

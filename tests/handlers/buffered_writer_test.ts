@@ -1,7 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { BufferedWriter, RequestTimeoutError } from "../../mod.ts";
-import { release } from "../../handlers/_internal.ts";
-import { clock } from "../../handlers/io/_idle_timer.ts";
+import { clock, release } from "../../handlers/_internal.ts";
 import { TestClock } from "../../server/testing.ts";
 import { until } from "../support/waiting.ts";
 import { ChunkySink, forSeeds } from "./_sources.ts";

@@ -1,7 +1,7 @@
 /** The time-out of readers and writers. */
 
 import { assertEquals } from "@std/assert";
-import { type Clock, IdleTimer } from "../../handlers/io/_idle_timer.ts";
+import { type Clock, IdleTimer } from "../../handlers/_internal.ts";
 
 /** A clock whose timers fire late, when the test says so. */
 class LateClock implements Clock {
