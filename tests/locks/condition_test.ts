@@ -216,6 +216,31 @@ Deno.test("Condition: an abort rejects with the lock taken, and hands a notifica
   assertFalse(lock.locked());
 });
 
+Deno.test("Condition: a notification at the moment of the time-out counts, and an abort then hands it on", async () => {
+  const block = new Int32Array(new SharedArrayBuffer(4));
+  const condition = new Condition();
+  const abort = new AbortController();
+  const notifyLate = async (wait: Promise<boolean>, also?: () => void) => {
+    // Its time is over before the event loop turns
+    Atomics.wait(block, 0, 0, 20);
+    condition.acquireSync();
+    condition.notify();
+    also?.();
+    condition.release();
+    return await wait;
+  };
+  await condition.acquire();
+  assertEquals(await notifyLate(condition.wait({ timeout: 10 })), true);
+  const { signal } = abort;
+  const aborted = condition.wait({ timeout: 10, signal }).catch(() => false);
+  condition.acquireSync();
+  const other = condition.wait();
+  assertEquals(await notifyLate(aborted, () => abort.abort()), false);
+  condition.release();
+  assertEquals(await other, true);
+  condition.release();
+});
+
 Deno.test("Condition: it refuses to wait and to notify without the lock", async () => {
   for (const lock of [new Lock(), new RLock()]) {
     const condition = new Condition({ lock });

@@ -95,12 +95,12 @@ export const TICK = 50;
 /** Longer delays fire at once. */
 const MAX_DELAY = 2 ** 31 - 1;
 
-/** The reason for the end of a sleep. */
-export type Outcome = "woken" | "ticked" | "timed-out";
+/** After this many silent ticks a waiter counts as ended. */
+const SILENT_TICKS = 2;
 
 // `Atomics.waitAsync()` does not keep the event loop alive. One interval for
 // all sleepers of this thread does, and is their tick as well.
-const sleepers = new Set<Sleep>();
+const sleepers = new Set<{ tick(): void }>();
 let interval: ReturnType<typeof setInterval> | undefined;
 
 /** So many sleepers tick at once, the others later: ticks must cost little. */
@@ -130,94 +130,11 @@ function stopTicks(): void {
   interval = undefined;
 }
 
-class Sleep {
-  readonly #slot: WaitSlot;
-  readonly #deadline: Deadline;
-  readonly #onTick: () => boolean;
-  readonly #settled = Promise.withResolvers<Outcome>();
-  readonly #onAbort = (): void => this.#end();
-  #timer: ReturnType<typeof setTimeout> | undefined;
-
-  constructor(slot: WaitSlot, deadline: Deadline, onTick: () => boolean) {
-    this.#slot = slot;
-    this.#deadline = deadline;
-    this.#onTick = onTick;
-    this.#begin();
-    this.#listen();
-    if (deadline.signal?.aborted) this.#end();
-  }
-
-  get outcome(): Promise<Outcome> {
-    return this.#settled.promise;
-  }
-
-  tick(onTick = this.#onTick): void {
-    if (!sleepers.has(this)) return;
-    try {
-      if (onTick()) this.#end("ticked");
-    } catch (error) {
-      this.#end(undefined, error);
-    }
-  }
-
-  #begin(): void {
-    const { at, signal } = this.#deadline;
-    const left = Math.max(at - performance.now(), 0);
-    if (left <= MAX_DELAY) {
-      this.#timer = setTimeout(() => this.#end("timed-out"), left);
-    }
-    signal?.addEventListener("abort", this.#onAbort);
-    sleepers.add(this);
-    startTicks();
-  }
-
-  #listen(): void {
-    const { words, index, ticket } = this.#slot;
-    const result = Atomics.waitAsync(words, index, ticket);
-    if (!result.async) return this.#end("woken");
-    result.value.then(() => {
-      if (sleepers.has(this)) this.#listen();
-    });
-  }
-
-  #end(outcome?: Outcome, error?: unknown): void {
-    if (!sleepers.delete(this)) return;
-    const { signal } = this.#deadline;
-    clearTimeout(this.#timer);
-    signal?.removeEventListener("abort", this.#onAbort);
-    if (sleepers.size === 0) stopTicks();
-    if (outcome === undefined) this.#settled.reject(error ?? signal?.reason);
-    else this.#settled.resolve(outcome);
-  }
-}
-
 /**
- * Sleeps on the event loop and keeps the program alive meanwhile. A caller that
- * was not woken must change the word and notify it, or the engine's own waiter
- * stays.
- *
- * @param slot The word and the value: another value ends the sleep.
- * @param deadline The latest end. An abort rejects.
- * @param onTick Called at each tick; `true` ends the sleep.
- * @param onTurn Called once after a turn of the event loop; the same.
- * @returns The reason for the end.
+ * What a wait tries: returns what it waits for, or `false`. `isWoken` says
+ * whether it uses up a wake-up.
  */
-export function sleep(
-  slot: WaitSlot,
-  deadline: Deadline,
-  onTick: () => boolean,
-  onTurn?: () => boolean,
-): Promise<Outcome> {
-  const sleeper = new Sleep(slot, deadline, onTick);
-  if (onTurn !== undefined) checkpoint().then(() => sleeper.tick(onTurn));
-  return sleeper.outcome;
-}
-
-/** What a wait tries: returns what it waits for, or `false`. */
-export type Attempt<T> = () => T | false;
-
-/** After this many silent ticks a waiter counts as ended. */
-const SILENT_TICKS = 2;
+export type Attempt<T> = (isWoken: boolean) => T | false;
 
 /** One waiter, from its first failure to its end. */
 class Waiter<T> {
@@ -228,6 +145,7 @@ class Waiter<T> {
   readonly #yields: boolean;
   #ticket = 0;
   #slot: WaitSlot | null = null;
+  #settled: PromiseWithResolvers<void> | null = null;
   #seen = 0;
   #seenBeats = 0;
   #silentTicks = 0;
@@ -239,46 +157,92 @@ class Waiter<T> {
   }
 
   /** Tries, whoever is next. */
-  try(): boolean {
+  try(isWoken = false): boolean {
     throwIfStopped();
-    this.result = this.#attempt();
+    this.result = this.#attempt(isWoken);
     return this.result !== false;
   }
 
+  /** Waits on the event loop, and keeps the program alive meanwhile. */
   async wait(deadline: Deadline): Promise<void> {
-    const onTick = (): boolean => this.#tick();
-    // A task that only waits for its turn is not woken: it looks each turn.
-    const onTurn = (): boolean => this.#isNext() && this.try();
     try {
       this.#ticket = this.#queue.takeTicket(false);
-      let due = this.#enter(false);
-      while (this.result === false) {
-        // A task that yields sleeps, too: a waker distinguishes it from one
-        // whose thread has ended, which others overtake.
-        const outcome = await sleep(
-          this.#slot!,
-          deadline,
-          onTick,
-          due ? onTurn : undefined,
-        );
-        if (outcome === "timed-out") return void this.try();
-        due = outcome === "woken" && this.#enter(true);
-      }
+      const due = this.#enter(false);
+      if (this.result === false) await this.#sleep(deadline, due);
     } finally {
       this.#leave();
     }
   }
 
-  waitSync(deadline: Deadline): void {
+  async #sleep({ at, signal }: Deadline, due: boolean): Promise<void> {
+    const { promise } = this.#settled = Promise.withResolvers<void>();
+    const onTimeout = (): void => this.#step(() => this.#finish(), true);
+    const onAbort = (): void => this.#step(() => signal!.throwIfAborted());
+    const left = Math.max(at - performance.now(), 0);
+    const timer = left <= MAX_DELAY ? setTimeout(onTimeout, left) : undefined;
+    signal?.addEventListener("abort", onAbort);
+    sleepers.add(this);
+    startTicks();
+    this.#listen(due);
+    if (signal?.aborted) onAbort();
+    try {
+      await promise;
+    } finally {
+      sleepers.delete(this);
+      if (sleepers.size === 0) stopTicks();
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /**
+   * Does the next step, unless the wait is over. It is when there is a result,
+   * when this was the last step, or when it throws.
+   */
+  #step(act: () => unknown, isLast = false): void {
+    const settled = this.#settled;
+    if (settled === null) return;
+    try {
+      act();
+      if (this.result === false && !isLast) return;
+      settled.resolve();
+    } catch (error) {
+      settled.reject(error);
+    }
+    this.#settled = null;
+  }
+
+  /** Goes on when it is woken and, if a yield is due, after it. */
+  #listen(due: boolean): void {
+    // A task that yields sleeps, too: a waker distinguishes it from one whose
+    // thread has ended, which others overtake.
+    const { words, index, ticket } = this.#slot!;
+    const woken = Atomics.waitAsync(words, index, ticket);
+    Promise.resolve(woken.value).then(() => this.#step(() => this.#wakeUp()));
+    // A task that only waits for its turn is not woken: it looks each turn.
+    if (!due) return;
+    checkpoint().then(() => this.#step(() => this.#isNext() && this.try()));
+  }
+
+  #wakeUp(): void {
+    const { words, index, ticket } = this.#slot!;
+    const isWoken = Atomics.load(words, index) !== ticket;
+    const due = isWoken && this.#enter(true);
+    if (this.result === false) this.#listen(due);
+  }
+
+  /** Blocks the thread; `enrolled` is called when it is in the queue. */
+  waitSync(deadline: Deadline, enrolled?: () => void): void {
     try {
       this.#ticket = this.#queue.takeTicket(true);
       this.#enter(false);
+      enrolled?.();
       while (this.result === false) {
         const left = deadline.at - performance.now();
-        if (left <= 0) return void this.try();
+        if (left <= 0) return this.#finish();
         const { words, index, ticket } = this.#slot!;
         Atomics.wait(words, index, ticket, Math.min(left, TICK));
-        if (Atomics.load(words, index) === ticket) this.#tick();
+        if (Atomics.load(words, index) === ticket) this.#look();
         else this.#enter(true);
       }
     } finally {
@@ -297,7 +261,7 @@ class Waiter<T> {
     throwIfStopped();
     const due = this.#yields && checkpointDue();
     this.#slot = null;
-    if (woken && !due && this.#isNext() && this.try()) return due;
+    if (woken && !due && this.#isNext() && this.try(true)) return due;
     this.#slot = this.#queue.enrol(this.#ticket);
     if (woken) this.#queue.reserve(this.#ticket);
     // A release before it was enrolled has woken nobody.
@@ -305,15 +269,25 @@ class Waiter<T> {
     return due;
   }
 
-  /** Tries without having been woken: a wake-up may have been lost. */
-  #tick(): boolean {
+  /** Looks for itself: a wake-up may have been lost. */
+  tick(): void {
+    this.#step(() => this.#look());
+  }
+
+  #look(): void {
     throwIfStopped();
     const { reserved, beats } = this.#queue;
     if (reserved === this.#ticket) this.#queue.beat();
     const silent = this.#isSilent(reserved, beats);
-    if (!this.#isNext() && !silent || !this.try()) return false;
+    if (!this.#isNext() && !silent || !this.try()) return;
     if (silent) this.#queue.unreserve(reserved);
-    return true;
+  }
+
+  /** The time is over: tries once more, and with a wake-up of this moment. */
+  #finish(): void {
+    if (this.try()) return;
+    const isWoken = !this.#queue.cancel(this.#slot!);
+    if (!isWoken || this.try(true)) this.#slot = null;
   }
 
   /** Leaves the queue, and hands on an unused wake-up. */
@@ -359,7 +333,7 @@ export function until<T>(
 ): T | false | Promise<T | false> {
   // Saves an async call when nothing is in the way.
   if (mayTry(queue, deadline) && !checkpointDue()) {
-    const result = attempt();
+    const result = attempt(false);
     if (result !== false || deadline.at === -Infinity) return result;
   }
   return untilLater(queue, attempt, deadline, takes);
@@ -402,6 +376,7 @@ async function untilLater<T>(
  * @param queue The wait queue.
  * @param attempt Tries; returns `false` if it fails.
  * @param deadline When to give up.
+ * @param enrolled Called before it sleeps, when others can wake it already.
  * @returns What the attempt returned.
  * @throws {DOMException} An `AbortError` if the thread was terminated.
  */
@@ -409,14 +384,15 @@ export function untilSync<T>(
   queue: WaitQueue,
   attempt: Attempt<T>,
   deadline: Deadline = FOREVER,
+  enrolled?: () => void,
 ): T | false {
   throwIfStopped();
   const once = deadline.at === -Infinity;
   if (once || queue.mayOvertake()) {
-    const result = attempt();
+    const result = attempt(false);
     if (once || result !== false) return result;
   }
   const waiter = new Waiter(queue, attempt, false);
-  waiter.waitSync(deadline);
+  waiter.waitSync(deadline, enrolled);
   return waiter.result;
 }

@@ -6,17 +6,13 @@
 
 import { assertInteger, assertOptions } from "../base/check.ts";
 import { pack, register, unpack } from "../codec/share.ts";
+import { checkpoint, checkpointDue, forfeit } from "./_checkpoint.ts";
 import {
-  checkpoint,
-  checkpointDue,
-  forfeit,
-  isStopped,
-} from "./_checkpoint.ts";
-import {
+  type Attempt,
   type Deadline,
   deadlineOf,
-  sleep,
-  TICK,
+  until,
+  untilSync,
   WAIT,
   WAIT_SYNC,
 } from "./_until.ts";
@@ -403,28 +399,23 @@ export class Condition {
   }
 }
 
-/** What a condition needs of its lock. */
-export interface InnerLock {
-  locked(): boolean;
-  /** Only if it is reentrant. */
-  owned?(): boolean;
-  acquire(): Promise<boolean>;
-  acquireSync(options?: { blocking: false }): boolean;
-  release(): void;
-}
-
 /** Releases a lock at any depth; returns the depth. */
-function releaseAll(lock: InnerLock): number {
+function releaseAll(lock: Lock | RLock): number {
   let depth = 0;
   do {
     lock.release();
     depth++;
-  } while (lock.owned?.());
+  } while (lock instanceof RLock && lock.owned());
   return depth;
 }
 
-function takeAgain(lock: InnerLock, depth: number): void {
+function takeAgain(lock: Lock | RLock, depth: number): void {
   for (let level = 0; level < depth; level++) lock.acquireSync();
+}
+
+/** A wait without time releases the lock nevertheless. */
+function afterRelease({ at, signal }: Deadline): Deadline {
+  return { at: Math.max(at, 0), signal };
 }
 
 /**
@@ -437,21 +428,13 @@ const UNRECEIVED = OWN;
 const LOST_TICKS = 10;
 
 /** The waiters of a condition. Their caller owns the lock. */
-export class ConditionWaiters extends WaitQueue {
-  /**
-   * Makes a queue, or joins one.
-   *
-   * @param record The memory of a queue.
-   */
+class ConditionWaiters extends WaitQueue {
+  /** Makes a queue, or joins one. */
   constructor(record?: WaitRecord) {
     super(record ?? 1, false);
   }
 
-  /**
-   * Wakes the oldest waiters.
-   *
-   * @param count Most waiters to wake.
-   */
+  /** Wakes the oldest waiters, at most as many. */
   notify(count: number): void {
     const woken = this.wake(count);
     this.#unreceived = this.size > 0 ? this.#unreceived + woken : 0;
@@ -459,67 +442,44 @@ export class ConditionWaiters extends WaitQueue {
 
   /**
    * Releases the lock, waits on the event loop for a notification, and takes
-   * the lock again.
-   *
-   * @param lock The lock.
-   * @param deadline When to give up.
-   * @returns Whether a notification has come.
+   * the lock again. Returns whether a notification has come.
    */
-  async wait(lock: InnerLock, deadline: Deadline): Promise<boolean> {
+  async wait(lock: Lock | RLock, deadline: Deadline): Promise<boolean> {
     if (deadline.signal?.aborted && checkpointDue(true)) await checkpoint();
     deadline.signal?.throwIfAborted();
-    const slot = this.enrol(this.takeTicket(false));
     // It sleeps before the lock is free, so that a notification can distinguish
     // this waiter from one whose thread has ended.
-    const asleep = sleep(slot, deadline, this.#ticker(lock));
+    const waiting = until(this, this.#attempt(lock), afterRelease(deadline));
     const depth = releaseAll(lock);
-    let aborted = true;
     let notified = false;
     try {
-      await asleep;
-      aborted = false;
+      return notified = await waiting;
     } finally {
-      notified = !this.cancel(slot);
       await lock.acquire();
       takeAgain(lock, depth - 1);
       if (notified) this.#receive();
-      if (notified && aborted) this.notify(1);
     }
-    return notified;
   }
 
   /**
-   * As `wait()`, blocking the thread.
-   *
-   * @param lock The lock.
-   * @param deadline When to give up.
-   * @returns Whether a notification has come.
-   * @throws {DOMException} An `AbortError` if the thread was terminated. The
-   * caller does not own the lock then.
+   * As `wait()`, blocking the thread. If that was terminated it throws an
+   * `AbortError`, and the caller does not own the lock.
    */
-  waitSync(lock: InnerLock, deadline: Deadline): boolean {
-    const slot = this.enrol(this.takeTicket(true));
-    const { words, index, ticket } = slot;
-    const onTick = this.#ticker(lock);
-    const depth = releaseAll(lock);
-    let notified = false;
+  waitSync(lock: Lock | RLock, deadline: Deadline): boolean {
+    let depth = 0;
+    const release = (): void => void (depth = releaseAll(lock));
     try {
-      while (Atomics.load(words, index) === ticket && !isStopped()) {
-        const left = deadline.at - performance.now();
-        if (left <= 0) break;
-        Atomics.wait(words, index, ticket, Math.min(left, TICK));
-        onTick();
-      }
-      notified = !this.cancel(slot);
+      const attempt = this.#attempt(lock);
+      const until = afterRelease(deadline);
+      const notified = untilSync(this, attempt, until, release);
       takeAgain(lock, depth);
+      if (notified) this.#receive();
+      return notified;
     } catch (error) {
-      this.cancel(slot);
       // The thread was terminated: its guards must not release another's lock.
-      forfeit(lock);
+      if (depth > 0) forfeit(lock);
       throw error;
     }
-    if (notified) this.#receive();
-    return notified;
   }
 
   get #unreceived(): number {
@@ -536,14 +496,15 @@ export class ConditionWaiters extends WaitQueue {
   }
 
   /**
-   * Makes what a waiter does at each tick: if a notified waiter does not take
-   * the lock although it is free, its thread has ended or is busy. Then the
-   * notification goes to the next waiter, too.
+   * Makes what a waiter tries: whether it was notified. Each tick it looks for
+   * a notified waiter that does not take the lock although it is free: its
+   * thread has ended or is busy. Then the next waiter is notified, too.
    */
-  #ticker(lock: InnerLock): () => false {
+  #attempt(lock: Lock | RLock): Attempt<true> {
     let lost = 0;
     let seen = this.beats;
-    return () => {
+    return (isWoken) => {
+      if (isWoken) return true;
       const { beats } = this;
       if (beats !== seen || this.#unreceived === 0) lost = 0;
       else if (!lock.locked()) lost++;
