@@ -164,34 +164,29 @@ class Waiter<T> {
   }
 
   /** Waits on the event loop, and keeps the program alive meanwhile. */
-  async wait(deadline: Deadline): Promise<void> {
+  async wait({ at, signal }: Deadline): Promise<void> {
+    const onAbort = (): void => this.#step(() => signal!.throwIfAborted());
+    let timer: ReturnType<typeof setTimeout> | undefined;
     try {
       this.#ticket = this.#queue.takeTicket(false);
       const due = this.#enter(false);
-      if (this.result === false) await this.#sleep(deadline, due);
-    } finally {
-      this.#leave();
-    }
-  }
-
-  async #sleep({ at, signal }: Deadline, due: boolean): Promise<void> {
-    const { promise } = this.#settled = Promise.withResolvers<void>();
-    const onTimeout = (): void => this.#step(() => this.#finish(), true);
-    const onAbort = (): void => this.#step(() => signal!.throwIfAborted());
-    const left = Math.max(at - performance.now(), 0);
-    const timer = left <= MAX_DELAY ? setTimeout(onTimeout, left) : undefined;
-    signal?.addEventListener("abort", onAbort);
-    sleepers.add(this);
-    startTicks();
-    this.#listen(due);
-    if (signal?.aborted) onAbort();
-    try {
+      if (this.result !== false) return;
+      const { promise } = this.#settled = Promise.withResolvers<void>();
+      const left = Math.max(at - performance.now(), 0);
+      if (left <= MAX_DELAY) {
+        timer = setTimeout(() => this.#step(() => this.#finish(), true), left);
+      }
+      signal?.addEventListener("abort", onAbort);
+      sleepers.add(this);
+      startTicks();
+      this.#listen(due);
+      if (signal?.aborted) onAbort();
       await promise;
     } finally {
-      sleepers.delete(this);
-      if (sleepers.size === 0) stopTicks();
-      clearTimeout(timer);
+      if (sleepers.delete(this) && sleepers.size === 0) stopTicks();
+      if (timer !== undefined) clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
+      this.#leave();
     }
   }
 
