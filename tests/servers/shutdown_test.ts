@@ -357,9 +357,19 @@ test("serviceActions() is called after each request of serveForever(), and may t
   assertEquals((await server.stats()).accepted, 2);
 });
 
+function heedSignal(name: Deno.Signal): Disposable {
+  const listener = () => {};
+  Deno.addSignalListener(name, listener);
+  return {
+    [Symbol.dispose]: () => Deno.removeSignalListener(name, listener),
+  };
+}
+
 test(
   "serveForever({ drainDelay }) takes clients for a while after a signal, and tells so",
   async () => {
+    // One signal too many would end the process that other files share
+    using _listener = heedSignal("SIGUSR1");
     await using server = new TCPServer({ port: 0 }, EchoHandler);
     const signals: Deno.Signal[] = ["SIGUSR1"];
     const serving = server.serveForever({ signals, drainDelay: 60_000 });
