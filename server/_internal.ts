@@ -6,7 +6,14 @@
  */
 
 import type { ServerStats } from "../handlers/request_types.ts";
-import type { DrainReport, ServerLimits, TcpServerOptions } from "./options.ts";
+import type {
+  DrainReport,
+  ReplicaOptions,
+  ServerLimits,
+  TcpServerOptions,
+  UdpServerOptions,
+  UnixSocketOptions,
+} from "./options.ts";
 import type { OpenConnection } from "./open_connection.ts";
 
 /** Called by the constructor before the address is bound; sets the role. */
@@ -15,6 +22,13 @@ export const prepare: unique symbol = Symbol("prepare");
 export const role: unique symbol = Symbol("role");
 /** The calls from a role to its server. */
 export const core: unique symbol = Symbol("core");
+/** Every option that there is. */
+export type AnyOptions =
+  & TcpServerOptions
+  & UdpServerOptions
+  & UnixSocketOptions
+  & ReplicaOptions;
+
 /** The server's options: the only place where they are kept. */
 export const settings: unique symbol = Symbol("settings");
 

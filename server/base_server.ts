@@ -8,6 +8,7 @@ import type { RequestHandlerClass } from "../handlers/base_request_handler.ts";
 import { RequestTimeoutError } from "../handlers/errors.ts";
 import type { RequestServer, ServerStats } from "../handlers/request_types.ts";
 import {
+  type AnyOptions,
   building,
   core,
   prepare,
@@ -16,7 +17,6 @@ import {
   settings,
 } from "./_internal.ts";
 import {
-  type AnyOptions,
   CHANGEABLE,
   checkLimits,
   checkOptions,

@@ -20,28 +20,15 @@ import {
   milliseconds,
   moduleUrl,
   oneOf,
+  or,
   orInfinity,
-  orNull,
   orZero,
   protocols,
   signalNames,
   text,
 } from "./option_checks.ts";
-import type {
-  ReplicaOptions,
-  ServeOptions,
-  ServerLimits,
-  TcpServerOptions,
-  UdpServerOptions,
-  UnixSocketOptions,
-} from "../options.ts";
-
-/** Every option that there is. */
-export type AnyOptions =
-  & TcpServerOptions
-  & UdpServerOptions
-  & UnixSocketOptions
-  & ReplicaOptions;
+import type { ServeOptions, ServerLimits } from "../options.ts";
+import type { AnyOptions } from "../_internal.ts";
 
 type Transport = Deno.Addr["transport"];
 
@@ -67,7 +54,7 @@ const MAX_PACKET_BYTES = 2 ** 20;
 
 const RULES: Record<keyof AnyOptions, Rule> = {
   bindAndActivate: { check: boolean },
-  timeout: { check: orNull(milliseconds(0)) },
+  timeout: { check: or(null, milliseconds(0)) },
   maxConnections: {
     check: orInfinity(assertPositiveInteger),
     exact: true,

@@ -20,57 +20,42 @@ export interface ThroughWatch
   closing(): RawConn;
 }
 
-type Watched = Deno.Conn & { [watch]: ThroughWatch };
+/** The methods of a watched connection. */
+class Watched {
+  declare readonly [watch]: ThroughWatch;
 
-const METHODS: PropertyDescriptorMap = {
-  read: {
-    configurable: true,
-    writable: true,
-    value(this: Watched, into: Uint8Array) {
-      return this[watch].read(into);
-    },
-  },
-  write: {
-    configurable: true,
-    writable: true,
-    value(this: Watched, bytes: Uint8Array) {
-      return this[watch].write(bytes);
-    },
-  },
-  closeWrite: {
-    configurable: true,
-    writable: true,
-    value(this: Watched) {
-      return this[watch].closeWrite();
-    },
-  },
-  close: {
-    configurable: true,
-    writable: true,
-    value(this: Watched) {
-      this[watch].closing().close.call(this);
-    },
-  },
-  [Symbol.dispose]: {
-    configurable: true,
-    writable: true,
-    value(this: Watched) {
-      this[watch].closing()[Symbol.dispose].call(this);
-    },
-  },
-  readable: {
-    configurable: true,
-    get(this: Watched) {
-      return this[watch].readable;
-    },
-  },
-  writable: {
-    configurable: true,
-    get(this: Watched) {
-      return this[watch].writable;
-    },
-  },
-};
+  read(into: Uint8Array): Promise<number | null> {
+    return this[watch].read(into);
+  }
+
+  write(bytes: Uint8Array): Promise<number> {
+    return this[watch].write(bytes);
+  }
+
+  closeWrite(): Promise<void> {
+    return this[watch].closeWrite();
+  }
+
+  close(): void {
+    this[watch].closing().close.call(this);
+  }
+
+  [Symbol.dispose](): void {
+    this[watch].closing()[Symbol.dispose].call(this);
+  }
+
+  get readable(): Deno.Conn["readable"] {
+    return this[watch].readable;
+  }
+
+  get writable(): Deno.Conn["writable"] {
+    return this[watch].writable;
+  }
+}
+
+const { constructor: _, ...METHODS } = Object.getOwnPropertyDescriptors(
+  Watched.prototype,
+) as unknown as Record<PropertyKey, PropertyDescriptor>;
 
 /** The watched form of a prototype, and its own methods. */
 interface Wrapped {

@@ -209,3 +209,30 @@ export abstract class EntranceError extends Error {
   /** The reason in the event. */
   abstract readonly reason: string;
 }
+
+const DEFAULT_TIMEOUT_MS = 5_000;
+
+/**
+ * Takes a connection through what precedes its client's own bytes. Closes it if
+ * that takes longer than `timeout`. `failed` makes the error; it gets the limit
+ * if that was exceeded.
+ */
+export async function beforehand<T>(
+  conn: Deno.Conn,
+  through: () => Promise<T>,
+  failed: (error: unknown, exceeded: number | null) => unknown,
+  timeout: number = DEFAULT_TIMEOUT_MS,
+): Promise<T> {
+  let exceeded: number | null = null;
+  const timer = setTimeout(() => {
+    exceeded = timeout;
+    conn[Symbol.dispose]();
+  }, timeout);
+  try {
+    return await through();
+  } catch (error) {
+    throw failed(error, exceeded);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -77,10 +77,37 @@ function misfit(
   );
 }
 
-/** True or false. */
-export function boolean(name: string, value: unknown): void {
-  if (typeof value !== "boolean") throw misfit(name, value, "true or false");
+/** A check by a test. */
+function is(test: (value: unknown) => boolean, expected: string): Check {
+  return (name, value) => {
+    if (!test(value)) throw misfit(name, value, expected);
+  };
 }
+
+/** True or false. */
+export const boolean: Check = is(
+  (value) => typeof value === "boolean",
+  "true or false",
+);
+
+/** An `AbortSignal`. */
+export const abortSignal: Check = is(
+  (value) => value instanceof AbortSignal,
+  "an AbortSignal",
+);
+
+/** Names of the system's signals. */
+export const signalNames: Check = is(
+  (value) =>
+    Array.isArray(value) && value.every((item) => /^SIG[A-Z\d]+$/.test(item)),
+  'a list such as ["SIGTERM"]',
+);
+
+/** The URL of a module. */
+export const moduleUrl: Check = is(
+  (value) => typeof value === "string" || value instanceof URL,
+  "import.meta.url",
+);
 
 /** The text of a PEM file. */
 export function text(name: string, value: unknown): void {
@@ -109,26 +136,6 @@ export function addresses(name: string, value: unknown): void {
   new AddressList(name, value as string[]);
 }
 
-/** An `AbortSignal`. */
-export function abortSignal(name: string, value: unknown): void {
-  if (!(value instanceof AbortSignal)) {
-    throw misfit(name, value, "an AbortSignal");
-  }
-}
-
-/** Names of the system's signals. */
-export function signalNames(name: string, value: unknown): void {
-  const isList = Array.isArray(value) &&
-    value.every((item) => /^SIG[A-Z\d]+$/.test(item));
-  if (!isList) throw misfit(name, value, 'a list such as ["SIGTERM"]');
-}
-
-/** The URL of a module. */
-export function moduleUrl(name: string, value: unknown): void {
-  if (typeof value === "string" || value instanceof URL) return;
-  throw misfit(name, value, "import.meta.url");
-}
-
 /** An integer, which may be 0. */
 export function orZero(name: string, value: unknown): void {
   assertInteger(name, value, 0);
@@ -139,27 +146,22 @@ export function milliseconds(min: number): Check {
   return (name, value) => assertInteger(name, value, min, MAX_TIMER_MS);
 }
 
-/** What `check` allows, or no limit. */
-export function orInfinity(check: Check): Check {
+/** What `check` allows, or one more value. */
+export function or(other: unknown, check: Check): Check {
   return (name, value) => {
-    if (value !== Infinity) check(name, value);
+    if (value !== other) check(name, value);
   };
 }
 
-/** What `check` allows, or `null`. */
-export function orNull(check: Check): Check {
-  return (name, value) => {
-    if (value !== null) check(name, value);
-  };
+/** What `check` allows, or no limit. */
+export function orInfinity(check: Check): Check {
+  return or(Infinity, check);
 }
 
 /** One of some texts. */
 export function oneOf(...values: string[]): Check {
-  return (name, value) => {
-    if (!values.includes(value as string)) {
-      throw misfit(name, value, values.map(quote).join(", "));
-    }
-  };
+  const expected = values.map(quote).join(", ");
+  return is((value) => values.includes(value as string), expected);
 }
 
 const OTHER_FORMAT = "give the text of a PEM file";

@@ -6,7 +6,7 @@
 
 import { formatAddress } from "../addresses.ts";
 import { AddressList } from "./option_checks.ts";
-import { Preamble } from "./preamble.ts";
+import { beforehand } from "./faults.ts";
 import type { StreamServerOptions } from "../options.ts";
 import {
   beginsHeader,
@@ -28,13 +28,14 @@ type Options = Pick<
 >;
 
 /** Reads the headers of a server's connections. */
-export class ProxyHeaders extends Preamble {
+export class ProxyHeaders {
+  #timeout: number | undefined;
   #required: boolean;
   #trusted: AddressList | null;
 
   constructor(options: Options) {
     const { proxyProtocol, trustedProxies, handshakeTimeout } = options;
-    super(handshakeTimeout);
+    this.#timeout = handshakeTimeout;
     this.#required = proxyProtocol === "require";
     this.#trusted = trustedProxies === undefined
       ? null
@@ -49,23 +50,22 @@ export class ProxyHeaders extends Preamble {
    * @throws {ProxyHeaderError} If the header is missing, late, malformed, or not
    * from a trusted proxy. If it is late, the connection is closed.
    */
-  override async readFrom(
-    conn: Deno.Conn,
-    peer: Deno.Addr,
-  ): Promise<Deno.Addr> {
+  async read(request: unknown, peer: Deno.Addr): Promise<Deno.Addr> {
+    const conn = request as Deno.Conn;
     const trusts = this.#trusted === null || !("hostname" in peer) ||
       this.#trusted.has(peer);
     if (!trusts && this.#required) throw untrusted(peer);
-    try {
-      const [bytes, header] = await this.#receive(conn);
-      if (header !== null && !trusts) throw untrusted(peer);
-      if (header?.ends) setEnds(conn, header);
-      const rest = bytes.subarray(header?.length ?? 0);
-      if (rest.length > 0) watchConn(conn)?.unread(rest);
-      return header?.ends?.source ?? peer;
-    } catch (error) {
-      throw this.isLate(conn) ? tooSlow(this.timeout) : error;
-    }
+    const [bytes, header] = await beforehand(
+      conn,
+      () => this.#receive(conn),
+      (error, exceeded) => exceeded === null ? error : tooSlow(exceeded),
+      this.#timeout,
+    );
+    if (header !== null && !trusts) throw untrusted(peer);
+    if (header?.ends) setEnds(conn, header);
+    const rest = bytes.subarray(header?.length ?? 0);
+    if (rest.length > 0) watchConn(conn)?.unread(rest);
+    return header?.ends?.source ?? peer;
   }
 
   /** Reads until the header is complete or invalid. */

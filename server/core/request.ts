@@ -15,44 +15,58 @@ import { quote } from "../../workers/base/check.ts";
 const OPEN: unique symbol = Symbol("open");
 
 /** A request, from its acceptance to its end. */
-export interface OpenRequest<R = unknown> {
+export class OpenRequest<R = unknown> {
   readonly request: R;
   /** The client's address, or its proxy's until the header is read. */
   clientAddress: Deno.Addr;
   /** Whether the parent or another replica has accepted it, and counts it. */
   readonly relayed: boolean;
-  handler: BaseRequestHandler | null;
-  /** Knows its reads and writes, if it is a connection that is served here. */
-  conn: WatchedConn | null;
-  /** Ends the request's wait before it has a handler. */
-  cancel: (() => void) | null;
-  aborted: boolean;
-  /** Whether an error of it was reported. */
-  failed: boolean;
-  /** The time when it began; 0 for a packet without a deadline. */
-  began: number;
-  /** Whether `processRequest()` was called. */
-  processed: boolean;
-  /** Whether it was given to a replica that has not ended it. */
-  lost: boolean;
-  /** Whether its connection is kept for the client to read the rest. */
-  lingers: boolean;
-  /** Whether nothing more can come from the client, as far as is known. */
-  isOver: boolean;
-  /** The time when it began; `null` if it did not, or not here. */
-  started: number | null;
-  /** Counts its bytes, if the event has a listener. */
-  bytes: { readonly bytesRead: number; readonly bytesWritten: number } | null;
-  /** The reason of its abort. */
-  reason: unknown;
-  /** Whether `processRequest()` is still to be called. */
-  entering: boolean;
-  /** Whether `shutdownRequest()` was called. */
-  shut: boolean;
   /** Its place in the list. */
   index: number;
+  handler: BaseRequestHandler | null = null;
+  /** Knows its reads and writes, if it is a connection that is served here. */
+  conn: WatchedConn | null = null;
+  /** Ends the request's wait before it has a handler. */
+  cancel: (() => void) | null = null;
+  aborted = false;
+  /** The reason of its abort. */
+  reason: unknown = null;
+  /** Whether an error of it was reported. */
+  failed = false;
+  /** The time when it began; 0 for a packet without a deadline. */
+  began = 0;
+  /** The time when it began; `null` if it did not, or not here. */
+  started: number | null = null;
+  /** Whether `processRequest()` is still to be called, and was called. */
+  entering: boolean;
+  processed: boolean;
+  /** Whether `shutdownRequest()` was called. */
+  shut = false;
+  /** Whether it was given to a replica that has not ended it. */
+  lost = false;
+  /** Whether its connection is kept for the client to read the rest. */
+  lingers = false;
+  /** Whether nothing more can come from the client, as far as is known. */
+  isOver = false;
+  /** Counts its bytes, if the event has a listener. */
+  bytes: { readonly bytesRead: number; readonly bytesWritten: number } | null =
+    null;
   /** Its number for users; 0 if none has asked. */
-  id: number;
+  id = 0;
+
+  constructor(
+    request: R,
+    clientAddress: Deno.Addr,
+    relayed: boolean,
+    index: number,
+  ) {
+    this.request = request;
+    this.clientAddress = clientAddress;
+    this.relayed = relayed;
+    this.index = index;
+    this.entering = !relayed;
+    this.processed = relayed;
+  }
 }
 
 /**
@@ -81,28 +95,8 @@ export class OpenRequests<R> {
     clientAddress: Deno.Addr,
     relayed: boolean,
   ): OpenRequest<R> {
-    const open = {
-      request,
-      clientAddress,
-      relayed,
-      handler: null,
-      conn: null,
-      cancel: null,
-      aborted: false,
-      failed: false,
-      began: 0,
-      processed: relayed,
-      lost: false,
-      lingers: false,
-      isOver: false,
-      started: null,
-      bytes: null,
-      reason: null,
-      entering: !relayed,
-      shut: false,
-      index: this.#open.length,
-      id: 0,
-    };
+    const { length } = this.#open;
+    const open = new OpenRequest(request, clientAddress, relayed, length);
     this.#open.push(open);
     if (open.entering) this.#entering++;
     if (Object.isExtensible(request)) (request as Marked<R>)[OPEN] = open;

@@ -21,9 +21,8 @@ import {
 import { type OpenRequest, OpenRequests } from "./request.ts";
 import { role, type ServerRole } from "../_internal.ts";
 import type { ServerLimits } from "../options.ts";
-import { Admission } from "./admission.ts";
+import { Admission, Entrance } from "./entrance.ts";
 import { Deadlines } from "./deadlines.ts";
-import { Entrance } from "./entrance.ts";
 import { Lingering } from "./lingering.ts";
 import { RequestMeter, type Telemetry } from "./telemetry.ts";
 

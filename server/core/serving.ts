@@ -5,16 +5,11 @@
  */
 
 import type { ServerStats } from "../../handlers/request_types.ts";
-import { loadRole, role, settings } from "../_internal.ts";
+import { type AnyOptions, loadRole, role, settings } from "../_internal.ts";
 import type { Acceptor } from "../acceptor.ts";
 import type { DrainReport, ServeOptions, ServerLimits } from "../options.ts";
 import { AcceptLoop, Consumer } from "./accept_loop.ts";
-import {
-  type AnyOptions,
-  assertNoFields,
-  CHANGEABLE,
-  checkOptions,
-} from "./check_options.ts";
+import { assertNoFields, CHANGEABLE, checkOptions } from "./check_options.ts";
 import { Listening, type ListeningHost } from "./listening.ts";
 import { type CycleHooks, RequestCycle } from "./request_cycle.ts";
 import { Telemetry } from "./telemetry.ts";

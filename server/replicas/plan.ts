@@ -15,6 +15,7 @@ import type {
 } from "../../workers/runner/runner.ts";
 import { moduleOf } from "../../workers/runner/targets.ts";
 import {
+  type AnyOptions,
   building,
   type OpenListener,
   role,
@@ -22,7 +23,7 @@ import {
   settings,
 } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
-import { type AnyOptions, exactLimit } from "../core/check_options.ts";
+import { exactLimit } from "../core/check_options.ts";
 import type { ReplicaOptions, ServerLimits } from "../options.ts";
 import {
   bindShared,

@@ -31,10 +31,9 @@ import type { ServerStats } from "../../handlers/request_types.ts";
 import { isAddress, plainAddress } from "../../workers/relay/frames.ts";
 import type { RelayMemory } from "../../workers/line/shared_line.ts";
 import type { ErrorRecord } from "../../workers/line/dialect.ts";
-import type { AnyOptions } from "../core/check_options.ts";
 import { COUNTS } from "../core/faults.ts";
 import type { DrainReport, ServerLimits } from "../options.ts";
-import type { Certificate } from "../_internal.ts";
+import type { AnyOptions, Certificate } from "../_internal.ts";
 import type { Sharing } from "./port_sharing.ts";
 
 /** A class by its module and its name there. */

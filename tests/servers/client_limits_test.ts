@@ -9,7 +9,7 @@ import {
   type TcpServerOptions,
   UDPServer,
 } from "../../mod.ts";
-import { clientKey } from "../../server/core/admission.ts";
+import { clientKey } from "../../server/core/entrance.ts";
 import {
   assertEchoes,
   dial,
