@@ -1,6 +1,9 @@
 /** Classes that the command line is told to serve, rightly or not. */
 
-import { DatagramRequestHandler, StreamRequestHandler } from "../../mod.ts";
+import {
+  DatagramRequestHandler,
+  StreamRequestHandler,
+} from "../../handlers/mod.ts";
 
 export class NotAHandler {}
 

@@ -2,11 +2,9 @@
 
 import { FRAME } from "../../workers/line/dialect.ts";
 import { encode } from "../../workers/codec/codec.ts";
-import {
-  ForkingTCPServer,
-  type SharedQueue,
-  StreamRequestHandler,
-} from "../../mod.ts";
+import { StreamRequestHandler } from "../../handlers/mod.ts";
+import { ForkingTCPServer } from "../../server/replica_servers.ts";
+import type { SharedQueue } from "../../mod.ts";
 import {
   createDice,
   type Dice,

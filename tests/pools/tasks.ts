@@ -1,5 +1,4 @@
 /** What the pools of the tests run. */
-import { currentThread, Thread } from "../../workers/threads/thread.ts";
 import type { Lock } from "../../workers/locks/lock.ts";
 import type { SharedQueue } from "../../workers/queue/shared_queue.ts";
 
@@ -114,7 +113,13 @@ export async function putAll(
   return queue;
 }
 
-export function tellName(): unknown {
+/** Loads threads when it is run: most workers of tests need none of them. */
+function threads() {
+  return import("../../workers/threads/thread.ts");
+}
+
+export async function tellName(): Promise<unknown> {
+  const { currentThread, Thread } = await threads();
   const thread = currentThread();
   return [thread.name, thread instanceof Thread, thread.isAlive()];
 }
@@ -394,11 +399,12 @@ export async function awaitAndMark(gate: string, file: string): Promise<void> {
 }
 
 /** Starts a thread that works on; then nobody catches an error, if asked. */
-export function startThread(
+export async function startThread(
   gate: string,
   file: string,
   strays: boolean,
-): string {
+): Promise<string> {
+  const { Thread } = await threads();
   const module = import.meta.url;
   new Thread({ target: awaitAndMark, args: [gate, file], module }).start();
   if (strays) {

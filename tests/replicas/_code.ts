@@ -2,7 +2,7 @@
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 
-const HANDLER = `import { StreamRequestHandler } from "${ROOT}mod.ts";
+const HANDLER = `import { StreamRequestHandler } from "${ROOT}handlers/mod.ts";
 import { word } from "./word.ts";
 export class Saying extends StreamRequestHandler {
   static readonly module = import.meta.url;

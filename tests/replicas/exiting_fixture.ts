@@ -1,6 +1,6 @@
 /** A module that ends whatever replica loads it. */
 
-import { RequestHandler } from "../../mod.ts";
+import { RequestHandler } from "../../handlers/mod.ts";
 
 if (!("servesTests" in globalThis)) Deno.exit(7);
 

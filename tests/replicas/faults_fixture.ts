@@ -1,12 +1,11 @@
 /** Servers and handlers that do in replicas what they should not. */
 
+import { StreamRequestHandler } from "../../handlers/mod.ts";
 import {
   ForkingTCPServer,
-  type ReplicaOptions,
-  StreamRequestHandler,
-  type TcpAddress,
   ThreadingTCPServer,
-} from "../../mod.ts";
+} from "../../server/replica_servers.ts";
+import type { ReplicaOptions, TcpAddress } from "../../mod.ts";
 import { LineEcho } from "./handlers_fixture.ts";
 
 const module = import.meta.url;

@@ -146,7 +146,7 @@ test("ForkingTCPServer relays where its children could not listen", async () => 
 });
 
 function handlerModule(word: string): string {
-  return `import { StreamRequestHandler } from "${ROOT}mod.ts";
+  return `import { StreamRequestHandler } from "${ROOT}handlers/mod.ts";
   export class Saying extends StreamRequestHandler {
     static readonly module = import.meta.url;
     override async handle(): Promise<void> {

@@ -1,11 +1,7 @@
 /** Handlers that replicas import: one module for every mode. */
 
-import {
-  currentThread,
-  type Lock,
-  RequestHandler,
-  StreamRequestHandler,
-} from "../../mod.ts";
+import { RequestHandler, StreamRequestHandler } from "../../handlers/mod.ts";
+import type { Lock } from "../../mod.ts";
 
 /** What this module exports is found here. */
 export const module = import.meta.url;
@@ -49,15 +45,6 @@ export class AlpnTeller extends StreamRequestHandler {
     const conn = this.connection as Deno.TlsConn;
     const { alpnProtocol } = await conn.handshake();
     await this.wfile.write(`${alpnProtocol}`);
-  }
-}
-
-/** Says in which thread it runs. */
-export class ThreadTeller extends StreamRequestHandler {
-  static readonly module = module;
-  override async handle(): Promise<void> {
-    const { name, ident } = currentThread();
-    await this.wfile.write(`${name} ${ident}\n`);
   }
 }
 

@@ -1,6 +1,6 @@
 /** A module that never has done with loading, but in the test's own thread. */
 
-import { RequestHandler } from "../../mod.ts";
+import { RequestHandler } from "../../handlers/mod.ts";
 
 if (!("servesTests" in globalThis)) await new Promise(() => {});
 

@@ -1,6 +1,6 @@
 /** A handler whose request outlasts a signal to its process. */
 
-import { StreamRequestHandler } from "../../mod.ts";
+import { StreamRequestHandler } from "../../handlers/mod.ts";
 
 /** Tells its process, and is done when the client has said something. */
 export class Telling extends StreamRequestHandler {

@@ -4,7 +4,7 @@ import {
   BaseRequestHandler,
   DatagramRequestHandler,
   StreamRequestHandler,
-} from "../../mod.ts";
+} from "../../handlers/mod.ts";
 
 const module = import.meta.url;
 

@@ -1,10 +1,12 @@
 /** Server classes of a user's own, for every mode. */
 
 import {
+  currentThread,
   type DatagramRequest,
   EchoHandler,
   ForkingMixIn,
   ForkingTCPServer,
+  StreamRequestHandler,
   TCPServer,
   ThreadingMixIn,
   ThreadingTCPServer,
@@ -145,5 +147,14 @@ export function tryToServe(port: number): string {
     return "no error";
   } catch (error) {
     return (error as Error).name;
+  }
+}
+
+/** Says in which thread it runs. */
+export class ThreadTeller extends StreamRequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    const { name, ident } = currentThread();
+    await this.wfile.write(`${name} ${ident}\n`);
   }
 }

@@ -8,8 +8,13 @@ import {
   exchange,
   kinds,
 } from "../servers/_support.ts";
-import { EchoHandler, servers, tryToServe } from "./servers_fixture.ts";
-import { LineEcho, Patient, ThreadTeller, WhoAmI } from "./handlers_fixture.ts";
+import {
+  EchoHandler,
+  servers,
+  ThreadTeller,
+  tryToServe,
+} from "./servers_fixture.ts";
+import { LineEcho, Patient, WhoAmI } from "./handlers_fixture.ts";
 import {
   allReady,
   CROSSED_STREAMS,

@@ -1,15 +1,12 @@
 /** What processes do with locks and their like that their parent keeps. */
 
-import {
-  BoundedSemaphore,
-  Lock,
-  Pipe,
-  type PipeConnection,
-  Process,
-  type Semaphore,
-  type SharedQueue,
-  StreamRequestHandler,
-  type ThreadEvent,
+import { StreamRequestHandler } from "../../handlers/mod.ts";
+import { BoundedSemaphore, Lock, Pipe, Process } from "../../workers/mod.ts";
+import type {
+  PipeConnection,
+  Semaphore,
+  SharedQueue,
+  ThreadEvent,
 } from "../../mod.ts";
 
 export async function visit(

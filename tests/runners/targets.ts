@@ -9,7 +9,6 @@ import {
 import type { Lock } from "../../workers/locks/lock.ts";
 import type { ThreadEvent } from "../../workers/locks/thread_event.ts";
 import { currentProcess, Process } from "../../workers/threads/process.ts";
-import { ThreadPool } from "../../workers/pool/pool.ts";
 
 const MODULE = import.meta.url;
 
@@ -240,7 +239,8 @@ export async function awaitAndMark(gate: string, file: string): Promise<void> {
 }
 
 /** Gives a pool tasks and returns before they are done. */
-export function submitAndLeave(file: string): string {
+export async function submitAndLeave(file: string): Promise<string> {
+  const { ThreadPool } = await import("../../workers/pool/pool.ts");
   const pool = new ThreadPool({ module: MODULE, workers: 1 });
   for (let index = 0; index < 3; index++) {
     void pool.submit(appendLater, file);

@@ -4,7 +4,7 @@ import {
   RequestHandler,
   RequestTimeoutError,
   StreamRequestHandler,
-} from "../../mod.ts";
+} from "../../handlers/mod.ts";
 
 /** Answers with the ends of the connection, and then with what comes. */
 export class Ends extends StreamRequestHandler {

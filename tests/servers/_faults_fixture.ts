@@ -2,12 +2,14 @@
 
 import {
   DatagramRequestHandler,
+  StreamRequestHandler,
+} from "../../handlers/mod.ts";
+import {
   ForkingTCPServer,
   ForkingUnixStreamServer,
-  StreamRequestHandler,
   ThreadingTCPServer,
   ThreadingUnixStreamServer,
-} from "../../mod.ts";
+} from "../../server/replica_servers.ts";
 
 const module = import.meta.url;
 /** More than the buffers of two sockets and a relay hold. */

@@ -1,6 +1,6 @@
 /** Handlers for servers with replicas, which import them from here. */
 
-import { BaseRequestHandler, EchoHandler } from "../../mod.ts";
+import { BaseRequestHandler, EchoHandler } from "../../handlers/mod.ts";
 
 /** Echoes, and lets the error of a deadline be the server's to tell. */
 export class RawEcho extends BaseRequestHandler<Deno.Conn> {

@@ -1,6 +1,7 @@
 /** A handler that tries what handlers can't do. */
 
-import { ForkingTCPServer, StreamRequestHandler } from "../../mod.ts";
+import { StreamRequestHandler } from "../../handlers/mod.ts";
+import { ForkingTCPServer } from "../../server/replica_servers.ts";
 
 const module = import.meta.url;
 
