@@ -300,18 +300,24 @@ testPools(
 
 testPools(
   "run() replaces the worker of an aborted task that goes on for abortTimeout",
-  async (make) => {
-    await using pool = make({ workers: 1 });
-    assertEquals(await pool.submit(tasks.countCalls), 1);
-    const { signal } = new AbortController();
-    const hanging = pool.run("never", [signal], {
-      timeout: 50,
-      abortTimeout: 50,
-    });
-    await assertRejects(() => hanging, DOMException, "50 ms");
-    assertEquals(await pool.submit(tasks.countCalls), 1);
-    assertEquals(pool.stats().restarts, 1);
-  },
+  (make) =>
+    withFolder(async (folder) => {
+      await using pool = make({ workers: 1 });
+      assertEquals(await pool.submit(tasks.countCalls), 1);
+      const controller = new AbortController();
+      const { signal } = controller;
+      const file = `${folder}/file`;
+      await Deno.writeTextFile(file, "");
+      const hanging = pool.run("hang", [file, signal], {
+        signal,
+        abortTimeout: 50,
+      });
+      await until(() => Deno.readTextFileSync(file) !== "", "the task");
+      controller.abort(new RangeError("enough"));
+      await assertRejects(() => hanging, RangeError, "enough");
+      assertEquals(await pool.submit(tasks.countCalls), 1);
+      assertEquals(pool.stats().restarts, 1);
+    }),
 );
 
 testPools(

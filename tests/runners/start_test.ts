@@ -9,10 +9,11 @@ const ROOT = new URL("../../", import.meta.url).href;
 const module = new URL("./_start_module.ts", import.meta.url);
 
 /** Modules that `mod.ts` loads: raise it knowingly, each takes 0.1 ms. */
-const MOST_MODULES = 190;
+const MOST_MODULES = 120;
 
-/** What only a program that starts replicas needs, when it does. */
+/** What only a program that starts replicas or processes needs, when it does. */
 const OF_REPLICAS = [
+  "workers/queue/_shares.ts",
   "server/replicas/replica.ts",
   "server/replicas/life.ts",
   "workers/relay/hub.ts",
@@ -79,6 +80,7 @@ Deno.test("a thread's and a process's own modules add little to mod.ts", async (
   );
   assertNone(loaded, OF_REPLICAS);
   assertEquals(loaded.filter((path) => !known.includes(path)).sort(), [
+    "workers/queue/_share_link.ts",
     "workers/runner/child_entry.ts",
     "workers/runner/entry.ts",
     "workers/runner/thread_entry.ts",

@@ -26,7 +26,7 @@ import {
   tellRecord,
   toErrorRecord,
 } from "../line/dialect.ts";
-import type { RunnerPort } from "../runner/runner.ts";
+import type { RunnerKind, RunnerPort } from "../runner/runner.ts";
 
 /** How long answers may wait on the task slots before the pool is notified. */
 const CALL_AFTER = TINY;
@@ -40,10 +40,24 @@ const PAUSED = 0.01;
 /** After vain polls it polls again after this many messages, at most. */
 const MAX_SKIPPED = 63;
 
-/** The classes that can be moved but not copied. */
-const MOVABLE = [MessagePort, ReadableStream, WritableStream, TransformStream];
-
 type Module = Record<string, unknown>;
+
+/** Loads the classes of locks and similar objects. That takes long. */
+function loadShared(kind: RunnerKind): Promise<unknown> {
+  return kind === "thread"
+    ? import("../queue/_sync.ts")
+    : import("../queue/_stand_ins.ts");
+}
+
+/** Whether arguments of a message's tasks contain locks or similar objects. */
+function needsShared(message: unknown): boolean {
+  if (message === null) return false;
+  const tasks = message as unknown[];
+  for (let at = STRIDE - 1; at < tasks.length; at += STRIDE) {
+    if (((tasks[at] as number) & FLAGS.packed) !== 0) return true;
+  }
+  return false;
+}
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (isObject(value) || typeof value === "function") &&
@@ -82,8 +96,15 @@ async function callEach(
 function movedIn(result: unknown, moved: unknown[]): Transferable[] {
   if (moved.includes(result)) return [result as Transferable];
   if (!isObject(result)) return [];
+  // The classes that can be moved but not copied. A look at them takes long
+  const movable = [
+    MessagePort,
+    ReadableStream,
+    WritableStream,
+    TransformStream,
+  ];
   const isMoved = (value: object): boolean =>
-    moved.includes(value) || MOVABLE.some((Class) => value instanceof Class);
+    moved.includes(value) || movable.some((Class) => value instanceof Class);
   const found = new Set<object>();
   for (const value of objectsIn(result, isMoved)) {
     const whole = ArrayBuffer.isView(value) ? value.buffer : value;
@@ -101,6 +122,9 @@ class PoolWorker {
   /** The tasks of a message are forgotten together. */
   #batches: unknown[][] = [];
   #received = 0;
+  /** Settles when the classes of locks and similar objects are loaded. */
+  #loading: Promise<unknown> | null = null;
+  #hasLoaded = false;
   /** Whether the task slots have answers that the pool does not know of. */
   #left = false;
   #called = 0;
@@ -132,8 +156,9 @@ class PoolWorker {
   async start({ initializer }: PoolStart): Promise<void> {
     imports.begin();
     if (initializer !== null) {
-      const { name, args } = initializer;
+      const { name, args, isPacked } = initializer;
       const call = this.#find(name);
+      if (isPacked) await loadShared(this.#port.kind);
       await call(...unpack(args) as unknown[]);
     }
     this.#port.onmessage = (message) => this.#receive(message);
@@ -144,6 +169,17 @@ class PoolWorker {
 
   #receive(message: unknown): void {
     this.#received++;
+    if (this.#hasLoaded) return this.#take(message);
+    if (needsShared(message)) this.#loading ??= loadShared(this.#port.kind);
+    if (this.#loading === null) return this.#take(message);
+    // What comes meanwhile keeps its place
+    void this.#loading.then(() => {
+      this.#hasLoaded = true;
+      this.#take(message);
+    });
+  }
+
+  #take(message: unknown): void {
     if (message === null) this.#ending = true;
     else if ((message as unknown[]).length === STRIDE - 1) {
       const [id, index, reason] = message as unknown[];

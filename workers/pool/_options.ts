@@ -212,8 +212,10 @@ function checkInitializer(
   const name = targetName(initializer, "initializer");
   checkArray("initializerArgs", initializerArgs);
   try {
-    const args = structuredClone(packFor(kind, [...initializerArgs]));
-    return { name, args: args as unknown[] };
+    const given = [...initializerArgs];
+    const packed = packFor(kind, given);
+    const args = structuredClone(packed) as unknown[];
+    return { name, args, isPacked: packed !== given };
   } catch (error) {
     throw new TypeError(
       `Cannot pass "initializerArgs" to "${name}": ${reasonOf(error)}`,

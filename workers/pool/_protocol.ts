@@ -94,6 +94,8 @@ export interface Initializer {
   name: string;
   /** The arguments, ready to cross. */
   args: unknown[];
+  /** Whether they contain locks or similar objects. */
+  isPacked: boolean;
 }
 
 /** The data of a worker's start. */

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { SHARED_URLS, unpack } from "../codec/share.ts";
+import { unpack } from "../codec/share.ts";
 import { ModuleImportError, type RunnerExit } from "../base/errors.ts";
 import { type ErrorRecord, fromErrorRecord } from "../line/dialect.ts";
 import { PendingCalls } from "../line/pending.ts";
@@ -164,10 +164,9 @@ export class WorkerHandle implements TaskHolder {
       concurrency: settings.concurrentTasksPerWorker,
       initializer: settings.initializer,
     };
-    const modules = [module, SHARED_URLS[kind]];
     const runner = startRunner(kind, {
       main,
-      modules,
+      modules: [module],
       data,
       name,
       permissions,

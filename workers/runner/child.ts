@@ -18,9 +18,9 @@ import { entryUrl, launchFlags } from "./launch.ts";
 import { ModuleImportError, type RunnerExit } from "../base/errors.ts";
 import { Inbox, Lifecycle, type Runner, type RunnerOptions } from "./runner.ts";
 import { childPermissions } from "./permissions.ts";
-import { forgetChild, watchChild } from "./orphan_guard.ts";
 import { endLiving, enterLiving, setPid } from "../locks/_living.ts";
-import { ShareHost } from "../queue/_shares.ts";
+import { forgetChild, watchChild } from "./orphan_guard.ts";
+import type { ShareHost } from "../queue/_shares.ts";
 import { FRAME, RunnerDecoder, type Start } from "../line/dialect.ts";
 
 const ENTRY_URL = new URL("./child_entry.ts", import.meta.url).href;
@@ -133,11 +133,12 @@ export class ChildRunner extends Inbox implements Runner {
       // A busy machine may deliver the signal late
       if (!this.#terminated) this.#lifecycle.becomeReady();
     },
-    share: (value) => this.#shares.receive(value),
+    share: (value) => this.#shares!.receive(value),
     leave: (exit) => this.#leave(exit),
   });
   #channel: Channel;
-  #shares: ShareHost;
+  /** Made before the first frame is read. */
+  #shares: ShareHost | null = null;
   #child: Deno.ChildProcess;
   #living = 0;
   #exit: RunnerExit | null = null;
@@ -157,12 +158,6 @@ export class ChildRunner extends Inbox implements Runner {
       fail: (error) => this.fail(error),
       end: () => this.#linger(),
     }, sender);
-    this.#shares = new ShareHost(
-      (message) => this.#channel.send(FRAME.share, message),
-      () => this.#channel.received,
-      sender,
-      () => this.#child.pid,
-    );
     if (Deno.build.standalone) {
       throw new Deno.errors.NotSupported(
         "Cannot start a process: a compiled program has no Deno to run it " +
@@ -186,7 +181,7 @@ export class ChildRunner extends Inbox implements Runner {
     }
     setPid(this.#living, this.#child.pid);
     watchChild(this.#child.pid, expected.folder);
-    this.#follow(expected);
+    this.#follow(expected, sender);
   }
 
   get pid(): number {
@@ -250,7 +245,16 @@ export class ChildRunner extends Inbox implements Runner {
     this.#signal("SIGKILL");
   }
 
-  async #follow(expected: ExpectedChild): Promise<void> {
+  /** Loads what a thread that starts no process has no use for. */
+  async #follow(expected: ExpectedChild, sender: Sender): Promise<void> {
+    const { ShareHost } = await import("../queue/_shares.ts");
+    const { pid } = this.#child;
+    const shares = this.#shares = new ShareHost(
+      (message) => this.#channel.send(FRAME.share, message),
+      () => this.#channel.received,
+      sender,
+      () => pid,
+    );
     const read = this.#read(expected.conn);
     const status = await this.#child.status;
     clearTimeout(this.#lingerTimer);
@@ -261,9 +265,9 @@ export class ChildRunner extends Inbox implements Runner {
     await read;
     clearTimeout(this.#lingerTimer);
     const exit = this.#exitOf(status);
-    this.#shares.end(exit.reason === "returned");
+    shares.end(exit.reason === "returned");
     endLiving(this.#living);
-    await forgetChild(this.#child.pid);
+    await forgetChild(pid);
     this.#lifecycle.end(exit);
   }
 
