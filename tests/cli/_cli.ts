@@ -126,9 +126,13 @@ export interface Served extends AsyncDisposable {
   port: number;
 }
 
-/** Starts `serve` and waits until it is ready. */
+/**
+ * Starts `serve` and waits until it is ready. Where it has replicas, one is
+ * enough, unless the arguments ask for more.
+ */
 export async function serve(...args: string[]): Promise<Served> {
-  const program = cli("serve", ...args);
+  const isAlone = args.includes("event-loop") || args.includes("--workers");
+  const program = cli("serve", ...args, ...isAlone ? [] : ["--workers", "1"]);
   try {
     // With --log the line is on stderr
     const out = args.includes("--log") ? program.stderr : program.stdout;

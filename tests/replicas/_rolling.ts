@@ -18,7 +18,9 @@ export interface Rolling {
 
 /** Makes `count` connections while replicas are replaced again and again. */
 export async function roll(mode: Mode, count: number): Promise<Rolling> {
-  await using server = mode.open(LineEcho, { workers: 2 });
+  // A child finds no quiet moment to leave its port in: it stays so long
+  const shutdownTimeout = 1_500;
+  await using server = mode.open(LineEcho, { workers: 2, shutdownTimeout });
   server.serveForever();
   await server.ready;
   const result: Rolling = { served: 0, lost: [], rounds: 0 };

@@ -50,7 +50,7 @@ export async function stampede(
         result.lost++;
       }
       // A hundred that never pause would leave no time for anything else
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
 
