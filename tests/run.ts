@@ -10,6 +10,14 @@
 import { DOCUMENTED } from "./examples/_documented.ts";
 
 const ROOT_URL = new URL("..", import.meta.url);
+const ENTRIES = [
+  "mod.ts",
+  "handlers/mod.ts",
+  "workers/mod.ts",
+  "server/observe/mod.ts",
+  "server/cli.ts",
+  "server/testing.ts",
+];
 /** Files of tests side by side: more than processors, since most of them wait. */
 const JOBS = String(navigator.hardwareConcurrency + 2);
 /** Marks what the tests start, which has their environment. */
@@ -31,9 +39,13 @@ async function jsrAnswers(): Promise<boolean> {
   }
 }
 
-function start(args: string[], stdout: "inherit" | "piped"): Deno.ChildProcess {
-  console.log(`$ deno ${args.join(" ")}`);
-  return new Deno.Command(Deno.execPath(), {
+/** Runs Deno; ends this program, and all that it has started, if it fails. */
+async function deno(
+  args: string[],
+  follow: (child: Deno.ChildProcess) => Promise<unknown>,
+  stderr: "inherit" | "piped",
+): Promise<void> {
+  const child = new Deno.Command(Deno.execPath(), {
     args,
     cwd: ROOT_URL,
     env: {
@@ -41,37 +53,50 @@ function start(args: string[], stdout: "inherit" | "piped"): Deno.ChildProcess {
       [MARK[0]]: MARK[1],
     },
     stdin: "null",
-    stdout,
-    stderr: "inherit",
+    stdout: "piped",
+    stderr,
   }).spawn();
-}
-
-/** Ends this program if one of its gates has failed. */
-async function passed(gate: Deno.ChildProcess): Promise<void> {
-  const { code } = await gate.status;
+  await follow(child);
+  const { code } = await child.status;
   if (code === 0) return;
-  console.error(`Failed with exit code ${code}`);
+  console.error(`deno ${args[0]} failed with exit code ${code}`);
+  for (const { pid } of listMarked()) end(pid);
   Deno.exit(code);
 }
 
-function deno(...args: string[]): Promise<void> {
-  return passed(start(args, "inherit"));
+function end(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended meanwhile
+  }
 }
 
-/** Passes on what the tests print, and ends them when they hang. */
+/** Runs a gate, and prints what it said when it has ended. */
+function check(...args: string[]): Promise<void> {
+  return deno(args, async (child) => {
+    const [stdout, stderr] = await Promise.all([
+      child.stdout.text(),
+      child.stderr.text(),
+    ]);
+    console.log(`$ deno ${args.join(" ")}\n${stdout}${stderr}`);
+  }, "piped");
+}
+
+/** Runs tests, passes on what they print, and ends them when they hang. */
 async function test(args: string[]): Promise<void> {
-  const tests = start(["test", ...args], "piped");
-  let timer = setTimeout(bite, SILENCE_MS, tests);
-  for await (const bytes of tests.stdout) {
-    clearTimeout(timer);
-    timer = setTimeout(bite, SILENCE_MS, tests);
-    for (let rest = bytes; rest.length > 0;) {
-      rest = rest.subarray(Deno.stdout.writeSync(rest));
+  console.log(`$ deno test ${args.join(" ")}`);
+  await deno(["test", ...args], async (tests) => {
+    let timer = setTimeout(bite, SILENCE_MS, tests);
+    for await (const bytes of tests.stdout) {
+      clearTimeout(timer);
+      timer = setTimeout(bite, SILENCE_MS, tests);
+      for (let rest = bytes; rest.length > 0;) {
+        rest = rest.subarray(Deno.stdout.writeSync(rest));
+      }
     }
-  }
-  clearTimeout(timer);
-  await passed(tests);
-  await assertNothingLeft();
+    clearTimeout(timer);
+  }, "inherit");
 }
 
 /** Ends this program if a process outlives the tests that started it. */
@@ -79,7 +104,8 @@ async function assertNothingLeft(): Promise<void> {
   let left = listMarked();
   for (const end = performance.now() + LEAVING_MS; left.length > 0;) {
     if (performance.now() > end) {
-      console.error(`Left behind by the tests: ${left.join(", ")}`);
+      const names = left.map(({ pid, command }) => `${pid} ${command}`);
+      console.error(`Left behind by the tests: ${names.join(", ")}`);
       Deno.exit(1);
     }
     await new Promise((resolve) => setTimeout(resolve, 100));
@@ -87,15 +113,16 @@ async function assertNothingLeft(): Promise<void> {
   }
 }
 
-/** The processes of the tests, where Linux tells their environment. */
-function listMarked(): string[] {
+/** What this program has started, where Linux tells the environment. */
+function listMarked(): { pid: number; command: string }[] {
   if (Deno.build.os !== "linux") return [];
   return [...Deno.readDirSync("/proc")].flatMap(({ name }) => {
     try {
       const read = (file: string) =>
         Deno.readTextFileSync(`/proc/${name}/${file}`);
       if (!read("environ").split("\0").includes(MARK.join("="))) return [];
-      return [`${name} ${read("cmdline").replaceAll("\0", " ")}`];
+      const command = read("cmdline").replaceAll("\0", " ");
+      return [{ pid: Number(name), command }];
     } catch {
       return []; // no process, another user's, or one that has ended
     }
@@ -120,22 +147,18 @@ const offline = await jsrAnswers()
 if (offline.length > 0) {
   console.log("The JSR does not answer: tests take tests/offline/ instead");
 }
-if (gate === "ok") {
-  await deno("fmt", "--check");
-  await deno("lint");
-  await deno(
-    "doc",
-    "--lint",
-    "mod.ts",
-    "handlers/mod.ts",
-    "workers/mod.ts",
-    "server/observe/mod.ts",
-    "server/cli.ts",
-    "server/testing.ts",
-  );
-  await deno("publish", "--dry-run", "--allow-dirty");
-}
+/** Each takes one processor for a while, and tests leave some time to others. */
+const gates: string[][] = gate === "test" ? [] : [
+  ["fmt", "--check"],
+  ["lint"],
+  ["doc", "--lint", ...ENTRIES],
+  ["publish", "--dry-run", "--allow-dirty"],
+];
 // Once for all: unlike "deno test" this does not check each thread's program
-await deno("check", "--quiet", "--doc", ...offline, ...DOCUMENTED, "tests");
+gates.push(["check", "--quiet", "--doc", ...offline, ...DOCUMENTED, "tests"]);
+async function checkAll(): Promise<void> {
+  for (const args of gates) await check(...args);
+}
 const options = ["--parallel", "--no-check", "--no-prompt", ...offline];
-await test(["-A", ...options, ...rest]);
+await Promise.all([checkAll(), test(["-A", ...options, ...rest])]);
+await assertNothingLeft();

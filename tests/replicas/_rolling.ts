@@ -1,5 +1,6 @@
 /** Clients that come and go while all replicas are replaced. */
 
+import type { ReplicaOptions } from "../../mod.ts";
 import { dial, writeAll } from "../servers/_support.ts";
 import { LineEcho, Taking } from "./handlers_fixture.ts";
 import type { Mode, ReplicaServer } from "./_support.ts";
@@ -17,10 +18,12 @@ export interface Rolling {
 }
 
 /** Makes `count` connections while replicas are replaced again and again. */
-export async function roll(mode: Mode, count: number): Promise<Rolling> {
-  // A child finds no quiet moment to leave its port in: it stays so long
-  const shutdownTimeout = 1_500;
-  await using server = mode.open(LineEcho, { workers: 2, shutdownTimeout });
+export async function roll(
+  mode: Mode,
+  count: number,
+  options: ReplicaOptions = {},
+): Promise<Rolling> {
+  await using server = mode.open(LineEcho, { workers: 2, ...options });
   server.serveForever();
   await server.ready;
   const result: Rolling = { served: 0, lost: [], rounds: 0 };

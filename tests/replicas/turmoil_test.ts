@@ -37,10 +37,10 @@ testEach(
 );
 
 test("ForkingTCPServer by shard loses few of 1,000 connections while all replicas are replaced", async () => {
-  const { lost, rounds } = await roll(
-    modeOf("ForkingTCPServer by shard"),
-    1_000,
-  );
+  const mode = modeOf("ForkingTCPServer by shard");
+  // So long a child waits for a quiet moment to leave its port, and finds none
+  const options = { shutdownTimeout: 1_500 };
+  const { lost, rounds } = await roll(mode, 1_000, options);
   // deno-lint-ignore no-console
   console.log(`SO_REUSEPORT: ${lost.length} lost in ${rounds} rounds`);
   assert(rounds >= 1);
