@@ -5,7 +5,7 @@ import { simulate } from "./simulate.ts";
 import { World } from "./_world.ts";
 
 /** More are for `deno task simulate`. */
-const SEEDS = 200;
+const SEEDS = 100;
 const SEEDS_PER_TEST = 50;
 
 for (let first = 1; first < SEEDS; first += SEEDS_PER_TEST) {
