@@ -1,5 +1,20 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { CLI, cli, Program, runCli, serve, type Served } from "./_cli.ts";
+import {
+  ChargenHandler,
+  CommandRequestHandler,
+  DaytimeHandler,
+  DiscardHandler,
+  EchoHandler,
+  SumHandler,
+} from "../../handlers/mod.ts";
+import {
+  type Addressed,
+  type AnyHandlerClass,
+  type AnyServer,
+  kinds,
+} from "../servers/_support.ts";
+import { CLI, cli, makeDir, Program, runCli } from "./_cli.ts";
+import { type TcpServerOptions, UnixDatagramServer } from "../../mod.ts";
 import { needs } from "../support/programs.ts";
 
 const PEM = new URL("../servers/certificates/", import.meta.url).pathname;
@@ -38,74 +53,64 @@ client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 client.close()
 `;
 
-/** Starts a server where the client is what is tested: without replicas. */
-function serveLightly(...args: string[]): Promise<Served> {
-  return serve("--mode", "event-loop", ...args);
+/** Answers nothing before its input has ended. */
+class Sorter extends CommandRequestHandler {
+  override command = "sort";
 }
 
-async function withUnixPath(
-  transport: string,
-  use: (address: string[]) => Promise<void>,
-): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    await use(["--transport", transport, "--path", `${dir}/socket`]);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
+/** Serves in this program: the client is what is tested. */
+function serve(
+  kind: keyof typeof kinds,
+  Handler: AnyHandlerClass = EchoHandler,
+  options: TcpServerOptions = {},
+): AnyServer {
+  const server = kinds[kind].open(Handler, options as never);
+  void server.serveForever();
+  return server;
+}
+
+/** A server's address, as options of the client. */
+function optionsOf({ serverAddress }: Addressed): string[] {
+  if ("path" in serverAddress) {
+    const { transport, path } = serverAddress;
+    const name = transport === "unix" ? "unix" : "unix-datagram";
+    return ["--transport", name, "--path", path!];
   }
+  const { transport, port } = serverAddress as Deno.NetAddr;
+  return ["--transport", transport, "--port", String(port)];
 }
 
-for (const transport of ["tcp", "udp"]) {
-  Deno.test(`client sends piped lines over ${transport} and prints every answer`, async () => {
-    const address = ["--transport", transport, "--port"];
-    await using server = await serveLightly(
-      ...address,
-      "0",
-      "--handler",
-      "sum",
-    );
-    const { code, stdout, stderr } = await runCli(
-      ["client", ...address, String(server.port)],
-      "2 3\nx y\n20 22",
-    );
-    assertEquals(stderr, "");
-    assertEquals(stdout, '5\nTypeError: "x" is not an integer\n42\n');
-    assertEquals(code, 0);
-  });
+/** A server's address, as an argument of the client. */
+function urlOf({ serverAddress }: Addressed): string {
+  return `tcp://localhost:${(serverAddress as Deno.NetAddr).port}`;
 }
 
-for (const transport of ["unix", "unix-datagram"]) {
-  Deno.test(`client sends piped lines over ${transport} and prints every answer`, async () => {
-    await withUnixPath(transport, async (address) => {
-      await using _server = await serveLightly(...address, "--handler", "sum");
-      const { code, stdout, stderr } = await runCli(
-        ["client", ...address],
-        "2 3\nx y\n20 22",
-      );
-      assertEquals(stderr, "");
-      assertEquals(stdout, '5\nTypeError: "x" is not an integer\n42\n');
-      assertEquals(code, 0);
-    });
+for (const kind of ["tcp", "udp", "unix", "unixDatagram"] as const) {
+  Deno.test(`client sends piped lines to ${kinds[kind].name} and prints every answer`, async () => {
+    await using server = serve(kind, SumHandler);
+    assertEquals(
+      await runCli(["client", ...optionsOf(server)], "2 3\nx y\n20 22"),
+      {
+        code: 0,
+        stdout: '5\nTypeError: "x" is not an integer\n42\n',
+        stderr: "",
+      },
+    );
   });
 }
 
 Deno.test("client loses nothing of 4 MB that a server echoes", async () => {
-  await using server = await serveLightly("--port", "0");
+  await using server = serve("tcp");
   const input = `${"0123456789abcdef".repeat(64)}\n`.repeat(4_000);
-  const args = ["client", "--port", String(server.port)];
+  const args = ["client", ...optionsOf(server)];
   const { code, stdout } = await runCli(args, input);
   assertEquals(code, 0);
   assertEquals(stdout === input, true);
 });
 
 Deno.test("client ends when a server answers nothing", async () => {
-  await using server = await serveLightly(
-    "--port",
-    "0",
-    "--handler",
-    "discard",
-  );
-  const args = ["client", "--port", String(server.port)];
+  await using server = serve("tcp", DiscardHandler);
+  const args = ["client", ...optionsOf(server)];
   assertEquals(await runCli(args, "one\ntwo\n"), {
     code: 0,
     stdout: "",
@@ -114,36 +119,24 @@ Deno.test("client ends when a server answers nothing", async () => {
 });
 
 Deno.test("client ends with the server, though its input goes on", async () => {
-  await using server = await serveLightly(
-    "--port",
-    "0",
-    "--handler",
-    "daytime",
-  );
-  await using client = cli("client", "--port", String(server.port));
+  await using server = serve("tcp", DaytimeHandler);
+  await using client = cli("client", ...optionsOf(server));
   assertEquals(await client.code(), 0);
   assertMatch(client.stdout.text, /^\d{4}-.*Z\r\n$/);
   assertMatch(client.stderr.text, /^"127.0.0.1:\d+" closed the connection\n$/);
 });
 
 Deno.test("client ends when nobody reads what it prints", async () => {
-  await using server = await serveLightly(
-    "--port",
-    "0",
-    "--handler",
-    "chargen",
-  );
-  await using client = cli("client", "--port", String(server.port));
+  await using server = serve("tcp", ChargenHandler);
+  await using client = cli("client", ...optionsOf(server));
   await client.stdout.until(/ !"#/);
   await client.stdout.cancel();
   assertEquals(await client.code(), 0);
 });
 
 Deno.test("client tells a refused connection in one line", async () => {
-  const listener = Deno.listen({ port: 0 });
-  const { port } = listener.addr;
-  listener.close();
-  const { code, stderr } = await runCli(["client", "--port", String(port)]);
+  // A port that was free a moment ago may be another test's by now
+  const { code, stderr } = await runCli(["client", "--port", "1"]);
   assertEquals(code, 1);
   assertMatch(
     stderr,
@@ -169,27 +162,26 @@ Deno.test(
 
 for (const transport of ["unix", "unix-datagram"]) {
   Deno.test(`client tells a missing ${transport} server in one line`, async () => {
-    await withUnixPath(transport, async (address) => {
-      const { code, stderr } = await runCli(["client", ...address], "hello\n");
-      assertEquals(code, 1);
-      assertMatch(
-        stderr,
-        /^error: Cannot (connect|send) to ".*socket": .*; start a server there or give another --path\n$/,
-      );
-    });
+    await using dir = await makeDir();
+    const address = ["--transport", transport, "--path", `${dir.path}/socket`];
+    const { code, stderr } = await runCli(["client", ...address], "hello\n");
+    assertEquals(code, 1);
+    assertMatch(
+      stderr,
+      /^error: Cannot (connect|send) to ".*socket": .*; start a server there or give another --path\n$/,
+    );
   });
 }
 
 Deno.test("client tells a line over udp that got no answer", async () => {
-  const udp = ["--transport", "udp", "--port"];
-  await using server = await serveLightly(...udp, "0", "--handler", "discard");
-  const port = String(server.port);
-  const { code, stdout, stderr } = await runCli(
-    ["client", ...udp, port, "--timeout", "100"],
-    "one\n",
-  );
-  assertEquals({ code, stdout }, { code: 1, stdout: "" });
-  assertEquals(stderr, `No answer from "127.0.0.1:${port}" within 100 ms\n`);
+  await using server = serve("udp", DiscardHandler);
+  const { port } = server.serverAddress as Deno.NetAddr;
+  const args = ["client", ...optionsOf(server), "--timeout", "100"];
+  assertEquals(await runCli(args, "one\n"), {
+    code: 1,
+    stdout: "",
+    stderr: `No answer from "127.0.0.1:${port}" within 100 ms\n`,
+  });
 });
 
 Deno.test("client prints each of several packets that answer one line", async () => {
@@ -224,15 +216,17 @@ Deno.test("client takes no packet of a stranger for an answer", async () => {
 });
 
 Deno.test("client over unix-datagram leaves no file behind", async () => {
-  const dir = await Deno.makeTempDir();
-  const address = ["--transport", "unix-datagram", "--path", `${dir}/socket`];
-  await using _server = await serveLightly(...address);
+  await using folder = await makeDir();
+  const dir = folder.path;
+  const address = { path: `${dir}/socket` };
+  await using server = new UnixDatagramServer(address, EchoHandler);
+  void server.serveForever();
   // The server replies through a hidden folder
   const list = async () =>
     (await Array.fromAsync(Deno.readDir(dir), ({ name }) => name))
       .filter((name) => !name.startsWith("."));
   const before = await list();
-  const args = ["run", "-A", CLI, "client", ...address];
+  const args = ["run", "-A", CLI, "client", ...optionsOf(server)];
   const env = { TMPDIR: dir };
   for (const end of ["input", "SIGINT", "SIGTERM"] as const) {
     await using client = new Program(Deno.execPath(), args, { env });
@@ -243,29 +237,17 @@ Deno.test("client over unix-datagram leaves no file behind", async () => {
     await client.code();
     assertEquals(await list(), before, end);
   }
-  await Deno.remove(dir, { recursive: true });
 });
 
-for (const transport of ["tcp", "udp"]) {
+for (const kind of ["tcp", "udp"] as const) {
   Deno.test(
-    `client prompts on a terminal, over ${transport}`,
+    `client prompts on a terminal, over ${kind}`,
     needs("python3"),
     async () => {
-      const address = ["--transport", transport, "--port"];
-      await using server = await serveLightly(
-        ...address,
-        "0",
-        "--handler",
-        "sum",
-      );
-      const client = [Deno.execPath(), "run", "-A", CLI, "client"];
-      const port = String(server.port);
+      await using server = serve(kind, SumHandler);
+      const command = ["run", "-A", CLI, "client", ...optionsOf(server)];
       await using terminal = new Program("python3", [
-        "-c",
-        PYTHON_TERMINAL,
-        ...client,
-        ...address,
-        port,
+        ...["-c", PYTHON_TERMINAL, Deno.execPath(), ...command],
       ]);
       assertEquals(await terminal.code(), 0, terminal.stdout.text);
       assertStringIncludes(terminal.stdout.text, "> 2 3\r\n5\r\n> 2\r\n");
@@ -274,15 +256,15 @@ for (const transport of ["tcp", "udp"]) {
 }
 
 Deno.test("client --crlf ends each line with CR LF, once", async () => {
-  await using server = await serveLightly("tcp://:0");
-  const client = ["client", `tcp://:${server.port}`, "--crlf"];
+  await using server = serve("tcp");
+  const client = ["client", urlOf(server), "--crlf"];
   const { stdout } = await runCli(client, "a\n\nb\r\nc");
   assertEquals(stdout, "a\r\n\r\nb\r\nc");
 });
 
 Deno.test("client --crlf takes a CR LF in two pieces for one", async () => {
-  await using server = await serveLightly("tcp://:0");
-  await using client = cli("client", `tcp://:${server.port}`, "--crlf");
+  await using server = serve("tcp");
+  await using client = cli("client", urlOf(server), "--crlf");
   await client.type("a\r");
   await client.stdout.until(/^a\r$/);
   await client.type("\nb\n");
@@ -292,17 +274,18 @@ Deno.test("client --crlf takes a CR LF in two pieces for one", async () => {
 });
 
 Deno.test("client closes its half at the end of the input, and hears all", async () => {
-  // Answers nothing before its input has ended
-  await using server = await serveLightly("tcp://:0", "--exec", "sort");
-  const client = ["client", `tcp://:${server.port}`];
+  await using server = serve("tcp", Sorter);
+  const client = ["client", urlOf(server)];
   const { code, stdout } = await runCli(client, "c\na\nb\n");
   assertEquals({ code, stdout }, { code: 0, stdout: "a\nb\nc\n" });
 });
 
 Deno.test("client --tls talks TLS, with the authority of --ca", async () => {
-  const tls = ["--cert", `${PEM}cert.pem`, "--key", `${PEM}key.pem`];
-  await using server = await serveLightly("tcp://:0", ...tls);
-  const client = ["client", `tcp://localhost:${server.port}`, "--tls"];
+  const [cert, key] = ["cert", "key"].map((name) =>
+    Deno.readTextFileSync(`${PEM}${name}.pem`)
+  ) as [string, string];
+  await using server = serve("tcp", EchoHandler, { cert, key });
+  const client = ["client", urlOf(server), "--tls"];
   assertEquals(await runCli([...client, "--ca", `${PEM}ca.pem`], "hello\n"), {
     code: 0,
     stdout: "hello\n",
@@ -317,8 +300,8 @@ Deno.test("client --tls talks TLS, with the authority of --ca", async () => {
 });
 
 Deno.test("client --tls tells a server without TLS in one line", async () => {
-  await using server = await serveLightly("tcp://:0");
-  const client = ["client", `tcp://localhost:${server.port}`, "--tls"];
+  await using server = serve("tcp");
+  const client = ["client", urlOf(server), "--tls"];
   const { code, stderr } = await runCli(client, "hello\n");
   assertEquals(code, 1);
   assertMatch(stderr, /^error: Cannot connect to .*; leave --tls out if .*\n$/);
