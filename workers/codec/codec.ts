@@ -215,11 +215,16 @@ function writeByV8(writer: ByteWriter, value: unknown): void {
  *
  * @param writer The receiver of the bytes.
  * @param value The value.
+ * @param check Called unless the value is plain, and has nothing to refuse.
  * @returns What it costs its reader in values; 0 if V8 wrote it.
  * @throws {DOMException} "DataCloneError", if the value can't cross; the
  * writer is then as it was.
  */
-export function encodeInto(writer: ByteWriter, value: unknown): number {
+export function encodeInto(
+  writer: ByteWriter,
+  value: unknown,
+  check?: (value: unknown) => void,
+): number {
   const start = writer.length;
   cost = 0;
   try {
@@ -231,6 +236,7 @@ export function encodeInto(writer: ByteWriter, value: unknown): number {
     if (seen.size > 0) seen.clear();
   }
   writer.length = start;
+  check?.(value);
   writeByV8(writer, value);
   return 0;
 }

@@ -389,10 +389,9 @@ export class QueueCore {
 
   /** An item's bytes, after `ITEM_PREFIX` bytes that say their number. */
   #write(value: unknown): Uint8Array {
-    refuseShared(value, "put", "in a queue");
     const writer = new ByteWriter(64);
     writer.length = ITEM_PREFIX;
-    encodeInto(writer, value);
+    encodeInto(writer, value, refuseItem);
     const length = writer.length - ITEM_PREFIX;
     const size = length + this.#store.overhead;
     if (size > this.#capacity) {
@@ -408,6 +407,11 @@ export class QueueCore {
   #alone<T>(act: () => T): T {
     return alone(this.#words, MUTEX, act);
   }
+}
+
+/** Throws for what threads or processes can't have as an item. */
+export function refuseItem(value: unknown): void {
+  refuseShared(value, "put", "in a queue");
 }
 
 function closedError(doing: string): QueueClosedError {

@@ -7,7 +7,6 @@
  */
 import {
   exportObject,
-  refuseShared,
   registerOpened,
   registerStandIn,
   typeOf,
@@ -25,6 +24,7 @@ import { deadlineOf, WAIT } from "../locks/_until.ts";
 import { BoundedSemaphore, Semaphore } from "../locks/semaphore.ts";
 import { Lock } from "../locks/lock.ts";
 import { ThreadEvent } from "../locks/thread_event.ts";
+import { refuseItem } from "./_queue_core.ts";
 import { LifoQueue, PriorityQueue, SharedQueue } from "./shared_queue.ts";
 import "./pipe.ts";
 import {
@@ -266,6 +266,6 @@ for (const Base of [SharedQueue, LifoQueue, PriorityQueue]) {
       getNowait: "get({ blocking: false })",
       joinSync: "join()",
     },
-    check: (value) => refuseShared(value, "put", "in a queue"),
+    check: refuseItem,
   }, { capacity: 1 });
 }
