@@ -48,7 +48,7 @@ const WORDS = [
   "leaving",
   "call",
   "cancel",
-  "ack",
+  "took",
   "acquire",
   "release",
   "put",
@@ -184,7 +184,8 @@ export function lieOfChild(
     ["call", number, object, method, args, options, account],
     ["tell", 0, object, method, args, account],
     ["cancel", number],
-    ["ack", number],
+    ["took", number, dice(3)],
+    ["back", number],
     ["end", account, dice(2) === 0],
   ]);
   return dice(3) === 0 ? spoil(dice, message) : message;

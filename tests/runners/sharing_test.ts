@@ -475,7 +475,7 @@ Deno.test("ShareHost lets a child not say that it holds more than it took", asyn
     host.receive(["tell", 0, id, "release", encode([count])]);
   }
   await semaphore.acquire();
-  host.receive(["ack", 1]);
+  host.receive(["took", 1, 1]);
   host.end(false);
   assertEquals(semaphore.value, 1);
 });
@@ -498,7 +498,7 @@ Deno.test("ShareHost refuses a call that waits and wants no answer", async () =>
   for (const [method, args] of [["put", [2]], ["get", []]]) {
     for (const kind of ["call", "tell"]) {
       assertThrows(
-        () => host.receive([kind, 0, id, method, encode(args), null]),
+        () => host.receive([kind, -1, id, method, encode(args), null]),
         ProtocolError,
       );
     }

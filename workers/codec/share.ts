@@ -42,10 +42,12 @@ export interface SharedType<T extends object> {
   /** The name of the class, the same in every thread. */
   tag: string;
   /**
-   * The methods that a process may call. Without it, instances cross only to
-   * threads.
+   * The methods that a process may call and whose answer it awaits. Without
+   * it, instances cross only to threads.
    */
-  calls?: readonly string[];
+  asks?: readonly string[];
+  /** Those that have no answer. */
+  tells?: readonly string[];
   /** Its permits or its items. */
   inner?(value: T): object;
   /** Releases it for a process. */
@@ -337,7 +339,7 @@ function refuse(
   where: string,
   remote: boolean,
 ): void {
-  if (remote && (type?.calls || type?.composite)) return;
+  if (remote && (type?.asks || type?.composite)) return;
   if (type?.bound && !isUnwritable(value)) throw boundError(value, where);
   const name = type?.tag || sharedMemoryName(value);
   if (name !== undefined) {
@@ -397,9 +399,14 @@ export function findExported(id: unknown): object | undefined {
   return exported.get(id as string)?.deref();
 }
 
-/** Registers how to make stand-ins for objects of a class. */
-export function registerStandIn(tag: string, make: () => object): void {
-  tags.get(tag)!.standIn = make;
+/** Registers how to make stand-ins for objects of a class; returns how they cross. */
+export function registerStandIn(
+  tag: string,
+  make: () => object,
+): SharedType<object> {
+  const type = tags.get(tag)!;
+  type.standIn = make;
+  return type;
 }
 
 /** Registers what to do in a process with an instance of its parent's. */

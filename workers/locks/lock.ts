@@ -52,7 +52,8 @@ export class Lock {
     register<Lock>({
       tag: "Lock",
       type: Lock,
-      calls: ["acquire", "release"],
+      asks: ["acquire"],
+      tells: ["release"],
       inner: (lock) => lock.#permits,
       release: (lock, holder) => lock.#release(holder),
       blank: () => new Lock(),

@@ -47,7 +47,8 @@ export class Semaphore {
     register<Semaphore>({
       tag: "Semaphore",
       type: Semaphore,
-      calls: ["acquire", "release"],
+      asks: ["acquire"],
+      tells: ["release"],
       inner: (semaphore) => semaphore.#permits,
       release: (semaphore, holder, count = 1) =>
         semaphore.#release(count as number, holder),

@@ -37,7 +37,8 @@ export class ThreadEvent {
     register<ThreadEvent>({
       tag: "ThreadEvent",
       type: ThreadEvent,
-      calls: ["wait", "set", "clear"],
+      asks: ["wait"],
+      tells: ["set", "clear"],
       blank: () => new ThreadEvent(),
       record: (event) => event.#waiters.record,
       fill: (event, record: WaitRecord) => {

@@ -13,13 +13,10 @@ import {
   type MessageLimits,
   type Sender,
 } from "../line/socket_line.ts";
+import { PendingCalls } from "../line/pending.ts";
 import { checkpoint } from "../locks/_checkpoint.ts";
 import type { RemoteError } from "../base/errors.ts";
-import {
-  type ErrorRecord,
-  fromErrorRecord,
-  ProtocolError,
-} from "../line/dialect.ts";
+import { type ErrorRecord, fromErrorRecord } from "../line/dialect.ts";
 
 /** The part of a `Channel` that this uses. */
 export interface ParentLine {
@@ -47,10 +44,9 @@ export type AccountNumber = number;
 let line: ParentLine | null = null;
 let self: Sender = "trusted";
 let recall: ((call: number) => void) | null = null;
-let lastCall = 0;
 let lastAccount = 0;
 let pendingBytes = 0;
-const waiting = new Map<number, Waiting>();
+const waiting = new PendingCalls<Waiting>();
 
 /**
  * Opens the link to the parent.
@@ -84,10 +80,8 @@ export function receiveAnswer(message: unknown): void {
   if (number === "heard") return line!.confirm(value as number);
   if (number === "recall") return recall!(value as number);
   // Nobody waits for it, so it is an uncaught error
-  if (number === 0) return reportError(fromErrorRecord(error!));
-  const call = waiting.get(number as number);
-  if (call === undefined) throw new ProtocolError("An answer to no call came");
-  waiting.delete(number as number);
+  if (number === null) return reportError(fromErrorRecord(error!));
+  const call = waiting.take(number as number);
   pendingBytes -= call.bytes;
   line!.confirm(call.position);
   call.take(value, error, ahead);
@@ -172,12 +166,17 @@ export function startCall(
       `Cannot ${method} from a process: calls with ${pendingBytes} bytes are under way, and at most ${MAX_BYTES} may be; await some of them first`,
     );
   }
-  const number = ++lastCall;
-  // First: a call that can't be sent has no answer
-  post(["call", number, object, method, bytes, options, account, most]);
+  const call = { bytes: bytes.length, position: 0, take };
+  const number = waiting.add(call);
+  try {
+    post(["call", number, object, method, bytes, options, account, most]);
+  } catch (error) {
+    // What can't be sent has no answer
+    waiting.take(number);
+    throw error;
+  }
   pendingBytes += bytes.length;
-  const { position } = line!;
-  waiting.set(number, { bytes: bytes.length, position, take });
+  call.position = line!.position;
   return number;
 }
 
@@ -212,7 +211,7 @@ export async function callParent(
   const bytes = encodeArgs(args, self);
   const call = { object, method, bytes, options, most: taker?.most ?? 0 };
   const number = startCall(call, (value, error, ahead) => {
-    post(["ack", number]);
+    post(["took", number, 1]);
     if (ahead !== undefined) {
       taker!.take(number, ahead as Uint8Array<ArrayBuffer>);
     }

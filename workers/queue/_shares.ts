@@ -5,15 +5,16 @@
  * The child sends
  * - `["call", n, object, method, args, options, account, ahead]`, where `args` are
  *   encoded, so that their size is known. The parent answers each call, also a
- *   cancelled one, with `[n, value]` or `[n, undefined, error]`;
- *   A `get` may say how many items it takes ahead. Those come beside its
- *   answer, one after another with their lengths. The child says `["took", n,
- *   count]` when it uses some, and `["back", n]` when the parent says `["recall", n]`,
- *   because others wait: those not taken go back to the front of the queue;
- * - `["cancel", n]`, which ends the wait of a call, and `["ack", n]` for each
- *   answer: until then what it carries belongs to the parent;
+ *   cancelled one, with `[n, value]` or `[n, undefined, error]`. A `get` may say
+ *   how many items it takes ahead. Those come beside its answer, one after
+ *   another with their lengths;
+ * - `["took", n, count]` for each answer, and for items that came ahead when it
+ *   uses them: until then what it carries belongs to the parent;
+ * - `["cancel", n]`, which ends the wait of a call, and `["back", n]` when the
+ *   parent says `["recall", n]`, because others wait: what was not taken goes
+ *   back to the front of the queue;
  * - `["tell", 0, object, method, args, account]`, a call without an answer;
- *   the parent says `["heard", bytes]` now and then, and `[0, undefined,
+ *   the parent says `["heard", bytes]` now and then, and `[null, undefined,
  *   error]` if it failed;
  * - `["open", account, pid]` and `["end", account, returned]`.
  *
@@ -52,8 +53,6 @@ import {
   toErrorRecord,
 } from "../line/dialect.ts";
 
-/** The calls that have no answer. */
-const TELLS = ["release", "set", "clear", "taskDone", "close", "hold"];
 /** After so many bytes a child is told that they have been read. */
 const HEARD_AFTER = 1_024;
 /** More processes below one child are refused. */
@@ -86,17 +85,16 @@ interface Call {
   abort: AbortController;
   /** The size of the arguments. */
   bytes: number;
-  /** Its number in this process's parent, which keeps the object. */
-  above: number;
+  /** Its number in this process's parent, if that keeps the object. */
+  above: number | null;
   /** The permits of which its answer carries one. */
   permits: Permits | null;
-  /** The item that its answer carries, and its queue. */
-  item: Bytes | null;
+  /** The queue of a `get`, and how many items it takes ahead. */
   core: QueueCore | null;
-  /** How many items it takes ahead. */
   most: number;
-  /** The items that were sent ahead and that the child has not used. */
-  ahead: Bytes[];
+  /** The items that the child has not taken; the last ones were sent ahead. */
+  items: Bytes[];
+  ahead: number;
 }
 
 /** Calls locks and similar objects for one child process. */
@@ -152,7 +150,6 @@ export class ShareHost {
       if (kind === "call") return this.#call(number, message as unknown[]);
       if (kind === "tell") return this.#tell(message as unknown[]);
       if (kind === "cancel") return this.#cancel(number);
-      if (kind === "ack") return this.#acknowledge(number);
       if (kind === "took") {
         return this.#took(number, (message as unknown[])[2]);
       }
@@ -226,37 +223,30 @@ export class ShareHost {
     const call = this.#calls.get(number);
     if (call === undefined) return;
     call.abort.abort();
-    if (call.above !== 0) tell(["cancel", call.above]);
+    if (call.above !== null) tell(["cancel", call.above]);
   }
 
-  #acknowledge(number: number): void {
-    const call = this.#calls.get(number);
-    if (call === undefined) return;
-    if (call.above !== 0) tell(["ack", call.above]);
-    if (call.ahead.length === 0) this.#forget(number, call);
-    call.permits = null;
-    if (call.item === null) return;
-    call.core!.forget(call.item);
-    call.item = null;
-    this.#letNextGet();
-  }
-
+  /** The child has got an answer, or uses items that came ahead. */
   #took(number: number, count: unknown): void {
     const call = this.#calls.get(number);
-    for (let left = Number(count); left > 0 && call !== undefined; left--) {
-      const item = call.ahead.shift();
-      if (item === undefined) return;
-      call.core!.forget(item, 1);
-      if (call.ahead.length === 0) this.#forget(number, call);
+    if (call === undefined) return;
+    if (call.above !== null) tell(["took", call.above, 1]);
+    call.permits = null;
+    for (let left = Number(count); left > 0 && call.items.length > 0; left--) {
+      const ahead = call.items.length > call.ahead ? 0 : 1;
+      call.core!.forget(call.items.shift()!, ahead);
+      call.ahead -= ahead;
+      if (ahead === 0) this.#letNextGet();
     }
+    if (call.items.length === 0) this.#forget(number, call);
   }
 
   /** The child has given back what it has not taken. */
   #back(number: number): void {
     const call = this.#calls.get(number);
-    if (call === undefined || call.ahead.length === 0) return;
+    if (call === undefined || call.items.length === 0) return;
     this.#forget(number, call);
-    call.core!.giveBack(call.ahead, call.ahead.length);
+    this.#takeBack(call);
   }
 
   /** Asks for items back as soon as others wait for them. */
@@ -266,7 +256,7 @@ export class ShareHost {
     for (;;) {
       await core.recalled();
       const lent = [...this.#calls].filter(([, call]) =>
-        call.core === core && call.ahead.length > 0
+        call.core === core && call.ahead > 0
       );
       if (lent.length === 0) break;
       for (const [number] of lent) this.#send(["recall", number]);
@@ -280,10 +270,10 @@ export class ShareHost {
   }
 
   /** Takes back what an answer carries that its account never got. */
-  #takeBack({ account, permits, core, item, ahead }: Call): void {
+  #takeBack({ account, permits, core, items, ahead }: Call): void {
     permits?.endLoans(account.holder, true, 1);
-    core?.giveBack(item === null ? ahead : [item, ...ahead], ahead.length);
-    if (item !== null) this.#letNextGet();
+    core?.giveBack(items, ahead);
+    if (items.length > ahead) this.#letNextGet();
   }
 
   #letNextGet(): void {
@@ -314,10 +304,7 @@ export class ShareHost {
 
   #tell([, , id, method, bytes, key = 0]: unknown[]): void {
     const args = argumentsOf(bytes, this.#limits);
-    const object = this.#find(id, method);
-    if (!TELLS.includes(method as string)) {
-      throw new ProtocolError(`A shared object has no call "${method}"`);
-    }
+    const object = this.#find(id, "tells", method);
     const account = this.#accountOf(key);
     try {
       if (object === undefined) throw goneError(method);
@@ -330,7 +317,7 @@ export class ShareHost {
       else if (method === "release") release!(object, account.holder, args[0]);
       else object[method as string]!();
     } catch (error) {
-      this.#fail(0, error);
+      this.#fail(null, error);
     }
   }
 
@@ -344,18 +331,14 @@ export class ShareHost {
   #call(number: number, message: unknown[]): void {
     const [, , id, method, bytes, options, key = 0, most] = message;
     const args = argumentsOf(bytes, this.#limits);
-    const object = this.#find(id, method);
+    const object = this.#find(id, "asks", method);
     const { length } = bytes as Bytes;
     const tooMany = this.#calls.size >= MAX_CALLS ||
       isTooLarge(length, this.#calls.size, this.#bytes);
-    if (number <= 0 || this.#calls.has(number) || tooMany) {
+    if (number < 0 || this.#calls.has(number) || tooMany) {
       throw new ProtocolError(
         "A call's number is taken, or there are too many",
       );
-    }
-    // What waits has an answer, so that it counts towards the limits
-    if (TELLS.includes(method as string)) {
-      throw new ProtocolError(`A shared object has no call "${method}"`);
     }
     const account = this.#accountOf(key);
     const abort = new AbortController();
@@ -363,12 +346,12 @@ export class ShareHost {
       account,
       abort,
       bytes: length,
-      above: 0,
+      above: null,
       permits: null,
-      item: null,
       core: null,
       most: typeof most === "number" ? Math.min(most, MOST_AHEAD) : 0,
-      ahead: [],
+      items: [],
+      ahead: 0,
     };
     this.#calls.set(number, call);
     this.#bytes += length;
@@ -384,14 +367,16 @@ export class ShareHost {
     void this.#run(number, call, object, method as string, values);
   }
 
-  #find(id: unknown, method: unknown): Callable | undefined {
+  /** What waits has an answer, so that it counts towards the limits. */
+  #find(
+    id: unknown,
+    how: "asks" | "tells",
+    method: unknown,
+  ): Callable | undefined {
     const object = findExported(id) as Callable | undefined;
-    if (
-      object !== undefined && !typeOf(object)?.calls?.includes(method as string)
-    ) {
-      throw new ProtocolError(`A shared object has no call "${method}"`);
-    }
-    return object;
+    if (object === undefined) return undefined;
+    if (typeOf(object)?.[how]?.includes(method as string)) return object;
+    throw new ProtocolError(`A shared object has no call "${method}"`);
   }
 
   /** Passes a call on to this process's parent, which keeps the object. */
@@ -444,9 +429,11 @@ export class ShareHost {
     }
     // First: who comes afterwards and finds nothing must be noticed
     void this.#recall(core);
-    call.ahead = core.lendAhead(most);
-    if (call.ahead.length === 0) return this.#send([number, value]);
-    this.#send([number, value, undefined, joined(call.ahead)]);
+    const ahead = core.lendAhead(most);
+    if (ahead.length === 0) return this.#send([number, value]);
+    call.items.push(...ahead);
+    call.ahead = ahead.length;
+    this.#send([number, value, undefined, joined(ahead)]);
   }
 
   async #acquire(
@@ -476,22 +463,22 @@ export class ShareHost {
       if (this.#unacknowledged >= MAX_UNACKNOWLEDGED) return true;
       const item = core.lend();
       if (item === false) return false;
-      call.item = item;
+      call.items.push(item);
       this.#unacknowledged++;
       return true;
     };
     for (;;) {
       const done = await until(core.getters, lend, deadline);
       if (!done) throw emptyError();
-      if (call.item !== null) return call.item;
+      if (call.items.length > 0) return call.items[0]!;
       // The item is for whoever is next
       core.getters.wake(1);
       await new Promise<void>((resolve) => this.#delayed.push(resolve));
     }
   }
 
-  /** Number 0 reports an error that no call of the child waits for. */
-  #fail(number: number, error: unknown): void {
+  /** Without a number, no call of the child waits for the error. */
+  #fail(number: number | null, error: unknown): void {
     if (this.#ended) return;
     tellRecord(
       (record: ErrorRecord) => this.#send([number, undefined, record]),

@@ -130,19 +130,8 @@ registerOpened("PipeConnection", (pipe) => {
   tellParent(exportObject(incoming), "hold", [false]);
 });
 
-/** What a stand-in does with the methods of its class. */
-interface Conduct {
-  /** Those that wait, with the number of values before their options. */
-  asks: Record<string, 0 | 1>;
-  /** Those that return nothing. */
-  tells: string[];
-  /** Those that are impossible, with what to do instead. */
-  refuses: Record<string, string>;
-  /** Refuses the first value of a method. */
-  check?: (value: unknown) => void;
-}
-
 type Class = new (options?: never) => object;
+type Check = (value: unknown) => void;
 
 function ask(
   object: object,
@@ -190,9 +179,28 @@ async function send(
   }
 }
 
-function methodsOf({ asks, tells, refuses, check }: Conduct, name: string) {
+/**
+ * Makes a class's stand-ins.
+ *
+ * @param Base The class.
+ * @param refuses The members that are impossible, with what to do instead.
+ * @param check Refuses the first value of a method.
+ * @param options What makes an instance.
+ */
+function define(
+  Base: Class,
+  refuses: Record<string, string>,
+  check?: Check,
+  options?: object,
+): void {
+  const StandIn = class extends Base {};
+  const { asks, tells } = registerStandIn(
+    Base.name,
+    () => new StandIn(options as never),
+  );
   const methods: PropertyDescriptorMap = {};
-  for (const [method, count] of Object.entries(asks)) {
+  for (const method of asks!) {
+    const count = method === "put" ? 1 : 0;
     methods[method] = {
       // deno-lint-ignore require-await -- errors must reject, and an await is slow
       async value(this: object, ...args: unknown[]): Promise<unknown> {
@@ -202,7 +210,8 @@ function methodsOf({ asks, tells, refuses, check }: Conduct, name: string) {
       },
     };
   }
-  for (const method of tells) {
+  for (const method of tells!) {
+    if (!(method in Base.prototype)) continue;
     methods[method] = {
       value(this: object, ...args: unknown[]): void {
         if (args.length > 0) check?.(args[0]);
@@ -215,48 +224,31 @@ function methodsOf({ asks, tells, refuses, check }: Conduct, name: string) {
     methods[method] = {
       get(): never {
         throw new Deno.errors.NotSupported(
-          `Cannot ${doing} a ${name} in a process: its parent keeps it; ` +
+          `Cannot ${doing} a ${Base.name} in a process: its parent keeps it; ` +
             `use "await ${instead}"`,
         );
       },
     };
   }
-  return methods;
-}
-
-function define(Base: Class, conduct: Conduct, options?: object): void {
-  const StandIn = class extends Base {};
-  const methods = methodsOf(conduct, Base.name);
   Object.defineProperties(StandIn.prototype, methods);
-  registerStandIn(Base.name, () => new StandIn(options as never));
 }
 
-define(Lock, {
-  asks: { acquire: 0 },
-  tells: ["release"],
-  refuses: { acquireSync: "acquire()", locked: "acquire()" },
-});
+define(Lock, { acquireSync: "acquire()", locked: "acquire()" });
 
 for (const Base of [Semaphore, BoundedSemaphore]) {
-  define(Base, {
-    asks: { acquire: 0 },
-    tells: ["release"],
-    refuses: { acquireSync: "acquire()", value: "acquire()" },
-    check: (count) => assertPositiveInteger("count", count),
-  });
+  define(
+    Base,
+    { acquireSync: "acquire()", value: "acquire()" },
+    (count) => assertPositiveInteger("count", count),
+  );
 }
 
-define(ThreadEvent, {
-  asks: { wait: 0 },
-  tells: ["set", "clear"],
-  refuses: { waitSync: "wait()", isSet: "wait({ timeout: 0 })" },
-});
+define(ThreadEvent, { waitSync: "wait()", isSet: "wait({ timeout: 0 })" });
 
 for (const Base of [SharedQueue, LifoQueue, PriorityQueue]) {
-  define(Base, {
-    asks: { put: 1, get: 0, join: 0 },
-    tells: ["taskDone", "close"],
-    refuses: {
+  define(
+    Base,
+    {
       size: "get()",
       closed: "get()",
       full: "put()",
@@ -266,6 +258,7 @@ for (const Base of [SharedQueue, LifoQueue, PriorityQueue]) {
       getNowait: "get({ blocking: false })",
       joinSync: "join()",
     },
-    check: refuseItem,
-  }, { capacity: 1 });
+    refuseItem,
+    { capacity: 1 },
+  );
 }

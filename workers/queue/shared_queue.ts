@@ -80,7 +80,8 @@ export class SharedQueue<T = unknown> {
     register<SharedQueue>({
       tag: "SharedQueue",
       type: SharedQueue,
-      calls: ["put", "get", "close", "taskDone", "join", "hold"],
+      asks: ["put", "get", "join"],
+      tells: ["taskDone", "close", "hold"],
       blank: () => new SharedQueue({ capacity: 1 }),
       inner: (queue) => queue.#core,
       record: (queue) => queue.#core.record,
