@@ -120,8 +120,6 @@ export class Channel {
   #writing: Promise<void> | null = null;
   /** Settles when the write under way is done. */
   #sent: Promise<void> = Promise.resolve();
-  /** Of the write after it. */
-  #next: PromiseWithResolvers<void> = Promise.withResolvers();
   #referenced = true;
   #closed = false;
   #incoming: MessageLimits;
@@ -204,10 +202,11 @@ export class Channel {
   }
 
   /** Settles when everything sent so far has been handed to the system. */
-  flushed(): Promise<void> {
-    if (this.#writing === null) return Promise.resolve();
-    // Not when all is away: under load there is always something more
-    return this.#gathered.length > 0 ? this.#next.promise : this.#sent;
+  async flushed(): Promise<void> {
+    const waits = this.#gathered.length > 0;
+    await this.#sent;
+    // With the next write; not when all is away: there is always something more
+    if (waits) await this.#sent;
   }
 
   /** Makes what is read keep the program alive. */
@@ -226,7 +225,7 @@ export class Channel {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#drop();
+    this.#gathered.length = 0;
     try {
       this.#conn?.close();
     } catch {
@@ -263,14 +262,7 @@ export class Channel {
       const count = await conn.read(buffer.subarray(length)).catch(() => null);
       if (count === null) break;
       length += count;
-      let used = this.#deliver(buffer, 0, length);
-      while (!this.#closed && this.#isComplete(buffer, used, length)) {
-        const isLong = this.#readLength(buffer, used) > BUFFER_SIZE;
-        if (!isLong) await new Promise((resolve) => setImmediate(resolve));
-        used = isLong
-          ? await this.#deliverLong(buffer, used, length)
-          : this.#deliver(buffer, used, length);
-      }
+      const used = await this.#deliver(buffer, length);
       length -= used;
       const size = this.#bufferSize(buffer, used, length);
       if (size === buffer.length) {
@@ -284,52 +276,36 @@ export class Channel {
   }
 
   /**
-   * Delivers the complete frames of a buffer, up to a long one, and as long as
-   * the event loop may wait; returns the position after them.
+   * Delivers the complete frames of a buffer; returns the position after them.
+   * The event loop turns meanwhile if they are many or long.
    */
-  #deliver(
+  async #deliver(
     buffer: Uint8Array<ArrayBuffer>,
-    from: number,
     length: number,
-  ): number {
-    let start = from;
+  ): Promise<number> {
+    let start = 0;
     let count = 0;
     let until = Infinity;
     while (length - start >= HEADER_SIZE && !this.#closed) {
-      const size = this.#readLength(buffer, start);
-      const end = start + HEADER_SIZE + size;
-      if (end > length || size > BUFFER_SIZE) break;
       const at = start + HEADER_SIZE;
-      const value = decode(buffer, at, end, this.#incoming);
+      const size = this.#readLength(buffer, start);
+      const end = at + size;
+      if (end > length) break;
+      const value = size > BUFFER_SIZE
+        ? await decodeInSlices(buffer, at, end, this.#incoming)
+        : decode(buffer, at, end, this.#incoming);
+      if (this.#closed) break;
       this.#listener.receive(buffer[start]!, value);
       this.#received += end - start;
       start = end;
       if (++count % FRAMES_A_LOOK > 0) continue;
       const now = performance.now();
       if (until === Infinity) until = now + SLICE_MS;
-      else if (now >= until) break;
+      if (now < until) continue;
+      await new Promise((resolve) => setImmediate(resolve));
+      until = Infinity;
     }
     return start;
-  }
-
-  #isComplete(buffer: Uint8Array, start: number, length: number): boolean {
-    return length - start >= HEADER_SIZE &&
-      length - start >= HEADER_SIZE + this.#readLength(buffer, start);
-  }
-
-  /** Delivers a long frame and those behind it. */
-  async #deliverLong(
-    buffer: Uint8Array<ArrayBuffer>,
-    start: number,
-    length: number,
-  ): Promise<number> {
-    const at = start + HEADER_SIZE;
-    const end = at + this.#readLength(buffer, start);
-    const value = await decodeInSlices(buffer, at, end, this.#incoming);
-    if (this.#closed) return end;
-    this.#listener.receive(buffer[start]!, value);
-    this.#received += end - start;
-    return this.#deliver(buffer, end, length);
   }
 
   /** The size of a buffer for the frame that has begun to come in. */
@@ -379,14 +355,13 @@ export class Channel {
       const writer = this.#gathered;
       this.#gathered = this.#spare;
       this.#spare = writer;
-      const { promise, resolve } = this.#next;
+      const { promise, resolve } = Promise.withResolvers<void>();
       this.#sent = promise;
-      this.#next = Promise.withResolvers();
       try {
         await this.#writeAll(conn, writer.bytes.subarray(0, writer.length));
       } catch {
         // The other end is gone; the read reports it.
-        this.#drop();
+        this.#gathered.length = 0;
       }
       this.#sending = 0;
       writer.length = 0;
@@ -396,11 +371,6 @@ export class Channel {
       resolve();
     }
     this.#writing = null;
-  }
-
-  #drop(): void {
-    this.#gathered.length = 0;
-    this.#next.resolve();
   }
 
   async #writeAll(conn: ChannelConn, bytes: Uint8Array): Promise<void> {

@@ -26,7 +26,7 @@ import {
   AFTER,
   BEFORE,
   OWN,
-  removeNode,
+  removeNodes,
   TICKET,
   WaitQueue,
   type WaitRecord,
@@ -232,22 +232,15 @@ export class Permits extends WaitQueue {
   #removeLoans(isOf: (holder: number) => boolean, most: number): number {
     const { words, nodes } = this;
     let removed = 0;
-    let before = 0;
-    for (let node = words[OLDEST]!; node !== 0 && removed < most;) {
-      const after = nodes[node + AFTER]!;
+    words[NEWEST] = removeNodes(words, OLDEST, nodes, (node) => {
+      const loans = nodes[node + COUNT]!;
       const count = isOf(nodes[node + HOLDER]!)
-        ? Math.min(nodes[node + COUNT]!, most - removed)
+        ? Math.min(loans, most - removed)
         : 0;
       removed += count;
-      nodes[node + COUNT]! -= count;
-      if (nodes[node + COUNT] === 0) {
-        if (before === 0) words[OLDEST] = after;
-        else nodes[before + AFTER] = after;
-        if (after === 0) words[NEWEST] = before;
-        removeNode(nodes, node);
-      } else before = node;
-      node = after;
-    }
+      nodes[node + COUNT] = loans - count;
+      return loans > count;
+    });
     words[LOANS]! -= removed;
     return removed;
   }

@@ -144,6 +144,35 @@ export function removeNode(nodes: Int32Array, node: number): number {
   return Atomics.notify(nodes, node + TICKET);
 }
 
+/**
+ * Frees nodes of a list. Call it under the mutex.
+ *
+ * @param words Memory with the word of the list's first node.
+ * @param first The word's index.
+ * @param nodes The nodes.
+ * @param stays Whether a node stays.
+ * @returns The last one that stays, or 0.
+ */
+export function removeNodes(
+  words: Int32Array,
+  first: number,
+  nodes: Int32Array,
+  stays: (node: number) => boolean,
+): number {
+  let before = 0;
+  for (let node = words[first]!; node !== 0;) {
+    const after = nodes[node + AFTER]!;
+    if (stays(node)) before = node;
+    else {
+      if (before === 0) words[first] = after;
+      else nodes[before + AFTER] = after;
+      removeNode(nodes, node);
+    }
+    node = after;
+  }
+  return before;
+}
+
 function isOlder(ticket: number, other: number): boolean {
   return (ticket - other | 0) < 0;
 }

@@ -15,7 +15,7 @@ import {
   BEFORE,
   newWaitRecord,
   QUEUE_BYTES,
-  removeNode,
+  removeNodes,
   TICKET,
   WaitQueue,
   type WaitRecord,
@@ -308,19 +308,11 @@ export class QueueCore {
     // By whether they may put
     const [removed, kept] = [[false, false], [false, false]];
     this.getters.alone(() => {
-      let before = 0;
-      for (let node = this.#words[ENDS]!; node !== 0;) {
-        const after = nodes[node + AFTER]!;
-        const isRemoved = isOf(nodes[node + TICKET]!);
-        (isRemoved ? removed : kept)[nodes[node + BEFORE]!] = true;
-        if (!isRemoved) before = node;
-        else {
-          if (before === 0) this.#words[ENDS] = after;
-          else nodes[before + AFTER] = after;
-          removeNode(nodes, node);
-        }
-        node = after;
-      }
+      removeNodes(this.#words, ENDS, nodes, (node) => {
+        const stays = !isOf(nodes[node + TICKET]!);
+        (stays ? kept : removed)[nodes[node + BEFORE]!] = true;
+        return stays;
+      });
     });
     if (removed.some((was, role) => was && !kept[role])) this.close();
   }
