@@ -281,14 +281,18 @@ function reviveRecord(record: SharedRecord): object {
   const known = findExported(id);
   if (known !== undefined && typeOf(known) === type) return known;
   if (typeof id !== "string") return record;
+  const isRemote = typeof record.proof === "string";
   if (type.composite) unpack(record.record);
-  else if (typeof record.proof === "string") {
-    return makeStandIn(type, id) ?? record;
+  else if (isRemote) {
+    if (type.standIn === undefined) return record;
+    const standIn = enter(type.standIn(), id);
+    standIns.add(standIn);
+    return standIn;
   }
   const instance = type.blank();
   type.fill(instance, record.record as never);
   enter(instance, id);
-  if (typeof record.proof === "string") type.opened?.(instance);
+  if (isRemote) type.opened?.(instance);
   return instance;
 }
 
@@ -399,32 +403,9 @@ export function findExported(id: unknown): object | undefined {
   return exported.get(id as string)?.deref();
 }
 
-/** Registers how to make stand-ins for objects of a class; returns how they cross. */
-export function registerStandIn(
-  tag: string,
-  make: () => object,
-): SharedType<object> {
-  const type = tags.get(tag)!;
-  type.standIn = make;
-  return type;
-}
-
-/** Registers what to do in a process with an instance of its parent's. */
-export function registerOpened(
-  tag: string,
-  opened: (value: object) => void,
-): void {
-  tags.get(tag)!.opened = opened;
-}
-
-function makeStandIn(
-  { standIn }: SharedType<object>,
-  id: string,
-): object | undefined {
-  if (standIn === undefined) return undefined;
-  const instance = standIn();
-  standIns.add(instance);
-  return enter(instance, id);
+/** Returns how instances of a class cross, by its name. */
+export function typeNamed(tag: string): SharedType<object> {
+  return tags.get(tag)!;
 }
 
 /** Whether an object only stands for one of the parent process. */

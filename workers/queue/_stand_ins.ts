@@ -5,12 +5,7 @@
  *
  * @module
  */
-import {
-  exportObject,
-  registerOpened,
-  registerStandIn,
-  typeOf,
-} from "../codec/share.ts";
+import { exportObject, typeNamed } from "../codec/share.ts";
 import {
   QueueClosedError,
   QueueEmptyError,
@@ -124,11 +119,12 @@ onRecall((call) => {
   tell(["back", call]);
 });
 
-registerOpened("PipeConnection", (pipe) => {
-  const { incoming, outgoing } = typeOf(pipe)!.record(pipe) as Ends;
+const pipes = typeNamed("PipeConnection");
+pipes.opened = (pipe) => {
+  const { incoming, outgoing } = pipes.record(pipe) as Ends;
   tellParent(exportObject(outgoing), "hold", [true]);
   tellParent(exportObject(incoming), "hold", [false]);
-});
+};
 
 type Class = new (options?: never) => object;
 type Check = (value: unknown) => void;
@@ -194,12 +190,10 @@ function define(
   options?: object,
 ): void {
   const StandIn = class extends Base {};
-  const { asks, tells } = registerStandIn(
-    Base.name,
-    () => new StandIn(options as never),
-  );
+  const type = typeNamed(Base.name);
+  type.standIn = () => new StandIn(options as never);
   const methods: PropertyDescriptorMap = {};
-  for (const method of asks!) {
+  for (const method of type.asks!) {
     const count = method === "put" ? 1 : 0;
     methods[method] = {
       // deno-lint-ignore require-await -- errors must reject, and an await is slow
@@ -210,7 +204,7 @@ function define(
       },
     };
   }
-  for (const method of tells!) {
+  for (const method of type.tells!) {
     if (!(method in Base.prototype)) continue;
     methods[method] = {
       value(this: object, ...args: unknown[]): void {
