@@ -15,7 +15,7 @@ import {
   WINDOW,
 } from "../../workers/relay/frames.ts";
 import { RelayHub } from "../../workers/relay/hub.ts";
-import { RelayLink } from "../../workers/line/flow.ts";
+import { RelayLink } from "../../workers/relay/flow.ts";
 import type { RelayedConn } from "../../workers/relay/relayed_conn.ts";
 import { CLIENT, FakeConn, Pair, tell, turns } from "./_relay_pair.ts";
 

@@ -10,7 +10,7 @@ import {
   MemoryLine,
   newRelayMemory,
 } from "../../workers/line/shared_line.ts";
-import { RelayLink } from "../../workers/line/flow.ts";
+import { RelayLink } from "../../workers/relay/flow.ts";
 import type { Runner } from "../../workers/runner/runner.ts";
 import { CLIENT } from "./_relay_pair.ts";
 

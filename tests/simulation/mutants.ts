@@ -76,7 +76,7 @@ const MUTANTS: Record<string, Edit[]> = {
     put: "    return count;",
   }],
   "the send window is ignored": [{
-    file: "workers/line/flow.ts",
+    file: "workers/relay/flow.ts",
     find: "    return limit - this.#used - FRAME_COST;",
     put: "    return limit - FRAME_COST;",
   }],

@@ -5,7 +5,7 @@
  */
 
 import { ByteQueue } from "../base/bytes.ts";
-import { ReceiveWindow, SendWindow } from "../line/flow.ts";
+import { ReceiveWindow, SendWindow } from "./flow.ts";
 import {
   ConnOption,
   type ErrorFrame,

@@ -43,7 +43,7 @@ import {
   RelayProtocolError,
   WINDOW,
 } from "./frames.ts";
-import { type Post, RelayLink } from "../line/flow.ts";
+import { type Post, RelayLink } from "./flow.ts";
 
 /** The owner of a hub. */
 export interface RelayHubOptions {

@@ -17,7 +17,7 @@ import {
   toErrorFrame,
   WINDOW,
 } from "./frames.ts";
-import type { RelayLink } from "../line/flow.ts";
+import type { RelayLink } from "./flow.ts";
 
 /** A request that a hub carries. */
 export interface Carried {

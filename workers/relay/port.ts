@@ -22,7 +22,7 @@ import {
   readSent,
 } from "./frames.ts";
 import { progressed } from "../base/progress.ts";
-import { RelayLink, SendWindow } from "../line/flow.ts";
+import { RelayLink, SendWindow } from "./flow.ts";
 import { type ConnOpening, RelayedConn } from "./relayed_conn.ts";
 import { Slices } from "./slices.ts";
 

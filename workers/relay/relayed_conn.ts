@@ -16,7 +16,7 @@ import {
   readJson,
   readNumber,
 } from "./frames.ts";
-import { ReceiveWindow, type RelayLink, SendWindow } from "../line/flow.ts";
+import { ReceiveWindow, type RelayLink, SendWindow } from "./flow.ts";
 import type { Slices } from "./slices.ts";
 
 /** After this many reads without a wait, one read yields. */

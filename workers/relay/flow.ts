@@ -23,7 +23,7 @@ import {
   SENT_SIZE,
   toJson,
   WINDOW,
-} from "../relay/frames.ts";
+} from "./frames.ts";
 
 /** Credits are sent for this many bytes: half of the smallest window. */
 const CREDIT_AFTER = MIN_WINDOW / 2;
