@@ -1,7 +1,7 @@
 /** Messages through memory that two threads share. */
 
+import { ProtocolError } from "../../workers/line/dialect.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { RelayProtocolError } from "../../workers/relay/frames.ts";
 import {
   type Line,
   MemoryLine,
@@ -169,7 +169,7 @@ Deno.test("MemoryLine tells once of memory that makes no sense, before it makes 
     port.onmessage!("posted");
     port.onmessage!("posted");
     assertEquals(errors.length, 1, `${length}`);
-    assert(errors[0] instanceof RelayProtocolError, String(errors[0]));
+    assert(errors[0] instanceof ProtocolError, String(errors[0]));
     assertEquals(taken, ["posted", "posted"]);
     line.stop();
   }

@@ -9,8 +9,8 @@
  * @module
  */
 
+import { ProtocolError } from "./dialect.ts";
 import type { MessageHandler, RunnerPort } from "../runner/runner.ts";
-import { RelayProtocolError } from "../relay/frames.ts";
 
 /** The places of what was written and of what was read, in bytes. */
 const HEAD = 0;
@@ -176,7 +176,7 @@ export class MemoryLine implements RunnerLine {
         if (
           length < 1 || length > left || sizeOf(length) > left || left > SIZE
         ) {
-          throw new RelayProtocolError("Cannot read the memory of a relay");
+          throw new ProtocolError("Cannot read the memory of a relay");
         }
         const message = copy(ring.bytes, at + PREFIX & SIZE - 1, length);
         ring.place = ring.place + sizeOf(length) | 0;

@@ -10,6 +10,7 @@
  * @module
  */
 
+import { ProtocolError } from "../line/dialect.ts";
 import {
   BUDGET,
   type ErrorFrame,
@@ -19,7 +20,6 @@ import {
   NO_REQUEST,
   Op,
   type Opcode,
-  RelayProtocolError,
   SENT_SIZE,
   toJson,
   WINDOW,
@@ -222,7 +222,7 @@ export class SendWindow {
   /** Counts bytes that the other end has passed on. */
   credit(count: number): void {
     if (count > this.#used) {
-      throw new RelayProtocolError(
+      throw new ProtocolError(
         `Cannot credit ${count} bytes: ${this.#used} are under way`,
       );
     }
@@ -276,7 +276,7 @@ export class ReceiveWindow {
   /** Counts a received frame. */
   take(length: number): void {
     if (length === 0 || this.#open + FRAME_COST + length > WINDOW) {
-      throw new RelayProtocolError(
+      throw new ProtocolError(
         `Cannot take ${length} bytes: ${this.#open} are under way`,
       );
     }

@@ -12,6 +12,8 @@
  * @module
  */
 
+import { ProtocolError } from "../line/dialect.ts";
+
 /** The kinds of frames. */
 export const Op = {
   /** A connection; its addresses as JSON. */
@@ -80,7 +82,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
 /**
  * Takes a message apart.
  *
- * @throws {RelayProtocolError} If it is malformed.
+ * @throws {ProtocolError} If it is malformed.
  */
 export function readFrames(message: Uint8Array, handle: FrameHandler): void {
   const { buffer, byteOffset, length } = message;
@@ -197,8 +199,8 @@ function viewOf({ buffer, byteOffset, length }: Uint8Array): DataView {
   return new DataView(buffer, byteOffset, length);
 }
 
-function malformed(why: string): RelayProtocolError {
-  return new RelayProtocolError(`Cannot read a relay's message: ${why}`);
+function malformed(why: string): ProtocolError {
+  return new ProtocolError(`Cannot read a relay's message: ${why}`);
 }
 
 /**
@@ -213,11 +215,6 @@ export class NotBegunError extends Error {
 export function notBegun(cause: Error): NotBegunError {
   const { message } = cause;
   return new NotBegunError(`The request was not begun: ${message}`, { cause });
-}
-
-/** The other end has sent an invalid frame, or one out of order. */
-export class RelayProtocolError extends Error {
-  override readonly name = "RelayProtocolError";
 }
 
 /** No system has longer ones. */

@@ -26,6 +26,7 @@
  * @module
  */
 
+import { ProtocolError } from "../line/dialect.ts";
 import {
   type Carried,
   CarriedPacket,
@@ -40,7 +41,6 @@ import {
   Op,
   type Opcode,
   readFrames,
-  RelayProtocolError,
   WINDOW,
 } from "./frames.ts";
 import { type Post, RelayLink } from "./flow.ts";
@@ -151,13 +151,13 @@ export class RelayHub {
   #onFrame = (op: Opcode, id: number, bytes: Uint8Array): void => {
     const carried = this.#carried.get(id);
     if (carried === null) {
-      throw new RelayProtocolError(`Cannot find the request ${id}`);
+      throw new ProtocolError(`Cannot find the request ${id}`);
     }
     if (carried.receive(op, bytes)) this.#toAdvance.push(carried);
     if (op === Op.done) this.#load--;
     const { held } = this.#link;
     if (held > this.#mostHeld) {
-      throw new RelayProtocolError(
+      throw new ProtocolError(
         `Cannot take more: ${held} bytes wait to be delivered`,
       );
     }

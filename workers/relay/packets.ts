@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ProtocolError } from "../line/dialect.ts";
 import {
   FRAME_COST,
   isPacketAddress,
@@ -13,7 +14,6 @@ import {
   type Opcode,
   readEnding,
   readPacket,
-  RelayProtocolError,
   toErrorFrame,
   WINDOW,
 } from "./frames.ts";
@@ -48,8 +48,8 @@ export interface Carrier {
 }
 
 /** The error for a frame that may not come now. */
-export function outOfOrder(op: Opcode): RelayProtocolError {
-  return new RelayProtocolError(
+export function outOfOrder(op: Opcode): ProtocolError {
+  return new ProtocolError(
     `Cannot take a frame with code ${op}: the request is not in a state for it`,
   );
 }
@@ -121,11 +121,11 @@ export class CarriedPacket implements Carried {
   #send(bytes: Uint8Array): Promise<void> {
     const { number, address, packet } = readPacket(bytes);
     if (address !== null && !isPacketAddress(address)) {
-      throw new RelayProtocolError("Cannot send a packet: no address");
+      throw new ProtocolError("Cannot send a packet: no address");
     }
     const { length } = packet;
     if (this.#held + FRAME_COST + length > WINDOW) {
-      throw new RelayProtocolError(
+      throw new ProtocolError(
         `Cannot take a packet of ${length} bytes: ${this.#held} wait`,
       );
     }
