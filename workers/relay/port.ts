@@ -21,6 +21,7 @@ import {
   readPacket,
   readSent,
 } from "./frames.ts";
+import { PendingCalls } from "../line/pending.ts";
 import { progressed } from "../base/progress.ts";
 import { RelayLink, SendWindow } from "./flow.ts";
 import { type ConnOpening, RelayedConn } from "./relayed_conn.ts";
@@ -234,8 +235,8 @@ class PacketReplies implements Request {
   #link: RelayLink;
   #window: SendWindow;
   #waiting: PacketReply[] = [];
-  #sent: Map<number, PacketReply> = new Map();
-  #lastNumber = 0;
+  // Most packets get one reply
+  #sent: PendingCalls<PacketReply> = new PendingCalls(1);
   #ended: (() => void) | null = null;
 
   constructor(id: number, link: RelayLink) {
@@ -267,8 +268,7 @@ class PacketReplies implements Request {
 
   receive(_op: Opcode, bytes: Uint8Array): void {
     const { number, result } = readSent(bytes);
-    const reply = this.#sent.get(number)!;
-    this.#sent.delete(number);
+    const reply = this.#sent.take(number);
     this.#window.credit(FRAME_COST + reply.packet.length);
     if (typeof result === "number") reply.resolve(result);
     else reply.reject(result);
@@ -287,10 +287,8 @@ class PacketReplies implements Request {
         return this.#window.whenRoom(this.#advance);
       }
       this.#waiting.shift();
-      const number = ++this.#lastNumber;
-      this.#link.sendPacket(this.#id, number, to, packet);
+      this.#link.sendPacket(this.#id, this.#sent.add(reply), to, packet);
       this.#window.take(packet.length);
-      this.#sent.set(number, reply);
     }
   };
 }
