@@ -24,7 +24,7 @@ export {
   type ExceptHook,
   type ExceptHookArgs,
   setExceptHook,
-} from "./base/except_hook.ts";
+} from "./base/errors.ts";
 export * from "./locks/barrier.ts";
 export * from "./locks/condition.ts";
 export * from "./locks/lock.ts";

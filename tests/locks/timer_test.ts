@@ -10,7 +10,7 @@ import {
 import {
   type ExceptHookArgs,
   setExceptHook,
-} from "../../workers/base/except_hook.ts";
+} from "../../workers/base/errors.ts";
 import { within } from "../support/waiting.ts";
 import { Timer } from "../../workers/locks/timer.ts";
 

@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import {
   type ExceptHookArgs,
   setExceptHook,
-} from "../../workers/base/except_hook.ts";
+} from "../../workers/base/errors.ts";
 import {
   type Pool,
   type PoolOptions,

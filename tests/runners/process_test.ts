@@ -11,8 +11,8 @@ import {
   ModuleImportError,
   RemoteError,
   RunnerExitError,
+  setExceptHook,
 } from "../../workers/base/errors.ts";
-import { setExceptHook } from "../../workers/base/except_hook.ts";
 import { RLock } from "../../workers/locks/lock.ts";
 import { ThreadEvent } from "../../workers/locks/thread_event.ts";
 import {

@@ -17,15 +17,13 @@ import {
   type ThreadOptions,
 } from "../../workers/threads/thread.ts";
 import {
+  type ExceptHook,
+  type ExceptHookArgs,
   ModuleImportError,
   RemoteError,
   RunnerExitError,
-} from "../../workers/base/errors.ts";
-import {
-  type ExceptHook,
-  type ExceptHookArgs,
   setExceptHook,
-} from "../../workers/base/except_hook.ts";
+} from "../../workers/base/errors.ts";
 import { Lock } from "../../workers/locks/lock.ts";
 import { ThreadEvent } from "../../workers/locks/thread_event.ts";
 import { currentProcess, Process } from "../../workers/threads/process.ts";

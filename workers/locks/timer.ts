@@ -6,7 +6,7 @@
 
 import { registerBound } from "../codec/share.ts";
 import { MAX_TIMEOUT } from "../base/check.ts";
-import { callExceptHook } from "../base/except_hook.ts";
+import { callExceptHook } from "../base/errors.ts";
 
 /**
  * Calls a function on the event loop after an interval, unless it is cancelled

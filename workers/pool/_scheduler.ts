@@ -9,11 +9,11 @@
  */
 
 import {
+  callExceptHook,
   PoolClosedError,
   PoolFullError,
   type RunnerExit,
 } from "../base/errors.ts";
-import { callExceptHook } from "../base/except_hook.ts";
 import { context, type TaskOwner } from "../runner/context.ts";
 import { MAX_TIMEOUT } from "../base/check.ts";
 import { PoolMeter, type PoolStats, type TaskEnd } from "./_meter.ts";

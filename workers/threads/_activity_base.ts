@@ -23,8 +23,11 @@ import {
   nextIdent,
   type Payload,
 } from "../runner/context.ts";
-import { callExceptHook } from "../base/except_hook.ts";
-import { type RunnerExit, RunnerExitError } from "../base/errors.ts";
+import {
+  callExceptHook,
+  type RunnerExit,
+  RunnerExitError,
+} from "../base/errors.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
 import {
   describeExit,
