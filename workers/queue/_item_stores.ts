@@ -4,8 +4,8 @@
  * @module
  */
 
-/** The bytes before an item's own when it is put. */
-export const ITEM_PREFIX = 4;
+/** Before each item in a ring: its length. */
+const PREFIX_BYTES = 4;
 
 /** The words that a store needs beside its bytes. */
 export const STORE_WORDS = 6;
@@ -31,7 +31,7 @@ export interface ItemStore {
   /**
    * Adds an item.
    *
-   * @param item Its bytes, after `ITEM_PREFIX` bytes that say their number.
+   * @param item Its bytes.
    * @param priority Its priority.
    * @returns `false` if there is no room for it.
    */
@@ -91,7 +91,7 @@ export class RingBuffer implements ItemStore {
     return new RingBuffer(words, bytes);
   }
 
-  readonly overhead = ITEM_PREFIX;
+  readonly overhead = PREFIX_BYTES;
   readonly isFifo = true;
   readonly priorityOf: (value: unknown) => number = noPriority;
   readonly #words: Int32Array;
@@ -117,50 +117,50 @@ export class RingBuffer implements ItemStore {
   }
 
   push(item: Uint8Array): boolean {
-    if (item.length > this.room) return false;
-    const used = Atomics.add(this.#words, USED, item.length);
+    if (this.room < PREFIX_BYTES + item.length) return false;
+    const used = Atomics.load(this.#words, USED);
     this.#write(item, this.#words[HEAD]! + used);
-    Atomics.add(this.#words, COUNT, 1);
     return true;
   }
 
   unshift(item: Uint8Array): void {
     const { length } = this.#bytes;
-    const size = ITEM_PREFIX + item.length;
+    const size = PREFIX_BYTES + item.length;
     const head = (this.#words[HEAD]! + length - size) % length;
-    const prefix = new DataView(new ArrayBuffer(ITEM_PREFIX));
-    prefix.setInt32(0, item.length, true);
-    this.#write(new Uint8Array(prefix.buffer), head);
-    this.#write(item, head + ITEM_PREFIX);
+    this.#write(item, head);
     this.#words[HEAD] = head;
-    Atomics.add(this.#words, USED, size);
-    Atomics.add(this.#words, COUNT, 1);
-  }
-
-  #write(bytes: Uint8Array, position: number): void {
-    const at = position % this.#bytes.length;
-    const first = this.#bytes.length - at;
-    this.#bytes.set(bytes.subarray(0, first), at);
-    this.#bytes.set(bytes.subarray(first), 0);
   }
 
   shift(): Uint8Array<ArrayBuffer> | false {
     if (this.count === 0) return false;
-    const prefix = new DataView(this.#take(ITEM_PREFIX).buffer);
-    const item = this.#take(prefix.getInt32(0, true));
+    const bytes = this.#bytes;
+    const head = this.#words[HEAD]!;
+    let size = 0;
+    for (let index = 0; index < PREFIX_BYTES; index++) {
+      size |= bytes[(head + index) % bytes.length]! << 8 * index;
+    }
+    const start = (head + PREFIX_BYTES) % bytes.length;
+    const item = new Uint8Array(size);
+    const first = bytes.subarray(start, start + size);
+    item.set(first);
+    item.set(bytes.subarray(0, size - first.length), first.length);
+    this.#words[HEAD] = (start + size) % bytes.length;
+    Atomics.sub(this.#words, USED, PREFIX_BYTES + size);
     Atomics.sub(this.#words, COUNT, 1);
     return item;
   }
 
-  #take(length: number): Uint8Array<ArrayBuffer> {
-    const head = this.#words[HEAD]!;
-    const taken = new Uint8Array(length);
-    const first = this.#bytes.subarray(head, head + length);
-    taken.set(first);
-    taken.set(this.#bytes.subarray(0, length - first.length), first.length);
-    this.#words[HEAD] = (head + length) % this.#bytes.length;
-    Atomics.sub(this.#words, USED, length);
-    return taken;
+  #write(item: Uint8Array, position: number): void {
+    const bytes = this.#bytes;
+    for (let index = 0; index < PREFIX_BYTES; index++) {
+      bytes[(position + index) % bytes.length] = item.length >>> 8 * index;
+    }
+    const start = (position + PREFIX_BYTES) % bytes.length;
+    const first = bytes.length - start;
+    bytes.set(item.subarray(0, first), start);
+    bytes.set(item.subarray(first), 0);
+    Atomics.add(this.#words, USED, PREFIX_BYTES + item.length);
+    Atomics.add(this.#words, COUNT, 1);
   }
 }
 
@@ -249,8 +249,8 @@ export class HeapStore implements ItemStore {
   }
 
   push(item: Uint8Array, priority: number): boolean {
-    if (this.room < item.length - ITEM_PREFIX + ENTRY) return false;
-    this.#add(item, ITEM_PREFIX, priority, this.#words[NEXT]!++);
+    if (this.room < item.length + ENTRY) return false;
+    this.#add(item, priority, this.#words[NEXT]!++);
     return true;
   }
 
@@ -258,7 +258,7 @@ export class HeapStore implements ItemStore {
     const order = this.#newestFirst
       ? this.#words[NEXT]!++
       : --this.#words[FRONT]!;
-    this.#add(item, 0, priority, order);
+    this.#add(item, priority, order);
   }
 
   shift(): Uint8Array<ArrayBuffer> | false {
@@ -273,23 +273,22 @@ export class HeapStore implements ItemStore {
     return item;
   }
 
-  #add(item: Uint8Array, from: number, priority: number, order: number): void {
+  #add(item: Uint8Array, priority: number, order: number): void {
     const { count } = this;
-    const length = item.length - from;
-    const block = this.#write(item, from);
+    const block = this.#write(item);
     const at = this.#rise(priority, order, count);
     this.#view.setFloat64(at + PRIORITY, priority);
     this.#view.setInt32(at + ORDER, order);
     this.#view.setInt32(at + BLOCK, block);
-    this.#view.setInt32(at + LENGTH, length);
-    Atomics.add(this.#words, USED, length);
+    this.#view.setInt32(at + LENGTH, item.length);
+    Atomics.add(this.#words, USED, item.length);
     Atomics.store(this.#words, COUNT, count + 1);
   }
 
   /** Writes an item into blocks; returns the first. */
-  #write(item: Uint8Array, from: number): number {
+  #write(item: Uint8Array): number {
     let [first, before] = [0, 0];
-    for (let start = from; start < item.length; start += PART) {
+    for (let start = 0; start < item.length; start += PART) {
       const block = this.#takeBlock();
       const at = block * BLOCK_BYTES + NUMBER_BYTES;
       this.#blocks.set(item.subarray(start, start + PART), at);

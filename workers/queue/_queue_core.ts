@@ -20,12 +20,7 @@ import {
   WaitQueue,
   type WaitRecord,
 } from "../locks/_wait_queue.ts";
-import {
-  ITEM_PREFIX,
-  type ItemStore,
-  STORE_WORDS,
-  type StoreKind,
-} from "./_item_stores.ts";
+import { type ItemStore, STORE_WORDS, type StoreKind } from "./_item_stores.ts";
 import { QueueClosedError, QueueEmptyError } from "../base/errors.ts";
 import {
   assertInteger,
@@ -191,7 +186,7 @@ export class QueueCore {
       const pushed = this.#alone(() => {
         if (this.closed) throw closedError("put an item in");
         const room = this.size < Atomics.load(this.#words, MAX_SIZE) &&
-          this.#room >= this.#sizeOf(item) - ITEM_PREFIX;
+          this.#room >= this.#sizeOf(item);
         if (!room || !this.#store.push(item, priority)) return false;
         Atomics.add(this.#words, UNFINISHED, 1);
         return true;
@@ -379,21 +374,17 @@ export class QueueCore {
     if (left === 0) this.joiners.wake(Infinity);
   }
 
-  /** An item's bytes, after `ITEM_PREFIX` bytes that say their number. */
   #write(value: unknown): Uint8Array {
     const writer = new ByteWriter(64);
-    writer.length = ITEM_PREFIX;
     encodeInto(writer, value, refuseItem);
-    const length = writer.length - ITEM_PREFIX;
-    const size = length + this.#store.overhead;
-    if (size > this.#capacity) {
+    const item = writer.bytes.subarray(0, writer.length);
+    if (this.#sizeOf(item) > this.#capacity) {
       throw new RangeError(
-        `Cannot put an item of ${size} bytes in a queue of ` +
+        `Cannot put an item of ${this.#sizeOf(item)} bytes in a queue of ` +
           `${this.#capacity}: give the queue a larger "capacity"`,
       );
     }
-    writer.setInt32(0, length);
-    return writer.bytes.subarray(0, writer.length);
+    return item;
   }
 
   #alone<T>(act: () => T): T {
