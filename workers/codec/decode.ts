@@ -48,6 +48,12 @@ interface V8 {
   };
 }
 
+/** Reads an integer of 32 bits, the lowest first. */
+export function readInt32(bytes: Uint8Array, at: number): number {
+  return bytes[at]! | bytes[at + 1]! << 8 | bytes[at + 2]! << 16 |
+    bytes[at + 3]! << 24;
+}
+
 function newDecoder(): TextDecoder {
   return new TextDecoder("utf-8", { ignoreBOM: true });
 }
@@ -186,10 +192,7 @@ class Reader {
   }
 
   #int32(): number {
-    const bytes = this.#bytes;
-    const offset = this.#advance(4);
-    return bytes[offset]! | bytes[offset + 1]! << 8 |
-      bytes[offset + 2]! << 16 | bytes[offset + 3]! << 24;
+    return readInt32(this.#bytes, this.#advance(4));
   }
 
   /** Advances the position; returns the old one. */

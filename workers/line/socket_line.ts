@@ -10,7 +10,12 @@ import {
   decodeInSlices,
   encodeInto,
 } from "../codec/codec.ts";
-import { type DecodeLimits, TAGS, TRUSTED } from "../codec/decode.ts";
+import {
+  type DecodeLimits,
+  readInt32,
+  TAGS,
+  TRUSTED,
+} from "../codec/decode.ts";
 import { ProtocolError } from "./dialect.ts";
 import type { Revocation } from "../runner/permissions.ts";
 
@@ -320,8 +325,7 @@ export class Channel {
   }
 
   #readLength(buffer: Uint8Array, start: number): number {
-    const length = buffer[start + 1]! + buffer[start + 2]! * 0x100 +
-      buffer[start + 3]! * 0x10000 + buffer[start + 4]! * 0x1000000;
+    const length = readInt32(buffer, start + 1) >>> 0;
     const { bytes } = this.#incoming;
     if (length <= bytes) return length;
     throw new ProtocolError(

@@ -32,7 +32,7 @@ import {
   type Sender,
 } from "../line/socket_line.ts";
 import { findExported, isStandIn, typeOf } from "../codec/share.ts";
-import { decode } from "../codec/decode.ts";
+import { ByteWriter, decode } from "../codec/codec.ts";
 import {
   type Descendant,
   endLiving,
@@ -507,15 +507,12 @@ function argumentsOf(bytes: unknown, limits: MessageLimits): unknown[] {
 /** Puts items one after another, each after its length. */
 function joined(items: Bytes[]): Bytes {
   const size = items.reduce((sum, item) => sum + 4 + item.length, 0);
-  const bytes = new Uint8Array(size);
-  const view = new DataView(bytes.buffer);
-  let at = 0;
+  const writer = new ByteWriter(size);
   for (const item of items) {
-    view.setInt32(at, item.length, true);
-    bytes.set(item, at + 4);
-    at += 4 + item.length;
+    writer.int32(item.length);
+    writer.raw(item);
   }
-  return bytes;
+  return writer.bytes;
 }
 
 function goneError(method: unknown): ReferenceError {

@@ -12,7 +12,7 @@ import {
   QueueFullError,
   RemoteError,
 } from "../base/errors.ts";
-import { decode } from "../codec/decode.ts";
+import { decode, readInt32 } from "../codec/decode.ts";
 import { assertPositiveInteger } from "../base/check.ts";
 import { checkpoint, checkpointDue } from "../locks/_checkpoint.ts";
 import { deadlineOf, WAIT } from "../locks/_until.ts";
@@ -71,8 +71,7 @@ class Supply {
     ];
     const { bytes, at } = batch;
     const start = at + 4;
-    batch.at = start + (bytes[at]! | bytes[at + 1]! << 8 |
-      bytes[at + 2]! << 16 | bytes[at + 3]! << 24);
+    batch.at = start + readInt32(bytes, at);
     if (batch.at === bytes.length) this.#batches.delete(call);
     this.#taken++;
     claim(call);
