@@ -138,7 +138,7 @@ testEach(
   CROSSED_STREAMS,
   "serverClose() names what a deadline cut off meanwhile",
   async (mode) => {
-    const server = mode.openOne(Patient, { requestTimeout: 1_000 });
+    const server = mode.openOne(Patient, { requestTimeout: 2_000 });
     collectErrors(server);
     server.serveForever();
     using client = await mode.connect(server);
@@ -173,7 +173,7 @@ testEach(
   LASTING,
   "serverClose() lets a new client speak until shortly before shutdownTimeout",
   async (mode) => {
-    const server = mode.openOne(LineEcho, { shutdownTimeout: 2_000 });
+    const server = mode.openOne(LineEcho, { shutdownTimeout: 4_000 });
     server.serveForever();
     await allReady(server);
     using silent = await dial(server);

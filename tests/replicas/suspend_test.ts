@@ -131,19 +131,17 @@ testEach(
       '"maxConnections"',
     );
     await base(server).setLimits({ requestTimeout: 50 });
-    using client = await mode.connect(server);
-    assertEquals(await client.receive(), "begun");
-    assertEquals(
-      await within("the end", client.receive().catch(() => null)),
-      null,
-    );
+    const assertEnds = async () => {
+      using client = await mode.connect(server);
+      const end = async () => {
+        // A busy machine may cut the client off before its greeting
+        while (await client.receive().catch(() => null) !== null);
+      };
+      await within("the end", end());
+    };
+    await assertEnds();
     await server.reload();
-    using later = await mode.connect(server);
-    assertEquals(await later.receive(), "begun");
-    assertEquals(
-      await within("the end", later.receive().catch(() => null)),
-      null,
-    );
+    await assertEnds();
   },
 );
 
@@ -157,11 +155,13 @@ testEach(
     const whole = base(server);
     using first = await mode.connect(server);
     assertEquals(await first.receive(), "begun");
+    // A replica's word may come later than what its client gets
+    await until(() => whole.connections().length === 1, "the first");
     const [known] = whole.connections();
     using second = await mode.connect(server);
     assertEquals(await second.receive(), "begun");
+    await until(() => whole.connections().length === 2, "the second");
     const listed = whole.connections();
-    assertEquals(listed.length, 2);
     for (const { since, replica } of listed) {
       assertEquals(Math.abs(Date.now() - since.getTime()) < 60_000, true);
       // A parent of processes gets some of what its port gets

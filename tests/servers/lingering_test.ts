@@ -125,30 +125,34 @@ test("A connection that lingers is closed after 2 s", async () => {
 });
 
 test("A connection that lingers is closed after 16 MiB", async () => {
-  await using server = open();
-  server.serveForever();
-  using client = await greeted(server);
-  let sent = 0;
-  const chunk = new Uint8Array(65_536);
-  const began = performance.now();
-  try {
-    for (;;) sent += await client.write(chunk);
-  } catch {
-    assert(sent >= 1_000_000, `${sent} bytes`);
-  }
-  assert(performance.now() - began < 1_900);
+  await sometimes(async () => {
+    await using server = open();
+    server.serveForever();
+    using client = await greeted(server);
+    let sent = 0;
+    const chunk = new Uint8Array(65_536);
+    const began = performance.now();
+    try {
+      for (;;) sent += await client.write(chunk);
+    } catch {
+      assert(sent >= 1_000_000, `${sent} bytes`);
+    }
+    return performance.now() - began;
+  }, 1_900);
 });
 
 test("serverClose() waits 500 ms for connections that linger", async () => {
-  const server = open();
-  server.serveForever();
-  using client = await greeted(server);
-  const began = performance.now();
-  const { completed, aborted } = await server.serverClose();
-  const took = performance.now() - began;
-  assertEquals([completed, aborted], [0, []]);
-  assert(took > 400 && took < 1_900, `It took ${took} ms`);
-  client.close();
+  await sometimes(async () => {
+    const server = open();
+    server.serveForever();
+    using _client = await greeted(server);
+    const began = performance.now();
+    const { completed, aborted } = await server.serverClose();
+    const took = performance.now() - began;
+    assertEquals([completed, aborted], [0, []]);
+    assert(took > 400, `It took ${took} ms`);
+    return took;
+  }, 1_900);
 });
 
 test("serverClose() waits no longer than for a client's end", async () => {
@@ -273,8 +277,11 @@ test("What the client has ended does not linger", async () => {
 });
 
 /** Asserts that something takes less than lingering, if not on a busy machine. */
-async function sometimes(run: () => Promise<number>): Promise<void> {
+async function sometimes(
+  run: () => Promise<number>,
+  limit = 450,
+): Promise<void> {
   const all: number[] = [];
-  do all.push(await run()); while (all.at(-1)! > 450 && all.length < 5);
-  assert(all.at(-1)! < 450, `It took ${all} ms`);
+  do all.push(await run()); while (all.at(-1)! > limit && all.length < 5);
+  assert(all.at(-1)! < limit, `It took ${all} ms`);
 }
