@@ -1,7 +1,7 @@
 /** The README's programs, as a reader pastes them. */
 
 import { assert, assertEquals } from "@std/assert";
-import { getAvailablePort } from "@std/net";
+import { freePort, whilePortsAreFree } from "../support/sockets.ts";
 import { Program } from "./_cli.ts";
 
 const ROOT_URL = new URL("../../", import.meta.url);
@@ -49,23 +49,13 @@ async function connect(port: number, program: Program): Promise<Deno.Conn> {
   throw new Error(`The program ended: ${program.stderr.text}`);
 }
 
-/**
- * The port was free a moment ago. A child that another file starts just then
- * has a copy of the listener that has shown it: so long it is in use.
- */
-async function assertServes(text: string, flags: string[]): Promise<void> {
-  for (let left = 10;; left--) {
-    try {
-      return await assertServesOnce(text, flags);
-    } catch (error) {
-      if (left === 0 || !/in use/.test(String(error))) throw error;
-    }
-  }
+function assertServes(text: string, flags: string[]): Promise<void> {
+  return whilePortsAreFree(() => assertServesOnce(text, flags));
 }
 
 async function assertServesOnce(text: string, flags: string[]): Promise<void> {
   await inFolder(async (dir) => {
-    const port = getAvailablePort({ preferredPort: 18_080 });
+    const port = freePort();
     const served = text.replaceAll("8080", String(port));
     await using program = await start(dir, served, flags);
     using conn = await connect(port, program);

@@ -2,6 +2,7 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { needs, Program } from "../support/programs.ts";
+import { freePort } from "../support/sockets.ts";
 
 /** It takes one or two seconds; on a busy machine, programs start slowly. */
 const GUARD_MS = 30_000;
@@ -83,19 +84,6 @@ async function health(folder: string, ...expected: string[]): Promise<void> {
 
 function delay(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/** A port below those that the system gives to clients. */
-function freePort(): number {
-  for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 20_000);
-    try {
-      Deno.listen({ hostname: "127.0.0.1", port }).close();
-      return port;
-    } catch {
-      // Another then
-    }
-  }
 }
 
 /** One request, on a connection of its own; `null` if it was lost. */

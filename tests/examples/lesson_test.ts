@@ -1,8 +1,8 @@
 /** The lesson's programs, and the service, as somebody runs them. */
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { getAvailablePort } from "@std/net";
 import { Program } from "../cli/_cli.ts";
+import { freePort, whilePortsAreFree } from "../support/sockets.ts";
 import { until } from "../support/waiting.ts";
 
 const HERE = new URL("./", import.meta.url).pathname;
@@ -57,15 +57,15 @@ Deno.test("lesson_threads.ts: twenty threads are joined", async () => {
   assertStringIncludes(program.stdout.text, "Thread-1");
 });
 
-Deno.test("service.ts: has enough permissions, tells its health, and leaves the balancer first", async () => {
+Deno.test("service.ts: has enough permissions, tells its health, and leaves the balancer first", () =>
+  whilePortsAreFree(assertIsService));
+
+async function assertIsService(): Promise<void> {
   const unit = await Deno.readTextFile(`${HERE}service.service`);
   const docker = await Deno.readTextFile(`${HERE}service.dockerfile`);
   const flags = /^ExecStart=\S+ run (.*) \S+$/m.exec(unit)![1]!.split(" ");
   for (const flag of flags) assertStringIncludes(docker, `"${flag}"`);
-  const [port, adminPort] = [
-    getAvailablePort({ preferredPort: 18_180 }),
-    getAvailablePort({ preferredPort: 19_190 }),
-  ];
+  const [port, adminPort] = [freePort(), freePort()];
   const mine = flags.map((flag) =>
     flag.replace("8080", `${port}`).replace("9090", `${adminPort}`)
       .replace("/srv/upper", ROOT)
@@ -90,7 +90,11 @@ Deno.test("service.ts: has enough permissions, tells its health, and leaves the 
     await client.closeWrite();
     return await new Response(client.readable).text();
   };
-  await until(() => isReady(200), "it is ready");
+  const ended = program.code().then(() => {
+    throw new Error(`It ended: ${program.stderr.text}`);
+  });
+  await Promise.race([ended, until(() => isReady(200), "it is ready")]);
+  ended.catch(() => {});
   assertEquals(await talk(), "HELLO\n");
   assertEquals(await get("healthz"), [200, "ok\n"]);
   const [, metrics] = await get("metrics");
@@ -100,4 +104,4 @@ Deno.test("service.ts: has enough permissions, tells its health, and leaves the 
   assertEquals(await talk(), "HELLO\n"); // and still serves
   assertEquals(await program.code(), 0, program.stderr.text);
   assertMatch(program.stdout.text, /"event":"drainEnd"/);
-});
+}

@@ -6,7 +6,30 @@
  * @module
  */
 
+import { getAvailablePort } from "@std/net";
 import { pause, until } from "./waiting.ts";
+
+/** A free port below those that the system gives to clients. */
+export function freePort(): number {
+  const preferredPort = 10_000 + Math.floor(Math.random() * 20_000);
+  return getAvailablePort({ preferredPort });
+}
+
+/**
+ * Runs what starts a program on a {@linkcode freePort}, which may be in use by
+ * then: its error tells what the program said.
+ */
+export async function whilePortsAreFree(
+  run: () => Promise<void>,
+): Promise<void> {
+  for (let left = 10;; left--) {
+    try {
+      return await run();
+    } catch (error) {
+      if (left === 0 || !/in use/.test(String(error))) throw error;
+    }
+  }
+}
 
 /** Does what needs an address that has just been given up. */
 export async function onceFree<T>(listen: () => T | Promise<T>): Promise<T> {
