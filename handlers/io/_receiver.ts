@@ -43,10 +43,13 @@ export interface PairedWriter {
 
 type Listener = Pick<ReadSink, "onRead" | "onError">;
 
+/** Takes a result from the buffer; `undefined` while it needs more bytes. */
+type Attempt<T> = (buffer: ReadBuffer) => T | undefined;
+
 /** A pending read. A reader has one at a time, and reuses the object. */
 interface Waiter {
-  /** Takes the result from the buffer; `null` if it reads into `into`. */
-  attempt: (() => unknown) | null;
+  /** Takes the result; `null` if it reads into `into`. */
+  attempt: Attempt<unknown> | null;
   into: Uint8Array | null;
   /** Whether it has taken no byte yet. */
   idle: boolean;
@@ -125,12 +128,12 @@ export class Receiver implements ReadSink {
    * Fills the buffer until `attempt` succeeds. If the handler ends before, the
    * result is `end`; without it the promise stays pending.
    */
-  take<T>(attempt: () => T | undefined, end: unknown = NEVER): Promise<T> {
+  take<T>(attempt: Attempt<T>, end: unknown = NEVER): Promise<T> {
     if (this.isPending) return this.#refuse();
     if (this.#isAhead) return this.#afterWriter(() => this.take(attempt, end));
     const idle = this.#buffer.isIdle;
     try {
-      const found = attempt();
+      const found = attempt(this.#buffer);
       if (found !== undefined) return Promise.resolve(found);
     } catch (error) {
       return Promise.reject(error);
@@ -186,7 +189,7 @@ export class Receiver implements ReadSink {
   }
 
   #wait(
-    attempt: (() => unknown) | null,
+    attempt: Attempt<unknown> | null,
     into: Uint8Array | null,
     idle: boolean,
     end: unknown,
@@ -198,15 +201,11 @@ export class Receiver implements ReadSink {
     waiter.into = into;
     waiter.idle = idle;
     waiter.end = end;
-    const promise = new Promise(this.#keep);
+    kept = waiter;
+    const promise = new Promise(keep);
     this.#read(waiter);
     return promise;
   }
-
-  #keep = (resolve: Waiter["resolve"], reject: Waiter["reject"]): void => {
-    this.#record.resolve = resolve;
-    this.#record.reject = reject;
-  };
 
   /**
    * One read of the source that a time-out can end. The source's own read can't
@@ -254,9 +253,9 @@ export class Receiver implements ReadSink {
     if (waiter !== null && waiter.end !== NEVER) waiter.resolve(waiter.end);
   }
 
-  #attempt(waiter: Waiter, attempt: () => unknown): void {
+  #attempt(waiter: Waiter, attempt: Attempt<unknown>): void {
     try {
-      const found = attempt();
+      const found = attempt(this.#buffer);
       if (found === undefined) this.#read(waiter);
       else waiter.resolve(found);
     } catch (error) {
@@ -280,6 +279,14 @@ export class Receiver implements ReadSink {
       ),
     );
   }
+}
+
+/** What gets the functions of the promise that is being made. */
+let kept: Pick<Waiter, "resolve" | "reject">;
+
+function keep(resolve: Waiter["resolve"], reject: Waiter["reject"]): void {
+  kept.resolve = resolve;
+  kept.reject = reject;
 }
 
 function ignore(): void {}

@@ -72,7 +72,6 @@ export class BufferedReader {
   #buffer: ReadBuffer;
   #receiver: Receiver;
   #bufferSize: number;
-  #line: () => string | null | undefined;
 
   /**
    * Constructs a reader.
@@ -90,7 +89,6 @@ export class BufferedReader {
     this.#buffer = buffer;
     this.#receiver = new Receiver(source, buffer, timeout);
     this.#bufferSize = bufferSize;
-    this.#line = () => buffer.line();
   }
 
   /**
@@ -158,9 +156,8 @@ export class BufferedReader {
    */
   read(): Promise<Uint8Array | null>;
   read(into?: Uint8Array): Promise<number | Uint8Array | null> {
-    const buffer = this.#buffer;
     if (into === undefined) {
-      return this.#receiver.take(() => buffer.chunk(), null);
+      return this.#receiver.take((buffer) => buffer.chunk(), null);
     }
     if (!(into instanceof Uint8Array)) {
       return refuse(
@@ -172,9 +169,9 @@ export class BufferedReader {
       );
     }
     if (into.length === 0) return Promise.resolve(0);
-    return buffer.isIdle
+    return this.#buffer.isIdle
       ? this.#receiver.receive(into, true)
-      : this.#receiver.take(() => buffer.copy(into), null);
+      : this.#receiver.take((buffer) => buffer.copy(into), null);
   }
 
   /**
@@ -198,7 +195,7 @@ export class BufferedReader {
    * @throws {RequestTimeoutError} If nothing came within the time-out.
    */
   readLine(): Promise<string | null> {
-    return this.#receiver.take(this.#line, null);
+    return this.#receiver.take(line, null);
   }
 
   /**
@@ -218,7 +215,7 @@ export class BufferedReader {
    * @throws {RequestTimeoutError} If nothing came within the time-out.
    */
   readLineBytes(): Promise<Uint8Array | null> {
-    return this.#receiver.take(() => this.#buffer.lineBytes(), null);
+    return this.#receiver.take((buffer) => buffer.lineBytes(), null);
   }
 
   /**
@@ -261,7 +258,7 @@ export class BufferedReader {
         "Cannot read until an empty delimiter: expected at least one byte";
       return refuse(new RangeError(why));
     }
-    return this.#receiver.take(() => this.#buffer.until(sought));
+    return this.#receiver.take((buffer) => buffer.until(sought));
   }
 
   /**
@@ -285,7 +282,7 @@ export class BufferedReader {
   readExact(count: number): Promise<Uint8Array> {
     if (!isCount(count)) return refuse(wrongCount(count));
     return count < this.#bufferSize
-      ? this.#receiver.take(() => this.#buffer.exactly(count))
+      ? this.#receiver.take((buffer) => buffer.exactly(count))
       : this.#receiver.receiveAll(new Uint8Array(count));
   }
 
@@ -312,7 +309,7 @@ export class BufferedReader {
   readText(count: number): Promise<string> {
     if (!isCount(count)) return refuse(wrongCount(count));
     return count < this.#bufferSize
-      ? this.#receiver.take(() => this.#buffer.text(count))
+      ? this.#receiver.take((buffer) => buffer.text(count))
       : this.#receiver.receiveAll(new Uint8Array(count)).then(decode);
   }
 
@@ -393,10 +390,10 @@ export class BufferedReader {
    */
   readAll(): Promise<Uint8Array> {
     const chunks: Uint8Array[] = [];
-    return this.#receiver.take(() => {
-      const chunk = this.#buffer.chunk();
+    return this.#receiver.take((buffer) => {
+      const chunk = buffer.chunk();
       if (chunk) chunks.push(chunk);
-      return this.#buffer.ended ? concat(chunks) : undefined;
+      return buffer.ended ? concat(chunks) : undefined;
     });
   }
 
@@ -418,9 +415,8 @@ export class BufferedReader {
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<string> {
     // Not a generator: its promises cost more than the parsing of a line
-    const attempt = () => this.#buffer.nextLine();
     return {
-      next: () => this.#receiver.take(attempt, END),
+      next: () => this.#receiver.take(nextLine, END),
       [Symbol.asyncIterator]() {
         return this;
       },
@@ -441,6 +437,15 @@ export class BufferedReader {
   [release](): void {
     this.#receiver.release();
   }
+}
+
+// One function for all reads: a closure costs more than a short line
+function line(buffer: ReadBuffer): string | null | undefined {
+  return buffer.line();
+}
+
+function nextLine(buffer: ReadBuffer): IteratorResult<string> | undefined {
+  return buffer.nextLine();
 }
 
 function isCount(count: number): boolean {

@@ -6,7 +6,6 @@
 
 import type { BaseRequestHandler } from "../../handlers/base_request_handler.ts";
 import { printable } from "../../handlers/_internal.ts";
-import type { Accepted } from "./accept_loop.ts";
 import {
   closeAnyhow,
   closeQuietly,
@@ -99,7 +98,7 @@ export class RequestCycle<R> {
   }
 
   /** Serves a request that was accepted here. */
-  async serve([request, peer]: Accepted<R>): Promise<void> {
+  async serve(request: R, peer: Deno.Addr): Promise<void> {
     this.counts.accepted++;
     const open = this.open.add(request, peer, false);
     let part: ServerRole | null = null;

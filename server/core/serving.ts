@@ -51,9 +51,9 @@ export class Serving<R> {
     this.#loop = new AcceptLoop({
       next: () => host.getRequest(),
       hasRoom: () => this.cycle.refusesOverLimit || this.#room() > 0,
-      take: (accepted, waited) => {
+      take: ([request, peer], waited) => {
         if (waited) this.cycle.counts.waited++;
-        this.#lastTaken = this.cycle.serve(accepted);
+        this.#lastTaken = this.cycle.serve(request, peer);
         return !this.cycle.refuses;
       },
       failed: (error, first) => void this.cycle.acceptFailed(error, first),

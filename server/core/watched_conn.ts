@@ -199,7 +199,8 @@ export class WatchedConn implements Watch, ThroughWatch {
     const direct = this.#sink === null
       ? this.#direct ??= new DirectRead()
       : new DirectRead();
-    const reading = new Promise<number | null>(direct.keep);
+    kept = direct;
+    const reading = new Promise<number | null>(keep);
     this.receive(into, direct);
     return reading;
   }
@@ -359,26 +360,29 @@ export class WatchedConn implements Watch, ThroughWatch {
 
 /** A call of the connection's `read()`; reused, if there is one at a time. */
 class DirectRead implements ReadSink {
-  #resolve!: (count: number | null) => void;
-  #reject!: (error: unknown) => void;
-
-  keep = (
-    resolve: (count: number | null) => void,
-    reject: (error: unknown) => void,
-  ): void => {
-    this.#resolve = resolve;
-    this.#reject = reject;
-  };
+  resolve!: (count: number | null) => void;
+  reject!: (error: unknown) => void;
 
   onRead(count: number | null): void {
-    this.#resolve(count);
+    this.resolve(count);
   }
 
   onError(error: unknown): void {
-    this.#reject(error);
+    this.reject(error);
   }
 
   onOver(): void {
-    this.#resolve(null);
+    this.resolve(null);
   }
+}
+
+/** What gets the functions of the promise that is being made. */
+let kept: DirectRead;
+
+function keep(
+  resolve: DirectRead["resolve"],
+  reject: DirectRead["reject"],
+): void {
+  kept.resolve = resolve;
+  kept.reject = reject;
 }
