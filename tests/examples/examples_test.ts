@@ -265,6 +265,14 @@ Deno.test("http.ts: HEAD has no body, and what could hide a second request is re
       `HTTP/1.1 200 OK\r\nContent-Length: 11\r\n${ended}POST /a é\n`,
     ],
     [
+      "POST /a HTTP/1.1\r\nContent-Length: \t1 \t\r\n\r\na",
+      `HTTP/1.1 200 OK\r\nContent-Length: 10\r\n${kept}POST /a a\n`,
+    ],
+    [
+      "POST / HTTP/1.1\r\nContent-Length: 1\u00a0\r\n\r\na",
+      refused("400 Bad Request"),
+    ],
+    [
       "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
       refused("501 Not Implemented"),
     ],

@@ -1,10 +1,11 @@
 /** HTTP/1.1 by hand: persistent connections and bodies. `curl http://127.0.0.1:8000/name` */
 
+import { Buffer } from "node:buffer";
 import { StreamRequestHandler, TCPServer } from "@socketserver/socketserver";
 
 const REQUEST_REGEXP = /^([A-Z]+) (\S+) HTTP\/1\.([01])$/;
-const HEADER_REGEXP = /^([\w!#$%&'*+.^`|~-]+):[ \t]*(.*?)[ \t]*$/;
-const encoder = new TextEncoder();
+const HEADER_REGEXP = /^([\w!#$%&'*+.^`|~-]+):[ \t]*(.*)$/;
+const END_REGEXP = /[ \t]+$/;
 
 export class HttpHandler extends StreamRequestHandler {
   override async handle() {
@@ -19,9 +20,13 @@ export class HttpHandler extends StreamRequestHandler {
         const [, name = "", value = ""] = HEADER_REGEXP.exec(line) ?? [];
         if (name === "") refusal = "400 Bad Request";
         const key = name.toLowerCase();
-        if (key === "content-length") lengths.add(value);
-        else if (key === "transfer-encoding") refusal ||= "501 Not Implemented";
-        else if (key === "connection") stays = /^keep-alive$/i.test(value);
+        if (key === "content-length") {
+          lengths.add(value.replace(END_REGEXP, ""));
+        } else if (key === "transfer-encoding") {
+          refusal ||= "501 Not Implemented";
+        } else if (key === "connection") {
+          stays = /^keep-alive[ \t]*$/i.test(value);
+        }
       }
       const [length = "0"] = lengths; // two would hide a second request
       if (lengths.size > 1 || !/^\d+$/.test(length)) {
@@ -33,7 +38,7 @@ export class HttpHandler extends StreamRequestHandler {
         await this.#send(refusal, "", false, method);
         return;
       }
-      const body = await rfile.readText(Number(length));
+      const body = length === "0" ? "" : await rfile.readText(Number(length));
       const answer = `${method} ${path} ${body}\n`;
       await this.#send("200 OK", answer, stays, method);
       if (!stays) return;
@@ -41,7 +46,7 @@ export class HttpHandler extends StreamRequestHandler {
   }
 
   #send(status: string, body: string, stays: boolean, method: string) {
-    const length = encoder.encode(body).length;
+    const length = Buffer.byteLength(body);
     return this.wfile.write(
       `HTTP/1.1 ${status}\r\nContent-Length: ${length}\r\n` +
         `Connection: ${stays ? "keep-alive" : "close"}\r\n\r\n` +
