@@ -15,6 +15,7 @@ import type {
   UnixSocketOptions,
 } from "./options.ts";
 import type { OpenConnection } from "./open_connection.ts";
+import type { ServerEvents } from "./server_events.ts";
 
 /** Called by the constructor before the address is bound; sets the role. */
 export const prepare: unique symbol = Symbol("prepare");
@@ -37,6 +38,20 @@ export const settings: unique symbol = Symbol("settings");
  * user's constructor does not know about replicas, so it is passed beside it.
  */
 export const building: { role: ServerRole | null } = { role: null };
+
+/** All events. */
+export const EVENT_NAMES: readonly (keyof ServerEvents)[] = [
+  "connection",
+  "requestEnd",
+  "refusal",
+  "error",
+  "replicaStart",
+  "replicaExit",
+  "replicaReplace",
+  "replicaStall",
+  "drainStart",
+  "drainEnd",
+];
 
 /** A certificate chain and its private key, in PEM format. */
 export type Certificate = Required<Pick<TcpServerOptions, "cert" | "key">>;

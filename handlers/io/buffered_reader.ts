@@ -117,7 +117,9 @@ export class BufferedReader {
   }
 
   /**
-   * Reads available bytes into a buffer. Waits if there are none.
+   * Reads available bytes into a buffer. Waits if there are none. While the
+   * server closes, don't reuse the buffer of a read that found the end: bytes
+   * that come later may be written there.
    *
    * @example Usage
    * ```ts

@@ -293,54 +293,50 @@ export function exactLimit(options: AnyOptions): string | null {
   return null;
 }
 
+type Name = keyof AnyOptions;
+
+const IN_TLS = "Deno has no way to set it on a TLS connection";
+/** Options that exclude each other, and why. */
+const EXCLUDING: [Name, Name, why: string][] = [
+  ["noDelay", "cert", IN_TLS],
+  ["keepAlive", "cert", IN_TLS],
+  [
+    "proxyProtocol",
+    "cert",
+    "the header comes before TLS, where Deno does not read it; let the proxy end TLS",
+  ],
+];
+/** Options that need one of others. */
+const NEEDING: [Name, others: Name[], why?: string][] = [
+  ["key", ["cert"], ": TLS needs both"],
+  ["cert", ["key"], ": TLS needs both"],
+  ["alpnProtocols", ["cert"]],
+  ["handshakeTimeout", ["cert", "proxyProtocol"]],
+  ["trustedProxies", ["proxyProtocol"]],
+  ["maxRequestsJitter", ["maxRequests"]],
+];
+
 function checkTogether(options: AnyOptions): void {
-  if (options.cert !== undefined) {
-    for (const name of ["noDelay", "keepAlive"] as const) {
-      if (options[name] === undefined) continue;
-      throw new TypeError(
-        `Cannot use the options "${name}" and "cert" together: Deno has no way to set it on a TLS connection`,
-      );
-    }
-  }
-  const { cert, key } = options;
-  if ((cert === undefined) !== (key === undefined)) {
-    const [given, missing] = cert === undefined
-      ? ["key", "cert"]
-      : ["cert", "key"];
+  const has = (name: Name) => options[name] !== undefined;
+  for (const [name, other, why] of EXCLUDING) {
+    if (!has(name) || !has(other)) continue;
     throw new TypeError(
-      `Cannot use the option "${given}" without "${missing}": TLS needs both`,
+      `Cannot use the options "${name}" and "${other}" together: ${why}`,
     );
   }
-  requires(options, ["alpnProtocols"], ["cert"]);
-  requires(options, ["handshakeTimeout"], ["cert", "proxyProtocol"]);
-  requires(options, ["trustedProxies"], ["proxyProtocol"]);
-  requires(options, ["maxRequestsJitter"], ["maxRequests"]);
+  for (const [name, others, why = ""] of NEEDING) {
+    if (!has(name) || others.some(has)) continue;
+    const needed = others.map(quote).join(" or ");
+    throw new TypeError(
+      `Cannot use the option "${name}" without ${needed}${why}`,
+    );
+  }
   for (const name of ["maxRequests", "maxMemory"] as const) {
-    if (options.dispatch !== "isolate" || options[name] === undefined) continue;
+    if (options.dispatch !== "isolate" || !has(name)) continue;
     throw new TypeError(
       `Cannot use the option "${name}" with "isolate" as "dispatch": a replica serves only one request`,
     );
   }
-  if (cert !== undefined && options.proxyProtocol !== undefined) {
-    throw new TypeError(
-      'Cannot use the options "proxyProtocol" and "cert" together: the header comes before TLS, where Deno does not read it; let the proxy end TLS',
-    );
-  }
+  const { cert, key } = options;
   if (cert !== undefined) checkCertificate(cert, key!);
-}
-
-function requires(
-  options: AnyOptions,
-  names: (keyof AnyOptions)[],
-  needed: (keyof AnyOptions)[],
-): void {
-  for (const name of names) {
-    if (options[name] === undefined) continue;
-    if (needed.some((other) => options[other] !== undefined)) continue;
-    throw new TypeError(
-      `Cannot use the option "${name}" without ${
-        needed.map(quote).join(" or ")
-      }`,
-    );
-  }
 }

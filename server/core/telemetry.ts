@@ -8,6 +8,7 @@
 import { printable } from "../../handlers/_internal.ts";
 import type { Channel } from "node:diagnostics_channel";
 import type { DatagramRequest } from "../../handlers/request_types.ts";
+import { EVENT_NAMES } from "../_internal.ts";
 import type { ServerEvents } from "../server_events.ts";
 import { printError } from "./faults.ts";
 import type { ServerStats } from "../../handlers/request_types.ts";
@@ -33,20 +34,6 @@ export type Listener<K extends EventName = EventName> = (
 /** Emits an event. */
 export type Emit = <K extends EventName>(name: K, details: Details<K>) => void;
 type AnyListener = (event: unknown) => void;
-
-/** All events. */
-export const EVENT_NAMES: readonly EventName[] = [
-  "connection",
-  "requestEnd",
-  "refusal",
-  "error",
-  "replicaStart",
-  "replicaExit",
-  "replicaReplace",
-  "replicaStall",
-  "drainStart",
-  "drainEnd",
-];
 
 /** The events of one server. */
 export class Telemetry {

@@ -7,7 +7,7 @@
 import { escapeControls, formatAddress } from "../../handlers/_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import { printOnStderr } from "../core/stderr.ts";
-import { EVENT_NAMES } from "../core/telemetry.ts";
+import { EVENT_NAMES } from "../_internal.ts";
 import type { ServerEvents } from "../server_events.ts";
 
 const PLAIN_REGEXP = /^[^\s"=\p{Cc}\p{Cf}]+$/u;
