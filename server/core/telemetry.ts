@@ -35,11 +35,18 @@ export type Listener<K extends EventName = EventName> = (
 export type Emit = <K extends EventName>(name: K, details: Details<K>) => void;
 type AnyListener = (event: unknown) => void;
 
+/** Who watches one event. */
+interface Watchers {
+  listeners: Set<AnyListener>;
+  channel: Channel | null;
+}
+
 /** The events of one server. */
 export class Telemetry {
   #server: { readonly serverAddress: Deno.Addr };
-  #listeners: Map<EventName, Set<AnyListener>> = new Map();
-  #channels: Map<EventName, Channel> | null = null;
+  #watchers = Object.fromEntries(
+    EVENT_NAMES.map((name) => [name, { listeners: new Set(), channel: null }]),
+  ) as Record<EventName, Watchers>;
   #forward: Emit | null = null;
   #forwarded: ReadonlySet<EventName> = new Set();
 
@@ -53,23 +60,19 @@ export class Telemetry {
         `Cannot listen to "${name}": expected one of ${EVENT_NAMES.join(", ")}`,
       );
     }
-    const listeners = this.#listeners.get(name) ?? new Set();
-    this.#listeners.set(name, listeners.add(listener as AnyListener));
+    this.#watchers[name].listeners.add(listener as AnyListener);
   }
 
   off<K extends EventName>(name: K, listener: Listener<K>): void {
-    const listeners = this.#listeners.get(name);
-    listeners?.delete(listener as AnyListener);
-    if (listeners?.size === 0) this.#listeners.delete(name);
+    this.#watchers[name]?.listeners?.delete(listener as AnyListener);
   }
 
   /** Opens the diagnostics channels. A thread's first call takes 3 ms. */
   async openChannels(): Promise<void> {
-    if (this.#channels !== null) return;
     const { channel } = await import("node:diagnostics_channel");
-    this.#channels = new Map(
-      EVENT_NAMES.map((name) => [name, channel(`socketserver:${name}`)]),
-    );
+    for (const name of EVENT_NAMES) {
+      this.#watchers[name].channel ??= channel(`socketserver:${name}`);
+    }
   }
 
   /** Makes others emit the events of these names only. */
@@ -81,8 +84,8 @@ export class Telemetry {
   /** Whether an event has listeners. */
   isWatched(name: EventName): boolean {
     if (this.#forward !== null) return this.#forwarded.has(name);
-    return this.#listeners.has(name) ||
-      this.#channels?.get(name)?.hasSubscribers === true;
+    const { listeners, channel } = this.#watchers[name];
+    return listeners.size > 0 || channel?.hasSubscribers === true;
   }
 
   /** Emits an event. An error of a listener is printed. */
@@ -95,10 +98,10 @@ export class Telemetry {
     const { clientAddress } = details as { clientAddress?: Deno.Addr | null };
     if (clientAddress) printable(clientAddress);
     const event = { serverAddress, ...details };
-    const listeners: AnyListener[] = [...this.#listeners.get(name) ?? []];
-    const channel = this.#channels?.get(name);
-    if (channel?.hasSubscribers) listeners.push((e) => channel.publish(e));
-    for (const listener of listeners) {
+    const { listeners, channel } = this.#watchers[name];
+    const all = [...listeners];
+    if (channel?.hasSubscribers) all.push((e) => channel.publish(e));
+    for (const listener of all) {
       try {
         listener(event);
       } catch (error) {

@@ -8,8 +8,12 @@ import { within } from "../support/waiting.ts";
 const ROOT = new URL("../../", import.meta.url).href;
 const module = new URL("./_start_module.ts", import.meta.url);
 
-/** Modules that `mod.ts` loads: raise it knowingly, each takes 0.1 ms. */
-const MOST_MODULES = 120;
+/** Modules that the entries load: raise it knowingly, each takes 0.3 ms. */
+const MOST_MODULES = {
+  "mod.ts": 110,
+  "handlers/mod.ts": 20,
+  "server/observe/mod.ts": 8,
+};
 
 /** What only a program that starts replicas or processes needs, when it does. */
 const OF_REPLICAS = [
@@ -66,9 +70,14 @@ function assertNone(loaded: string[], unwanted: string[]): void {
 }
 
 Deno.test("mod.ts loads neither node's modules nor what starts replicas", async () => {
-  const loaded = await loadedBy("mod.ts");
-  assertNone(loaded, OF_REPLICAS);
-  assert(loaded.length <= MOST_MODULES, `${loaded.length} modules`);
+  assertNone(await loadedBy("mod.ts"), OF_REPLICAS);
+});
+
+Deno.test("each entry loads few modules", async () => {
+  for (const [entry, most] of Object.entries(MOST_MODULES)) {
+    const { length } = await loadedBy(entry);
+    assert(length <= most, `"${entry}" loads ${length} modules`);
+  }
 });
 
 Deno.test("a thread's and a process's own modules add little to mod.ts", async () => {
