@@ -19,11 +19,22 @@
  * @module
  */
 
-export * from "./base/errors.ts";
 export {
+  BrokenBarrierError,
   type ExceptHook,
   type ExceptHookArgs,
+  ModuleImportError,
+  PoolClosedError,
+  PoolFullError,
+  QueueClosedError,
+  QueueEmptyError,
+  QueueFullError,
+  RemoteError,
+  type RemoteErrorInit,
+  type RunnerExit,
+  RunnerExitError,
   setExceptHook,
+  SocketServerError,
 } from "./base/errors.ts";
 export * from "./locks/barrier.ts";
 export * from "./locks/condition.ts";
