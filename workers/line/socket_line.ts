@@ -17,7 +17,7 @@ import {
   TRUSTED,
 } from "../codec/decode.ts";
 import { ProtocolError } from "./dialect.ts";
-import type { Revocation } from "../runner/permissions.ts";
+import type { Revocation } from "../runner/launch.ts";
 
 /** The size of the buffers for one read and one write. */
 const BUFFER_SIZE = 128 * 1024;

@@ -16,10 +16,17 @@ import {
 } from "../base/errors.ts";
 import { context, type TaskOwner } from "../runner/context.ts";
 import { MAX_TIMEOUT } from "../base/check.ts";
-import { PoolMeter, type PoolStats, type TaskEnd } from "./_meter.ts";
+import {
+  PoolMeter,
+  type PoolStats,
+  PoolTarget,
+  PoolTask,
+  type TaskEnd,
+  type TaskOptions,
+  TaskQueue,
+} from "./_task.ts";
 import type { PoolRunOptions, PoolSettings } from "./_options.ts";
 import { ChunkResults } from "./_protocol.ts";
-import { PoolTarget, PoolTask, type TaskOptions, TaskQueue } from "./_task.ts";
 import { WorkerGroup } from "./_worker_group.ts";
 import type {
   Outcome,

@@ -14,7 +14,7 @@ import {
   PoolMap,
   type PoolMapOptions,
 } from "./pool_map.ts";
-import type { PoolStats } from "./_meter.ts";
+import type { PoolStats } from "./_task.ts";
 import {
   checkPoolOptions,
   checkRunOptions,
@@ -27,7 +27,7 @@ import { Scheduler } from "./_scheduler.ts";
 import { assertOptions } from "../base/check.ts";
 
 export type { PoolMapOptions } from "./pool_map.ts";
-export type { PoolStats, TimeSummary } from "./_meter.ts";
+export type { PoolStats, TimeSummary } from "./_task.ts";
 export type {
   PoolOptions,
   PoolRunOptions,

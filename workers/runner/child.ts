@@ -14,10 +14,9 @@ import {
 import { expectChild, type ExpectedChild } from "./rendezvous.ts";
 import { imports } from "./context.ts";
 import { proofForChildren } from "../codec/share.ts";
-import { entryUrl, launchFlags } from "./launch.ts";
+import { childPermissions, entryUrl, launchFlags } from "./launch.ts";
 import { ModuleImportError, type RunnerExit } from "../base/errors.ts";
 import { Inbox, Lifecycle, type Runner, type RunnerOptions } from "./runner.ts";
-import { childPermissions } from "./permissions.ts";
 import { endLiving, enterLiving, setPid } from "../locks/_living.ts";
 import { forgetChild, watchChild } from "./orphan_guard.ts";
 import type { ShareHost } from "../queue/_shares.ts";

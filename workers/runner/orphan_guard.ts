@@ -9,7 +9,7 @@
  * @module
  */
 
-import { isGranted } from "./permissions.ts";
+import { isGranted } from "./launch.ts";
 
 /**
  * Reads "+ pid folder" and "- pid" until its input ends. The first child and

@@ -8,11 +8,7 @@ import {
   type ChildLink,
   LINK_VARIABLE,
 } from "../line/socket_line.ts";
-import {
-  type ChannelNeed,
-  type ChannelNeeds,
-  isGranted,
-} from "./permissions.ts";
+import { type ChannelNeed, type ChannelNeeds, isGranted } from "./launch.ts";
 
 const ENV_NEED = { item: LINK_VARIABLE, similar: `${LINK_VARIABLE}_` };
 /** The length of a secret: that of a UUID. */
