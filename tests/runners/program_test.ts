@@ -81,6 +81,12 @@ async function killParent(
       () => ![undefined, old].includes(findGuard(parent.pid)),
       "another guard",
     );
+    // What it is told later would be lost with its parent
+    const [, pids] = /^children (.*)$/m.exec(stdout)!;
+    const guard = findGuard(parent.pid);
+    const { command } = listDescendants(parent.pid)
+      .find(({ pid }) => pid === guard)!;
+    assertStringIncludes(command, pids!);
   }
   const family = listDescendants(parent.pid);
   const denos = family.filter(({ command }) => command.includes("data:"));

@@ -12,9 +12,9 @@
 import { isGranted } from "./launch.ts";
 
 /**
- * Reads "+ pid folder" and "- pid" until its input ends. The first child and
- * its folder are arguments, so that none is missed. Children get a second to
- * end by themselves.
+ * Reads "+ pid folder" and "- pid" until its input ends. The children that
+ * there are, and the last one's folder, are arguments, so that none is missed.
+ * Children get a second to end by themselves.
  */
 const SHELL_SCRIPT = `trap '' HUP INT QUIT TERM TSTP
 pids=" $1 " last=$2
@@ -34,7 +34,7 @@ const DENO_SCRIPT =
   `for (const name of ["HUP", "INT", "QUIT", "TERM", "TSTP"]) {
   try { Deno.addSignalListener("SIG" + name, () => {}); } catch {}
 }
-const pids = new Set([Deno.args[0]]);
+const pids = new Set(Deno.args[0].split(" "));
 let text = "", last = Deno.args[1];
 for await (const chunk of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
   const lines = (text + chunk).split("\\n");
@@ -104,17 +104,15 @@ function spawn(args: string[]): Deno.ChildProcess | null {
 }
 
 function startGuard(): void {
-  const [first, ...others] = watched;
-  if (first === undefined) return;
-  const [pid, folder] = first;
-  const process = spawn([`${pid}`, folder]);
+  if (watched.size === 0) return;
+  const [...pids] = watched.keys();
+  const process = spawn([pids.join(" "), watched.get(pids.at(-1)!)!]);
   // Without it, the children notice the end of their channels all the same
   if (process === null) return;
   process.unref();
   const started: Guard = { process, input: process.stdin.getWriter() };
   started.input.closed.catch(() => {});
   guard = started;
-  for (const [pid, folder] of others) tell(`+ ${pid} ${folder}\n`);
   const since = performance.now();
   void process.status.then(() => {
     if (guard !== started) return;
