@@ -6,6 +6,7 @@
 import { Channel, type ChildLink, LINK_VARIABLE } from "../line/socket_line.ts";
 import { setParentsProof } from "../codec/share.ts";
 import { type ModuleLoader, Port } from "./entry.ts";
+import type { RunnerMain } from "./runner.ts";
 import { FRAME } from "../line/dialect.ts";
 import {
   openShareLink,
@@ -29,11 +30,11 @@ async function connect({ connect, secret }: ChildLink) {
  * Runs a child's modules.
  *
  * @param modules The user's modules.
- * @param main The module of this package that exports `main`.
+ * @param main What this package runs there.
  */
 export async function enter(
   modules: ModuleLoader[],
-  main: ModuleLoader,
+  main: RunnerMain,
 ): Promise<void> {
   const exit = Deno.exit;
   const link: ChildLink = JSON.parse(Deno.env.get(LINK_VARIABLE) ?? "");

@@ -50,7 +50,7 @@ export class Port extends Inbox implements RunnerPort {
   onerror: ((thrown: unknown) => void) | null = null;
   #line: PortLine;
   #modules: ModuleLoader[];
-  #main: ModuleLoader;
+  #main: RunnerMain;
   #ended = false;
 
   /**
@@ -58,9 +58,9 @@ export class Port extends Inbox implements RunnerPort {
    *
    * @param line The line to the owner.
    * @param modules The user's modules.
-   * @param main The module of this package that exports `main`.
+   * @param main What this package runs there.
    */
-  constructor(line: PortLine, modules: ModuleLoader[], main: ModuleLoader) {
+  constructor(line: PortLine, modules: ModuleLoader[], main: RunnerMain) {
     super((error) => this.fail(error));
     this.kind = line.kind;
     this.#line = line;
@@ -126,8 +126,7 @@ export class Port extends Inbox implements RunnerPort {
       imports.start(this.kind, importing, urls, (error) => this.fail(error));
       const modules: Record<string, unknown>[] = [];
       for (const loader of this.#modules) modules.push(await load(loader));
-      const { main } = await load(this.#main) as { main: RunnerMain };
-      const done = main(this, modules, data);
+      const done = this.#main(this, modules, data);
       if (!this.#ended) this.#line.send(FRAME.ready);
       await done;
     } catch (error) {

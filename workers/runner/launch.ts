@@ -159,17 +159,12 @@ export function launchFlags(): LaunchFlags {
   return told.launchFlags ??= look();
 }
 
-function loader(url: string): string {
-  const literal = JSON.stringify(url);
-  return `[${literal}, () => import(${literal})]`;
-}
-
 /**
  * Returns the URL of a runner's first module.
  *
  * The imports are literal, so that they count as the runner's own code and need
- * no permission. They are dynamic, so that their failure can be reported. The
- * same modules give the same URL: what Deno has found out about it, such as its
+ * no permission. Those of the user's modules are dynamic, so that their failure
+ * can be reported. The same modules give the same URL: what Deno has found out about it, such as its
  * types under "deno test", serves the next runner as well.
  *
  * @param entry The URL of the module that exports `enter`.
@@ -177,9 +172,11 @@ function loader(url: string): string {
  * @returns A `data:` URL.
  */
 export function entryUrl(entry: string, options: RunnerOptions): string {
-  const modules = (options.modules ?? []).map(loader).join(", ");
+  const modules = (options.modules ?? []).map((url) => JSON.stringify(url));
+  const loaders = modules.map((url) => `[${url}, () => import(${url})]`);
   const source = `import { enter } from ${JSON.stringify(entry)};
-enter([${modules}], ${loader(options.main)});
+import { main } from ${JSON.stringify(options.main)};
+enter([${loaders.join(", ")}], main);
 `;
   return `data:application/javascript,${encodeURIComponent(source)}`;
 }

@@ -6,7 +6,7 @@
 
 import { type ModuleLoader, Port } from "./entry.ts";
 import { FRAME, type Frame, type Start, told } from "../line/dialect.ts";
-import { webLocks } from "./runner.ts";
+import { type RunnerMain, webLocks } from "./runner.ts";
 import { joinLiving, type LivingRecord } from "../locks/_living.ts";
 import { setStopWord } from "../locks/_checkpoint.ts";
 
@@ -59,7 +59,7 @@ function confine(): void {
 function run(
   start: WorkerStart,
   modules: ModuleLoader[],
-  main: ModuleLoader,
+  main: RunnerMain,
 ): void {
   const scope = globalThis as unknown as { close(): void };
   const { line, lock, stopWords, living, isConfined } = start;
@@ -108,9 +108,9 @@ function run(
  * Runs a thread's modules.
  *
  * @param modules The user's modules.
- * @param main The module of this package that exports `main`.
+ * @param main What this package runs there.
  */
-export function enter(modules: ModuleLoader[], main: ModuleLoader): void {
+export function enter(modules: ModuleLoader[], main: RunnerMain): void {
   // The one message is taken before the user's code is loaded; from then on
   // the scope's messages are that code's own.
   globalThis.addEventListener(
