@@ -149,10 +149,17 @@ class Reader {
     return this.#offset < this.#end ? this.#bytes[this.#offset] : undefined;
   }
 
-  /** Reads a tag and the length of what follows. */
-  open(): number {
-    this.#advance(1);
+  /** Reads a length. */
+  length(): number {
     return this.#int32() >>> 0;
+  }
+
+  /** Reads how many members an array or object has, and counts its values. */
+  members(depth: number, valuesEach: 1 | 2): number {
+    if (depth >= MAX_DEPTH) refuse();
+    const length = this.length();
+    this.count(valuesEach * length);
+    return length;
   }
 
   value(depth = 0): unknown {
@@ -174,7 +181,7 @@ class Reader {
         return this.string();
       case TAGS.bytes:
         this.count(BYTES_COST);
-        return this.take(this.#int32() >>> 0).slice();
+        return this.take(this.length()).slice();
       case TAGS.array:
         return this.#array(depth);
       case TAGS.object:
@@ -236,7 +243,7 @@ class Reader {
   }
 
   string(): string {
-    const length = this.#int32() >>> 0;
+    const length = this.length();
     if (length > SHORT_STRING) return decoder.decode(this.take(length));
     const start = this.#advance(length);
     let text = "";
@@ -258,22 +265,16 @@ class Reader {
   }
 
   #array(depth: number): unknown[] {
-    if (depth >= MAX_DEPTH) refuse();
-    const length = this.#int32() >>> 0;
-    this.count(length);
     const array: unknown[] = [];
-    for (let index = 0; index < length; index++) {
+    for (let left = this.members(depth, 1); left > 0; left--) {
       array.push(this.value(depth + 1));
     }
     return array;
   }
 
   #object(depth: number): Record<string, unknown> {
-    if (depth >= MAX_DEPTH) refuse();
-    const count = this.#int32() >>> 0;
-    this.count(2 * count);
     const object: Record<string, unknown> = {};
-    for (let index = 0; index < count; index++) {
+    for (let left = this.members(depth, 2); left > 0; left--) {
       const key = this.key();
       object[key] = this.value(depth + 1);
     }
@@ -295,8 +296,8 @@ interface Part {
   left: number;
   /** Its name in the part that contains it. */
   key: string;
-  /** Reads its text. */
-  decoder: TextDecoder | null;
+  /** Reads its text, which may end within a character of a piece. */
+  decoder: TextDecoder;
 }
 
 /** Reads a long value, a slice at a time. */
@@ -321,7 +322,7 @@ class SlicedReader {
         else if (typeof part.value === "string") {
           count -= this.#piece(part, (bytes) => {
             const stream = part.left > 0;
-            part.value += part.decoder!.decode(bytes, { stream }) as never;
+            part.value += part.decoder.decode(bytes, { stream }) as never;
           });
         } else if (part.value instanceof Uint8Array) {
           const { value } = part;
@@ -338,26 +339,25 @@ class SlicedReader {
 
   /** Begins with the next value: a part, or one that is read at once. */
   #begin(key: string): void {
-    const { tag } = this.#reader;
-    const isContainer = tag === TAGS.array || tag === TAGS.object;
-    if (!isContainer && tag !== TAGS.string && tag !== TAGS.bytes) {
-      return this.#put(key, this.#reader.value());
+    const reader = this.#reader;
+    const { tag } = reader;
+    const isArray = tag === TAGS.array;
+    const isBytes = tag === TAGS.bytes;
+    const isContainer = isArray || tag === TAGS.object;
+    if (!isContainer && !isBytes && tag !== TAGS.string) {
+      return this.#put(key, reader.value());
     }
-    if (isContainer && this.#open.length >= MAX_DEPTH) refuse();
-    const left = this.#reader.open();
-    const part: Part = { value: "", left, key, decoder: null };
-    if (tag === TAGS.array) {
-      part.value = [];
-      this.#reader.count(left);
-    } else if (tag === TAGS.object) {
-      part.value = {};
-      this.#reader.count(2 * left);
-    } else if (tag === TAGS.bytes) {
-      this.#reader.count(BYTES_COST);
-      part.value = this.#reader.room(left);
-    } else if (left > PIECE) part.decoder = newDecoder();
-    else return this.#put(key, decoder.decode(this.#reader.take(left)));
-    this.#open.push(part);
+    reader.take(1);
+    const left = isContainer
+      ? reader.members(this.#open.length, isArray ? 1 : 2)
+      : reader.length();
+    if (isBytes) reader.count(BYTES_COST);
+    this.#open.push({
+      value: isArray ? [] : isContainer ? {} : isBytes ? reader.room(left) : "",
+      left,
+      key,
+      decoder: left > PIECE ? newDecoder() : decoder,
+    });
   }
 
   /** Takes a piece of a text or of bytes; returns what it counts. */
