@@ -202,22 +202,37 @@ export class QueueCore {
   /**
    * Takes the next item.
    *
+   * @param isLent Whether it is for a process. Then either `forget()` it or
+   * `giveBack()` it.
    * @returns Its bytes, or `false` if there is none.
    * @throws {QueueClosedError} If there is none and the queue is closed.
    * @throws {DOMException} An `AbortError` if the thread was terminated.
    */
-  shift(): Uint8Array<ArrayBuffer> | false {
-    return this.#take(false);
-  }
-
-  /**
-   * Takes the next item for a process. Then either `forget()` it or
-   * `giveBack()` it.
-   *
-   * @returns As `shift()` does.
-   */
-  lend(): Uint8Array<ArrayBuffer> | false {
-    return this.#take(true);
+  shift(isLent = false): Uint8Array<ArrayBuffer> | false {
+    this.#settle();
+    if (this.#store.count === 0) {
+      if (Atomics.load(this.#words, AHEAD) > 0) {
+        Atomics.add(this.#words, RECALLS, 1);
+        Atomics.notify(this.#words, RECALLS);
+        return false;
+      }
+      if (!this.closed) return false;
+    }
+    const item = this.#alone(() => {
+      throwIfStopped();
+      const next = this.#store.shift();
+      if (next === false && this.closed && this.size === 0) {
+        throw closedError("get an item of");
+      }
+      if (next !== false && isLent) {
+        Atomics.add(this.#words, LENT, this.#sizeOf(next));
+      }
+      return next;
+    });
+    if (item === false) return false;
+    if (this.putters.size > 0) this.putters.wake(1);
+    if (this.#store.count > 0 && this.getters.size > 0) this.getters.wake(1);
+    return item;
   }
 
   /**
@@ -317,33 +332,6 @@ export class QueueCore {
     if (this.#words[ENDS] === 0 || this.#words[SETTLED] === deaths()) return;
     this.#words[SETTLED] = deaths();
     this.#removeEnds((holder) => !isLiving(holder));
-  }
-
-  #take(isLent: boolean): Uint8Array<ArrayBuffer> | false {
-    this.#settle();
-    if (this.#store.count === 0) {
-      if (Atomics.load(this.#words, AHEAD) > 0) {
-        Atomics.add(this.#words, RECALLS, 1);
-        Atomics.notify(this.#words, RECALLS);
-        return false;
-      }
-      if (!this.closed) return false;
-    }
-    const item = this.#alone(() => {
-      throwIfStopped();
-      const next = this.#store.shift();
-      if (next === false && this.closed && this.size === 0) {
-        throw closedError("get an item of");
-      }
-      if (next !== false && isLent) {
-        Atomics.add(this.#words, LENT, this.#sizeOf(next));
-      }
-      return next;
-    });
-    if (item === false) return false;
-    if (this.putters.size > 0) this.putters.wake(1);
-    if (this.#store.count > 0 && this.getters.size > 0) this.getters.wake(1);
-    return item;
   }
 
   get #room(): number {

@@ -38,9 +38,6 @@ interface Waiting {
   take(value: unknown, error: ErrorRecord | undefined, ahead: unknown): void;
 }
 
-/** For whom a process calls: itself, or a process that it started. */
-export type AccountNumber = number;
-
 let line: ParentLine | null = null;
 let self: Sender = "trusted";
 let recall: ((call: number) => void) | null = null;
@@ -92,8 +89,8 @@ export function onRecall(giveBack: (call: number) => void): void {
   recall = giveBack;
 }
 
-/** Makes an account for a process that this one has started. */
-export function openAccount(): AccountNumber {
+/** Numbers an account of a process that this one has started; its own is 0. */
+export function openAccount(): number {
   return ++lastAccount;
 }
 
@@ -154,7 +151,7 @@ export interface SharedCall {
 export function startCall(
   { object, method, bytes, options, most = 0 }: SharedCall,
   take: Waiting["take"],
-  account: AccountNumber = 0,
+  account = 0,
 ): number {
   if (waiting.size >= MAX_CALLS) {
     throw new RangeError(

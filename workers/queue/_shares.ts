@@ -461,7 +461,7 @@ export class ShareHost {
     call.core = core;
     const lend = (): true | false => {
       if (this.#unacknowledged >= MAX_UNACKNOWLEDGED) return true;
-      const item = core.lend();
+      const item = core.shift(true);
       if (item === false) return false;
       call.items.push(item);
       this.#unacknowledged++;

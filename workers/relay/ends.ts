@@ -26,7 +26,7 @@ const MOST_KEPT = 64;
  * A pool of blocks: new memory for each connection or message takes five times
  * as long, and keeps the garbage collector busy.
  */
-export class BlockPool {
+class BlockPool {
   /** The size of a block in bytes. */
   readonly size: number;
   #free: Uint8Array[] = [];
@@ -48,27 +48,17 @@ export class BlockPool {
 
 const blocks = new BlockPool(2_048);
 
-/** The owner of a {@linkcode ConnWriter}. */
-export interface WriterHost {
-  /** The system has taken `count` bytes. */
-  taken(count: number): void;
-  /** Nothing more can be written. */
-  lose(error: unknown): void;
-  /** All is written, or writing has failed. */
-  advance(): void;
-}
-
 /** Writes all given bytes to a connection, in order. */
-export class ConnWriter {
+class ConnWriter {
   #conn: Deno.Conn;
-  #host: WriterHost;
+  #host: CarriedConnection;
   #waiting: ByteQueue | null = null;
   #current: Uint8Array | null = null;
   #block: Uint8Array | null = null;
   #halfClosed = false;
   #isHalfClosing = false;
 
-  constructor(conn: Deno.Conn, host: WriterHost) {
+  constructor(conn: Deno.Conn, host: CarriedConnection) {
     this.#conn = conn;
     this.#host = host;
   }
@@ -163,7 +153,7 @@ type Stage = "waiting" | "begun" | "ended" | "closed" | "done" | "failed";
  * it begins. Bytes that have arrived here from a handler are delivered even if
  * the runner ends.
  */
-export class CarriedConnection implements Carried, WriterHost {
+export class CarriedConnection implements Carried {
   readonly conn: Deno.Conn;
   readonly #since = performance.now();
   #writer: ConnWriter;
