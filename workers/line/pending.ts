@@ -1,5 +1,5 @@
 /**
- * Calls that wait for their answers.
+ * Calls that wait for their answers, and how many a process may have.
  *
  * @module
  */
@@ -7,6 +7,13 @@
 import { ProtocolError } from "./dialect.ts";
 
 const START_CAPACITY = 16;
+
+/** More calls of shared objects by one child at once are refused. */
+export const MAX_CALLS = 10_000;
+/** So are larger arguments at once. */
+export const MAX_BYTES = 64 * 2 ** 20;
+/** Smaller arguments are bounded by the number of calls. */
+const SMALL = 4_096;
 
 /**
  * Calls by their numbers, which rise. A number's place is its remainder by the
@@ -97,4 +104,20 @@ export class PendingCalls<C> implements Iterable<[number: number, call: C]> {
       this.#calls[number & capacity - 1] = call;
     }
   }
+}
+
+/**
+ * Returns whether a call's arguments are too large beside those of others.
+ *
+ * @param bytes The size of its arguments.
+ * @param calls The number of calls that are under way.
+ * @param pending The size of their arguments.
+ * @returns Whether they are.
+ */
+export function isTooLarge(
+  bytes: number,
+  calls: number,
+  pending: number,
+): boolean {
+  return bytes > SMALL && calls > 0 && pending + bytes > MAX_BYTES;
 }

@@ -64,13 +64,6 @@ export const MESSAGE_LIMITS = {
 /** One of {@linkcode MESSAGE_LIMITS}. */
 export type Sender = keyof typeof MESSAGE_LIMITS;
 
-/** More calls of shared objects by one child at once are refused. */
-export const MAX_CALLS = 10_000;
-/** So are larger arguments at once. */
-export const MAX_BYTES = 64 * 2 ** 20;
-/** Smaller arguments are bounded by the number of calls. */
-const SMALL = 4_096;
-
 /** The environment variable with a child's {@linkcode ChildLink}. */
 export const LINK_VARIABLE = "DENO_SOCKETSERVER_LINK";
 
@@ -436,20 +429,4 @@ function assertWithin(
         limits.v8 < TRUSTED.v8 ? " from one with permissions of its own" : ""
       }; send it in parts`,
   );
-}
-
-/**
- * Returns whether a call's arguments are too large beside those of others.
- *
- * @param bytes The size of its arguments.
- * @param calls The number of calls that are under way.
- * @param pending The size of their arguments.
- * @returns Whether they are.
- */
-export function isTooLarge(
-  bytes: number,
-  calls: number,
-  pending: number,
-): boolean {
-  return bytes > SMALL && calls > 0 && pending + bytes > MAX_BYTES;
 }

@@ -5,15 +5,17 @@
  * @module
  */
 import {
-  encodeArgs,
   isTooLarge,
-  limitsOfCalls,
   MAX_BYTES,
   MAX_CALLS,
+  PendingCalls,
+} from "../line/pending.ts";
+import {
+  encodeArgs,
+  limitsOfCalls,
   type MessageLimits,
   type Sender,
 } from "../line/socket_line.ts";
-import { PendingCalls } from "../line/pending.ts";
 import { checkpoint } from "../locks/_checkpoint.ts";
 import type { RemoteError } from "../base/errors.ts";
 import { type ErrorRecord, fromErrorRecord } from "../line/dialect.ts";

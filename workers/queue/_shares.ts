@@ -24,10 +24,9 @@
  *
  * @module
  */
+import { isTooLarge, MAX_CALLS } from "../line/pending.ts";
 import {
-  isTooLarge,
   limitsOfCalls,
-  MAX_CALLS,
   type MessageLimits,
   type Sender,
 } from "../line/socket_line.ts";
