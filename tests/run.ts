@@ -18,8 +18,10 @@ const ENTRIES = [
   "server/cli.ts",
   "server/testing.ts",
 ];
-/** Files of tests side by side: more than processors, since most of them wait. */
-const JOBS = String(navigator.hardwareConcurrency + 2);
+/** Files of tests side by side: many, since most of them wait most of the time. */
+const JOBS = String(2 * navigator.hardwareConcurrency + 2);
+/** The tests that wait most come first: others fill the time. */
+const TESTS = ["tests/servers", "tests"];
 /** Marks what the tests start, which has their environment. */
 const MARK = ["SOCKETSERVER_TESTS", crypto.randomUUID()] as const;
 /** A test is stuck when nothing has been printed for this long. */
@@ -160,5 +162,6 @@ async function checkAll(): Promise<void> {
   for (const args of gates) await check(...args);
 }
 const options = ["--parallel", "--no-check", "--no-prompt", ...offline];
+if (rest.every((arg) => arg.startsWith("-"))) rest.push(...TESTS);
 await Promise.all([checkAll(), test(["-A", ...options, ...rest])]);
 await assertNothingLeft();
