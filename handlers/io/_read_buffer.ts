@@ -138,23 +138,22 @@ export class ReadBuffer {
 
   /** An exact number of bytes. */
   exactly(count: number): Uint8Array | undefined {
-    if (!this.#finishSkip()) return undefined;
-    const end = this.#start + count;
-    if (end <= this.#end) return this.#takeTo(end);
-    if (!this.ended) return undefined;
-    throw incomplete(count, this.#takeTo(this.#end));
+    return this.#has(count) ? this.#takeTo(this.#start + count) : undefined;
   }
 
   /** An exact number of bytes as text. */
   text(count: number): string | undefined {
-    if (!this.#finishSkip()) return undefined;
+    if (!this.#has(count)) return undefined;
     const start = this.#start;
-    const end = start + count;
-    if (end <= this.#end) {
-      this.#moveTo(end);
-      return this.#decode(start, end);
-    }
-    if (!this.ended) return undefined;
+    this.#moveTo(start + count);
+    return this.#decode(start, start + count);
+  }
+
+  /** Whether so many bytes are there; throws if they never will be. */
+  #has(count: number): boolean {
+    if (!this.#finishSkip()) return false;
+    if (this.#start + count <= this.#end) return true;
+    if (!this.ended) return false;
     throw incomplete(count, this.#takeTo(this.#end));
   }
 

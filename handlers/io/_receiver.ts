@@ -7,9 +7,8 @@
 import { assertInteger } from "../../workers/base/check.ts";
 import { progressed } from "../../workers/base/progress.ts";
 import {
-  clockOf,
   crowded,
-  IdleTimer,
+  type IdleTimer,
   MAX_TIMEOUT_MS,
   type ReadSink,
   room,
@@ -18,7 +17,7 @@ import {
   watchOf,
 } from "../_internal.ts";
 import { incomplete, type ReadBuffer } from "./_read_buffer.ts";
-import { RequestTimeoutError } from "../errors.ts";
+import { limitWait } from "./_sender.ts";
 
 /** The source of a `BufferedReader`, for example a `Deno.Conn`. */
 export interface ReaderSource {
@@ -40,8 +39,6 @@ export interface PairedWriter {
   readonly [crowded]: boolean;
   [room](): Promise<void>;
 }
-
-type Listener = Pick<ReadSink, "onRead" | "onError">;
 
 /** Takes a result from the buffer; `undefined` while it needs more bytes. */
 type Attempt<T> = (buffer: ReadBuffer) => T | undefined;
@@ -65,7 +62,6 @@ export class Receiver implements ReadSink {
   writer: PairedWriter | null = null;
   #source: ReaderSource;
   #watch: Watch | null;
-  #unwatched: Listener | null = null;
   #buffer: ReadBuffer;
   #timer: IdleTimer | null = null;
   #waiter: Waiter | null = null;
@@ -91,11 +87,8 @@ export class Receiver implements ReadSink {
     if (this.#watch !== null) this.#watch.reader = this;
     if (timeout === null) return;
     assertInteger("timeout", timeout, 1, MAX_TIMEOUT_MS);
-    this.#timer = new IdleTimer(
-      timeout,
-      () => this.#timeOut(),
-      clockOf(source),
-    );
+    const doing = "read: nothing came from the client";
+    this.#timer = limitWait(source, timeout, doing, (e) => this.fail(e));
   }
 
   /** Whether no byte was read ahead or by the pending read. */
@@ -219,19 +212,13 @@ export class Receiver implements ReadSink {
     const into = waiter.into ?? this.#buffer.space();
     if (this.#watch !== null) return this.#watch.receive(into, this);
     try {
-      const { onRead, onError } = this.#listener;
-      this.#source.read(into).then(onRead, onError);
+      this.#source.read(into).then(
+        (count) => this.onRead(count),
+        (error) => this.onError(error),
+      );
     } catch (error) {
       this.onError(error);
     }
-  }
-
-  /** Made where no watch calls back: two closures less for a connection. */
-  get #listener(): Listener {
-    return this.#unwatched ??= {
-      onRead: (count) => this.onRead(count),
-      onError: (error) => this.onError(error),
-    };
   }
 
   onRead(count: number | null): void {
@@ -268,16 +255,6 @@ export class Receiver implements ReadSink {
     this.#waiter = null;
     this.#timer?.end();
     return waiter;
-  }
-
-  #timeOut(): void {
-    const { timeout } = this.#timer!;
-    this.fail(
-      new RequestTimeoutError(
-        `Cannot read: nothing came from the client for ${timeout} ms`,
-        timeout,
-      ),
-    );
   }
 }
 

@@ -75,6 +75,18 @@ export const NOWHERE: WriterSink = {
   write: (bytes) => Promise.resolve(bytes.length),
 };
 
+/** Makes the timer of a reader or writer; `fail` gets the error. */
+export function limitWait(
+  connection: unknown,
+  timeout: number,
+  doing: string,
+  fail: (error: RequestTimeoutError) => void,
+): IdleTimer {
+  const expire = () =>
+    fail(new RequestTimeoutError(`Cannot ${doing} for ${timeout} ms`, timeout));
+  return new IdleTimer(timeout, expire, clockOf(connection));
+}
+
 /** Sends to a sink until it fails or times out. */
 export class Sender {
   /** The failure that ended the sending, and whether a caller got it. */
@@ -90,7 +102,8 @@ export class Sender {
   constructor(sink: WriterSink, timeout: number | null) {
     this.#sink = sink;
     if (timeout === null) return;
-    this.#timer = new IdleTimer(timeout, () => this.#timeOut(), clockOf(sink));
+    const doing = "write: the client took nothing";
+    this.#timer = limitWait(sink, timeout, doing, this.#onFailure);
   }
 
   /** Whether bytes are being sent. */
@@ -171,16 +184,6 @@ export class Sender {
     if (this.#sending !== null) return;
     this.#idle?.resolve();
     this.#idle = null;
-  }
-
-  #timeOut(): void {
-    const { timeout } = this.#timer!;
-    this.#onFailure(
-      new RequestTimeoutError(
-        `Cannot write: the client took nothing for ${timeout} ms`,
-        timeout,
-      ),
-    );
   }
 }
 
