@@ -42,7 +42,7 @@ export class OpenRequest<R = unknown> {
   processed: boolean;
   /** Whether `shutdownRequest()` was called. */
   shut = false;
-  /** Whether it was given to a replica that has not ended it. */
+  /** Whether a replica has it or died with it, or no handler was made for it. */
   lost = false;
   /** Whether its connection is kept for the client to read the rest. */
   lingers = false;

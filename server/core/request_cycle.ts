@@ -48,8 +48,10 @@ export const Ending = {
   failed: 1,
   /** It was aborted. */
   aborted: 2,
+  /** Its handler was never made. */
+  unmade: 4,
   /** Its connection is closed, or its client's side has ended. */
-  isOver: 4,
+  isOver: 8,
 } as const;
 
 /**
@@ -130,6 +132,7 @@ export class RequestCycle<R> {
         await this.#hooks.shutdownRequest(request);
       }
     } catch (error) {
+      if (part?.servesElsewhere !== true) open.lost = open.handler === null;
       await this.#failed(open, error);
     } finally {
       const isCompleted = open.processed && !open.lost && !open.aborted;
@@ -152,13 +155,15 @@ export class RequestCycle<R> {
     try {
       await this.#hooks.processRequest(request, clientAddress);
     } catch (error) {
+      open.lost = open.handler === null;
       await this.#failed(open, error);
     } finally {
       this.#end(open);
     }
-    const { failed, aborted } = open;
+    const { failed, aborted, lost } = open;
     if (failed || aborted) this.#hooks[role].tellCounts();
-    return (failed ? Ending.failed : 0) + (aborted ? Ending.aborted : 0);
+    return (failed ? Ending.failed : 0) + (aborted ? Ending.aborted : 0) +
+      (lost ? Ending.unmade : 0);
   }
 
   /** Waits for the end of a request that is served elsewhere. */
@@ -168,7 +173,7 @@ export class RequestCycle<R> {
     if (open !== undefined) open.lost = true;
     const how = await ending;
     if (open === undefined) return;
-    open.lost = false;
+    open.lost = (how & Ending.unmade) !== 0; // as if no replica had got it
     open.isOver = (how & Ending.isOver) !== 0;
     open.failed ||= (how & Ending.failed) !== 0;
     if ((how & Ending.aborted) === 0 || open.aborted) return;

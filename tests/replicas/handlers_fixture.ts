@@ -328,3 +328,13 @@ export class LargeAnswer extends StreamRequestHandler {
     await this.wfile.write(new Uint8Array(2_000_000));
   }
 }
+
+/** Can't be made; prints nothing of it. */
+export class Unmade extends StreamRequestHandler {
+  static readonly module = module;
+  constructor(...args: ConstructorParameters<typeof StreamRequestHandler>) {
+    super(...args);
+    throw new Deno.errors.ConnectionReset("unmade");
+  }
+  override handle(): void {}
+}

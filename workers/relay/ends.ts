@@ -138,7 +138,7 @@ const CLOSED_HERE: ErrorFrame = {
 };
 
 /** Added to how a request ended: its client can send nothing more. */
-const IS_OVER = 4;
+const IS_OVER = 8;
 
 /** A connection, and what the steps before its request came to. */
 type Entered =

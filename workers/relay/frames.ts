@@ -75,7 +75,7 @@ export interface ErrorFrame {
 }
 
 const LAST_OP = Op.option;
-const MAX_ENDING = 3;
+const MAX_ENDING = 7;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
