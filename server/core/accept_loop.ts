@@ -106,6 +106,7 @@ export class AcceptLoop<R> {
   #isLeaving = false;
   #isMuted = false;
   #isPending = false;
+  #armedAt = 0;
   /** A request that arrived without a consumer or room. */
   #arrived: Accepted<R> | null = null;
   /** Gathered requests that wait for room. */
@@ -147,6 +148,11 @@ export class AcceptLoop<R> {
   mute(muted: boolean): void {
     this.#isMuted = muted;
     this.#advance();
+  }
+
+  /** Since when it has waited for a client; `null` if it does not wait. */
+  get waitsSince(): number | null {
+    return this.#isPending ? this.#armedAt : null;
   }
 
   /** A request has ended: there may be room again. */
@@ -287,7 +293,8 @@ export class AcceptLoop<R> {
   #arm(): void {
     if (this.#isMuted) return;
     if (this.#gathering === null && !this.#hasRoom()) return;
-    if (performance.now() - this.#turnedAt > SLICE_MS) return this.#turn();
+    this.#armedAt = performance.now();
+    if (this.#armedAt - this.#turnedAt > SLICE_MS) return this.#turn();
     this.#isPending = true;
     try {
       this.#host.next().then(this.#onArrival, this.#onFailure);

@@ -3,19 +3,26 @@
  * one after the other, in the order of their calls.
  *
  * ```text
- * unbound ──▶ listening ⇄ suspended
- *    └────────────┴───────────┴──▶ closed
+ *             aside ────┐
+ *               ⇅       ▼
+ * unbound ─▶ listening ⇄ suspended
+ *    └──────────┴───────────┴──▶ closed
  * ```
  *
- * | operation | unbound          | listening                  | suspended | closed  |
- * | --------- | ---------------- | -------------------------- | --------- | ------- |
- * | `bind`    | opens            | nothing                    | opens     | –       |
- * | `suspend` | suspended        | empties its queue, closes  | nothing   | nothing |
- * | `resume`  | nothing          | nothing                    | opens     | throws  |
- * | `reopen`  | nothing          | empties, closes, and opens | nothing   | throws  |
- * | `close`   | closed           | empties its queue, closes  | closed    | –       |
+ * | operation   | unbound   | listening               | aside     | suspended | closed  |
+ * | ----------- | --------- | ----------------------- | --------- | --------- | ------- |
+ * | `bind`      | opens     | nothing                 | –         | opens     | –       |
+ * | `stepAside` | nothing   | closes, if nobody comes | nothing   | nothing   | nothing |
+ * | `stepBack`  | nothing   | nothing                 | opens     | nothing   | nothing |
+ * | `suspend`   | suspended | empties, closes         | suspended | nothing   | nothing |
+ * | `resume`    | nothing   | nothing                 | nothing   | opens     | throws  |
+ * | `reopen`    | nothing   | empties, closes, opens  | opens, … | nothing   | throws  |
+ * | `close`     | closed    | empties, closes         | closed    | closed    | –       |
  *
- * If opening fails, the server is suspended: `resume()` tries again. A socket
+ * It empties a queue before it closes it. A server is aside while its replicas
+ * alone listen on the port; for `reopen` it opens its listener first, since they
+ * leave the port for a moment. If opening fails, it stays aside or is suspended:
+ * `resume()` tries again. A socket
  * of packets stays open while it is suspended, because replies need it; packets
  * are refused.
  *
@@ -35,13 +42,15 @@ import { ServerClosedError } from "../errors.ts";
 import type { AcceptLoop } from "./accept_loop.ts";
 import { closeAnyhow, closeQuietly } from "./faults.ts";
 import type { RequestCycle } from "./request_cycle.ts";
-import { inTime } from "./waits.ts";
+import { inTime, pause } from "./waits.ts";
 
 /** How long leaving a listener may take before it is done less gently. */
 const LEAVE_MS = 1_000;
 /** How long a starting child may have a copy of a closed listener. */
 const COPIED_MS = 2_000;
 const RETRY_MS = 10;
+const LAST_LOOKS = 3;
+const LAST_LOOK_MS = 5;
 /** The queue size that Deno sets for a Unix socket. */
 const UNIX_QUEUE_SIZE = 1_024;
 /** How long aborted handlers have to end. */
@@ -66,6 +75,7 @@ export class Listening<R> {
   #cycle: RequestCycle<R>;
   #activation: Promise<void> | null = null;
   #isSuspended = false;
+  #isAside = false;
   #isClosed = false;
   #isOver = false;
   /** The number of operations that have not ended, and the end of the last. */
@@ -91,9 +101,15 @@ export class Listening<R> {
     return this.#isClosed;
   }
 
-  /** Throws if there is no listener, nor an operation that may open it. */
+  /** Whether the replicas alone listen. */
+  get isAside(): boolean {
+    return this.#isAside;
+  }
+
+  /** Throws if nobody listens, and no operation may change that. */
   assertUsable(): void {
     if (this.#host.acceptor !== null || this.#waiting > 0) return;
+    if (this.#isAside) return;
     throw new TypeError(
       this.#isSuspended
         ? "Cannot serve: the server is suspended; call resume() first"
@@ -152,6 +168,33 @@ export class Listening<R> {
     this.#loop.mute(muted);
   }
 
+  /** Since when it has waited for a client; `null` if it does not wait. */
+  get waitsSince(): number | null {
+    return this.#loop.waitsSince;
+  }
+
+  /** Leaves the address to replicas, if that is meant and nobody comes. */
+  stepAside(isMeant: () => boolean): Promise<void> {
+    return this.#inTurn(async () => {
+      const since = this.waitsSince;
+      if (since === null || this.#isClosed || !isMeant()) return;
+      // Who came while the program stood still has not been seen yet
+      for (let i = 0; i < LAST_LOOKS; i++) await pause(LAST_LOOK_MS);
+      if (this.waitsSince !== since || this.#isClosed || !isMeant()) return;
+      this.#isAside = true;
+      this.#loop.leave();
+      await this.#closeListener();
+    });
+  }
+
+  /** Listens beside the replicas again. */
+  async stepBack(): Promise<void> {
+    if (!this.#isAside) return;
+    await this.#inTurn(async () => {
+      if (this.#isAside && !this.#isClosed) await this.#enter();
+    });
+  }
+
   suspend(): Promise<void> {
     this.assertOpen("suspend");
     return this.#inTurn(async () => {
@@ -159,6 +202,7 @@ export class Listening<R> {
       if (this.#isSuspended || this.#isClosed) return;
       const part = await loadRole(this.#host);
       this.#isSuspended = true;
+      this.#isAside = false;
       await part.suspend();
       if (this.#host.acceptor?.carriesReplies) this.#cycle.refuses = true;
       else await this.leave();
@@ -185,41 +229,28 @@ export class Listening<R> {
     this.assertOpen(what);
     return this.#inTurn(async () => {
       this.assertOpen(what);
+      // The replicas leave the port for a moment, one after the other
+      if (this.#isAside) await this.#enter();
       await change();
       if (this.#isSuspended || this.#host.acceptor === null) return;
       const listener = openBeside();
       this.#isSuspended = true;
       await this.leave();
-      await this.#enterAgain(listener);
+      await this.#enter(listener);
     });
-  }
-
-  /**
-   * Opens the listener that was closed a moment ago. A child that the program
-   * starts just then has a copy of the old one until it runs: so long the
-   * address is in use.
-   */
-  async #enterAgain(listener: Deno.Listener | null): Promise<void> {
-    const deadline = performance.now() + COPIED_MS;
-    for (;;) {
-      try {
-        return await this.#enter(listener);
-      } catch (error) {
-        const isOver = this.#isClosed || performance.now() > deadline;
-        if (isOver || !(error instanceof Deno.errors.AddrInUse)) throw error;
-      }
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-    }
   }
 
   /** Closes the listener when its queue is empty. */
   async leave(): Promise<void> {
     const host = this.#host;
     await this.#gather(performance.now() + LEAVE_MS);
-    if (host.acceptor === null) return;
+    if (host.acceptor !== null) await this.#closeListener();
+  }
+
+  /** Closes the listener; another one may be opened. */
+  async #closeListener(): Promise<void> {
     await this.#closeAcceptor();
-    host.acceptor = null;
-    host.socket = null;
+    this.#host.acceptor = this.#host.socket = null;
   }
 
   /**
@@ -324,15 +355,33 @@ export class Listening<R> {
     }
   }
 
+  /** Opens the listener again, or takes this one, and the server serves on. */
   async #enter(listener: Deno.Listener | null = null): Promise<void> {
-    this.#open(listener);
-    await this.#activation;
+    await this.#reopen(listener);
     if (this.#isOver) {
       await this.#closeAcceptor();
       throw this.closedError("listen");
     }
-    await this.#host[role].resume();
-    this.#isSuspended = this.#cycle.refuses = false;
+    if (this.#isSuspended) await this.#host[role].resume();
+    this.#isSuspended = this.#isAside = this.#cycle.refuses = false;
     this.#loop.enter();
+  }
+
+  /**
+   * A child that the program starts just then has a copy of the old listener
+   * until it runs: so long the address is in use.
+   */
+  async #reopen(listener: Deno.Listener | null): Promise<void> {
+    const deadline = performance.now() + COPIED_MS;
+    for (;;) {
+      try {
+        this.#open(listener);
+        return await this.#activation ?? undefined;
+      } catch (error) {
+        const isOver = this.#isClosed || performance.now() > deadline;
+        if (isOver || !(error instanceof Deno.errors.AddrInUse)) throw error;
+      }
+      await pause(RETRY_MS);
+    }
   }
 }

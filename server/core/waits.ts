@@ -22,6 +22,11 @@ export async function inTime<T>(
   }
 }
 
+/** Lets time pass. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
 /**
  * Under `deno task` a Ctrl-C arrives twice in short succession: from the
  * terminal and from the task.
@@ -54,7 +59,7 @@ export class Signals implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#cameAt !== null) {
       const left = this.#cameAt + ECHO_MS - performance.now();
-      await new Promise((resolve) => setTimeout(resolve, Math.max(0, left)));
+      await pause(Math.max(0, left));
     }
     this.#remove();
   }

@@ -103,6 +103,12 @@ export class Life {
       this.#state === "serving" || this.#state === "paused");
   }
 
+  /** Whether it listens, by itself, and will go on. */
+  get listens(): boolean {
+    return this.#reached !== "leave" && this.#closing === null &&
+      this.#state !== "ended";
+  }
+
   /** Whether it is meant to end. */
   get isClosing(): boolean {
     return this.#closing !== null;

@@ -44,6 +44,8 @@ export interface MembersHost {
   launch(isHeld: boolean): Replica;
   /** A replica is usable. */
   launched(): void;
+  /** Fewer replicas may listen than before. */
+  attend(): void;
   /** Replicas repeatedly end before they are ready, and there is no other. */
   gaveUp(cause: Error): void;
 }
@@ -214,7 +216,9 @@ export class Members implements SupervisorHost<Replica> {
     const { shutdownTimeout } = this.#host.server;
     const deadline = performance.now() + shutdownTimeout;
     if (replica.relay.size > 0) await arrivals(deadline);
-    await replica.life.close(shutdownTimeout);
+    const closed = replica.life.close(shutdownTimeout);
+    this.#host.attend();
+    await closed;
     if (this.#host.isolates) this.#keepOn();
   }
 }

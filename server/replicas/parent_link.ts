@@ -26,13 +26,6 @@ import {
   type ReplicaEventName,
 } from "./protocol.ts";
 
-/**
- * A replica that leaves a queue of its own goes on accepting until no client has
- * come for this long. The system resets clients whose connect is under way when
- * the queue closes: this is longer than their round trips take.
- */
-const SILENCE_MS = 1_000;
-
 /** A replica's link to its parent, over the runner's messages. */
 export class ParentLink extends ServerRole {
   override readonly bindsLater = true;
@@ -61,7 +54,7 @@ export class ParentLink extends ServerRole {
 
   override get silence(): number {
     const isReplaced = this.isClosing && !this.isLast;
-    return isReplaced && !this.sharesQueue ? SILENCE_MS : 0;
+    return isReplaced ? this.#sharing.silence : 0;
   }
 
   override open(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {

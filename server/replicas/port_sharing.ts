@@ -12,6 +12,8 @@ import { isTaken } from "../sockets/listen.ts";
 import { IS_LINUX } from "../addresses.ts";
 
 const MAX_TRIES = 8;
+/** Longer than the round trips of a connect take. */
+const SILENCE_MS = 1_000;
 
 /** How replicas listen on the TCP port. */
 export type Sharing = "loadBalanced" | "reusePort";
@@ -22,6 +24,11 @@ export class PortSharing {
   readonly name: Sharing | null = null;
   /** Whether the others take over the queue of one that leaves. */
   readonly sharesQueue: boolean = false;
+  /**
+   * For how long no client must have come to a listener that leaves while others
+   * stay: the system resets clients whose connect to it is under way.
+   */
+  readonly silence: number = 0;
 
   /** Opens the server's listener. */
   bind(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
@@ -83,6 +90,7 @@ export class OneSocket extends PortSharing {
 /** Each has its own socket and queue, by SO_REUSEPORT. */
 export class ReusePort extends PortSharing {
   override readonly name = "reusePort";
+  override readonly silence = SILENCE_MS;
 
   override bind(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
     // The system would let a second program join. Binding the port exclusively

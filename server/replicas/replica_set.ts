@@ -41,6 +41,11 @@ import { Turnover } from "./turnover.ts";
 const MAIN_URL = new URL("./main.ts", import.meta.url).href;
 const DEFAULT_STALL_TIMEOUT_MS = 5_000;
 const MAX_ISOLATED = 40;
+/**
+ * How often the server looks whether it can leave the port to the replicas. It
+ * counts quiet looks, not time: a program that stood still sees no client.
+ */
+const LOOK_MS = 100;
 
 /** Who takes requests: `serveForever()`'s replicas, or `handleRequest()`. */
 type Takers = "replicas" | "server" | "nobody";
@@ -64,6 +69,9 @@ export class ReplicaSet extends ServerRole
   #deadline: number | null = null;
   #arrivals: Promise<void> | null = null;
   #finishing = false;
+  #look: ReturnType<typeof setTimeout> | undefined;
+  #quietLooks = 0;
+  #quietSince: number | null = null;
 
   constructor(plan: ReplicaPlan) {
     super();
@@ -95,7 +103,9 @@ export class ReplicaSet extends ServerRole
   }
 
   override open(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
-    return this.#plan.open(address, open);
+    return this.server[core].listening.isAside
+      ? this.#plan.sharing.join(address, open)
+      : this.#plan.open(address, open);
   }
 
   override openBeside(
@@ -131,6 +141,7 @@ export class ReplicaSet extends ServerRole
 
   override drain(deadline: number): void {
     this.server[core].listening.mute(false);
+    this.attend();
     this.#arrivals = this.#drain(deadline);
   }
 
@@ -238,6 +249,7 @@ export class ReplicaSet extends ServerRole
 
   launched(): void {
     this.#dispatcher.wake();
+    this.attend();
   }
 
   gaveUp(cause: Error): void {
@@ -253,15 +265,54 @@ export class ReplicaSet extends ServerRole
   async #direct(): Promise<void> {
     const { sharing } = this.#plan;
     if (sharing.name === null) return;
+    const { listening } = this.server[core];
     const serves = this.#takers === "replicas" && !this.#isSuspended;
     // The one socket has one queue, which is the replicas' then
-    this.server[core].listening.mute(serves && sharing.sharesQueue);
+    listening.mute(serves && sharing.sharesQueue);
+    if (this.#takers === "server") await listening.stepBack();
     // A pending accept would keep a client, and so would the queue of one that
     // pauses while the server takes a request itself. But closing a queue may
     // lose clients
     const pauses = this.#takers === "nobody" && !sharing.sharesQueue &&
       !this.#isSuspended;
     await this.#members.lead(serves ? "serve" : pauses ? "pause" : "leave");
+    this.attend();
+  }
+
+  /**
+   * Leaves a port with queues to the replicas while all of them listen: else
+   * the server would relay its share. Listens again when none does.
+   */
+  attend(): void {
+    clearTimeout(this.#look);
+    const { listening, cycle } = this.server[core];
+    if (listening.isAside) {
+      if ([...this.#members.all].some(({ life }) => life.listens)) return;
+      const report = (error: Error) => void cycle.report(error, null, null);
+      return void listening.stepBack().catch(report);
+    }
+    if (!this.#mayLeave()) return;
+    this.#look = setTimeout(async () => {
+      const { waitsSince } = listening;
+      const isQuiet = waitsSince !== null && waitsSince === this.#quietSince;
+      this.#quietLooks = isQuiet ? this.#quietLooks + 1 : 0;
+      this.#quietSince = waitsSince;
+      if (this.#quietLooks * LOOK_MS >= this.#plan.sharing.silence) {
+        await listening.stepAside(() => this.#mayLeave());
+      }
+      this.attend();
+    }, LOOK_MS);
+    Deno.unrefTimer(this.#look as unknown as number);
+  }
+
+  #mayLeave(): boolean {
+    if (this.#plan.sharing.silence === 0) return false;
+    if (this.#takers !== "replicas" || this.#isSuspended) return false;
+    if (this.server[core].listening.isClosed) return false;
+    const all = [...this.#members.all].map(({ life }) => life);
+    // One that starts could have a copy of the listener
+    return all.every(({ listens, isClosing }) => listens || isClosing) &&
+      all.filter(({ listens }) => listens).length >= this.workers;
   }
 
   /** Keeps the set complete from now on. */
@@ -302,6 +353,7 @@ export class ReplicaSet extends ServerRole
   ended(replica: Replica, cause: RunnerExitError): void {
     const { load, accepted, relay, life } = replica;
     this.#members.remove(replica);
+    this.attend();
     relay.fail(cause, this.server.shutdownTimeout);
     this.monitor.ended(replica, cause);
     if (this.#finishing) return;

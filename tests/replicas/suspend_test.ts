@@ -10,7 +10,7 @@ import {
   STREAM_MODES,
   testEach,
 } from "./_support.ts";
-import { onceFree, refused } from "../support/sockets.ts";
+import { refused } from "../support/sockets.ts";
 import { until, within } from "../support/waiting.ts";
 
 const RELAYED = STREAM_MODES.filter(({ dispatch }) => dispatch === "relay");
@@ -35,7 +35,7 @@ testEach(
     await before.send("go");
     assertEquals(await before.receive(), "done");
     for (const _ of [1, 2]) {
-      await within("resume()", onceFree(() => base(server).resume()));
+      await within("resume()", base(server).resume());
       using after = await mode.connect(server);
       assertEquals(await within("a greeting", after.receive()), "begun");
       await after.send("go");
@@ -62,7 +62,7 @@ testEach(
       await (suspended ?? base(server).suspend());
       await server.ready;
       await refused(() => dial(base(server)));
-      await within("resume()", onceFree(() => base(server).resume()));
+      await within("resume()", base(server).resume());
       using client = await mode.connect(server);
       assertEquals(await exchange(client, "resumed"), "resumed");
       await server.shutdown();
@@ -81,7 +81,7 @@ testEach(
     await base(server).suspend();
     await server.shutdown();
     await served;
-    await onceFree(() => base(server).resume());
+    await base(server).resume();
     using client = await mode.connect(server);
     const answer = exchange(client, "hello");
     server.serveForever();
@@ -98,14 +98,14 @@ testEach(
     const operations = [
       () => server.shutdown(),
       () => base(server).suspend(),
-      () => onceFree(() => base(server).resume()),
+      () => base(server).resume(),
     ];
     for (const first of operations) {
       for (const second of operations) {
         const served = server.serveForever();
         await server.ready;
         await within("both", Promise.all([first(), second()]));
-        await onceFree(() => base(server).resume());
+        await base(server).resume();
         const isOver = first === operations[0] || second === operations[0];
         if (isOver) await within("serveForever()", served);
         const again = isOver ? server.serveForever() : served;

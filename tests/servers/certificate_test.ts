@@ -23,7 +23,7 @@ import {
   writeAll,
 } from "./_support.ts";
 import { needs } from "../support/programs.ts";
-import { onceFree, refused } from "../support/sockets.ts";
+import { refused } from "../support/sockets.ts";
 import { pause } from "../support/waiting.ts";
 
 function open(options: TcpServerOptions = {}): TCPServer {
@@ -228,13 +228,13 @@ test("TCPServer.replaceCertificate() of a server that does not listen applies wh
   await assertServes(server, "other_cert");
   await server.suspend();
   await server.replaceCertificate(tls);
-  await onceFree(() => server.resume());
+  await server.resume();
   await assertServes(server, "ca");
   const replaced = server.replaceCertificate(otherTls);
   await server.suspend();
   await replaced;
   await refused(() => dial(server));
-  await onceFree(() => server.resume());
+  await server.resume();
   await assertServes(server, "other_cert");
   await server.serverClose();
   await serving;

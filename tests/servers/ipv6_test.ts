@@ -8,7 +8,6 @@ import {
   ThreadingTCPServer,
   UDPServer,
 } from "../../mod.ts";
-import { onceFree } from "../support/sockets.ts";
 import {
   assertBound,
   assertEchoes,
@@ -107,7 +106,7 @@ for (const Server of [TCPServer, ThreadingTCPServer]) {
     assertEquals(server.serverAddress.hostname, hostname);
     await assertEchoes(kinds.tcp, server);
     await server.suspend();
-    await onceFree(() => server.resume());
+    await server.resume();
     assertEquals(server.serverAddress.hostname, hostname);
     await assertEchoes(kinds.tcp, server);
     await server.shutdown();

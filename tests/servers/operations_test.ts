@@ -25,7 +25,7 @@ import {
   writeAll,
 } from "./_support.ts";
 import { otherTls, read, tls } from "./_certificates.ts";
-import { onceFree, refused } from "../support/sockets.ts";
+import { refused } from "../support/sockets.ts";
 import { pause, until, within } from "../support/waiting.ts";
 
 const OPERATIONS = ["shutdown", "suspend", "resume", "serverClose"] as const;
@@ -52,7 +52,7 @@ async function tryOrder(
     if (!isTold && !(reason instanceof Deno.errors.AddrInUse)) throw reason;
   }
   if (!isClosed) {
-    await onceFree(() => server.resume());
+    await server.resume();
     const again = isOver ? server.serveForever() : serving;
     await within(`${what}: an echo`, assertEchoes(kind, server));
     await within(`${what}: shutdown()`, server.shutdown());
@@ -73,9 +73,9 @@ test("TCPServer goes on after suspend(), resume() and two new certificates in on
     "the operations",
     Promise.all([
       server.suspend(),
-      onceFree(() => server.resume()),
-      onceFree(() => server.replaceCertificate(otherTls)),
-      onceFree(() => server.replaceCertificate(tls)),
+      server.resume(),
+      server.replaceCertificate(otherTls),
+      server.replaceCertificate(tls),
     ]),
   );
   const { port } = server.serverAddress;
@@ -207,7 +207,7 @@ test("TCPServer.serverClose() leaves no listener that resume() opens while reque
   await server.suspend();
   server.isLate = true;
   const resumed = assertRejects(
-    () => onceFree(() => server.resume()),
+    () => server.resume(),
     ServerClosedError,
   );
   await bound.promise;
@@ -231,7 +231,7 @@ test("TCPServer.suspend() can be awaited in getRequest()", async () => {
   server.serveForever();
   await until(() => server.socket === null, "the suspension");
   server.isShy = false;
-  await within("resume()", onceFree(() => server.resume()));
+  await within("resume()", server.resume());
   await assertEchoes(kinds.tcp, server);
 });
 
@@ -365,7 +365,7 @@ for (const allowReusePort of [false, true]) {
     });
     await until(() => connected === 6, "all have connected");
     await until(async () => (await server.stats()).open === 1, "the first");
-    await within("it", onceFree(() => server.replaceCertificate(otherTls)));
+    await within("it", server.replaceCertificate(otherTls));
     context.open();
     const got = await within("the answers", Promise.all(answers));
     assertEquals(got, answers.map(() => "served\n"));
@@ -377,7 +377,7 @@ test("UnixStreamServer.handleRequest() waits while its server is suspended", asy
   const handled = server.handleRequest();
   await server.ready;
   await server.suspend();
-  await onceFree(() => server.resume());
+  await server.resume();
   using client = await kinds.unix.connect(server);
   assertEquals(await exchange(client, "hello"), "hello");
   await client.end();

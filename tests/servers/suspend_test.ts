@@ -9,6 +9,7 @@ import {
   DATAGRAMS,
   dial,
   exchange,
+  kinds,
   readExactly,
   readToEnd,
   STREAMS,
@@ -31,7 +32,7 @@ testEach(
     await server.suspend();
     await refused(() => dial(server));
     assertEquals(await exchange(open, "meanwhile"), "meanwhile");
-    await onceFree(() => server.resume());
+    await server.resume();
     assertEquals(server.serverAddress, serverAddress);
     await assertEchoes(kind, server);
     assertEquals(await exchange(open, "after"), "after");
@@ -69,7 +70,7 @@ testEach(
     using client = await kind.connect(server);
     await client.send("lost");
     await until(async () => (await server.stats()).refused === 1, "the drop");
-    await onceFree(() => server.resume());
+    await server.resume();
     assertEquals(await exchange(client, "answered"), "answered");
   },
 );
@@ -79,15 +80,15 @@ testEach(
   "suspend() and resume() can be called twice, and before serving",
   async (kind) => {
     await using server = kind.open(EchoHandler);
-    await onceFree(() => server.resume());
+    await server.resume();
     await server.suspend();
     await server.suspend();
-    await onceFree(() => server.resume());
-    await onceFree(() => server.resume());
+    await server.resume();
+    await server.resume();
     server.serveForever();
     await assertEchoes(kind, server);
     await Promise.all([server.suspend(), server.suspend()]);
-    await onceFree(() => Promise.all([server.resume(), server.resume()]));
+    await Promise.all([server.resume(), server.resume()]);
     await assertEchoes(kind, server);
   },
 );
@@ -98,7 +99,7 @@ testEach(ALL, "shutdown() ends a suspended serveForever()", async (kind) => {
   await server.suspend();
   await within("shutdown()", server.shutdown());
   await within("serveForever()", served);
-  await onceFree(() => server.resume());
+  await server.resume();
   server.serveForever();
   await assertEchoes(kind, server);
 });
@@ -149,7 +150,7 @@ test("TCPServer.resume() rejects while another holds the port, and can be tried 
   await assertRejects(() => server.resume(), Deno.errors.AddrInUse);
   thief.close();
   await pause(0);
-  await onceFree(() => server.resume());
+  await server.resume();
   using conn = await dial(server);
   await writeAll(conn, "served");
   await conn.closeWrite();
@@ -175,11 +176,11 @@ for (const isAsync of [false, true]) {
     const served = server.serveForever();
     await server.suspend();
     fails = true;
-    const resumed = onceFree(() => server.resume());
+    const resumed = server.resume();
     await assertRejects(() => resumed, Error, "not today");
     await refused(() => dial(server));
     fails = false;
-    await onceFree(() => server.resume());
+    await server.resume();
     using conn = await dial(server);
     await writeAll(conn, "served");
     await conn.closeWrite();
@@ -214,7 +215,7 @@ test("TCPServer suspended again and again under load serves each connection that
   });
   for (let i = 0; i < 20; i++) {
     await server.suspend();
-    await onceFree(() => server.resume());
+    await server.resume();
     await pause(2);
   }
   over = true;
@@ -230,7 +231,7 @@ testEach(
     const handled = server.handleRequest();
     await server.ready;
     await server.suspend();
-    await onceFree(() => server.resume());
+    await server.resume();
     using client = await kind.connect(server);
     assertEquals(await exchange(client, "resumed"), "resumed");
     client[Symbol.dispose]();
@@ -249,7 +250,7 @@ testEach(
     await server.suspend();
     await within("handleRequest()", handled);
     assertEquals(timeouts, 1);
-    await onceFree(() => server.resume());
+    await server.resume();
     server.timeout = null;
     const ended = server.handleRequest();
     await server.suspend();
@@ -274,3 +275,20 @@ testEach(
     await within("handleRequest()", handled);
   },
 );
+
+test("TCPServer.resume() opens its address as soon as a starting child has left it", async () => {
+  let copies = 0;
+  class Copied extends TCPServer {
+    override serverBind() {
+      if (copies-- > 0) throw new Deno.errors.AddrInUse("a child has it");
+      return super.serverBind();
+    }
+  }
+  await using server = new Copied({ port: 0 }, EchoHandler);
+  server.serveForever();
+  await server.suspend();
+  copies = 3;
+  await server.resume();
+  assertEquals(copies, -1);
+  await assertEchoes(kinds.tcp, server);
+});
