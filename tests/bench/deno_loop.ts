@@ -1,6 +1,6 @@
 /**
- * The loops that one writes by hand: `deno_loop.ts tcp|pipe|udp PORT`, or
- * `unix PATH`.
+ * The loops that one writes by hand: `deno_loop.ts tcp|pipe|udp|twice PORT`, or
+ * `unix PATH`. `twice` is two processes that share a port.
  *
  * @module
  */
@@ -36,6 +36,24 @@ async function echoPackets(socket: Deno.DatagramConn) {
   }
 }
 
+/** Starts the second process, which ends with this one. */
+async function startOther() {
+  const flags = ["run", "-A", "--unstable-net", import.meta.url];
+  const { stdout } = new Deno.Command(Deno.execPath(), {
+    args: [...flags, "other", at!],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  await stdout.getReader().read();
+}
+
+async function endWithParent() {
+  await Deno.stdin.read(new Uint8Array(1));
+  Deno.exit();
+}
+
+if (transport === "twice") await startOther();
+if (transport === "other") endWithParent();
 if (transport === "udp") {
   const options = { transport: "udp", hostname, port: Number(at) } as const;
   echoPackets(Deno.listenDatagram(options));
@@ -43,7 +61,11 @@ if (transport === "udp") {
 } else {
   const listener = transport === "unix"
     ? Deno.listen({ transport, path: at! })
-    : Deno.listen({ hostname, port: Number(at) });
+    : Deno.listen({
+      hostname,
+      port: Number(at),
+      reusePort: transport === "twice" || transport === "other",
+    });
   console.log("ready");
   const serve = transport === "pipe" ? pipe : echo;
   for await (const connection of listener) serve(connection);

@@ -48,6 +48,14 @@ if (import.meta.main) {
   await server.ready;
   const { dispatch: used } = await server.stats();
   if (used !== dispatch) throw new Error(`Serves by "${used}"`);
+  // It leaves its port to processes a second later; the load comes all at once
+  for (
+    let i = 0;
+    i < 30 && used === "shard" && kind === "process" && server.socket !== null;
+    i++
+  ) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
   console.log("ready");
   await serving;
 }

@@ -146,6 +146,10 @@ export const ROWS: Row[] = [
     NODE_CLUSTER,
     FORKING,
   ]),
+  row("shard-process", [
+    deno("two Deno loops, reusePort", "deno_loop.ts", "twice"),
+    replicas("process", "echo", "shard", 2),
+  ]),
   row("relay", [
     byHand("tcp"),
     ECHO,
