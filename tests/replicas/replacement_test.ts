@@ -11,6 +11,7 @@ import {
   type Mode,
   modeOf,
   type ReplicaServer,
+  statsWhen,
   test,
   testEach,
 } from "./_support.ts";
@@ -168,6 +169,8 @@ testEach(
   },
 );
 
+const working: Record<string, string> = { shard: "serving", relay: "ready" };
+
 for (const name of ["ForkingTCPServer by shard", "ForkingTCPServer by relay"]) {
   test(
     `${name} serves on while a killed replica has no successor, tells it, and recovers`,
@@ -179,6 +182,12 @@ for (const name of ["ForkingTCPServer by shard", "ForkingTCPServer by relay"]) {
       const errors = collectErrors(server);
       server.serveForever();
       await allReady(server);
+      await statsWhen(
+        server,
+        ({ replicas }) =>
+          replicas!.every(({ state }) => state === working[mode.dispatch]),
+        "all work: one that dies before that was no loss",
+      );
       const before = new Set(await numbers(server));
       await code.write("throw new Error('broken')");
       Deno.kill(listDescendants()[0]!.pid, "SIGKILL");
