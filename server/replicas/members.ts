@@ -44,8 +44,8 @@ export interface MembersHost {
   launch(isHeld: boolean): Replica;
   /** A replica is usable. */
   launched(): void;
-  /** Fewer replicas may listen than before. */
-  attend(): void;
+  /** Fewer replicas listen than before. */
+  listensNoMore(): void;
   /** Replicas repeatedly end before they are ready, and there is no other. */
   gaveUp(cause: Error): void;
 }
@@ -81,6 +81,18 @@ export class Members implements SupervisorHost<Replica> {
   /** The replicas' goal. */
   get goal(): Goal {
     return this.#goal;
+  }
+
+  /** Whether any accepts by itself, and will go on. */
+  get someListen(): boolean {
+    return [...this.all].some(({ life }) => life.listens);
+  }
+
+  /** Whether all do that there shall be, and none starts or leaves the port. */
+  get allListen(): boolean {
+    const going = [...this.all].filter(({ life }) => !life.isClosing);
+    return going.length >= this.workers &&
+      going.every(({ life }) => life.listens);
   }
 
   /** Whether a replica can take a request. */
@@ -217,7 +229,7 @@ export class Members implements SupervisorHost<Replica> {
     const deadline = performance.now() + shutdownTimeout;
     if (replica.relay.size > 0) await arrivals(deadline);
     const closed = replica.life.close(shutdownTimeout);
-    this.#host.attend();
+    this.#host.listensNoMore();
     await closed;
     if (this.#host.isolates) this.#keepOn();
   }

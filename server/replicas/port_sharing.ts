@@ -6,6 +6,7 @@
 
 import type { RunnerKind } from "../../workers/runner/runner.ts";
 import type { OpenListener } from "../_internal.ts";
+import type { Listening } from "../core/listening.ts";
 import { exactLimit } from "../core/check_options.ts";
 import type { ReplicaOptions } from "../options.ts";
 import { isTaken } from "../sockets/listen.ts";
@@ -103,6 +104,75 @@ export class ReusePort extends PortSharing {
 
   override join(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {
     return open(address, { reusePort: true });
+  }
+}
+
+/**
+ * How often a server looks whether it can leave its port. It counts the looks at
+ * which nobody had come, not time: a program that stood still sees no client.
+ */
+const LOOK_MS = 100;
+
+/** The others at a port, as a server sees them. */
+export interface Others {
+  /** Whether all of them accept clients, and none starts. */
+  othersServe(): boolean;
+  /** Whether any of them listens. */
+  othersListen(): boolean;
+  /** For how long no client must have come; 0 if the server stays. */
+  silence(): number;
+  /** The server could not listen again. */
+  failed(error: Error): void;
+}
+
+type ListeningPart = Pick<
+  Listening<never>,
+  "isAside" | "isClosed" | "waitsSince" | "stepAside" | "stepBack"
+>;
+
+/**
+ * Whether a server listens where its replicas do. With a queue of its own it
+ * would relay its share of the clients: it leaves the port to replicas that all
+ * listen, and listens again when none does.
+ */
+export class Presence {
+  #listening: ListeningPart;
+  #others: Others;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #quietLooks = 0;
+  #quietSince: number | null = null;
+
+  constructor(listening: ListeningPart, others: Others) {
+    this.#listening = listening;
+    this.#others = others;
+  }
+
+  /** Something may have changed. */
+  check(): void {
+    clearTimeout(this.#timer);
+    if (this.#listening.isAside) {
+      if (this.#others.othersListen()) return;
+      this.#listening.stepBack().catch((error) => this.#others.failed(error));
+    } else if (this.#mayLeave()) {
+      this.#timer = setTimeout(() => void this.#look(), LOOK_MS);
+      Deno.unrefTimer(this.#timer as unknown as number);
+    }
+  }
+
+  #mayLeave(): boolean {
+    const { silence, othersServe } = this.#others;
+    return silence() > 0 && !this.#listening.isClosed && othersServe();
+  }
+
+  async #look(): Promise<void> {
+    const { waitsSince } = this.#listening;
+    const isQuiet = waitsSince !== null && waitsSince === this.#quietSince;
+    this.#quietLooks = isQuiet ? this.#quietLooks + 1 : 0;
+    this.#quietSince = waitsSince;
+    if (this.#quietLooks * LOOK_MS >= this.#others.silence()) {
+      await this.#listening.stepAside(() => this.#mayLeave());
+    }
+    this.check();
   }
 }
 

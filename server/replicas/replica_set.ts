@@ -35,17 +35,13 @@ import type {
   ReplicaEventName,
   ToReplica,
 } from "./protocol.ts";
+import { Presence } from "./port_sharing.ts";
 import { Replica, type ReplicaOwner } from "./replica.ts";
 import { Turnover } from "./turnover.ts";
 
 const MAIN_URL = new URL("./main.ts", import.meta.url).href;
 const DEFAULT_STALL_TIMEOUT_MS = 5_000;
 const MAX_ISOLATED = 40;
-/**
- * How often the server looks whether it can leave the port to the replicas. It
- * counts quiet looks, not time: a program that stood still sees no client.
- */
-const LOOK_MS = 100;
 
 /** Who takes requests: `serveForever()`'s replicas, or `handleRequest()`. */
 type Takers = "replicas" | "server" | "nobody";
@@ -69,9 +65,7 @@ export class ReplicaSet extends ServerRole
   #deadline: number | null = null;
   #arrivals: Promise<void> | null = null;
   #finishing = false;
-  #look: ReturnType<typeof setTimeout> | undefined;
-  #quietLooks = 0;
-  #quietSince: number | null = null;
+  #presence: Presence;
 
   constructor(plan: ReplicaPlan) {
     super();
@@ -82,6 +76,12 @@ export class ReplicaSet extends ServerRole
     this.monitor = new Monitor(server, kind);
     this.#plan = plan;
     this.#members = new Members(this);
+    this.#presence = new Presence(server[core].listening, {
+      othersServe: () => this.#serves && this.#members.allListen,
+      othersListen: () => this.#members.someListen,
+      silence: () => plan.sharing.silence,
+      failed: (error) => void server[core].cycle.report(error, null, null),
+    });
     this.#turnover = new Turnover(this.#members, this.monitor);
     this.#dispatcher = new Dispatcher(this.#members, () => {
       if (!this.#isKept) this.#keep().catch(() => {}); // gaveUp() reports it
@@ -141,7 +141,7 @@ export class ReplicaSet extends ServerRole
 
   override drain(deadline: number): void {
     this.server[core].listening.mute(false);
-    this.attend();
+    this.#presence.check();
     this.#arrivals = this.#drain(deadline);
   }
 
@@ -249,7 +249,11 @@ export class ReplicaSet extends ServerRole
 
   launched(): void {
     this.#dispatcher.wake();
-    this.attend();
+    this.#presence.check();
+  }
+
+  listensNoMore(): void {
+    this.#presence.check();
   }
 
   gaveUp(cause: Error): void {
@@ -261,12 +265,17 @@ export class ReplicaSet extends ServerRole
     for (const replica of this.#members.all) replica.send(message);
   }
 
+  /** Whether the replicas accept. */
+  get #serves(): boolean {
+    return this.#takers === "replicas" && !this.#isSuspended;
+  }
+
   /** Makes the replicas accept, or the server alone, or nobody. */
   async #direct(): Promise<void> {
     const { sharing } = this.#plan;
     if (sharing.name === null) return;
     const { listening } = this.server[core];
-    const serves = this.#takers === "replicas" && !this.#isSuspended;
+    const serves = this.#serves;
     // The one socket has one queue, which is the replicas' then
     listening.mute(serves && sharing.sharesQueue);
     if (this.#takers === "server") await listening.stepBack();
@@ -276,43 +285,7 @@ export class ReplicaSet extends ServerRole
     const pauses = this.#takers === "nobody" && !sharing.sharesQueue &&
       !this.#isSuspended;
     await this.#members.lead(serves ? "serve" : pauses ? "pause" : "leave");
-    this.attend();
-  }
-
-  /**
-   * Leaves a port with queues to the replicas while all of them listen: else
-   * the server would relay its share. Listens again when none does.
-   */
-  attend(): void {
-    clearTimeout(this.#look);
-    const { listening, cycle } = this.server[core];
-    if (listening.isAside) {
-      if ([...this.#members.all].some(({ life }) => life.listens)) return;
-      const report = (error: Error) => void cycle.report(error, null, null);
-      return void listening.stepBack().catch(report);
-    }
-    if (!this.#mayLeave()) return;
-    this.#look = setTimeout(async () => {
-      const { waitsSince } = listening;
-      const isQuiet = waitsSince !== null && waitsSince === this.#quietSince;
-      this.#quietLooks = isQuiet ? this.#quietLooks + 1 : 0;
-      this.#quietSince = waitsSince;
-      if (this.#quietLooks * LOOK_MS >= this.#plan.sharing.silence) {
-        await listening.stepAside(() => this.#mayLeave());
-      }
-      this.attend();
-    }, LOOK_MS);
-    Deno.unrefTimer(this.#look as unknown as number);
-  }
-
-  #mayLeave(): boolean {
-    if (this.#plan.sharing.silence === 0) return false;
-    if (this.#takers !== "replicas" || this.#isSuspended) return false;
-    if (this.server[core].listening.isClosed) return false;
-    const all = [...this.#members.all].map(({ life }) => life);
-    // One that starts could have a copy of the listener
-    return all.every(({ listens, isClosing }) => listens || isClosing) &&
-      all.filter(({ listens }) => listens).length >= this.workers;
+    this.#presence.check();
   }
 
   /** Keeps the set complete from now on. */
@@ -353,7 +326,7 @@ export class ReplicaSet extends ServerRole
   ended(replica: Replica, cause: RunnerExitError): void {
     const { load, accepted, relay, life } = replica;
     this.#members.remove(replica);
-    this.attend();
+    this.#presence.check();
     relay.fail(cause, this.server.shutdownTimeout);
     this.monitor.ended(replica, cause);
     if (this.#finishing) return;
