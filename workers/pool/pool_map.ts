@@ -236,12 +236,6 @@ export function checkItems(items: unknown): void {
   );
 }
 
-/** The results of a task's items, and the error that ended it. */
-interface Part {
-  results: unknown[];
-  failure: { error: unknown } | null;
-}
-
 /**
  * A running `map()`. It reads ahead, and keeps the order unless `ordered` is
  * `false`.

@@ -11,14 +11,18 @@ import {
   LINK_VARIABLE,
   type Sender,
 } from "../line/socket_line.ts";
-import { expectChild, type ExpectedChild } from "./rendezvous.ts";
+import {
+  expectChild,
+  type ExpectedChild,
+  forgetChild,
+  watchChild,
+} from "./rendezvous.ts";
 import { imports } from "./context.ts";
 import { proofForChildren } from "../codec/share.ts";
 import { childPermissions, entryUrl, launchFlags } from "./launch.ts";
 import { ModuleImportError, type RunnerExit } from "../base/errors.ts";
 import { Inbox, Lifecycle, type Runner, type RunnerOptions } from "./runner.ts";
 import { endLiving, enterLiving, setPid } from "../locks/_living.ts";
-import { forgetChild, watchChild } from "./orphan_guard.ts";
 import type { ShareHost } from "../queue/_shares.ts";
 import { FRAME, RunnerDecoder, type Start } from "../line/dialect.ts";
 

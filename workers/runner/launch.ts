@@ -181,6 +181,7 @@ enter([${loaders.join(", ")}], main);
   return `data:application/javascript,${encodeURIComponent(source)}`;
 }
 
+// If Deno finds no descriptors for a thread, the whole program ends
 const FILE = new URL(import.meta.url);
 /** What a thread takes, as measured: up to nine. */
 const NEEDED = 10;

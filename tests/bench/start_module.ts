@@ -1,4 +1,0 @@
-/** A user's module, for `start.ts`. */
-import "../../mod.ts";
-
-export function first(): void {}
