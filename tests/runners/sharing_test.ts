@@ -513,6 +513,12 @@ Deno.test("a Lock that comes again after it was collected stays one object", asy
   assertEquals([code, stdout, stderr], [0, "true\n", ""]);
 });
 
+Deno.test("RLock has one owner, and a Lock is itself, where --seed gives all threads the same random numbers", async () => {
+  const flags = ["-A", "--seed=1"];
+  const { code, stdout, stderr } = await runProgram("seeded.ts", flags);
+  assertEquals([code, stdout, stderr], [0, "false false false\n", ""]);
+});
+
 Deno.test("a program ends although the queue is full to which an item goes back", async () => {
   const { code, stdout, stderr } = await runProgram("put_back.ts", ["-A"]);
   assertEquals([code, stdout, stderr], [0, "ends\n", ""]);

@@ -394,7 +394,11 @@ function enter<T extends object>(value: T, id: string): T {
  */
 export function exportObject(value: object): string {
   let id = ids.get(value);
-  if (id === undefined) enter(value, id = crypto.randomUUID());
+  if (id === undefined) {
+    // With Deno's `--seed`, all threads have the same random numbers
+    id = `${crypto.randomUUID()}:${performance.timeOrigin}`;
+    enter(value, id);
+  }
   return id;
 }
 

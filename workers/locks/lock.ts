@@ -200,10 +200,21 @@ export class Lock {
   }
 }
 
-/** This thread's id. One random word would be too short to be unique. */
-const THREAD_ID: Int32Array = crypto.getRandomValues(new Int32Array(2));
-// Zero means nobody.
-THREAD_ID[0]! |= 1;
+/**
+ * This thread's numbers as an owner, each among the threads that share a lock's
+ * nodes. With Deno's `--seed`, random ones would be the same in all threads.
+ */
+const numbers = new WeakMap<Int32Array, number>();
+/** After billions of waits a number may come again, but not beside this. */
+const THREAD_ID = Math.random() * 2 ** 32 | 0;
+
+function numberAmong(permits: Permits): number {
+  let number = numbers.get(permits.nodes);
+  if (number === undefined) {
+    numbers.set(permits.nodes, number = permits.takeTicket(false));
+  }
+  return number;
+}
 
 const OWNER = OWN_WITH_PERMITS;
 const OWNER_2 = OWN_WITH_PERMITS + 1;
@@ -234,6 +245,8 @@ const DEPTH = OWN_WITH_PERMITS + 2;
  */
 export class RLock {
   #permits = new Permits(1, 1, 3);
+  /** This thread's number, once it is known. */
+  #self = 0;
 
   static {
     register<RLock>({
@@ -243,6 +256,7 @@ export class RLock {
       record: (lock) => lock.#permits.record,
       fill: (lock, record: WaitRecord) => {
         lock.#permits = new Permits(record);
+        lock.#self = 0;
       },
     });
   }
@@ -361,8 +375,9 @@ export class RLock {
    * ```
    */
   owned(): boolean {
-    return Atomics.load(this.#words, OWNER) === THREAD_ID[0] &&
-      Atomics.load(this.#words, OWNER_2) === THREAD_ID[1];
+    this.#self ||= numberAmong(this.#permits);
+    return Atomics.load(this.#words, OWNER) === this.#self &&
+      Atomics.load(this.#words, OWNER_2) === THREAD_ID;
   }
 
   /**
@@ -427,8 +442,8 @@ export class RLock {
     // Another task of this thread may have got it meanwhile.
     if (this.#takeAgain()) return true;
     if (!this.#permits.take()) return false;
-    Atomics.store(this.#words, OWNER_2, THREAD_ID[1]!);
-    Atomics.store(this.#words, OWNER, THREAD_ID[0]!);
+    Atomics.store(this.#words, OWNER_2, THREAD_ID);
+    Atomics.store(this.#words, OWNER, this.#self);
     Atomics.store(this.#words, DEPTH, 1);
     return true;
   }
