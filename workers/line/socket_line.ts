@@ -92,18 +92,10 @@ export interface ChannelListener {
 }
 
 /** The parts of a connection that a {@linkcode Channel} uses. */
-export interface ChannelConn {
-  /** Reads what is there. */
-  read(into: Uint8Array): Promise<number | null>;
-  /** Writes some of the bytes. */
-  write(bytes: Uint8Array): Promise<number>;
-  /** Closes both ways. */
-  close(): void;
-  /** Keeps the program alive. */
-  ref(): void;
-  /** Lets the program end. */
-  unref(): void;
-}
+export type ChannelConn = Pick<
+  Deno.TcpConn,
+  "read" | "write" | "close" | "ref" | "unref"
+>;
 
 /**
  * Frames over a stream connection: what is posted while a write is under way

@@ -11,6 +11,7 @@ import {
   PendingCalls,
 } from "../line/pending.ts";
 import {
+  type Channel,
   encodeArgs,
   limitsOfCalls,
   type MessageLimits,
@@ -20,14 +21,10 @@ import { checkpoint } from "../locks/_checkpoint.ts";
 import type { RemoteError } from "../base/errors.ts";
 import { type ErrorRecord, fromErrorRecord } from "../line/dialect.ts";
 
-/** The part of a `Channel` that this uses. */
-export interface ParentLine {
-  /** How many bytes were sent so far. */
-  readonly position: number;
+/** A `Channel`, of which this sends one kind of frame. */
+export interface ParentLine extends Pick<Channel, "position" | "confirm"> {
   /** Sends a message; if `now`, the system has it when this returns. */
   send(message: unknown[], now?: boolean): void;
-  /** The parent has read the bytes up to a position. */
-  confirm(position: number): void;
 }
 
 /** Who waits for an answer. */
