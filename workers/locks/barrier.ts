@@ -207,16 +207,11 @@ export class Barrier {
     const place = placeOf(
       await until(this.#queue, () => this.#arrive(!action), deadline),
     );
-    if (place.node === 0) return place.index;
     try {
-      if (!place.last) {
-        await until(this.#queue, () => this.#isOver(place), deadline);
-      } else {
-        await action!();
-        this.#complete(place);
-      }
+      if (place.last) await action?.();
+      else await until(this.#queue, () => this.#isOver(place), deadline);
     } catch (error) {
-      if (!this.#leave(place)) throw error;
+      if (!this.#leave(place, FAILED)) throw error;
       return place.index;
     }
     return this.#outcome(place);
@@ -246,21 +241,16 @@ export class Barrier {
     const place = placeOf(
       untilSync(this.#queue, () => this.#arrive(!action), deadline),
     );
-    if (place.node === 0) return place.index;
     try {
       if (!place.last) {
         untilSync(this.#queue, () => this.#isOver(place), deadline);
-      } else {
-        const done: unknown = action!();
-        if (done instanceof Promise) {
-          throw new TypeError(
-            "Cannot wait for the action: it is asynchronous; use wait()",
-          );
-        }
-        this.#complete(place);
+      } else if (action?.() as unknown instanceof Promise) {
+        throw new TypeError(
+          "Cannot wait for the action: it is asynchronous; use wait()",
+        );
       }
     } catch (error) {
-      if (isStopped() || !this.#leave(place)) throw error;
+      if (isStopped() || !this.#leave(place, FAILED)) throw error;
       return place.index;
     }
     return this.#outcome(place);
@@ -367,27 +357,23 @@ export class Barrier {
     this.#queue.wake(Infinity);
   }
 
-  #complete(place: Place): void {
-    this.#endRound(PASSED, 0, place);
-  }
-
-  /**
-   * Leaves a round; one that is not complete breaks. Returns whether it was
-   * complete.
-   */
-  #leave(place: Place): boolean {
-    if (!this.#isOver(place)) this.#endRound(FAILED, 1, place);
+  /** Leaves a round, and ends it if it is not over. Returns whether it passed. */
+  #leave(place: Place, outcome: number): boolean {
+    if (place.node === 0) return true;
+    if (!this.#isOver(place)) {
+      this.#endRound(outcome, outcome === PASSED ? 0 : 1, place);
+    }
     const { nodes } = this.#queue;
     return this.#queue.alone(() => {
-      const outcome = nodes[place.node + TICKET];
+      const passed = nodes[place.node + TICKET] === PASSED;
       removeNode(nodes, place.node);
-      return outcome === PASSED;
+      return passed;
     });
   }
 
-  /** This waiter is woken, or its time is over. */
+  /** The action is done, the round is over, or this waiter's time is. */
   #outcome(place: Place): number {
-    if (this.#leave(place)) return place.index;
+    if (this.#leave(place, place.last ? PASSED : FAILED)) return place.index;
     throw brokenError();
   }
 }
