@@ -5,8 +5,14 @@
  */
 import { isObject, objectsIn } from "../codec/graph.ts";
 import { unpack } from "../codec/share.ts";
-import { context, imports, joinStarted, mustJoin } from "../runner/context.ts";
-import { type Call, findExport } from "../runner/targets.ts";
+import {
+  type Call,
+  context,
+  findExport,
+  imports,
+  joinStarted,
+  mustJoin,
+} from "../runner/context.ts";
 import {
   type Answer,
   FLAGS,

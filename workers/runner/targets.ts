@@ -1,5 +1,5 @@
 /**
- * What a thread or process runs: the user's modules and their exports.
+ * What a thread or process shall run, as its owner checks it.
  *
  * @module
  */
@@ -7,37 +7,6 @@
 import { assertType } from "../base/check.ts";
 import { ModuleImportError } from "../base/errors.ts";
 import type { RunnerKind } from "./runner.ts";
-
-/** A function or class of the user's. */
-export type Call = (...args: unknown[]) => unknown;
-
-/**
- * Finds a function or class in a module.
- *
- * @param module The module's exports.
- * @param name The name of the export.
- * @param what What it should be.
- * @param url The module's URL.
- * @returns The function or class.
- * @throws {ModuleImportError} If the module does not export it.
- */
-export function findExport(
-  module: Record<string, unknown>,
-  name: string,
-  what: "function" | "class",
-  url: string,
-): Call {
-  const isExported = Object.hasOwn(module, name);
-  const value = isExported ? module[name] : undefined;
-  if (typeof value === "function") return value as Call;
-  throw new ModuleImportError(
-    `Cannot run ${what} "${name}": ` +
-      (isExported
-        ? `"${url}" exports it, but it is not a ${what}`
-        : `"${url}" does not export it; add \`export\` to it, under this name`),
-    url,
-  );
-}
 
 /** Checks a module and returns its URL. */
 export function checkModule(

@@ -11,12 +11,12 @@ import type { RunnerPort } from "../runner/runner.ts";
 import {
   type ActivityStart,
   context,
+  findExport,
   imports,
   joinStarted,
   MESSAGE,
   type Payload,
 } from "../runner/context.ts";
-import { findExport } from "../runner/targets.ts";
 
 /** Finds what to run. A class's module has loaded the classes it extends. */
 function findWork(
