@@ -84,9 +84,10 @@ export class WorkerRunner extends Inbox implements Runner {
     ready: () => this.#lifecycle.becomeReady(),
     leave: (exit) => this.#leave(exit),
   });
-  #lock = `socketserver:${crypto.randomUUID()}`;
   #stopWords = new Int32Array(new SharedArrayBuffer(4));
   #living = enterLiving();
+  // With Deno's `--seed`, all threads have the same random numbers
+  #lock = `socketserver:${crypto.randomUUID()}:${this.#living}`;
   #worker: Worker;
   #line: RefPort;
   #received = 0;
