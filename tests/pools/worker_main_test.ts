@@ -3,6 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { main } from "../../workers/pool/_main.ts";
 import {
+  FLAGS,
   LOOK,
   READY,
   STATUS,
@@ -13,6 +14,7 @@ import type {
   MessageHandler,
   RunnerPort,
 } from "../../workers/runner/runner.ts";
+import { until } from "../support/waiting.ts";
 
 type Answer = [id: number, status: Status, value: unknown];
 
@@ -56,10 +58,14 @@ class Worker {
 
   /** Gives it tasks in one message. */
   give(...names: string[]): void {
+    this.giveWith(0, ...names);
+  }
+
+  giveWith(flags: number, ...names: string[]): void {
     const message = names.flatMap((name) => {
       const id = this.#given++;
       this.#slots?.reset(id);
-      return [id, name, [id], 0];
+      return [id, name, [id], flags];
     });
     this.#slots?.announce();
     this.#port.onmessage!(message);
@@ -85,6 +91,18 @@ class Worker {
     }
   }
 }
+
+Deno.test("a pool's worker keeps the order of what comes while it loads the classes of locks", async () => {
+  const worker = new Worker();
+  worker.start({ now: (id: number) => id }, false);
+  worker.give("now");
+  worker.giveWith(FLAGS.packed, "now");
+  worker.give("now");
+  worker.end();
+  assertEquals(worker.answers.map(([id]) => id), [0]);
+  await until(() => worker.ended, "its end");
+  assertEquals(worker.answers.map(([id]) => id), [0, 1, 2]);
+});
 
 async function microtasks(count: number): Promise<void> {
   for (; count > 0; count--) await undefined;

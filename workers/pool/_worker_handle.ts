@@ -3,7 +3,9 @@
  *
  * A thread gets tiny tasks ahead: it begins each through memory that it shares
  * with the pool, which can take back those that it has not begun. A process
- * gets no task that it can't begin at once, because nothing could take it back.
+ * gets no task that it can't begin at once, because nothing could take it back:
+ * while a task blocks its event loop, it hears no request and sends no answer.
+ * The same holds for a thread and data that moves.
  *
  * @module
  */
