@@ -27,7 +27,7 @@ import {
   writeAll,
 } from "../servers/_support.ts";
 import { Program } from "../support/programs.ts";
-import { onceFree } from "../support/sockets.ts";
+import { freePort, onceFree } from "../support/sockets.ts";
 import {
   Crowded,
   Fixed,
@@ -322,10 +322,7 @@ for (const Server of [MortalThreading, MortalForking]) {
 }
 
 test("ForkingTCPServer opens a port that is free but once", async () => {
-  const probe = Deno.listen({ port: 0 });
-  const { port } = probe.addr;
-  probe.close();
-  await probe.accept().catch(() => {});
+  const port = freePort();
   const { listen } = Deno;
   const opened: unknown[] = [];
   try {
