@@ -37,8 +37,7 @@ export class OpenRequest<R = unknown> {
   began = 0;
   /** The time when it began; `null` if it did not, or not here. */
   started: number | null = null;
-  /** Whether `processRequest()` is still to be called, and was called. */
-  entering: boolean;
+  /** Whether `processRequest()` was called, or never will be. */
   processed: boolean;
   /** Whether `shutdownRequest()` was called. */
   shut = false;
@@ -64,7 +63,6 @@ export class OpenRequest<R = unknown> {
     this.clientAddress = clientAddress;
     this.relayed = relayed;
     this.index = index;
-    this.entering = !relayed;
     this.processed = relayed;
   }
 }
@@ -98,7 +96,7 @@ export class OpenRequests<R> {
     const { length } = this.#open;
     const open = new OpenRequest(request, clientAddress, relayed, length);
     this.#open.push(open);
-    if (open.entering) this.#entering++;
+    if (!relayed) this.#entering++;
     if (Object.isExtensible(request)) (request as Marked<R>)[OPEN] = open;
     else this.#unmarked.set(request, open);
     return open;
@@ -119,20 +117,10 @@ export class OpenRequests<R> {
     open.conn?.begin(open.began);
   }
 
-  /** Its handler has been made. */
-  setHandler(
-    request: R,
-    handler: BaseRequestHandler,
-  ): OpenRequest<R> | undefined {
-    const open = this.find(request);
-    if (open !== undefined) open.handler = handler;
-    return open;
-  }
-
   /** `processRequest()` is about to be called, or never will be. */
   process(open: OpenRequest<R>): void {
-    if (!open.entering) return;
-    open.entering = false;
+    if (open.processed) return;
+    open.processed = true;
     if (--this.#entering === 0) this.#allProcessed?.();
   }
 

@@ -123,7 +123,6 @@ export class RequestCycle<R> {
       if (open.aborted) throw open.reason;
       if (verified) {
         this.open.process(open);
-        open.processed = true;
         await this.#hooks.processRequest(request, clientAddress);
       } else {
         this.counts.rejected++;
@@ -266,8 +265,10 @@ export class RequestCycle<R> {
 
   /** The handler of a request has been made. */
   begin(request: R, handler: BaseRequestHandler): void {
-    const open = this.open.setHandler(request, handler);
-    if (open !== undefined) this.deadlines.watch(open);
+    const open = this.open.find(request);
+    if (open === undefined) return;
+    open.handler = handler;
+    this.deadlines.watch(open);
   }
 
   #refuse(open: OpenRequest<R>, reason: string): void {
