@@ -103,7 +103,7 @@ export class Sender {
     this.#sink = sink;
     if (timeout === null) return;
     const doing = "write: the client took nothing";
-    this.#timer = limitWait(sink, timeout, doing, this.#onFailure);
+    this.#timer = limitWait(sink, timeout, doing, (e) => this.fail(e));
   }
 
   /** Whether bytes are being sent. */
@@ -141,7 +141,11 @@ export class Sender {
 
   /** Ends the sending. */
   fail(error: unknown): void {
-    this.#onFailure(error);
+    if (this.failure !== null) return;
+    // After lost bytes, the client would misread later ones
+    this.failure = { error, reported: false };
+    this.#timer?.stop();
+    this.#end();
   }
 
   /** Clears the timer. */
@@ -153,28 +157,24 @@ export class Sender {
     this.#sending = bytes;
     this.#timer?.begin();
     try {
-      this.#sink.write(bytes).then(this.#onSent, this.#onFailure);
+      // An idle connection keeps no functions for it
+      this.#sink.write(bytes).then(
+        (count) => this.#onSent(count),
+        (error) => this.fail(error),
+      );
     } catch (error) {
-      this.#onFailure(error);
+      this.fail(error);
     }
   }
 
-  #onSent = (count: number): void => {
+  #onSent(count: number): void {
     if (this.failure !== null) return; // it timed out before
     this.#timer?.end();
     const bytes = this.#sending!;
     if (count < bytes.length) return this.#send(bytes.subarray(count));
     if (this.#pooled !== null) giveBack(this.#pooled);
     this.#end();
-  };
-
-  #onFailure = (error: unknown): void => {
-    if (this.failure !== null) return;
-    // After lost bytes, the client would misread later ones
-    this.failure = { error, reported: false };
-    this.#timer?.stop();
-    this.#end();
-  };
+  }
 
   #end(): void {
     this.#sending = this.#pooled = null;
