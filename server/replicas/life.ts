@@ -43,8 +43,8 @@ export type Goal = "serve" | "pause" | "leave";
 
 /** The replica, as its life sees it. */
 export interface LifeHost {
-  /** Sends a command, or permission to exit. */
-  send(message: Command | ["leave"]): void;
+  /** Sends a command. */
+  send(message: Command): void;
   /** The replica has ended or was given up. Called once. */
   ended(cause: RunnerExitError): void;
   /** How long a command may take, including serving the listener's queue. */
@@ -162,13 +162,12 @@ export class Life {
     return this.#closing.promise;
   }
 
-  /** The replica has closed: it may go. */
+  /** The replica has closed, and goes. */
   closed(report: DrainReport): void {
     if (this.#underWay !== "close" || this.#report !== null) {
       throw outOfOrder("closed");
     }
     this.#report = report;
-    this.#host.send(["leave"]);
     this.#limit(LEAVE_TIMEOUT_MS, "did not leave");
   }
 

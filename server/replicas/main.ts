@@ -100,7 +100,6 @@ class ReplicaSide {
   #relay: RelayPort;
   #underWay: Command[0] | null = null;
   #isServing = false;
-  #isClosed = false;
 
   constructor(
     port: RunnerPort,
@@ -143,9 +142,6 @@ class ReplicaSide {
         return this.#relay.afterArrived(() =>
           void this.#obey(message).catch(this.#fail)
         );
-      case "leave":
-        if (!this.#isClosed) throw outOfOrder("leave");
-        return this.#port.close();
       case "drain":
         this.#link.isLast = true;
         return this.#drain(performance.now() + message[1]);
@@ -170,9 +166,7 @@ class ReplicaSide {
   }
 
   async #obey(command: Command): Promise<void> {
-    if (this.#underWay !== null || this.#isClosed) {
-      throw outOfOrder(command[0]);
-    }
+    if (this.#underWay !== null) throw outOfOrder(command[0]);
     this.#underWay = command[0];
     if (command[0] === "close") return await this.#close(command[1]);
     if (command[0] === "resume") this.#resume();
@@ -204,7 +198,6 @@ class ReplicaSide {
     this.#server[settings].shutdownTimeout = Math.round(timeout);
     this.#link.isClosing = true;
     const report = await this.#server.serverClose();
-    this.#isClosed = true;
     this.#link.tell();
     this.#relay.flush();
     const aborted = report.aborted.slice();
@@ -212,6 +205,7 @@ class ReplicaSide {
       this.#post(["aborted", aborted.splice(0, MAX_LIST)]);
     }
     this.#post(["closed", { ...report, aborted }]);
+    this.#port.close();
   }
 }
 

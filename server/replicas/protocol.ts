@@ -6,7 +6,7 @@
  *
  * - Of the commands `resume`, `pause` and `close` one is under way at a time.
  *   The replica answers the first two with `done` and the last with `closed`.
- *   No command follows `close`; `leave` follows `closed`.
+ *   No command follows `close`, and nothing follows `closed`.
  * - `drain`, `limits`, `watch`, `ping`, `disconnect` and `answer` may come at any
  *   time; `pong` answers `ping`. `disconnect` may name a request that has ended.
  * - `opened` tells of a request that the replica accepted by itself: after the
@@ -69,7 +69,6 @@ export type Command =
 /** From a server to its replica. */
 export type ToReplica =
   | Command
-  | ["leave"]
   | ["drain", timeout: number]
   | ["watch", names: ReplicaEventName[]]
   | ["ping"]
@@ -162,7 +161,6 @@ const TO_REPLICA: Shapes = {
   resume: [],
   pause: [oneOf(true, false)],
   close: [isTime],
-  leave: [],
   drain: [isTime],
   watch: [every(oneOf(...REPLICA_EVENTS))],
   ping: [],

@@ -47,7 +47,9 @@ export class LocalRunner implements Runner {
       post: (message) => void queueMicrotask(() => this.say(message)),
       flushed: () => Promise.resolve(),
       sendNow: () => {},
-      close: () => this.#end({ code: 0, reason: "returned" }),
+      // After what it has said
+      close: () =>
+        queueMicrotask(() => this.#end({ code: 0, reason: "returned" })),
     };
     void this.#run(options);
   }

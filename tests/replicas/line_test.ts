@@ -122,7 +122,6 @@ test("counts that go down end their replica", async () => {
 
 const WRONG_TO_REPLICA: [what: string, messages: unknown[]][] = [
   ["something unknown", [["restart"]]],
-  ["a leave before a close", [["leave"]]],
   ["two commands at once", [["pause", false], ["resume"]]],
   ["a time below zero", [["close", -1]]],
   ["to watch what there is not", [["watch", ["drainEnd"]]]],

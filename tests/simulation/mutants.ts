@@ -39,8 +39,8 @@ const MUTANTS: Record<string, Edit[]> = {
     },
     {
       file: "server/replicas/main.ts",
-      find: "if (this.#underWay !== null || this.#isClosed) {",
-      put: "if (this.#isClosed) {",
+      find: "if (this.#underWay !== null) throw outOfOrder(command[0]);",
+      put: "",
     },
   ],
   "a thread that dies has begun only what it has told by a frame": [{
