@@ -1,6 +1,7 @@
 /** Runs the server program, and looks at it from outside. */
 
 import type { ReplicaOptions, ServerStats } from "../../mod.ts";
+import { freePath } from "../servers/_support.ts";
 import { Program } from "../support/programs.ts";
 import type { ServerPlan } from "./_server_program.ts";
 
@@ -39,6 +40,9 @@ export function startServer(
   config = `${ROOT}deno.json`,
 ): Promise<ServerProgram> {
   const plan: ServerPlan = { mode, options };
+  // What a program leaves that is killed goes with the test's own folder
+  const folder = freePath();
+  Deno.mkdirSync(folder);
   return new ServerProgram(
     new Deno.Command(Deno.execPath(), {
       args: [
@@ -51,7 +55,7 @@ export function startServer(
         PROGRAM,
         JSON.stringify(plan),
       ],
-      env: { NO_COLOR: "1" },
+      env: { NO_COLOR: "1", TMPDIR: folder },
       // A group of its own, as a terminal gives to a command
       detached: true,
       stdin: "null",

@@ -49,13 +49,23 @@ export interface Client extends Disposable {
   receive(): Promise<string | null>;
 }
 
-const scratch = Deno.makeTempDirSync({ prefix: "servers_" });
-addEventListener("unload", () => Deno.removeSync(scratch, { recursive: true }));
+let scratch: string | undefined;
 let pathCount = 0;
 
 /** A path that is free, short enough for a socket. */
 export function freePath(): string {
+  scratch ??= makeScratch();
   return `${scratch}/${++pathCount}`;
+}
+
+/** Programs that are killed import this, too: most need no folder to leave. */
+function makeScratch(): string {
+  const folder = Deno.makeTempDirSync({ prefix: "servers_" });
+  addEventListener(
+    "unload",
+    () => Deno.removeSync(folder, { recursive: true }),
+  );
+  return folder;
 }
 
 /** Runs a test that fails, rather than hangs, when something never settles. */
