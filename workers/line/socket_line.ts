@@ -389,12 +389,17 @@ export function limitsOfCalls(sender: Sender): MessageLimits {
  *
  * @param args The arguments.
  * @param sender What calls.
+ * @param check Called unless they are plain, and have nothing to refuse.
  * @returns Their bytes.
  * @throws {RangeError} If they are over the limits.
  */
-export function encodeArgs(args: unknown[], sender: Sender): Uint8Array {
+export function encodeArgs(
+  args: unknown[],
+  sender: Sender,
+  check?: (value: unknown) => void,
+): Uint8Array {
   const writer = new ByteWriter(256);
-  const values = encodeInto(writer, args);
+  const values = encodeInto(writer, args, check);
   const { length } = writer;
   const isV8 = values === 0;
   assertWithin(limitsOfCalls(sender), length, values, isV8);

@@ -381,7 +381,7 @@ export class QueueCore {
 }
 
 /** Throws for what threads or processes can't have as an item. */
-export function refuseItem(value: unknown): void {
+function refuseItem(value: unknown): void {
   refuseShared(value, "put", "in a queue");
 }
 

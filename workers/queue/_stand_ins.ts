@@ -19,7 +19,6 @@ import { deadlineOf, WAIT } from "../locks/_until.ts";
 import { BoundedSemaphore, Semaphore } from "../locks/semaphore.ts";
 import { Lock } from "../locks/lock.ts";
 import { ThreadEvent } from "../locks/thread_event.ts";
-import { refuseItem } from "./_queue_core.ts";
 import { LifoQueue, PriorityQueue, SharedQueue } from "./shared_queue.ts";
 import "./pipe.ts";
 import {
@@ -179,7 +178,7 @@ async function send(
  *
  * @param Base The class.
  * @param refuses The members that are impossible, with what to do instead.
- * @param check Refuses the first value of a method.
+ * @param check Refuses the first value of a method without an answer.
  * @param options What makes an instance.
  */
 function define(
@@ -197,7 +196,6 @@ function define(
     methods[method] = {
       // deno-lint-ignore require-await -- errors must reject, and an await is slow
       async value(this: object, ...args: unknown[]): Promise<unknown> {
-        if (count > 0) check?.(args[0]);
         const values = args.slice(0, count);
         return ask(this, method, values, args[count] as object);
       },
@@ -251,7 +249,7 @@ for (const Base of [SharedQueue, LifoQueue, PriorityQueue]) {
       getNowait: "get({ blocking: false })",
       joinSync: "join()",
     },
-    refuseItem,
+    undefined,
     { capacity: 1 },
   );
 }
