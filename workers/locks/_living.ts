@@ -45,6 +45,11 @@ export function joinLiving(record: LivingRecord): void {
   ({ words, self } = record);
 }
 
+/** This thread's id; 0 unless another thread has started it. */
+export function ownId(): number {
+  return self;
+}
+
 /** Whether this is a thread that another one has started. */
 export function isStarted(): boolean {
   return self !== 0;

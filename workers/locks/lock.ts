@@ -6,6 +6,7 @@
 
 import { register } from "../codec/share.ts";
 import { checkpoint, checkpointDue, isForfeited } from "./_checkpoint.ts";
+import { ownId } from "./_living.ts";
 import { guardOf, OWN_WITH_PERMITS, Permits } from "./_permits.ts";
 import { ACQUIRE_SYNC, deadlineOf, until, untilSync } from "./_until.ts";
 import type { WaitRecord } from "./_wait_queue.ts";
@@ -201,21 +202,12 @@ export class Lock {
 }
 
 /**
- * This thread's numbers as an owner, each among the threads that share a lock's
- * nodes. With Deno's `--seed`, random ones would be the same in all threads.
+ * Tells apart, beside its id, a thread that was not started as a `Thread`. With
+ * Deno's `--seed`, random numbers are the same in all threads.
  */
-const numbers = new WeakMap<Int32Array, number>();
-/** After billions of waits a number may come again, but not beside this. */
-const THREAD_ID = Math.random() * 2 ** 32 | 0;
+const THREAD_NUMBER = Math.random() * 2 ** 32 ^ performance.timeOrigin * 1_000;
 
-function numberAmong(permits: Permits): number {
-  let number = numbers.get(permits.nodes);
-  if (number === undefined) {
-    numbers.set(permits.nodes, number = permits.takeTicket(false));
-  }
-  return number;
-}
-
+/** The complement of the owner's id; 0 means nobody. */
 const OWNER = OWN_WITH_PERMITS;
 const OWNER_2 = OWN_WITH_PERMITS + 1;
 const DEPTH = OWN_WITH_PERMITS + 2;
@@ -245,8 +237,6 @@ const DEPTH = OWN_WITH_PERMITS + 2;
  */
 export class RLock {
   #permits = new Permits(1, 1, 3);
-  /** This thread's number, once it is known. */
-  #self = 0;
 
   static {
     register<RLock>({
@@ -256,7 +246,6 @@ export class RLock {
       record: (lock) => lock.#permits.record,
       fill: (lock, record: WaitRecord) => {
         lock.#permits = new Permits(record);
-        lock.#self = 0;
       },
     });
   }
@@ -375,9 +364,8 @@ export class RLock {
    * ```
    */
   owned(): boolean {
-    this.#self ||= numberAmong(this.#permits);
-    return Atomics.load(this.#words, OWNER) === this.#self &&
-      Atomics.load(this.#words, OWNER_2) === THREAD_ID;
+    return Atomics.load(this.#words, OWNER) === ~ownId() &&
+      Atomics.load(this.#words, OWNER_2) === THREAD_NUMBER;
   }
 
   /**
@@ -442,8 +430,8 @@ export class RLock {
     // Another task of this thread may have got it meanwhile.
     if (this.#takeAgain()) return true;
     if (!this.#permits.take()) return false;
-    Atomics.store(this.#words, OWNER_2, THREAD_ID);
-    Atomics.store(this.#words, OWNER, this.#self);
+    Atomics.store(this.#words, OWNER_2, THREAD_NUMBER);
+    Atomics.store(this.#words, OWNER, ~ownId());
     Atomics.store(this.#words, DEPTH, 1);
     return true;
   }

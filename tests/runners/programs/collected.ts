@@ -1,14 +1,14 @@
 /** A program in which an object is collected and comes again. */
 // deno-lint-ignore-file no-console
-import { Lock } from "../../../mod.ts";
+import { RLock } from "../../../mod.ts";
 import { pack, unpack } from "../../../workers/queue/_sync.ts";
 
 const { gc } = globalThis as unknown as { gc(): void };
 let record: unknown;
 
 /** The lock, as another thread knows it. */
-function come(): Lock {
-  return unpack(structuredClone(record)) as Lock;
+function come(): RLock {
+  return unpack(structuredClone(record)) as RLock;
 }
 
 async function collect(ref: WeakRef<object>): Promise<void> {
@@ -18,8 +18,9 @@ async function collect(ref: WeakRef<object>): Promise<void> {
   }
 }
 
-function make(): WeakRef<Lock> {
-  const lock = new Lock();
+function make(): WeakRef<RLock> {
+  const lock = new RLock();
+  lock.acquireSync();
   record = pack(lock);
   return new WeakRef(lock);
 }
@@ -31,4 +32,4 @@ for (let turn = 0; turn < 20; turn++) {
   await new Promise((resolve) => setTimeout(resolve));
   gc();
 }
-console.log(come() === second);
+console.log(come() === second, second.owned());
