@@ -166,7 +166,7 @@ export class ConnCrowd implements Crowd {
           : `compute ${world.below(300)}`,
     );
     const last = world.chance(0.5)
-      ? `blob ${world.below(200_000)}`
+      ? `blob ${world.below(world.chance(0.3) ? 400_000 : 100_000)}`
       : world.chance(0.1)
       ? "throw"
       : "bye";
