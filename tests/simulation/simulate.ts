@@ -17,7 +17,6 @@ import {
   SimPacketServer,
 } from "./_packets.ts";
 import type { SimRunner } from "./_runner.ts";
-import * as connections from "./_server.ts";
 import {
   isTold,
   setStage,
@@ -60,7 +59,7 @@ class Simulation {
     this.stage = {
       world: this.world,
       net: this.net,
-      modules: { ...connections, SimPacketHandler, SimPacketServer },
+      modules: { SimHandler, SimServer, SimPacketHandler, SimPacketServer },
       isBroken: false,
       runners: new Set(),
       served: new Map(),
