@@ -31,6 +31,8 @@ class Line {
   #deliverAs: Owner;
   /** Of those sent, how many a sender that dies has written already. */
   #written = 0;
+  /** The last that a sender that died has written. */
+  #last = Infinity;
 
   constructor(world: World, deliverAs: Owner) {
     this.#world = world;
@@ -56,14 +58,21 @@ class Line {
     );
   }
 
+  /** Whether a message has arrived. What tells of a death is none. */
+  has(number: number): boolean {
+    return number <= Math.min(this.delivered, this.#last);
+  }
+
   /** The sender has died: what it has not written is gone. */
   cut(): void {
     this.#queue.length = Math.max(0, this.#written - this.delivered);
-    this.sent = this.delivered + this.#queue.length;
+    this.#last = this.delivered + this.#queue.length;
   }
 
+  /** The sender has died, and what has not arrived with it. */
   clear(): void {
     this.#queue = [];
+    this.#last = this.delivered;
   }
 
   #schedule(): void {

@@ -83,7 +83,7 @@ export function setStage(next: Stage): void {
 export function isTold({ owner, toldAfter }: Served): boolean {
   const runner = runnerOf(owner);
   return toldAfter !== null && runner !== undefined &&
-    runner.fromReplica.delivered >= toldAfter;
+    runner.fromReplica.has(toldAfter);
 }
 
 /** The byte at a place of the answer to a client. */
