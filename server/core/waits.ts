@@ -28,10 +28,12 @@ export function pause(ms: number): Promise<void> {
 }
 
 /**
- * Under `deno task` a Ctrl-C arrives twice in short succession: from the
- * terminal and from the task.
+ * Under `deno task` a Ctrl-C arrives twice: from the terminal, and from the task
+ * as soon as a busy machine lets it run.
  */
-export const ECHO_MS = 100;
+export const ECHO_MS = 500;
+/** How long the end of serving waits for the second one. */
+const LAST_ECHO_MS = 100;
 
 /** Calls back at each signal but the echo of the first, until disposed. */
 export class Signals implements AsyncDisposable {
@@ -58,7 +60,7 @@ export class Signals implements AsyncDisposable {
    */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#cameAt !== null) {
-      const left = this.#cameAt + ECHO_MS - performance.now();
+      const left = this.#cameAt + LAST_ECHO_MS - performance.now();
       await pause(Math.max(0, left));
     }
     this.#remove();
