@@ -230,13 +230,14 @@ export function printable<A extends Deno.Addr>(address: A): A {
   return address;
 }
 
-/** The clients whose packets came last, by their ports. */
-const clients: Map<number, Deno.NetAddr> = new Map();
+/** The addresses of clients whose handlers have ended, by their ports. */
+const clients: Map<number, Deno.Addr> = new Map();
 const MAX_CLIENTS = 1_024;
 
 /**
- * A printable address like the one given. Packets of one client share it: to
- * make an address printable takes a tenth of the time of a packet.
+ * A printable address like the one given, until {@linkcode giveBackAddress}.
+ * One packet of a client has it after the other: to make an address printable
+ * takes a tenth of the time of a packet.
  */
 export function printableLike<A extends Deno.Addr>(address: A): A {
   if (address.transport !== "udp" || address.toString === print) {
@@ -244,13 +245,19 @@ export function printableLike<A extends Deno.Addr>(address: A): A {
   }
   const { hostname, port } = address;
   const known = clients.get(port);
-  // A handler may have changed it
-  const isSame = known?.hostname === hostname && known.port === port &&
-    known.transport === "udp";
-  if (isSame) return known as Deno.Addr as A;
+  if (known === undefined) return printable(address);
+  // A handler may change it: no other may have it meanwhile
+  clients.delete(port);
+  const isSame = known.transport === "udp" && known.hostname === hostname &&
+    known.port === port;
+  return isSame ? known as Deno.Addr as A : printable(address);
+}
+
+/** The handler that had the address has ended. */
+export function giveBackAddress(address: Deno.Addr): void {
+  if (address.transport !== "udp" || address.toString !== print) return;
   if (clients.size >= MAX_CLIENTS) clients.clear();
-  clients.set(port, address);
-  return printable(address);
+  clients.set(address.port, address);
 }
 
 function print(this: Deno.Addr): string {

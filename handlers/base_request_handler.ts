@@ -7,6 +7,7 @@
 import {
   abort,
   client,
+  giveBackAddress,
   grace,
   printableLike,
   readsAhead,
@@ -343,5 +344,6 @@ export abstract class BaseRequestHandler<R = unknown, C = unknown> {
   /** @ignore */
   [release](): void | Promise<void> {
     watchOf(this.request)?.release();
+    giveBackAddress(this[client]);
   }
 }

@@ -291,6 +291,37 @@ test("UDPServer: a client's address prints, and is like Deno's for every packet"
   client.close();
 });
 
+test("UDPServer: a handler that changes its client's address changes no other handler's", async () => {
+  const ports: number[] = [];
+  let isWaiting = false;
+  let go = (): void => {};
+  class Redirecting extends DatagramRequestHandler {
+    override async handle(): Promise<void> {
+      const { clientAddress } = this;
+      if (this.packet[0] === 1) {
+        await new Promise<void>((resolve) => {
+          go = resolve;
+          isWaiting = true;
+        });
+      }
+      ports.push((clientAddress as Deno.NetAddr).port);
+      Object.assign(clientAddress, { port: 9 });
+    }
+  }
+  await using server = new UDPServer({ port: 0 }, Redirecting);
+  server.serveForever();
+  const client = udpSocket();
+  const { port } = client.addr as Deno.NetAddr;
+  await client.send(Uint8Array.of(1), server.serverAddress);
+  await until(() => isWaiting, "the first packet");
+  await client.send(Uint8Array.of(2), server.serverAddress);
+  await until(() => ports.length === 1, "the second packet");
+  go();
+  await until(() => ports.length === 2, "the first one's end");
+  assertEquals(ports, [port, port]);
+  client.close();
+});
+
 class Spelling extends DatagramRequestHandler {
   override async handle(): Promise<void> {
     const text = new TextDecoder().decode(this.packet);
