@@ -216,6 +216,24 @@ Deno.test("Condition: an abort rejects with the lock taken, and hands a notifica
   assertFalse(lock.locked());
 });
 
+Deno.test("Condition: a notification that only aborted waiters could get notifies nobody later", async () => {
+  const condition = new Condition();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const aborted = [1, 2].map(async () => {
+    using _held = await condition.hold();
+    await condition.wait({ signal });
+  });
+  await eventually(() => waiters(condition) === 2);
+  await condition.acquire();
+  condition.notify();
+  condition.release();
+  controller.abort();
+  for (const wait of aborted) await assertRejects(() => wait);
+  using _held = await condition.hold();
+  assertFalse(await condition.wait({ timeout: 1_000 }));
+});
+
 Deno.test("Condition: a notification at the moment of the time-out counts, and an abort then hands it on", async () => {
   const block = new Int32Array(new SharedArrayBuffer(4));
   const condition = new Condition();

@@ -437,7 +437,14 @@ class ConditionWaiters extends WaitQueue {
   /** Wakes the oldest waiters, at most as many. */
   notify(count: number): void {
     const woken = this.wake(count);
-    this.#unreceived = this.size > 0 ? this.#unreceived + woken : 0;
+    if (this.size > 0) this.#unreceived += woken;
+  }
+
+  /** Also hands on what an aborted waiter got; if nobody waits, it is over. */
+  override wake(count: number): number {
+    const woken = super.wake(count);
+    if (this.size === 0) this.#unreceived = 0;
+    return woken;
   }
 
   /**
