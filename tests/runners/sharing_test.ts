@@ -490,6 +490,34 @@ Deno.test("Process that is killed gives back what it held after a release that f
   assertEquals(semaphore.value, 2);
 });
 
+Deno.test("ShareHost puts an item back once if who asked for it ends at that moment", async () => {
+  const queue = new SharedQueue<string>();
+  await queue.put("the only one");
+  const host = new ShareHost(() => {});
+  host.receive(["call", 1, exportObject(queue), "get", encode([]), {}, 1]);
+  host.receive(["end", 1, false]);
+  await new Promise((resolve) => setTimeout(resolve));
+  assertEquals(queue.size, 1);
+  host.end(false);
+});
+
+Deno.test("ShareHost lets others get items after the end of one that asked for more than it took", async () => {
+  const queue = new SharedQueue<number>();
+  for (let item = 0; item < 100; item++) await queue.put(item);
+  const id = exportObject(queue);
+  const answered: unknown[] = [];
+  const host = new ShareHost(([number]) => answered.push(number));
+  const get = (number: number, account: number) =>
+    host.receive(["call", number, id, "get", encode([]), {}, account]);
+  for (let number = 1; number <= 80; number++) get(number, 1);
+  get(81, 2);
+  await until(() => answered.length === 32, "as many as may be on their way");
+  host.receive(["end", 1, false]);
+  await until(() => answered.includes(81), "the other's item");
+  host.end(false);
+  assertEquals(queue.size, 100);
+});
+
 Deno.test("ShareHost refuses a call that waits and wants no answer", async () => {
   const queue = new SharedQueue<number>({ maxSize: 1 });
   await queue.put(1);

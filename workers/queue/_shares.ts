@@ -269,10 +269,13 @@ export class ShareHost {
   }
 
   /** Takes back what an answer carries that its account never got. */
-  #takeBack({ account, permits, core, items, ahead }: Call): void {
-    permits?.endLoans(account.holder, true, 1);
-    core?.giveBack(items, ahead);
-    if (items.length > ahead) this.#letNextGet();
+  #takeBack(call: Call): void {
+    call.permits?.endLoans(call.account.holder, true, 1);
+    // Once: its answer may just be on its way
+    const items = call.items.splice(0);
+    call.core?.giveBack(items, call.ahead);
+    if (items.length > call.ahead) this.#letNextGet();
+    call.ahead = 0;
   }
 
   #letNextGet(): void {
@@ -473,6 +476,7 @@ export class ShareHost {
       // The item is for whoever is next
       core.getters.wake(1);
       await new Promise<void>((resolve) => this.#delayed.push(resolve));
+      if (call.abort.signal.aborted) this.#delayed.shift()?.();
     }
   }
 
