@@ -169,7 +169,7 @@ class ReplicaSide {
     if (this.#underWay !== null) throw outOfOrder(command[0]);
     this.#underWay = command[0];
     if (command[0] === "close") return await this.#close(command[1]);
-    if (command[0] === "resume") this.#resume();
+    if (command[0] === "resume") await this.#resume();
     else await this.#pause(command[1]);
     this.#underWay = null;
     this.#post(["done"]);
@@ -179,12 +179,15 @@ class ReplicaSide {
     this.#relay.afterArrived(() => this.#server[core].cycle.drain(deadline));
   }
 
-  #resume(): void {
+  async #resume(): Promise<void> {
     if (this.#isServing) throw outOfOrder("resume");
     this.#isServing = true;
-    this.#server[core].listening.bind();
+    const { listening } = this.#server[core];
+    listening.bind();
     // A broken listener ends the replica: another takes its place
     this.#server.serveForever().catch(this.#fail);
+    // The server may leave the port to those that listen
+    await listening.activation;
   }
 
   async #pause(leaves: boolean): Promise<void> {

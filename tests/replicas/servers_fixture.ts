@@ -54,6 +54,16 @@ export class HookedForking extends ForkingTCPServer {
   }
 }
 
+/** Listens late, and adds its mark then to the file that its context names. */
+export class LateForking extends ForkingTCPServer<string> {
+  static readonly module = module;
+  override async serverBind(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await super.serverBind();
+    Deno.writeTextFileSync(this.context, "x", { append: true });
+  }
+}
+
 /** A plain server with a hook, and a field that its constructor sets. */
 class Hooked extends TCPServer {
   readonly word: string = "finishing";
