@@ -141,6 +141,7 @@ export class Presence {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #quietLooks = 0;
   #quietSince: number | null = null;
+  #isReturning = false;
 
   constructor(listening: ListeningPart, others: Others) {
     this.#listening = listening;
@@ -151,8 +152,9 @@ export class Presence {
   check(): void {
     clearTimeout(this.#timer);
     if (this.#listening.isAside) {
-      if (this.#others.othersListen()) return;
-      this.#listening.stepBack().catch((error) => this.#others.failed(error));
+      // While it tries, more replicas may die: that must not queue up
+      if (this.#isReturning || this.#others.othersListen()) return;
+      void this.#return();
     } else if (this.#mayLeave()) {
       this.#timer = setTimeout(() => void this.#look(), LOOK_MS);
       Deno.unrefTimer(this.#timer as unknown as number);
@@ -162,6 +164,17 @@ export class Presence {
   #mayLeave(): boolean {
     const { silence, othersServe } = this.#others;
     return silence() > 0 && !this.#listening.isClosed && othersServe();
+  }
+
+  async #return(): Promise<void> {
+    this.#isReturning = true;
+    try {
+      await this.#listening.stepBack();
+    } catch (error) {
+      if (!this.#listening.isClosed) this.#others.failed(error as Error);
+    }
+    this.#isReturning = false;
+    if (!this.#listening.isAside) this.check();
   }
 
   async #look(): Promise<void> {

@@ -119,12 +119,15 @@ export class ReplicaSet extends ServerRole
   override async start(forever: boolean): Promise<void> {
     this.#takers = forever ? "replicas" : "server";
     this.#plan.checkSharing();
+    if (!forever) await this.server[core].listening.stepBack();
     await this.#direct();
     await this.#keep();
   }
 
   override async pause(): Promise<void> {
-    if (this.#takers === "replicas") this.#takers = "nobody";
+    // A server that is still aside could not listen: its replicas do
+    const { isAside } = this.server[core].listening;
+    if (this.#takers === "replicas" || isAside) this.#takers = "nobody";
     await this.#direct();
   }
 
@@ -274,11 +277,9 @@ export class ReplicaSet extends ServerRole
   async #direct(): Promise<void> {
     const { sharing } = this.#plan;
     if (sharing.name === null) return;
-    const { listening } = this.server[core];
     const serves = this.#serves;
     // The one socket has one queue, which is the replicas' then
-    listening.mute(serves && sharing.sharesQueue);
-    if (this.#takers === "server") await listening.stepBack();
+    this.server[core].listening.mute(serves && sharing.sharesQueue);
     // A pending accept would keep a client, and so would the queue of one that
     // pauses while the server takes a request itself. But closing a queue may
     // lose clients

@@ -12,6 +12,7 @@ import {
   TCPServer,
 } from "../../mod.ts";
 import { core } from "../../server/_internal.ts";
+import { Presence } from "../../server/replicas/port_sharing.ts";
 import { otherTls, tls } from "../servers/_certificates.ts";
 import {
   assertEchoes,
@@ -24,6 +25,7 @@ import {
 } from "../servers/_support.ts";
 import { Greeter, LineEcho } from "./handlers_fixture.ts";
 import { Lingering } from "./lingering_fixture.ts";
+import { LateForking } from "./servers_fixture.ts";
 import { allReady, modeOf, test } from "./_support.ts";
 import { refused } from "../support/sockets.ts";
 import { LINUX_ONLY, listDescendants } from "../support/system.ts";
@@ -102,6 +104,21 @@ testAside("that left its port takes single requests there", async (server) => {
   await aside(server);
   await assertServesAlone(server);
 });
+
+testAside(
+  "that left its port serves on after a single request for which it can't listen",
+  async (server) => {
+    await server.shutdown();
+    server.serverBind = () => {
+      throw new Deno.errors.Busy("Not now");
+    };
+    const handled = within("handleRequest()", server.handleRequest());
+    await assertRejects(() => handled, Deno.errors.Busy);
+    Reflect.deleteProperty(server, "serverBind");
+    void server.serveForever();
+    await assertServesAlone(server);
+  },
+);
 
 testAside("that left its port is suspended and resumed", async (server) => {
   for (let i = 0; i < 2; i++) {
@@ -221,6 +238,51 @@ test(
   },
   LINUX_ONLY,
 );
+
+test(
+  "ForkingTCPServer by shard knows a replica that binds late as ready when it listens",
+  async () => {
+    const context = freePath();
+    await using server = new LateForking({ port: 0 }, LineEcho, {
+      context,
+      dispatch: "shard",
+      workers: 1,
+    });
+    const started = new Promise<string>((resolve) => {
+      server.on("replicaStart", () => resolve(Deno.readTextFileSync(context)));
+    });
+    const served = server.serveForever();
+    assertEquals(await within("a replica", started), "xx"); // the server's, too
+    await server.serverClose();
+    await served;
+  },
+  LINUX_ONLY,
+);
+
+test("a server returns to its port once, however many replicas die", async () => {
+  let tries = 0;
+  const { promise, reject } = Promise.withResolvers<void>();
+  const failure = Promise.withResolvers<Error>();
+  const presence = new Presence({
+    isAside: true,
+    isClosed: false,
+    waitsSince: null,
+    stepAside: () => Promise.resolve(),
+    stepBack: () => (tries++, promise),
+  }, {
+    othersServe: () => false,
+    othersListen: () => false,
+    silence: () => 1_000,
+    failed: failure.resolve,
+  });
+  for (let i = 0; i < 3; i++) presence.check();
+  assertEquals(tries, 1);
+  reject(new Error("Taken"));
+  assertEquals((await within("its error", failure.promise)).message, "Taken");
+  await pause(0);
+  presence.check(); // another died later
+  assertEquals(tries, 2);
+});
 
 test("a listener is left when that is meant, and opened again", async () => {
   await using server = new TCPServer({ port: 0 }, Greeter);
