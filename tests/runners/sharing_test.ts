@@ -490,6 +490,21 @@ Deno.test("Process that is killed gives back what it held after a release that f
   assertEquals(semaphore.value, 2);
 });
 
+Deno.test("ShareHost refuses that a child takes an answer before there is one", async () => {
+  const queue = new SharedQueue<string>();
+  const host = new ShareHost(() => {});
+  host.receive(["call", 1, exportObject(queue), "get", encode([]), {}]);
+  // Waits that end so would count towards no limit, and would go on for ever
+  assertThrows(
+    () => host.receive(["took", 1, 1]),
+    ProtocolError,
+    "no answer yet",
+  );
+  host.end(false);
+  await queue.put("for another");
+  assertEquals(await queue.get({ timeout: 1_000 }), "for another");
+});
+
 Deno.test("ShareHost puts an item back once if who asked for it ends at that moment", async () => {
   const queue = new SharedQueue<string>();
   await queue.put("the only one");

@@ -82,6 +82,7 @@ interface Account {
 interface Call {
   account: Account;
   abort: AbortController;
+  isAnswered: boolean;
   /** The size of the arguments. */
   bytes: number;
   /** Its number in this process's parent, if that keeps the object. */
@@ -229,6 +230,8 @@ export class ShareHost {
   #took(number: number, count: unknown): void {
     const call = this.#calls.get(number);
     if (call === undefined) return;
+    // Otherwise its wait would go on and count towards no limit
+    if (!call.isAnswered) throw new ProtocolError("A call has no answer yet");
     if (call.above !== null) tell(["took", call.above, 1]);
     call.permits = null;
     for (let left = Number(count); left > 0 && call.items.length > 0; left--) {
@@ -347,6 +350,7 @@ export class ShareHost {
     const call: Call = {
       account,
       abort,
+      isAnswered: false,
       bytes: length,
       above: null,
       permits: null,
@@ -390,7 +394,7 @@ export class ShareHost {
         { object, method: method as string, bytes: bytes as Bytes, options },
         (value, error) => {
           if (this.#calls.get(number) === call) {
-            this.#send([number, value, error]);
+            this.#reply(call, [number, value, error]);
           }
         },
         above,
@@ -427,15 +431,20 @@ export class ShareHost {
     const { core, most } = call;
     // A thread may end, and with it what it keeps
     if (core === null || most === 0 || isStarted()) {
-      return this.#send([number, value]);
+      return this.#reply(call, [number, value]);
     }
     // First: who comes afterwards and finds nothing must be noticed
     void this.#recall(core);
     const ahead = core.lendAhead(most);
-    if (ahead.length === 0) return this.#send([number, value]);
+    if (ahead.length === 0) return this.#reply(call, [number, value]);
     call.items.push(...ahead);
     call.ahead = ahead.length;
-    this.#send([number, value, undefined, joined(ahead)]);
+    this.#reply(call, [number, value, undefined, joined(ahead)]);
+  }
+
+  #reply(call: Call, answer: unknown[]): void {
+    call.isAnswered = true;
+    this.#send(answer);
   }
 
   async #acquire(
@@ -483,6 +492,8 @@ export class ShareHost {
   /** Without a number, no call of the child waits for the error. */
   #fail(number: number | null, error: unknown): void {
     if (this.#ended) return;
+    const call = this.#calls.get(number!);
+    if (call !== undefined) call.isAnswered = true;
     tellRecord(
       (record: ErrorRecord) => this.#send([number, undefined, record]),
       toErrorRecord(error),
