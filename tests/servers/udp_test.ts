@@ -291,7 +291,7 @@ test("UDPServer: a client's address prints, and is like Deno's for every packet"
   client.close();
 });
 
-test("UDPServer: a handler that changes its client's address changes no other handler's", async () => {
+test("UDPServer: a handler that changes its client's address changes nobody else's", async () => {
   const ports: number[] = [];
   let isWaiting = false;
   let go = (): void => {};
@@ -309,6 +309,8 @@ test("UDPServer: a handler that changes its client's address changes no other ha
     }
   }
   await using server = new UDPServer({ port: 0 }, Redirecting);
+  const told: Deno.Addr[] = [];
+  server.on("requestEnd", (event) => told.push(event.clientAddress));
   server.serveForever();
   const client = udpSocket();
   const { port } = client.addr as Deno.NetAddr;
@@ -317,8 +319,9 @@ test("UDPServer: a handler that changes its client's address changes no other ha
   await client.send(Uint8Array.of(2), server.serverAddress);
   await until(() => ports.length === 1, "the second packet");
   go();
-  await until(() => ports.length === 2, "the first one's end");
+  await until(() => told.length === 2, "the first one's end");
   assertEquals(ports, [port, port]);
+  assertEquals(told, [client.addr, client.addr]);
   client.close();
 });
 
