@@ -11,7 +11,8 @@
  *
  * When the server closes, the pending or the next read finds the end: at once
  * between two requests, after {@linkcode NEW_MS} in a new connection. The end
- * stops input only.
+ * stops input only. A relayed connection's comes from the end that owns the
+ * socket, which knows what is on its way.
  *
  * @module
  */
@@ -86,6 +87,14 @@ export function watchConn(
   return watched;
 }
 
+/** A connection whose bytes come by way of another thread or process. */
+interface Relayed {
+  /** Whether the end of its bytes came from the server. */
+  readonly isStopped: boolean;
+  /** Asks for the end of its bytes: it comes, or those that were on their way. */
+  stopReading(): void;
+}
+
 /** A read that waits for another. */
 interface WaitingRead {
   into: Uint8Array;
@@ -121,6 +130,8 @@ export class WatchedConn implements Watch, ThroughWatch {
   #deadline: number | null = null;
   /** Whether the server has closed for a while. */
   #waited = false;
+  /** Whether it has asked for the end of a relayed connection's bytes. */
+  #isStopping = false;
   #cancel: (() => void) | null = null;
   #readable: Deno.Conn["readable"] | null = null;
   #writable: Deno.Conn["writable"] | null = null;
@@ -268,6 +279,7 @@ export class WatchedConn implements Watch, ThroughWatch {
 
   #onRead = (count: number | null): void => {
     this.#count(count);
+    this.#isStopping = false;
     const sink = this.#settleRead();
     if (sink !== null) sink.onRead(count);
   };
@@ -303,8 +315,11 @@ export class WatchedConn implements Watch, ThroughWatch {
   }
 
   #count(count: number | null): void {
-    if (count === null) this.clientEnded = true;
-    else if (count > 0) {
+    if (count === null) {
+      if ((this.#conn as Partial<Relayed>).isStopped !== true) {
+        this.clientEnded = true;
+      } else if (!this.#ended) this.#endInput();
+    } else if (count > 0) {
       this.bytesRead += count;
       this.#answered = false;
     }
@@ -312,6 +327,7 @@ export class WatchedConn implements Watch, ThroughWatch {
 
   /** Sees to the end of the pending reads, while the server closes. */
   #look(): void {
+    if (this.#isStopping) return;
     this.#cancel?.();
     this.#cancel = null;
     if (this.#sink === null || this.#isOver) return;
@@ -346,14 +362,27 @@ export class WatchedConn implements Watch, ThroughWatch {
         // A late timer fires before the bytes that have arrived meanwhile
         this.#endAfter(steps, seen, left - 1);
       } else if (steps > 1) this.#endAfter(steps - 1, seen, left);
-      else this.#end();
+      else this.#stop();
     });
+  }
+
+  #stop(): void {
+    const conn = this.#conn as Partial<Relayed>;
+    if (conn.stopReading === undefined) return this.#end();
+    this.#isStopping = true;
+    conn.stopReading();
+    const left = this.#deadline! - LATE_MS - this.#clock.now();
+    this.#cancel = this.#clock.after(Math.max(0, left), () => this.#end());
+  }
+
+  #endInput(): void {
+    this.#ended = true;
+    for (const observer of this.#observers ?? []) observer.onEnd?.();
   }
 
   #end(): void {
     this.#cancel = null;
-    this.#ended = true;
-    for (const observer of this.#observers ?? []) observer.onEnd?.();
+    this.#endInput();
     for (const sink of this.#takeSinks()) sink.onRead(null);
   }
 }

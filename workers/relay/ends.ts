@@ -137,6 +137,11 @@ const CLOSED_HERE: ErrorFrame = {
   message: "The server closed the connection",
 };
 
+/** How long a read that is pending gets what the system has received. */
+const STOP_MS = 10;
+/** Says that an end is the answer to a stop. */
+const STOPPED = Uint8Array.of(1);
+
 /** Added to how a request ended: its client can send nothing more. */
 const IS_OVER = 8;
 
@@ -165,6 +170,10 @@ export class CarriedConnection implements Carried {
   #kept: Uint8Array[] | null = [];
   #isHandedBack = false;
   #canRead: (() => void) | null = null;
+  /** The number of bytes that the runner was sent. */
+  #sent = 0;
+  #stopTimer: ReturnType<typeof setTimeout> | undefined;
+  #isStopped = false;
   #clientEnded = false;
   #ending = 0;
   /** The error that ended reading and writing. */
@@ -185,6 +194,7 @@ export class CarriedConnection implements Carried {
   attach(carrier: Carrier): void {
     const isFirst = !this.#isHandedBack;
     this.#carrier = carrier;
+    this.#sent = 0;
     const { id, link } = carrier;
     this.#sending = new SendWindow(link);
     this.#receiving = new ReceiveWindow(link, id);
@@ -212,6 +222,8 @@ export class CarriedConnection implements Carried {
       this.#sending.credit(readNumber(bytes));
     } else if (op === Op.option) {
       this.#setOption(readOption(bytes));
+    } else if (op === Op.stop) {
+      this.#stopAfter(readNumber(bytes));
     } else if (op === Op.done) {
       this.#ending = readEnding(bytes);
       this.#receiving.detach();
@@ -257,8 +269,20 @@ export class CarriedConnection implements Carried {
       this.#stage = "done";
     } else if (
       !(op === Op.data && stage === "begun") &&
-      !((op === Op.credit || op === Op.option) && isOpen)
+      !((op === Op.credit || op === Op.option || op === Op.stop) && isOpen)
     ) throw outOfOrder(op);
+  }
+
+  /** Reads no more, unless more is on its way to the runner, or comes now. */
+  #stopAfter(received: number): void {
+    clearTimeout(this.#stopTimer);
+    const { id, link } = this.#carrier!;
+    this.#stopTimer = setTimeout(() => {
+      const isOver = this.#clientEnded || this.#isReadingOver();
+      if (isOver || this.#sent !== received) return;
+      this.#isStopped = true;
+      link.send(Op.end, id, STOPPED);
+    }, STOP_MS);
   }
 
   async #readAll(): Promise<void> {
@@ -300,6 +324,7 @@ export class CarriedConnection implements Carried {
     const { link, id } = this.#carrier!;
     link.send(Op.data, id, bytes);
     this.#sending.take(bytes.length);
+    this.#sent = this.#sent + bytes.length >>> 0;
   }
 
   /** The number of bytes that may be read now; 0 or less if none. */
@@ -312,7 +337,7 @@ export class CarriedConnection implements Carried {
   #isReadingOver(): boolean {
     const stage = this.#stage;
     return stage === "closed" || stage === "done" || stage === "failed" ||
-      this.#lost !== null;
+      this.#lost !== null || this.#isStopped;
   }
 
   #untilRoom(): Promise<void> {
@@ -383,6 +408,7 @@ export class CarriedConnection implements Carried {
   #settle(error: Error | null): void {
     const carrier = this.#carrier;
     this.#carrier = null;
+    clearTimeout(this.#stopTimer);
     if (carrier === null) return;
     this.#receiving.clear();
     const isOver = this.#clientEnded || this.#lost !== null;

@@ -6,8 +6,8 @@
  *
  * From the hub come, for each request: `open` or `packet` first; then `data`
  * and once `end` or `lost` (nothing follows), with `credit` or `sent` in
- * between. From the port: `began` first; then `data`, `option`, `credit` and
- * `packet` in any order; `end` after the last `data`; `close`; `done` last.
+ * between. From the port: `began` first; then `data`, `option`, `credit`, `stop`
+ * and `packet` in any order; `end` after the last `data`; `close`; `done` last.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export const Op = {
   began: 2,
   /** Bytes of a connection. */
   data: 3,
-  /** No more bytes follow in this direction. */
+  /** No more bytes follow in this direction; with a byte, because of `stop`. */
   end: 4,
   /** The client is gone; the error as JSON. */
   lost: 5,
@@ -38,6 +38,8 @@ export const Op = {
   sent: 10,
   /** An option of the connection: which, and on or off. */
   option: 11,
+  /** The runner waits for no more, if this number of bytes was all so far. */
+  stop: 12,
 } as const;
 
 /** One of {@linkcode Op}. */
@@ -74,7 +76,7 @@ export interface ErrorFrame {
   code?: string;
 }
 
-const LAST_OP = Op.option;
+const LAST_OP = Op.stop;
 const MAX_ENDING = 7;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });

@@ -64,7 +64,10 @@ export class RelayedConn implements Deno.Conn {
   #receiving: ReceiveWindow;
   #received: ByteQueue | null = null;
   #readsInTurn = 0;
+  /** The number of bytes that have come. */
+  #arrivals = 0;
   #ended = false;
+  #isStopped = false;
   #closed = false;
   #writeClosed = false;
   #lost: Error | null = null;
@@ -177,6 +180,19 @@ export class RelayedConn implements Deno.Conn {
     this.#fail(new Deno.errors.Interrupted("Operation canceled"));
   }
 
+  /** Whether the end of its bytes came from the server. */
+  get isStopped(): boolean {
+    return this.#isStopped;
+  }
+
+  /**
+   * Asks the end that owns the socket to read no more. The answer is the end of
+   * the bytes, or those that were on their way.
+   */
+  stopReading(): void {
+    this.#link.sendNumber(Op.stop, this.#id, this.#arrivals);
+  }
+
   /** Leaves the rest, and the close, to the end that owns the socket. */
   leave(): void {
     if (this.#closed) return;
@@ -202,6 +218,7 @@ export class RelayedConn implements Deno.Conn {
         return;
       case Op.end:
         this.#ended = true;
+        this.#isStopped = bytes.length > 0;
         if (!this.#hasReceived) this.#goOn(null);
         return;
       case Op.credit:
@@ -215,6 +232,7 @@ export class RelayedConn implements Deno.Conn {
 
   #arrived(bytes: Uint8Array): void {
     this.#receiving.take(bytes.length);
+    this.#arrivals = this.#arrivals + bytes.length >>> 0;
     if (this.#reader === null || this.#hasReceived) return this.#keep(bytes);
     const { into } = this.#reader;
     // The usual case: nothing waits, so nothing is copied twice
