@@ -17,6 +17,7 @@ import {
 import { RelayHub } from "../../workers/relay/hub.ts";
 import { RelayLink } from "../../workers/relay/flow.ts";
 import type { RelayedConn } from "../../workers/relay/relayed_conn.ts";
+import { pause, within } from "../support/waiting.ts";
 import { CLIENT, FakeConn, Pair, tell, turns } from "./_relay_pair.ts";
 
 const encoder = new TextEncoder();
@@ -492,6 +493,11 @@ const BAD: Record<string, [op: number, bytes?: Uint8Array][]> = {
     Op.option,
     Uint8Array.of(0, 1),
   ]],
+  "a stop after the close": [[Op.began], [Op.close], [
+    Op.stop,
+    new Uint8Array(4),
+  ]],
+  "a stop without a number": [[Op.began], [Op.stop]],
   "an unknown option": [[Op.began], [Op.option, Uint8Array.of(9, 1)]],
   "done before it began": [[Op.done]],
   "done twice": [[Op.began], [Op.done], [Op.done]],
@@ -607,4 +613,49 @@ Deno.test("relay: messages of any bytes are refused at most once, and requests e
     closeAll(conns);
   }
   await turns();
+});
+
+Deno.test("relay: a connection whose runner wants no more ends, for the runner alone", async () => {
+  const pair = new Pair();
+  const held = new FakeConn();
+  const carried = pair.hub.relay(held.conn);
+  held.arrive(Uint8Array.of(1, 2));
+  await turns();
+  const [conn] = pair.conns;
+  const into = new Uint8Array(8);
+  assertEquals(await conn!.read(into), 2);
+  const reading = conn!.read(into);
+  conn!.stopReading();
+  assertEquals(await within("the end", reading), null);
+  assertEquals(conn!.isStopped, true);
+  await conn!.write(Uint8Array.of(3));
+  held.arrive(Uint8Array.of(4)); // after the end nobody reads it
+  await turns();
+  assertEquals(await conn!.read(into), null);
+  conn!.close();
+  pair.end();
+  await within("its end", carried);
+  assertEquals(held.written, [3]);
+});
+
+Deno.test("relay: bytes that are on their way to a runner that wants no more come, and no end", async () => {
+  const pair = new Pair();
+  const held = new FakeConn();
+  const carried = pair.hub.relay(held.conn);
+  held.arrive(Uint8Array.of(1, 2));
+  await turns();
+  const [conn] = pair.conns;
+  const into = new Uint8Array(8);
+  assertEquals(await conn!.read(into), 2);
+  const reading = conn!.read(into);
+  conn!.stopReading();
+  held.arrive(Uint8Array.of(3));
+  assertEquals(await within("the bytes", reading), 1);
+  await pause(50);
+  held.arrive(null);
+  assertEquals(await within("the client's end", conn!.read(into)), null);
+  assertEquals(conn!.isStopped, false);
+  conn!.close();
+  pair.end();
+  await within("its end", carried);
 });

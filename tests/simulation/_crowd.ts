@@ -26,7 +26,7 @@ export interface Client {
  * What arrives so shortly before the server's end may cross, on its way to the
  * handler, the news that there is nothing more.
  */
-const ON_ITS_WAY_MS = 100;
+const ON_ITS_WAY_MS = 30;
 
 /** A drain leaves a new connection more time than this. */
 const FIRST_BYTE_MS = 4_500;
