@@ -24,7 +24,8 @@ export interface Client {
 
 /**
  * What arrives so shortly before the server's end may cross, on its way to the
- * handler, the news that there is nothing more.
+ * handler, the news that there is nothing more. While its replica computes, that
+ * news takes longer.
  */
 const ON_ITS_WAY_MS = 30;
 
@@ -280,7 +281,10 @@ export class ConnCrowd implements Crowd {
     let begin = 0;
     let expected = 0;
     for (const line of lines) {
-      const wait = end - (socket?.arrivalOf(begin) ?? 0);
+      const arrival = socket?.arrivalOf(begin) ?? 0;
+      const wait = served === undefined
+        ? end - arrival
+        : this.#stage.world.idleTime(served.owner, arrival, end);
       if (!(wait > ON_ITS_WAY_MS)) return null;
       const [word, text] = line.split(" ");
       const size = Number(text);

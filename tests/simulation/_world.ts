@@ -12,6 +12,8 @@ export interface Owner {
   alive: boolean;
   /** Until then it computes, and nothing of it happens. */
   busyUntil?: number;
+  /** When it computed. */
+  busy?: [from: number, to: number][];
 }
 
 interface Event {
@@ -82,7 +84,18 @@ export class World {
 
   /** Has the owner compute: its event loop does not turn for so long. */
   compute(ms: number): void {
-    this.owner.busyUntil = this.now + this.lag + ms;
+    const from = this.now + this.lag;
+    this.owner.busyUntil = from + ms;
+    (this.owner.busy ??= []).push([from, from + ms]);
+  }
+
+  /** For how long an owner could do something between two times. */
+  idleTime({ busy = [] }: Owner, since: number, until: number): number {
+    let idle = until - since;
+    for (const [from, to] of busy) {
+      idle -= Math.max(0, Math.min(to, until) - Math.max(from, since));
+    }
+    return idle;
   }
 
   /** Waits while the owner computes: its reads, too, are for a later turn. */
@@ -231,10 +244,12 @@ export class World {
     Atomics.add =
       ((words: Int32Array, at: number, value: number) =>
         this.owner.alive ? add(words, at, value) : words[at]!) as typeof add;
-    // Whatever it is that they wait for: they look again
+    // Whatever it is that they wait for: they look again. It is no matter to
+    // them whether the one that notifies computes after that
     Atomics.notify = () => {
       for (const { owner, resolve } of waiters.splice(0)) {
-        this.at(this.below(3), () => resolve("ok"), { owner });
+        const at = Math.max(this.now, owner.busyUntil ?? 0) + this.below(3);
+        this.at(0, () => resolve("ok"), { owner, at });
       }
       return 0;
     };
