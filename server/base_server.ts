@@ -92,7 +92,10 @@ export abstract class BaseServer<R = unknown, C = unknown>
   readonly RequestHandlerClass: RequestHandlerClass<R, C>;
   /** The requested address; once bound, the socket's actual address. */
   serverAddress: Deno.Addr;
-  /** The socket; `null` until it is bound. */
+  /**
+   * The socket; `null` until it is bound, and while child processes alone listen
+   * on the port.
+   */
   socket: unknown = null;
   /** The source of requests; `null` until the server is activated. */
   acceptor: Acceptor<R> | null = null;
@@ -427,7 +430,8 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * if (Deno.build.os === "linux") assert(server.fileno() > 2);
    * ```
    *
-   * @returns The descriptor, or -1 if the server is closed or not bound.
+   * @returns The descriptor, or -1 if the server has no socket: it is closed or
+   * not bound, or its child processes alone listen on the port.
    * @throws {Deno.errors.NotSupported} If the system has no way to find it.
    */
   fileno(): number {
@@ -561,7 +565,9 @@ export abstract class BaseServer<R = unknown, C = unknown>
   }
 
   /**
-   * Opens `socket` on `serverAddress`.
+   * Opens `socket` on `serverAddress`. It is called again by `resume()` and
+   * `replaceCertificate()`, and when none of the child processes listens that
+   * had the port alone.
    *
    * @example Binding later than constructing
    * ```ts

@@ -21,10 +21,10 @@
  *
  * It empties a queue before it closes it. A server is aside while its replicas
  * alone listen on the port; for `reopen` it opens its listener first, since they
- * leave the port for a moment. If opening fails, it stays aside or is suspended:
- * `resume()` tries again. A socket
- * of packets stays open while it is suspended, because replies need it; packets
- * are refused.
+ * leave the port for a moment. If opening fails, it stays suspended, and
+ * `resume()` tries again; or aside, until a replica starts or ends. A socket of
+ * packets stays open while it is suspended, because replies need it; packets are
+ * refused.
  *
  * A consumer, `serveForever()` or `handleRequest()`, takes requests while the
  * server listens, and waits while it is suspended. Its end is no operation:
