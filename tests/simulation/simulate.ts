@@ -67,6 +67,7 @@ class Simulation {
       errors: new Map(),
       closedByHook: new Map(),
       closedAt: new Map(),
+      cutOffAt: Infinity,
       datagrams: new DatagramNetwork(this.world),
       packets: new Map(),
       exitOf: (owner) =>
@@ -157,6 +158,7 @@ class Simulation {
 
   #close(): Promise<DrainReport> {
     this.world.note("serverClose()");
+    this.stage.cutOffAt = this.world.now + SHUTDOWN_TIMEOUT_MS;
     this.#isClosing = true;
     return this.#server.serverClose();
   }
