@@ -353,7 +353,7 @@ export class WatchedConn implements Watch, ThroughWatch {
   #endAfter(steps: number, seen: number, left: number): void {
     // Whoever is cut off is lost, and nobody else
     const isLate = this.#clock.now() + STEP_MS > this.#deadline! - LATE_MS;
-    if (isLate && steps < STEPS) return this.#end();
+    if (isLate && steps < STEPS) return this.#stop();
     const due = this.#clock.now() + STEP_MS;
     this.#cancel = this.#clock.after(STEP_MS, () => {
       if (seen !== progress && left > 0) {
@@ -371,6 +371,8 @@ export class WatchedConn implements Watch, ThroughWatch {
     if (conn.stopReading === undefined) return this.#end();
     this.#isStopping = true;
     conn.stopReading();
+    // Without an answer it is cut off, and told; unless it was silent for long
+    if (!this.#waited) return;
     const left = this.#deadline! - LATE_MS - this.#clock.now();
     this.#cancel = this.#clock.after(Math.max(0, left), () => this.#end());
   }

@@ -102,11 +102,6 @@ const MUTANTS: Record<string, Edit[]> = {
       put: "",
     },
   ],
-  "a replica ends a connection although bytes are on their way to it": [{
-    file: "server/core/watched_conn.ts",
-    find: "if (conn.stopReading === undefined) return this.#end();",
-    put: "if (conn.stopReading !== null) return this.#end();",
-  }],
   "a drain gives a new connection no time for its first byte": [{
     file: "server/core/watched_conn.ts",
     find: "const NEW_MS = 5_000;",
