@@ -224,11 +224,13 @@ test("signal is not aborted by the end of a request", async () => {
 });
 
 Deno.test("StreamRequestHandler reads what arrived while the event loop stood still for longer than its timeout", async () => {
+  const connected = Promise.withResolvers<void>();
   const waits = Promise.withResolvers<void>();
   const line = Promise.withResolvers<string | null>();
   class Reading extends StreamRequestHandler {
     override timeout = 30;
     override async handle() {
+      await connected.promise; // its time counts from the read on
       const reading = this.rfile.readLine();
       waits.resolve();
       await reading.then(line.resolve, line.reject);
@@ -238,6 +240,7 @@ Deno.test("StreamRequestHandler reads what arrived while the event loop stood st
   await using server = new TCPServer({ port: 0 }, Reading);
   server.serveForever();
   await client.connect(server.serverAddress.port);
+  connected.resolve();
   await waits.promise;
   client.stall(60);
   assertEquals(await line.promise, "late");
