@@ -64,6 +64,22 @@ async function assertServes(
   await assertRejects(() => connect(server, other), Error);
 }
 
+/**
+ * The same where listeners share a port: a child that this program starts just
+ * then has a copy of the old one until it runs, and its clients are reset.
+ */
+async function assertSoonServes(
+  ...args: Parameters<typeof assertServes>
+): Promise<void> {
+  for (;;) {
+    try {
+      return await assertServes(...args);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
+    }
+  }
+}
+
 for (const allowReusePort of [true, false]) {
   test(`TCPServer.replaceCertificate() with allowReusePort ${allowReusePort} affects new clients only`, async () => {
     await using server = open({ allowReusePort });
@@ -71,12 +87,12 @@ for (const allowReusePort of [true, false]) {
     server.serveForever();
     using before = await connect(server, "ca");
     await server.replaceCertificate(otherTls);
-    await assertServes(server, "other_cert");
+    await assertSoonServes(server, "other_cert");
     await Promise.all([
       server.replaceCertificate(otherTls),
       server.replaceCertificate(tls),
     ]);
-    await assertServes(server, "ca");
+    await assertSoonServes(server, "ca");
     await echo(before);
     assertEquals(server.serverAddress.port, port);
   });
