@@ -47,6 +47,7 @@ import {
   modeOf,
   MODES,
   type ReplicaServer,
+  statsWhen,
   TCP_MODES,
   test,
   testEach,
@@ -77,7 +78,14 @@ for (const Server of [UnboundThreading, UnboundForking]) {
       workers: 2,
     });
     server.serveForever();
-    await allReady(server);
+    // Ready is also who has not bound yet
+    await statsWhen(
+      server,
+      ({ replicas = [] }) =>
+        replicas.length === 2 &&
+        replicas.every(({ state }) => state === "serving"),
+      "both replicas serve",
+    );
     await Deno.writeTextFile(path, "");
     const error = await assertRejects(
       () => within("reload()", server.reload()),
