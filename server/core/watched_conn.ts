@@ -279,7 +279,6 @@ export class WatchedConn implements Watch, ThroughWatch {
 
   #onRead = (count: number | null): void => {
     this.#count(count);
-    this.#isStopping = false;
     const sink = this.#settleRead();
     if (sink !== null) sink.onRead(count);
   };
@@ -293,6 +292,7 @@ export class WatchedConn implements Watch, ThroughWatch {
   #settleRead(): ReadSink | null {
     const sink = this.#sink;
     this.#sink = null;
+    this.#isStopping = false;
     if (sink !== null && this.#waiting !== null) {
       const next = this.#waiting.shift();
       if (next !== undefined) this.#begin(next.into, next.sink);

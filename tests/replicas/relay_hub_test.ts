@@ -22,6 +22,8 @@ import { CLIENT, FakeConn, Pair, tell, turns } from "./_relay_pair.ts";
 
 const encoder = new TextEncoder();
 const MANY = 400;
+/** The number of kinds of frames. */
+const OPS = Object.keys(Op).length;
 const LOST = new Error("the replica died");
 
 /** What a read that had begun may bring. */
@@ -599,7 +601,7 @@ Deno.test("relay: messages of any bytes are refused at most once, and requests e
       tell(hub, broken)(message);
     });
     for (let i = 0; i < 20; i++) {
-      const op = (i < 2 ? Op.began : 1 + random(11)) as typeof Op.data;
+      const op = (i < 2 ? Op.began : 1 + random(OPS)) as typeof Op.data;
       const id = i < 2 ? i + 1 : 1 + random(2);
       const bytes = Uint8Array.from({ length: random(8) }, () => random(256));
       link.send(op, id, bytes);
@@ -615,47 +617,44 @@ Deno.test("relay: messages of any bytes are refused at most once, and requests e
   await turns();
 });
 
-Deno.test("relay: a connection whose runner wants no more ends, for the runner alone", async () => {
+/** A runner that has read what came asks for no more, and reads on. */
+async function askToStop() {
   const pair = new Pair();
   const held = new FakeConn();
   const carried = pair.hub.relay(held.conn);
   held.arrive(Uint8Array.of(1, 2));
   await turns();
-  const [conn] = pair.conns;
+  const conn = pair.conns[0]!;
   const into = new Uint8Array(8);
-  assertEquals(await conn!.read(into), 2);
-  const reading = conn!.read(into);
-  conn!.stopReading();
+  assertEquals(await conn.read(into), 2);
+  const reading = conn.read(into);
+  conn.stopReading();
+  return { pair, held, carried, conn, into, reading };
+}
+
+Deno.test("relay: a connection whose runner wants no more ends, for the runner alone", async () => {
+  const { pair, held, carried, conn, into, reading } = await askToStop();
   assertEquals(await within("the end", reading), null);
-  assertEquals(conn!.isStopped, true);
-  await conn!.write(Uint8Array.of(3));
+  assertEquals(conn.isStopped, true);
+  await conn.write(Uint8Array.of(3));
   held.arrive(Uint8Array.of(4)); // after the end nobody reads it
   await turns();
-  assertEquals(await conn!.read(into), null);
-  conn!.close();
+  assertEquals(await conn.read(into), null);
+  conn.close();
   pair.end();
   await within("its end", carried);
   assertEquals(held.written, [3]);
 });
 
 Deno.test("relay: bytes that are on their way to a runner that wants no more come, and no end", async () => {
-  const pair = new Pair();
-  const held = new FakeConn();
-  const carried = pair.hub.relay(held.conn);
-  held.arrive(Uint8Array.of(1, 2));
-  await turns();
-  const [conn] = pair.conns;
-  const into = new Uint8Array(8);
-  assertEquals(await conn!.read(into), 2);
-  const reading = conn!.read(into);
-  conn!.stopReading();
+  const { pair, held, carried, conn, into, reading } = await askToStop();
   held.arrive(Uint8Array.of(3));
   assertEquals(await within("the bytes", reading), 1);
   await pause(50);
   held.arrive(null);
-  assertEquals(await within("the client's end", conn!.read(into)), null);
-  assertEquals(conn!.isStopped, false);
-  conn!.close();
+  assertEquals(await within("the client's end", conn.read(into)), null);
+  assertEquals(conn.isStopped, false);
+  conn.close();
   pair.end();
   await within("its end", carried);
 });
