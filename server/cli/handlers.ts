@@ -38,45 +38,42 @@ export interface NamedHandler {
   context?: unknown;
 }
 
-const HANDLERS = new Map<string, NamedHandler>([
-  ["echo", builtIn(EchoHandler, "echo")],
-  ["discard", builtIn(DiscardHandler, "discard")],
-  ["daytime", builtIn(DaytimeHandler, "daytime")],
-  ["chargen", builtIn(ChargenHandler, "chargen")],
-  ["sum", builtIn(SumHandler, "sum")],
-]);
+/** The built-in handlers; each is in a module of its own. */
+const SERVICES: Record<
+  string,
+  RequestHandlerClass<Deno.Conn | DatagramRequest>
+> = {
+  echo: EchoHandler,
+  discard: DiscardHandler,
+  daytime: DaytimeHandler,
+  chargen: ChargenHandler,
+  sum: SumHandler,
+};
 
 /** Finds a handler by its name, or imports `file.ts#Class`, `jsr:@x/y#Class`. */
 export async function findHandler(
   name: string,
   transport: Transport,
 ): Promise<NamedHandler> {
-  const builtIn = HANDLERS.get(name);
-  if (builtIn !== undefined) return builtIn;
+  if (Object.hasOwn(SERVICES, name)) {
+    const file = `../../handlers/services/${name}_handler.ts`;
+    return {
+      Handler: SERVICES[name] as RequestHandlerClass,
+      module: new URL(file, import.meta.url).href,
+    };
+  }
   const hash = name.lastIndexOf("#");
   if (hash < 1 || hash === name.length - 1) {
+    const names = Object.keys(SERVICES);
     throw new UsageError(
       `Unknown handler "${name}": expected ${
-        [...HANDLERS.keys()].join(", ")
-      }, file.ts#Class or jsr:@scope/name#Class${
-        suggest(name, HANDLERS.keys())
-      }`,
+        names.join(", ")
+      }, file.ts#Class or jsr:@scope/name#Class${suggest(name, names)}`,
     );
   }
   const found = await importHandler(name.slice(0, hash), name.slice(hash + 1));
   assertSuits(found.Handler, transport);
   return found;
-}
-
-function builtIn(
-  Handler: RequestHandlerClass<Deno.Conn | DatagramRequest>,
-  name: string,
-): NamedHandler {
-  const url = new URL(
-    `../../handlers/services/${name}_handler.ts`,
-    import.meta.url,
-  );
-  return { Handler: Handler as RequestHandlerClass, module: url.href };
 }
 
 async function importHandler(
@@ -194,8 +191,8 @@ async function assertCommand(command: string): Promise<void> {
 }
 
 /** A quoted part, an escaped character, or what needs neither. */
-const PART_REGEXP = /'[^']*'|"(?:[^"\\]|\\[^])*"|\\[^]|[^\s'"\\]+/y;
-const SPACE_REGEXP = /\s*/y;
+const PART_REGEXP = /'[^']*'|"(?:[^"\\]|\\[^])*"|\\[^]|[^\s'"\\]+/g;
+const WORD_REGEXP = new RegExp(`\\s*((?:${PART_REGEXP.source})+)`, "gy");
 const ESCAPE_REGEXP = /\\(["\\])/g;
 
 /**
@@ -204,20 +201,16 @@ const ESCAPE_REGEXP = /\\(["\\])/g;
  */
 export function splitCommand(line: string): string[] {
   const words: string[] = [];
-  for (let at = 0;;) {
-    at = skip(SPACE_REGEXP, line, at);
-    if (at === line.length) break;
-    const start = at;
-    let word = "";
-    for (let end; (end = skip(PART_REGEXP, line, at)) > at; at = end) {
-      word += unquote(line.slice(at, end));
-    }
-    if (at === start || at < line.length && !/\s/.test(line[at]!)) {
-      throw new UsageError(
-        `Cannot split "${line}" into words: ${line.slice(at)} has no end`,
-      );
-    }
-    words.push(word);
+  let end = 0;
+  for (const [text, word] of line.matchAll(WORD_REGEXP)) {
+    words.push(word!.replaceAll(PART_REGEXP, unquote));
+    end += text.length;
+  }
+  const rest = line.slice(end).trimStart();
+  if (rest !== "") {
+    throw new UsageError(
+      `Cannot split "${line}" into words: ${rest} has no end`,
+    );
   }
   if (words[0]) return words;
   throw new UsageError("--exec is empty: give a command");
@@ -234,10 +227,4 @@ function unquote(part: string): string {
     default:
       return part;
   }
-}
-
-/** Where a match at `at` ends, `at` itself without one. */
-function skip(regexp: RegExp, text: string, at: number): number {
-  regexp.lastIndex = at;
-  return regexp.test(text) ? regexp.lastIndex : at;
 }

@@ -22,24 +22,21 @@ export function suggest(written: string, words: Iterable<string>): string {
 
 /** How many letters to insert, leave out, replace or swap with the next. */
 function distance(a: string, b: string): number {
-  let before: number[] = [];
-  let above = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (let row = 1; row <= a.length; row++) {
-    const here = [row];
-    for (let column = 1; column <= b.length; column++) {
-      const same = a[row - 1] === b[column - 1];
-      let steps = Math.min(
-        above[column]! + 1,
-        here[column - 1]! + 1,
-        above[column - 1]! + (same ? 0 : 1),
+  // `steps[i][j]` leads from the first i letters of `a` to the first j of `b`
+  const steps = [Array.from({ length: b.length + 1 }, (_, j) => j)];
+  for (let i = 1; i <= a.length; i++) {
+    const [above, row] = [steps[i - 1]!, [i]];
+    for (let j = 1; j <= b.length; j++) {
+      const changed = a[i - 1] === b[j - 1] ? 0 : 1;
+      const isSwap = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      row[j] = Math.min(
+        above[j]! + 1,
+        row[j - 1]! + 1,
+        above[j - 1]! + changed,
+        isSwap ? steps[i - 2]![j - 2]! + 1 : Infinity,
       );
-      if (
-        row > 1 && column > 1 &&
-        a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1]
-      ) steps = Math.min(steps, before[column - 2]! + 1);
-      here.push(steps);
     }
-    [before, above] = [above, here];
+    steps.push(row);
   }
-  return above[b.length]!;
+  return steps[a.length]![b.length]!;
 }

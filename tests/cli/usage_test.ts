@@ -5,6 +5,12 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { parseClient, parseServe } from "../../server/cli/args.ts";
+import {
+  CLIENT_OPTIONS,
+  help,
+  SERVE_OPTIONS,
+  type Table,
+} from "../../server/cli/options.ts";
 import { main } from "../../server/cli.ts";
 import { capture } from "../servers/_support.ts";
 import { runCli } from "./_cli.ts";
@@ -203,63 +209,41 @@ Deno.test("a handler's file that fails is told in one line, with exit code 1", a
   await Deno.remove(file);
 });
 
-Deno.test("--help tells of the commands and of each one's options", async () => {
-  const helps = [
-    {
-      args: ["--help"],
-      words: ["serve [address]", "client [address]", "--allow-net"],
-    },
-    { args: ["help"], words: ["serve [address]", "client [address]"] },
-    { args: ["help", "serve"], words: ["--handler"] },
-    { args: ["help", "client"], words: ["--timeout"] },
-    {
-      args: ["serve", "--help"],
-      words: [
-        "--transport",
-        "--hostname",
-        "--port",
-        "--path",
-        "--handler",
-        "--exec",
-        "--mode",
-        "--workers",
-        "--dispatch",
-        "--max-connections",
-        "--max-packet-size",
-        "--shutdown-timeout",
-        "--cert",
-        "--key",
-        "--allow",
-        "--deny",
-        "--timeout",
-        "--permissions",
-        "--log",
-        "--stats",
-        "--top",
-        "--watch",
-        "--quiet",
-      ],
-    },
-    {
-      args: ["client", "-h"],
-      words: [
-        "--transport",
-        "--hostname",
-        "--port",
-        "--path",
-        "--timeout",
-        "--crlf",
-        "--tls",
-        "--ca",
-      ],
-    },
-  ];
-  for (const { args, words } of helps) {
-    const { code, stdout, stderr } = await runCli(args);
+Deno.test("--help shows the commands, in 80 columns", async () => {
+  for (
+    const [args, words] of [
+      ["--help", ["serve [address]", "client [address]", "--allow-net"]],
+      ["help", ["serve [address]", "client [address]"]],
+      ["help serve", ["--handler"]],
+      ["serve --help", ["--handler"]],
+      ["help client", ["--crlf"]],
+      ["client -h", ["--crlf"]],
+    ] as const
+  ) {
+    const { code, stdout, stderr } = await runCli(args.split(" "));
     assertEquals({ code, stderr }, { code: 0, stderr: "" });
     for (const word of words) assertStringIncludes(stdout, word);
-    const longest = Math.max(...stdout.split("\n").map((line) => line.length));
-    assertEquals(longest <= 80, true, `a line has ${longest} characters`);
+  }
+  for (const text of [help(), help("serve"), help("client")]) {
+    const longest = Math.max(...text.split("\n").map((line) => line.length));
+    assert(longest <= 80, `a line has ${longest} characters`);
+  }
+});
+
+Deno.test("the help of a command shows each option that the command takes, with its letter, and no other", () => {
+  const tables: [command: "serve" | "client", Table][] = [
+    ["serve", SERVE_OPTIONS],
+    ["client", CLIENT_OPTIONS],
+  ];
+  for (const [command, table] of tables) {
+    const shown = new Set(
+      help(command).matchAll(/^ +(-\w, )?--([\w-]+)( \S.*?)?(?: {2,}|$)/gm)
+        .map(([, letter, name, value]) => `${letter}${name} ${!!value}`),
+    );
+    const taken = Object.entries(table).map(([name, { short, kind }]) =>
+      `${short && `-${short}, `}${name} ${kind !== "flag"}`
+    );
+    assertEquals([...shown], [...taken, "-h, help false"]);
   }
 });
 
