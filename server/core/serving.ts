@@ -105,12 +105,13 @@ export class Serving<R> {
 
   /** Serves one request to its end. */
   async once(): Promise<void> {
-    this.#lastTaken = null;
+    let taken: Promise<void> | null = null;
+    const consumer = new Consumer(1, () => void (taken = this.#lastTaken));
     const timeout = this.#host.timeout ?? Infinity;
-    const inTime = await this.#consume(new Consumer(1, null), timeout);
+    const inTime = await this.#consume(consumer, timeout);
     // It may call shutdown(): there is no consumer any more
     if (!inTime) await this.#host.handleTimeout();
-    await this.#lastTaken;
+    await taken;
   }
 
   /** Ends the serving of this object, not that of its replicas. */
@@ -128,10 +129,14 @@ export class Serving<R> {
   /** Applies limits here and to the replicas. */
   setLimits(limits: ServerLimits): void {
     const { [role]: part, [settings]: options } = this.#host;
-    part.assertLimits(limits);
-    Object.assign(options, limits);
-    this.cycle.setLimits(limits, () => this.#room());
-    part.setLimits(limits);
+    const given = Object.entries(limits).filter(([, limit]) =>
+      limit !== undefined
+    );
+    const changed: ServerLimits = Object.fromEntries(given);
+    part.assertLimits(changed);
+    Object.assign(options, changed);
+    this.cycle.setLimits(changed, () => this.#room());
+    part.setLimits(changed);
     this.#loop.wake();
   }
 

@@ -291,6 +291,29 @@ testEach(ALL, "handleRequest() serves one request to its end", async (kind) => {
   await within("the second handleRequest()", next);
 });
 
+test("handleRequest() waits for its request although another call is refused", async () => {
+  const gate = Promise.withResolvers<void>();
+  class Calling extends RequestHandler {
+    override async handle() {
+      await null;
+      const { server } = this as unknown as { server: TCPServer };
+      const again = server.handleRequest();
+      await assertRejects(() => again, TypeError, "already serving");
+      await gate.promise;
+    }
+  }
+  await using server = new TCPServer({ port: 0 }, Calling);
+  using _client = await dial(server);
+  let isOver = false;
+  const handled = server.handleRequest().then(() => isOver = true);
+  await until(async () => (await server.stats()).open === 1, "it is open");
+  await pause(20);
+  const wasOver = isOver;
+  gate.resolve();
+  await within("handleRequest()", handled);
+  assert(!wasOver);
+});
+
 testEach(
   ALL,
   "handleRequest() calls handleTimeout() when none came in time",
