@@ -149,6 +149,8 @@ export class Admission {
    */
   admit(open: OpenRequest): Refusal | Promise<Refusal> {
     const { clientAddress } = open;
+    // It may have counted for its proxy, while its header was on its way
+    this.#giveBack(open);
     if (this.#deny?.has(clientAddress)) return "deny";
     if (this.#allow !== null && !this.#allow.has(clientAddress)) return "allow";
     // The request itself is counted already
@@ -186,9 +188,16 @@ export class Admission {
 
   /** A request has ended. */
   left(open: OpenRequest): void {
-    const client = this.#admitted.get(open);
-    if (client !== undefined) client.open--;
+    this.#giveBack(open);
     this.admitHeld();
+  }
+
+  /** It counts for its client no more. */
+  #giveBack(open: OpenRequest): void {
+    const client = this.#admitted.get(open);
+    if (client === undefined) return;
+    client.open--;
+    this.#admitted.delete(open);
   }
 
   /**

@@ -230,6 +230,19 @@ test("proxyProtocol leaves a connection whose readable gives all bytes", async (
   assertEquals(await ask(server, concat(BINARY, rest)), "100000");
 });
 
+test("setLimits() while a header is on its way counts nothing for the proxy", async () => {
+  await using server = open({ proxyProtocol: "accept" }, EchoHandler);
+  using proxied = await dial(server);
+  await until(async () => (await server.stats()).open === 1, "it is open");
+  await server.setLimits({ maxConnectionsPerClient: 1, overLimit: "refuse" });
+  await writeAll(proxied, concat(LINE, ascii("x")));
+  assertEquals(await readExactly(proxied, 1), ascii("x"));
+  using direct = await dial(server); // with the proxy's address
+  await writeAll(direct, ascii("y"));
+  await direct.closeWrite();
+  assertEquals(await readToEnd(direct), "y");
+});
+
 test("serverClose() serves proxied connections of the backlog", async () => {
   const server = new TCPServer({ port: 0 }, EchoHandler, {
     proxyProtocol: "require",
