@@ -81,6 +81,15 @@ test("maxConnections is never exceeded, and may be changed", async () => {
   assertEquals(context, { open: 0, most: 2 });
 });
 
+test("setLimits() leaves a limit that is given as undefined", async () => {
+  await using server = new TCPServer({ port: 0 }, EchoHandler, {
+    maxConnections: 3,
+  });
+  const limits: Record<string, unknown> = { maxConnections: undefined };
+  await server.setLimits(limits);
+  assertEquals(server.maxConnections, 3);
+});
+
 test("server.maxConnections does what setLimits() does, as a class field too", async () => {
   class Narrow extends TCPServer {
     override maxConnections = 1;
