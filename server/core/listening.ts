@@ -101,6 +101,10 @@ export class Listening<R> {
     return this.#isClosed;
   }
 
+  get isSuspended(): boolean {
+    return this.#isSuspended;
+  }
+
   /** Whether the replicas alone listen. */
   get isAside(): boolean {
     return this.#isAside;

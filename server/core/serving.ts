@@ -213,7 +213,13 @@ export class Serving<R> {
   /** Waits until requests can be taken. */
   async #begin(consumer: Consumer): Promise<void> {
     const host = this.#host;
-    await this.listening.activation;
+    try {
+      await this.listening.activation;
+    } catch (error) {
+      // After a failed resume() another may succeed
+      if (!this.listening.isSuspended) this.#readiness.reject(error);
+      throw error;
+    }
     // The parent emits the events of its replicas
     if (!host[role].bindsLater) await this.telemetry.openChannels();
     if (consumer.isEnded) return;

@@ -190,6 +190,27 @@ for (const isAsync of [false, true]) {
   });
 }
 
+test("TCPServer.ready waits while resume() can be tried again", async () => {
+  let fails = false;
+  class Failing extends TCPServer {
+    override async serverActivate() {
+      await super.serverActivate();
+      if (fails) throw new Error("not today");
+    }
+  }
+  await using server = new Failing({ port: 0 }, EchoHandler);
+  await server.suspend();
+  fails = true;
+  await assertRejects(() => server.resume(), Error, "not today");
+  await assertRejects(() => server.serveForever(), Error, "not today");
+  fails = false;
+  await server.resume();
+  const served = server.serveForever();
+  await within("ready", server.ready);
+  await server.shutdown();
+  await served;
+});
+
 test("TCPServer suspended again and again under load serves each connection that it took", async () => {
   await using server = new TCPServer({ port: 0 }, EchoHandler, {
     requestQueueSize: 20,

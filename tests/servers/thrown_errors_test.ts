@@ -292,10 +292,12 @@ class AsyncBindFailure extends TCPServer {
   }
 }
 
-test("an asynchronous serverBind() that fails is told by serveForever()", async () => {
+test("an asynchronous serverBind() that fails is told by serveForever() and ready", async () => {
   const server = new AsyncBindFailure({ port: 0 }, EchoHandler);
   const error = await server.serveForever().catch((error: unknown) => error);
   assertEquals(messages([error]), ["cannot bind"]);
+  const unready = within("ready", server.ready).catch((error) => error);
+  assertEquals(await unready, error);
   await server.serverClose();
 });
 
