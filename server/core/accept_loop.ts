@@ -51,7 +51,7 @@ export class Consumer {
   /** Called after each request. */
   readonly afterTurn: (() => void | Promise<void>) | null;
   isEnded = false;
-  /** Whether `afterTurn()` has not returned yet. */
+  /** Whether a request is being taken, and `afterTurn()` has not ended yet. */
   isActing = false;
   #end: PromiseWithResolvers<void> = Promise.withResolvers();
 
@@ -250,13 +250,15 @@ export class AcceptLoop<R> {
     if (!this.#hasRoom()) return;
     const arrived = this.#arrived;
     this.#arrived = null;
+    // A request that is refused at once wakes the loop: it must not accept twice
+    consumer.isActing = true;
     const counts = this.#take(arrived);
     const turn = consumer.afterTurn?.();
     if (counts && --consumer.left === 0) return void consumer.end();
     if (!(turn instanceof Promise)) {
+      consumer.isActing = false;
       return consumer.isEnded ? undefined : this.#arm();
     }
-    consumer.isActing = true;
     turn.then(() => {
       consumer.isActing = false;
       this.#advance();

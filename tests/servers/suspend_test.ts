@@ -6,6 +6,7 @@ import {
   ALL,
   assertEchoes,
   type Client,
+  collectErrors,
   DATAGRAMS,
   dial,
   exchange,
@@ -286,6 +287,7 @@ testEach(
   "handleRequest() does not end with a packet that a suspended server drops",
   async (kind) => {
     await using server = kind.open(EchoHandler);
+    const errors = collectErrors(server);
     const handled = server.handleRequest();
     await server.suspend();
     using client = await kind.connect(server);
@@ -294,6 +296,7 @@ testEach(
     await server.resume();
     assertEquals(await exchange(client, "answered"), "answered");
     await within("handleRequest()", handled);
+    assertEquals(errors, []);
   },
 );
 
