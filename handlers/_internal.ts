@@ -37,9 +37,9 @@ export const finish: unique symbol = Symbol("finish");
 export const takeReply: unique symbol = Symbol("takeReply");
 /** The key of a datagram request's bytes in their receive buffer. */
 export const received: unique symbol = Symbol("received");
-/** To a writer: do so many bytes wait that the reader must wait as well? */
+/** Asks a writer: is its buffer so full that the reader must wait as well? */
 export const crowded: unique symbol = Symbol("crowded");
-/** To a writer: settles when the reader may go on. */
+/** Asks a writer for a promise that settles when the reader may go on. */
 export const room: unique symbol = Symbol("room");
 /** The key of a connection's {@linkcode Watch}. */
 export const watch: unique symbol = Symbol("watch");
@@ -53,7 +53,7 @@ export interface ReadSink {
   onOver(): void;
 }
 
-/** What knows the reads and writes of a connection. */
+/** Sees the reads and writes of a connection. */
 export interface Watch {
   /** The reader that reads ahead of the handler, once there is one. */
   reader: { readonly isIdle: boolean } | null;

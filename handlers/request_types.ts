@@ -100,8 +100,8 @@ export interface RequestServer<C = unknown> {
 }
 
 /**
- * What a PROXY header of version 2 carries besides the addresses. Each text is
- * there if the balancer sent it, as UTF-8.
+ * The values of a PROXY header of version 2 besides the addresses. Each text is
+ * decoded as UTF-8, and absent if the balancer did not send it.
  */
 export interface ProxyInfo {
   /** The name that the client asked for, for example by TLS (SNI). */

@@ -34,8 +34,8 @@ export type AnyOptions =
 export const settings: unique symbol = Symbol("settings");
 
 /**
- * The role of the server that is being constructed, if it is a replica. A
- * user's constructor does not know about replicas, so it is passed beside it.
+ * The role of the server that is being constructed, if it is a replica. It is
+ * passed here, since a user's constructor does not know about replicas.
  */
 export const building: { role: ServerRole | null } = { role: null };
 

@@ -149,7 +149,7 @@ export class ReadBuffer {
     return this.#decode(start, start + count);
   }
 
-  /** Whether so many bytes are there; throws if they never will be. */
+  /** Whether `count` bytes are there; throws if they never will be. */
   #has(count: number): boolean {
     if (!this.#finishSkip()) return false;
     if (this.#start + count <= this.#end) return true;

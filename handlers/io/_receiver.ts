@@ -258,7 +258,7 @@ export class Receiver implements ReadSink {
   }
 }
 
-/** What gets the functions of the promise that is being made. */
+/** Receives the functions of the promise that is being made. */
 let kept: Pick<Waiter, "resolve" | "reject">;
 
 function keep(resolve: Waiter["resolve"], reject: Waiter["reject"]): void {

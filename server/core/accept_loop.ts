@@ -87,7 +87,7 @@ export class Consumer {
   }
 }
 
-/** What the system has queued is being taken. */
+/** The state while the requests that the system has queued are taken. */
 interface Gathering {
   /** The number of requests still to take. */
   left: number;
@@ -199,7 +199,7 @@ export class AcceptLoop<R> {
     const timer = setInterval(() => {
       const { taken } = gathering;
       const isLate = performance.now() >= deadline;
-      // While accepts fail, an empty queue can't be told from a full one
+      // While accepts fail, an empty queue looks the same as a full one
       const isWaiting = this.#timer !== undefined || this.#isTurning;
       const isQuiet = taken === seen && (!isWaiting || isLate);
       quiet = isQuiet ? quiet + 1 : 0;

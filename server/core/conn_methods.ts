@@ -12,7 +12,7 @@ export type RawConn = Pick<
   "read" | "write" | "closeWrite" | "close" | typeof Symbol.dispose
 >;
 
-/** What the methods of a watched connection call. */
+/** The target that the methods of a watched connection call. */
 export interface ThroughWatch
   extends
     Pick<Deno.Conn, "read" | "write" | "closeWrite" | "readable" | "writable"> {

@@ -53,8 +53,8 @@ export function isOfAbort(error: unknown): boolean {
 }
 
 /**
- * What was thrown, or in its place an error that can be looked at: user code
- * may throw a `Proxy`, or an error with a getter that throws.
+ * Returns what was thrown if it is safe to read, otherwise an error instead:
+ * user code may throw a `Proxy`, or an error with a getter that throws.
  */
 export function readable(error: unknown): unknown {
   try {

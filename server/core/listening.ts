@@ -177,7 +177,7 @@ export class Listening<R> {
     return this.#loop.waitsSince;
   }
 
-  /** Leaves the address to replicas, if that is meant and nobody comes. */
+  /** Leaves the address to replicas, if still wanted and no client comes. */
   stepAside(isMeant: () => boolean): Promise<void> {
     return this.#inTurn(async () => {
       const since = this.waitsSince;
@@ -269,7 +269,7 @@ export class Listening<R> {
     this.#isClosed = true;
     await shutdown();
     await inTime(this.#last, deadline - performance.now());
-    await loadRole(this.#host).catch(() => {}); // then none has begun
+    await loadRole(this.#host).catch(() => {}); // without it no replica began
     begun();
     // What an operation opens from now on, nobody else would close
     this.#isOver = true;

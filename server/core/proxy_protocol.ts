@@ -239,7 +239,7 @@ function readTls(bytes: Uint8Array, info: ProxyInfo): void {
   if (client & USED_TLS) info.tls = tls;
 }
 
-/** Takes values apart: a type in one byte, a length in two, and so many bytes. */
+/** Splits into values: a type in one byte, a length in two, then the bytes. */
 function eachValue(
   bytes: Uint8Array,
   take: (type: number, value: Uint8Array, at: number) => void,

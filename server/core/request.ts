@@ -174,7 +174,7 @@ export class OpenRequests<R> {
     return true;
   }
 
-  /** Aborts the open requests; returns them, but for those already aborted. */
+  /** Aborts the open requests; returns those that were not aborted before. */
   abort(reason: unknown): OpenRequest<R>[] {
     const aborted = this.list().filter((open) => !open.aborted);
     for (const open of aborted) cutOff(open, reason);
@@ -196,7 +196,7 @@ export class OpenRequests<R> {
     });
   }
 
-  /** Settles when `processRequest()` is to be called for no request. */
+  /** Settles when no request still waits for its call of `processRequest()`. */
   processed(): Promise<void> {
     if (this.#entering === 0) return Promise.resolve();
     return new Promise((resolve) => this.#allProcessed = resolve);

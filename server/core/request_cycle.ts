@@ -25,7 +25,7 @@ import { Deadlines } from "./deadlines.ts";
 import { Lingering } from "./lingering.ts";
 import { RequestMeter, type Telemetry } from "./telemetry.ts";
 
-/** The hooks that a request goes through, and who is told of it. */
+/** The hooks that a request goes through, and the listeners of its events. */
 export interface CycleHooks<R> {
   [role]: ServerRole;
   verifyRequest(

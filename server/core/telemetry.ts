@@ -35,7 +35,7 @@ export type Listener<K extends EventName = EventName> = (
 export type Emit = <K extends EventName>(name: K, details: Details<K>) => void;
 type AnyListener = (event: unknown) => void;
 
-/** Who watches one event. */
+/** The listeners and the channel of one event. */
 interface Watchers {
   listeners: Set<AnyListener>;
   channel: Channel | null;

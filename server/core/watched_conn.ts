@@ -114,7 +114,7 @@ export class WatchedConn implements Watch, ThroughWatch {
   #raw: RawConn;
   #clock: Clock;
   #began: number;
-  /** What gets the outcome of the pending read. */
+  /** Receives the outcome of the pending read. */
   #sink: ReadSink | null = null;
   #direct: DirectRead | null = null;
   /** Reads that wait for the pending one, in the order of their calls. */
@@ -371,7 +371,7 @@ export class WatchedConn implements Watch, ThroughWatch {
     if (conn.stopReading === undefined) return this.#end();
     this.#isStopping = true;
     conn.stopReading();
-    // Without an answer it is cut off, and told; unless it was silent for long
+    // Without an answer it is cut off and reported, unless it was long silent
     if (!this.#waited) return;
     const left = this.#deadline! - LATE_MS - this.#clock.now();
     this.#cancel = this.#clock.after(Math.max(0, left), () => this.#end());
@@ -407,7 +407,7 @@ class DirectRead implements ReadSink {
   }
 }
 
-/** What gets the functions of the promise that is being made. */
+/** Receives the functions of the promise that is being made. */
 let kept: DirectRead;
 
 function keep(

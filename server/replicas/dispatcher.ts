@@ -99,8 +99,8 @@ export class Dispatcher {
   }
 
   /**
-   * Gives a request to the least busy replica, if one can take it. It does so at
-   * once: in the next task the replica may have been told to close.
+   * Gives a request to the least busy replica, if one can take it. It does so
+   * without waiting: in the next task the replica may already be closing.
    */
   #give(request: unknown, clientAddress: Deno.Addr): Given | null {
     const replica = this.#choose();

@@ -39,7 +39,7 @@ type ServerClass = new (
   options: Record<string, unknown>,
 ) => BaseServer;
 
-/** The system takes so many bytes as a whole, or later. */
+/** The system takes a write of this size as a whole, or later. */
 const SURE_BYTES = 4_096;
 
 /** The entry of a runner: runs a replica until it may leave. */

@@ -19,7 +19,7 @@ const HEADER = 8;
 /** Before each message: its length, and how many went by the port. */
 const PREFIX = 8;
 /**
- * A reader that finds messages so many times in a row lets the event loop turn.
+ * A reader that finds messages this often in a row lets the event loop turn.
  * Its first turn loads node's timers, which takes most of a short thread's life.
  */
 const ROUNDS = 16;

@@ -35,8 +35,8 @@ const SLICE_MS = 5;
 /** Before each frame: its kind, one byte, and its length, four. */
 const HEADER_SIZE = 5;
 /**
- * The system surely takes so many bytes at once, however many frames they are,
- * if the other end has read everything before.
+ * The system always takes this many bytes at once, in any number of frames, if
+ * the other end has read everything before.
  */
 const SURE_ROOM = 4_096;
 

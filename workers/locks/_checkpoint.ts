@@ -22,7 +22,7 @@ const MOST_HOLDING = 3;
 /** The pause before the next immediate: one per turn would cost too much. */
 const PAUSE = 2;
 
-/** The time is looked at for one in so many calls, unless they come slowly. */
+/** One call in this many reads the clock; if calls come slowly, each does. */
 const CALLS = 4;
 
 /** Under load, Deno polls sockets only every 61st turn. */

@@ -103,7 +103,7 @@ const SILENT_TICKS = 2;
 const sleepers = new Set<{ tick(): void }>();
 let interval: ReturnType<typeof setInterval> | undefined;
 
-/** So many sleepers tick at once, the others later: ticks must cost little. */
+/** At most this many sleepers tick at once, so that one tick costs little. */
 const TICKS_AT_ONCE = 512;
 let ticking = sleepers.values();
 

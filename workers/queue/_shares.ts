@@ -52,7 +52,7 @@ import {
   toErrorRecord,
 } from "../line/dialect.ts";
 
-/** After so many bytes a child is told that they have been read. */
+/** A child gets a message each time this many of its bytes have been read. */
 const HEARD_AFTER = 1_024;
 /** More processes below one child are refused. */
 const MAX_ACCOUNTS = 256;

@@ -35,8 +35,8 @@ const FULL = 262_144;
 /** Copying fewer bytes than this takes half the time of transferring them. */
 const TRANSFERRED = 4_096;
 /**
- * The first messages are sent in a microtask. After so many, `setImmediate()`
- * gathers more: its first use loads node's timers for 3 ms, too long for a
+ * The first messages, this many, are sent in a microtask. For later ones
+ * `setImmediate()` gathers more: its first use loads node's timers for 3 ms, too long for a
  * replica that serves one request.
  */
 const SENT_AT_ONCE = 16;

@@ -35,7 +35,7 @@ interface Writer {
   reject: (error: Error) => void;
 }
 
-/** What the runner is told of a connection. */
+/** The facts about a connection that its runner gets. */
 export interface ConnOpening {
   localAddr: Deno.Addr;
   remoteAddr: Deno.Addr;
