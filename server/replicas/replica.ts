@@ -118,6 +118,7 @@ export class Replica implements Member {
       (error) => runner.fail(error),
     );
     this.#line = memoryLine ?? runner;
+    void runner.exited.then(() => memoryLine?.stop());
     this.relay = new RelayHub({
       post: (message, transfer) => this.#line.post(message, transfer),
       begun: memory?.begun ?? null,
@@ -125,10 +126,7 @@ export class Replica implements Member {
     });
     this.life = new Life(runner, {
       send: (message) => this.#command(message),
-      ended: (cause) => {
-        memoryLine?.stop();
-        owner.ended(this, cause);
-      },
+      ended: (cause) => owner.ended(this, cause),
       get commandTimeout() {
         return server.shutdownTimeout + stallTimeout;
       },
@@ -195,7 +193,9 @@ export class Replica implements Member {
   #receive(message: FromReplica): void {
     this.#arrived++;
     if (message instanceof Uint8Array) return this.relay.receive(message);
-    if (this.life.state === "ended") return;
+    const isGivenUp = this.life.state === "ended";
+    // Until its exit, requests that it tells of late are known to be lost
+    if (isGivenUp && message[0] !== "opened" && message[0] !== "ended") return;
     switch (message[0]) {
       case "opened":
         return this.#opened(message[1], message[2]);

@@ -325,7 +325,8 @@ export class ReplicaSet extends ServerRole
   }
 
   ended(replica: Replica, cause: RunnerExitError): void {
-    const { load, accepted, relay, life } = replica;
+    const { relay, life } = replica;
+    const relayed = relay.load;
     this.#members.remove(replica);
     this.#presence.check();
     relay.fail(cause, this.server.shutdownTimeout);
@@ -334,11 +335,23 @@ export class ReplicaSet extends ServerRole
     if (life.wasReady && !life.isClosing) {
       this.monitor.replaced(replica, "exit");
     }
+    void this.#reportLost(replica, relayed, cause);
+  }
+
+  /** Reports the requests that ended with a replica, when all are known. */
+  async #reportLost(
+    { life, runner, accepted }: Replica,
+    relayed: number,
+    cause: RunnerExitError,
+  ): Promise<void> {
+    const { cycle } = this.server[core];
+    const isUnexpected = life.wasReady && !life.isClosing;
+    await runner.exited;
     for (const { clientAddress } of accepted.values()) {
-      void this.server[core].cycle.report(cause, null, clientAddress);
+      void cycle.report(cause, null, clientAddress);
     }
-    if (load === 0 && life.wasReady && !life.isClosing) {
-      void this.server[core].cycle.report(withoutRequest(cause), null, null);
+    if (relayed + accepted.size === 0 && isUnexpected) {
+      void cycle.report(withoutRequest(cause), null, null);
     }
   }
 }

@@ -15,7 +15,7 @@ import { LocalServer, started } from "./local_fixture.ts";
 import { test } from "./_support.ts";
 import { pause, until, within } from "../support/waiting.ts";
 
-const ADDRESS = { transport: "tcp", hostname: "127.0.0.1", port: 1 };
+const ADDRESS = { transport: "tcp", hostname: "127.0.0.1", port: 1 } as const;
 const NONE = COUNTS.map(() => 0);
 
 function open(options: ReplicaOptions = {}): LocalServer {
@@ -227,4 +227,28 @@ test("a request that was accepted by a replica that ends is told, once, with its
   await until(() => clients.length > 0, "the error");
   assertEquals(clients.length, 1);
   assertEquals(clients[0]?.transport, "tcp");
+});
+
+test("a request that a replica tells of after it was given up, and before its exit, is told", async () => {
+  await using server = open({
+    workers: 1,
+    dispatch: "shard",
+    stallTimeout: 40,
+  });
+  const clients: (Deno.Addr | null)[] = [];
+  server.handleError = (_error, _request, client) => void clients.push(client);
+  server.serveForever();
+  await server.ready;
+  const runner = started[0]!;
+  const givenUp = Promise.withResolvers<void>();
+  runner.kill = givenUp.resolve;
+  runner.passes = () => false;
+  await within("the end of a replica that answers no ping", givenUp.promise);
+  runner.say(["opened", 1, ADDRESS]);
+  runner.say(["opened", 2, { ...ADDRESS, port: 2 }]);
+  runner.say(["ended", [2], NONE.with(0, 2), [1]]);
+  assertEquals(clients, []);
+  runner.terminate();
+  await until(() => clients.length > 0, "the error");
+  assertEquals(clients, [ADDRESS]);
 });
