@@ -10,7 +10,7 @@ import { PoolClosedError } from "../../workers/base/errors.ts";
 import { ThreadPool } from "../../workers/pool/pool.ts";
 import { Gate, testPool, testPools, withFolder } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
-import { until } from "../support/waiting.ts";
+import { until, within } from "../support/waiting.ts";
 
 testPools("run() does as submit() does", async (make) => {
   await using pool = make();
@@ -401,3 +401,61 @@ export function typesAreChecked(pool: ThreadPool): void {
   new ThreadPool({ module: "", initializer, initializerArgs: [1, "2"] });
   void [sum, sums];
 }
+
+/** What can't cross to any worker, and what can't to a process alone. */
+const STRANGE_REASONS: [name: string, reason: unknown][] = [
+  ["function", () => {}],
+  ["blob", new Blob(["x"])],
+  ["function without a text", Object.assign(Object.create(null), { f() {} })],
+];
+
+testPools("a signal may be aborted with what can't cross", async (make) => {
+  await using pool = make({ workers: 1 });
+  const { pid } = tasks;
+  const before = await pool.submit(pid);
+  for (const [name, reason] of STRANGE_REASONS) {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const file = await Deno.makeTempFile();
+    try {
+      const result = pool.run(tasks.obey, [file, signal], { signal });
+      await until(() => Deno.readTextFileSync(file) !== "", "the task");
+      controller.abort(reason);
+      const thrown = await result.then(() => null, (error) => error);
+      assertEquals(thrown === reason, true, name);
+      assertEquals(await pool.submit(pid), before);
+      const aborted = pool.submit(tasks.reasonOf, signal);
+      assertEquals(typeof await within(name, aborted), "string");
+    } finally {
+      await Deno.remove(file);
+    }
+  }
+  assertEquals(pool.stats().restarts, 0);
+});
+
+testPool(
+  "ThreadPool",
+  "a signal that is aborted while its task waits in a worker is not lost",
+  async (make) => {
+    await using pool = make({ workers: 1 });
+    // Until both are known to be tiny, and so are given ahead
+    const signal = new AbortController().signal;
+    for (let round = 0; round < 20; round++) {
+      await Promise.all(
+        Array.from({ length: 50 }, () => [
+          pool.submit(tasks.awaitGate, null),
+          pool.submit(tasks.isAborted, signal),
+        ]).flat(),
+      );
+    }
+    const gate = new Gate();
+    const first = pool.submit(tasks.awaitGate, gate.memory);
+    const controller = new AbortController();
+    const next = pool.submit(tasks.isAborted, controller.signal);
+    await gate.arrived(1);
+    controller.abort();
+    gate.open();
+    await first;
+    assertEquals(await next, true);
+  },
+);

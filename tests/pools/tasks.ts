@@ -373,6 +373,14 @@ export async function meet(): Promise<string> {
 
 let arrived = 0;
 
+/** Gives back what a signal was aborted with, once it is. */
+export async function reasonOf(signal: AbortSignal): Promise<string> {
+  if (!signal.aborted) {
+    await new Promise((resolve) => signal.addEventListener("abort", resolve));
+  }
+  return String(signal.reason);
+}
+
 /** Waits for a signal, and says why it was aborted. */
 export function obey(file: string, signal: AbortSignal): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
@@ -438,4 +446,18 @@ export async function useLock(): Promise<string> {
 export function awaitEndOrFail(file: string | null): Promise<string> {
   if (file === null) throw new RangeError("No file");
   return awaitEnd(file);
+}
+
+/** Waits, with its event loop, until let go; or does nothing. */
+export async function awaitGate(gate: Int32Array | null): Promise<void> {
+  if (gate === null) return;
+  Atomics.add(gate, 0, 1);
+  Atomics.notify(gate, 0);
+  while (Atomics.load(gate, 1) === 0) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+export function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted;
 }

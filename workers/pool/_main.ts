@@ -190,7 +190,11 @@ class PoolWorker {
     else if ((message as unknown[]).length === STRIDE - 1) {
       const [id, index, reason] = message as unknown[];
       this.#signals.get(id as number)?.get(index)?.abort(reason);
-    } else this.#batches.push(message as unknown[]);
+    } else {
+      const tasks = message as unknown[];
+      this.#addSignals(tasks);
+      this.#batches.push(tasks);
+    }
     if (!this.#working) this.#work();
   }
 
@@ -276,24 +280,27 @@ class PoolWorker {
     const name = tasks[at + 1] as string;
     const flags = tasks[at + 3] as number;
     if (this.#taskSlots !== null && !this.#taskSlots.begin(id)) {
+      this.#forget(id);
       return this.#answer(id, [STATUS.skipped, undefined, 0]);
     }
     let call: Call;
     try {
       call = this.#find(name);
     } catch (error) {
+      this.#forget(id);
       return this.#answer(id, [STATUS.missing, reasonOf(error), 0]);
     }
     const begun = performance.now();
     let args = tasks[at + 2] as unknown[];
     let moved: unknown[] = [];
-    let signals: unknown[][] = [];
     try {
       if ((flags & FLAGS.wrapped) !== 0) {
-        [args, moved, signals] = args as [unknown[], unknown[], unknown[][]];
+        [args, moved] = args as [unknown[], unknown[]];
       }
       if ((flags & FLAGS.packed) !== 0) args = unpack(args) as unknown[];
-      if (signals.length > 0) this.#addSignals(id, args, signals);
+      for (const [index, { signal }] of this.#signals.get(id) ?? []) {
+        args[index as number] = signal;
+      }
       const value = (flags & FLAGS.chunk) !== 0
         ? callEach(call, args, flags)
         : call(...args);
@@ -308,16 +315,23 @@ class PoolWorker {
     }
   }
 
-  /** Gives a task signals that follow those of the pool. */
-  #addSignals(id: number, args: unknown[], signals: unknown[][]): void {
-    const controllers = new Map<unknown, AbortController>();
-    for (const [index, ...aborted] of signals) {
-      const controller = new AbortController();
-      if (aborted.length > 0) controller.abort(aborted[0]);
-      controllers.set(index, controller);
-      args[index as number] = controller.signal;
+  /**
+   * Makes the signals that follow those of the pool. Not only when their task
+   * begins: an abort may come before.
+   */
+  #addSignals(tasks: unknown[]): void {
+    for (let at = STRIDE - 1; at < tasks.length; at += STRIDE) {
+      if (((tasks[at] as number) & FLAGS.wrapped) === 0) continue;
+      const [, , signals] = tasks[at - 1] as unknown[][][];
+      const controllers = new Map<unknown, AbortController>();
+      for (const [index, ...aborted] of signals!) {
+        const controller = new AbortController();
+        if (aborted.length > 0) controller.abort(aborted[0]);
+        controllers.set(index, controller);
+      }
+      if (controllers.size === 0) continue;
+      this.#signals.set(tasks[at - STRIDE + 1] as number, controllers);
     }
-    this.#signals.set(id, controllers);
   }
 
   #done(id: number, begun: number, value: unknown, moved: unknown[]): void {

@@ -9,6 +9,7 @@ import { encode } from "../codec/codec.ts";
 import { type RunnerExit, RunnerExitError } from "../base/errors.ts";
 import { FLAGS, packValue, reasonOf, TINY } from "./_protocol.ts";
 import { describeExit, type RunnerKind } from "../runner/runner.ts";
+import { quote } from "../base/check.ts";
 import { Histogram } from "../base/histogram.ts";
 
 /** The weight of the newest run time in the mean. */
@@ -82,6 +83,7 @@ export class PoolTask {
   /** Its neighbours in the queue. */
   before: PoolTask | null = null;
   after: PoolTask | null = null;
+  #kind: RunnerKind;
   #deaths = 0;
   #resolve: (value: unknown) => void;
   #reject: (error: unknown) => void;
@@ -106,12 +108,13 @@ export class PoolTask {
     args: unknown[],
     { flags = 0, transfer, fatal = false }: TaskOptions,
   ) {
+    this.#kind = kind;
     this.target = target;
     this.#kept = args;
     this.signals = signalsIn(args);
     this.alone = fatal && this.signals.length === 0;
-    const packed = packArguments(kind, target.name, args);
-    if (packed !== args) flags |= FLAGS.packed;
+    const [packed, hasShared] = packArguments(kind, target.name, args);
+    if (hasShared) flags |= FLAGS.packed;
     this.args = packed;
     if (transfer !== undefined) {
       if (kind === "process") this.args = this.#move(packed, transfer);
@@ -139,7 +142,7 @@ export class PoolTask {
   payload(): unknown[] {
     if ((this.flags & FLAGS.wrapped) === 0) return this.args;
     const signals = this.signals.map(([index, { aborted, reason }]) =>
-      aborted ? [index, cloneableReason(reason)] : [index]
+      aborted ? [index, crossingReason(this.#kind, reason)] : [index]
     );
     return [this.args, this.transfer ?? [], signals];
   }
@@ -148,7 +151,7 @@ export class PoolTask {
   follow(aborted: (index: number, reason: unknown) => void): void {
     for (const [index, signal] of this.signals) {
       if (signal.aborted) continue;
-      const abort = () => aborted(index, cloneableReason(signal.reason));
+      const abort = () => aborted(index, signal.reason);
       signal.addEventListener("abort", abort);
       this.whileHeld(() => signal.removeEventListener("abort", abort));
     }
@@ -239,21 +242,28 @@ function signalsIn(args: unknown[]): [index: number, signal: AbortSignal][] {
   return signals;
 }
 
-function cloneableReason(reason: unknown): unknown {
+/**
+ * Returns the reason of an abort as it crosses: an error in its place if it
+ * can't, as nobody is there to hear of that.
+ */
+export function crossingReason(kind: RunnerKind, reason: unknown): unknown {
   try {
-    return structuredClone(reason);
+    if (kind === "thread") return structuredClone(reason);
+    encode(reason);
+    return reason;
   } catch {
-    return new DOMException(String(reason), "AbortError");
+    return new DOMException(quote(reason), "AbortError");
   }
 }
 
-/** Packs arguments; returns the array itself if there was nothing to do. */
+/** Packs arguments, and tells whether there are locks or similar objects. */
 function packArguments(
   kind: RunnerKind,
   name: string,
   args: unknown[],
-): unknown[] {
+): [packed: unknown[], hasShared: boolean] {
   let packed = args;
+  let hasShared = false;
   for (let index = 0; index < args.length; index++) {
     const value = args[index];
     const type = typeof value;
@@ -261,17 +271,17 @@ function packArguments(
       if (type === "function" || type === "symbol") {
         throw new TypeError(`a ${type} cannot be cloned`);
       }
-      const crossing = value instanceof AbortSignal
-        ? null
-        : packValue(kind, value);
+      const isSignal = value instanceof AbortSignal;
+      const crossing = isSignal ? null : packValue(kind, value);
       if (Object.is(crossing, value)) continue;
+      hasShared ||= !isSignal;
       if (packed === args) packed = [...args];
       packed[index] = crossing;
     } catch (error) {
       throw refusal(name, `argument ${index}`, error);
     }
   }
-  return packed;
+  return [packed, hasShared];
 }
 
 /** The tasks that no worker has, in the order in which they run. */

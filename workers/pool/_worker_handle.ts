@@ -31,7 +31,7 @@ import {
   TaskSlots,
   WAITS,
 } from "./_protocol.ts";
-import type { PoolTask, TaskHolder } from "./_task.ts";
+import { crossingReason, type PoolTask, type TaskHolder } from "./_task.ts";
 
 /** How long a worker may take to end, in milliseconds. */
 const KILL_AFTER = 2_000;
@@ -235,7 +235,7 @@ export class WorkerHandle implements TaskHolder {
     task.holder = this;
     this.load++;
     if (task.signals.length > 0) {
-      task.follow((index, reason) => this.#post([id, index, reason]));
+      task.follow((index, reason) => this.#abort(id, index, reason));
     }
     if (task.transfer !== null) {
       this.flush();
@@ -262,6 +262,7 @@ export class WorkerHandle implements TaskHolder {
   recall(task: PoolTask): boolean {
     if (!this.#slots?.recall(task.id)) return false;
     this.#tasks.replace(task.id, null);
+    this.#given--;
     this.load--;
     task.release();
     return true;
@@ -282,7 +283,7 @@ export class WorkerHandle implements TaskHolder {
   }
 
   interrupt(task: PoolTask, reason: unknown): void {
-    for (const [index] of task.signals) this.#post([task.id, index, reason]);
+    for (const [index] of task.signals) this.#abort(task.id, index, reason);
   }
 
   /**
@@ -347,6 +348,10 @@ export class WorkerHandle implements TaskHolder {
   #post(message: unknown, transfer?: Transferable[]): void {
     this.#runner.post(message, transfer);
     this.#slots?.announce();
+  }
+
+  #abort(id: number, index: number, reason: unknown): void {
+    this.#post([id, index, crossingReason(this.#settings.kind, reason)]);
   }
 
   #postAlone(task: PoolTask, transfer?: Transferable[]): void {
