@@ -518,6 +518,24 @@ Deno.test("ShareHost puts an item back once if who asked for it ends at that mom
   host.end(false);
 });
 
+Deno.test("ShareHost takes a permit back if who asked for it returns at that moment", async () => {
+  const semaphore = new Semaphore(1);
+  const host = new ShareHost(() => {});
+  host.receive([
+    "call",
+    1,
+    exportObject(semaphore),
+    "acquire",
+    encode([]),
+    {},
+    1,
+  ]);
+  host.receive(["end", 1, true]);
+  await new Promise((resolve) => setTimeout(resolve));
+  assertEquals(semaphore.value, 1);
+  host.end(false);
+});
+
 Deno.test("ShareHost lets others get items after the end of one that asked for more than it took", async () => {
   const queue = new SharedQueue<number>();
   for (let item = 0; item < 100; item++) await queue.put(item);

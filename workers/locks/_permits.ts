@@ -84,11 +84,10 @@ export class Permits extends WaitQueue {
    * Takes a permit, waiting on the event loop.
    *
    * @param deadline When to give up.
-   * @param holder The id of the process that takes it.
    * @returns Whether it did: at once if it need not wait.
    */
-  acquire(deadline?: Deadline, holder = 0): boolean | Promise<boolean> {
-    return until(this, () => this.take(holder), deadline);
+  acquire(deadline?: Deadline): boolean | Promise<boolean> {
+    return until(this, () => this.take(), deadline);
   }
 
   /**

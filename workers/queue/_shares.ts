@@ -274,6 +274,7 @@ export class ShareHost {
   /** Takes back what an answer carries that its account never got. */
   #takeBack(call: Call): void {
     call.permits?.endLoans(call.account.holder, true, 1);
+    call.permits = null;
     // Once: its answer may just be on its way
     const items = call.items.splice(0);
     call.core?.giveBack(items, call.ahead);
@@ -456,9 +457,13 @@ export class ShareHost {
     const { account } = call;
     account.permits.set(permits, typeOf(object)!.tag === "Lock");
     const deadline = deadlineOf("acquire", options);
-    if (!await permits.acquire(deadline, account.holder)) return false;
-    call.permits = permits;
-    return true;
+    // At once: its account may end before this goes on
+    const take = () => {
+      if (!permits.take(account.holder)) return false;
+      call.permits = permits;
+      return true;
+    };
+    return await until(permits, take, deadline);
   }
 
   /** Answers with the encoded item. */
