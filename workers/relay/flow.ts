@@ -36,8 +36,8 @@ const FULL = 262_144;
 const TRANSFERRED = 4_096;
 /**
  * The first messages, this many, are sent in a microtask. For later ones
- * `setImmediate()` gathers more: its first use loads node's timers for 3 ms, too long for a
- * replica that serves one request.
+ * `setImmediate()` gathers more: its first use loads node's timers for 3 ms, too
+ * long for a replica that serves one request.
  */
 const SENT_AT_ONCE = 16;
 
