@@ -109,16 +109,19 @@ Add these where you use them:
 Exit codes: 0 done, 1 failed, 2 arguments that can't work, 3 the end of the
 server cut clients off.`;
 
-const SERVE_HELP = `Serves until SIGINT (Ctrl-C) or SIGTERM
-
-Usage: deno task serve [address] [options]
-
-Address, as 8080, :8080, localhost:8080, tcp://host:port, udp://host:port,
+const ADDRESS_HELP =
+  `Address, as 8080, :8080, localhost:8080, tcp://host:port, udp://host:port,
 unix:/path, unix-datagram:/path, or by options:
   -t, --transport T          tcp, udp, unix or unix-datagram (tcp)
       --hostname NAME        for tcp and udp: name or IP address (127.0.0.1)
   -p, --port N               for tcp and udp: port (8080)
-      --path PATH            for unix and unix-datagram: the socket's path
+      --path PATH            for unix and unix-datagram: the socket's path`;
+
+const SERVE_HELP = `Serves until SIGINT (Ctrl-C) or SIGTERM
+
+Usage: deno task serve [address] [options]
+
+${ADDRESS_HELP}
 
 Handler:
       --handler NAME         echo, discard, daytime, chargen or sum (echo)
@@ -173,12 +176,7 @@ const CLIENT_HELP = `Sends what you type, line by line; prints what comes
 Usage: deno task client [address] [options]
        printf '2 3\\n' | deno task client [address] [options]
 
-Address, as 8080, :8080, localhost:8080, tcp://host:port, udp://host:port,
-unix:/path, unix-datagram:/path, or by options:
-  -t, --transport T          tcp, udp, unix or unix-datagram (tcp)
-      --hostname NAME        for tcp and udp: name or IP address (127.0.0.1)
-  -p, --port N               for tcp and udp: port (8080)
-      --path PATH            for unix and unix-datagram: the socket's path
+${ADDRESS_HELP}
 
 Options:
       --crlf                 end lines with CR LF, as many protocols want (tcp

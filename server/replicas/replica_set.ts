@@ -332,25 +332,26 @@ export class ReplicaSet extends ServerRole
     relay.fail(cause, this.server.shutdownTimeout);
     this.monitor.ended(replica, cause);
     if (this.#finishing) return;
-    if (life.wasReady && !life.isClosing) {
-      this.monitor.replaced(replica, "exit");
-    }
-    void this.#reportLost(replica, relayed, cause);
+    const isUnexpected = life.wasReady && !life.isClosing;
+    if (isUnexpected) this.monitor.replaced(replica, "exit");
+    void this.#reportLost(replica, cause, isUnexpected && relayed === 0);
   }
 
-  /** Reports the requests that ended with a replica, when all are known. */
+  /**
+   * Reports the requests that ended with a replica, when all are known; with
+   * `tellsAnyway`, its end if there were none.
+   */
   async #reportLost(
-    { life, runner, accepted }: Replica,
-    relayed: number,
+    { runner, accepted }: Replica,
     cause: RunnerExitError,
+    tellsAnyway: boolean,
   ): Promise<void> {
     const { cycle } = this.server[core];
-    const isUnexpected = life.wasReady && !life.isClosing;
     await runner.exited;
     for (const { clientAddress } of accepted.values()) {
       void cycle.report(cause, null, clientAddress);
     }
-    if (relayed + accepted.size === 0 && isUnexpected) {
+    if (accepted.size === 0 && tellsAnyway) {
       void cycle.report(withoutRequest(cause), null, null);
     }
   }

@@ -14,7 +14,7 @@ import {
 import { Lock } from "../../workers/locks/lock.ts";
 import { ProcessPool, ThreadPool } from "../../workers/pool/pool.ts";
 import { until } from "../support/waiting.ts";
-import { module, testPool, testPools } from "./_pools.ts";
+import { Gate, module, testPool, testPools } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
 
 testPools(
@@ -120,6 +120,38 @@ testPools(
     assertGreater(counts.filter((count) => count === 1).length, 4);
     const { completed, failed, restarts } = pool.stats();
     assertEquals([completed, failed, restarts], [150, 0, 0]);
+  },
+);
+
+testPool(
+  "ThreadPool",
+  "counts no task that a worker gave back towards maxTasksPerWorker",
+  async (make) => {
+    const each = 500;
+    await using pool = make({ workers: 1, maxTasksPerWorker: 2 * each + 3 });
+    assertEquals(await pool.submit(tasks.countCalls), 1);
+    const controller = new AbortController();
+    const { signal } = controller;
+    // Until both are known to be tiny, and so are given ahead
+    for (let round = 0; round < each; round += 50) {
+      await Promise.all(
+        Array.from({ length: 50 }, () => [
+          pool.submit(tasks.awaitGate, null),
+          pool.submit(tasks.isAborted, signal),
+        ]).flat(),
+      );
+    }
+    const gate = new Gate();
+    const first = pool.submit(tasks.awaitGate, gate.memory);
+    const next = pool.run(tasks.isAborted, [signal], { signal });
+    const rejected = assertRejects(() => next, DOMException);
+    await gate.arrived(1);
+    controller.abort();
+    await rejected;
+    gate.open();
+    await first;
+    // The last task of the same worker
+    assertEquals(await pool.submit(tasks.countCalls), 2);
   },
 );
 

@@ -83,7 +83,6 @@ export class PoolTask {
   /** Its neighbours in the queue. */
   before: PoolTask | null = null;
   after: PoolTask | null = null;
-  #kind: RunnerKind;
   #deaths = 0;
   #resolve: (value: unknown) => void;
   #reject: (error: unknown) => void;
@@ -108,7 +107,6 @@ export class PoolTask {
     args: unknown[],
     { flags = 0, transfer, fatal = false }: TaskOptions,
   ) {
-    this.#kind = kind;
     this.target = target;
     this.#kept = args;
     this.signals = signalsIn(args);
@@ -139,10 +137,10 @@ export class PoolTask {
   }
 
   /** The arguments as they cross. */
-  payload(): unknown[] {
+  payload(kind: RunnerKind): unknown[] {
     if ((this.flags & FLAGS.wrapped) === 0) return this.args;
     const signals = this.signals.map(([index, { aborted, reason }]) =>
-      aborted ? [index, crossingReason(this.#kind, reason)] : [index]
+      aborted ? [index, crossingReason(kind, reason)] : [index]
     );
     return [this.args, this.transfer ?? [], signals];
   }

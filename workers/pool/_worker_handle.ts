@@ -241,7 +241,8 @@ export class WorkerHandle implements TaskHolder {
       this.flush();
       this.#postAlone(task, task.transfer);
     } else {
-      this.#outbox.push(id, task.target.name, task.payload(), task.flags);
+      const payload = task.payload(this.#settings.kind);
+      this.#outbox.push(id, task.target.name, payload, task.flags);
     }
   }
 
@@ -357,7 +358,8 @@ export class WorkerHandle implements TaskHolder {
   #postAlone(task: PoolTask, transfer?: Transferable[]): void {
     const { id, target, flags } = task;
     try {
-      this.#post([id, target.name, task.payload(), flags], transfer);
+      const payload = task.payload(this.#settings.kind);
+      this.#post([id, target.name, payload, flags], transfer);
     } catch (error) {
       this.#close(id);
       this.#owner.taskRefused(task, task.explain(this.#settings.kind, error));
