@@ -439,23 +439,27 @@ testPool(
   async (make) => {
     await using pool = make({ workers: 1 });
     // Until both are known to be tiny, and so are given ahead
-    const signal = new AbortController().signal;
+    const signal = AbortSignal.abort();
     for (let round = 0; round < 20; round++) {
       await Promise.all(
         Array.from({ length: 50 }, () => [
           pool.submit(tasks.awaitGate, null),
-          pool.submit(tasks.isAborted, signal),
+          pool.submit(tasks.reasonOf, signal),
         ]).flat(),
       );
     }
     const gate = new Gate();
     const first = pool.submit(tasks.awaitGate, gate.memory);
     const controller = new AbortController();
-    const next = pool.submit(tasks.isAborted, controller.signal);
+    const next = pool.submit(tasks.reasonOf, controller.signal);
     await gate.arrived(1);
-    controller.abort();
+    controller.abort("gone");
     gate.open();
     await first;
-    assertEquals(await next, true);
+    try {
+      assertEquals(await within("the task", next), "gone");
+    } finally {
+      pool.terminate();
+    }
   },
 );
