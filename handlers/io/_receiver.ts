@@ -40,13 +40,17 @@ export interface PairedWriter {
   [room](): Promise<void>;
 }
 
-/** Takes a result from the buffer; `undefined` while it needs more bytes. */
-type Attempt<T> = (buffer: ReadBuffer) => T | undefined;
+/**
+ * Takes a result from the buffer; `undefined` while it needs more bytes. `direct`
+ * is the number of bytes that went into the waiter's `into` instead.
+ */
+type Attempt<T> = (buffer: ReadBuffer, direct: number) => T | undefined;
 
 /** A pending read. A reader has one at a time, and reuses the object. */
 interface Waiter {
-  /** Takes the result; `null` if it reads into `into`. */
+  /** Takes the result; `null` if that is the number of bytes read. */
   attempt: Attempt<unknown> | null;
+  /** Where the next bytes go; `null` for the buffer. */
   into: Uint8Array | null;
   /** Whether it has taken no byte yet. */
   idle: boolean;
@@ -126,12 +130,12 @@ export class Receiver implements ReadSink {
     if (this.#isAhead) return this.#afterWriter(() => this.take(attempt, end));
     const idle = this.#buffer.isIdle;
     try {
-      const found = attempt(this.#buffer);
+      const found = attempt(this.#buffer, 0);
       if (found !== undefined) return Promise.resolve(found);
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#wait(attempt, null, idle, end) as Promise<T>;
+    return this.#wait(attempt, idle, end) as Promise<T>;
   }
 
   /** One read directly into `into`. */
@@ -145,21 +149,23 @@ export class Receiver implements ReadSink {
       return this.#afterWriter(() => this.receive(into, idle, end));
     }
     if (this.#buffer.ended) return Promise.resolve(null);
-    return this.#wait(null, into, idle, end) as Promise<number | null>;
+    this.#record.into = into;
+    return this.#wait(null, idle, end) as Promise<number | null>;
   }
 
-  /** Reads until `into` is full; directly if nothing is buffered. */
-  async receiveAll(into: Uint8Array): Promise<Uint8Array> {
-    const buffer = this.#buffer;
-    for (let filled = 0; filled < into.length;) {
-      const rest = into.subarray(filled);
-      const count = buffer.isIdle
-        ? await this.receive(rest, filled === 0, NEVER)
-        : await this.take(() => buffer.copy(rest));
-      if (count === null) throw incomplete(into.length, into.slice(0, filled));
-      filled += count;
-    }
-    return into;
+  /** Reads `count` bytes, directly into the result what is not buffered. */
+  receiveAll(count: number): Promise<Uint8Array> {
+    let all: Uint8Array | null = null;
+    let filled = 0;
+    return this.take((buffer, direct) => {
+      all ??= new Uint8Array(count);
+      filled += direct;
+      filled += buffer.copy(all.subarray(filled)) ?? 0;
+      if (filled === count) return all;
+      if (buffer.ended) throw incomplete(count, all.slice(0, filled));
+      if (buffer.isIdle) this.#record.into = all.subarray(filled);
+      return undefined;
+    });
   }
 
   /** Whether the handler writes faster than the client reads. */
@@ -183,7 +189,6 @@ export class Receiver implements ReadSink {
 
   #wait(
     attempt: Attempt<unknown> | null,
-    into: Uint8Array | null,
     idle: boolean,
     end: unknown,
   ): Promise<unknown> {
@@ -191,7 +196,6 @@ export class Receiver implements ReadSink {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     const waiter = this.#record;
     waiter.attempt = attempt;
-    waiter.into = into;
     waiter.idle = idle;
     waiter.end = end;
     kept = waiter;
@@ -222,13 +226,15 @@ export class Receiver implements ReadSink {
   }
 
   onRead(count: number | null): void {
+    const isDirect = this.#record.into !== null;
     const waiter = this.#settle();
     if (count === null) this.#buffer.ended = true;
     if (waiter === null) return;
     if (waiter.attempt === null) return waiter.resolve(count);
-    if (count !== null) this.#buffer.add(count);
+    const come = count ?? 0;
+    if (!isDirect) this.#buffer.add(come);
     waiter.idle = false;
-    this.#attempt(waiter, waiter.attempt);
+    this.#attempt(waiter, waiter.attempt, isDirect ? come : 0);
   }
 
   onError(error: unknown): void {
@@ -240,9 +246,9 @@ export class Receiver implements ReadSink {
     if (waiter !== null && waiter.end !== NEVER) waiter.resolve(waiter.end);
   }
 
-  #attempt(waiter: Waiter, attempt: Attempt<unknown>): void {
+  #attempt(waiter: Waiter, attempt: Attempt<unknown>, direct: number): void {
     try {
-      const found = attempt(this.#buffer);
+      const found = attempt(this.#buffer, direct);
       if (found === undefined) this.#read(waiter);
       else waiter.resolve(found);
     } catch (error) {
@@ -253,6 +259,7 @@ export class Receiver implements ReadSink {
   #settle(): Waiter | null {
     const waiter = this.#waiter;
     this.#waiter = null;
+    this.#record.into = null;
     this.#timer?.end();
     return waiter;
   }

@@ -46,8 +46,8 @@ export interface BufferedReaderOptions {
 
 /**
  * Reads from a connection by lines, counts and delimiters. Only one read may be
- * pending. `maxLineLength` bounds the memory, except for `readAll()` and
- * `readExact()`.
+ * pending. `maxLineLength` bounds the memory, except for `readAll()`,
+ * `readExact()` and `readText()`.
  *
  * @example A line, then the bytes that it announces
  * ```ts
@@ -285,7 +285,7 @@ export class BufferedReader {
     if (!isCount(count)) return refuse(wrongCount(count));
     return count < this.#bufferSize
       ? this.#receiver.take((buffer) => buffer.exactly(count))
-      : this.#receiver.receiveAll(new Uint8Array(count));
+      : this.#receiver.receiveAll(count);
   }
 
   /**
@@ -312,7 +312,7 @@ export class BufferedReader {
     if (!isCount(count)) return refuse(wrongCount(count));
     return count < this.#bufferSize
       ? this.#receiver.take((buffer) => buffer.text(count))
-      : this.#receiver.receiveAll(new Uint8Array(count)).then(decode);
+      : this.#receiver.receiveAll(count).then(decode);
   }
 
   /**

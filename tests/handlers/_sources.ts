@@ -43,6 +43,9 @@ export async function forSeeds(
 
 /** Gives bytes in chunks of random sizes. */
 export class ChunkySource implements ReaderSource {
+  /** The number of bytes that it has given. */
+  given = 0;
+  ended = false;
   #rest: Uint8Array;
   #dice: Dice;
   #largest: number;
@@ -55,11 +58,15 @@ export class ChunkySource implements ReaderSource {
 
   async read(into: Uint8Array): Promise<number | null> {
     if (this.#dice.below(3) === 0) await null;
-    if (this.#rest.length === 0) return null;
+    if (this.#rest.length === 0) {
+      this.ended = true;
+      return null;
+    }
     const size = 1 + this.#dice.below(this.#largest);
     const count = Math.min(into.length, size, this.#rest.length);
     into.set(this.#rest.subarray(0, count));
     this.#rest = this.#rest.subarray(count);
+    this.given += count;
     return count;
   }
 }

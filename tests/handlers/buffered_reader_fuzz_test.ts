@@ -19,15 +19,26 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 class Model {
   #data: Uint8Array;
   #max: number;
+  #source: ChunkySource | null;
   #at = 0;
 
-  constructor(data: Uint8Array, max: number) {
+  constructor(data: Uint8Array, max: number, source: ChunkySource | null) {
     this.#data = data;
     this.#max = max;
+    this.#source = source;
   }
 
   get rest(): Uint8Array {
     return this.#data.subarray(this.#at);
+  }
+
+  /** What the reader got, and its user has not read. */
+  get hasCome(): Uint8Array {
+    return this.#data.subarray(this.#at, this.#source?.given);
+  }
+
+  get hasEnded(): boolean {
+    return this.#source?.ended ?? true;
   }
 
   take(count: number): Uint8Array {
@@ -65,6 +76,14 @@ class Model {
     if (bytes.length < count) throw new IncompleteReadError("", bytes);
     return bytes;
   }
+
+  /** What is there: a byte at least, unless at the end. */
+  part(found: unknown, limit: number): Uint8Array | null {
+    if (this.rest.length === 0) return null;
+    assert(found instanceof Uint8Array);
+    assert(found.length > 0 && found.length <= limit);
+    return this.take(found.length);
+  }
 }
 
 function find(bytes: Uint8Array, sought: Uint8Array): number {
@@ -91,63 +110,93 @@ async function outcome(run: () => unknown): Promise<unknown> {
   } catch (error) {
     if (error instanceof IncompleteReadError) return ["partial", error.partial];
     if (error instanceof LineTooLongError) return ["long", error.maxLineLength];
+    if (error instanceof TypeError) return REFUSED;
     throw error;
   }
 }
 
+const REFUSED = Symbol("another read is pending");
+
+/** A way to read, and what it should give. */
+interface Way {
+  read(reader: BufferedReader): unknown;
+  expect(model: Model, found: unknown): unknown;
+  /** Of a way that never waits: whether the bytes that have come suffice. */
+  isThere?(bytes: Uint8Array): boolean;
+}
+
+function chooseWay(dice: Dice): Way {
+  const count = dice.below(dice.pick([30, 100]));
+  const delimiter = dice.pick(DELIMITERS);
+  const line = (model: Model) => text(model.line());
+  const exactText = (model: Model) => decoder.decode(model.exact(count));
+  return dice.pick<Way>([
+    { read: (reader) => reader.readLine(), expect: line },
+    {
+      read: (reader) => reader.tryReadLine(),
+      expect: line,
+      isThere: (bytes) => bytes.includes(10),
+    },
+    { read: nextLine, expect: line },
+    {
+      read: (reader) => reader.readLineBytes(),
+      expect: (model) => model.line(),
+    },
+    {
+      read: (reader) => reader.readUntil(delimiter),
+      expect: (model) => model.until(encoder.encode(delimiter)),
+    },
+    {
+      read: (reader) => reader.readExact(count),
+      expect: (model) => model.exact(count),
+    },
+    { read: (reader) => reader.readText(count), expect: exactText },
+    {
+      read: (reader) => reader.tryReadText(count),
+      expect: exactText,
+      isThere: (bytes) => bytes.length >= Math.max(1, count),
+    },
+    {
+      read: (reader) => reader.read(),
+      expect: (model, found) => model.part(found, Infinity),
+    },
+    {
+      read: async (reader) => {
+        const into = new Uint8Array(count + 1);
+        const n = await reader.read(into);
+        return n && into.slice(0, n);
+      },
+      expect: (model, found) => model.part(found, count + 1),
+    },
+  ]);
+}
+
+async function nextLine(reader: BufferedReader): Promise<string | null> {
+  for await (const line of reader) return line;
+  return null;
+}
+
+/** Reads once, or twice at a time: then the second may be refused. */
 async function operate(
   reader: BufferedReader,
   model: Model,
   dice: Dice,
 ): Promise<void> {
-  const count = dice.below(30);
-  const delimiter = dice.pick(DELIMITERS);
-  switch (dice.below(12)) {
-    case 0:
-    case 1:
-    case 2:
-      return assertEquals(
-        await outcome(() => reader.readLine()),
-        await outcome(() => text(model.line())),
-      );
-    case 3:
-    case 4:
-      return assertEquals(
-        await outcome(() => reader.readLineBytes()),
-        await outcome(() => model.line()),
-      );
-    case 5:
-    case 6:
-    case 7:
-      return assertEquals(
-        await outcome(() => reader.readUntil(delimiter)),
-        await outcome(() => model.until(encoder.encode(delimiter))),
-      );
-    case 8:
-    case 9:
-      return assertEquals(
-        await outcome(() => reader.readExact(count)),
-        await outcome(() => model.exact(count)),
-      );
-    case 10:
-      return assertPart(await reader.read(), model, Infinity);
-    default: {
-      const into = new Uint8Array(count + 1);
-      const n = await reader.read(into);
-      assertPart(n === null ? null : into.subarray(0, n), model, count + 1);
-    }
+  const ways = [chooseWay(dice)];
+  if (dice.below(4) === 0) ways.push(chooseWay(dice));
+  const hasCome = model.hasEnded || ways[0]!.isThere?.(model.hasCome);
+  const results: Promise<unknown>[] = [];
+  for (const way of ways) {
+    results.push(outcome(() => way.read(reader)));
+    for (let turns = dice.below(6); turns > 0; turns--) await null;
   }
-}
-
-/** A read of what is there next gives one byte at least, unless at the end. */
-function assertPart(
-  bytes: Uint8Array | null,
-  model: Model,
-  limit: number,
-): void {
-  if (bytes === null) return assertEquals(model.rest.length, 0);
-  assert(bytes.length > 0 && bytes.length <= limit);
-  assertEquals(bytes.slice(), model.take(bytes.length));
+  for (const [i, found] of (await Promise.all(results)).entries()) {
+    const { expect, isThere } = ways[i]!;
+    if (i === 1 && found === REFUSED) continue;
+    const mayWait = isThere !== undefined && (i === 1 || !hasCome);
+    if (mayWait && found === undefined) continue;
+    assertEquals(found, await outcome(() => expect(model, found)));
+  }
 }
 
 function randomBytes(dice: Dice): Uint8Array {
@@ -162,13 +211,13 @@ for (const kind of ["connection", "packet"]) {
       const data = randomBytes(dice);
       const maxLineLength = 1 + dice.below(40);
       const bufferSize = 1 + dice.below(64);
-      const model = new Model(data, maxLineLength);
-      const reader = kind === "packet"
+      const source = kind === "packet"
+        ? null
+        : new ChunkySource(data, dice, 1 + dice.below(100));
+      const reader = source === null
         ? BufferedReader.from(data.slice(), { maxLineLength })
-        : new BufferedReader(
-          new ChunkySource(data, dice, 1 + dice.below(100)),
-          { bufferSize, maxLineLength },
-        );
+        : new BufferedReader(source, { bufferSize, maxLineLength });
+      const model = new Model(data, maxLineLength, source);
       for (let i = 0; i < OPERATIONS; i++) await operate(reader, model, dice);
       assertEquals(await reader.readAll(), model.take(Infinity));
       assertEquals(await reader.readLine(), null);

@@ -129,6 +129,33 @@ Deno.test("BufferedReader refuses a second read at a time, and the first goes on
   assertEquals(await line, "first");
 });
 
+Deno.test("BufferedReader.readExact() of more than the buffer holds keeps other reads out until it has all", async () => {
+  const source = new ManualSource();
+  const reader = new BufferedReader(source, { bufferSize: 4 });
+  source.push("a\nbc");
+  assertEquals(await reader.readLine(), "a");
+  const exact = reader.readExact(9); // takes "bc" at once, and waits
+  await assertRejects(() => reader.readLine(), TypeError, "another read");
+  for (const text of ["def", "ghi"]) {
+    source.push(text);
+    for (let turn = 0; turn < 9; turn++) {
+      await assertRejects(() => reader.read(), TypeError, "another read");
+      assertEquals(reader.tryReadLine(), undefined);
+    }
+  }
+  source.push("j");
+  assertEquals(await exact, encoder.encode("bcdefghij"));
+  source.push("k\n");
+  assertEquals(await reader.readLine(), "k");
+});
+
+Deno.test("BufferedReader rejects, and does not throw, a count for which there is no memory", async () => {
+  for (const method of ["readExact", "readText"] as const) {
+    const promise = over("abc")[method](Number.MAX_SAFE_INTEGER);
+    await assertRejects(() => promise, RangeError);
+  }
+});
+
 Deno.test("BufferedReader.read(into) reads straight into it, and reads ahead never", async () => {
   const source = new ManualSource();
   const reader = new BufferedReader(source);
