@@ -53,11 +53,11 @@ export interface MembersHost {
 /** Starts and closes replicas, and keeps them complete. */
 export class Members implements SupervisorHost<Replica> {
   readonly all: Set<Replica> = new Set();
+  /** Those, and the ones given up whose runners have not ended. */
+  readonly alive: Set<Replica> = new Set();
   readonly supervisor: Supervisor<Replica>;
   /** Whether missing replicas are started. */
   isKeeping = false;
-  /** The replicas, and those given up whose runners have not ended. */
-  #alive: Set<Replica> = new Set();
   #host: MembersHost;
   /** The replicas that have got their only request. */
   #taken: Set<Replica> = new Set();
@@ -127,8 +127,11 @@ export class Members implements SupervisorHost<Replica> {
   start(isHeld = false): Replica {
     const replica = this.#host.launch(isHeld);
     this.all.add(replica);
-    this.#alive.add(replica);
-    void replica.runner.exited.then(() => this.#alive.delete(replica));
+    this.alive.add(replica);
+    void replica.runner.exited.then(() => {
+      this.alive.delete(replica);
+      this.#host.monitor.left(replica);
+    });
     void replica.life.lead(this.#goal);
     replica.ready.then(() => {
       this.#host.monitor.tell("replicaStart", replica);
@@ -210,7 +213,7 @@ export class Members implements SupervisorHost<Replica> {
         .map(({ clientAddress }) => clientAddress);
       return report ?? { completed: 0, aborted };
     }));
-    await Promise.all([...this.#alive].map(({ runner }) => runner.exited));
+    await Promise.all([...this.alive].map(({ runner }) => runner.exited));
     this.#watchdog.stop();
     return {
       completed: reports.reduce((sum, { completed }) => sum + completed, 0),

@@ -43,20 +43,26 @@ export class Monitor {
     this.#kind = kind;
   }
 
-  /** The counts of the server and its replicas together. */
-  sum(own: ServerStats, replicas: ReadonlySet<Replica>): ServerStats {
+  /**
+   * The counts of the server and its replicas together, with those given up
+   * that are still alive.
+   */
+  sum(
+    own: ServerStats,
+    { all, alive }: Record<"all" | "alive", ReadonlySet<Replica>>,
+  ): ServerStats {
     const stats = {
       ...own,
       restarts: this.#restarts,
       replaced: this.#replaced,
-      workers: replicas.size,
-      replicas: [...replicas].map(statsOf),
+      workers: all.size,
+      replicas: [...all].map(statsOf),
     };
     COUNTS.forEach((name, i) =>
       stats[name] = (own[name] ?? 0) + this.#past[i]!
     );
-    for (const { accepted, counts } of replicas) {
-      stats.open += accepted.size;
+    for (const { accepted } of all) stats.open += accepted.size;
+    for (const { counts } of alive) {
       COUNTS.forEach((name, i) => stats[name]! += counts[i]!);
     }
     return stats;
@@ -92,9 +98,13 @@ export class Monitor {
     telemetry.emit("replicaReplace", { replica, kind: this.#kind, reason });
   }
 
-  /** A replica has ended; its counts stay. */
-  ended({ number, life, counts }: Replica, { exit }: RunnerExitError): void {
+  /** A replica says nothing more; its counts stay. */
+  left({ counts }: Replica): void {
     counts.forEach((count, i) => this.#past[i]! += count);
+  }
+
+  /** A replica has ended, or was given up. */
+  ended({ number, life }: Replica, { exit }: RunnerExitError): void {
     this.#server[core].telemetry.emit("replicaExit", {
       replica: number,
       kind: this.#kind,

@@ -170,7 +170,7 @@ export class ReplicaSet extends ServerRole
   override stats(own: ServerStats): ServerStats {
     const dispatch = this.#plan.sharing.name === null ? "relay" : "shard";
     return {
-      ...this.monitor.sum(own, this.#members.all),
+      ...this.monitor.sum(own, this.#members),
       dispatch: this.isolates ? "isolate" : dispatch,
     };
   }

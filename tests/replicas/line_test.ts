@@ -229,7 +229,7 @@ test("a request that was accepted by a replica that ends is told, once, with its
   assertEquals(clients[0]?.transport, "tcp");
 });
 
-test("a request that a replica tells of after it was given up, and before its exit, is told", async () => {
+test("a request that a replica tells of after it was given up, and before its exit, is told and counted", async () => {
   await using server = open({
     workers: 1,
     dispatch: "shard",
@@ -248,7 +248,9 @@ test("a request that a replica tells of after it was given up, and before its ex
   runner.say(["opened", 2, { ...ADDRESS, port: 2 }]);
   runner.say(["ended", [2], NONE.with(0, 2), [1]]);
   assertEquals(clients, []);
+  assertEquals((await server.stats()).accepted, 2);
   runner.terminate();
   await until(() => clients.length > 0, "the error");
   assertEquals(clients, [ADDRESS]);
+  assertEquals((await server.stats()).accepted, 2);
 });
