@@ -175,7 +175,7 @@ export class Admission {
       const held = { open, client, resolve };
       this.#held.push(held);
       client.held++;
-      open.cancel = () => this.#release(held, limit);
+      open.cancel = () => this.#release(held, null);
       this.#armTimer();
     });
   }

@@ -108,6 +108,7 @@ export class RequestCycle<R> {
       if (this.refuses) return this.#refuse(open, "suspend");
       if (!this.entrance.isOpen) {
         const limit = await this.entrance.pass(open);
+        if (open.aborted) throw open.reason;
         if (limit !== null) return this.#refuse(open, limit);
       }
       this.meter.begin(open);
@@ -299,8 +300,10 @@ export class RequestCycle<R> {
 
   async #reportOf(open: OpenRequest<R>, thrown: unknown): Promise<void> {
     const error = readable(thrown);
-    if (open.aborted && (error === open.reason || isOfAbort(error))) return;
-    if (error instanceof EntranceError) {
+    const isEntrance = error instanceof EntranceError;
+    const isOwn = error === open.reason || isEntrance || isOfAbort(error);
+    if (open.aborted && isOwn) return;
+    if (isEntrance) {
       this.counts[error.count]++;
       this.#hooks[role].changed();
       return this.meter.refuse(open, error.reason);

@@ -286,9 +286,32 @@ test("serverClose() cuts off the held when the time is over", async () => {
   using _first = await dial(server);
   using held = await dial(server);
   await statsWhen(server, "waited", 1);
-  const { aborted } = await server.serverClose();
-  assertEquals(aborted.length, 2);
+  const { completed, aborted } = await server.serverClose();
+  assertEquals([completed, aborted.length], [0, 2]);
   assertEquals(await readToEnd(held), "");
+  assertEquals((await server.stats()).refused, 0);
+});
+
+test("disconnect() of a client that is held for its limit refuses nobody", async () => {
+  await using server = open({ maxConnectionsPerClient: 1 });
+  let refusals = 0;
+  server.on("refusal", () => refusals++);
+  using first = await connect(server);
+  assert(await echo(first));
+  using held = await connect(server);
+  await statsWhen(server, "waited", 1);
+  const { id } = server.connections().find(({ clientAddress }) =>
+    (clientAddress as Deno.NetAddr).port ===
+      (held.localAddr as Deno.NetAddr).port
+  )!;
+  assert(server.disconnect(id));
+  assertEquals(await readToEnd(held), "");
+  await statsWhen(server, "open", 1);
+  assertEquals([(await server.stats()).refused, refusals], [0, 0]);
+  using next = await connect(server); // nobody else waits for the limit
+  await statsWhen(server, "waited", 2);
+  first.close();
+  assert(await echo(next));
 });
 
 test("UDPServer: limits of clients drop packets", async () => {

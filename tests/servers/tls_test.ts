@@ -1,6 +1,11 @@
 /** TLS, with the clients of Deno, Python, OpenSSL and curl. */
 
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import {
   EchoHandler,
   StreamRequestHandler,
@@ -147,6 +152,21 @@ for (
     assertEquals((await readExactly(client, 1)).length, 1);
   });
 }
+
+test("a handshake that the server itself cuts off has not failed", async () => {
+  const server = open({ handshakeTimeout: 60_000, shutdownTimeout: 50 });
+  server.serveForever();
+  const first = await dial(server);
+  await until(async () => (await server.stats()).open === 1, "it is accepted");
+  assert(server.disconnect(server.connections()[0]!.id));
+  await until(async () => (await server.stats()).open === 0, "its end");
+  using silent = await dial(server);
+  await until(async () => (await server.stats()).open === 1, "it is accepted");
+  const { completed, aborted } = await server.serverClose();
+  assertEquals([completed, aborted], [0, [silent.localAddr]]);
+  assertEquals((await server.stats()).failedHandshakes, 0);
+  first.close();
+});
 
 test("TCPServer.serverClose() counts no handshake that fails meanwhile", async () => {
   const server = open({ handshakeTimeout: 100, shutdownTimeout: 60_000 });
