@@ -185,6 +185,9 @@ export class ServerRole {
    */
   drain(_deadline: number): void {}
 
+  /** The server closes, and takes no more requests. */
+  left(): void {}
+
   /** The server has closed its socket: all requests end by `deadline`. */
   finish(_deadline: number): Promise<DrainReport | null> {
     return Promise.resolve(null);

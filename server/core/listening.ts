@@ -286,6 +286,7 @@ export class Listening<R> {
     part.drain(deadline);
     await this.#gather(deadline);
     if (!carriesReplies) await this.#closeAcceptor();
+    part.left();
     await inTime(this.#loop.begun(), left());
     if (carriesReplies) await open.ended(left());
     // Requests in their TLS handshake, for example, go to a replica after it

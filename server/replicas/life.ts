@@ -64,7 +64,7 @@ export class Life {
   #goal: Goal = "pause";
   /** The replica's current goal. */
   #reached: Goal = "leave";
-  #underWay: Goal | "close" | null = null;
+  #underWay: Goal | "close" | "end" | null = null;
   #settled: PromiseWithResolvers<void> | null = null;
   #closing: PromiseWithResolvers<DrainReport | null> | null = null;
   #deadline = Infinity;
@@ -124,13 +124,23 @@ export class Life {
   async lead(goal: Goal): Promise<void> {
     this.#goal = goal;
     this.#advance();
+    await this.settled();
+  }
+
+  /** Settles when no command is under way, and it takes no more if it closes. */
+  async settled(): Promise<void> {
     await this.#settled?.promise;
   }
 
-  /** The replica has carried out a command. */
+  /** The replica has carried out a command, or takes no more since it closes. */
   acknowledge(): void {
-    if (this.#underWay === null || this.#underWay === "close") {
+    if (this.#underWay === null || this.#underWay === "end") {
       throw outOfOrder("done");
+    }
+    if (this.#underWay === "close") {
+      this.#underWay = "end";
+      this.#reached = "leave";
+      return this.#settle();
     }
     this.#reached = this.#underWay;
     this.#underWay = null;
@@ -164,7 +174,7 @@ export class Life {
 
   /** The replica has closed, and goes. */
   closed(report: DrainReport): void {
-    if (this.#underWay !== "close" || this.#report !== null) {
+    if (this.#underWay !== "end" || this.#report !== null) {
       throw outOfOrder("closed");
     }
     this.#report = report;
@@ -197,7 +207,10 @@ export class Life {
     if (this.#underWay !== null) return;
     const next = this.#next();
     if (this.#state === "ended" || next === null) return this.#settle();
-    this.#settled ??= Promise.withResolvers();
+    // One that does not listen takes no more as it is
+    const isOut = next === "close" && this.#reached === "leave";
+    if (isOut) this.#settle();
+    else this.#settled ??= Promise.withResolvers();
     this.#underWay = next;
     if (next === "close") {
       const left = this.#deadline - performance.now();
@@ -220,8 +233,10 @@ export class Life {
   }
 
   #settle(): void {
-    this.wasReady ||= this.isUsable;
-    this.#readiness.resolve();
+    if (this.isUsable) {
+      this.wasReady = true;
+      this.#readiness.resolve();
+    }
     this.#settled?.resolve();
     this.#settled = null;
   }

@@ -225,16 +225,18 @@ export class Members implements SupervisorHost<Replica> {
     if (this.isKeeping) this.keep().catch(() => {}); // gaveUp() reports it
   }
 
-  /** Lets a replica finish its requests; settles at its end. */
+  /** Lets a replica finish its requests; settles when it takes no more. */
   async retire(replica: Replica): Promise<void> {
     // What the system has received for its requests goes to it first
     const { shutdownTimeout } = this.#host.server;
     const deadline = performance.now() + shutdownTimeout;
     if (replica.relay.size > 0) await arrivals(deadline);
-    const closed = replica.life.close(shutdownTimeout);
+    void replica.life.close(shutdownTimeout);
     this.#host.listensNoMore();
-    await closed;
-    if (this.#host.isolates) this.#keepOn();
+    if (this.#host.isolates) {
+      void replica.runner.exited.then(() => this.#keepOn());
+    }
+    await replica.life.settled();
   }
 }
 

@@ -97,6 +97,10 @@ export class ParentLink extends ServerRole {
     this.changed();
   }
 
+  override left(): void {
+    this.#post(["done"]);
+  }
+
   override aborted(clientAddresses: Deno.Addr[]): void {
     if (this.isLast) return;
     const server = this.server!;

@@ -5,8 +5,9 @@
  * then on:
  *
  * - Of the commands `resume`, `pause` and `close` one is under way at a time.
- *   The replica answers the first two with `done` and the last with `closed`.
- *   No command follows `close`, and nothing follows `closed`.
+ *   The replica answers each with `done`: it accepts, or accepts no more. After
+ *   `close` it tells with `closed` that its requests have ended. No command
+ *   follows `close`, and nothing follows `closed`.
  * - `drain`, `limits`, `watch`, `ping`, `disconnect` and `answer` may come at any
  *   time; `pong` answers `ping`. `disconnect` may name a request that has ended.
  * - `opened` tells of a request that the replica accepted by itself: after the

@@ -21,9 +21,11 @@ export interface ReplicaServer {
    * Replaces every replica while the server goes on, for example to run new
    * code: each new replica imports the current modules of the handler and the
    * server. When all have started, the old ones take no more requests and finish
-   * those they have. If a new replica does not start, the promise rejects, and
-   * all old ones go on. Hooks that run in the server itself stay as they are, for
-   * example `verifyRequest()` with relay.
+   * those they have, for `shutdownTimeout` at most. The promise resolves when new
+   * clients get new replicas alone, and does not wait for the old ones' end. If a
+   * new replica does not start, the promise rejects, and all old ones go on.
+   * Hooks that run in the server itself stay as they are, for example
+   * `verifyRequest()` with relay.
    *
    * A call while replicas are being replaced begins another round after it.
    * Several such calls share one.

@@ -20,7 +20,7 @@ export class Turnover {
   /** Those that are over a limit. */
   #overLimit: Map<Replica, ReplaceReason> = new Map();
   #isRenewing = false;
-  #leaving: Map<Replica, Promise<void>> = new Map();
+  #leaving: Set<Replica> = new Set();
 
   constructor(members: Members, monitor: Monitor) {
     this.#members = members;
@@ -30,7 +30,7 @@ export class Turnover {
 
   /**
    * Replaces every replica, or none if a successor does not start. Settles when
-   * the replaced ones have ended.
+   * the replaced ones take no more requests; they end those that they have.
    */
   reload(): Promise<void> {
     // A round that has begun may have loaded older code: another follows it
@@ -50,7 +50,7 @@ export class Turnover {
     await this.#current?.catch(() => {});
     // Long requests may hold up one generation, not more
     while (this.#leaving.size > this.#members.workers) {
-      await Promise.race(this.#leaving.values());
+      await Promise.race([...this.#leaving].map(({ runner }) => runner.exited));
     }
     this.#next = null;
     const round = this.#round();
@@ -58,7 +58,7 @@ export class Turnover {
     await Promise.all(await round);
   }
 
-  /** Returns the ends of the replaced ones, in progress. */
+  /** Returns the leaving of each that is replaced, in progress. */
   async #round(): Promise<Promise<void>[]> {
     const all = [...this.#supervisor.members];
     const successors: Replica[] = [];
@@ -121,11 +121,11 @@ export class Turnover {
   }
 
   #retire(replica: Replica): Promise<void> {
-    const retired = this.#members.retire(replica).finally(() => {
+    this.#leaving.add(replica);
+    void replica.runner.exited.then(() => {
       this.#leaving.delete(replica);
       this.#renewNext();
     });
-    this.#leaving.set(replica, retired);
-    return retired;
+    return this.#members.retire(replica);
   }
 }

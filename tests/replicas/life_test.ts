@@ -1,6 +1,6 @@
 /** The time limits of a replica's life. */
 
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type RunnerExit, RunnerExitError } from "../../mod.ts";
 import { Life } from "../../server/replicas/life.ts";
 import type { Runner } from "../../workers/runner/runner.ts";
@@ -124,6 +124,7 @@ Deno.test("Life ends a runner that does not leave, and keeps its report", async 
   const bench = new Bench();
   await bench.start();
   const closed = bench.life.close(100);
+  bench.life.acknowledge();
   bench.life.closed({ completed: 3, aborted: [] });
   timers.fire();
   assertEquals(await closed, { completed: 3, aborted: [] });
@@ -166,7 +167,40 @@ Deno.test("Life closes after the command that is under way", async () => {
   assertEquals(bench.sent.length, 1);
   bench.life.acknowledge();
   assertEquals((bench.sent.at(-1) as unknown[])[0], "close");
+  bench.life.acknowledge();
   bench.life.closed({ completed: 0, aborted: [] });
   bench.exit.resolve({ code: 0, reason: "returned" });
   assertEquals(await closed, { completed: 0, aborted: [] });
+});
+
+Deno.test("Life is settled when one that listens takes no more, though it has requests", async () => {
+  using _timers = new Timers();
+  const bench = new Bench();
+  const { life, exit } = bench;
+  await bench.start();
+  void life.lead("serve");
+  life.acknowledge();
+  void life.close(100);
+  let isSettled = false;
+  const settled = life.settled().then(() => isSettled = true);
+  await Promise.resolve();
+  assertEquals(isSettled, false);
+  life.acknowledge();
+  await settled;
+  assertEquals(life.state, "draining");
+  assertThrows(() => life.acknowledge(), TypeError, "out of order");
+  life.closed({ completed: 0, aborted: [] });
+  assertThrows(() => life.acknowledge(), TypeError, "out of order");
+  exit.resolve({ code: 0, reason: "returned" });
+});
+
+Deno.test("Life is settled at once when one that does not listen closes", async () => {
+  using _timers = new Timers();
+  const bench = new Bench();
+  await bench.start();
+  const closed = bench.life.close(100);
+  await bench.life.settled();
+  assertEquals(bench.life.state, "draining");
+  bench.exit.resolve({ code: 0, reason: "returned" });
+  assertEquals(await closed, null);
 });

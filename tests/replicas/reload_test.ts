@@ -31,12 +31,12 @@ testEach(
     await code.say("new");
     const reloading = server.reload();
     while (await greeting(mode, server) !== "new");
-    await open.send("x");
-    assertEquals(await open.receive(), "old");
     await within("reload()", reloading);
     for (let i = 0; i < 4; i++) {
       assertEquals(await greeting(mode, server), "new");
     }
+    await open.send("x");
+    assertEquals(await open.receive(), "old");
     assertEquals((await server.stats()).restarts, 0);
   },
 );

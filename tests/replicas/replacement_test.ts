@@ -51,29 +51,66 @@ function countReplaced(server: ReplicaServer): string[] {
 
 testEach(
   MODES,
-  "reload() replaces all replicas although each has a long request, which finishes",
+  "reload() settles although each replica has a long request, which finishes, and none of them takes another",
   async (mode) => {
     await using server = mode.open(Lasting, { shutdownTimeout: 60_000 });
     const reasons = countReplaced(server);
     server.serveForever();
     await allReady(server);
     const clients = await occupy(mode, server);
-    const reloaded = server.reload();
-    await until(async () => {
-      const { replicas = [] } = await server.stats();
-      const states = replicas.map(({ state }) => state).sort().join();
-      return states === "draining,draining,serving,serving" ||
-        states === "draining,draining,ready,ready";
-    }, "the old replicas drain side by side, and the new ones serve");
+    const old = clients.length;
+    await within("reload()", server.reload());
+    const { replicas = [] } = await server.stats();
+    const states = replicas.map(({ state }) => state).sort().join();
+    const serves = mode.dispatch === "shard" ? "serving" : "ready";
+    assertEquals(states, `draining,draining,${serves},${serves}`);
     assertEquals(reasons, ["reload", "reload"]);
+    for (let i = 0; i < 4; i++) clients.push(await mode.connect(server));
+    for (const client of clients.slice(old)) {
+      assert(await within("a greeting", client.receive()) !== null);
+    }
+    const { replicas: all = [] } = await server.stats();
+    const open = all.filter(({ state }) => state === "draining")
+      .reduce((sum, replica) => sum + replica.open, 0);
+    assert(open <= old, `${open} of ${old} are in the old replicas`);
     for (const client of clients) {
       await client.send("go");
       assertEquals(await within("done", client.receive()), "done");
       client[Symbol.dispose]();
     }
-    await within("reload()", reloaded);
-    const { restarts, replaced, workers, errors } = await server.stats();
-    assertEquals([restarts, replaced, workers, errors], [0, 2, 2, 0]);
+    const { restarts, replaced, errors } = await statsWhen(
+      server,
+      ({ workers }) => workers === 2,
+      "the old ones have ended",
+    );
+    assertEquals([restarts, replaced, errors], [0, 2, 0]);
+  },
+);
+
+testEach(
+  MODES,
+  "a third reload() waits until a replica of the first has ended",
+  async (mode) => {
+    const options = { workers: 1, shutdownTimeout: 60_000 };
+    await using server = mode.open(Lasting, options);
+    server.serveForever();
+    await allReady(server);
+    using first = await mode.connect(server);
+    await first.receive();
+    await within("the first", server.reload());
+    using second = await mode.connect(server);
+    await second.receive();
+    await within("the second", server.reload());
+    let isOver = false;
+    const third = server.reload().then(() => isOver = true);
+    assertEquals((await server.stats()).replicas?.length, 3);
+    assertEquals(await greeting(mode, server), await greeting(mode, server));
+    assertEquals(isOver, false);
+    await first.send("go");
+    assertEquals(await first.receive(), "done");
+    await within("the third", third);
+    await second.send("go");
+    assertEquals(await second.receive(), "done");
   },
 );
 
@@ -91,6 +128,7 @@ testEach(
     await client.receive();
     await within("reload()", server.reload());
     assertEquals(await client.receive(), null);
+    await until(() => errors.length > 0, "the server is told");
     assertEquals(errors.map((error) => (error as Error).name), [
       "ServerClosedError",
     ]);

@@ -113,6 +113,8 @@ export class SimRunner implements Runner {
   readonly owner: Owner;
   /** It does nothing any more. */
   isHung = false;
+  /** It was told to close. */
+  isTold = false;
   readyAt = Infinity;
   readonly fromReplica: Line;
   readonly toReplica: Line;
@@ -121,8 +123,6 @@ export class SimRunner implements Runner {
   #inbox: Inbox;
   #port: SimPort;
   #exit: RunnerExit | null = null;
-  /** It was told to close. */
-  #isTold = false;
   /** Nothing of it arrives any more. */
   #isOver = false;
 
@@ -169,11 +169,11 @@ export class SimRunner implements Runner {
   }
 
   post(message: unknown, transfer?: Transferable[]): void {
-    if (this.#isTold && this.#isOpening(message)) {
+    if (this.isTold && this.#isOpening(message)) {
       const { world } = this.#machine;
       world.fail(`${this.owner.name} was given a request after "close"`);
     }
-    this.#isTold ||= Array.isArray(message) && message[0] === "close";
+    this.isTold ||= Array.isArray(message) && message[0] === "close";
     if (this.#exit !== null) return;
     const copy = structuredClone(message, { transfer: transfer ?? [] });
     this.toReplica.send(() => {

@@ -262,9 +262,9 @@ class Simulation {
   async #breakModule(): Promise<void> {
     this.world.note("reload() onto a broken module");
     this.stage.isNextFatal = false; // nothing else may end a replica
-    // Those that are in use by now
+    // Those that are in use by now, and shall stay
     const before = this.#alive.filter((each) =>
-      this.world.now - each.readyAt > 200
+      !each.isTold && this.world.now - each.readyAt > 200
     );
     // A server that can't even start rejects, and rightly so
     if (before.length === 0 || this.#underWay.size > 1) return;
