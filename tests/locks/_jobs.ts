@@ -11,6 +11,12 @@ import type { Semaphore } from "../../workers/locks/semaphore.ts";
 import type { SharedQueue } from "../../workers/queue/shared_queue.ts";
 import type { ThreadEvent } from "../../workers/locks/thread_event.ts";
 import { setStopWord } from "../../workers/locks/_checkpoint.ts";
+import {
+  endLiving,
+  endThread,
+  enterLiving,
+  joinLiving,
+} from "../../workers/locks/_living.ts";
 import { type Arena, runChaos } from "./_chaos.ts";
 
 export interface Limits {
@@ -362,6 +368,23 @@ export function isKept(_sync: boolean, condition: Condition): boolean {
 }
 
 /** Sets the word that stops this thread. */
+/**
+ * Leaves nearly all slots of the living as if this thread had started those
+ * whose they were; then declares the thread dead again and again.
+ */
+export function dieAgain(
+  _sync: boolean,
+  all: Int32Array,
+  id: number,
+  words: Int32Array,
+): void {
+  joinLiving({ words: all, self: id });
+  const entered = Array.from({ length: 4_000 }, enterLiving);
+  for (const each of entered) endLiving(each);
+  Atomics.store(words, 0, 1);
+  while (Atomics.load(words, 1) === 0) endThread(id);
+}
+
 export function becomeStoppable(_sync: boolean, words: Int32Array): void {
   setStopWord(words);
 }

@@ -21,6 +21,9 @@ const PID = 2;
 const SLOT_WORDS = 3;
 const END = FIRST_SLOT + SLOTS * SLOT_WORDS;
 
+/** Instead of an id: the slot is taken, and does not tell yet by whom. */
+const CLAIMED = -1;
+
 let words: Int32Array | undefined;
 let self = 0;
 
@@ -71,9 +74,12 @@ export function enterLiving(): number {
   for (let tries = 0; tries < SLOTS; tries++) {
     const id = Atomics.add(all, LAST, 1) + 1 | 0;
     const slot = slotOf(id);
-    if (id === 0 || Atomics.compareExchange(all, slot, 0, id) !== 0) continue;
+    if (id === 0 || id === CLAIMED) continue;
+    if (Atomics.compareExchange(all, slot, 0, CLAIMED) !== 0) continue;
     Atomics.store(all, slot + PARENT, self);
     Atomics.store(all, slot + PID, 0);
+    // Only now: the thread that had the slot before may just be declared dead
+    Atomics.store(all, slot, id);
     return id;
   }
   throw new RangeError(
@@ -112,7 +118,8 @@ export function endThread(id: number): void {
   for (const parent of dead) {
     for (let slot = FIRST_SLOT; slot < END; slot += SLOT_WORDS) {
       const child = Atomics.load(all, slot);
-      if (child === 0 || all[slot + PARENT] !== parent) continue;
+      if (child === 0 || child === CLAIMED) continue;
+      if (Atomics.load(all, slot + PARENT) !== parent) continue;
       killOrphan(Atomics.load(all, slot + PID));
       dead.add(child);
     }
