@@ -17,7 +17,11 @@ import {
   QueueEmptyError,
   QueueFullError,
 } from "../../workers/base/errors.ts";
-import type { SharedQueueOptions } from "../../workers/queue/_queue_core.ts";
+import { typeOf } from "../../workers/codec/share.ts";
+import type {
+  QueueCore,
+  SharedQueueOptions,
+} from "../../workers/queue/_queue_core.ts";
 import { eventually, testTeams, waiters } from "./_teams.ts";
 
 type Item = [number, Uint8Array];
@@ -195,6 +199,25 @@ Deno.test("SharedQueue wakes the next putter where the one before was larger", a
   const woken = smaller;
   await last;
   assert(woken);
+});
+
+Deno.test("SharedQueue that is closed wakes who waits when another takes the last item", async () => {
+  const queue = new SharedQueue<number>();
+  queue.putNowait(1);
+  const { getters } = typeOf(queue)!.inner!(queue) as QueueCore;
+  // Another is next, so that they wait although there is an item
+  const ticket = getters.takeTicket(true);
+  getters.reserve(ticket);
+  const waits = [queue.get(), queue.get()];
+  queue.close();
+  while (getters.size < 2) {
+    getters.beat();
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+  assertEquals(queue.getNowait(), 1);
+  assertEquals(getters.size, 1);
+  getters.unreserve(ticket);
+  for (const wait of waits) await assertRejects(() => wait, QueueClosedError);
 });
 
 Deno.test("PriorityQueue: a full one is about as fast as one half full", () => {

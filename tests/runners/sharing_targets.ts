@@ -207,6 +207,18 @@ export async function askForMuch(queue: SharedQueue<number>, count: number) {
   for (;;);
 }
 
+/** In a thread: starts a process that asks for an item, and never reads it. */
+export async function startAsking(queue: SharedQueue<unknown>) {
+  const process = new Process({
+    target: askForMuch,
+    args: [queue as SharedQueue<number>, 1],
+    module: import.meta.url,
+  });
+  process.start();
+  process.result.catch(() => {});
+  await new Promise(() => {});
+}
+
 /** Gets a few items as fast as it can, then waits for the event. */
 export async function getSome(
   queue: SharedQueue<number>,
@@ -219,6 +231,16 @@ export async function getSome(
   told.set();
   await on.wait();
   return items;
+}
+
+/** Gets items in several tasks; returns those of each, in their order. */
+export async function getInTasks(
+  queue: SharedQueue<number>,
+  tasks: number,
+): Promise<number[][]> {
+  return await Promise.all(
+    Array.from({ length: tasks }, () => Array.fromAsync(queue)),
+  );
 }
 
 /** Waits in the lock and the queue when it is killed. */

@@ -35,7 +35,7 @@ import { ProtocolError } from "../../workers/line/dialect.ts";
 import "../support/leaks.ts";
 import { killAtRandom } from "./_random_kills.ts";
 import { runProgram } from "./_program.ts";
-import { until } from "../support/waiting.ts";
+import { until, within } from "../support/waiting.ts";
 import * as targets from "./sharing_targets.ts";
 import { Square } from "./targets.ts";
 
@@ -576,6 +576,12 @@ Deno.test("an RLock that comes again after it was collected stays one object, an
   assertEquals([code, stdout, stderr], [0, "true true\n", ""]);
 });
 
+Deno.test("a queue does not keep the host of a process that has ended, to which it had lent items", async () => {
+  const flags = ["-A", "--v8-flags=--expose-gc"];
+  const { code, stdout, stderr } = await runProgram("host.ts", flags);
+  assertEquals([code, stdout, stderr], [0, "collected\n", ""]);
+});
+
 Deno.test("RLock has one owner, a Lock is itself, and threads are told apart, where --seed gives all the same random numbers", async () => {
   const flags = ["-A", "--seed=1"];
   const { code, stdout, stderr } = await runProgram("seeded.ts", flags);
@@ -690,6 +696,19 @@ Deno.test("SharedQueue gets back in order what a killed process was sent ahead",
   }
 });
 
+Deno.test("SharedQueue keeps the order for each task of a process, of which one waits when items were sent ahead", async () => {
+  const queue = new SharedQueue<number>();
+  const count = 20_000;
+  for (let i = 0; i < count; i++) queue.putNowait(i);
+  queue.close();
+  const taken = await run(targets.getInTasks, queue, 3);
+  assertEquals(taken.flat().length, count);
+  for (const items of taken) {
+    const late = items.filter((item, i) => i > 0 && item < items[i - 1]!);
+    assertEquals(late, []);
+  }
+});
+
 Deno.test("SharedQueue sends no item ahead while others wait", async () => {
   const queue = new SharedQueue<number>();
   const { process, on } = await startGetting(queue, 0);
@@ -705,6 +724,28 @@ Deno.test("SharedQueue sends no item ahead while others wait", async () => {
   const taken = await taking.result;
   await Promise.all([process.join(), taking.join(), process.result]);
   assertEquals(new Set([...others, ...taken]).size, 2 * count);
+});
+
+Deno.test("SharedQueue has room again when the thread ends that had lent an item to a process", async () => {
+  const queue = new SharedQueue<Uint8Array>({ capacity: 1_000 });
+  const thread = new Thread({
+    target: targets.startAsking,
+    args: [queue],
+    module,
+  });
+  thread.start();
+  const ended = assertRejects(() => thread.result);
+  const { getters } = typeOf(queue)!.inner!(queue) as QueueCore;
+  await until(() => getters.size === 1, "its call");
+  const item = new Uint8Array(900);
+  await queue.put(item);
+  await until(() => queue.empty(), "the item is lent");
+  assertThrows(() => queue.putNowait(item), QueueFullError);
+  const waiting = queue.put(item);
+  await thread[Symbol.asyncDispose]();
+  await ended;
+  await within("room", waiting);
+  assertEquals(queue.getNowait(), item);
 });
 
 Deno.test("SharedQueue limits what a process that reads no answer is sent", async () => {

@@ -44,7 +44,9 @@ const RECALLS = 7;
 // The processes that may put or get, if it is a pipe's: a list of nodes
 const ENDS = 8;
 const SETTLED = 9;
-const STORE = 10;
+/** By whom the bytes that are lent are held: a list of nodes. */
+const LOANS = 10;
+const STORE = 11;
 
 /** The most bytes of items that are sent ahead at once. */
 const MAX_AHEAD = 65_536;
@@ -157,6 +159,7 @@ export class QueueCore {
 
   /** Whether nothing more can be put. */
   get full(): boolean {
+    this.#settle();
     return this.size >= Atomics.load(this.#words, MAX_SIZE) ||
       this.#room <= this.#store.overhead;
   }
@@ -202,13 +205,13 @@ export class QueueCore {
   /**
    * Takes the next item.
    *
-   * @param isLent Whether it is for a process. Then either `forget()` it or
-   * `giveBack()` it.
+   * @param holder The id of the process that it is for. Then either `forget()`
+   * it or `giveBack()` it.
    * @returns Its bytes, or `false` if there is none.
    * @throws {QueueClosedError} If there is none and the queue is closed.
    * @throws {DOMException} An `AbortError` if the thread was terminated.
    */
-  shift(isLent = false): Uint8Array<ArrayBuffer> | false {
+  shift(holder = 0): Uint8Array<ArrayBuffer> | false {
     this.#settle();
     if (this.#store.count === 0) {
       if (Atomics.load(this.#words, AHEAD) > 0) {
@@ -224,25 +227,29 @@ export class QueueCore {
       if (next === false && this.closed && this.size === 0) {
         throw closedError("get an item of");
       }
-      if (next !== false && isLent) {
-        Atomics.add(this.#words, LENT, this.#sizeOf(next));
+      if (next !== false && holder !== 0) {
+        this.#lend(holder, this.#sizeOf(next));
       }
       return next;
     });
     if (item === false) return false;
     if (this.putters.size > 0) this.putters.wake(1);
-    if (this.#store.count > 0 && this.getters.size > 0) this.getters.wake(1);
+    // The next one gets an item, or learns that nothing more comes
+    const isAnswered = this.#store.count > 0 || this.closed;
+    if (isAnswered && this.getters.size > 0) this.getters.wake(1);
     return item;
   }
 
   /**
    * Takes items for a process that has not asked for them yet, unless others
-   * wait or it is a queue that keeps another order. They count as items of the queue until they are forgotten.
+   * wait or it is a queue that keeps another order. They count as items of the
+   * queue until they are forgotten.
    *
    * @param most The most items.
+   * @param holder The id of the process.
    * @returns The items, as `shift()` does.
    */
-  lendAhead(most: number): Uint8Array<ArrayBuffer>[] {
+  lendAhead(most: number, holder: number): Uint8Array<ArrayBuffer>[] {
     const items: Uint8Array<ArrayBuffer>[] = [];
     if (!this.#store.isFifo || most <= 0) return items;
     this.#alone(() => {
@@ -251,27 +258,41 @@ export class QueueCore {
         if (!item) break;
         left -= this.#sizeOf(item);
         items.push(item);
-        Atomics.add(this.#words, LENT, this.#sizeOf(item));
       }
+      if (items.length > 0) this.#lend(holder, this.#sizeOfAll(items));
       Atomics.add(this.#words, AHEAD, items.length);
     });
     return items;
   }
 
-  /** Settles when somebody waits for items that are ahead; begins at once. */
-  async recalled(): Promise<void> {
-    const seen = Atomics.load(this.#words, RECALLS);
+  /** Changes when somebody waits for items that are ahead. */
+  get recalls(): number {
+    return Atomics.load(this.#words, RECALLS);
+  }
+
+  /** Settles when `recalls` has changed, or at `endRecalls()`. */
+  async recalled(seen: number): Promise<void> {
     const { async, value } = Atomics.waitAsync(this.#words, RECALLS, seen);
     if (async) await value;
   }
 
-  /** A process has an item, which was ahead or not. */
-  forget(item: Uint8Array, ahead: 0 | 1 = 0): void {
-    Atomics.sub(this.#words, LENT, this.#sizeOf(item));
-    if (ahead !== 0) Atomics.sub(this.#words, AHEAD, 1);
+  /** Settles all waits for `recalled()`, which would otherwise stay. */
+  endRecalls(): void {
+    Atomics.notify(this.#words, RECALLS);
+  }
+
+  /**
+   * A process has items that it was lent.
+   *
+   * @param items The items.
+   * @param ahead How many of them were ahead.
+   * @param holder The id of the process.
+   */
+  forget(items: Uint8Array[], ahead: number, holder: number): void {
+    this.#alone(() => this.#endLoan(holder, items, ahead));
     if (this.putters.size > 0) this.putters.wake(1);
     // Those who wait learn that nothing more comes
-    if (ahead !== 0 && this.closed) this.getters.wake(Infinity);
+    if (ahead > 0 && this.closed) this.getters.wake(1);
   }
 
   /**
@@ -279,17 +300,57 @@ export class QueueCore {
    *
    * @param items The items, in their order.
    * @param ahead How many of them were ahead.
+   * @param holder The id of the process.
    */
-  giveBack(items: Uint8Array<ArrayBuffer>[], ahead = 0): void {
+  giveBack(
+    items: Uint8Array<ArrayBuffer>[],
+    ahead: number,
+    holder: number,
+  ): void {
     if (items.length === 0) return;
     this.#alone(() => {
-      Atomics.sub(this.#words, AHEAD, ahead);
+      if (!this.#endLoan(holder, items, ahead)) return;
       for (const item of items.toReversed()) {
-        Atomics.sub(this.#words, LENT, this.#sizeOf(item));
         this.#store.unshift(item, this.#store.priorityOf(decode(item)));
       }
     });
     this.getters.wake(items.length);
+  }
+
+  /** Under the mutex. Returns whether the process was lent the items. */
+  #endLoan(holder: number, items: Uint8Array[], ahead: number): boolean {
+    Atomics.sub(this.#words, AHEAD, ahead);
+    return this.#lend(holder, -this.#sizeOfAll(items));
+  }
+
+  /**
+   * Changes under the mutex how many bytes of items a process is lent.
+   *
+   * @param holder The id of the process.
+   * @param bytes How many more; fewer if negative.
+   * @returns `false` if it had none to give back: it has died.
+   */
+  #lend(holder: number, bytes: number): boolean {
+    const [words, { nodes }] = [this.#words, this.getters];
+    return this.getters.alone(() => {
+      let node = words[LOANS]!;
+      while (node !== 0 && nodes[node + TICKET] !== holder) {
+        node = nodes[node + AFTER]!;
+      }
+      if (node === 0) {
+        if (bytes < 0) return false;
+        node = addNode(nodes, holder);
+        nodes[node + AFTER] = words[LOANS]!;
+        nodes[node + BEFORE] = 0;
+        words[LOANS] = node;
+      }
+      nodes[node + BEFORE]! += bytes;
+      Atomics.add(words, LENT, bytes);
+      if (nodes[node + BEFORE] === 0) {
+        removeNodes(words, LOANS, nodes, (other) => other !== node);
+      }
+      return true;
+    });
   }
 
   /**
@@ -329,9 +390,17 @@ export class QueueCore {
 
   /** Notices processes that ended with the thread that had started them. */
   #settle(): void {
-    if (this.#words[ENDS] === 0 || this.#words[SETTLED] === deaths()) return;
-    this.#words[SETTLED] = deaths();
+    const [words, { nodes }] = [this.#words, this.getters];
+    if (words[SETTLED] === deaths()) return;
+    words[SETTLED] = deaths();
     this.#removeEnds((holder) => !isLiving(holder));
+    this.getters.alone(() => {
+      removeNodes(words, LOANS, nodes, (node) => {
+        if (isLiving(nodes[node + TICKET]!)) return true;
+        Atomics.sub(words, LENT, nodes[node + BEFORE]!);
+        return false;
+      });
+    });
   }
 
   get #room(): number {
@@ -340,6 +409,10 @@ export class QueueCore {
 
   #sizeOf(item: Uint8Array): number {
     return item.length + this.#store.overhead;
+  }
+
+  #sizeOfAll(items: Uint8Array[]): number {
+    return items.reduce((sum, item) => sum + this.#sizeOf(item), 0);
   }
 
   /** Closes the queue. */

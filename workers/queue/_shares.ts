@@ -109,6 +109,8 @@ export class ShareHost {
   #heard = 0;
   #unacknowledged = 0;
   #delayed: (() => void)[] = [];
+  /** By queue: the call beside whose answer items were sent ahead. */
+  #ahead = new Map<QueueCore, [number, Call]>();
   #watched = new Set<QueueCore>();
   #ended = false;
 
@@ -179,6 +181,7 @@ export class ShareHost {
       if (process !== null) killDescendant(process);
       this.#endAccount(number, returned && number === 0);
     }
+    for (const core of this.#watched) core.endRecalls();
   }
 
   /** A process below the child begins to call. */
@@ -234,13 +237,24 @@ export class ShareHost {
     if (!call.isAnswered) throw new ProtocolError("A call has no answer yet");
     if (call.above !== null) tell(["took", call.above, 1]);
     call.permits = null;
-    for (let left = Number(count); left > 0 && call.items.length > 0; left--) {
-      const ahead = call.items.length > call.ahead ? 0 : 1;
-      call.core!.forget(call.items.shift()!, ahead);
-      call.ahead -= ahead;
-      if (ahead === 0) this.#letNextGet();
-    }
+    if (call.core !== null) this.#forgetItems(call, call.core, Number(count));
     if (call.items.length === 0) this.#forget(number, call);
+  }
+
+  /** The child has the next items of a call. */
+  #forgetItems(call: Call, core: QueueCore, count: number): void {
+    const answers = call.items.length - call.ahead;
+    const items = call.items.splice(0, count);
+    if (items.length === 0) return;
+    const ahead = Math.max(items.length - answers, 0);
+    this.#reduceAhead(call, ahead);
+    core.forget(items, ahead, call.account.holder);
+    if (ahead < items.length) this.#letNextGet();
+  }
+
+  #reduceAhead(call: Call, count: number): void {
+    call.ahead -= count;
+    if (count > 0 && call.ahead === 0) this.#ahead.delete(call.core!);
   }
 
   /** The child has given back what it has not taken. */
@@ -255,13 +269,13 @@ export class ShareHost {
   async #recall(core: QueueCore): Promise<void> {
     if (this.#watched.has(core)) return;
     this.#watched.add(core);
-    for (;;) {
-      await core.recalled();
-      const lent = [...this.#calls].filter(([, call]) =>
-        call.core === core && call.ahead > 0
-      );
-      if (lent.length === 0) break;
-      for (const [number] of lent) this.#send(["recall", number]);
+    for (let seen = core.recalls; !this.#ended;) {
+      await core.recalled(seen);
+      if (seen === core.recalls) continue;
+      seen = core.recalls;
+      const lent = this.#ahead.get(core);
+      if (lent === undefined) break;
+      this.#send(["recall", lent[0]]);
     }
     this.#watched.delete(core);
   }
@@ -277,9 +291,10 @@ export class ShareHost {
     call.permits = null;
     // Once: its answer may just be on its way
     const items = call.items.splice(0);
-    call.core?.giveBack(items, call.ahead);
-    if (items.length > call.ahead) this.#letNextGet();
-    call.ahead = 0;
+    const { ahead } = call;
+    this.#reduceAhead(call, ahead);
+    call.core?.giveBack(items, ahead, call.account.holder);
+    if (items.length > ahead) this.#letNextGet();
   }
 
   #letNextGet(): void {
@@ -347,6 +362,8 @@ export class ShareHost {
       );
     }
     const account = this.#accountOf(key);
+    // Those that a process below the child asked for would not be found there
+    const mayTake = key === 0 && typeof most === "number";
     const abort = new AbortController();
     const call: Call = {
       account,
@@ -356,7 +373,7 @@ export class ShareHost {
       above: null,
       permits: null,
       core: null,
-      most: typeof most === "number" ? Math.min(most, MOST_AHEAD) : 0,
+      most: mayTake ? Math.min(most, MOST_AHEAD) : 0,
       items: [],
       ahead: 0,
     };
@@ -430,14 +447,17 @@ export class ShareHost {
 
   #answer(number: number, call: Call, value: unknown): void {
     const { core, most } = call;
+    const mayLend = core !== null && call.items.length > 0 &&
+      !this.#ahead.has(core);
     // A thread may end, and with it what it keeps
-    if (core === null || most === 0 || isStarted()) {
+    if (!mayLend || most === 0 || isStarted()) {
       return this.#reply(call, [number, value]);
     }
     // First: who comes afterwards and finds nothing must be noticed
     void this.#recall(core);
-    const ahead = core.lendAhead(most);
+    const ahead = core.lendAhead(most, call.account.holder);
     if (ahead.length === 0) return this.#reply(call, [number, value]);
+    this.#ahead.set(core, [number, call]);
     call.items.push(...ahead);
     call.ahead = ahead.length;
     this.#reply(call, [number, value, undefined, joined(ahead)]);
@@ -466,18 +486,22 @@ export class ShareHost {
     return await until(permits, take, deadline);
   }
 
-  /** Answers with the encoded item. */
+  /**
+   * Answers with the encoded item, or with nothing if the child waited already
+   * when items were sent ahead: the first of these is next.
+   */
   async #get(
     call: Call,
     object: Callable,
     options: WaitOptions,
-  ): Promise<Bytes> {
+  ): Promise<Bytes | undefined> {
     const core = typeOf(object)!.inner!(object) as QueueCore;
     const deadline = deadlineOf("get", options);
     call.core = core;
+    const hasAhead = () => this.#ahead.get(core)?.[1].account === call.account;
     const lend = (): true | false => {
-      if (this.#unacknowledged >= MAX_UNACKNOWLEDGED) return true;
-      const item = core.shift(true);
+      if (this.#unacknowledged >= MAX_UNACKNOWLEDGED || hasAhead()) return true;
+      const item = core.shift(call.account.holder);
       if (item === false) return false;
       call.items.push(item);
       this.#unacknowledged++;
@@ -489,6 +513,7 @@ export class ShareHost {
       if (call.items.length > 0) return call.items[0]!;
       // The item is for whoever is next
       core.getters.wake(1);
+      if (hasAhead()) return undefined;
       await new Promise<void>((resolve) => this.#delayed.push(resolve));
       if (call.abort.signal.aborted) this.#delayed.shift()?.();
     }

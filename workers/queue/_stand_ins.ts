@@ -52,29 +52,28 @@ function toOwnClass(error: unknown): unknown {
 /** For so long items are asked for ahead, at the pace of the last ones. */
 const AHEAD_MS = 2;
 
-/** The items of a queue that came ahead. */
+/** The items of a queue that came ahead, beside one answer at a time. */
 class Supply {
-  /** By the call that they came with, each after its length. */
-  readonly #batches = new Map<number, { bytes: Bytes; at: number }>();
+  #call = 0;
+  /** The items, each after its length, and where the next one is. */
+  #bytes: Bytes | null = null;
+  #at = 0;
   #askedAt = -Infinity;
   #taken = 0;
 
   get isEmpty(): boolean {
-    return this.#batches.size === 0;
+    return this.#bytes === null;
   }
 
   /** Takes the next item. */
   take(): unknown {
-    const [[call, batch]] = this.#batches as unknown as [
-      [number, { bytes: Bytes; at: number }],
-    ];
-    const { bytes, at } = batch;
-    const start = at + 4;
-    batch.at = start + readInt32(bytes, at);
-    if (batch.at === bytes.length) this.#batches.delete(call);
+    const bytes = this.#bytes!;
+    const start = this.#at + 4;
+    const end = this.#at = start + readInt32(bytes, this.#at);
+    if (end === bytes.length) this.#bytes = null;
     this.#taken++;
-    claim(call);
-    return decode(bytes, start, batch.at);
+    claim(this.#call);
+    return decode(bytes, start, end);
   }
 
   /** Asks for as many as will be taken soon. */
@@ -85,13 +84,17 @@ class Supply {
     this.#taken = 1;
     return {
       most: Math.floor(AHEAD_MS / each),
-      take: (call, bytes) => this.#batches.set(call, { bytes, at: 0 }),
+      take: (call, bytes) => {
+        [this.#call, this.#bytes, this.#at] = [call, bytes, 0];
+      },
     };
   }
 
-  /** Gives back what came with a call; returns whether any is left. */
+  /** Gives back what came with a call; returns whether it was here. */
   giveBack(call: number): boolean {
-    return this.#batches.delete(call);
+    if (this.#bytes === null || this.#call !== call) return false;
+    this.#bytes = null;
+    return true;
   }
 }
 
@@ -148,14 +151,14 @@ async function get(
   supply: Supply,
   options?: object,
 ): Promise<unknown> {
-  if (!supply.isEmpty) {
-    await checkpoint();
-    // They may have been recalled meanwhile
-    if (!supply.isEmpty) return supply.take();
+  if (!supply.isEmpty) await checkpoint();
+  // They may have been recalled meanwhile
+  while (supply.isEmpty) {
+    const item = await send(object, "get", [], options, supply.taker());
+    // It comes as the queue keeps it; without one, the next has come ahead
+    if (item !== undefined) return decode(item as Bytes);
   }
-  const item = await send(object, "get", [], options, supply.taker());
-  // It comes as the queue keeps it
-  return decode(item as Uint8Array<ArrayBuffer>);
+  return supply.take();
 }
 
 async function send(
