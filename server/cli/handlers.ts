@@ -17,9 +17,9 @@ import {
   DatagramRequestHandler,
 } from "../../handlers/datagram_request_handler.ts";
 import type { DatagramRequest } from "../../handlers/request_types.ts";
+import { ModuleImportError } from "../../workers/base/errors.ts";
 import { type ExecContext, ExecHandler } from "./exec_handler.ts";
 import { killGroup } from "../../handlers/_internal.ts";
-import type { StopSignals } from "./signals.ts";
 import { StreamRequestHandler } from "../../handlers/stream_request_handler.ts";
 import { isDatagram, type Mode, type Transport, UsageError } from "./args.ts";
 import { suggest } from "./suggest.ts";
@@ -36,6 +36,8 @@ export interface NamedHandler {
   module: string;
   /** What it finds in `server.context`. */
   context?: unknown;
+  /** What a second signal has to do before it ends the program. */
+  beforeExit?: () => void;
 }
 
 /** The built-in handlers; each is in a module of its own. */
@@ -114,7 +116,11 @@ async function importModule(
     return await import(module);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    throw new Error(`Cannot import "${source}": ${message}`, { cause: error });
+    throw new ModuleImportError(
+      `Cannot import "${source}": ${message}`,
+      module,
+      { cause: error },
+    );
   }
 }
 
@@ -149,7 +155,6 @@ function assertSuits(
 export async function findExecHandler(
   line: string,
   mode: Mode,
-  stop: StopSignals,
 ): Promise<NamedHandler> {
   const command = splitCommand(line);
   await assertCommand(command[0]!);
@@ -157,11 +162,11 @@ export async function findExecHandler(
   const pids = mode === "threading"
     ? new Int32Array(new SharedArrayBuffer(4 * MAX_PIDS))
     : null;
-  if (pids !== null) stop.beforeExit = () => killAll(pids);
   return {
     Handler: ExecHandler as RequestHandlerClass,
     module: new URL("./exec_handler.ts", import.meta.url).href,
     context: { command, pids } satisfies ExecContext,
+    ...(pids !== null && { beforeExit: () => killAll(pids) }),
   };
 }
 

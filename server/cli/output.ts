@@ -4,6 +4,8 @@
  * @module
  */
 
+import { describeProblem } from "./problems.ts";
+
 /** Text that waits for the reader of stdout; more lines are dropped. */
 const MAX_WAITING = 1_000_000;
 /** How long the end of the program waits for a reader. */
@@ -80,8 +82,7 @@ export function printNote(line: string): void {
 
 /** Prints an error as one line on stderr. */
 export function printProblem(error: unknown): void {
-  const message = error instanceof Error ? error.message : String(error);
-  printNote(`error: ${message.trim().replaceAll(/\s*\n\s*/g, "; ")}`);
+  printNote(`error: ${describeProblem(error)}`);
 }
 
 /** The status lines at the bottom of the terminal, on stderr. */

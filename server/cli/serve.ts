@@ -7,7 +7,7 @@
 import { logEvents } from "../observe/log_events.ts";
 import type { ConnectionEvent } from "../server_events.ts";
 import { isDatagram, type ServeCommand, UsageError } from "./args.ts";
-import { findExecHandler, findHandler } from "./handlers.ts";
+import { findExecHandler, findHandler, type NamedHandler } from "./handlers.ts";
 import { LiveStats } from "./live_stats.ts";
 import { printLine, printNote } from "./output.ts";
 import { readTls } from "./pem.ts";
@@ -27,8 +27,8 @@ const CUT_OFF = 3;
 /** Serves until a signal; returns the exit code. */
 export async function runServe(command: ServeCommand): Promise<number> {
   const say = sayer(command);
-  using stop = new StopSignals();
-  const { server, module } = await makeServer(command, stop);
+  const { server, module, beforeExit } = await makeServer(command);
+  using stop = new StopSignals(beforeExit);
   using _requests = printRequests(server, command);
   const serving = server.serveForever({ signal: stop.signal });
   {
@@ -76,13 +76,13 @@ function sayer({ log }: ServeCommand): (line: string) => void {
 
 async function makeServer(
   command: ServeCommand,
-  stop: StopSignals,
-): Promise<{ server: CliServer; module: string }> {
+): Promise<NamedHandler & { server: CliServer }> {
   const { transport, mode, address, exec, options } = command;
   const Server = SERVERS[mode][transport];
-  const { Handler, module, context } = exec === null
+  const found = exec === null
     ? await findHandler(command.handler, transport)
-    : await findExecHandler(exec, mode, stop);
+    : await findExecHandler(exec, mode);
+  const { Handler, module, context } = found;
   const tls = command.tls && await readTls(command.tls);
   try {
     const server = new Server(address as TcpAddress & UnixAddress, Handler, {
@@ -91,7 +91,7 @@ async function makeServer(
       ...(mode !== "event-loop" && { module }),
       ...(context !== undefined && { context }),
     });
-    return { server, module };
+    return { ...found, server };
   } catch (error) {
     if (error instanceof TypeError || error instanceof RangeError) {
       throw new UsageError(error.message, { cause: error });

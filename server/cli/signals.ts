@@ -21,10 +21,11 @@ export class StopSignals implements Disposable {
   #listeners: [Deno.Signal, () => void][] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
   #armed = false;
-  /** Called before a second signal ends the program. */
-  beforeExit: () => void = () => {};
+  readonly #beforeExit: () => void;
 
-  constructor() {
+  /** `beforeExit` is called before a second signal ends the program. */
+  constructor(beforeExit: () => void = () => {}) {
+    this.#beforeExit = beforeExit;
     for (const [name, exitCode] of EXIT_CODES) {
       const listener = () => this.stop(exitCode);
       Deno.addSignalListener(name, listener);
@@ -45,7 +46,7 @@ export class StopSignals implements Disposable {
   /** Does what a signal does. */
   stop(exitCode: number): void {
     if (this.#armed) {
-      this.beforeExit();
+      this.#beforeExit();
       Deno.exit(exitCode);
     }
     if (this.signal.aborted) return;

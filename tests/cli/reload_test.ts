@@ -1,6 +1,6 @@
 /** New code for a `serve` that serves: SIGHUP and --watch. */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { CLI, makeDir, Program, serve, type Served, Talker } from "./_cli.ts";
 import { needs } from "../support/programs.ts";
 
@@ -94,11 +94,21 @@ for (const mode of ["threading", "forking"]) {
     await using server = await serve("tcp://:0", ...args);
     const { stdout, stderr } = server.program;
     await stdout.until(/\nWatching/);
-    for (const text of ["export const word = ;", "throw new Error('x');"]) {
+    const broken = [
+      ["export const word = ;", "SyntaxError: Expression expected"],
+      ["export const word = fail('x');", "fail is not defined"],
+    ] as const;
+    for (const [text, why] of broken) {
       stdout.text = stderr.text = "";
       await code.write(text);
       await stdout.until(/\nNot reloaded: what served before serves on\n/);
-      await stderr.until(/(^|\n)error: .*\n$/);
+      await stderr.until(/\n$/);
+      assertMatch(
+        stderr.text,
+        RegExp(
+          `^error: Cannot import "file:.*": ${why} \\(/.*/parts/word\\.ts:1:21\\); correct the code there\n$`,
+        ),
+      );
       assertEquals(await greeting(server), "old");
     }
     await code.write('export const word = "new";');

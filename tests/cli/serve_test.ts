@@ -1,6 +1,7 @@
 import { assertEquals, assertMatch, assertNotMatch } from "@std/assert";
-import { CLI, makeDir, Program, runCli, serve, Talker } from "./_cli.ts";
+import { CLI, cli, makeDir, Program, runCli, serve, Talker } from "./_cli.ts";
 import { needs } from "../support/programs.ts";
+import { within } from "../support/waiting.ts";
 
 const PYTHON_LINES = `
 import socket, sys
@@ -124,6 +125,21 @@ Deno.test("serve takes signals of one moment for one, as deno task hands them on
   await client.say("3\n");
   assertEquals(await client.hear(), "5\n");
   assertEquals(await program.code(), 0);
+});
+
+Deno.test("serve ends at a signal while the handler's file is still being imported", async () => {
+  await using dir = await makeDir();
+  const file = `${dir.path}/slow.ts`;
+  await Deno.writeTextFile(
+    file,
+    `console.log("importing");
+    setInterval(() => {}, 1_000);
+    await new Promise(() => {});`,
+  );
+  await using program = cli("serve", "tcp://:0", "--handler", `${file}#Slow`);
+  await program.stdout.until(/importing/);
+  program.kill("SIGTERM");
+  assertEquals(await within("the end", program.code()), 143);
 });
 
 Deno.test("serve goes on when nobody reads its stdout any more", async () => {

@@ -13,7 +13,7 @@ import {
 } from "../../server/cli/options.ts";
 import { main } from "../../server/cli.ts";
 import { capture } from "../servers/_support.ts";
-import { runCli } from "./_cli.ts";
+import { CLI, makeDir, Program, runCli } from "./_cli.ts";
 
 const PEM = "tests/servers/certificates/";
 const USAGE_ERRORS: [args: string, message: RegExp][] = [
@@ -198,15 +198,75 @@ Deno.test("a path in a folder that is not there is told in one line, with exit c
   assertMatch(stderr, /^error: .*; make the path's folder first\n$/);
 });
 
-Deno.test("a handler's file that fails is told in one line, with exit code 1", async () => {
-  const file = await Deno.makeTempFile({ suffix: ".ts" });
-  for (const text of ["throw new Error('no\\nluck');", "class {"]) {
-    await Deno.writeTextFile(file, text);
-    const { code, stderr } = await runCli(["serve", "--handler", `${file}#A`]);
-    assertEquals(code, 1);
-    assertMatch(stderr, /^error: Cannot import ".*\.ts": [^\n]+\n$/);
+/** Modules that can't be imported, and what is told of each. */
+const BROKEN: [code: string, told: string][] = [
+  [
+    "export const a = 1;\nexport class A { handle() { const x = ; } }",
+    `SyntaxError: Expression expected (DIR/a.ts:2:39); correct the code there`,
+  ],
+  [
+    `import "./inner.ts";`,
+    "SyntaxError: Expected ident (DIR/inner.ts:1:7); correct the code there",
+  ],
+  [
+    "throw new Error('no\\n\\x1b[31mluck');",
+    "no; luck (DIR/a.ts:1:7); correct the code there",
+  ],
+  [
+    "throw 'no luck';",
+    "no luck; correct the code of this module",
+  ],
+  [
+    `import { b } from "./none.ts";`,
+    'Module not found "file://DIR/none.ts" (DIR/a.ts:1:19); correct the code there',
+  ],
+  [
+    `export { b } from "./other.ts";`,
+    "The requested module './other.ts' does not provide an export named 'b' (DIR/a.ts:1:10); correct the code there",
+  ],
+  [
+    `import "http://127.0.0.1:1/b.ts";`,
+    "Import 'http://127.0.0.1:1/b.ts' failed: error sending request",
+  ],
+];
+
+Deno.test("a handler's file that can't be imported is told in one line with the place, with exit code 1", async (t) => {
+  await using dir = await makeDir();
+  const { path } = dir;
+  await Deno.writeTextFile(`${path}/inner.ts`, "class {");
+  await Deno.writeTextFile(`${path}/other.ts`, "export const a = 1;");
+  const args = ["run", "-A", CLI, "serve", "--handler", `${path}/a.ts#A`];
+  for (const [code, told] of BROKEN) {
+    await t.step(told, async () => {
+      await Deno.writeTextFile(`${path}/a.ts`, code);
+      const env = { NO_COLOR: "" }; // Deno's own messages have colors
+      await using program = new Program(Deno.execPath(), args, { env });
+      assertEquals(await program.code(), 1);
+      const lines = program.stderr.text.trimEnd().split("\n");
+      const last = lines.pop()!;
+      assert(lines.every((line) => line.includes("Download")), `${lines}`);
+      const expected = told.replaceAll("DIR", path);
+      assertStringIncludes(
+        last,
+        `error: Cannot import "${path}/a.ts": ${expected}`,
+      );
+      assert(!last.includes("\x1b") && !last.includes("|"), last);
+    });
   }
-  await Deno.remove(file);
+});
+
+Deno.test("a handler's file that lacks a permission names its flag and the place", async () => {
+  await using dir = await makeDir();
+  const file = `${dir.path}/a.ts`;
+  await Deno.writeTextFile(file, `Deno.env.get("A_NAME");`);
+  const flags = ["--no-prompt", "--allow-read", "--allow-net"];
+  const args = ["run", ...flags, CLI, "serve", "--handler", `${file}#A`];
+  await using program = new Program(Deno.execPath(), args);
+  assertEquals(await program.code(), 1);
+  assertMatch(
+    program.stderr.text,
+    /^error: Cannot import ".*": Requires env access to "A_NAME", run again with the --allow-env flag \(.*a\.ts:1:10\)\n$/,
+  );
 });
 
 Deno.test("--help shows the commands, in 80 columns", async () => {
