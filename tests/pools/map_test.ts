@@ -111,6 +111,26 @@ testPools("map() waits where maxQueue would reject", async (make) => {
 });
 
 testPools(
+  "map() waits where maxQueue would reject, also if it fills up while an item comes",
+  async (make) => {
+    await using pool = make({ workers: 1, maxQueue: 1 });
+    await pool.submit(tasks.add, 1, 2);
+    const others: Promise<unknown>[] = [];
+    async function* source() {
+      for (const number of numbers(6)) {
+        while (!pool.needsDrain) others.push(pool.submit(tasks.nap, 1));
+        yield await Promise.resolve(number);
+      }
+    }
+    for (const chunkSize of [1, 4]) {
+      const results = pool.map(tasks.square, source(), { chunkSize });
+      assertEquals(await results, squares(6));
+    }
+    await Promise.all(others);
+  },
+);
+
+testPools(
   "map() throws the first error once what runs has ended",
   async (make) => {
     await using pool = make();

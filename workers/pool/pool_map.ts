@@ -331,33 +331,32 @@ export class MapRun {
   /** Reads and submits items while there is room. */
   async #read(): Promise<void> {
     const { chunkSize, concurrency } = this.#settings;
+    const { queue } = this.#core;
     const chunk: unknown[] = [];
+    let reading = true;
     let open = true;
     let failure: { error: unknown } | null = null;
-    try {
-      while (!this.#isEnding) {
+    while (!this.#isEnding && (reading || chunk.length > 0)) {
+      try {
         if (this.#submitted - this.#taken >= concurrency) {
           await this.#changed.promise;
-        } else if (this.#core.queue.needsDrain) {
-          await this.#core.queue.drained();
+        } else if (queue.needsDrain) {
+          // Looked at before each submit: others submit while an item comes.
+          await queue.drained();
+        } else if (!reading || chunk.length === chunkSize) {
+          this.#submit(chunk.splice(0));
         } else {
           open = false;
           const step = this.#items.next();
           // Awaits only if necessary: otherwise tasks are sent together.
           const { done, value } = "then" in step ? await step : step;
-          if (done) break;
-          open = true;
-          chunk.push(this.#check(value));
-          if (chunk.length === chunkSize) this.#submit(chunk.splice(0));
+          reading = open = !done;
+          if (open) chunk.push(this.#check(value));
         }
+      } catch (error) {
+        failure ??= { error };
+        reading = false;
       }
-    } catch (error) {
-      failure = { error };
-    }
-    try {
-      if (chunk.length > 0) this.#submit(chunk);
-    } catch (error) {
-      failure ??= { error };
     }
     try {
       if (open) await this.#items.return?.();
@@ -378,7 +377,6 @@ export class MapRun {
   }
 
   #submit(chunk: unknown[]): void {
-    if (this.#isEnding) return;
     const { chunkSize, kill, spread, settled } = this.#settings;
     const single = chunkSize === 1;
     const flags = (single ? 0 : FLAGS.chunk) | (spread ? FLAGS.spread : 0) |
