@@ -440,6 +440,40 @@ testPools("starmap() calls with many arguments", async (make) => {
   }
 });
 
+testPools(
+  "map() and starmap() pass signals to the calls, whatever the size of a task",
+  async (make) => {
+    await using pool = make({ workers: 1 });
+    const before = AbortSignal.abort("before");
+    for (const chunkSize of [1, 2, 5]) {
+      const controller = new AbortController();
+      const { signal } = controller;
+      const reasons = pool.map(tasks.reasonOf, [before, signal, signal], {
+        chunkSize,
+      })[Symbol.asyncIterator]();
+      const first = reasons.next();
+      if (chunkSize === 1) await first;
+      controller.abort("meanwhile");
+      assertEquals((await first).value, "before");
+      assertEquals(await Array.fromAsync(reasons), ["meanwhile", "meanwhile"]);
+      const aborted = pool.starmap(
+        tasks.areAborted,
+        [[1, new AbortController().signal], [2, before], [3], [
+          4,
+          signal,
+          before,
+        ]],
+        { chunkSize },
+      );
+      assertEquals(await aborted, [[1, false], [2, true], [3], [
+        4,
+        true,
+        true,
+      ]]);
+    }
+  },
+);
+
 testPools("map() closes its source whatever ends it", async (make) => {
   const pool = make();
   const closed: string[] = [];

@@ -461,3 +461,10 @@ export async function awaitGate(gate: Int32Array | null): Promise<void> {
 export function isAborted(signal: AbortSignal): boolean {
   return signal.aborted;
 }
+
+export function areAborted(
+  first: number,
+  ...signals: AbortSignal[]
+): unknown[] {
+  return [first, ...signals.map(({ aborted }) => aborted)];
+}

@@ -119,6 +119,9 @@ function movedIn(result: unknown, moved: unknown[]): Transferable[] {
   return [...found] as Transferable[];
 }
 
+/** What aborts a signal of a task, and the indices that lead to it. */
+type PlacedController = [path: number[], controller: AbortController];
+
 class PoolWorker {
   #port: RunnerPort;
   #module: Module;
@@ -144,8 +147,8 @@ class PoolWorker {
   #active = 0;
   /** Settles when there is room for the next one. */
   #room: PromiseWithResolvers<void> | null = null;
-  /** The signals that tasks under way got, by the places of the arguments. */
-  #signals = new Map<number, Map<unknown, AbortController>>();
+  /** The signals that tasks under way got. */
+  #signals = new Map<number, PlacedController[]>();
   #failure = Promise.withResolvers<never>();
   #failed = false;
 
@@ -188,8 +191,9 @@ class PoolWorker {
   #take(message: unknown): void {
     if (message === null) this.#ending = true;
     else if ((message as unknown[]).length === STRIDE - 1) {
-      const [id, index, reason] = message as unknown[];
-      this.#signals.get(id as number)?.get(index)?.abort(reason);
+      const [id, index, reason] = message as [number, number, unknown];
+      const [, controller] = this.#signals.get(id)?.[index] ?? [];
+      controller?.abort(reason);
     } else {
       const tasks = message as unknown[];
       this.#addSignals(tasks);
@@ -298,8 +302,9 @@ class PoolWorker {
         [args, moved] = args as [unknown[], unknown[]];
       }
       if ((flags & FLAGS.packed) !== 0) args = unpack(args) as unknown[];
-      for (const [index, { signal }] of this.#signals.get(id) ?? []) {
-        args[index as number] = signal;
+      for (const [path, { signal }] of this.#signals.get(id) ?? []) {
+        const list = path.length === 1 ? args : args[path[0]!] as unknown[];
+        list[path.at(-1)!] = signal;
       }
       const value = (flags & FLAGS.chunk) !== 0
         ? callEach(call, args, flags)
@@ -323,13 +328,14 @@ class PoolWorker {
     for (let at = STRIDE - 1; at < tasks.length; at += STRIDE) {
       if (((tasks[at] as number) & FLAGS.wrapped) === 0) continue;
       const [, , signals] = tasks[at - 1] as unknown[][][];
-      const controllers = new Map<unknown, AbortController>();
-      for (const [index, ...aborted] of signals!) {
-        const controller = new AbortController();
-        if (aborted.length > 0) controller.abort(aborted[0]);
-        controllers.set(index, controller);
-      }
-      if (controllers.size === 0) continue;
+      if (signals!.length === 0) continue;
+      const controllers = signals!.map(
+        ([path, ...aborted]): PlacedController => {
+          const controller = new AbortController();
+          if (aborted.length > 0) controller.abort(aborted[0]);
+          return [path as number[], controller];
+        },
+      );
       this.#signals.set(tasks[at - STRIDE + 1] as number, controllers);
     }
   }

@@ -3,8 +3,8 @@
  *
  * The pool sends a flat list with four items per task: its number, the name of
  * the export, the arguments, and {@linkcode FLAGS}. A list of three aborts a
- * signal: the task's number, the place of the argument, and the reason. `null`
- * ends an idle worker.
+ * signal: the task's number, the signal's place among the task's signals, and
+ * the reason. `null` ends an idle worker.
  *
  * The worker sends {@linkcode READY} once, then a list per answer (the task's
  * number, and the items of {@linkcode Answer}), or {@linkcode LOOK} for "look
@@ -43,7 +43,7 @@ export const FLAGS = {
   spread: 4,
   /**
    * The arguments are a list: the arguments, the moved objects, and of each
-   * signal its place and, if it is aborted, the reason.
+   * signal the indices that lead to it and, if it is aborted, the reason.
    */
   wrapped: 8,
   /** A chunk goes on after an item that fails. */

@@ -57,6 +57,9 @@ export interface TaskHolder {
   interrupt(task: PoolTask, reason: unknown): void;
 }
 
+/** A signal among the arguments, and the indices that lead to it. */
+type PlacedSignal = readonly [path: number[], signal: AbortSignal];
+
 /** A task of a pool, from `submit()` to its result. */
 export class PoolTask {
   /** Its function. */
@@ -67,8 +70,8 @@ export class PoolTask {
   readonly flags: number;
   /** The objects that move with it. */
   readonly transfer: Transferable[] | null = null;
-  /** The signals among its arguments, by their places. */
-  readonly signals: readonly [index: number, signal: AbortSignal][];
+  /** The signals among its arguments. */
+  readonly signals: readonly PlacedSignal[];
   /** Whether it must not share a worker, which it may cost. */
   readonly alone: boolean;
   /** The time of its submission. */
@@ -109,9 +112,12 @@ export class PoolTask {
   ) {
     this.target = target;
     this.#kept = args;
-    this.signals = signalsIn(args);
-    this.alone = fatal && this.signals.length === 0;
-    const [packed, hasShared] = packArguments(kind, target.name, args);
+    const hasLists = (flags & FLAGS.chunk) !== 0 &&
+      (flags & FLAGS.spread) !== 0;
+    const [rest, signals] = takeSignals(args, hasLists);
+    this.signals = signals;
+    this.alone = fatal && signals.length === 0;
+    const [packed, hasShared] = packArguments(kind, target.name, rest);
     if (hasShared) flags |= FLAGS.packed;
     this.args = packed;
     if (transfer !== undefined) {
@@ -139,15 +145,15 @@ export class PoolTask {
   /** The arguments as they cross. */
   payload(kind: RunnerKind): unknown[] {
     if ((this.flags & FLAGS.wrapped) === 0) return this.args;
-    const signals = this.signals.map(([index, { aborted, reason }]) =>
-      aborted ? [index, crossingReason(kind, reason)] : [index]
+    const signals = this.signals.map(([path, { aborted, reason }]) =>
+      aborted ? [path, crossingReason(kind, reason)] : [path]
     );
     return [this.args, this.transfer ?? [], signals];
   }
 
   /** Calls back when a signal among its arguments is aborted, while it runs. */
   follow(aborted: (index: number, reason: unknown) => void): void {
-    for (const [index, signal] of this.signals) {
+    for (const [index, [, signal]] of this.signals.entries()) {
       if (signal.aborted) continue;
       const abort = () => aborted(index, signal.reason);
       signal.addEventListener("abort", abort);
@@ -227,17 +233,36 @@ function refusal(name: string, what: string, why: unknown): TypeError {
   );
 }
 
-const NONE: [] = [];
+const NONE: PlacedSignal[] = [];
 
-function signalsIn(args: unknown[]): [index: number, signal: AbortSignal][] {
-  let signals: [index: number, signal: AbortSignal][] = NONE;
+/**
+ * Takes the signals out of arguments: they cross beside them.
+ *
+ * @param args The arguments.
+ * @param hasLists Whether each of them is a list of arguments.
+ * @returns The arguments without the signals, and those.
+ */
+function takeSignals(
+  args: unknown[],
+  hasLists: boolean,
+): [rest: unknown[], signals: PlacedSignal[]] {
+  let rest = args;
+  let signals = NONE;
   for (let index = 0; index < args.length; index++) {
     const value = args[index];
-    if (!(value instanceof AbortSignal)) continue;
-    if (signals === NONE) signals = [];
-    signals.push([index, value]);
+    let left: unknown = null;
+    let found: PlacedSignal[];
+    if (value instanceof AbortSignal) found = [[[index], value]];
+    else if (hasLists) {
+      [left, found] = takeSignals(value as unknown[], false);
+      found = found.map(([path, signal]) => [[index, ...path], signal]);
+    } else continue;
+    if (found.length === 0) continue;
+    if (rest === args) rest = [...args];
+    rest[index] = left;
+    signals = [...signals, ...found];
   }
-  return signals;
+  return [rest, signals];
 }
 
 /**
@@ -269,10 +294,9 @@ function packArguments(
       if (type === "function" || type === "symbol") {
         throw new TypeError(`a ${type} cannot be cloned`);
       }
-      const isSignal = value instanceof AbortSignal;
-      const crossing = isSignal ? null : packValue(kind, value);
+      const crossing = packValue(kind, value);
       if (Object.is(crossing, value)) continue;
-      hasShared ||= !isSignal;
+      hasShared = true;
       if (packed === args) packed = [...args];
       packed[index] = crossing;
     } catch (error) {

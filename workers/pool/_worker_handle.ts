@@ -284,7 +284,9 @@ export class WorkerHandle implements TaskHolder {
   }
 
   interrupt(task: PoolTask, reason: unknown): void {
-    for (const [index] of task.signals) this.#abort(task.id, index, reason);
+    for (const index of task.signals.keys()) {
+      this.#abort(task.id, index, reason);
+    }
   }
 
   /**
