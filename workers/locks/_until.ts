@@ -104,7 +104,7 @@ const sleepers = new Set<{ tick(): void }>();
 let interval: ReturnType<typeof setInterval> | undefined;
 
 /** At most this many sleepers tick at once, so that one tick costs little. */
-const TICKS_AT_ONCE = 512;
+const TICKS_AT_ONCE = 256;
 let ticking = sleepers.values();
 
 function tickSome(): void {
