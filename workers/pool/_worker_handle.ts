@@ -134,6 +134,7 @@ export class WorkerHandle implements TaskHolder {
   #tiny = false;
   #alone = false;
   #failed = false;
+  #isTerminated = false;
   #killTimer: ReturnType<typeof setTimeout> | undefined;
 
   /**
@@ -176,7 +177,7 @@ export class WorkerHandle implements TaskHolder {
     this.#runner = runner;
     runner.onmessage = (message) => this.#receive(message);
     runner.exited.then((exit) => {
-      this.#killNoMore();
+      clearTimeout(this.#killTimer);
       const asked = this.leaving && exit.reason !== "protocol";
       // Its error was reported before
       const { error: _, ...rest } = exit;
@@ -317,6 +318,7 @@ export class WorkerHandle implements TaskHolder {
   /** Ends it: a thread at once, a process by SIGTERM and then SIGKILL. */
   terminate(): void {
     this.leaving = true;
+    this.#isTerminated = true;
     this.#runner.terminate();
     this.#killLater();
   }
@@ -343,7 +345,9 @@ export class WorkerHandle implements TaskHolder {
     this.#killTimer ??= setTimeout(() => this.#runner.kill(), KILL_AFTER);
   }
 
-  #killNoMore(): void {
+  /** Lets it wait for what its tasks started. */
+  #letWait(): void {
+    if (this.#isTerminated) return;
     clearTimeout(this.#killTimer);
     this.#killTimer = undefined;
   }
@@ -392,7 +396,7 @@ export class WorkerHandle implements TaskHolder {
     } else if (message === READY && !this.ready) {
       this.ready = true;
     } else if (message === WAITS && this.leaving) {
-      this.#killNoMore();
+      this.#letWait();
     } else if (Array.isArray(message) && message.length === 4) {
       const [id, ...answer] = message;
       this.#answer(id, answer as Answer);
@@ -417,7 +421,7 @@ export class WorkerHandle implements TaskHolder {
     this.#lookAtSlots();
     this.#failed = true;
     this.leaving = true;
-    this.#killNoMore();
+    this.#letWait();
     this.#owner.workerFailed(this, { code: 1, reason: "error", error }, asked);
   }
 
