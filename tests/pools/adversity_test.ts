@@ -13,7 +13,7 @@ import {
   RunnerExitError,
 } from "../../workers/base/errors.ts";
 import { Lock } from "../../workers/locks/lock.ts";
-import { testPools, withFolder, withHook } from "./_pools.ts";
+import { testPool, testPools, withFolder, withHook } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
 import { pause, until, within } from "../support/waiting.ts";
 
@@ -23,6 +23,34 @@ function exists(path: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** Makes the start of a worker fail as it does without a free descriptor. */
+function failStarts() {
+  const { openSync } = Deno;
+  const { spawn } = Deno.Command.prototype;
+  const starts = {
+    fail: true,
+    failed: 0,
+    restore() {
+      Deno.openSync = openSync;
+      Deno.Command.prototype.spawn = spawn;
+    },
+  };
+  function failIfAsked(): void {
+    if (!starts.fail) return;
+    starts.failed++;
+    throw Object.assign(new Error("Too many open files"), { code: "EMFILE" });
+  }
+  Deno.openSync = (...args) => {
+    failIfAsked();
+    return openSync(...args);
+  };
+  Deno.Command.prototype.spawn = function () {
+    failIfAsked();
+    return spawn.call(this);
+  };
+  return starts;
 }
 
 testPools("tells of every thing that a task may throw", async (make) => {
@@ -153,6 +181,60 @@ testPools(
         await pool.terminate();
       })
     ),
+);
+
+testPools(
+  "goes on while no worker can be started, and starts one when it can",
+  async (make) => {
+    await using pool = make();
+    const gate = await Deno.makeTempFile();
+    const starts = failStarts();
+    try {
+      starts.fail = false;
+      await pool.submit(tasks.add, 1, 2);
+      starts.fail = true;
+      const long = pool.submit(tasks.awaitEnd, gate);
+      const short = pool.submit(tasks.add, 3, 4);
+      await until(() => starts.failed >= 5, "five starts that fail");
+      starts.fail = false;
+      assertEquals(await within("another worker", short), 7);
+      starts.fail = true;
+      const last = Promise.all([1, 2, 3].map((x) => pool.submit("nap", x)));
+      await Deno.remove(gate);
+      assertEquals(await long, gate);
+      assertEquals(await last, [1, 2, 3]);
+    } finally {
+      starts.restore();
+    }
+  },
+);
+
+testPools("rejects its tasks if no worker can be started", async (make) => {
+  await using pool = make();
+  const starts = failStarts();
+  try {
+    const refused = [1, 2].map((x) =>
+      assertRejects(() => pool.submit(tasks.add, x, 2), Error, "Cannot start")
+    );
+    await within("the end of the tasks", Promise.all(refused));
+    assertEquals(starts.failed, 5);
+  } finally {
+    starts.restore();
+  }
+});
+
+testPool(
+  "ProcessPool",
+  "kills a worker that does not obey terminate(), although it waits for its threads",
+  (make) =>
+    withFolder(async (folder) => {
+      const pool = make({ workers: 1 });
+      await pool.submit(tasks.startThread, `${folder}/gate`, folder, false);
+      await pool.submit(tasks.ignoreSignal);
+      // It says that it waits after both have been asked for
+      const ends = [pool.shutdown(), pause(0).then(() => pool.terminate())];
+      await within("its end", Promise.all(ends));
+    }),
 );
 
 testPools(

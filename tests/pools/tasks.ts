@@ -468,3 +468,7 @@ export function areAborted(
 ): unknown[] {
   return [first, ...signals.map(({ aborted }) => aborted)];
 }
+
+export function ignoreSignal(): void {
+  Deno.addSignalListener("SIGTERM", () => {});
+}

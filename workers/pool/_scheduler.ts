@@ -373,11 +373,8 @@ export class Scheduler implements TaskOwner, WorkerHandleOwner {
     const left = ending && this.queue.length === 0;
     group.end(left);
     if (left) return this.#leave();
-    try {
-      group.grow(this.queue.length, this.#state === "open");
-    } catch (error) {
-      this.#break(error as Error);
-    }
+    const error = group.grow(this.queue.length, this.#state === "open");
+    if (error !== null) this.#break(error);
     if (this.settings.kind === "thread") group.watchStalls(this.#putBack);
     group.watchIdle();
   }

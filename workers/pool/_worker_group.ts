@@ -9,6 +9,8 @@
  * - it can't import, or its initializer throws: the pool rejects all tasks;
  * - it had not answered any task: another starts after a pause, and the fifth
  *   such death in a row ends the pool;
+ * - it can't start for want of descriptors or the like: the same, but the pool
+ *   goes on while it has others;
  * - a thread stalls: the tasks behind go back to the queue if another is idle;
  * - nobody catches an error in it: that is its death, but it goes on until the
  *   threads and processes that its tasks started have ended;
@@ -36,6 +38,13 @@ import {
 
 /** An idle pool lets the program end after this time, in milliseconds. */
 const REST_AFTER = 100;
+
+/** Errors of a start that no later one is spared. */
+const FINAL = [
+  ModuleImportError,
+  Deno.errors.NotCapable,
+  Deno.errors.NotSupported,
+];
 
 /** The workers of a pool. */
 export class WorkerGroup {
@@ -114,9 +123,10 @@ export class WorkerGroup {
    *
    * @param waiting The number of waiting tasks.
    * @param replaces Whether to replace dead workers in any case.
+   * @returns The reason why the pool can't go on, or `null`.
    */
-  grow(waiting: number, replaces: boolean): void {
-    if (this.#backoff.isPausing) return;
+  grow(waiting: number, replaces: boolean): Error | null {
+    if (this.#backoff.isPausing) return null;
     let present = 0;
     let tasks = waiting;
     for (const { leaving, load } of this.workers) {
@@ -130,11 +140,18 @@ export class WorkerGroup {
     const most = Math.min(wanted, this.#settings.workers);
     for (; present < most; present++) {
       const number = ++this.#lastNumber;
-      this.workers.push(new WorkerHandle(this.#owner, this.#settings, number));
+      let worker: WorkerHandle;
+      try {
+        worker = new WorkerHandle(this.#owner, this.#settings, number);
+      } catch (error) {
+        return this.#notStarted(error as Error, present);
+      }
+      this.workers.push(worker);
       if (this.#died === 0) continue;
       this.#died--;
       this.restarts++;
     }
+    return null;
   }
 
   /**
@@ -276,12 +293,23 @@ export class WorkerGroup {
         exit.error?.message;
       return new RunnerExitError(cannot + why, exit);
     }
-    if (++this.#failures >= MAX_FAILURES) {
+    if (this.#hasFailedOften()) {
       const why = `${MAX_FAILURES} workers in a row ended before they did ` +
         `any, the last one ${describeExit(exit)}`;
       return new RunnerExitError(cannot + why, exit);
     }
-    this.#backoff.begin(MAX_BACKOFF_MS, () => this.#owner.workerHeard());
     return null;
+  }
+
+  /** Judges a failed start: a later one may find what this one lacked. */
+  #notStarted(error: Error, present: number): Error | null {
+    if (FINAL.some((Class) => error instanceof Class)) return error;
+    return this.#hasFailedOften() && present === 0 ? error : null;
+  }
+
+  /** Counts a failure in a row, and pauses before the next start. */
+  #hasFailedOften(): boolean {
+    this.#backoff.begin(MAX_BACKOFF_MS, () => this.#owner.workerHeard());
+    return ++this.#failures >= MAX_FAILURES;
   }
 }
