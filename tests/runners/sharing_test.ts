@@ -642,6 +642,25 @@ for (const code of [null, 3]) {
   });
 }
 
+Deno.test("Pipe ends when the process at its other end dies before it has it", async () => {
+  const failing = new URL("./failing_module.ts", import.meta.url);
+  for (const from of [module, failing]) {
+    const [ours, theirs] = Pipe<number, number>();
+    const args: [unknown] = [{ deep: [theirs] }];
+    const process = new Process({
+      target: "giveBack",
+      args,
+      module: from,
+    });
+    process.start();
+    const ended = assertRejects(() => process.result);
+    if (from === module) process.kill();
+    await process.join();
+    await ended;
+    await assertRejects(() => within("the end", ours.recv()), QueueClosedError);
+  }
+});
+
 Deno.test("Pipe ends when the process at its other end ends with the thread that started it", async () => {
   const [ours, theirs] = Pipe<number, number>();
   const target = targets.startSender;

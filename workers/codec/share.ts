@@ -272,6 +272,20 @@ function isRecord(value: object): value is SharedRecord {
 }
 
 /**
+ * Finds the instances of a class in what was packed.
+ *
+ * @param packed The packed value.
+ * @param tag The name of the class.
+ * @returns Their records.
+ */
+export function recordsIn(packed: object, tag: string): unknown[] {
+  const isFound = (value: object): value is SharedRecord =>
+    isRecord(value) && value[TAG] === tag;
+  return [...objectsIn(packed, isFound)].filter(isFound)
+    .map(({ record }) => record);
+}
+
+/**
  * The instance that a record stands for, the same each time it comes; the
  * record itself if there is none.
  */

@@ -30,8 +30,8 @@ import {
   type MessageLimits,
   type Sender,
 } from "../line/socket_line.ts";
-import { findExported, isStandIn, typeOf } from "../codec/share.ts";
-import { ByteWriter, decode } from "../codec/codec.ts";
+import { findExported, isStandIn, recordsIn, typeOf } from "../codec/share.ts";
+import { ByteWriter, decode, encode } from "../codec/codec.ts";
 import {
   type Descendant,
   endLiving,
@@ -61,6 +61,7 @@ const MOST_AHEAD = 256;
 /** More items that a child has not acknowledged are not sent. */
 const MAX_UNACKNOWLEDGED = 32;
 
+type Ends = Record<"incoming" | "outgoing", { id: string }>;
 type Callable = Record<string, (...args: unknown[]) => unknown>;
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -132,6 +133,20 @@ export class ShareHost {
     this.#received = received;
     this.#pid = pid;
     this.#limits = stricter(limitsOfCalls(child), ownLimits());
+  }
+
+  /**
+   * The child gets this when it starts. From now on it has the pipes in it,
+   * also if it dies before it can say so.
+   *
+   * @param packed What it gets.
+   */
+  give(packed: object): void {
+    for (const record of recordsIn(packed, "PipeConnection")) {
+      const { incoming, outgoing } = record as Ends;
+      this.receive(["tell", 0, outgoing.id, "hold", encode([true])]);
+      this.receive(["tell", 0, incoming.id, "hold", encode([false])]);
+    }
   }
 
   /**

@@ -18,7 +18,7 @@ import {
   watchChild,
 } from "./rendezvous.ts";
 import { imports } from "./context.ts";
-import { proofForChildren } from "../codec/share.ts";
+import { proofForChildren, SHARED_URLS } from "../codec/share.ts";
 import { childPermissions, entryUrl, launchFlags } from "./launch.ts";
 import { ModuleImportError, type RunnerExit } from "../base/errors.ts";
 import { Inbox, Lifecycle, type Runner, type RunnerOptions } from "./runner.ts";
@@ -184,7 +184,7 @@ export class ChildRunner extends Inbox implements Runner {
     }
     setPid(this.#living, this.#child.pid);
     watchChild(this.#child.pid, expected.folder);
-    this.#follow(expected, sender);
+    this.#follow(expected, sender, options);
   }
 
   get pid(): number {
@@ -249,7 +249,11 @@ export class ChildRunner extends Inbox implements Runner {
   }
 
   /** Loads what a thread that starts no process has no use for. */
-  async #follow(expected: ExpectedChild, sender: Sender): Promise<void> {
+  async #follow(
+    expected: ExpectedChild,
+    sender: Sender,
+    { modules = [], data }: RunnerOptions,
+  ): Promise<void> {
     const { ShareHost } = await import("../queue/_shares.ts");
     const { pid } = this.#child;
     const shares = this.#shares = new ShareHost(
@@ -258,6 +262,7 @@ export class ChildRunner extends Inbox implements Runner {
       sender,
       () => pid,
     );
+    if (modules.includes(SHARED_URLS.process)) shares.give(data as object);
     const read = this.#read(expected.conn);
     const status = await this.#child.status;
     clearTimeout(this.#lingerTimer);
