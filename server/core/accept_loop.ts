@@ -14,6 +14,7 @@
 
 import { quote } from "../../workers/base/check.ts";
 import { isDisconnect } from "./faults.ts";
+import { STALL_MS } from "./waits.ts";
 
 const MIN_BACKOFF_MS = 5;
 const MAX_BACKOFF_MS = 1_000;
@@ -23,6 +24,8 @@ const DISCONNECTS_A_TURN = 64;
 const QUIET_MS = 5;
 /** this many times in a row: on a busy machine timers fire before arrivals. */
 const QUIET_TURNS = 3;
+/** So often it does not trust its look at the queue after a stall. */
+const MOST_STALLS = 20;
 /** It accepts for this long, then the event loop turns. */
 const SLICE_MS = 10;
 
@@ -192,27 +195,33 @@ export class AcceptLoop<R> {
     };
     let seen = -1;
     let quiet = 0;
-    let last: ReturnType<typeof setImmediate> | undefined;
-    const end = () => {
-      if (gathering.taken === seen) gathering.end();
-    };
-    const timer = setInterval(() => {
+    let stalls = 0;
+    let due = performance.now();
+    const look = () => {
       const { taken } = gathering;
-      const isLate = performance.now() >= deadline;
+      const now = performance.now();
+      const isLate = now >= deadline;
       // While accepts fail, an empty queue looks the same as a full one
       const isWaiting = this.#timer !== undefined || this.#isTurning;
       const isQuiet = taken === seen && (!isWaiting || isLate);
       quiet = isQuiet ? quiet + 1 : 0;
       if (isLate) gathering.left = Math.min(gathering.left, limit);
       seen = taken;
-      // Arrivals since the last look come before immediates
-      if (quiet >= (isLate ? 1 : turns)) last = setImmediate(end);
-    }, QUIET_MS);
+      const enough = isLate ? 1 : turns;
+      const isStalled = now > due + STALL_MS && stalls++ < MOST_STALLS;
+      if (quiet > enough && !isStalled) return gathering.end();
+      lookAfter(quiet < enough ? QUIET_MS : 0, now); // the last look is at once
+    };
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const lookAfter = (ms: number, now: number) => {
+      due = now + ms;
+      timer = setTimeout(look, ms);
+    };
+    lookAfter(QUIET_MS, due);
     this.#gathering = gathering;
     this.#advance();
     await promise;
-    clearInterval(timer);
-    clearImmediate(last);
+    clearTimeout(timer);
     this.#disarm();
   }
 

@@ -4,17 +4,23 @@
  * @module
  */
 
+/**
+ * A timer that is so late fires after a stall of the event loop, and before
+ * what arrived meanwhile. Only when the event loop waits, for a timer of 0 ms
+ * too, it looks for that; not for an immediate.
+ */
+export const STALL_MS = 4;
+
 /** The result of `work`, or `null` if there is none within `timeout` ms. */
 export async function inTime<T>(
   work: Promise<T>,
   timeout: number,
 ): Promise<T | null> {
   const { promise, resolve } = Promise.withResolvers<null>();
+  let timer: ReturnType<typeof setTimeout> | undefined;
   // On a busy machine timers fire before what has happened: it gets a turn
-  const late = () => void setImmediate(() => resolve(null));
-  const timer = timeout === Infinity
-    ? undefined
-    : setTimeout(late, Math.max(0, timeout));
+  const late = () => void (timer = setTimeout(() => resolve(null)));
+  if (timeout !== Infinity) timer = setTimeout(late, Math.max(0, timeout));
   try {
     return await Promise.race([work.catch(() => null), promise]);
   } finally {

@@ -27,6 +27,7 @@ import {
 } from "../../handlers/_internal.ts";
 import { readableOf, writableOf } from "../../workers/_conn_streams.ts";
 import { type RawConn, type ThroughWatch, wrap } from "./conn_methods.ts";
+import { STALL_MS } from "./waits.ts";
 
 /** How long a client has to send its first byte, once its handler has begun. */
 const NEW_MS = 5_000;
@@ -346,22 +347,22 @@ export class WatchedConn implements Watch, ThroughWatch {
     if (left > 0) {
       this.#waited = true;
       this.#cancel = this.#clock.after(left, () => this.#look());
-    } else if (this.#waited) this.#endAfter(1, progress, 0);
-    else this.#endAfter(STEPS, progress, RENEWALS);
+    } else this.#endAfter(this.#waited ? 1 : STEPS, progress, RENEWALS);
   }
 
   #endAfter(steps: number, seen: number, left: number): void {
+    const now = this.#clock.now();
     // Whoever is cut off is lost, and nobody else
-    const isLate = this.#clock.now() + STEP_MS > this.#deadline! - LATE_MS;
+    const isLate = now + STEP_MS > this.#deadline! - LATE_MS;
     if (isLate && steps < STEPS) return this.#stop();
-    const due = this.#clock.now() + STEP_MS;
-    this.#cancel = this.#clock.after(STEP_MS, () => {
+    // After the steps, one turn: timers fire before the bytes of the same turn
+    const step = steps > 0 ? STEP_MS : 0;
+    this.#cancel = this.#clock.after(step, () => {
+      const isStalled = this.#clock.now() > now + step + STALL_MS;
       if (seen !== progress && left > 0) {
         this.#endAfter(STEPS, progress, left - 1);
-      } else if (this.#clock.now() > due + STEP_MS && left > 0) {
-        // A late timer fires before the bytes that have arrived meanwhile
-        this.#endAfter(steps, seen, left - 1);
-      } else if (steps > 1) this.#endAfter(steps - 1, seen, left);
+      } else if (isStalled && left > 0) this.#endAfter(steps, seen, left - 1);
+      else if (steps > 0) this.#endAfter(steps - 1, seen, left);
       else this.#stop();
     });
   }

@@ -18,6 +18,7 @@ import { RelayHub } from "../../workers/relay/hub.ts";
 import { RelayLink } from "../../workers/relay/flow.ts";
 import type { RelayedConn } from "../../workers/relay/relayed_conn.ts";
 import { pause, within } from "../support/waiting.ts";
+import { StallClient } from "../support/stall.ts";
 import { CLIENT, FakeConn, Pair, tell, turns } from "./_relay_pair.ts";
 
 const encoder = new TextEncoder();
@@ -657,4 +658,27 @@ Deno.test("relay: bytes that are on their way to a runner that wants no more com
   conn.close();
   pair.end();
   await within("its end", carried);
+});
+
+Deno.test("a stop ends no connection whose bytes arrived while the event loop stood still", async () => {
+  using listener = Deno.listen({ port: 0 });
+  for (const stall of [1, 8, 60]) {
+    const pair = new Pair();
+    using client = new StallClient();
+    const accepted = listener.accept();
+    await client.connect(listener.addr.port);
+    const conn = await accepted;
+    const relayed = pair.hub.relay(conn);
+    await allBegun(pair, 1);
+    const into = new Uint8Array(16);
+    const reading = pair.conns[0]!.read(into);
+    pair.conns[0]!.stopReading();
+    pair.port.flush();
+    await pause(8);
+    client.stall(stall);
+    assertEquals(await within("the bytes", reading), 5, `${stall} ms`);
+    pair.end();
+    await within("the end", relayed);
+    conn.close();
+  }
 });

@@ -434,8 +434,8 @@ class Between extends StreamRequestHandler<{
 }
 
 test("serverClose() ends no connection whose bytes arrived while the event loop stood still", async () => {
-  // Whenever the stall begins
-  for (let after = 40; after <= 52; after += 4) {
+  // Whenever the stall begins, and however long it is
+  for (let after = 40; after <= 58; after += 2) {
     const waits = Promise.withResolvers<void>();
     const heard = Promise.withResolvers<string | null>();
     let isOver = false;
@@ -450,8 +450,38 @@ test("serverClose() ends no connection whose bytes arrived while the event loop 
     const closing = server.serverClose();
     await pause(after);
     const wasOver = isOver;
-    client.stall(80);
+    client.stall(after % 4 === 0 ? 80 : 8);
     assertEquals(await line, wasOver ? null : "late");
+    await closing;
+  }
+});
+
+test("serverClose() serves whom the system queued while the event loop stood still", async () => {
+  using listener = Deno.listen({ port: 0 });
+  using waking = await Deno.connect(listener.addr);
+  using woken = await listener.accept();
+  for (let after = 10; after <= 24; after += 2) {
+    const server = new TCPServer({ port: 0 }, EchoHandler);
+    using client = new StallClient();
+    server.serveForever();
+    await client.connect(server.serverAddress.port, true);
+    const { acceptor } = server;
+    let isOver = false;
+    server.acceptor = {
+      accept: () => acceptor!.accept(),
+      close() {
+        isOver = true;
+        acceptor!.close();
+      },
+    };
+    const closing = server.serverClose();
+    // In the turn of other arrivals, as handlers stand still that compute
+    setTimeout(() => void waking.write(new Uint8Array(1)), after);
+    await woken.read(new Uint8Array(1));
+    const wasOver = isOver;
+    client.stall(12);
+    const answer = await client.answer;
+    if (!wasOver) assertEquals(answer, "late\n", `after ${after} ms`);
     await closing;
   }
 });

@@ -139,6 +139,9 @@ const CLOSED_HERE: ErrorFrame = {
 
 /** How long a read that is pending gets what the system has received. */
 const STOP_MS = 10;
+/** A timer that is so late fires before the bytes that have arrived meanwhile. */
+const STALL_MS = 4;
+const MOST_STALLS = 100;
 /** Says that an end is the answer to a stop. */
 const STOPPED = Uint8Array.of(1);
 
@@ -274,15 +277,21 @@ export class CarriedConnection implements Carried {
   }
 
   /** Reads no more, unless more is on its way to the runner, or comes now. */
-  #stopAfter(received: number): void {
+  #stopAfter(received: number, wait = STOP_MS, left = MOST_STALLS): void {
     clearTimeout(this.#stopTimer);
     const { id, link } = this.#carrier!;
+    const due = performance.now() + wait;
     this.#stopTimer = setTimeout(() => {
       const isOver = this.#clientEnded || this.#isReadingOver();
       if (isOver || this.#sent !== received) return;
+      const isStalled = performance.now() > due + STALL_MS;
+      // In any case, one turn more: timers fire before the bytes of the same
+      if (left > 0 && (isStalled || wait > 0)) {
+        return this.#stopAfter(received, 0, left - 1);
+      }
       this.#isStopped = true;
       link.send(Op.end, id, STOPPED);
-    }, STOP_MS);
+    }, wait);
   }
 
   async #readAll(): Promise<void> {
