@@ -458,7 +458,7 @@ test("serverClose() ends no connection whose bytes arrived while the event loop 
 
 test("serverClose() serves whom the system queued while the event loop stood still", async () => {
   using listener = Deno.listen({ port: 0 });
-  using waking = await Deno.connect(listener.addr);
+  using waking = await Deno.connect({ port: listener.addr.port });
   using woken = await listener.accept();
   for (let after = 10; after <= 24; after += 2) {
     const server = new TCPServer({ port: 0 }, EchoHandler);
