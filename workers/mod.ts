@@ -41,7 +41,7 @@ export * from "./locks/condition.ts";
 export * from "./locks/lock.ts";
 export * from "./locks/semaphore.ts";
 export * from "./locks/thread_event.ts";
-export * from "./locks/timer.ts";
+export * from "./threads/timer.ts";
 export type * from "./locks/wait_options.ts";
 export {
   type Pool,

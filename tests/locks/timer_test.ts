@@ -12,7 +12,7 @@ import {
   setExceptHook,
 } from "../../workers/base/errors.ts";
 import { within } from "../support/waiting.ts";
-import { Timer } from "../../workers/locks/timer.ts";
+import { Timer } from "../../workers/threads/timer.ts";
 
 Deno.test("Timer: it calls its function once its time is over", async () => {
   let calls = 0;
