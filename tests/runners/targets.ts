@@ -9,6 +9,7 @@ import {
 import type { Lock } from "../../workers/locks/lock.ts";
 import type { ThreadEvent } from "../../workers/locks/thread_event.ts";
 import { currentProcess, Process } from "../../workers/threads/process.ts";
+import { Timer } from "../../workers/threads/timer.ts";
 
 const MODULE = import.meta.url;
 
@@ -298,4 +299,17 @@ export async function reachOut(nested = false): Promise<unknown[]> {
   const inner = new Thread({ target: reachOut, module });
   inner.start();
   return await inner.result;
+}
+
+export function setTimerAndLeave(file: string): string {
+  new Timer(30, () => Deno.writeTextFile(file, "rung")).start();
+  const cancelled = new Timer(1_000_000, () => {});
+  cancelled.start();
+  cancelled.cancel();
+  return "left";
+}
+
+export function rejectAndLeave(): string {
+  Promise.reject(new RangeError("left behind"));
+  return "left";
 }

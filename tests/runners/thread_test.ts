@@ -585,6 +585,34 @@ for (const Class of [Thread, Process]) {
     }
   });
 
+  Deno.test(`a ${Class.name} ends after the timers that it started`, async () => {
+    const file = await Deno.makeTempFile();
+    try {
+      const leaving = new Class({
+        target: targets.setTimerAndLeave,
+        args: [file],
+        module,
+      });
+      leaving.start();
+      assertEquals(await leaving.result, "left");
+      assertEquals(await within("the end", leaving.join()), true);
+      assertEquals(await Deno.readTextFile(file), "rung");
+    } finally {
+      await Deno.remove(file);
+    }
+  });
+
+  Deno.test(`a ${Class.name} tells of a rejection that its target leaves behind`, () =>
+    withHook(async (told) => {
+      const leaving = new Class({ target: targets.rejectAndLeave, module });
+      leaving.start();
+      assertEquals(await leaving.result, "left");
+      await within("the end", leaving.join());
+      const errors = told.map(({ error }) => String(error));
+      assertEquals(errors, ["RangeError: left behind"]);
+      if (leaving instanceof Process) assertEquals(leaving.exitCode, 1);
+    }));
+
   for (const way of ["returns", "throws", "strays"]) {
     Deno.test(`a ${Class.name} that ${way} reports it, then waits for the threads that it started`, async () => {
       const folder = await Deno.makeTempDir();

@@ -105,7 +105,7 @@ export class Scheduler implements TaskOwner, WorkerHandleOwner {
     let target = this.#targets.get(name);
     if (target === undefined) {
       target = new PoolTarget(name);
-      context.pools.add(this);
+      context.owners.add(this);
       this.#targets.set(name, target);
     }
     // A worker may have time for some of them.
@@ -388,7 +388,7 @@ export class Scheduler implements TaskOwner, WorkerHandleOwner {
   #leave(): void {
     if (this.#group.workers.length > 0 || this.#state === "open") return;
     this.#group.stop();
-    context.pools.delete(this);
+    context.owners.delete(this);
     this.#ended.resolve();
   }
 }

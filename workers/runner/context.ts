@@ -75,13 +75,13 @@ export interface Context {
   lastIdent: Int32Array;
   /** The threads and processes that were started here and have not ended. */
   started: Set<Started>;
-  /** The pools that were made and used here, until they have ended. */
-  pools: Set<TaskOwner>;
+  /** The pools that were used here and have not ended, and the live timers. */
+  owners: Set<TaskOwner>;
 }
 
-/** A pool, as its context sees it. */
+/** A pool or a timer, as its context sees it. */
 export interface TaskOwner {
-  /** Whether it has tasks. */
+  /** Whether it has tasks, or has not called its function. */
   readonly isBusy: boolean;
   /** Settles when it has none. */
   done(): Promise<void>;
@@ -99,7 +99,7 @@ export const context: Context = {
   process: { name: "MainProcess", daemon: false },
   lastIdent: new Int32Array(new SharedArrayBuffer(4)).fill(MAIN_IDENT),
   started: new Set(),
-  pools: new Set(),
+  owners: new Set(),
 };
 
 /** A value that follows a call through all its continuations. */
@@ -232,19 +232,19 @@ export function nextIdent(): number {
 
 /** Whether `joinStarted()` would wait. */
 export function mustJoin(): boolean {
-  return [...context.pools].some(({ isBusy }) => isBusy) ||
+  return [...context.owners].some(({ isBusy }) => isBusy) ||
     [...context.started].some(({ daemon }) => !daemon);
 }
 
 /**
- * Waits for the threads and processes started here and for the tasks of pools,
- * as Python does before a process ends; not for daemons.
+ * Waits for the threads and processes started here, for the tasks of pools and
+ * for timers, as Python does before a process ends; not for daemons.
  */
 export async function joinStarted(): Promise<void> {
   while (mustJoin()) {
     const waited = [...context.started].filter(({ daemon }) => !daemon);
     await Promise.all([
-      ...[...context.pools].map((pool) => pool.done()),
+      ...[...context.owners].map((owner) => owner.done()),
       ...waited.map((activity) => activity.join()),
     ]);
   }

@@ -7,13 +7,14 @@
 import { registerBound } from "../codec/share.ts";
 import { MAX_TIMEOUT } from "../base/check.ts";
 import { callExceptHook } from "../base/errors.ts";
+import { context, type TaskOwner } from "../runner/context.ts";
 
 /**
  * Calls a function on the event loop after an interval, unless it is cancelled
  * first.
  *
- * As in Python, `start()` starts it. Unlike there, it is no thread. It keeps
- * the program alive while it waits.
+ * As in Python, `start()` starts it. Unlike there, it is no thread. While it
+ * waits, it keeps the program alive, or the thread or process that started it.
  *
  * @example Usage
  * ```ts
@@ -34,6 +35,10 @@ export class Timer {
   readonly interval: number;
   readonly #target: () => unknown;
   readonly #settled = Promise.withResolvers<void>();
+  readonly #owner: TaskOwner = {
+    isBusy: true,
+    done: () => this.#settled.promise.catch(() => {}),
+  };
   #started = false;
   #cancelled = false;
   #isAsked = false;
@@ -113,6 +118,7 @@ export class Timer {
     this.#started = true;
     if (this.#cancelled) return;
     this.#alive = true;
+    context.owners.add(this.#owner);
     this.#id = setTimeout(() => this.#ring(), this.interval);
   }
 
@@ -136,7 +142,7 @@ export class Timer {
     clearTimeout(this.#id);
     this.#id = undefined;
     this.#cancelled = true;
-    this.#alive = false;
+    this.#end();
     this.#settled.resolve();
   }
 
@@ -189,8 +195,14 @@ export class Timer {
     } catch (error) {
       this.#fail(error);
     }
-    this.#alive = false;
+    this.#end();
   }
+
+  #end(): void {
+    this.#alive = false;
+    context.owners.delete(this.#owner);
+  }
+
   #fail(thrown: unknown): void {
     this.#settled.promise.catch(() => {});
     this.#settled.reject(thrown);
