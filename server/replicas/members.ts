@@ -183,19 +183,6 @@ export class Members implements SupervisorHost<Replica> {
     if (this.#host.isolates) void this.retire(replica);
   }
 
-  /** Replaces a replica that will end when its requests have ended. */
-  release(replica: Replica): void {
-    // Messages that arrive together with "ready" must wait for it
-    replica.runner.ready.then(() => {
-      if (!this.isKeeping || !replica.life.isUsable) return;
-      if (this.supervisor.has(replica)) {
-        this.#host.monitor.replaced(replica, "signal");
-      }
-      this.supervisor.release(replica);
-      void this.retire(replica);
-    }, () => {});
-  }
-
   /** One has ended, or was given up. */
   remove(replica: Replica): void {
     this.all.delete(replica);

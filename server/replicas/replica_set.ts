@@ -247,7 +247,7 @@ export class ReplicaSet extends ServerRole
   }
 
   leaving(replica: Replica): void {
-    this.#members.release(replica);
+    this.#turnover.release(replica);
   }
 
   launched(): void {

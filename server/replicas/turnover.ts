@@ -19,8 +19,9 @@ export class Turnover {
   #next: Promise<void> | null = null;
   /** Those that are over a limit. */
   #overLimit: Map<Replica, ReplaceReason> = new Map();
-  #isRenewing = false;
-  #leaving: Set<Replica> = new Set();
+  #renewal: Promise<void> | null = null;
+  /** Those that leave, and when each takes no more requests. */
+  #leaving: Map<Replica, Promise<void>> = new Map();
 
   constructor(members: Members, monitor: Monitor) {
     this.#members = members;
@@ -30,7 +31,8 @@ export class Turnover {
 
   /**
    * Replaces every replica, or none if a successor does not start. Settles when
-   * the replaced ones take no more requests; they end those that they have.
+   * the old ones take no more requests, whatever they were replaced for; they end
+   * those that they have.
    */
   reload(): Promise<void> {
     // A round that has begun may have loaded older code: another follows it
@@ -46,20 +48,36 @@ export class Turnover {
     this.#renewNext();
   }
 
+  /** Replaces a replica that will end when its requests have ended. */
+  release(replica: Replica): void {
+    // Messages that arrive together with "ready" must wait for it
+    replica.runner.ready.then(() => {
+      if (!this.#members.isKeeping || !replica.life.isUsable) return;
+      if (this.#supervisor.has(replica)) {
+        this.#monitor.replaced(replica, "signal");
+      }
+      this.#supervisor.release(replica);
+      this.#retire(replica);
+    }, () => {});
+  }
+
   async #begin(): Promise<void> {
     await this.#current?.catch(() => {});
     // Long requests may hold up one generation, not more
     while (this.#leaving.size > this.#members.workers) {
-      await Promise.race([...this.#leaving].map(({ runner }) => runner.exited));
+      const leaving = [...this.#leaving.keys()];
+      await Promise.race(leaving.map(({ runner }) => runner.exited));
     }
     this.#next = null;
     const round = this.#round();
     this.#current = round;
-    await Promise.all(await round);
+    await round;
+    await this.#renewal; // it may be that of an old one
+    await Promise.all(this.#leaving.values());
   }
 
-  /** Returns the leaving of each that is replaced, in progress. */
-  async #round(): Promise<Promise<void>[]> {
+  /** Starts a successor for each replica. Then the old ones begin to leave. */
+  async #round(): Promise<void> {
     const all = [...this.#supervisor.members];
     const successors: Replica[] = [];
     try {
@@ -74,58 +92,55 @@ export class Turnover {
       for (const { life } of successors) life.release();
       await Promise.all(successors.map(({ ready }) => ready));
     } catch (error) {
-      for (const successor of successors) void this.#retire(successor);
+      for (const successor of successors) this.#retire(successor);
       throw error;
     }
-    return successors.map((successor, i) => {
+    for (const [i, successor] of successors.entries()) {
       const replica = all[i];
       if (replica === undefined) {
-        return this.#supervisor.adopt(successor)
-          ? Promise.resolve()
-          : this.#retire(successor);
+        if (!this.#supervisor.adopt(successor)) this.#retire(successor);
+      } else if (this.#supervisor.replace(replica, successor)) {
+        this.#monitor.replaced(replica, "reload");
+        this.#retire(replica);
+      } else {
+        // The old one has ended or has got its only request
+        this.#retire(successor);
       }
-      // It may have ended or have got its only request
-      if (!this.#supervisor.replace(replica, successor)) {
-        return this.#retire(successor);
-      }
-      this.#monitor.replaced(replica, "reload");
-      return this.#retire(replica);
-    });
+    }
   }
 
   #renewNext(): void {
-    if (this.#isRenewing || !this.#members.isKeeping) return;
+    if (this.#renewal !== null || !this.#members.isKeeping) return;
     for (const [replica, reason] of this.#overLimit) {
       if (this.#leaving.size >= this.#members.workers) return;
       this.#overLimit.delete(replica);
       if (this.#supervisor.has(replica)) {
-        return void this.#renew(replica, reason);
+        this.#renewal = this.#renew(replica, reason);
+        return;
       }
     }
   }
 
   async #renew(replica: Replica, reason: ReplaceReason): Promise<void> {
-    this.#isRenewing = true;
     this.#supervisor.release(replica);
     try {
       await this.#supervisor.nextReady();
       if (replica.life.state !== "ended") {
         this.#monitor.replaced(replica, reason);
-        void this.#retire(replica);
+        this.#retire(replica);
       }
     } catch {
       // The server closes, or its replicas don't start: it reports that
     }
-    this.#isRenewing = false;
+    this.#renewal = null;
     this.#renewNext();
   }
 
-  #retire(replica: Replica): Promise<void> {
-    this.#leaving.add(replica);
+  #retire(replica: Replica): void {
+    this.#leaving.set(replica, this.#members.retire(replica));
     void replica.runner.exited.then(() => {
       this.#leaving.delete(replica);
       this.#renewNext();
     });
-    return this.#members.retire(replica);
   }
 }

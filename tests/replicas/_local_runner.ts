@@ -30,8 +30,11 @@ export class LocalRunner implements Runner {
   readonly fromReplica: unknown[] = [];
   /** What the next replica says in one breath with its being ready. */
   static readonly firstWords: unknown[] = [];
+  /** What of its messages the next replica hears. */
+  static readonly nextPasses: ((message: unknown) => boolean)[] = [];
   /** Whether the replica hears a message. */
-  passes: (message: unknown) => boolean = () => true;
+  passes: (message: unknown) => boolean = LocalRunner.nextPasses.shift() ??
+    (() => true);
   #lifecycle: Lifecycle;
   #port: RunnerPort;
   #server: BaseServer | undefined;
