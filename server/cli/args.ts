@@ -29,8 +29,9 @@ const DEFAULT_ANSWER_TIMEOUT_MS = 1_000;
 const DIGITS_REGEXP = /^\d+$/;
 /** `tcp://host:port` with any part left out, or `host:port`. */
 const INTERNET_REGEXP =
-  /^(?:(tcp|udp):\/\/)?(?:\[([^\]]+)\]|([^:/?#]*))(?::([^/]*))?\/?$/;
-const UNIX_REGEXP = /^(unix|unix-datagram):(?:\/\/(?=\/))?(.*)$/;
+  /^(?:(tcp|udp):\/\/)?(?:\[([^\]]+)\]|([^:/?#]*))(?::([^:/?#]*))?\/?$/;
+/** `unix:path` or `unix:///path`; `unix://path` would name a host. */
+const UNIX_REGEXP = /^(unix|unix-datagram):(?:\/\/(?=\/))?(?!\/\/)(.*)$/;
 /** A handler from a file, in a URL or not. */
 const FILE_REGEXP = /^(?:file:|(?!\w{2,}:)).*#/;
 const UNKNOWN_REGEXP = /^Unknown option '(-[^']*)'/;

@@ -79,10 +79,11 @@ async function connectTls(
 
 function explain(error: unknown, address: ConnectionAddress): unknown {
   if (!(error instanceof Error)) return error;
+  const cure = error instanceof Deno.errors.NotCapable
+    ? ""
+    : `; ${findCure(error.message, address)}`;
   return new Error(
-    `Cannot connect to "${formatAddress(address)}": ${error.message}; ${
-      findCure(error.message, address)
-    }`,
+    `Cannot connect to "${formatAddress(address)}": ${error.message}${cure}`,
     { cause: error },
   );
 }

@@ -27,8 +27,8 @@ import { suggest } from "./suggest.ts";
 /** Commands in threads that a second signal can end. */
 const MAX_PIDS = 16_384;
 
-/** A module that no file of this machine's is: `jsr:`, `https:` and the like. */
-const SPECIFIER_REGEXP = /^(jsr|npm|https?|file|data):/;
+/** A module that no file of this machine's is. */
+const SPECIFIER_REGEXP = /^(jsr|npm|https?|data):/;
 
 /** A handler, and the module that replicas import it from. */
 export interface NamedHandler {
@@ -103,9 +103,23 @@ async function importHandler(
 /** The module's URL. */
 async function locate(source: string): Promise<string> {
   if (SPECIFIER_REGEXP.test(source)) return source;
-  const info = await Deno.stat(source).catch(() => null);
-  if (info?.isFile) return pathToFileURL(source).href;
+  const isUrl = source.startsWith("file:");
+  const url = isUrl ? new URL(source) : pathToFileURL(source);
+  if ((await stat(url, `the file "${source}"`))?.isFile) return url.href;
   throw new UsageError(`Cannot find the file "${source}" in "${Deno.cwd()}"`);
+}
+
+/** Looks at a file: `null` if it is not there. */
+async function stat(
+  path: string | URL,
+  what: string,
+): Promise<Deno.FileInfo | null> {
+  try {
+    return await Deno.stat(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotCapable)) return null;
+    throw new Error(`Cannot find ${what}: ${error.message}`, { cause: error });
+  }
 }
 
 async function importModule(
@@ -180,19 +194,34 @@ function killAll(pids: Int32Array): void {
   }
 }
 
-/** Throws if there is no such program, rather than at each connection. */
+/** Throws if it can't run, rather than at each connection. */
 async function assertCommand(command: string): Promise<void> {
-  if (Deno.build.os === "windows") return; // its names need no extension
-  const folders = command.includes("/")
-    ? [""]
-    : (Deno.env.get("PATH") ?? "").split(":").map((folder) => `${folder}/`);
-  for (const folder of folders) {
-    const info = await Deno.stat(`${folder}${command}`).catch(() => null);
-    if (info?.isFile && (info.mode ?? 0o111) & 0o111) return;
+  const what = `the command "${command}"`;
+  const run = { name: "run", command } as const;
+  if ((await Deno.permissions.request(run)).state !== "granted") {
+    throw new Error(
+      `Cannot run ${what}: Requires run access, run again with the --allow-run flag`,
+    );
   }
-  throw new UsageError(
-    `Cannot find the command "${command}"; give its path, or a name in PATH`,
-  );
+  if (Deno.build.os === "windows") return; // its names need no extension
+  let cure = "give its path, or a name in PATH";
+  for (const folder of command.includes("/") ? [""] : searchPath(what)) {
+    const info = await stat(`${folder}${command}`, what);
+    if (!info?.isFile) continue;
+    if ((info.mode ?? 0o111) & 0o111) return;
+    cure = `"${folder}${command}" is no program; make it one with chmod +x`;
+  }
+  throw new UsageError(`Cannot find ${what}; ${cure}`);
+}
+
+function searchPath(what: string): string[] {
+  try {
+    const path = Deno.env.get("PATH") ?? "";
+    return path.split(":").map((folder) => `${folder}/`);
+  } catch (error) {
+    const { message } = error as Error;
+    throw new Error(`Cannot find ${what}: ${message}`, { cause: error });
+  }
 }
 
 /** A quoted part, an escaped character, or what needs neither. */

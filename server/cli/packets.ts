@@ -41,7 +41,7 @@ export async function talkByPackets(
     const server = await resolve(address);
     return await talk(openUdp(server), server, prompt, timeout);
   }
-  const dir = await Deno.makeTempDir({ prefix: "socketserver-" });
+  const dir = await makeDir(address);
   const remove = () => Deno.removeSync(dir, { recursive: true });
   using stop = new StopSignals();
   stop.signal.addEventListener("abort", () => {
@@ -85,10 +85,23 @@ function canonical(hostname: string): string {
   return new URL(`http://[${mapped.split("%")[0]}]`).hostname;
 }
 
-function openUdp(address: Deno.NetAddr): PacketSocket {
+/** A folder for the client's own socket. */
+async function makeDir(address: PacketAddress): Promise<string> {
+  try {
+    return await Deno.makeTempDir({ prefix: "socketserver-" });
+  } catch (error) {
+    throw notSent(address, error);
+  }
+}
+
+function openUdp(address: Deno.NetAddr & { transport: "udp" }): PacketSocket {
   const hostname = address.hostname.includes(":") ? "::" : "0.0.0.0";
   const options = { transport: "udp", hostname, port: 0 } as const;
-  return new UdpSocket(Deno.listenDatagram(options) as DatagramConn);
+  try {
+    return new UdpSocket(Deno.listenDatagram(options) as DatagramConn);
+  } catch (error) {
+    throw notSent(address, error);
+  }
 }
 
 async function talk(
@@ -142,10 +155,11 @@ function notSent(address: PacketAddress, error: unknown): unknown {
     ? "the server reads no packets"
     : error.message;
   const option = "path" in address ? "--path" : "--hostname or --port";
+  const cure = error instanceof Deno.errors.NotCapable
+    ? ""
+    : `; start a server there or give another ${option}`;
   return new Error(
-    `Cannot send to "${
-      formatAddress(address)
-    }": ${message}; start a server there or give another ${option}`,
+    `Cannot send to "${formatAddress(address)}": ${message}${cure}`,
     { cause: error },
   );
 }

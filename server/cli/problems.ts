@@ -8,6 +8,9 @@ import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
 import { ModuleImportError } from "../../workers/base/errors.ts";
 
+const IMPORT_REGEXP = /^Cannot import "/;
+/** What Deno says of a flag that is missing. */
+const HAS_CURE_REGEXP = /run again with|needs --allow/;
 /** The lines of code that Deno shows below a syntax error. */
 const CODE_FRAME_REGEXP = /\n\s*\|(?:\n\s*\d*\s*\|.*)+/g;
 /** Deno numbers the causes of a failed download; the first has them all. */
@@ -23,7 +26,7 @@ const OWN_URLS = ["server/", "handlers/", "workers/"].map((folder) =>
 /** Why it failed, in one line without colors; an import with its place. */
 export function describeProblem(error: unknown): string {
   const text = toPlain(error instanceof Error ? error.message : String(error));
-  return error instanceof ModuleImportError && error.cause !== undefined
+  return error instanceof ModuleImportError && IMPORT_REGEXP.test(text)
     ? describeImport(text, error)
     : toLine(text);
 }
@@ -32,15 +35,14 @@ function describeImport(
   text: string,
   { module, cause }: ModuleImportError,
 ): string {
-  const { name, stack } = Object(cause) as Error;
+  const { stack } = Object(cause) as Error;
   const place = findPlace(`${text}\n${toPlain(String(stack))}`);
   const why = toLine(text.replaceAll(PLACE_REGEXP, "")).replace(/\.$/, "");
   const where = place === null ? why : `${why} (${place})`;
-  // It says itself which flag is missing
-  if (name === "NotCapable") return where;
+  if (HAS_CURE_REGEXP.test(why)) return where;
   if (place !== null) return `${where}; correct the code there`;
   return module?.startsWith("file:")
-    ? `${where}; correct the code of this module`
+    ? `${where}; correct this module`
     : `${where}; check the address and the network`;
 }
 

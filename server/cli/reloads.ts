@@ -26,7 +26,9 @@ export class Reloads implements Disposable {
   readonly #stop: StopSignals;
   readonly #say: (line: string) => void;
   readonly #hadTerminal = hasTerminal();
+  #folder: string | null = null;
   #watcher: Deno.FsWatcher | null = null;
+  #following: Promise<void> | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #state: "idle" | "reloading" | "again" | "ended" = "idle";
 
@@ -46,16 +48,30 @@ export class Reloads implements Disposable {
 
   /** Reloads when a module changes in the folder of `module`, or below it. */
   watch(module: string): void {
-    const folder = dirname(fileURLToPath(module));
+    this.#folder = dirname(fileURLToPath(module));
+    if (this.#watch(this.#folder)) this.#say(`Watching "${this.#folder}"`);
+  }
+
+  #watch(folder: string): boolean {
     try {
       this.#watcher = Deno.watchFs(folder);
     } catch (error) {
-      return this.#notWatched(folder, error);
+      this.#notWatched(folder, error);
+      return false;
     }
-    this.#follow(this.#watcher).catch((error) =>
+    this.#following = this.#follow(this.#watcher, folder).catch((error) =>
       this.#notWatched(folder, error)
     );
-    this.#say(`Watching "${folder}"`);
+    return true;
+  }
+
+  /** Watches the folder that has the path now: another may have taken it. */
+  async #watchAnew(folder: string): Promise<void> {
+    this.#watcher?.close();
+    this.#watcher = null;
+    // Until it has ended, Deno gives the old folder's watcher once more
+    await this.#following;
+    if (this.#state !== "ended") this.#watch(folder);
   }
 
   #notWatched(folder: string, error: unknown): void {
@@ -79,12 +95,13 @@ export class Reloads implements Disposable {
     else void this.#reload();
   };
 
-  async #follow(watcher: Deno.FsWatcher): Promise<void> {
+  async #follow(watcher: Deno.FsWatcher, folder: string): Promise<void> {
     for await (const { kind, paths } of watcher) {
-      const isCode = paths.some((path) =>
-        CODE_REGEXP.test(path) && !OTHERS_REGEXP.test(path)
+      const isNews = paths.some((path) =>
+        path === folder ? kind === "remove" : CODE_REGEXP.test(path) &&
+          !OTHERS_REGEXP.test(path.slice(folder.length))
       );
-      if (!isCode || kind === "access") continue;
+      if (!isNews || kind === "access") continue;
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => void this.#reload(), QUIET_MS);
     }
@@ -110,6 +127,7 @@ export class Reloads implements Disposable {
 
   async #reloadOnce(): Promise<void> {
     this.#say("Reloading: open requests go on as they began");
+    if (this.#folder !== null) await this.#watchAnew(this.#folder);
     try {
       if (this.#tls !== null) {
         await this.#server.replaceCertificate!(await readTls(this.#tls));

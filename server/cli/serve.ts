@@ -23,6 +23,8 @@ import type { DrainReport } from "../options.ts";
 
 /** The exit code when the drain cut clients off. */
 const CUT_OFF = 3;
+/** The system knows no such name. */
+const LOOKUP_REGEXP = /lookup|invalid host/;
 
 /** Serves until a signal; returns the exit code. */
 export async function runServe(command: ServeCommand): Promise<number> {
@@ -118,6 +120,7 @@ function findCure(error: Error, hasPort: boolean): string | null {
   if (error instanceof errors.AddrNotAvailable) {
     return "give a --hostname of this machine";
   }
+  if (LOOKUP_REGEXP.test(error.message)) return "give another --hostname";
   return error instanceof errors.PermissionDenied
     ? "give a --port from 1024 on, or the right to use lower ones"
     : null;

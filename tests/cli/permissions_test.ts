@@ -1,6 +1,7 @@
 /** The command line with the permissions and flags of its help, no others. */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
+import { within } from "../support/waiting.ts";
 import { CLI, makeDir, Program } from "./_cli.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -39,6 +40,84 @@ Deno.test("serve needs the permissions that its help tells of", async (t) => {
     const all = ["--allow-net", "--allow-read", ...flags.split(" ")];
     const words = args.replace("DIR", dir.path).split(" ");
     await t.step(args, () => assertServes(all.filter(Boolean), CLI, words));
+  }
+});
+
+/** What is told where a permission is missing; a flag is the cure. */
+const MISSING: [flags: string, args: string, told: RegExp][] = [
+  ["", "serve", /^Cannot listen on ".*": .* net access .* --allow-net flag$/],
+  ["net", "serve", /^Cannot start thread ".*": .* \(needs --allow-read\)$/],
+  [
+    "net read",
+    "serve -m forking",
+    /^Cannot start process ".* --allow-run flag$/,
+  ],
+  ["net read", "serve unix:DIR/a", /^Cannot listen on ".* --allow-write flag$/],
+  ["net write", "serve unix:DIR/a", /^Cannot listen on ".* --allow-read flag$/],
+  [
+    "net",
+    "serve --handler DIR/env.ts#A",
+    /^Cannot find the file ".*\/env\.ts": Requires read .* --allow-read flag$/,
+  ],
+  [
+    "net read",
+    "serve --handler DIR/env.ts#A",
+    /^Cannot import ".*": Requires env access .* --allow-env flag \(.*env\.ts:1:10\)$/,
+  ],
+  [
+    "net read=DIR",
+    "serve --handler DIR/import.ts#A",
+    /^Cannot import ".*": Requires read access .* --allow-read flag \(.*import\.ts:1:8\)$/,
+  ],
+  [
+    "net read env",
+    "serve --exec cat",
+    /^Cannot run the command "cat": Requires run access, .* --allow-run flag$/,
+  ],
+  [
+    "net read run",
+    "serve --exec cat",
+    /^Cannot find the command "cat": Requires env access .* --allow-env flag$/,
+  ],
+  [
+    "net run env",
+    "serve --exec cat",
+    /^Cannot find the command "cat": Requires read access .* --allow-read flag$/,
+  ],
+  [
+    "net",
+    "serve --cert a --key b",
+    /^Cannot read "a" as --cert: .*-read flag$/,
+  ],
+  ["", "client", /^Cannot connect to ".*": .* net access .* --allow-net flag$/],
+  ["", "client udp://:9", /^Cannot send to ".*": .* net .* --allow-net flag$/],
+  [
+    "net",
+    "client unix-datagram:DIR/a",
+    /^Cannot send to ".*": Requires write access .* --allow-write flag$/,
+  ],
+];
+
+Deno.test("serve and client name the permission that is missing", async (t) => {
+  await using dir = await makeDir();
+  await Deno.writeTextFile(`${dir.path}/env.ts`, `Deno.env.get("A_NAME");`);
+  const url = new URL("handlers/mod.ts", ROOT).href;
+  await Deno.writeTextFile(`${dir.path}/import.ts`, `import "${url}";`);
+  for (const [flags, args, told] of MISSING) {
+    await t.step(`${args} with ${flags || "none"}`, async () => {
+      const given = flags.split(" ").filter(Boolean).map((flag) =>
+        `--allow-${flag}`
+      );
+      const words = [...given, CLI, ...args.split(" ")];
+      await using program = new Program(Deno.execPath(), [
+        ...["run", "--no-prompt"],
+        ...words.map((word) => word.replace("DIR", dir.path)),
+      ]);
+      await within("the end", program.code());
+      const [, line] = program.stderr.text.match(/^error: ([^\n]+)\n$/) ?? [];
+      assertMatch(line ?? program.stderr.text, told);
+      assertEquals(program.stdout.text, "");
+    });
   }
 });
 

@@ -33,25 +33,31 @@ print("ended with", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 /** A handler's folder. */
 class Code implements AsyncDisposable {
+  readonly path: string;
   readonly handler: string;
   readonly #dir: AsyncDisposable & { path: string };
 
-  constructor(dir: AsyncDisposable & { path: string }) {
+  constructor(dir: AsyncDisposable & { path: string }, folder: string) {
     this.#dir = dir;
-    this.handler = `${dir.path}/saying.ts#Saying`;
+    this.path = `${dir.path}/${folder}`;
+    this.handler = `${this.path}/saying.ts#Saying`;
   }
 
-  static async make(): Promise<Code> {
-    const code = new Code(await makeDir());
-    await Deno.mkdir(`${code.#dir.path}/parts`);
-    await Deno.writeTextFile(`${code.#dir.path}/saying.ts`, HANDLER);
-    await code.write('export const word = "old";');
+  static async make(folder = "."): Promise<Code> {
+    const code = new Code(await makeDir(), folder);
+    await code.fill("old");
     return code;
+  }
+
+  async fill(word: string): Promise<void> {
+    await Deno.mkdir(`${this.path}/parts`, { recursive: true });
+    await Deno.writeTextFile(`${this.path}/saying.ts`, HANDLER);
+    await this.write(`export const word = "${word}";`);
   }
 
   /** As editors do: another file takes the old one's place. */
   async write(text: string): Promise<void> {
-    const path = `${this.#dir.path}/parts/word.ts`;
+    const path = `${this.path}/parts/word.ts`;
     await Deno.writeTextFile(`${path}~`, text);
     await Deno.rename(`${path}~`, path);
   }
@@ -116,6 +122,45 @@ for (const mode of ["threading", "forking"]) {
     assertEquals(await greeting(server), "new");
   });
 }
+
+Deno.test("serve --watch goes on when the folder is made anew, also below node_modules", async () => {
+  await using code = await Code.make("node_modules/package");
+  await using server = await serve(
+    ...["tcp://:0", "--handler", code.handler, "--watch"],
+  );
+  const { stdout } = server.program;
+  await stdout.until(/\nWatching/);
+  await Deno.remove(code.path, { recursive: true });
+  await code.fill("anew");
+  await stdout.until(/\nReloaded\n/);
+  while (await greeting(server) !== "anew");
+  stdout.text = "";
+  await code.write('export const word = "new";');
+  await stdout.until(/\nReloaded\n/);
+  assertEquals(await greeting(server), "new");
+});
+
+Deno.test("serve --watch tells when the folder is gone, and watches it again after SIGHUP", async () => {
+  await using code = await Code.make("code");
+  await using server = await serve(
+    ...["tcp://:0", "--handler", code.handler, "--watch"],
+  );
+  const { stdout, stderr } = server.program;
+  await stdout.until(/\nWatching/);
+  await Deno.rename(code.path, `${code.path}~`);
+  await stdout.until(/\nNot reloaded: .*\n/);
+  await stderr.until(
+    /^error: Cannot watch ".*\/code": .*, and SIGHUP reloads\n/,
+  );
+  assertEquals(await greeting(server), "old");
+  await Deno.rename(`${code.path}~`, code.path);
+  server.program.kill("SIGHUP");
+  await stdout.until(/\nReloaded\n/);
+  stdout.text = "";
+  await code.write('export const word = "new";');
+  await stdout.until(/\nReloaded\n/);
+  assertEquals(await greeting(server), "new");
+});
 
 Deno.test(
   "serve stops when its terminal is closed, which is a SIGHUP too",
