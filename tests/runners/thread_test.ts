@@ -17,6 +17,7 @@ import {
   type ThreadOptions,
 } from "../../workers/threads/thread.ts";
 import {
+  callExceptHook,
   type ExceptHook,
   type ExceptHookArgs,
   ModuleImportError,
@@ -439,6 +440,28 @@ Deno.test("the except hook by default prints once, in one write", async () => {
     );
     assertMatch(written[0]!, pattern);
   });
+});
+
+Deno.test("the except hook by default prints errors that cause each other, or can't be read", async () => {
+  const ring = new Error("outer", { cause: new Error("inner") });
+  (ring.cause as Error).cause = ring;
+  const closed = Object.defineProperty(new Error("closed"), "stack", {
+    get: () => assert(false),
+  });
+  for (const cause of [ring, closed]) {
+    const error = new Error("top", { cause });
+    await withStderr(async (written) => {
+      const thread = { kind: "timer", name: "broken" } as const;
+      await callExceptHook({ error, thread });
+      assertEquals(written.length, 1);
+      assertMatch(
+        written[0]!,
+        cause === ring
+          ? /^Exception in timer broken:\nError: top\n.*by: Error: outer\n.*by: Error: inner\n[^:]*:[^C]*$/s
+          : /^Exception in timer broken:\nError: top\n.*by: what can't be described/s,
+      );
+    });
+  }
 });
 
 Deno.test("the except hook that was set is told the error and the thread", async () => {

@@ -285,11 +285,22 @@ export type ExceptHook = (args: ExceptHookArgs) => unknown;
 let current: ExceptHook = printException;
 
 function describe(error: unknown): string {
-  if (!(error instanceof Error)) return Deno.inspect(error, { colors: false });
-  const { stack = String(error), cause } = error;
-  return cause === undefined
-    ? stack
-    : `${stack}\nCaused by: ${describe(cause)}`;
+  const texts: string[] = [];
+  // A cause may be one of the errors before it
+  const seen = new Set<unknown>();
+  try {
+    let next = error;
+    for (; next instanceof Error && !seen.has(next); next = next.cause) {
+      seen.add(next);
+      texts.push(next.stack ?? String(next));
+    }
+    if (texts.length === 0 || next !== undefined && !seen.has(next)) {
+      texts.push(Deno.inspect(next, { colors: false }));
+    }
+  } catch {
+    texts.push("what can't be described: that throws as well");
+  }
+  return texts.join("\nCaused by: ");
 }
 
 /** Prints an error in one write. */
