@@ -93,6 +93,8 @@ const SOCKET_REGEXP = /^socket:\[(\d+)\]$/;
 const LISTENING = "0A";
 const ACCEPTS_CONNECTIONS = "00010000";
 const NO_FLAGS = "00000000";
+/** The flags, inode and path of a Unix socket, after its address. */
+const UNIX_ROW_REGEXP = /^\S+ \S+ (\S+) \S+ \S+ +(\d+)(?: (.*))?\n$/s;
 const PROC_FD = "/proc/self/fd";
 const FINDING = "find the file descriptor of the socket";
 
@@ -157,9 +159,12 @@ function findInodes(address: Deno.Addr): Set<string> {
   }
   const path = (address as Deno.UnixAddr).path.replace("\0", "@");
   const flags = transport === "unix" ? ACCEPTS_CONNECTIONS : NO_FLAGS;
+  // A path may have blanks and ends of line
+  const [, ...rows] = readProc("unix").split(/^[\da-f]+: /m);
   return new Set(
-    readTable("unix").filter((row) => row[7] === path && row[3] === flags)
-      .map((row) => row[6]!),
+    rows.map((row) => UNIX_ROW_REGEXP.exec(row) ?? [])
+      .filter((row) => row[3] === path && row[1] === flags)
+      .map((row) => row[2]!),
   );
 }
 
@@ -175,6 +180,10 @@ function hex(value: number, width: number): string {
 }
 
 function readTable(name: string): string[][] {
-  const rows = Deno.readTextFileSync(`/proc/self/net/${name}`).split("\n");
+  const rows = readProc(name).split("\n");
   return rows.slice(1).map((row) => row.trim().split(/\s+/));
+}
+
+function readProc(name: string): string {
+  return Deno.readTextFileSync(`/proc/self/net/${name}`);
 }

@@ -47,6 +47,16 @@ async function leaveStale(path: string, datagram: boolean): Promise<void> {
 }
 
 for (const kind of UNIX) {
+  test(`${kind.name}.fileno() finds a path with blanks and an end of line`, async () => {
+    for (const path of ["/a  b c", "/a\nb"]) {
+      const folder = await Deno.makeTempDir();
+      await using server = open(kind, folder + path);
+      assertBound(server);
+      await server.serverClose();
+      await Deno.remove(folder);
+    }
+  });
+
   for (const datagram of [false, true]) {
     test(`${kind.name} replaces a stale ${datagram ? "datagram" : "stream"} socket`, async () => {
       const path = freePath();
