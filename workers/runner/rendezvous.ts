@@ -166,6 +166,8 @@ function listenInFolder() {
   let folder: string | undefined;
   try {
     folder = Deno.makeTempDirSync({ prefix: "deno-socketserver-" });
+    // TMPDIR may be relative, and the working folder may change
+    folder = Deno.realPathSync(folder);
     const path = `${folder}/s`;
     const listener = Deno.listen({ transport: "unix", path });
     return { folder, path, listener };
