@@ -1,11 +1,14 @@
 import {
   assert,
   assertEquals,
+  assertFalse,
   assertInstanceOf,
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
 import { pack, refuseShared, unpack } from "../../workers/queue/_sync.ts";
+import { findExported, packFor } from "../../workers/codec/share.ts";
+import { Pipe, PipeConnection } from "../../workers/queue/pipe.ts";
 import { Barrier } from "../../workers/locks/barrier.ts";
 import { BoundedSemaphore, Semaphore } from "../../workers/locks/semaphore.ts";
 import { Condition } from "../../workers/locks/condition.ts";
@@ -148,6 +151,21 @@ Deno.test("unpack(): data that only looks like a record stays data", () => {
   const forged = JSON.parse(text);
   assertStrictEquals(unpack(forged), forged);
   assertEquals(JSON.stringify(forged), text);
+});
+
+Deno.test("unpack(): the name of an object stays its own, whatever a process sends", () => {
+  const [end] = Pipe();
+  const lock = new Lock();
+  const packed = packFor("process", { end, lock }) as {
+    end: { id: string };
+    lock: { id: string };
+  };
+  const { id } = packed.lock;
+  packed.end.id = id;
+  const arrived = unpack(structuredClone(packed)) as Record<string, unknown>;
+  assertStrictEquals(arrived.lock, lock);
+  assertStrictEquals(findExported(id), lock);
+  assertFalse(arrived.end instanceof PipeConnection);
 });
 
 Deno.test("refuseShared(): what a process can't have is named", () => {

@@ -293,7 +293,8 @@ function reviveRecord(record: SharedRecord): object {
   const { id } = record;
   const type = tags.get(record[TAG])!;
   const known = findExported(id);
-  if (known !== undefined && typeOf(known) === type) return known;
+  // Hostile code must not give the name of one object to another
+  if (known !== undefined) return typeOf(known) === type ? known : record;
   if (typeof id !== "string") return record;
   const isRemote = typeof record.proof === "string";
   if (type.composite) unpack(record.record);
