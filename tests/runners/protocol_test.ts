@@ -183,9 +183,15 @@ Deno.test("Process with permissions of its own tells the limit of what it return
   }
 });
 
-Deno.test("an error's message and stack cross as far as anybody reads them", () => {
-  const { message, stack } = toErrorRecord(new Error("x".repeat(1e6)));
-  assertEquals([message.length, stack!.length], [2 ** 16, 2 ** 16]);
+Deno.test("an error's name, message and stack cross as far as anybody reads them", () => {
+  const error = Object.assign(new Error("x".repeat(1e6)), {
+    name: "n".repeat(1e6),
+  });
+  const { name, message, stack } = toErrorRecord(error);
+  assertEquals(
+    [name.length, message.length, stack!.length],
+    [2 ** 16, 2 ** 16, 2 ** 16],
+  );
   assertEquals(toErrorRecord("y".repeat(1e6)).message.length, 2 ** 16);
 });
 

@@ -141,7 +141,7 @@ export class ProtocolError extends Error {
 
 /** Causes beyond this depth are left out: a chain may be a ring. */
 const MAX_CAUSES = 8;
-/** The longest message and stack of an error that crosses. */
+/** The longest name, message and stack of an error that crosses. */
 const MAX_TEXT = 2 ** 16;
 /** The exit reasons that a runner may send; its owner knows the others. */
 const OWN_REASONS: readonly string[] = ["returned", "error", "exit", "import"];
@@ -218,7 +218,7 @@ function textOf(value: unknown): string {
 
 function recordOf(thrown: Error, depth: number): ErrorRecord {
   const record: ErrorRecord = {
-    name: String(thrown.name),
+    name: textOf(thrown.name),
     message: textOf(thrown.message),
   };
   if (typeof thrown.stack === "string") {
