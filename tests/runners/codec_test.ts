@@ -262,3 +262,24 @@ Deno.test("encodeInto() refuses what can't be cloned or written, and leaves the 
   port1.close();
   port2.close();
 });
+
+Deno.test("encodeInto() refuses a value that a getter of another one sends", () => {
+  const writer = new ByteWriter(8);
+  for (const more of [1, new Date(0)]) {
+    const twice = {};
+    const sending = {
+      twice,
+      get inner() {
+        assertThrows(() => encodeInto(writer, "inner"), TypeError, "a getter");
+        return "outer";
+      },
+      again: twice,
+      more,
+    };
+    const start = writer.length;
+    encodeInto(writer, sending);
+    const copy = decode(writer.bytes, start, writer.length) as typeof sending;
+    assertEquals([copy.inner, copy.more], ["outer", more]);
+    assert(copy.twice === copy.again);
+  }
+});

@@ -27,6 +27,8 @@ const float64Bytes = new Uint8Array(float64.buffer);
 const seen = new Set<object>();
 /** What the current value costs its reader; see `DecodeLimits`. */
 let cost = 0;
+/** Whether a value is being written: its getters must not write another. */
+let isWriting = false;
 
 function writeNumber(writer: ByteWriter, value: number): void {
   if ((value | 0) === value && !Object.is(value, -0)) {
@@ -219,26 +221,35 @@ function writeByV8(writer: ByteWriter, value: unknown): void {
  * @returns What it costs its reader in values; 0 if V8 wrote it.
  * @throws {DOMException} "DataCloneError", if the value can't cross; the
  * writer is then as it was.
+ * @throws {TypeError} If a getter of another value calls this.
  */
 export function encodeInto(
   writer: ByteWriter,
   value: unknown,
   check?: (value: unknown) => void,
 ): number {
+  if (isWriting) {
+    throw new TypeError(
+      "Cannot send a value: a getter of one that is being sent does so; " +
+        "call it before, and send its result",
+    );
+  }
   const start = writer.length;
   cost = 0;
+  isWriting = true;
   try {
     if (write(writer, value, 0)) return cost;
+    writer.length = start;
+    check?.(value);
+    writeByV8(writer, value);
+    return 0;
   } catch (error) {
     writer.length = start;
     throw error;
   } finally {
+    isWriting = false;
     if (seen.size > 0) seen.clear();
   }
-  writer.length = start;
-  check?.(value);
-  writeByV8(writer, value);
-  return 0;
 }
 
 /**
