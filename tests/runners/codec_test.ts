@@ -1,3 +1,4 @@
+import { serialize } from "node:v8";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   ByteWriter,
@@ -75,6 +76,17 @@ Deno.test("decode() and decodeInSlices() refuse a value over a limit before it i
       () => decodeInSlices(bytes, 0, bytes.length, limits),
       RangeError,
     );
+  }
+});
+
+Deno.test("decode() makes no long text of an exception's short record", () => {
+  const long = new Array(1_000).fill("x".repeat(1_000));
+  for (const parts of [["name", long], [long, "message"]]) {
+    const plain = new Uint8Array([11, ...encode(parts)]);
+    const byV8 = new Uint8Array([12, ...serialize([parts, [parts]])]);
+    for (const bytes of [plain, byV8]) {
+      assertThrows(() => decode(bytes), TypeError, "make no sense");
+    }
   }
 });
 

@@ -171,7 +171,8 @@ function write(writer: ByteWriter, value: unknown, depth: number): boolean {
 }
 
 function recordOf({ name, message, stack }: DOMException): ExceptionRecord {
-  return [name, message, stack];
+  // Its own properties may be anything
+  return [String(name), String(message), stack];
 }
 
 function notCloneable(message: string): DOMException {
