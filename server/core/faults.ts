@@ -9,6 +9,7 @@ import {
   IncompleteReadError,
   RequestTimeoutError,
 } from "../../handlers/errors.ts";
+import { describeValue } from "../../workers/base/errors.ts";
 import { ServerClosedError } from "../errors.ts";
 import { printOnStderr } from "./stderr.ts";
 import { formatAddress } from "../addresses.ts";
@@ -155,7 +156,9 @@ function describe(
   withoutStack: boolean,
   seen: unknown[] = [],
 ): string {
-  if (!(error instanceof Error)) return String(error);
+  if (!(error instanceof Error)) {
+    return typeof error === "object" ? describeValue(error) : String(error);
+  }
   const { name, message, cause } = error;
   const text = withoutStack
     ? `${name}: ${message} (no file descriptor is free: no stack)`

@@ -193,6 +193,8 @@ Deno.test("an error's name, message and stack cross as far as anybody reads them
     [2 ** 16, 2 ** 16, 2 ** 16],
   );
   assertEquals(toErrorRecord("y".repeat(1e6)).message.length, 2 ** 16);
+  const rows = new Array(100).fill(new Array(100).fill("z".repeat(100)));
+  assertEquals(toErrorRecord(rows).message.length, 2 ** 16);
 });
 
 Deno.test("a process that sends malformed frames ends, and its parent goes on", async () => {

@@ -464,6 +464,18 @@ Deno.test("the except hook by default prints errors that cause each other, or ca
   }
 });
 
+Deno.test("the except hook by default prints in short what few bytes would make long", async () => {
+  let cause: unknown = "leaf";
+  for (let level = 0; level < 10; level++) cause = new Array(100).fill(cause);
+  await withStderr(async (written) => {
+    await callExceptHook({
+      error: new Error("top", { cause }),
+      thread: { kind: "timer", name: "long" },
+    });
+    assertMatch(written[0]!, /\nCaused by: \[/);
+  });
+});
+
 Deno.test("the except hook that was set is told the error and the thread", async () => {
   await withHook(async (told) => {
     const failing = new targets.Failing({ name: "failing" });

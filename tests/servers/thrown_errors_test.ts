@@ -229,6 +229,13 @@ test("an error that causes itself is printed, not followed for ever", async () =
   assertStringIncludes(writes[0]!, "RangeError: circular");
 });
 
+test("a cause of which few bytes would make a text without end is printed in short", async () => {
+  let cause: unknown = "leaf";
+  for (let level = 0; level < 100; level++) cause = [cause, cause];
+  const writes = await throwing(() => new RangeError("caused", { cause }));
+  assertMatch(writes[0]!, /RangeError: caused\n[^]*\nCaused by \[/);
+});
+
 test("one error thrown by handle() and finish() is told without itself as cause", async () => {
   const [, errors] = await runOrder("same");
   assertEquals(errors, [SAME]);

@@ -284,6 +284,24 @@ export type ExceptHook = (args: ExceptHookArgs) => unknown;
 
 let current: ExceptHook = printException;
 
+/** The longest text in a value that is shown in full. */
+const MAX_SHOWN = 1_000;
+
+/**
+ * Describes a value that is no error, for a report. Hostile code can make a
+ * short value that would take hours to show in full.
+ *
+ * @param value The value.
+ * @returns The description.
+ */
+export function describeValue(value: unknown): string {
+  return Deno.inspect(value, {
+    colors: false,
+    depth: 1,
+    strAbbreviateSize: MAX_SHOWN,
+  });
+}
+
 function describe(error: unknown): string {
   const texts: string[] = [];
   // A cause may be one of the errors before it
@@ -295,7 +313,7 @@ function describe(error: unknown): string {
       texts.push(next.stack ?? String(next));
     }
     if (texts.length === 0 || next !== undefined && !seen.has(next)) {
-      texts.push(Deno.inspect(next, { colors: false }));
+      texts.push(describeValue(next));
     }
   } catch {
     texts.push("what can't be described: that throws as well");

@@ -204,9 +204,11 @@ export function toErrorRecord(thrown: unknown, depth = 0): ErrorRecord {
 function recordOfValue(thrown: unknown): ErrorRecord {
   return {
     name: "Error",
-    message: typeof thrown === "string"
-      ? textOf(thrown)
-      : `Threw ${Deno.inspect(thrown, { colors: false, depth: 2 })}`,
+    message: textOf(
+      typeof thrown === "string"
+        ? thrown
+        : `Threw ${Deno.inspect(thrown, { colors: false, depth: 2 })}`,
+    ),
     cause: { value: cloneable(thrown) },
   };
 }
