@@ -1,6 +1,6 @@
 /**
- * Kills processes at random while they hold locks, permits and items. Run it
- * for a longer soak: `deno run -A --unstable-net tests/runners/_random_kills.ts 200`.
+ * Kills processes at random, or those that started them, while they hold locks,
+ * permits and items. Run it for a longer soak: `deno run -A --unstable-net tests/runners/_random_kills.ts 200`.
  */
 // deno-lint-ignore-file no-console
 import {
@@ -9,6 +9,7 @@ import {
   Process,
   Semaphore,
   SharedQueue,
+  Thread,
 } from "../../mod.ts";
 
 const module = import.meta.url;
@@ -25,27 +26,35 @@ interface Arena {
   log: SharedQueue<number>;
 }
 
-function start(arena: Arena, id: number, isBelow: boolean): Process<void> {
-  const process: Process<void> = new Process<void>({
+/** What starts what: the last one does the work. */
+const WAYS = ["p", "pp", "p", "tp", "p", "tpp"] as const;
+
+type Way = "" | "p" | (typeof WAYS)[number];
+type Started = Process<void> | Thread<void>;
+
+function start(arena: Arena, id: number, way: Way): Started {
+  const options = {
     target: "work",
-    args: [arena, id, isBelow] as unknown as [],
+    args: [arena, id, way.slice(1)] as unknown as [],
     module,
-  });
-  process.start();
-  process.result.catch(() => {});
-  return process;
+  };
+  const started = way.startsWith("t")
+    ? new Thread<void>(options)
+    : new Process<void>(options);
+  started.start();
+  started.result.catch(() => {});
+  return started;
+}
+
+async function end(started: Started): Promise<void> {
+  if (started instanceof Thread) return await started[Symbol.asyncDispose]();
+  started.kill();
+  await started.join();
 }
 
 /** Takes and gives back everything, again and again. */
-export async function work(
-  arena: Arena,
-  id: number,
-  isBelow: boolean,
-): Promise<void> {
-  if (isBelow) {
-    const process = start(arena, id, false);
-    return void await process.join();
-  }
+export async function work(arena: Arena, id: number, way: Way): Promise<void> {
+  if (way !== "") return void await start(arena, id, way).join();
   const { lock, bounded, semaphore, items, done, log } = arena;
   async function visit(): Promise<void> {
     using _held = await lock.hold();
@@ -122,9 +131,9 @@ export async function killAtRandom(kills: number): Promise<KillReport> {
     }
   }
   const watching = [watchLog(), watchDone(), produce()];
-  function launch(): [Process<void>, number] {
+  function launch(): [Started, number] {
     const id = ++lastId;
-    return [start(arena, id, id % 4 === 0), id];
+    return [start(arena, id, WAYS[id % WAYS.length]!), id];
   }
   const running = [launch(), launch(), launch()];
   for (let kill = 0; kill < kills; kill++) {
@@ -139,19 +148,21 @@ export async function killAtRandom(kills: number): Promise<KillReport> {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     const at = Math.floor(Math.random() * running.length);
-    const [process, id] = running.splice(at, 1)[0]!;
+    const [started, id] = running.splice(at, 1)[0]!;
     killed.add(id);
-    process.kill();
-    await process.join();
+    await end(started);
     running.push(launch());
   }
   arena.items.close();
-  await Promise.all(running.map(([process]) => process.join()));
+  await Promise.all(running.map(([started]) => started.join()));
   arena.done.close();
   arena.log.close();
   await Promise.all(watching);
   const lost = put - done.size;
-  if (lost > kills) faults.push(`${lost} items were lost by ${kills} kills`);
+  // One that it has, and one that the thread which started it has for it
+  if (lost > 2 * kills) {
+    faults.push(`${lost} items were lost by ${kills} kills`);
+  }
   for (const [item, times] of done) {
     if (times > 1) faults.push(`item ${item} came ${times} times`);
   }
