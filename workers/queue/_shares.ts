@@ -31,19 +31,19 @@ import {
   type Sender,
 } from "../line/socket_line.ts";
 import { findExported, isStandIn, recordsIn, typeOf } from "../codec/share.ts";
-import { ByteWriter, decode, encode } from "../codec/codec.ts";
+import { decode, encode } from "../codec/codec.ts";
 import {
   type Descendant,
   endLiving,
   enterLiving,
   findDescendant,
-  isStarted,
   killDescendant,
 } from "../locks/_living.ts";
 import type { Permits } from "../locks/_permits.ts";
 import { deadlineOf, until } from "../locks/_until.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
-import { emptyError, type QueueCore } from "./_queue_core.ts";
+import { type ItemLoan, ItemLoans } from "./_item_loans.ts";
+import type { QueueCore } from "./_queue_core.ts";
 import { openAccount, ownLimits, startCall, tell } from "./_share_link.ts";
 import {
   type ErrorRecord,
@@ -56,10 +56,6 @@ import {
 const HEARD_AFTER = 1_024;
 /** More processes below one child are refused. */
 const MAX_ACCOUNTS = 256;
-/** More items are not sent ahead at once. */
-const MOST_AHEAD = 256;
-/** More items that a child has not acknowledged are not sent. */
-const MAX_UNACKNOWLEDGED = 32;
 
 type Ends = Record<"incoming" | "outgoing", { id: string }>;
 type Callable = Record<string, (...args: unknown[]) => unknown>;
@@ -90,12 +86,9 @@ interface Call {
   above: number | null;
   /** The permits of which its answer carries one. */
   permits: Permits | null;
-  /** The queue of a `get`, and how many items it takes ahead. */
-  core: QueueCore | null;
+  /** The items of a `get`, and how many it takes ahead. */
+  loan: ItemLoan | null;
   most: number;
-  /** The items that the child has not taken; the last ones were sent ahead. */
-  items: Bytes[];
-  ahead: number;
 }
 
 /** Calls locks and similar objects for one child process. */
@@ -108,11 +101,7 @@ export class ShareHost {
   #accounts = new Map<number, Account>();
   #bytes = 0;
   #heard = 0;
-  #unacknowledged = 0;
-  #delayed: (() => void)[] = [];
-  /** By queue: the call beside whose answer items were sent ahead. */
-  #ahead = new Map<QueueCore, [number, Call]>();
-  #watched = new Set<QueueCore>();
+  #loans = new ItemLoans((call) => this.#send(["recall", call]));
   #ended = false;
 
   /**
@@ -196,7 +185,7 @@ export class ShareHost {
       if (process !== null) killDescendant(process);
       this.#endAccount(number, returned && number === 0);
     }
-    for (const core of this.#watched) core.endRecalls();
+    this.#loans.end();
   }
 
   /** A process below the child begins to call. */
@@ -252,47 +241,16 @@ export class ShareHost {
     if (!call.isAnswered) throw new ProtocolError("A call has no answer yet");
     if (call.above !== null) tell(["took", call.above, 1]);
     call.permits = null;
-    if (call.core !== null) this.#forgetItems(call, call.core, Number(count));
-    if (call.items.length === 0) this.#forget(number, call);
-  }
-
-  /** The child has the next items of a call. */
-  #forgetItems(call: Call, core: QueueCore, count: number): void {
-    const answers = call.items.length - call.ahead;
-    const items = call.items.splice(0, count);
-    if (items.length === 0) return;
-    const ahead = Math.max(items.length - answers, 0);
-    this.#reduceAhead(call, ahead);
-    core.forget(items, ahead, call.account.holder);
-    if (ahead < items.length) this.#letNextGet();
-  }
-
-  #reduceAhead(call: Call, count: number): void {
-    call.ahead -= count;
-    if (count > 0 && call.ahead === 0) this.#ahead.delete(call.core!);
+    if (call.loan !== null) this.#loans.acknowledge(call.loan, Number(count));
+    if (!call.loan?.items.length) this.#forget(number, call);
   }
 
   /** The child has given back what it has not taken. */
   #back(number: number): void {
     const call = this.#calls.get(number);
-    if (call === undefined || call.items.length === 0) return;
+    if (!call?.loan?.items.length) return;
     this.#forget(number, call);
     this.#takeBack(call);
-  }
-
-  /** Asks for items back as soon as others wait for them. */
-  async #recall(core: QueueCore): Promise<void> {
-    if (this.#watched.has(core)) return;
-    this.#watched.add(core);
-    for (let seen = core.recalls; !this.#ended;) {
-      await core.recalled(seen);
-      if (seen === core.recalls) continue;
-      seen = core.recalls;
-      const lent = this.#ahead.get(core);
-      if (lent === undefined) break;
-      this.#send(["recall", lent[0]]);
-    }
-    this.#watched.delete(core);
   }
 
   #forget(number: number, call: Call): void {
@@ -304,17 +262,7 @@ export class ShareHost {
   #takeBack(call: Call): void {
     call.permits?.endLoans(call.account.holder, true, 1);
     call.permits = null;
-    // Once: its answer may just be on its way
-    const items = call.items.splice(0);
-    const { ahead } = call;
-    this.#reduceAhead(call, ahead);
-    call.core?.giveBack(items, ahead, call.account.holder);
-    if (items.length > ahead) this.#letNextGet();
-  }
-
-  #letNextGet(): void {
-    this.#unacknowledged--;
-    this.#delayed.shift()?.();
+    if (call.loan !== null) this.#loans.takeBack(call.loan);
   }
 
   #accountOf(number: unknown): Account {
@@ -387,10 +335,8 @@ export class ShareHost {
       bytes: length,
       above: null,
       permits: null,
-      core: null,
-      most: mayTake ? Math.min(most, MOST_AHEAD) : 0,
-      items: [],
-      ahead: 0,
+      loan: null,
+      most: mayTake ? most : 0,
     };
     this.#calls.set(number, call);
     this.#bytes += length;
@@ -450,7 +396,7 @@ export class ShareHost {
       const value = method === "acquire"
         ? await this.#acquire(call, object, options)
         : method === "get"
-        ? await this.#get(call, object, options)
+        ? await this.#get(number, call, object, options)
         : await object[method]!(...args);
       if (this.#calls.get(number) === call) this.#answer(number, call, value);
       // Its account has ended meanwhile
@@ -461,21 +407,11 @@ export class ShareHost {
   }
 
   #answer(number: number, call: Call, value: unknown): void {
-    const { core, most } = call;
-    const mayLend = core !== null && call.items.length > 0 &&
-      !this.#ahead.has(core);
-    // A thread may end, and with it what it keeps
-    if (!mayLend || most === 0 || isStarted()) {
-      return this.#reply(call, [number, value]);
-    }
-    // First: who comes afterwards and finds nothing must be noticed
-    void this.#recall(core);
-    const ahead = core.lendAhead(most, call.account.holder);
-    if (ahead.length === 0) return this.#reply(call, [number, value]);
-    this.#ahead.set(core, [number, call]);
-    call.items.push(...ahead);
-    call.ahead = ahead.length;
-    this.#reply(call, [number, value, undefined, joined(ahead)]);
+    const { loan, most } = call;
+    const ahead = loan === null ? undefined : this.#loans.takeAhead(loan, most);
+    const answer = [number, value];
+    if (ahead !== undefined) answer.push(undefined, ahead);
+    this.#reply(call, answer);
   }
 
   #reply(call: Call, answer: unknown[]): void {
@@ -501,37 +437,18 @@ export class ShareHost {
     return await until(permits, take, deadline);
   }
 
-  /**
-   * Answers with the encoded item, or with nothing if the child waited already
-   * when items were sent ahead: the first of these is next.
-   */
-  async #get(
+  /** Answers with the encoded item. */
+  #get(
+    number: number,
     call: Call,
     object: Callable,
     options: WaitOptions,
   ): Promise<Bytes | undefined> {
     const core = typeOf(object)!.inner!(object) as QueueCore;
-    const deadline = deadlineOf("get", options);
-    call.core = core;
-    const hasAhead = () => this.#ahead.get(core)?.[1].account === call.account;
-    const lend = (): true | false => {
-      if (this.#unacknowledged >= MAX_UNACKNOWLEDGED || hasAhead()) return true;
-      const item = core.shift(call.account.holder);
-      if (item === false) return false;
-      call.items.push(item);
-      this.#unacknowledged++;
-      return true;
-    };
-    for (;;) {
-      const done = await until(core.getters, lend, deadline);
-      if (!done) throw emptyError();
-      if (call.items.length > 0) return call.items[0]!;
-      // The item is for whoever is next
-      core.getters.wake(1);
-      if (hasAhead()) return undefined;
-      await new Promise<void>((resolve) => this.#delayed.push(resolve));
-      if (call.abort.signal.aborted) this.#delayed.shift()?.();
-    }
+    const { holder } = call.account;
+    const loan = { call: number, core, holder, items: [], ahead: 0 };
+    call.loan = loan;
+    return this.#loans.take(loan, deadlineOf("get", options));
   }
 
   /** Without a number, no call of the child waits for the error. */
@@ -561,17 +478,6 @@ function argumentsOf(bytes: unknown, limits: MessageLimits): unknown[] {
     : null;
   if (Array.isArray(args)) return args;
   throw new ProtocolError("A call of a shared object has no arguments");
-}
-
-/** Puts items one after another, each after its length. */
-function joined(items: Bytes[]): Bytes {
-  const size = items.reduce((sum, item) => sum + 4 + item.length, 0);
-  const writer = new ByteWriter(size);
-  for (const item of items) {
-    writer.int32(item.length);
-    writer.raw(item);
-  }
-  return writer.bytes;
 }
 
 function goneError(method: unknown): ReferenceError {

@@ -1,0 +1,166 @@
+/**
+ * The items of queues that one child process was sent and has not acknowledged.
+ * They still belong to the queues, and go back if it ends.
+ *
+ * @module
+ */
+import { ByteWriter } from "../codec/codec.ts";
+import { isStarted } from "../locks/_living.ts";
+import { type Deadline, until } from "../locks/_until.ts";
+import { emptyError, type QueueCore } from "./_queue_core.ts";
+
+/** More items are not sent ahead at once. */
+const MOST_AHEAD = 256;
+/** More items that a child has not acknowledged are not sent. */
+const MAX_UNACKNOWLEDGED = 32;
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** What goes to the child with the answer to one `get`. */
+export interface ItemLoan {
+  /** The number of the call. */
+  readonly call: number;
+  readonly core: QueueCore;
+  /** Who gets it: its id among the living. */
+  readonly holder: number;
+  /** The items that were not acknowledged; the last ones were sent ahead. */
+  items: Bytes[];
+  ahead: number;
+}
+
+/** The items that belong to a child's calls. */
+export class ItemLoans {
+  readonly #recall: (call: number) => void;
+  #unacknowledged = 0;
+  #delayed: (() => void)[] = [];
+  /** By queue: with which loan items were sent ahead. */
+  #ahead = new Map<QueueCore, ItemLoan>();
+  #watched = new Set<QueueCore>();
+  #ended = false;
+
+  /**
+   * Constructs the loans of a child.
+   *
+   * @param recall Asks the child for what was sent ahead with a call.
+   */
+  constructor(recall: (call: number) => void) {
+    this.#recall = recall;
+  }
+
+  /** The child has ended, and what it had was taken back. */
+  end(): void {
+    this.#ended = true;
+    for (const core of this.#watched) core.endRecalls();
+  }
+
+  /**
+   * Waits for an item.
+   *
+   * @param loan To which it belongs from then on.
+   * @param deadline When to give up.
+   * @returns The item, or nothing if the child waited already when items were
+   * sent ahead: the first of these is next.
+   * @throws {QueueEmptyError} If there was none in time.
+   */
+  async take(loan: ItemLoan, deadline: Deadline): Promise<Bytes | undefined> {
+    const { core, holder, items } = loan;
+    const hasAhead = () => this.#ahead.get(core)?.holder === holder;
+    const lend = (): true | false => {
+      if (this.#unacknowledged >= MAX_UNACKNOWLEDGED || hasAhead()) return true;
+      const item = core.shift(holder);
+      if (item === false) return false;
+      items.push(item);
+      this.#unacknowledged++;
+      return true;
+    };
+    for (;;) {
+      const done = await until(core.getters, lend, deadline);
+      if (!done) throw emptyError();
+      if (items.length > 0) return items[0]!;
+      // The item is for whoever is next
+      core.getters.wake(1);
+      if (hasAhead()) return undefined;
+      await new Promise<void>((resolve) => this.#delayed.push(resolve));
+      if (deadline.signal!.aborted) this.#delayed.shift()?.();
+    }
+  }
+
+  /**
+   * Takes items that the child has not asked for yet, and will soon.
+   *
+   * @param loan With which they are sent.
+   * @param most How many the child wants.
+   * @returns The items, each after its length; nothing if there are none.
+   */
+  takeAhead(loan: ItemLoan, most: number): Bytes | undefined {
+    const { core } = loan;
+    // A thread may end, and with it what it keeps
+    if (most <= 0 || this.#ahead.has(core) || isStarted()) return;
+    if (loan.items.length === 0) return;
+    // First: who comes afterwards and finds nothing must be noticed
+    void this.#watch(core);
+    const items = core.lendAhead(Math.min(most, MOST_AHEAD), loan.holder);
+    if (items.length === 0) return;
+    this.#ahead.set(core, loan);
+    loan.items.push(...items);
+    loan.ahead = items.length;
+    return joined(items);
+  }
+
+  /** The child has the next items of a loan. */
+  acknowledge(loan: ItemLoan, count: number): void {
+    this.#end(loan, count, (items, ahead) => {
+      loan.core.forget(items, ahead, loan.holder);
+    });
+  }
+
+  /** The child never gets what is left of a loan. */
+  takeBack(loan: ItemLoan): void {
+    this.#end(loan, Infinity, (items, ahead) => {
+      loan.core.giveBack(items, ahead, loan.holder);
+    });
+  }
+
+  #end(
+    loan: ItemLoan,
+    count: number,
+    act: (items: Bytes[], ahead: number) => void,
+  ): void {
+    const answers = loan.items.length - loan.ahead;
+    const items = loan.items.splice(0, count);
+    if (items.length === 0) return;
+    const ahead = Math.max(items.length - answers, 0);
+    loan.ahead -= ahead;
+    if (ahead > 0 && loan.ahead === 0) this.#ahead.delete(loan.core);
+    act(items, ahead);
+    if (answers === 0) return;
+    this.#unacknowledged--;
+    this.#delayed.shift()?.();
+  }
+
+  /** Asks for items back as soon as others wait for them. */
+  async #watch(core: QueueCore): Promise<void> {
+    if (this.#watched.has(core)) return;
+    this.#watched.add(core);
+    for (let seen = core.recalls; !this.#ended;) {
+      await core.recalled(seen);
+      if (seen === core.recalls) continue;
+      seen = core.recalls;
+      const loan = this.#ahead.get(core);
+      if (loan === undefined) break;
+      this.#recall(loan.call);
+    }
+    this.#watched.delete(core);
+  }
+}
+
+/** Puts items one after another, each after its length. */
+function joined(items: Bytes[]): Bytes {
+  const size = items.reduce((sum, item) => sum + 4 + item.length, 0);
+  const writer = new ByteWriter(size);
+  for (const item of items) {
+    writer.int32(item.length);
+    writer.raw(item);
+  }
+  return writer.bytes;
+}
