@@ -32,19 +32,13 @@ import {
 } from "../line/socket_line.ts";
 import { findExported, isStandIn, recordsIn, typeOf } from "../codec/share.ts";
 import { decode, encode } from "../codec/codec.ts";
-import {
-  type Descendant,
-  endLiving,
-  enterLiving,
-  findDescendant,
-  killDescendant,
-} from "../locks/_living.ts";
 import type { Permits } from "../locks/_permits.ts";
 import { deadlineOf, until } from "../locks/_until.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
 import { type ItemLoan, ItemLoans } from "./_item_loans.ts";
 import type { QueueCore } from "./_queue_core.ts";
-import { openAccount, ownLimits, startCall, tell } from "./_share_link.ts";
+import { ShareAccount } from "./_share_account.ts";
+import { ownLimits, startCall, tell } from "./_share_link.ts";
 import {
   type ErrorRecord,
   ProtocolError,
@@ -61,23 +55,8 @@ type Ends = Record<"incoming" | "outgoing", { id: string }>;
 type Callable = Record<string, (...args: unknown[]) => unknown>;
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** Who calls: the child, or a process below it. */
-interface Account {
-  /** Its id among the living. */
-  holder: number;
-  /** Its number in this process's parent, if that keeps what it calls. */
-  above: number;
-  /** Its process id, and what it is if it is below the child. */
-  pid: number;
-  process: Descendant | null;
-  /** The permits that it may hold, and whether they are a lock's. */
-  permits: Map<Permits, boolean>;
-  /** The queues of pipes that it has. */
-  ends: Set<QueueCore>;
-}
-
 interface Call {
-  account: Account;
+  account: ShareAccount;
   abort: AbortController;
   isAnswered: boolean;
   /** The size of the arguments. */
@@ -98,7 +77,7 @@ export class ShareHost {
   #pid: () => number;
   #limits: MessageLimits;
   #calls = new Map<number, Call>();
-  #accounts = new Map<number, Account>();
+  #accounts = new Map<number, ShareAccount>();
   #bytes = 0;
   #heard = 0;
   #loans = new ItemLoans((call) => this.#send(["recall", call]));
@@ -180,9 +159,8 @@ export class ShareHost {
    */
   end(returned: boolean): void {
     this.#ended = true;
-    for (const [number, { process }] of this.#accounts) {
-      // What it started dies with it, before others get what that had
-      if (process !== null) killDescendant(process);
+    for (const [number, account] of this.#accounts) {
+      account.kill();
       this.#endAccount(number, returned && number === 0);
     }
     this.#loans.end();
@@ -192,17 +170,7 @@ export class ShareHost {
   #open(number: number, pid: unknown): void {
     const account = this.#accountOf(number);
     if (!Number.isSafeInteger(pid)) return;
-    account.pid = pid as number;
-    account.process = findDescendant(account.pid, this.#pid());
-  }
-
-  /** The account's number in this process's parent. */
-  #aboveOf(account: Account): number {
-    if (account.above === 0) {
-      account.above = openAccount();
-      tell(["open", account.above, account.pid]);
-    }
-    return account.above;
+    account.identify(pid as number, this.#pid());
   }
 
   #endAccount(number: number, returned: boolean): void {
@@ -218,12 +186,7 @@ export class ShareHost {
       this.#forget(number, call);
       this.#takeBack(call);
     }
-    for (const [permits, isLock] of account.permits) {
-      permits.endLoans(account.holder, !returned || isLock);
-    }
-    for (const core of account.ends) core.letGo(account.holder);
-    endLiving(account.holder);
-    if (account.above !== 0) tell(["end", account.above, returned]);
+    account.end(returned);
   }
 
   #cancel(number: number): void {
@@ -265,7 +228,7 @@ export class ShareHost {
     if (call.loan !== null) this.#loans.takeBack(call.loan);
   }
 
-  #accountOf(number: unknown): Account {
+  #accountOf(number: unknown): ShareAccount {
     let account = this.#accounts.get(number as number);
     if (account === undefined) {
       if (
@@ -273,14 +236,7 @@ export class ShareHost {
       ) {
         throw new ProtocolError("A call of a shared object has no account");
       }
-      account = {
-        holder: enterLiving(),
-        above: 0,
-        pid: number === 0 ? this.#pid() : 0,
-        process: null,
-        permits: new Map(),
-        ends: new Set(),
-      };
+      account = new ShareAccount(number === 0 ? this.#pid() : 0);
       this.#accounts.set(number as number, account);
     }
     return account;
@@ -293,23 +249,17 @@ export class ShareHost {
     try {
       if (object === undefined) throw goneError(method);
       if (isStandIn(object)) {
-        const above = this.#aboveOf(account);
-        return tell(["tell", 0, id, method, bytes, above]);
+        return tell(["tell", 0, id, method, bytes, account.above]);
       }
       const release = typeOf(object)?.release;
-      if (method === "hold") this.#hold(account, object, args[0] === true);
-      else if (method === "release") release!(object, account.holder, args[0]);
-      else object[method as string]!();
+      if (method === "hold") {
+        account.hold(innerOf(object) as QueueCore, args[0] === true);
+      } else if (method === "release") {
+        release!(object, account.holder, args[0]);
+      } else object[method as string]!();
     } catch (error) {
       this.#fail(null, error);
     }
-  }
-
-  #hold(account: Account, object: Callable, isWriter: boolean): void {
-    const core = typeOf(object)!.inner!(object) as QueueCore;
-    if (account.ends.has(core)) return;
-    account.ends.add(core);
-    core.hold(account.holder, isWriter);
   }
 
   #call(number: number, message: unknown[]): void {
@@ -367,7 +317,7 @@ export class ShareHost {
   /** Passes a call on to this process's parent, which keeps the object. */
   #passOn(number: number, call: Call, message: unknown[]): void {
     const [, , object, method, bytes, options] = message;
-    const above = this.#aboveOf(call.account);
+    const { above } = call.account;
     try {
       call.above = startCall(
         { object, method: method as string, bytes: bytes as Bytes, options },
@@ -424,9 +374,9 @@ export class ShareHost {
     object: Callable,
     options: WaitOptions,
   ): Promise<boolean> {
-    const permits = typeOf(object)!.inner!(object) as Permits;
+    const permits = innerOf(object) as Permits;
     const { account } = call;
-    account.permits.set(permits, typeOf(object)!.tag === "Lock");
+    account.mayHold(permits, typeOf(object)!.tag === "Lock");
     const deadline = deadlineOf("acquire", options);
     // At once: its account may end before this goes on
     const take = () => {
@@ -444,7 +394,7 @@ export class ShareHost {
     object: Callable,
     options: WaitOptions,
   ): Promise<Bytes | undefined> {
-    const core = typeOf(object)!.inner!(object) as QueueCore;
+    const core = innerOf(object) as QueueCore;
     const { holder } = call.account;
     const loan = { call: number, core, holder, items: [], ahead: 0 };
     call.loan = loan;
@@ -470,6 +420,11 @@ function stricter(a: MessageLimits, b: MessageLimits): MessageLimits {
     values: Math.min(a.values, b.values),
     v8: Math.min(a.v8, b.v8),
   };
+}
+
+/** The permits or the items of an object. */
+function innerOf(object: object): object {
+  return typeOf(object)!.inner!(object);
 }
 
 function argumentsOf(bytes: unknown, limits: MessageLimits): unknown[] {
