@@ -274,6 +274,42 @@ testPools("map().settled() gives errors as results", async (make, kind) => {
   }
 });
 
+testPools(
+  "map() fails the items alone whose results can't be returned, whatever the size of a task",
+  async (make) => {
+    await using pool = make();
+    const items = ["1", "a function", "2", "throw", "a symbol", "3"];
+    const expected = [
+      "1",
+      "Cannot return the result",
+      "2",
+      "No throw",
+      "Cannot return the result",
+      "3",
+    ];
+    for (const chunkSize of [1, 2, 3, 6]) {
+      const results = await pool.map(tasks.giveOddOrThrow, items, { chunkSize })
+        .settled();
+      const texts = results.map((result) =>
+        result.status === "fulfilled" ? result.value : result.reason.message
+      );
+      for (const [index, text] of expected.entries()) {
+        assertStringIncludes(texts[index], text);
+      }
+      const taken: unknown[] = [];
+      await assertRejects(
+        async () => {
+          const results = pool.map(tasks.giveOddOrThrow, items, { chunkSize });
+          for await (const result of results) taken.push(result);
+        },
+        RemoteError,
+        "Cannot return the result",
+      );
+      assertEquals(taken, ["1"]);
+    }
+  },
+);
+
 testPools("map() names an item that can't be cloned", async (make) => {
   await using pool = make();
   await assertRejects(

@@ -472,3 +472,8 @@ export function areAborted(
 export function ignoreSignal(): void {
   Deno.addSignalListener("SIGTERM", () => {});
 }
+
+export function giveOddOrThrow(kind: string): unknown {
+  if (kind === "throw") throw new RangeError("No throw", { cause: () => {} });
+  return giveOdd(kind) ?? kind;
+}

@@ -18,6 +18,7 @@ import {
   v8,
 } from "./decode.ts";
 import { isException, isUnwritable, replaceIn } from "./graph.ts";
+import type { RunnerKind } from "../runner/runner.ts";
 export { decode, decodeInSlices } from "./decode.ts";
 
 const encoder = new TextEncoder();
@@ -265,6 +266,18 @@ export function encode(value: unknown): Uint8Array<ArrayBuffer> {
   encodeInto(writer, value);
   // A part of a larger buffer would cross by V8, and with all of it
   return writer.bytes.slice(0, writer.length);
+}
+
+/**
+ * Throws if a packed value can't cross.
+ *
+ * @param kind The kind of the other runner; of this one for its result.
+ * @param packed The value.
+ * @throws {DOMException} "DataCloneError", or an error of the value's own.
+ */
+export function assertCrosses(kind: RunnerKind, packed: unknown): void {
+  if (kind === "thread") structuredClone(packed);
+  else encode(packed);
 }
 
 /** Bytes that grow at their end. */

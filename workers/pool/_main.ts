@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { assertCrosses } from "../codec/codec.ts";
 import { isObject, objectsIn } from "../codec/graph.ts";
 import { unpack } from "../codec/share.ts";
 import {
@@ -22,6 +23,7 @@ import {
   READY,
   reasonOf,
   STATUS,
+  type Status,
   STRIDE,
   TaskSlots,
   TINY,
@@ -74,6 +76,44 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 class Chunk {
   results: unknown[] = [];
   failures: [index: number, record: ErrorRecord][] = [];
+  #flags: number;
+
+  constructor(flags: number) {
+    this.#flags = flags;
+  }
+
+  /** Adds the error of the next item. Returns whether others may follow. */
+  fail(record: ErrorRecord): boolean {
+    this.failures.push([this.results.length, record]);
+    if ((this.#flags & FLAGS.settled) === 0) return false;
+    this.results.push(undefined);
+    return true;
+  }
+
+  /** Puts errors in place of the results that can't be returned. */
+  sift(kind: RunnerKind): Chunk {
+    const rest = new Chunk(this.#flags);
+    const records = new Map(this.failures);
+    const { results } = this;
+    for (let at = 0; at < results.length || records.has(at); at++) {
+      let record = records.get(at);
+      try {
+        const value = results[at];
+        assertCrosses(kind, record ?? packValue(kind, value, true));
+        if (record === undefined) rest.results.push(value);
+      } catch (error) {
+        if (record !== undefined) delete record.cause;
+        else record = toErrorRecord(notReturned(kind, error));
+      }
+      if (record !== undefined && !rest.fail(record)) break;
+    }
+    return rest;
+  }
+}
+
+function notReturned(kind: RunnerKind, error: unknown): TypeError {
+  const why = reasonOf(error);
+  return new TypeError(`Cannot return the result from the ${kind}: ${why}`);
 }
 
 /** Calls a function for each item, in turn. */
@@ -82,17 +122,14 @@ async function callEach(
   items: unknown[],
   flags: number,
 ): Promise<Chunk> {
-  const chunk = new Chunk();
-  const { results, failures } = chunk;
+  const chunk = new Chunk(flags);
   const spread = (flags & FLAGS.spread) !== 0;
-  for (const [index, item] of items.entries()) {
+  for (const item of items) {
     try {
       const result = spread ? call(...item as unknown[]) : call(item);
-      results.push(isThenable(result) ? await result : result);
+      chunk.results.push(isThenable(result) ? await result : result);
     } catch (error) {
-      failures.push([index, toErrorRecord(error)]);
-      if ((flags & FLAGS.settled) === 0) break;
-      results.push(undefined);
+      if (!chunk.fail(toErrorRecord(error))) break;
     }
   }
   return chunk;
@@ -342,28 +379,35 @@ class PoolWorker {
 
   #done(id: number, begun: number, value: unknown, moved: unknown[]): void {
     this.#forget(id);
-    if (value instanceof Chunk) {
-      const { results, failures } = value;
-      if (failures.length > 0) return this.#partlyDone(id, begun, value);
-      value = results;
-    }
-    const packed = packValue(this.#port.kind, value, true);
-    const status = Object.is(packed, value) ? STATUS.done : STATUS.donePacked;
+    if (value instanceof Chunk) return this.#chunkDone(id, begun, value);
+    const [status, packed] = this.#pack(value);
     const answer: Answer = [status, packed, performance.now() - begun];
     if (moved.length === 0) this.#answer(id, answer);
-    else this.#post(id, answer, movedIn(value, moved));
+    else this.#answer(id, answer, movedIn(value, moved));
   }
 
-  #partlyDone(id: number, begun: number, { results, failures }: Chunk): void {
-    const packed = packValue(this.#port.kind, results, true);
-    const time = performance.now() - begun;
+  #chunkDone(id: number, begun: number, chunk: Chunk): void {
     try {
-      this.#send([id, STATUS.partly, [packed, failures], time]);
+      this.#answerChunk(id, begun, chunk);
     } catch {
-      // A result can't be cloned, or the cause of an error
-      for (const [, record] of failures) delete record.cause;
-      this.#post(id, [STATUS.partly, [packed, failures], time]);
+      this.#answerChunk(id, begun, chunk.sift(this.#port.kind));
     }
+  }
+
+  #answerChunk(id: number, begun: number, { results, failures }: Chunk): void {
+    const [status, packed] = this.#pack(results);
+    const time = performance.now() - begun;
+    this.#answer(
+      id,
+      failures.length === 0
+        ? [status, packed, time]
+        : [STATUS.partly, [packed, failures], time],
+    );
+  }
+
+  #pack(value: unknown): [status: Status, packed: unknown] {
+    const packed = packValue(this.#port.kind, value, true);
+    return [Object.is(packed, value) ? STATUS.done : STATUS.donePacked, packed];
   }
 
   #throw(id: number, time: number, error: unknown): void {
@@ -378,9 +422,13 @@ class PoolWorker {
     if (this.#signals.size > 0) this.#signals.delete(id);
   }
 
-  #answer(id: number, answer: Answer): undefined {
+  #answer(id: number, answer: Answer, transfer?: Transferable[]): undefined {
     if (!this.#taskSlots?.answer(id, answer)) {
-      return this.#post(id, answer);
+      try {
+        return this.#send([id, ...answer], transfer) as undefined;
+      } catch (error) {
+        throw notReturned(this.#port.kind, error);
+      }
     }
     this.#left = true;
     const now = performance.now();
@@ -388,16 +436,6 @@ class PoolWorker {
     if (now - this.#called < CALL_AFTER) return;
     this.#called = now;
     this.#call();
-  }
-
-  #post(id: number, answer: Answer, transfer?: Transferable[]): undefined {
-    try {
-      this.#send([id, ...answer], transfer);
-    } catch (error) {
-      const why = `Cannot return the result from the ${this.#port.kind}: ` +
-        reasonOf(error);
-      this.#throw(id, answer[2], new TypeError(why));
-    }
   }
 
   /** Notifies the pool of the answers on the task slots. */

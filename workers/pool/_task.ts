@@ -5,7 +5,7 @@
  * @module
  */
 
-import { encode } from "../codec/codec.ts";
+import { assertCrosses } from "../codec/codec.ts";
 import { type RunnerExit, RunnerExitError } from "../base/errors.ts";
 import { FLAGS, packValue, reasonOf, TINY } from "./_protocol.ts";
 import { describeExit, type RunnerKind } from "../runner/runner.ts";
@@ -207,8 +207,7 @@ export class PoolTask {
   explain(kind: RunnerKind, error: unknown): Error {
     for (const [index, arg] of this.args.entries()) {
       try {
-        if (kind === "thread") structuredClone(arg);
-        else encode(arg);
+        assertCrosses(kind, arg);
       } catch (why) {
         return refusal(this.target.name, `argument ${index}`, why);
       }
@@ -271,8 +270,7 @@ function takeSignals(
  */
 export function crossingReason(kind: RunnerKind, reason: unknown): unknown {
   try {
-    if (kind === "thread") return structuredClone(reason);
-    encode(reason);
+    assertCrosses(kind, reason);
     return reason;
   } catch {
     return new DOMException(quote(reason), "AbortError");

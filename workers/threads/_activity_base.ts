@@ -34,7 +34,7 @@ import {
   type Runner,
   type RunnerKind,
 } from "../runner/runner.ts";
-import { encode } from "../codec/codec.ts";
+import { assertCrosses } from "../codec/codec.ts";
 import { fromErrorRecord, ProtocolError } from "../line/dialect.ts";
 import { startRunner } from "../runner/supervisor.ts";
 
@@ -81,9 +81,7 @@ function blame(kind: RunnerKind, name: string, { args, fields }: Payload) {
   ];
   for (const [part, value] of parts) {
     try {
-      const packed = packFor(kind, value);
-      if (kind === "thread") structuredClone(packed);
-      else encode(packed);
+      assertCrosses(kind, packFor(kind, value));
     } catch (error) {
       const why = error instanceof Error ? error.message : error;
       throw new TypeError(`Cannot pass ${part} to ${kind} "${name}": ${why}`);
