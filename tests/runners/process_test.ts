@@ -401,6 +401,17 @@ Deno.test("Process refuses permissions that make no sense", () => {
   assertEquals(listDescendants(), []);
 });
 
+Deno.test("Process refuses a permission that no flag of Deno's can give", () => {
+  for (const path of ["/data/a,b", new URL("file:///data/a%2Cb")]) {
+    const permissions = { read: [path] };
+    assertThrows(
+      () => process(targets.add, { permissions }).start(),
+      TypeError,
+      'the permission "read" for "/data/a,b": a comma',
+    );
+  }
+});
+
 test("Process inherits all permissions", async () => {
   const allowed = await allowedWith(() => "inherit");
   for (const name of ["read", "write", "listen", "env", "run", "sys"]) {

@@ -125,18 +125,20 @@ Deno.test(
   () => killParent(["-A"], 3, {}, true),
 );
 
-Deno.test("a process starts where no temporary file can be made", async () => {
+Deno.test("a process starts where no temporary file can be made, or permitted", async () => {
   const folder = await Deno.makeTempDir();
   const long = `${folder}/${"x".repeat(110)}`;
-  await Deno.mkdir(long);
-  for (const TMPDIR of ["/nonexistent", long]) {
-    const { stdout } = await program(
+  const comma = `${folder}/a,b`;
+  await Promise.all([Deno.mkdir(long), Deno.mkdir(comma)]);
+  for (const TMPDIR of ["/nonexistent", long, comma]) {
+    const { stdout, stderr } = await program(
       "play.ts",
       ["-A"],
       ["permissions"],
       { TMPDIR },
     ).output();
     assertMatch(new TextDecoder().decode(stdout), /^has /, TMPDIR);
+    assertEquals(new TextDecoder().decode(stderr), "", TMPDIR);
   }
   await Deno.remove(folder, { recursive: true });
 });

@@ -316,12 +316,18 @@ function grant(name: Name, wanted: unknown): true | List {
 }
 
 function toFlag(name: Name, list: List): string {
-  // A comma separates; two of them are one.
   const items = list.map((item) =>
-    (item instanceof URL && item.protocol === "file:"
+    item instanceof URL && item.protocol === "file:"
       ? decodeURIComponent(item.pathname)
-      : String(item)).replaceAll(",", ",,")
+      : String(item)
   );
+  const unfit = items.find((item) => item.includes(","));
+  if (unfit !== undefined) {
+    throw new TypeError(
+      `Cannot give a process the permission "${name}" for "${unfit}": a comma ` +
+        "separates the items of Deno's flag; give what contains it, or rename it",
+    );
+  }
   return `--allow-${name}=${items.join(",")}`;
 }
 

@@ -169,6 +169,7 @@ function listenInFolder() {
     // TMPDIR may be relative, and the working folder may change
     folder = Deno.realPathSync(folder);
     const path = `${folder}/s`;
+    if (path.includes(",")) throw new TypeError("No flag can permit it");
     const listener = Deno.listen({ transport: "unix", path });
     return { folder, path, listener };
   } catch {
