@@ -126,7 +126,8 @@ export const MAX_LIST = 4_096;
 
 const MAX_REASON_LENGTH = 100;
 
-type Check = (value: unknown) => boolean;
+/** Checks a value, which may depend on those before it in its message. */
+type Check = (value: unknown, message?: readonly unknown[]) => boolean;
 type Shapes = Readonly<Record<string, readonly Check[]>>;
 
 const isCounts = every(isCount);
@@ -157,6 +158,22 @@ const DETAILS: Readonly<Record<string, Check>> = {
 };
 
 const DETAIL_NAMES = Object.keys(DETAILS);
+
+/** The fields that each event has; others may be missing. */
+const NEEDED: Readonly<
+  Record<ReplicaEventName, readonly (keyof EventDetails)[]>
+> = {
+  connection: ["clientAddress"],
+  requestEnd: [
+    "clientAddress",
+    "duration",
+    "bytesRead",
+    "bytesWritten",
+    "failed",
+  ],
+  refusal: ["clientAddress", "reason"],
+  error: ["error"],
+};
 
 const TO_REPLICA: Shapes = {
   resume: [],
@@ -207,7 +224,7 @@ function decode(shapes: Shapes, from: string, message: unknown): unknown {
     const values = message as unknown[];
     if (
       length === checks.length + 1 &&
-      checks.every((check, i) => check(values[i + 1]))
+      checks.every((check, i) => check(values[i + 1], values))
     ) return message;
   }
   const what = typeof name === "string"
@@ -250,13 +267,16 @@ function isDuration(value: unknown): boolean {
 }
 
 /** An event may omit fields that it does not need. */
-function isDetails(value: unknown): boolean {
+function isDetails(value: unknown, message?: readonly unknown[]): boolean {
   if (!isObject(value) || value === null) return false;
   const details = value as Record<string, unknown>;
-  return "clientAddress" in details && DETAIL_NAMES.every((name) => {
-    const field = details[name];
-    return field === undefined || DETAILS[name]!(field);
-  });
+  const needed = NEEDED[message![1] as ReplicaEventName];
+  return "clientAddress" in details &&
+    needed.every((name) => (details[name] ?? null) !== null) &&
+    DETAIL_NAMES.every((name) => {
+      const field = details[name];
+      return field === undefined || DETAILS[name]!(field);
+    });
 }
 
 /**

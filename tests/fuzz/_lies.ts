@@ -157,7 +157,13 @@ const FROM_REPLICA: readonly unknown[] = [
     clientAddress: CLIENT,
     error: { name: "Error", message: "x" },
   }],
-  ["event", "requestEnd", { clientAddress: CLIENT, duration: 1 }],
+  ["event", "requestEnd", {
+    clientAddress: CLIENT,
+    duration: 1,
+    bytesRead: 2,
+    bytesWritten: 3,
+    failed: false,
+  }],
   ["ask", 1, "stats"],
   ["leaving"],
 ];

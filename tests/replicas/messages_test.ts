@@ -21,6 +21,7 @@ const MESSAGES: Record<string, unknown> = {
   "a field without a value": ["event", "error", {
     clientAddress: null,
     duration: undefined,
+    error: { name: "Error", message: "" },
   }],
   "clients": ["aborted", [CLIENT]],
 };
@@ -49,6 +50,13 @@ const LIES: Record<string, unknown> = {
   }],
   "bytes for an object": ["event", "requestEnd", new Uint8Array(2 ** 23)],
   "no client": ["event", "connection", {}],
+  "a client of null": ["event", "connection", { clientAddress: null }],
+  "an end without its bytes": ["event", "requestEnd", {
+    clientAddress: CLIENT,
+    duration: 1,
+    failed: false,
+  }],
+  "an error without one": ["event", "error", { clientAddress: null }],
   "a long reason": ["event", "refusal", {
     clientAddress: CLIENT,
     reason: "x".repeat(1e6),
