@@ -1,6 +1,6 @@
-/** Sources, sinks and dice for the tests of readers and writers. */
+/** Sources and dice for the tests of readers and writers. */
 
-import type { ReaderSource, WriterSink } from "../../mod.ts";
+import type { ReaderSource } from "../../mod.ts";
 import { clock } from "../../handlers/_internal.ts";
 import { TestClock } from "../../server/testing.ts";
 
@@ -100,26 +100,5 @@ export class ManualSource implements ReaderSource {
     if (bytes === null) return null;
     into.set(bytes);
     return bytes.length;
-  }
-}
-
-/** Takes random parts of what it gets. */
-export class ChunkySink implements WriterSink {
-  readonly taken: number[] = [];
-  #dice: Dice;
-  #busy = false;
-
-  constructor(dice: Dice) {
-    this.#dice = dice;
-  }
-
-  async write(bytes: Uint8Array): Promise<number> {
-    if (this.#busy) throw new Error("Two writes at a time");
-    this.#busy = true;
-    if (this.#dice.below(2) === 0) await null;
-    const count = 1 + this.#dice.below(bytes.length);
-    this.taken.push(...bytes.subarray(0, count));
-    this.#busy = false;
-    return count;
   }
 }

@@ -1,39 +1,10 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { BufferedWriter, RequestTimeoutError } from "../../mod.ts";
-import { clock, release } from "../../handlers/_internal.ts";
+import { clock } from "../../handlers/_internal.ts";
 import { TestClock } from "../../server/testing.ts";
 import { until } from "../support/waiting.ts";
-import { ChunkySink, forSeeds } from "./_sources.ts";
 
 const encoder = new TextEncoder();
-const RUNS = 250;
-
-for (const timeout of [null, 10_000]) {
-  Deno.test(`BufferedWriter (timeout ${timeout}) keeps ${RUNS} runs of concurrent writes whole and in order`, async () => {
-    await forSeeds(RUNS, async (dice) => {
-      const sink = new ChunkySink(dice);
-      const bufferSize = dice.pick([0, 1, 7, 64, 1_000]);
-      const writer = new BufferedWriter(sink, { bufferSize, timeout });
-      const expected: number[] = [];
-      const pending: Promise<unknown>[] = [];
-      for (let i = 0; i < 20; i++) {
-        const length = dice.below(dice.pick([3, 20, 150]));
-        const bytes = new Uint8Array(length).map(() => dice.below(256));
-        expected.push(...bytes);
-        const counted = writer.write(bytes).then((n) =>
-          assertEquals(n, length)
-        );
-        pending.push(counted);
-        if (dice.below(5) === 0) pending.push(writer.flush());
-        if (dice.below(4) === 0) await counted;
-      }
-      await Promise.all(pending);
-      await writer.flush();
-      assertEquals(sink.taken, expected);
-      writer[release]();
-    });
-  });
-}
 
 /** Notes each write; takes all of it. */
 function notingWriter(bufferSize: number): [BufferedWriter, string[]] {
@@ -156,33 +127,6 @@ Deno.test("BufferedWriter refuses options that can't work", () => {
     assertThrows(() => new BufferedWriter(sink, options), RangeError);
   }
   assert(new BufferedWriter(sink) instanceof BufferedWriter);
-});
-
-Deno.test("BufferedWriter keeps texts and bytes in order, however they alternate", async () => {
-  await forSeeds(RUNS, async (dice) => {
-    const sink = new ChunkySink(dice);
-    const bufferSize = dice.pick([0, 7, 64, 1_000, 16_384]);
-    const writer = new BufferedWriter(sink, { bufferSize });
-    const expected: number[] = [];
-    for (let i = 0; i < 300; i++) {
-      const text = dice.pick([
-        "",
-        "a",
-        "é",
-        "€uro",
-        "\u{1F600}",
-        "x".repeat(99),
-      ]);
-      const data = dice.below(3) === 0 ? encoder.encode(text) : text;
-      expected.push(...encoder.encode(text));
-      const written = writer.write(data);
-      if (dice.below(9) === 0) assertEquals(await written, data.length);
-      if (dice.below(40) === 0) await writer.flush();
-    }
-    await writer.flush();
-    assertEquals(sink.taken, expected);
-    assertEquals(writer.bufferedBytes, 0);
-  });
 });
 
 Deno.test("BufferedWriter never joins the halves of a character of two writes", async () => {
