@@ -39,10 +39,10 @@ export interface AcceptLoopHost<R> {
   /** Whether another request may begin now. */
   hasRoom(): boolean;
   /**
-   * Begins to serve a request; `waited` for room before that. Returns whether
-   * it counts for the consumer.
+   * Begins to serve a request, `now`; `waited` for room before that. Returns
+   * whether it counts for the consumer.
    */
-  take(accepted: Accepted<R>, waited: boolean): boolean;
+  take(accepted: Accepted<R>, waited: boolean, now: number): boolean;
   /** An accept failed; `first` of a streak, or again. */
   failed(error: unknown, first: boolean): void;
 }
@@ -261,12 +261,14 @@ export class AcceptLoop<R> {
     this.#arrived = null;
     // A request that is refused at once wakes the loop: it must not accept twice
     consumer.isActing = true;
-    const counts = this.#take(arrived);
+    const now = performance.now();
+    const counts = this.#take(arrived, now);
     const turn = consumer.afterTurn?.();
     if (counts && --consumer.left === 0) return void consumer.end();
     if (!(turn instanceof Promise)) {
       consumer.isActing = false;
-      return consumer.isEnded ? undefined : this.#arm();
+      // For a packet each reading of the clock is measurable
+      return consumer.isEnded ? undefined : this.#arm(now);
     }
     turn.then(() => {
       consumer.isActing = false;
@@ -274,23 +276,23 @@ export class AcceptLoop<R> {
     });
   }
 
-  #take(accepted: Accepted<R>): boolean {
+  #take(accepted: Accepted<R>, now: number): boolean {
     this.#backoff = 0;
     const waited = this.#wasFull;
     this.#wasFull = false;
-    return this.#host.take(accepted, waited);
+    return this.#host.take(accepted, waited, now);
   }
 
   #hold(accepted: Accepted<R>): void {
     this.#backoff = 0;
     const begins = this.#held.length === 0 && this.#host.hasRoom();
-    if (begins) this.#host.take(accepted, false);
+    if (begins) this.#host.take(accepted, false, performance.now());
     else this.#held.push(accepted);
   }
 
   #beginHeld(): void {
     while (this.#held.length > 0 && this.#host.hasRoom()) {
-      this.#host.take(this.#held.shift()!, true);
+      this.#host.take(this.#held.shift()!, true, performance.now());
     }
     if (this.#held.length === 0) this.#allBegun?.();
   }
@@ -301,11 +303,11 @@ export class AcceptLoop<R> {
     return hasRoom;
   }
 
-  #arm(): void {
+  #arm(now = performance.now()): void {
     if (this.#isMuted) return;
     if (this.#gathering === null && !this.#hasRoom()) return;
-    this.#armedAt = performance.now();
-    if (this.#armedAt - this.#turnedAt > SLICE_MS) return this.#turn();
+    this.#armedAt = now;
+    if (now - this.#turnedAt > SLICE_MS) return this.#turn();
     this.#isPending = true;
     try {
       this.#host.next().then(this.#onArrival, this.#onFailure);

@@ -99,8 +99,8 @@ export class RequestCycle<R> {
     return this.entrance.admission?.overLimit === "refuse";
   }
 
-  /** Serves a request that was accepted here. */
-  async serve(request: R, peer: Deno.Addr): Promise<void> {
+  /** Serves a request that was accepted here, `now`. */
+  async serve(request: R, peer: Deno.Addr, now: number): Promise<void> {
     this.counts.accepted++;
     const open = this.open.add(request, peer, false);
     let part: ServerRole | null = null;
@@ -110,8 +110,9 @@ export class RequestCycle<R> {
         const limit = await this.entrance.pass(open);
         if (open.aborted) throw open.reason;
         if (limit !== null) return this.#refuse(open, limit);
+        now = performance.now();
       }
-      this.meter.begin(open);
+      this.meter.begin(open, now);
       const { clientAddress } = open;
       if (this.printsAddresses) printable(clientAddress);
       part = this.#hooks[role];

@@ -51,9 +51,9 @@ export class Serving<R> {
     this.#loop = new AcceptLoop({
       next: () => host.getRequest(),
       hasRoom: () => this.cycle.refusesOverLimit || this.#room() > 0,
-      take: ([request, peer], waited) => {
+      take: ([request, peer], waited, now) => {
         if (waited) this.cycle.counts.waited++;
-        this.#lastTaken = this.cycle.serve(request, peer);
+        this.#lastTaken = this.cycle.serve(request, peer, now);
         return !this.cycle.refuses;
       },
       failed: (error, first) => void this.cycle.acceptFailed(error, first),

@@ -167,10 +167,10 @@ export class RequestMeter {
     this.#telemetry = telemetry;
   }
 
-  /** A request is about to be served. */
-  begin(open: OpenRequest): void {
+  /** A request is about to be served, `now`. */
+  begin(open: OpenRequest, now: number): void {
     const { request, clientAddress } = open;
-    open.started = performance.now();
+    open.started = now;
     const telemetry = this.#telemetry;
     if (telemetry.isWatched("requestEnd")) open.bytes = new ByteMeter(request);
     if (telemetry.isWatched("connection") && !("packet" in Object(request))) {
