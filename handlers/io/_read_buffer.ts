@@ -13,6 +13,9 @@ const LOOK_AHEAD = 1_024;
 const EMPTY = new Uint8Array(0);
 /** The first buffer: an idle connection keeps it. */
 const FIRST_SIZE = 1_024;
+/** After so little, a larger buffer that an idle connection has is given up. */
+const LITTLE = FIRST_SIZE / 2;
+const GROWTH = 4;
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
@@ -57,11 +60,13 @@ export class ReadBuffer {
   /** The free end of the buffer. */
   space(): Uint8Array {
     if (this.#start === this.#end) {
-      // A read that filled it may have left more behind
-      const wasFull = this.#end === this.#bytes.length;
+      const { length } = this.#bytes;
+      const filled = this.#end;
       this.#start = this.#end = 0;
       this.#forgetText();
-      if (wasFull && this.#bytes.length < this.#size) this.#makeRoom();
+      // A read that filled it may have left more behind
+      if (filled === length && length < this.#size) this.#makeRoom();
+      else if (filled <= LITTLE && length > FIRST_SIZE) this.#bytes = EMPTY;
     }
     if (this.#end === this.#bytes.length) this.#makeRoom();
     // A buffer of one byte means no reading ahead, even for a long line
@@ -279,7 +284,9 @@ export class ReadBuffer {
   #nextSize(): number {
     const { length } = this.#bytes;
     if (length === 0) return Math.min(this.#size, FIRST_SIZE);
-    return length < this.#size ? this.#size : 2 * length;
+    return length < this.#size
+      ? Math.min(this.#size, GROWTH * length)
+      : 2 * length;
   }
 }
 

@@ -21,9 +21,9 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 /** Options of `BufferedReader`. */
 export interface BufferedReaderOptions {
   /**
-   * Size of the buffer in bytes. The first reads take 1,024 bytes at most, so
-   * that an idle connection keeps little memory. The buffer grows for a longer
-   * line.
+   * Size of the buffer in bytes. It begins with 1,024, grows to this size while
+   * reads fill it, and shrinks after a short read: an idle connection keeps
+   * little memory. It grows beyond this size for a longer line.
    *
    * @default {16384}
    */

@@ -12,7 +12,7 @@ import {
   RequestTimeoutError,
 } from "../../mod.ts";
 import { release } from "../../handlers/_internal.ts";
-import { forSeeds, ManualSource } from "./_sources.ts";
+import { ChunkySource, forSeeds, ManualSource } from "./_sources.ts";
 
 const encoder = new TextEncoder();
 
@@ -326,9 +326,9 @@ Deno.test("BufferedReader.read() and readUntil() refuse what they can't use in w
   assertEquals(await reader.readLine(), "abc");
 });
 
-Deno.test("BufferedReader begins with a small buffer, and takes bufferSize once a read has filled it", async () => {
+Deno.test("BufferedReader's buffer grows to bufferSize while reads fill it, and shrinks after a short one", async () => {
   const spaces: number[] = [];
-  const counts = [10, 1_024, 20, 16_384, 5];
+  const counts = [10, 1_024, 600, 4_096, 16_384, 16_384, 513, 512, 1_024, 5];
   const reader = new BufferedReader({
     read(into) {
       spaces.push(into.length);
@@ -336,5 +336,20 @@ Deno.test("BufferedReader begins with a small buffer, and takes bufferSize once 
     },
   });
   while (await reader.read() !== null);
-  assertEquals(spaces, [1_024, 1_024, 16_384, 16_384, 16_384, 16_384]);
+  assertEquals(spaces, [
+    ...[1_024, 1_024, 4_096, 4_096, 16_384, 16_384, 16_384, 16_384],
+    ...[1_024, 4_096, 1_024],
+  ]);
+});
+
+Deno.test("BufferedReader keeps its place while its buffer shrinks and grows", async () => {
+  await forSeeds(50, async (dice) => {
+    const sizes = Array.from({ length: 60 }, () => dice.pick([3, 400, 3_000]));
+    const lines = sizes.map((size) => "x".repeat(dice.below(size)));
+    const bytes = encoder.encode(lines.map((line) => `${line}\n`).join(""));
+    const source = new ChunkySource(bytes, dice, dice.pick([600, 20_000]));
+    const reader = new BufferedReader(source);
+    for (const line of lines) assertEquals(await reader.readLine(), line);
+    assertEquals(await reader.readLine(), null);
+  });
 });
