@@ -97,8 +97,11 @@ export class OpenRequests<R> {
     const open = new OpenRequest(request, clientAddress, relayed, length);
     this.#open.push(open);
     if (!relayed) this.#entering++;
-    if (Object.isExtensible(request)) (request as Marked<R>)[OPEN] = open;
-    else this.#unmarked.set(request, open);
+    try {
+      (request as Marked<R>)[OPEN] = open;
+    } catch {
+      this.#unmarked.set(request, open); // it takes no properties
+    }
     return open;
   }
 
