@@ -97,6 +97,7 @@ const NO_FLAGS = "00000000";
 const UNIX_ROW_REGEXP = /^\S+ \S+ (\S+) \S+ \S+ +(\d+)(?: (.*))?\n$/s;
 const PROC_FD = "/proc/self/fd";
 const FINDING = "find the file descriptor of the socket";
+const TABLE_CHUNK_SIZE = 16_384;
 
 /** Finds the descriptor of the socket bound to `address`; -1 if there is none. */
 export function findDescriptor(address: Deno.Addr): number {
@@ -124,9 +125,10 @@ export function isTaken(port: number): boolean | null {
   const end = `:${hex(port, 4)}`;
   try {
     return ["tcp", "tcp6"].some((name) =>
-      readTable(name).some(([, local, , state]) =>
-        local?.endsWith(end) && state === LISTENING
-      )
+      readTable(name).some((line) => {
+        const [, local, , state] = columnsOf(line);
+        return local?.endsWith(end) && state === LISTENING;
+      })
     );
   } catch {
     return null; // no permission to read /proc
@@ -146,24 +148,32 @@ function inodeOf(descriptor: string): string {
 
 function findInodes(address: Deno.Addr): Set<string> {
   const { transport } = address;
-  if (transport === "tcp" || transport === "udp") {
-    const rows = address.hostname.includes(":")
-      ? readTable(`${transport}6`)
-      : readTable(transport);
-    const end = tableAddress(address);
-    return new Set(
-      rows.filter(([, local, , state]) =>
-        local?.endsWith(end) && (transport === "udp" || state === LISTENING)
-      ).map((row) => row[9]!),
-    );
+  if (transport !== "tcp" && transport !== "udp") {
+    return findUnixInodes(address as Deno.UnixAddr);
   }
-  const path = (address as Deno.UnixAddr).path.replace("\0", "@");
+  const table = address.hostname.includes(":") ? `${transport}6` : transport;
+  const end = tableAddress(address);
+  const inodes = new Set<string>();
+  for (const line of readTable(table)) {
+    const columns = columnsOf(line);
+    const isListening = columns[3] === LISTENING;
+    // Listeners come first; thousands of connections may follow
+    if (transport === "tcp" && !isListening && inodes.size > 0) break;
+    if (!columns[1]?.endsWith(end)) continue;
+    if (transport === "udp" || isListening) inodes.add(columns[9]!);
+  }
+  return inodes;
+}
+
+function findUnixInodes({ path, transport }: Deno.UnixAddr): Set<string> {
+  const sought = path.replace("\0", "@");
   const flags = transport === "unix" ? ACCEPTS_CONNECTIONS : NO_FLAGS;
+  const table = Deno.readTextFileSync("/proc/self/net/unix");
   // A path may have blanks and ends of line
-  const [, ...rows] = readProc("unix").split(/^[\da-f]+: /m);
+  const [, ...rows] = table.split(/^[\da-f]+: /m);
   return new Set(
     rows.map((row) => UNIX_ROW_REGEXP.exec(row) ?? [])
-      .filter((row) => row[3] === path && row[1] === flags)
+      .filter((row) => row[3] === sought && row[1] === flags)
       .map((row) => row[2]!),
   );
 }
@@ -179,11 +189,20 @@ function hex(value: number, width: number): string {
   return value.toString(16).toUpperCase().padStart(width, "0");
 }
 
-function readTable(name: string): string[][] {
-  const rows = readProc(name).split("\n");
-  return rows.slice(1).map((row) => row.trim().split(/\s+/));
+function columnsOf(line: string): string[] {
+  return line.trim().split(/\s+/);
 }
 
-function readProc(name: string): string {
-  return Deno.readTextFileSync(`/proc/self/net/${name}`);
+/** The lines of a table of all sockets; the system makes them as they are read. */
+function* readTable(name: string): Generator<string, void> {
+  using file = Deno.openSync(`/proc/self/net/${name}`);
+  const decoder = new TextDecoder();
+  const chunk = new Uint8Array(TABLE_CHUNK_SIZE);
+  let rest = "";
+  for (let n; (n = file.readSync(chunk)) !== null;) {
+    rest += decoder.decode(chunk.subarray(0, n), { stream: true });
+    const lines = rest.split("\n");
+    rest = lines.pop()!;
+    yield* lines;
+  }
 }
