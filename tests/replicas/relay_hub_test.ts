@@ -682,3 +682,44 @@ Deno.test("a stop ends no connection whose bytes arrived while the event loop st
     conn.close();
   }
 });
+
+Deno.test("relay: bytes that wait for their turn are no reason to end their connection", async () => {
+  const pair = new Pair();
+  // Of those that arrive in one turn, the last must wait for another
+  const conns = Array.from({ length: 40 }, () => new FakeConn());
+  const relayed = conns.map(({ conn }) => pair.hub.relay(conn));
+  await allBegun(pair, conns.length);
+  await turns();
+  const into = new Uint8Array(8);
+  const reads = pair.conns.map((conn) => conn.read(into));
+  let isRead = false;
+  const last = reads.at(-1)!.finally(() => isRead = true);
+  const before = pair.toPort;
+  for (const held of conns) held.arrive(Uint8Array.of(1));
+  while (pair.toPort === before) await turns(1);
+  assertEquals(isRead, false);
+  const conn = pair.conns.at(-1)!;
+  conn.stopReading();
+  assertEquals(await last, 1);
+  await pause(50);
+  conns.at(-1)!.arrive(Uint8Array.of(2)); // the rest of its request
+  assertEquals(await within("the rest", conn.read(into)), 1);
+  pair.end();
+  await Promise.all(relayed);
+  closeAll(conns);
+});
+
+Deno.test("relay: what was on its way to a connection that its handler closed leaves room for others", async () => {
+  const pair = new Pair();
+  const conns = carryMany(pair, "isFlood");
+  await allBegun(pair, MANY);
+  await turns();
+  assert(pair.hub.backlog >= BUDGET);
+  for (const conn of pair.conns) conn.close();
+  await turns();
+  assertEquals(pair.hub.backlog, 0);
+  assertEquals([pair.hub.load, pair.broken], [MANY, []]);
+  pair.end();
+  await turns();
+  closeAll(conns);
+});

@@ -230,9 +230,10 @@ export class CarriedConnection implements Carried {
     } else if (op === Op.done) {
       this.#ending = readEnding(bytes);
       this.#receiving.detach();
-      this.#sending.clear();
-      this.#resumeReading();
     }
+    // What is on its way to the handler is dropped there
+    if (op === Op.close || op === Op.done) this.#sending.clear();
+    if (op === Op.done) this.#resumeReading();
     return op === Op.done || op === Op.close || op === Op.end;
   }
 
@@ -276,7 +277,7 @@ export class CarriedConnection implements Carried {
     ) throw outOfOrder(op);
   }
 
-  /** Reads no more, unless more is on its way to the runner, or comes now. */
+  /** Reads no more, unless the runner has not read all so far, or more comes now. */
   #stopAfter(received: number, wait = STOP_MS, left = MOST_STALLS): void {
     clearTimeout(this.#stopTimer);
     const { id, link } = this.#carrier!;

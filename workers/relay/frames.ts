@@ -38,7 +38,7 @@ export const Op = {
   sent: 10,
   /** An option of the connection: which, and on or off. */
   option: 11,
-  /** The runner waits for no more, if this number of bytes was all so far. */
+  /** The runner waits for no more, if the bytes that it has read were all so far. */
   stop: 12,
 } as const;
 

@@ -64,8 +64,8 @@ export class RelayedConn implements Deno.Conn {
   #receiving: ReceiveWindow;
   #received: ByteQueue | null = null;
   #readsInTurn = 0;
-  /** The number of bytes that have come. */
-  #arrivals = 0;
+  /** The number of bytes that reads have got. */
+  #taken = 0;
   #ended = false;
   #isStopped = false;
   #closed = false;
@@ -190,7 +190,7 @@ export class RelayedConn implements Deno.Conn {
    * the bytes, or those that were on their way.
    */
   stopReading(): void {
-    this.#link.sendNumber(Op.stop, this.#id, this.#arrivals);
+    this.#link.sendNumber(Op.stop, this.#id, this.#taken);
   }
 
   /** Leaves the rest, and the close, to the end that owns the socket. */
@@ -232,7 +232,6 @@ export class RelayedConn implements Deno.Conn {
 
   #arrived(bytes: Uint8Array): void {
     this.#receiving.take(bytes.length);
-    this.#arrivals = this.#arrivals + bytes.length >>> 0;
     if (this.#reader === null || this.#hasReceived) return this.#keep(bytes);
     const { into } = this.#reader;
     // The usual case: nothing waits, so nothing is copied twice
@@ -247,8 +246,13 @@ export class RelayedConn implements Deno.Conn {
   #goOn(count: number | null): void {
     const reader = this.#endRead();
     if (reader === null) return;
-    if (this.#slices.enter()) reader.resolve(count);
-    else this.#slices.wait(() => reader.resolve(count));
+    if (this.#slices.enter()) this.#resolve(reader, count);
+    else this.#slices.wait(() => this.#resolve(reader, count));
+  }
+
+  #resolve(reader: Reader, count: number | null): void {
+    this.#taken = this.#taken + (count ?? 0) >>> 0;
+    reader.resolve(count);
   }
 
   get #hasReceived(): boolean {
@@ -268,6 +272,7 @@ export class RelayedConn implements Deno.Conn {
 
   #take(into: Uint8Array): number {
     const count = this.#received!.read(into);
+    this.#taken = this.#taken + count >>> 0;
     this.#receiving.release(count);
     return count;
   }
