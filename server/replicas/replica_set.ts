@@ -118,7 +118,9 @@ export class ReplicaSet extends ServerRole
 
   override async start(forever: boolean): Promise<void> {
     this.#takers = forever ? "replicas" : "server";
-    this.#plan.checkSharing();
+    // Replicas that listen already need no right to bind, and keep clients
+    const { isAside } = this.server[core].listening;
+    if (!isAside && !this.#members.someListen) this.#plan.checkSharing();
     if (!forever) await this.server[core].listening.stepBack();
     await this.#direct();
     await this.#keep();

@@ -142,13 +142,14 @@ export const constructed: BaseServer[] = [];
 export function prepareLocally(
   server: BaseServer,
   started: LocalRunner[],
+  kind: RunnerKind = "thread",
 ): void {
   const start: StartRunner = (kind, options) => {
     const runner = new LocalRunner(kind, options);
     started.push(runner);
     return runner;
   };
-  prepareReplicas(server, "thread", loadSet, start);
+  prepareReplicas(server, kind, loadSet, start);
 }
 
 export { prepare, role };

@@ -38,3 +38,12 @@ export class LocalServer extends TCPServer {
     prepareLocally(this as never, started);
   }
 }
+
+/** The same with replicas that count as processes. */
+export class LocalForking extends LocalServer {
+  static override readonly module = import.meta.url;
+
+  override [prepare](): void {
+    prepareLocally(this as never, started, "process");
+  }
+}

@@ -1,0 +1,90 @@
+/** Servers that give up the right to bind their port once they are bound. */
+
+import { assertEquals } from "@std/assert";
+import { exchange, kinds } from "../servers/_support.ts";
+import { LineEcho } from "./handlers_fixture.ts";
+import { LocalForking } from "./local_fixture.ts";
+import { test } from "./_support.ts";
+import { LINUX_ONLY } from "../support/system.ts";
+import { until, within } from "../support/waiting.ts";
+
+const LAST_PRIVILEGED = 1_023;
+
+/** A free port that only root may bind; `null` if this program may not. */
+function privilegedPort(): number | null {
+  for (let port = LAST_PRIVILEGED; port > LAST_PRIVILEGED - 100; port--) {
+    try {
+      Deno.listen({ port }).close();
+      return port;
+    } catch (error) {
+      if (error instanceof Deno.errors.PermissionDenied) return null;
+    }
+  }
+  return null;
+}
+
+/** As for a program that began as root and is another user by now. */
+class WithoutRights implements Disposable {
+  #listen = Deno.listen;
+
+  constructor() {
+    Deno.listen = ((options: Deno.TcpListenOptions) => {
+      if (options.port! > LAST_PRIVILEGED) return this.#listen(options);
+      throw new Deno.errors.PermissionDenied("Permission denied (os error 13)");
+    }) as typeof Deno.listen;
+  }
+
+  [Symbol.dispose](): void {
+    Deno.listen = this.#listen;
+  }
+}
+
+const port = privilegedPort();
+const options = { ignore: port === null || LINUX_ONLY.ignore };
+
+async function assertAnswersAll(server: LocalForking): Promise<void> {
+  for (let i = 0; i < 10; i++) {
+    using client = await kinds.tcp.connect(server);
+    assertEquals(await within("an answer", exchange(client, "x")), "x");
+  }
+}
+
+for (const isAside of [true, false]) {
+  const what = isAside ? "have the port alone" : "share the port";
+  test(
+    `replicas that ${what} serve on after a pause in which the right to bind it was given up`,
+    async () => {
+      await using server = new LocalForking(
+        { hostname: "127.0.0.1", port: port! },
+        LineEcho,
+        { workers: 1 },
+      );
+      server.serveForever();
+      await server.ready;
+      if (isAside) {
+        await until(() => server.socket === null, "the server leaves the port");
+      }
+      await server.shutdown();
+      using _ = new WithoutRights();
+      server.serveForever();
+      await assertAnswersAll(server);
+    },
+    options,
+  );
+}
+
+test(
+  "a server that has given up the right to bind its port before it serves relays",
+  async () => {
+    await using server = new LocalForking(
+      { hostname: "127.0.0.1", port: port! },
+      LineEcho,
+      { workers: 1 },
+    );
+    using _ = new WithoutRights();
+    server.serveForever();
+    await assertAnswersAll(server);
+    assertEquals((await server.stats()).dispatch, "relay");
+  },
+  options,
+);
