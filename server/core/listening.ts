@@ -78,6 +78,8 @@ export class Listening<R> {
   #isAside = false;
   #isClosed = false;
   #isOver = false;
+  /** When the close cuts off what is open. */
+  #deadline = Infinity;
   /** The number of operations that have not ended, and the end of the last. */
   #waiting = 0;
   #last: Promise<unknown> = Promise.resolve();
@@ -273,14 +275,22 @@ export class Listening<R> {
     begun();
     // What an operation opens from now on, nobody else would close
     this.#isOver = true;
+    this.#deadline = deadline;
     return await this.#drain(deadline);
+  }
+
+  /** The close, if it is under way, has only until this time. */
+  hasten(deadline: number): void {
+    if (!this.#isOver || deadline >= this.#deadline) return;
+    this.#deadline = deadline;
+    this.#cycle.open.limitWait(Math.max(0, deadline - performance.now()));
   }
 
   /** Serves the queue, closes the socket, waits, then aborts the rest. */
   async #drain(deadline: number): Promise<DrainReport> {
     const { [role]: part, acceptor } = this.#host;
     const { open, lingering } = this.#cycle;
-    const left = () => deadline - performance.now();
+    const left = () => this.#deadline - performance.now();
     const carriesReplies = acceptor?.carriesReplies === true;
     this.#cycle.drain(deadline);
     part.drain(deadline);

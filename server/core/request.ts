@@ -80,6 +80,7 @@ export class OpenRequests<R> {
   /** When what is still open is cut off, once the server closes. */
   #deadline: number | null = null;
   #emptied: (() => void) | null = null;
+  #emptyTimer: ReturnType<typeof setTimeout> | undefined;
   #entering = 0;
   #lastId = 0;
   #allProcessed: (() => void) | null = null;
@@ -188,15 +189,20 @@ export class OpenRequests<R> {
   ended(timeout: number): Promise<void> {
     if (this.#open.length === 0 || timeout <= 0) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = timeout === Infinity
-        ? undefined
-        : setTimeout(() => this.#emptied?.(), timeout);
       this.#emptied = () => {
         this.#emptied = null;
-        clearTimeout(timer);
+        clearTimeout(this.#emptyTimer);
         resolve();
       };
+      this.limitWait(timeout);
     });
+  }
+
+  /** Whoever waits for the end of all waits `timeout` ms more. */
+  limitWait(timeout: number): void {
+    clearTimeout(this.#emptyTimer);
+    if (timeout === Infinity || this.#emptied === null) return;
+    this.#emptyTimer = setTimeout(() => this.#emptied?.(), timeout);
   }
 
   /** Settles when no request still waits for its call of `processRequest()`. */

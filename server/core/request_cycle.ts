@@ -189,6 +189,12 @@ export class RequestCycle<R> {
     this.lingering.drain();
   }
 
+  /** What has ended so far is not part of the report of the drain. */
+  forgetEnded(): void {
+    this.completed = 0;
+    this.cutOff.length = 0;
+  }
+
   /**
    * Keeps a connection for a while for its client to read the answer. From then
    * on it is closed here, and only here.

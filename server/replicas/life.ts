@@ -152,24 +152,34 @@ export class Life {
   }
 
   /**
-   * Waits `timeout` ms for its requests, then ends it.
+   * Waits `timeout` ms for its requests, then ends it. If it closes already, it
+   * has no more than this time from now on: tell it so by `drain`.
    *
    * @returns The outcome of the requests that it accepted, or `null` if it did
    * not report in time. Settles at its end.
    */
   close(timeout: number): Promise<DrainReport | null> {
-    if (this.#closing !== null) return this.#closing.promise;
+    const deadline = performance.now() + timeout;
+    if (this.#closing !== null) {
+      if (deadline < this.#deadline) this.#limitClose(deadline, timeout);
+      return this.#closing.promise;
+    }
     this.#closing = Promise.withResolvers();
     this.#isHeld = false;
     if (this.#state === "ended") this.#closing.resolve(null);
     else if (this.#state === "starting") this.terminate("was closed");
     else {
       this.#state = "draining";
-      this.#deadline = performance.now() + timeout;
-      this.#limit(timeout + LEAVE_TIMEOUT_MS, "did not close");
+      this.#limitClose(deadline, timeout);
       this.#advance();
     }
     return this.#closing.promise;
+  }
+
+  #limitClose(deadline: number, timeout: number): void {
+    this.#deadline = deadline;
+    if (this.#state !== "draining" || this.#report !== null) return;
+    this.#limit(timeout + LEAVE_TIMEOUT_MS, "did not close");
   }
 
   /** The replica has closed, and goes. */

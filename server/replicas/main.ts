@@ -144,6 +144,7 @@ class ReplicaSide {
         );
       case "drain":
         this.#link.isLast = true;
+        this.#server[core].cycle.forgetEnded(); // it may leave for long already
         return this.#drain(performance.now() + message[1]);
       case "limits":
         return this.#server[core].setLimits(message[1]);
@@ -176,7 +177,9 @@ class ReplicaSide {
   }
 
   #drain(deadline: number): void {
-    this.#relay.afterArrived(() => this.#server[core].cycle.drain(deadline));
+    const { cycle, listening } = this.#server[core];
+    this.#relay.afterArrived(() => cycle.drain(deadline));
+    listening.hasten(deadline);
   }
 
   async #resume(): Promise<void> {

@@ -1,18 +1,21 @@
 /** What reload() waits for while replicas leave for other reasons as well. */
 
-import { assertEquals } from "@std/assert";
-import type { ReplicaOptions } from "../../mod.ts";
-import { exchange, kinds } from "../servers/_support.ts";
+import { assert, assertEquals } from "@std/assert";
+import type { ReplicaOptions, RequestHandlerClass } from "../../mod.ts";
+import { type Client, exchange, kinds } from "../servers/_support.ts";
 import { LocalRunner } from "./_local_runner.ts";
-import { LineEcho } from "./handlers_fixture.ts";
+import { Lasting, LineEcho } from "./handlers_fixture.ts";
 import { LocalServer, started } from "./local_fixture.ts";
-import { test } from "./_support.ts";
+import { allReady, test } from "./_support.ts";
 import { pause, until, within } from "../support/waiting.ts";
 
 /** A server that shares its port with a replica of this isolate. */
-function open(options: ReplicaOptions = {}): LocalServer {
+function open(
+  options: ReplicaOptions = {},
+  handler: RequestHandlerClass<Deno.TcpConn> = LineEcho,
+): LocalServer {
   started.length = 0;
-  return new LocalServer({ port: 0 }, LineEcho, { workers: 1, ...options });
+  return new LocalServer({ port: 0 }, handler, { workers: 1, ...options });
 }
 
 /** Keeps a command from a replica. */
@@ -85,3 +88,55 @@ test("reload() waits for a replica over its limit, which serves until another do
   await close.release(first);
   await within("reload()", reloaded);
 });
+
+/** Clients whose requests are in a replica that has taken its last. */
+async function occupy(server: LocalServer, count: number): Promise<Client[]> {
+  server.serveForever();
+  await allReady(server);
+  const clients: Client[] = [];
+  for (let i = 0; i < count; i++) {
+    const client = await kinds.tcp.connect(server);
+    assert(await client.receive() !== null);
+    clients.push(client);
+  }
+  await within("reload()", server.reload());
+  return clients;
+}
+
+for (const dispatch of ["shard", "relay"] as const) {
+  test(`serverClose() cuts off in its own time what a replaced replica has more time for, by ${dispatch}`, async () => {
+    const options = { dispatch, shutdownTimeout: 3_600_000 };
+    const server = open(options, Lasting);
+    const [client] = await occupy(server, 1);
+    server.shutdownTimeout = 50;
+    const report = await within("the close", server.serverClose());
+    assertEquals([report.completed, report.aborted.length], [0, 1]);
+    assertEquals((await started[0]!.exited).reason, "returned");
+    client![Symbol.dispose]();
+  });
+
+  test(`serverClose() counts no request that a replaced replica ended before, by ${dispatch}`, async () => {
+    const server = open({ dispatch }, Lasting);
+    const clients = await occupy(server, 3);
+    const isOpen = (count: number) => async () =>
+      (await server.stats()).open === count;
+    const end = async (client: Client) => {
+      await client.send("go");
+      assertEquals(await client.receive(), "done");
+      client[Symbol.dispose]();
+    };
+    await end(clients[0]!);
+    await until(isOpen(2), "it has ended");
+    const closed = server.serverClose();
+    await until(
+      () =>
+        started[0]!.toReplica.some((message) =>
+          (message as unknown[])[0] === "drain"
+        ),
+      "the replica knows of the close",
+    );
+    await end(clients[1]!);
+    await end(clients[2]!);
+    assertEquals(await closed, { completed: 2, aborted: [] });
+  });
+}
