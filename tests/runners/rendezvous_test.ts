@@ -1,5 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
-import { expectChild } from "../../workers/runner/rendezvous.ts";
+import {
+  expectChild,
+  forgetChild,
+  watchChild,
+} from "../../workers/runner/rendezvous.ts";
 
 /** Where children come in over TCP, for lack of other permissions. */
 const permissions = { net: true } as const;
@@ -58,5 +62,29 @@ Deno.test("expectChild() gives a stranger a limited time to say its secret", {
     assertEquals(await expected.conn, null);
   } finally {
     globalThis.setTimeout = setTimeout;
+  }
+});
+
+Deno.test("watchChild() starts the guard that could not be started for the child before", async () => {
+  const { Command } = Deno;
+  let calls = 0;
+  let isFull = true;
+  Deno.Command = class extends Command {
+    constructor(...args: ConstructorParameters<typeof Command>) {
+      calls++;
+      if (isFull) throw new Error("Too many open files");
+      super(...args);
+    }
+  };
+  const pids = [2 ** 30, 2 ** 30 + 1, 2 ** 30 + 2];
+  try {
+    watchChild(pids[0]!, null);
+    isFull = false;
+    calls = 0;
+    for (const pid of pids.slice(1)) watchChild(pid, null);
+    assertEquals(calls, 1);
+    for (const pid of pids) await forgetChild(pid);
+  } finally {
+    Deno.Command = Command;
   }
 });

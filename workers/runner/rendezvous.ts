@@ -294,10 +294,13 @@ function spawn(args: string[]): Deno.ChildProcess | null {
 }
 
 function startGuard(): void {
+  clearTimeout(restartTimer);
+  restartTimer = undefined;
   if (watched.size === 0) return;
   const [...pids] = watched.keys();
   const process = spawn([pids.join(" "), watched.get(pids.at(-1)!)!]);
-  // Without it, the children notice the end of their channels all the same
+  // Without it, the children notice the end of their channels all the same; the
+  // next one may find a free descriptor for it
   if (process === null) return;
   process.unref();
   const started: Guard = { process, input: process.stdin.getWriter() };
@@ -324,7 +327,7 @@ function startGuard(): void {
 export function watchChild(pid: number, folder: string | null): void {
   watched.set(pid, folder ?? "");
   if (guard !== undefined) tell(`+ ${pid} ${folder ?? ""}\n`);
-  else if (watched.size === 1) startGuard();
+  else if (restartTimer === undefined) startGuard();
 }
 
 /**
@@ -339,6 +342,7 @@ export async function forgetChild(pid: number): Promise<void> {
   tell(`- ${pid}\n`);
   if (watched.size > 0) return;
   clearTimeout(restartTimer);
+  restartTimer = undefined;
   if (guard === undefined) return;
   const { process, input } = guard;
   guard = undefined;
