@@ -74,6 +74,8 @@ export class Detour {
     if (this.#folder === null) return false;
     try {
       Deno.mkdirSync(this.#folder, { recursive: true });
+      // Where others may write, a link of theirs would lead to them
+      if (!isOwn(this.#folder)) throw new Error("Made by somebody else");
       const depth = Deno.realPathSync(this.#folder).split("/").length - 1;
       this.#toRoot = "/..".repeat(depth);
       return this.#isOpen = true;
@@ -82,6 +84,11 @@ export class Detour {
       return false;
     }
   }
+}
+
+function isOwn(folder: string): boolean {
+  const { isDirectory, uid } = Deno.lstatSync(folder);
+  return isDirectory && uid === Deno.uid();
 }
 
 function hasAllPermissions(): boolean {

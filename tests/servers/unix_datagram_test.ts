@@ -7,6 +7,7 @@ import {
   RequestHandler,
   UnixDatagramServer,
 } from "../../mod.ts";
+import { Detour } from "../../server/sockets/detour.ts";
 import { python, startDeno } from "./_programs.ts";
 import {
   assertEchoes,
@@ -182,4 +183,18 @@ test("UnixDatagramServer with packets of 8 bytes tells its own from a client's",
 
 test("UnixDatagramServer closes in spite of a client that never reads", async () => {
   assertEquals(await runUnread("close"), "closed");
+});
+
+test("Detour takes no link that somebody else has put in its place", async () => {
+  const folder = await Deno.makeTempDir();
+  const [path, client] = [`${folder}/server`, `${folder}/client`];
+  const detour = new Detour(path);
+  const [way] = detour.to(client).split("/../");
+  assert(way !== client && (await Deno.lstat(way!)).isDirectory);
+  detour.cut();
+  await Deno.mkdir(`${folder}/elsewhere`);
+  await Deno.mkdir(`${folder}/elsewhere/deep`);
+  await Deno.symlink(`${folder}/elsewhere/deep`, way!);
+  assertEquals(new Detour(path).to(client), client);
+  await Deno.remove(folder, { recursive: true });
 });
