@@ -1,5 +1,7 @@
 /** What processes do with locks and their like that their parent keeps. */
 
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { StreamRequestHandler } from "../../handlers/mod.ts";
 import { BoundedSemaphore, Lock, Pipe, Process } from "../../workers/mod.ts";
 import type {
@@ -231,6 +233,26 @@ export async function getSome(
   told.set();
   await on.wait();
   return items;
+}
+
+/** Gets items as fast as it can. */
+export async function getItems(
+  queue: SharedQueue<number>,
+  count: number,
+): Promise<number[]> {
+  const items = [];
+  for (let i = 0; i < count; i++) items.push(await queue.get());
+  return items;
+}
+
+/** Collects what nothing refers to any more. */
+export async function collectGarbage() {
+  setFlagsFromString("--expose-gc");
+  const gc = runInNewContext("gc") as () => void;
+  for (let turn = 0; turn < 20; turn++) {
+    await new Promise((resolve) => setTimeout(resolve));
+    gc();
+  }
 }
 
 /** Gets items in several tasks; returns those of each, in their order. */

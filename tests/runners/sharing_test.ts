@@ -728,6 +728,27 @@ Deno.test("SharedQueue keeps the order for each task of a process, of which one 
   }
 });
 
+Deno.test("SharedQueue that was collected in a process and comes again goes on with what it was sent ahead", async () => {
+  const queue = new SharedQueue<number>();
+  for (let i = 0; i < 1_000; i++) queue.putNowait(i);
+  const core = typeOf(queue)!.inner!(queue) as QueueCore;
+  const pool = new ProcessPool({ module, workers: 1 });
+  let next = 0;
+  async function get(count: number): Promise<void> {
+    const getting = pool.submit(targets.getItems, queue, count);
+    const expected = Array.from({ length: count }, () => next++);
+    assertEquals(await within("items", getting), expected);
+  }
+  try {
+    // Until some are ahead
+    for (let count = 200; core.ahead === 0; count = 1) await get(count);
+    await pool.submit(targets.collectGarbage);
+    await get(300);
+  } finally {
+    await pool.terminate();
+  }
+});
+
 Deno.test("SharedQueue sends no item ahead while others wait", async () => {
   const queue = new SharedQueue<number>();
   const { process, on } = await startGetting(queue, 0);

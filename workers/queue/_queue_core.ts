@@ -154,7 +154,12 @@ export class QueueCore {
 
   /** The number of items. */
   get size(): number {
-    return this.#store.count + Atomics.load(this.#words, AHEAD);
+    return this.#store.count + this.ahead;
+  }
+
+  /** The number of items that were sent ahead. */
+  get ahead(): number {
+    return Atomics.load(this.#words, AHEAD);
   }
 
   /** Whether nothing more can be put. */
@@ -214,7 +219,7 @@ export class QueueCore {
   shift(holder = 0): Uint8Array<ArrayBuffer> | false {
     this.#settle();
     if (this.#store.count === 0) {
-      if (Atomics.load(this.#words, AHEAD) > 0) {
+      if (this.ahead > 0) {
         Atomics.add(this.#words, RECALLS, 1);
         Atomics.notify(this.#words, RECALLS);
         return false;

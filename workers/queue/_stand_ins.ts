@@ -54,12 +54,18 @@ const AHEAD_MS = 2;
 
 /** The items of a queue that came ahead, beside one answer at a time. */
 class Supply {
-  #call = 0;
+  /** The call beside whose answer they came. */
+  call = 0;
+  readonly #queue: string;
   /** The items, each after its length, and where the next one is. */
   #bytes: Bytes | null = null;
   #at = 0;
   #askedAt = -Infinity;
   #taken = 0;
+
+  constructor(queue: string) {
+    this.#queue = queue;
+  }
 
   get isEmpty(): boolean {
     return this.#bytes === null;
@@ -70,9 +76,9 @@ class Supply {
     const bytes = this.#bytes!;
     const start = this.#at + 4;
     const end = this.#at = start + readInt32(bytes, this.#at);
-    if (end === bytes.length) this.#bytes = null;
+    if (end === bytes.length) this.drop();
     this.#taken++;
-    claim(this.#call);
+    claim(this.call);
     return decode(bytes, start, end);
   }
 
@@ -85,38 +91,37 @@ class Supply {
     return {
       most: Math.floor(AHEAD_MS / each),
       take: (call, bytes) => {
-        [this.#call, this.#bytes, this.#at] = [call, bytes, 0];
+        [this.call, this.#bytes, this.#at] = [call, bytes, 0];
+        supplying.set(this.#queue, this);
       },
     };
   }
 
-  /** Gives back what came with a call; returns whether it was here. */
-  giveBack(call: number): boolean {
-    if (this.#bytes === null || this.#call !== call) return false;
+  /** Has no more items. */
+  drop(): void {
     this.#bytes = null;
-    return true;
+    supplying.delete(this.#queue);
   }
 }
 
-const supplies = new Set<WeakRef<Supply>>();
+/** Those with items, by the queue's name: it may be collected, and come again. */
+const supplying = new Map<string, Supply>();
 const supplied = new WeakMap<object, Supply>();
 
 function supplyOf(queue: object): Supply {
   let supply = supplied.get(queue);
   if (supply === undefined) {
-    supplied.set(queue, supply = new Supply());
-    supplies.add(new WeakRef(supply));
+    const name = exportObject(queue);
+    supply = supplying.get(name) ?? new Supply(name);
+    supplied.set(queue, supply);
   }
   return supply;
 }
 
 onRecall((call) => {
-  for (const reference of supplies) {
-    const supply = reference.deref();
-    if (supply === undefined) supplies.delete(reference);
-    else if (supply.giveBack(call)) break;
+  for (const supply of supplying.values()) {
+    if (supply.call === call) supply.drop();
   }
-  // Also if the queue was dropped here
   tell(["back", call]);
 });
 
