@@ -339,7 +339,7 @@ export class MapRun {
     while (!this.#isEnding && (reading || chunk.length > 0)) {
       try {
         if (this.#submitted - this.#taken >= concurrency) {
-          await this.#changed.promise;
+          await this.#waitForRoom();
         } else if (queue.needsDrain) {
           // Looked at before each submit: others submit while an item comes.
           await queue.drained();
@@ -366,6 +366,18 @@ export class MapRun {
     if (failure !== null) this.#fail(this.#submitted, failure);
     this.#readAll = true;
     this.#change();
+  }
+
+  /** Waits until several tasks can be sent together, or a worker may idle. */
+  async #waitForRoom(): Promise<void> {
+    const { concurrency } = this.#settings;
+    const { workers, concurrentTasksPerWorker } = this.#core.settings;
+    do {
+      await this.#changed.promise;
+    } while (
+      !this.#isEnding && this.#submitted - this.#taken > concurrency / 2 &&
+      this.#tasks.size >= workers * concurrentTasksPerWorker
+    );
   }
 
   #check(item: unknown): unknown {
