@@ -7,7 +7,6 @@
 
 import type { ServerStats } from "../handlers/request_types.ts";
 import type {
-  DrainReport,
   ReplicaOptions,
   ServerLimits,
   TcpServerOptions,
@@ -170,8 +169,8 @@ export class ServerRole {
     return undefined;
   }
 
-  /** It has ended after `duration` ms, or was refused (`null`). */
-  closed(_request: unknown, _duration: number | null): void {}
+  /** It has ended so after `duration` ms, or was refused (`null`). */
+  closed(_request: unknown, _duration: number | null, _ending: number): void {}
 
   /** Counts have changed otherwise. */
   changed(): void {}
@@ -188,9 +187,12 @@ export class ServerRole {
   /** The server closes, and takes no more requests. */
   left(): void {}
 
-  /** The server has closed its socket: all requests end by `deadline`. */
-  finish(_deadline: number): Promise<DrainReport | null> {
-    return Promise.resolve(null);
+  /**
+   * The server has closed its socket: all requests end by `deadline`. Returns
+   * the clients of those that did not.
+   */
+  finish(_deadline: number): Promise<Deno.Addr[]> {
+    return Promise.resolve([]);
   }
 
   /** Requests were aborted. */

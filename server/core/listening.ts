@@ -305,12 +305,10 @@ export class Listening<R> {
     await open.ended(left());
     const aborted = await this.#abort();
     if (carriesReplies) await this.#closeAcceptor();
-    const [others] = await Promise.all([finished, lingering.ended()]);
-    const { completed, cutOff } = this.#cycle;
-    return {
-      completed: completed + (others?.completed ?? 0),
-      aborted: [...cutOff, ...aborted, ...others?.aborted ?? []].map(printable),
-    };
+    aborted.push(...await finished);
+    await lingering.ended();
+    const { completed, aborted: before } = this.#cycle.drained!;
+    return { completed, aborted: [...before, ...aborted].map(printable) };
   }
 
   /** Takes what the system has queued, unless other listeners do. */

@@ -19,7 +19,7 @@ import {
 } from "./faults.ts";
 import { type OpenRequest, OpenRequests } from "./request.ts";
 import { role, type ServerRole } from "../_internal.ts";
-import type { ServerLimits } from "../options.ts";
+import type { DrainReport, ServerLimits } from "../options.ts";
 import { Admission, Entrance } from "./entrance.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Lingering } from "./lingering.ts";
@@ -54,6 +54,11 @@ export const Ending = {
   isOver: 8,
 } as const;
 
+function endingOf({ failed, aborted, lost }: OpenRequest): number {
+  return (failed ? Ending.failed : 0) + (aborted ? Ending.aborted : 0) +
+    (lost ? Ending.unmade : 0);
+}
+
 /**
  * Takes requests through the hooks. An error of a hook affects only its
  * request.
@@ -62,18 +67,14 @@ export class RequestCycle<R> {
   readonly open: OpenRequests<R> = new OpenRequests();
   readonly counts: Counts = new Counts();
   readonly lingering: Lingering = new Lingering();
-  /** How many requests accepted here their handlers have ended in a drain. */
-  completed = 0;
-  /** The clients of requests that a deadline cut off while the server closes. */
-  readonly cutOff: Deno.Addr[] = [];
+  /** What became of the requests since the server closes. */
+  drained: DrainReport | null = null;
   readonly meter: RequestMeter;
   readonly entrance: Entrance = new Entrance();
   readonly deadlines: Deadlines = new Deadlines(
     this.open as OpenRequests<unknown>,
     (open, error) => {
-      if (this.#isDraining && !open.relayed) {
-        this.cutOff.push(open.clientAddress);
-      }
+      if (!open.relayed) this.drained?.aborted.push(open.clientAddress);
       void this.report(error, open.request as R, open.clientAddress);
     },
   );
@@ -84,7 +85,6 @@ export class RequestCycle<R> {
   #hooks: CycleHooks<R>;
   #telemetry: Telemetry;
   #ended: () => void;
-  #isDraining = false;
 
   /** `ended` is called after each request. */
   constructor(hooks: CycleHooks<R>, telemetry: Telemetry, ended: () => void) {
@@ -136,10 +136,12 @@ export class RequestCycle<R> {
       if (part?.servesElsewhere !== true) open.lost = open.handler === null;
       await this.#failed(open, error);
     } finally {
-      const isCompleted = open.processed && !open.lost && !open.aborted;
-      if (isCompleted && this.#isDraining) this.completed++;
+      const ending = endingOf(open);
+      if (open.processed && !open.aborted) {
+        this.addEnd(open.clientAddress, ending);
+      }
       const duration = this.meter.end(open);
-      part?.closed(request, duration);
+      part?.closed(request, duration, ending);
       this.#end(open);
     }
   }
@@ -161,10 +163,8 @@ export class RequestCycle<R> {
     } finally {
       this.#end(open);
     }
-    const { failed, aborted, lost } = open;
-    if (failed || aborted) this.#hooks[role].tellCounts();
-    return (failed ? Ending.failed : 0) + (aborted ? Ending.aborted : 0) +
-      (lost ? Ending.unmade : 0);
+    if (open.failed || open.aborted) this.#hooks[role].tellCounts();
+    return endingOf(open);
   }
 
   /** Waits for the end of a request that is served elsewhere. */
@@ -179,20 +179,21 @@ export class RequestCycle<R> {
     open.failed ||= (how & Ending.failed) !== 0;
     if ((how & Ending.aborted) === 0 || open.aborted) return;
     open.aborted = true;
-    if (this.#isDraining) this.cutOff.push(open.clientAddress);
+    this.addEnd(open.clientAddress, how);
+  }
+
+  /** Counts how a request ended, if the server closes. */
+  addEnd(clientAddress: Deno.Addr, ending: number): void {
+    if (this.drained === null) return;
+    if ((ending & Ending.aborted) !== 0) {
+      this.drained.aborted.push(clientAddress);
+    } else if ((ending & Ending.unmade) === 0) this.drained.completed++;
   }
 
   /** The server closes, and cuts off what is open at the time `deadline`. */
   drain(deadline: number): void {
-    this.#isDraining = true;
     this.open.drain(deadline);
     this.lingering.drain();
-  }
-
-  /** What has ended so far is not part of the report of the drain. */
-  forgetEnded(): void {
-    this.completed = 0;
-    this.cutOff.length = 0;
   }
 
   /**

@@ -238,6 +238,7 @@ export class Serving<R> {
 
   async #close(): Promise<DrainReport> {
     const deadline = performance.now() + this.#host.shutdownTimeout;
+    this.cycle.drained = { completed: 0, aborted: [] };
     this.#readiness.reject(this.listening.closedError("serve"));
     const report = await this.listening.close(
       deadline,

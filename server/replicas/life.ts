@@ -17,7 +17,6 @@
 
 import { RunnerExitError } from "../../workers/base/errors.ts";
 import { describeExit, type Runner } from "../../workers/runner/runner.ts";
-import type { DrainReport } from "../options.ts";
 import { type Command, outOfOrder } from "./protocol.ts";
 
 const START_TIMEOUT_MS = 30_000;
@@ -66,9 +65,9 @@ export class Life {
   #reached: Goal = "leave";
   #underWay: Goal | "close" | "end" | null = null;
   #settled: PromiseWithResolvers<void> | null = null;
-  #closing: PromiseWithResolvers<DrainReport | null> | null = null;
+  #closing: PromiseWithResolvers<void> | null = null;
   #deadline = Infinity;
-  #report: DrainReport | null = null;
+  #isClosed = false;
   #isHeld: boolean;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -153,12 +152,10 @@ export class Life {
 
   /**
    * Waits `timeout` ms for its requests, then ends it. If it closes already, it
-   * has no more than this time from now on: tell it so by `drain`.
-   *
-   * @returns The outcome of the requests that it accepted, or `null` if it did
-   * not report in time. Settles at its end.
+   * has no more than this time from now on: tell it so by `drain`. Settles at
+   * its end.
    */
-  close(timeout: number): Promise<DrainReport | null> {
+  close(timeout: number): Promise<void> {
     const deadline = performance.now() + timeout;
     if (this.#closing !== null) {
       if (deadline < this.#deadline) this.#limitClose(deadline, timeout);
@@ -166,7 +163,7 @@ export class Life {
     }
     this.#closing = Promise.withResolvers();
     this.#isHeld = false;
-    if (this.#state === "ended") this.#closing.resolve(null);
+    if (this.#state === "ended") this.#closing.resolve();
     else if (this.#state === "starting") this.terminate("was closed");
     else {
       this.#state = "draining";
@@ -178,16 +175,14 @@ export class Life {
 
   #limitClose(deadline: number, timeout: number): void {
     this.#deadline = deadline;
-    if (this.#state !== "draining" || this.#report !== null) return;
+    if (this.#state !== "draining" || this.#isClosed) return;
     this.#limit(timeout + LEAVE_TIMEOUT_MS, "did not close");
   }
 
   /** The replica has closed, and goes. */
-  closed(report: DrainReport): void {
-    if (this.#underWay !== "end" || this.#report !== null) {
-      throw outOfOrder("closed");
-    }
-    this.#report = report;
+  closed(): void {
+    if (this.#underWay !== "end" || this.#isClosed) throw outOfOrder("closed");
+    this.#isClosed = true;
     this.#limit(LEAVE_TIMEOUT_MS, "did not leave");
   }
 
@@ -258,7 +253,7 @@ export class Life {
     this.#readiness.reject(cause);
     this.#settle();
     this.#host.ended(cause);
-    void this.#runner.exited.then(() => this.#closing?.resolve(this.#report));
+    void this.#runner.exited.then(() => this.#closing?.resolve());
   }
 
   #limit(timeout: number, why: string): void {

@@ -28,7 +28,6 @@ import {
   type Command,
   decodeToReplica,
   type FromReplica,
-  MAX_LIST,
   outOfOrder,
 } from "./protocol.ts";
 
@@ -144,7 +143,6 @@ class ReplicaSide {
         );
       case "drain":
         this.#link.isLast = true;
-        this.#server[core].cycle.forgetEnded(); // it may leave for long already
         return this.#drain(performance.now() + message[1]);
       case "limits":
         return this.#server[core].setLimits(message[1]);
@@ -203,14 +201,10 @@ class ReplicaSide {
     await this.#relay.begun();
     this.#server[settings].shutdownTimeout = Math.round(timeout);
     this.#link.isClosing = true;
-    const report = await this.#server.serverClose();
+    await this.#server.serverClose();
     this.#link.tell();
     this.#relay.flush();
-    const aborted = report.aborted.slice();
-    while (aborted.length > MAX_LIST) {
-      this.#post(["aborted", aborted.splice(0, MAX_LIST)]);
-    }
-    this.#post(["closed", { ...report, aborted }]);
+    this.#post(["closed"]);
     this.#port.close();
   }
 }

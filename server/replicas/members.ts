@@ -12,7 +12,6 @@ import { core } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import { inTime } from "../core/waits.ts";
 import { arrivals } from "../core/watched_conn.ts";
-import type { DrainReport } from "../options.ts";
 import type { Goal } from "./life.ts";
 import type { Monitor } from "./monitor.ts";
 import type { Replica } from "./replica.ts";
@@ -189,23 +188,24 @@ export class Members implements SupervisorHost<Replica> {
     this.#taken.delete(replica);
   }
 
-  /** Closes all replicas and starts no more. */
-  async close(deadline: number, reason: Error): Promise<DrainReport> {
+  /**
+   * Closes all replicas and starts no more.
+   *
+   * @returns The clients whose requests a replica accepted and never ended.
+   */
+  async close(deadline: number, reason: Error): Promise<Deno.Addr[]> {
     this.isKeeping = false;
     this.supervisor.stop(reason);
     const left = Math.max(0, deadline - performance.now());
-    const reports = await Promise.all([...this.all].map(async (replica) => {
-      const report = await replica.life.close(left + CUT_OFF_AFTER_MS);
-      const aborted = [...replica.accepted.values()]
-        .map(({ clientAddress }) => clientAddress);
-      return report ?? { completed: 0, aborted };
-    }));
+    const all = [...this.all];
+    await Promise.all(
+      all.map(({ life }) => life.close(left + CUT_OFF_AFTER_MS)),
+    );
     await Promise.all([...this.alive].map(({ runner }) => runner.exited));
     this.#watchdog.stop();
-    return {
-      completed: reports.reduce((sum, { completed }) => sum + completed, 0),
-      aborted: reports.flatMap(({ aborted }) => aborted),
-    };
+    return all.flatMap(({ accepted }) =>
+      [...accepted.values()].map(({ clientAddress }) => clientAddress)
+    );
   }
 
   #keepOn(): void {

@@ -41,6 +41,7 @@ export class ParentLink extends ServerRole {
   #lastId = 0;
   #ended: number[] = [];
   #durations: number[] = [];
+  #endings: number[] = [];
   #isScheduled = false;
   #questions: PendingCalls<(answer: ServerStats | null) => void> =
     new PendingCalls();
@@ -90,8 +91,13 @@ export class ParentLink extends ServerRole {
     return isBehind ? this.#port.flushed() : undefined;
   }
 
-  override closed(request: unknown, duration: number | null): void {
+  override closed(
+    request: unknown,
+    duration: number | null,
+    ending: number,
+  ): void {
     this.#durations.push(duration ?? -1);
+    this.#endings.push(ending);
     this.#ended.push(this.#ids.get(request)!);
     this.#ids.delete(request);
     this.changed();
@@ -132,6 +138,7 @@ export class ParentLink extends ServerRole {
         this.#ended.splice(0, MAX_LIST),
         COUNTS.map((name) => counts[name]),
         this.#durations.splice(0, MAX_LIST),
+        this.#endings.splice(0, MAX_LIST),
       ]);
     } while (this.#ended.length > 0);
   }

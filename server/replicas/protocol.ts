@@ -12,10 +12,10 @@
  *   time; `pong` answers `ping`. `disconnect` may name a request that has ended.
  * - `opened` tells of a request that the replica accepted by itself: after the
  *   first `resume` and before `closed`, with rising numbers. `ended` names open
- *   ones only, and how long each took in milliseconds: -1 if it was turned away.
+ *   ones only, how long each took in milliseconds, -1 if it was turned away, and
+ *   how it ended.
  * - `event` may come of what is watched, and of what was until a moment ago.
  * - Counts never go down.
- * - `aborted` lists clients that `closed` no longer does, before it.
  * - `ask` and `leaving` may come at any time, and `answer` answers `ask`.
  * - `working` may come at any time: handlers go on, though the event loop of the
  *   process does not turn.
@@ -33,7 +33,7 @@ import { isAddress, plainAddress } from "../../workers/relay/frames.ts";
 import type { RelayMemory } from "../../workers/line/shared_line.ts";
 import type { ErrorRecord } from "../../workers/line/dialect.ts";
 import { COUNTS } from "../core/faults.ts";
-import type { DrainReport, ServerLimits } from "../options.ts";
+import type { ServerLimits } from "../options.ts";
 import type { AnyOptions, Certificate } from "../_internal.ts";
 import type { Sharing } from "./port_sharing.ts";
 
@@ -88,11 +88,16 @@ export type CountValues = number[];
 /** From a replica to its server. */
 export type FromReplica =
   | ["done"]
-  | ["aborted", clientAddresses: Deno.Addr[]]
-  | ["closed", report: DrainReport]
+  | ["closed"]
   | ["pong", memory: number]
   | ["opened", id: number, clientAddress: Deno.Addr]
-  | ["ended", ids: number[], counts: CountValues, durations: number[]]
+  | [
+    "ended",
+    ids: number[],
+    counts: CountValues,
+    durations: number[],
+    endings: number[],
+  ]
   | ["event", name: ReplicaEventName, details: EventDetails]
   | ["ask", id: number, question: Question]
   | ["leaving"]
@@ -131,15 +136,13 @@ type Check = (value: unknown, message?: readonly unknown[]) => boolean;
 type Shapes = Readonly<Record<string, readonly Check[]>>;
 
 const isCounts = every(isCount);
-const areAddresses = every(isAddress);
 
 const FROM_REPLICA: Shapes = {
   done: [],
-  aborted: [areAddresses],
-  closed: [isReport],
+  closed: [],
   pong: [isCount],
   opened: [isCount, isAddress],
-  ended: [isCounts, isCountValues, every(isDuration)],
+  ended: [isCounts, isCountValues, every(isDuration), isCounts],
   event: [oneOf(...REPLICA_EVENTS), isDetails],
   ask: [isCount, oneOf("stats", "shutdown")],
   leaving: [],
@@ -299,9 +302,4 @@ export function detailsOf(details: EventDetails): EventDetails {
 
 function isObject(value: unknown): boolean {
   return typeof value === "object";
-}
-
-function isReport(value: unknown): boolean {
-  const { completed, aborted } = (value ?? {}) as Partial<DrainReport>;
-  return isCount(completed) && areAddresses(aborted);
 }

@@ -49,6 +49,8 @@ export interface ReplicaOwner {
   readonly stallTimeout: number;
   /** The counts of the whole server; `own` are those of the server itself. */
   stats(own: ServerStats): ServerStats;
+  /** A request that it had accepted by itself has ended. */
+  finished(clientAddress: Deno.Addr, ending: number): void;
   /** Something happened in the replica. */
   observed(name: ReplicaEventName, details: EventDetails): void;
   /** The replica is over a limit. */
@@ -63,6 +65,8 @@ export interface ReplicaOwner {
 interface AcceptedRequest {
   clientAddress: Deno.Addr;
   since: number;
+  /** Whether the server's user has ended it. */
+  isDisconnected: boolean;
 }
 
 /** A runner and the requests in it. */
@@ -89,8 +93,6 @@ export class Replica implements Member {
   #maxMemory: number;
   #requests = 0;
   #lastId = 0;
-  /** The clients of its drain report's first parts. */
-  #aborted: Deno.Addr[] = [];
   #pinged = false;
   #isLeaving = false;
   #resumed = false;
@@ -200,21 +202,15 @@ export class Replica implements Member {
       case "opened":
         return this.#opened(message[1], message[2]);
       case "ended":
-        return this.#ended(message[1], message[2], message[3]);
+        return this.#ended(message[1], message[2], message[3], message[4]);
       case "event":
         return this.#owner.observed(message[1], detailsOf(message[2]));
       case "pong":
         return this.#pong(message[1]);
       case "done":
         return this.life.acknowledge();
-      case "aborted":
-        return this.#addAborted(message[1]);
       case "closed":
-        this.#addAborted(message[1].aborted);
-        return this.life.closed({
-          completed: message[1].completed,
-          aborted: this.#aborted,
-        });
+        return this.life.closed();
       case "ask":
         return void this.#answer(message[1], message[2]);
       case "leaving":
@@ -234,14 +230,6 @@ export class Replica implements Member {
     if (memory > this.#maxMemory) this.#owner.exceeded(this, "maxMemory");
   }
 
-  #addAborted(clientAddresses: Deno.Addr[]): void {
-    // Each was open once
-    if (this.#aborted.length + clientAddresses.length > MAX_OPEN) {
-      throw outOfOrder("aborted");
-    }
-    this.#aborted.push(...clientAddresses.map(plainAddress));
-  }
-
   #opened(id: number, clientAddress: Deno.Addr): void {
     if (this.accepted.size >= MAX_OPEN) throw outOfOrder("opened");
     if (!this.#resumed || id !== this.#lastId + 1) throw outOfOrder("opened");
@@ -249,17 +237,30 @@ export class Replica implements Member {
     this.accepted.set(id, {
       clientAddress: plainAddress(clientAddress),
       since: performance.now(),
+      isDisconnected: false,
     });
     // It reports each end, but may end before it can
     if (this.counts[ACCEPTED]! < id) this.counts[ACCEPTED] = id;
     this.begin();
   }
 
-  #ended(ids: number[], counts: CountValues, durations: number[]): void {
-    if (ids.length !== durations.length) throw outOfOrder("durations");
-    for (const id of ids) {
-      if (!this.accepted.delete(id)) throw outOfOrder("ended");
+  #ended(
+    ids: number[],
+    counts: CountValues,
+    durations: number[],
+    endings: number[],
+  ): void {
+    const { length } = ids;
+    if (length !== durations.length || length !== endings.length) {
+      throw outOfOrder("durations");
     }
+    ids.forEach((id, i) => {
+      const request = this.accepted.get(id);
+      if (request === undefined) throw outOfOrder("ended");
+      this.accepted.delete(id);
+      if (durations[i]! < 0 || request.isDisconnected) return;
+      this.#owner.finished(request.clientAddress, endings[i]!);
+    });
     if (counts.some((count, i) => count < this.counts[i]!)) {
       throw outOfOrder("counts");
     }

@@ -21,7 +21,7 @@ import {
 import type { BaseServer } from "../base_server.ts";
 import { optionsForReplicas } from "../core/check_options.ts";
 import { inTime } from "../core/waits.ts";
-import type { DrainReport, ReplicaOptions, ServerLimits } from "../options.ts";
+import type { ReplicaOptions, ServerLimits } from "../options.ts";
 import type { OpenConnection } from "../open_connection.ts";
 import { arrivals } from "../core/watched_conn.ts";
 import { ServerClosedError } from "../errors.ts";
@@ -157,7 +157,7 @@ export class ReplicaSet extends ServerRole
     for (const replica of this.#members.all) replica.drain(deadline);
   }
 
-  override async finish(deadline: number): Promise<DrainReport> {
+  override async finish(deadline: number): Promise<Deno.Addr[]> {
     this.#plan.sharing.leave();
     await inTime(this.#dispatcher.handedOn(), deadline - performance.now());
     await this.#arrivals;
@@ -198,6 +198,7 @@ export class ReplicaSet extends ServerRole
       if (replica.number !== number || !replica.accepted.has(request!)) {
         continue;
       }
+      replica.accepted.get(request!)!.isDisconnected = true;
       replica.send(["disconnect", request!]);
       return true;
     }
@@ -238,6 +239,10 @@ export class ReplicaSet extends ServerRole
 
   override async reload(): Promise<void> {
     await this.#turnover.reload();
+  }
+
+  finished(clientAddress: Deno.Addr, ending: number): void {
+    this.server[core].cycle.addEnd(clientAddress, ending);
   }
 
   observed(name: ReplicaEventName, details: EventDetails): void {

@@ -148,11 +148,10 @@ const counts = COUNTS.map(() => 0);
 
 const FROM_REPLICA: readonly unknown[] = [
   ["done"],
-  ["aborted", [CLIENT]],
-  ["closed", { completed: 0, aborted: [CLIENT] }],
+  ["closed"],
   ["pong", 1e7],
   ["opened", 1, CLIENT],
-  ["ended", [1], counts, [0.5]],
+  ["ended", [1], counts, [0.5], [0]],
   ["event", "error", {
     clientAddress: CLIENT,
     error: { name: "Error", message: "x" },

@@ -2,11 +2,19 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { type Client, collectErrors, exchange } from "../servers/_support.ts";
-import { Greeter, LineEcho, Patient, Unmade } from "./handlers_fixture.ts";
+import {
+  Greeter,
+  LineEcho,
+  Patient,
+  Unmade,
+  Upload,
+} from "./handlers_fixture.ts";
 import {
   CROSSED,
   CROSSED_STREAMS,
+  LASTING_MODES,
   type Mode,
+  statsWhen,
   TCP_MODES,
   testEach,
 } from "./_support.ts";
@@ -61,6 +69,40 @@ testEach(
     }
     // Those in replicas are told there
     assert(errors.every((error) => String(error).includes("unmade")));
+  },
+);
+
+testEach(
+  LASTING_MODES,
+  "serverClose() counts the requests that are open when it begins, and no others",
+  async (mode) => {
+    const server = mode.openOne(Upload);
+    server.serveForever();
+    await server.ready;
+    const clients: Client[] = [];
+    for (let i = 0; i < 3; i++) {
+      const client = await mode.connect(server);
+      await client.send("put 6\n123");
+      clients.push(client);
+    }
+    const areOpen = (count: number) =>
+      statsWhen(server, ({ open }) => open === count, `${count} open ones`);
+    const finish = async (client: Client) => {
+      await client.send("456");
+      assertEquals(await within("the answer", client.receive()), "kept 6");
+    };
+    await areOpen(3);
+    await within("reload()", server.reload());
+    const [before, soon, later] = clients;
+    await finish(before!); // while its replica leaves
+    await areOpen(2);
+    const closing = server.serverClose();
+    await finish(soon!);
+    await pause(100);
+    await finish(later!);
+    const report = await within("the close", closing);
+    assertEquals(report, { completed: 2, aborted: [] });
+    for (const client of clients) client[Symbol.dispose]();
   },
 );
 

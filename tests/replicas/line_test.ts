@@ -71,15 +71,16 @@ const WRONG: [what: string, message: unknown][] = [
   ["an unknown name", ["constructor"]],
   ["too much", ["pong", 1, 1]],
   ["an answer to no command", ["done"]],
-  ["an answer to no close", ["closed", { completed: 0, aborted: [] }]],
+  ["an answer to no close", ["closed"]],
   ["an answer to no ping", ["pong", 1]],
   ["a request out of turn", ["opened", 7, ADDRESS]],
   ["a request of nowhere", ["opened", 1, { transport: "tcp" }]],
-  ["the end of no request", ["ended", [5], NONE, [1]]],
-  ["counts that are none", ["ended", [], [1, 2], []]],
-  ["counts below zero", ["ended", [], COUNTS.map(() => -1), []]],
-  ["a duration of no request", ["ended", [], NONE, [1]]],
-  ["a duration that is none", ["ended", [], NONE, [NaN]]],
+  ["the end of no request", ["ended", [5], NONE, [1], [0]]],
+  ["counts that are none", ["ended", [], [1, 2], [], []]],
+  ["counts below zero", ["ended", [], COUNTS.map(() => -1), [], []]],
+  ["a duration of no request", ["ended", [], NONE, [1], []]],
+  ["an ending of no request", ["ended", [], NONE, [], [0]]],
+  ["a duration that is none", ["ended", [], NONE, [NaN], []]],
   ["an event of no name", ["event", "drainEnd", { clientAddress: null }]],
   ["an event of nothing", ["event", "connection", null]],
   ["an event of nobody", ["event", "connection", { clientAddress: 1 }]],
@@ -113,8 +114,8 @@ test("counts that go down end their replica", async () => {
   collectErrors(server);
   server.serveForever();
   await server.ready;
-  started[0]!.say(["ended", [], COUNTS.map(() => 3), []]);
-  started[0]!.say(["ended", [], COUNTS.map(() => 2), []]);
+  started[0]!.say(["ended", [], COUNTS.map(() => 3), [], []]);
+  started[0]!.say(["ended", [], COUNTS.map(() => 2), [], []]);
   assertEquals((await started[0]!.exited).reason, "protocol");
   // And what it had counted stays
   assertEquals((await server.stats()).rejected, 3);
@@ -246,7 +247,7 @@ test("a request that a replica tells of after it was given up, and before its ex
   await within("the end of a replica that answers no ping", givenUp.promise);
   runner.say(["opened", 1, ADDRESS]);
   runner.say(["opened", 2, { ...ADDRESS, port: 2 }]);
-  runner.say(["ended", [2], NONE.with(0, 2), [1]]);
+  runner.say(["ended", [2], NONE.with(0, 2), [1], [0]]);
   assertEquals(clients, []);
   assertEquals((await server.stats()).accepted, 2);
   runner.terminate();

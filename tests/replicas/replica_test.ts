@@ -33,6 +33,7 @@ Deno.test("Replica has taken what its thread wrote when it reports its end", asy
     options: {},
     stallTimeout: 1_000,
     stats: (own) => own,
+    finished: () => {},
     observed: () => {},
     exceeded: () => {},
     leaving: () => {},
