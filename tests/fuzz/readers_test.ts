@@ -76,6 +76,7 @@ function openReplica(kind: Runner["kind"]): Reader {
     options: {},
     stallTimeout: Infinity,
     stats: (own) => own,
+    finished() {},
     observed: (name, details) => monitor.observed(name, details),
     exceeded() {},
     leaving() {},
