@@ -55,6 +55,27 @@ test("Process runs its target and gives the result, exit code 0", async () => {
   assertEquals([sum.exitCode, sum.isAlive()], [0, false]);
 });
 
+test("Process gives a result that takes longer to read than its last frames may", async () => {
+  const { setTimeout, setImmediate } = globalThis;
+  // The process is given up sooner, and what it sends is read more slowly
+  globalThis.setTimeout = ((callback: () => void, delay: number) =>
+    setTimeout(
+      callback,
+      delay === 1_000 || delay === 2_000 ? 1 : delay,
+    )) as typeof setTimeout;
+  globalThis.setImmediate =
+    ((callback: () => void) =>
+      setTimeout(callback, 100)) as unknown as typeof setImmediate;
+  try {
+    const listing = process<unknown[]>(targets.listObjects, { args: [50_000] });
+    listing.start();
+    assertEquals((await listing.result).length, 50_000);
+    await listing.join();
+  } finally {
+    Object.assign(globalThis, { setTimeout, setImmediate });
+  }
+});
+
 test("Process names: numbered with the target", async () => {
   const first = process(targets.add);
   const [, number] = /^Process-(\d+) \(add\)$/.exec(first.name)!;

@@ -18,6 +18,10 @@ let local = 0;
 
 export const notFunction = 5;
 
+export function listObjects(count: number): unknown[] {
+  return Array.from({ length: count }, () => ({}));
+}
+
 export function add(a: number, b: number): number {
   return a + b;
 }

@@ -118,6 +118,7 @@ export class Channel {
   #position = 0;
   #confirmed = 0;
   #received = 0;
+  #reading: Promise<number | null> | null = null;
 
   /**
    * Constructs a channel. It keeps frames until `run()`.
@@ -144,6 +145,11 @@ export class Channel {
   /** The number of bytes that were sent so far. */
   get position(): number {
     return this.#position;
+  }
+
+  /** The read that waits for bytes; `null` while what has come is delivered. */
+  get reading(): Promise<number | null> | null {
+    return this.#reading;
   }
 
   /** The number of bytes that came before the frame being delivered. */
@@ -249,7 +255,9 @@ export class Channel {
     let buffer = new Uint8Array(BUFFER_SIZE);
     let length = 0;
     while (!this.#closed) {
-      const count = await conn.read(buffer.subarray(length)).catch(() => null);
+      this.#reading = conn.read(buffer.subarray(length)).catch(() => null);
+      const count = await this.#reading;
+      this.#reading = null;
       if (count === null) break;
       length += count;
       const used = await this.#deliver(buffer, length);

@@ -267,9 +267,7 @@ export class ChildRunner extends Inbox implements Runner {
     const status = await this.#child.status;
     clearTimeout(this.#lingerTimer);
     expected.cancel();
-    // Its last frames are still unread, unless one of its children holds the
-    // socket.
-    this.#lingerTimer = setTimeout(() => this.#channel.close(), LINGER);
+    this.#closeWhenSilent();
     await read;
     clearTimeout(this.#lingerTimer);
     const exit = this.#exitOf(status);
@@ -283,6 +281,21 @@ export class ChildRunner extends Inbox implements Runner {
     const conn = await connecting;
     if (conn !== null) await this.#channel.run(conn);
     this.#channel.close();
+  }
+
+  /**
+   * The child has ended, and its last frames may still be unread. But one of its
+   * children may hold the socket: closes it once a read has waited for long. It
+   * looks twice, because what blocks the event loop delays the read, too.
+   */
+  #closeWhenSilent(looks = 2): void {
+    const { reading } = this.#channel;
+    this.#lingerTimer = setTimeout(() => {
+      const isSilent = reading !== null && reading === this.#channel.reading;
+      if (!isSilent) this.#closeWhenSilent();
+      else if (looks > 1) this.#closeWhenSilent(looks - 1);
+      else this.#channel.close();
+    }, LINGER / 2);
   }
 
   /** The channel has ended: the child must, too. */
