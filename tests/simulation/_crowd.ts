@@ -17,6 +17,8 @@ export interface Client {
   latency: number;
   /** The lines that it means to send, in order. */
   lines: string[];
+  /** Whether it asks for the second thing at the last moment. */
+  isLate: boolean;
   received: number;
   isWrong: boolean;
   outcome: "end" | "reset" | "left" | "refused" | null;
@@ -33,6 +35,15 @@ const ON_ITS_WAY_MS = 60;
 const FIRST_BYTE_MS = 4_500;
 /** Or until so long before what is open is cut off. */
 const LATE_MS = 200;
+
+/**
+ * A replica that closes looks for about so long whether more comes, before it
+ * asks for the end of a connection between two requests.
+ */
+const LOOKING_MS = 40;
+const ASKING_MS = 30;
+/** How long a late client waits for a replica that closes. */
+const PATIENCE_MS = 2_000;
 
 /** How the server's life ended, for a check of its clients. */
 export interface Verdict {
@@ -103,11 +114,13 @@ export class ConnCrowd implements Crowd {
         const latency = world.chance(0.7) ? 0 : world.chance(0.5) ? 150 : 400;
         const conn = net.connect(this.#to(), latency);
         const { port } = conn?.localAddr ?? { port: 0 };
+        const isLate = world.chance(0.1);
         const client: Client = {
           port,
           since: world.now,
           latency,
-          lines: this.#plan(),
+          lines: isLate ? this.#planLate() : this.#plan(),
+          isLate,
           received: 0,
           isWrong: false,
           outcome: conn === null ? "refused" : null,
@@ -176,10 +189,16 @@ export class ConnCrowd implements Crowd {
     return [...lines, last];
   }
 
+  /** An upload that begins when its connection is about to be ended. */
+  #planLate(): string[] {
+    return ["echo 9", `upload ${1 + this.#stage.world.below(9_000)}`, "bye"];
+  }
+
   async #ask(client: Client, conn: SimConn): Promise<void> {
     const { world } = this.#stage;
-    for (const line of client.lines) {
-      if (world.chance(0.5)) await world.sleep(world.below(200));
+    for (const [i, line] of client.lines.entries()) {
+      if (client.isLate && i === 1) await this.#untilLastMoment();
+      else if (world.chance(0.5)) await world.sleep(world.below(200));
       await writeAll(conn, new TextEncoder().encode(`${line}\n`));
       const [word, size] = line.split(" ");
       if (word === "upload") await this.#upload(client, conn, Number(size));
@@ -188,6 +207,13 @@ export class ConnCrowd implements Crowd {
     // Nobody reads it if the last was a blob
     if (world.chance(0.2)) await writeAll(conn, new Uint8Array([10]));
     if (world.chance(0.6)) await conn.closeWrite();
+  }
+
+  /** Waits until a replica may ask for the end of its connections. */
+  async #untilLastMoment(): Promise<void> {
+    const { world, told } = this.#stage;
+    await Promise.race([told.promise, world.sleep(PATIENCE_MS)]);
+    await world.sleep(LOOKING_MS + world.below(ASKING_MS));
   }
 
   /** Sends an upload at once, or for up to two seconds. */
@@ -211,6 +237,13 @@ export class ConnCrowd implements Crowd {
     assert(!client.isWrong, `client ${port} read bytes that nobody wrote`);
     const served = this.#stage.served.get(port) ?? [];
     assert(served.length <= 1, `client ${port} was served twice`);
+    const { reloads } = this.#stage;
+    for (const { at, old } of reloads.filter(({ at }) => client.since > at)) {
+      assert(
+        served.every(({ owner }) => !old.has(owner)),
+        `client ${port} came after ${at} and was served by old code`,
+      );
+    }
     const told = served.filter(isTold);
     for (const { lines } of served) {
       assert(

@@ -105,6 +105,8 @@ export interface Machine {
   /** Whether the user's module can't be loaded now. */
   isBroken: boolean;
   runners: Set<SimRunner>;
+  /** Resolves when the next of them is told to close. */
+  told: PromiseWithResolvers<void>;
 }
 
 export class SimRunner implements Runner {
@@ -173,7 +175,11 @@ export class SimRunner implements Runner {
       const { world } = this.#machine;
       world.fail(`${this.owner.name} was given a request after "close"`);
     }
-    this.isTold ||= Array.isArray(message) && message[0] === "close";
+    if (!this.isTold && Array.isArray(message) && message[0] === "close") {
+      this.isTold = true;
+      this.#machine.told.resolve();
+      this.#machine.told = Promise.withResolvers();
+    }
     if (this.#exit !== null) return;
     const copy = structuredClone(message, { transfer: transfer ?? [] });
     this.toReplica.send(() => {

@@ -33,6 +33,8 @@ export interface Stage extends Machine {
   /** Clients that the server's hook closes after so many ms. */
   closedByHook: Map<number, number>;
   closedAt: Map<number, number>;
+  /** When reload() resolved, and the replicas that were there when it was called. */
+  reloads: { at: number; old: ReadonlySet<Owner> }[];
   /** When the server, which closes, cuts off what is open. */
   cutOffAt: number;
   /** Whether the next handler ends its replica when it has begun. */

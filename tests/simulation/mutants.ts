@@ -59,6 +59,16 @@ const MUTANTS: Record<string, Edit[]> = {
     find: "if (isClosedHere) return this.#letGo(CLOSED_HERE);",
     put: "if (isClosedHere) return;",
   }],
+  "a drain ends a connection though bytes are on their way to its replica": [{
+    file: "workers/relay/ends.ts",
+    find: "if (isOver || this.#sent !== received) return;",
+    put: "if (isOver) return;",
+  }],
+  "reload() waits for no replica that leaves": [{
+    file: "server/replicas/turnover.ts",
+    find: "    await Promise.all(this.#leaving.values());\n",
+    put: "",
+  }],
   "a process's beginning is not flushed before its handler runs": [{
     file: "workers/relay/port.ts",
     find: "      await this.#port.flushed();\n",

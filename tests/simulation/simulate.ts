@@ -62,11 +62,13 @@ class Simulation {
       modules: { SimHandler, SimServer, SimPacketHandler, SimPacketServer },
       isBroken: false,
       runners: new Set(),
+      told: Promise.withResolvers(),
       served: new Map(),
       isNextFatal: false,
       errors: new Map(),
       closedByHook: new Map(),
       closedAt: new Map(),
+      reloads: [],
       cutOffAt: Infinity,
       datagrams: new DatagramNetwork(this.world),
       packets: new Map(),
@@ -244,9 +246,15 @@ class Simulation {
   }
 
   async #reload(): Promise<void> {
-    this.world.note("reload()");
+    const { world, stage } = this;
+    world.note("reload()");
+    const old = new Set([...stage.runners].map(({ owner }) => owner));
+    const reloaded = this.#server.reload().then(() => {
+      // A server that closes replaces nothing
+      if (!this.#isClosing) stage.reloads.push({ at: world.now, old });
+    });
     // It rejects where a replica dies while it starts
-    await this.#within("reload()", this.#server.reload().catch(() => {}));
+    await this.#within("reload()", reloaded.catch(() => {}));
   }
 
   /** `reload()` once or twice, a moment later. */
