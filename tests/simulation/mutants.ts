@@ -52,7 +52,7 @@ const MUTANTS: Record<string, Edit[]> = {
     file: "server/replicas/turnover.ts",
     find: "        const successor = this.#members.start(true);",
     put:
-      "        await this.#retire(all[successors.length]!);\n        await all[successors.length]!.runner.exited;\n        const successor = this.#members.start(true);",
+      "        const old = all[successors.length];\n        if (old !== undefined) this.#retire(old);\n        await old?.runner.exited;\n        const successor = this.#members.start(true);",
   }],
   "a handler is not told that a hook closed its connection": [{
     file: "workers/relay/ends.ts",

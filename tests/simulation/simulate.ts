@@ -128,6 +128,7 @@ class Simulation {
     await world.sleep(world.below(4_000));
     if (world.chance(0.7)) await this.#within("the troubles", troubles);
     const reload = world.chance(0.2) ? this.#reloadSoon() : null;
+    reload?.catch(() => {}); // awaited in the end
     const report = await this.#within("serverClose()", this.#close());
     assert(this.#alive.length === 0, "serverClose() left a replica");
     const runners = this.stage.runners.size;
@@ -261,6 +262,7 @@ class Simulation {
   async #reloadSoon(): Promise<void> {
     for (let count = 1 + this.world.below(2); count > 0; count--) {
       const first = count === 2 ? this.#reload() : null;
+      first?.catch(() => {}); // awaited in a moment
       await this.world.sleep(this.world.below(30));
       await this.#reload();
       await first;
