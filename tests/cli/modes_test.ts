@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { CLI, Program, serve, type Served, Talker } from "./_cli.ts";
+import { CLI, makeDir, Program, serve, type Served, Talker } from "./_cli.ts";
 import { needs } from "../support/programs.ts";
 import {
   type FoundProcess,
@@ -7,21 +7,21 @@ import {
   listDescendants,
 } from "../support/system.ts";
 
-/** Sends a line, and prints the answer. */
+/** Sends a line to each server, and prints the answers. */
 const PYTHON_CLIENT = `
 import os, socket, sys
-transport, at = sys.argv[1:]
-is_unix = transport.startswith("unix")
-is_packet = transport in ("udp", "unix-datagram")
-client = socket.socket(
-    socket.AF_UNIX if is_unix else socket.AF_INET,
-    socket.SOCK_DGRAM if is_packet else socket.SOCK_STREAM)
-client.settimeout(20)
-if transport == "unix-datagram":
-    client.bind(at + ".client")
-client.connect(at if is_unix else ("127.0.0.1", int(at)))
-client.sendall(b"hello\\n")
-print(client.recv(100).decode(), end="")
+for transport, at in zip(sys.argv[1::2], sys.argv[2::2]):
+    is_unix = transport.startswith("unix")
+    is_packet = transport in ("udp", "unix-datagram")
+    client = socket.socket(
+        socket.AF_UNIX if is_unix else socket.AF_INET,
+        socket.SOCK_DGRAM if is_packet else socket.SOCK_STREAM)
+    client.settimeout(20)
+    if transport == "unix-datagram":
+        client.bind(at + ".client")
+    client.connect(at if is_unix else ("127.0.0.1", int(at)))
+    client.sendall(b"hello\\n")
+    print(client.recv(100).decode(), end="")
 `;
 
 /** Ends the lines with where they were handled. */
@@ -38,6 +38,7 @@ export class Where extends RequestHandler {
 `;
 
 const MODES = ["event-loop", "threading", "forking"] as const;
+const TRANSPORTS = ["tcp", "udp", "unix", "unix-datagram"];
 const TAKES_ALL = Deno.env.get("TEST_MODES") === "all";
 const ROOT = new URL("../../", import.meta.url).pathname;
 const IS_LINUX = Deno.build.os === "linux";
@@ -46,17 +47,34 @@ type Mode = typeof MODES[number];
 
 /** Which of the mode's places a handler has told of. */
 function placeOf(answer: string, pid: number): Mode | null {
-  const match = answer.match(/^hello (true|false) (\d+)\n$/);
+  const match = answer.match(/^hello (true|false) (\d+)$/);
   if (match === null) return null;
   if (match[1] === "true") return "threading";
   return Number(match[2]) === pid ? "event-loop" : "forking";
 }
 
-async function askFromPython(transport: string, at: string): Promise<string> {
-  const args = ["-c", PYTHON_CLIENT, transport, at];
+/** Asks one server after the other, each by its transport and address. */
+async function askFromPython(...addresses: string[]): Promise<string[]> {
+  const args = ["-c", PYTHON_CLIENT, ...addresses];
   await using python = new Program("python3", args);
   assertEquals(await python.code(), 0, python.stderr.text);
-  return python.stdout.text;
+  return python.stdout.text.trimEnd().split("\n");
+}
+
+/** Serves the handler in one of the twelve ways. */
+async function serveWhere(
+  dir: string,
+  mode: Mode,
+  transport: string,
+): Promise<{ transport: string; at: string; server: Served }> {
+  const path = `${dir}/${transport}-${mode}`;
+  const isUnix = transport.startsWith("unix");
+  const server = await serve(
+    ...["--mode", mode, "--transport", transport],
+    ...isUnix ? ["--path", path] : ["--port", "0"],
+    ...["--handler", `${dir}/where.ts#Where`],
+  );
+  return { transport, at: isUnix ? path : String(server.port), server };
 }
 
 /** Has a request begun, and the rest of it missing. */
@@ -81,34 +99,31 @@ Deno.test(
   "serve has one handler file answer a Python client by each of the twelve classes",
   needs("python3"),
   async (t) => {
-    const dir = await Deno.makeTempDir();
-    await Deno.writeTextFile(`${dir}/where.ts`, HANDLER);
-    const handler = ["--handler", `${dir}/where.ts#Where`];
+    await using dir = await makeDir();
+    await Deno.writeTextFile(`${dir.path}/where.ts`, HANDLER);
     for (const mode of MODES) {
-      for (const transport of ["tcp", "udp", "unix", "unix-datagram"]) {
-        await t.step(`${transport}, ${mode}`, async () => {
-          const path = `${dir}/${transport}-${mode}`;
-          const isUnix = transport.startsWith("unix");
-          const address = isUnix ? ["--path", path] : ["--port", "0"];
-          const args = ["--mode", mode, "--transport", transport, ...address];
-          if (mode !== "event-loop") args.push("--workers", "1");
-          await using server = await serve(...args, ...handler);
-          const { program, port } = server;
-          const answer = await askFromPython(
-            transport,
-            isUnix ? path : String(port),
-          );
+      await t.step(mode, async () => {
+        await using stack = new AsyncDisposableStack();
+        const all = await Promise.all(TRANSPORTS.map(async (transport) => {
+          const served = await serveWhere(dir.path, mode, transport);
+          stack.use(served.server);
+          return served;
+        }));
+        const answers = await askFromPython(
+          ...all.flatMap(({ transport, at }) => [transport, at]),
+        );
+        for (const [index, { at, server: { program } }] of all.entries()) {
+          const answer = answers[index]!;
           assertEquals(placeOf(answer, program.pid), mode, answer);
           await program.stdout.until(/\n(connection|packet) from .+\n/);
           program.kill("SIGTERM");
           assertEquals(await program.code(), 0);
           assertMatch(program.stdout.text, /\nStopped: .*, 0 cut off\n$/);
           assertEquals(program.stderr.text, "");
-          if (isUnix) await assertRejects(() => Deno.lstat(path));
-        });
-      }
+          if (at.includes("/")) await assertRejects(() => Deno.lstat(at));
+        }
+      });
     }
-    await Deno.remove(dir, { recursive: true });
   },
 );
 
