@@ -24,6 +24,7 @@ import {
   type Client,
   freePath,
   kinds,
+  sideBySide,
 } from "../servers/_support.ts";
 import "../support/leaks.ts";
 import { listDescendants } from "../support/system.ts";
@@ -259,6 +260,20 @@ export function testEach(
   for (const mode of chooseModes(group, what)) {
     test(`${mode.name} ${what}`, () => run(mode));
   }
+}
+
+/** As {@linkcode testEach}, but side by side: for tests that mostly wait. */
+export function testTogether(
+  group: readonly Mode[],
+  what: string,
+  run: (mode: Mode) => Promise<void>,
+): void {
+  const modes = chooseModes(group, what);
+  test(`${what}, side by side`, (t) =>
+    sideBySide(
+      t,
+      modes.map((mode) => [mode.name, () => run(mode)]),
+    ));
 }
 
 /** The counts of a server, once they meet a condition. */

@@ -17,6 +17,7 @@ import {
   statsWhen,
   TCP_MODES,
   testEach,
+  testTogether,
 } from "./_support.ts";
 import { pause, until, within } from "../support/waiting.ts";
 
@@ -227,7 +228,7 @@ testEach(
   },
 );
 
-testEach(
+testTogether(
   CROSSED_STREAMS,
   "serverClose() is not held up by idle and never-spoke connections",
   async (mode) => {

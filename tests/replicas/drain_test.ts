@@ -22,6 +22,7 @@ import {
   type Mode,
   type ReplicaServer,
   testEach,
+  testTogether,
 } from "./_support.ts";
 import { pause, until, within } from "../support/waiting.ts";
 
@@ -169,7 +170,7 @@ testEach(
   },
 );
 
-testEach(
+testTogether(
   LASTING,
   "serverClose() lets a new client speak until shortly before shutdownTimeout",
   async (mode) => {

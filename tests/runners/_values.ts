@@ -210,7 +210,7 @@ function essence(value: object): unknown[] {
       tag,
       value.resizable,
       value.maxByteLength,
-      ...new Uint8Array(value),
+      new Uint8Array(value).toHex(),
     ];
   }
   if (value instanceof DataView) {
