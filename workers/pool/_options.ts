@@ -1,5 +1,5 @@
 /**
- * The options and arguments of pools, and their checks.
+ * The checks of the options and arguments of pools.
  *
  * @module
  */
@@ -13,152 +13,15 @@ import {
   checkName,
   checkSignal,
   checkTimeout,
+  quote,
 } from "../base/check.ts";
 import { type Initializer, reasonOf } from "./_protocol.ts";
 import type { RunnerKind } from "../runner/runner.ts";
-
-/**
- * Options of a {@linkcode ThreadPool} or {@linkcode ProcessPool}.
- *
- * @typeParam A The parameters of `initializer`.
- */
-export interface PoolOptions<A extends unknown[] = unknown[]> {
-  /**
-   * The module that exports the functions to run, nearly always
-   * `import.meta.url`.
-   */
-  module: string | URL;
-  /**
-   * Most workers at once. A worker starts when all others are busy.
-   *
-   * @default {navigator.hardwareConcurrency}
-   */
-  workers?: number;
-  /**
-   * Workers that start at once and are kept, however long they idle.
-   *
-   * @default {0}
-   */
-  minWorkers?: number;
-  /**
-   * Ends a worker that had no task for this long, in milliseconds, unless only
-   * `minWorkers` are left. Another starts when there is work for it.
-   *
-   * @default {Infinity}
-   */
-  idleTimeout?: number;
-  /**
-   * Most tasks that a worker runs at once. With more than 1, a task begins
-   * while others await something. A function that computes keeps the others in
-   * its worker waiting.
-   *
-   * @default {1}
-   */
-  concurrentTasksPerWorker?: number;
-  /**
-   * Most tasks that may wait, beside those that a worker could begin as soon as
-   * it has started. The next is rejected with a {@linkcode PoolFullError}.
-   *
-   * @default {Infinity}
-   */
-  maxQueue?: number;
-  /**
-   * How often to run a task again if its worker dies. The task may then run
-   * more than once, each time from its beginning. A task with a `transfer` is
-   * not run again.
-   *
-   * @default {0}
-   */
-  retries?: number;
-  /**
-   * A function that each worker calls before its first task, or its export's
-   * name. `module` must export it. If it throws, the pool rejects all tasks.
-   */
-  initializer?: ((...args: A) => unknown) | string;
-  /**
-   * The arguments of `initializer`, copied when the pool is constructed.
-   *
-   * @default {[]}
-   */
-  initializerArgs?: readonly [...A];
-  /**
-   * Ends a worker after this many tasks. Another takes its place when there is
-   * work for it.
-   *
-   * @default {Infinity}
-   */
-  maxTasksPerWorker?: number;
-  /**
-   * The permissions of the functions. In a thread, anything but `"inherit"`
-   * needs `--unstable-worker-options`. There it guards against mistakes only:
-   * run hostile code in a {@linkcode ProcessPool}.
-   *
-   * @default {"inherit"}
-   */
-  permissions?: Deno.PermissionOptions;
-  /**
-   * The name.
-   *
-   * @default {"ThreadPool-N" or "ProcessPool-N"}
-   */
-  name?: string;
-}
-
-/** Options of a pool's `run()`. */
-export interface PoolRunOptions {
-  /**
-   * Ends the task early: the promise rejects with the signal's reason. A task
-   * that has not begun never begins. One that has begun costs its worker, which
-   * is replaced: a process is killed; a thread is terminated, which ends it at
-   * its next `await`, and is set aside until then.
-   *
-   * To keep the worker, pass a signal as an argument too: there the function
-   * gets a signal of its own, and the worker is kept if the function returns or
-   * throws within `abortTimeout`.
-   */
-  signal?: AbortSignal;
-  /**
-   * How long a function that got a signal may go on after it was aborted, in
-   * milliseconds. Then its worker is replaced; what else runs in it is lost, or
-   * runs again if `retries` allows.
-   *
-   * @default {1_000}
-   */
-  abortTimeout?: number;
-  /**
-   * Longest time from `run()` to the result in milliseconds, waiting included.
-   * Then the task ends as by `signal`, with a `TimeoutError`; the signals among
-   * its arguments are aborted.
-   *
-   * @default {Infinity}
-   */
-  timeout?: number;
-  /**
-   * Parts of the arguments to move instead of copying them, as with
-   * `postMessage()`. The caller loses them when a worker takes the task, at the
-   * latest. Those that are in the result move back. They are copied to a
-   * process.
-   */
-  transfer?: Transferable[];
-}
-
-/** Options of a pool's `shutdown()`. */
-export interface PoolShutdownOptions {
-  /**
-   * Whether the promise waits until the tasks and workers have ended. They end
-   * in either case.
-   *
-   * @default {true}
-   */
-  wait?: boolean;
-  /**
-   * Whether to reject queued tasks with a {@linkcode PoolClosedError} instead
-   * of running them first.
-   *
-   * @default {false}
-   */
-  cancel?: boolean;
-}
+import type {
+  PoolMapOptions,
+  PoolOptions,
+  PoolRunOptions,
+} from "./pool_options.ts";
 
 /** Options that have been checked. */
 export interface PoolSettings
@@ -284,4 +147,62 @@ export function checkRunOptions(
   checkTimeout(timeout);
   checkTimeout(abortTimeout, "abortTimeout");
   if (transfer !== undefined) checkArray("transfer", transfer);
+}
+
+/** Options of a `map()` that have been checked. */
+export interface MapSettings extends Required<Omit<PoolMapOptions, "signal">> {
+  /** Whether each item is a list of arguments. */
+  spread: boolean;
+  /** Whether an error is a result. */
+  settled: boolean;
+  /** As in {@linkcode PoolMapOptions}. */
+  signal: AbortSignal | undefined;
+}
+
+/** The items of a `map()`. */
+export type MapItems = Iterable<unknown> | AsyncIterable<unknown>;
+
+const MAP_OPTIONS: (keyof PoolMapOptions)[] = [
+  "chunkSize",
+  "ordered",
+  "concurrency",
+  "signal",
+  "kill",
+];
+
+function checkBoolean(name: string, value: unknown): void {
+  assertType(name, value, typeof value === "boolean", "a boolean");
+}
+
+/** Checks the options of a `map()` and adds the defaults. */
+export function checkMapOptions(
+  { kind, workers }: PoolSettings,
+  options: PoolMapOptions,
+  spread: boolean,
+): Omit<MapSettings, "settled"> {
+  assertOptions(options, "map()", MAP_OPTIONS);
+  const { chunkSize = 1, concurrency = 8 * workers, kill = false } = options;
+  const { signal, ordered = true } = options;
+  assertPositiveInteger("chunkSize", chunkSize);
+  assertPositiveInteger("concurrency", concurrency);
+  checkSignal(signal);
+  checkBoolean("ordered", ordered);
+  checkBoolean("kill", kill);
+  if (kill && kind === "thread") {
+    throw new TypeError(
+      'Cannot use "kill" with a ThreadPool: a function that runs in a thread ' +
+        "can't be stopped; use a ProcessPool",
+    );
+  }
+  return { chunkSize, ordered, spread, concurrency, signal, kill };
+}
+
+/** Checks the items of a `map()`. */
+export function checkItems(items: unknown): void {
+  const iterable = Object(items) as Partial<Record<symbol, unknown>>;
+  const make = iterable[Symbol.asyncIterator] ?? iterable[Symbol.iterator];
+  if (typeof make === "function") return;
+  throw new TypeError(
+    `Cannot map over ${quote(items)}: expected an Iterable or AsyncIterable`,
+  );
 }

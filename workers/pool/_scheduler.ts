@@ -18,14 +18,15 @@ import { context, type TaskOwner } from "../runner/context.ts";
 import { MAX_TIMEOUT } from "../base/check.ts";
 import {
   PoolMeter,
-  type PoolStats,
   PoolTarget,
   PoolTask,
   type TaskEnd,
   type TaskOptions,
   TaskQueue,
 } from "./_task.ts";
-import type { PoolRunOptions, PoolSettings } from "./_options.ts";
+import type { PoolSettings } from "./_options.ts";
+import type { PoolRunOptions } from "./pool_options.ts";
+import type { PoolStats } from "./pool_stats.ts";
 import { ChunkResults } from "./_protocol.ts";
 import { WorkerGroup } from "./_worker_group.ts";
 import type {

@@ -6,33 +6,27 @@
 
 import { registerBound } from "../codec/share.ts";
 import { targetName } from "../runner/targets.ts";
+import { MapRun, PoolMap } from "./pool_map.ts";
 import {
   checkItems,
   checkMapOptions,
-  type MapItems,
-  MapRun,
-  PoolMap,
-  type PoolMapOptions,
-} from "./pool_map.ts";
-import type { PoolStats } from "./_task.ts";
-import {
   checkPoolOptions,
   checkRunOptions,
-  type PoolOptions,
-  type PoolRunOptions,
-  type PoolShutdownOptions,
+  type MapItems,
 } from "./_options.ts";
+import type {
+  PoolMapOptions,
+  PoolOptions,
+  PoolRunOptions,
+  PoolShutdownOptions,
+} from "./pool_options.ts";
+import type { PoolStats } from "./pool_stats.ts";
 import type { RunnerKind } from "../runner/runner.ts";
 import { Scheduler } from "./_scheduler.ts";
 import { assertOptions } from "../base/check.ts";
 
-export type { PoolMapOptions } from "./pool_map.ts";
-export type { PoolStats, TimeSummary } from "./_task.ts";
-export type {
-  PoolOptions,
-  PoolRunOptions,
-  PoolShutdownOptions,
-} from "./_options.ts";
+export type * from "./pool_options.ts";
+export type * from "./pool_stats.ts";
 
 /**
  * The base of {@linkcode ThreadPool} and {@linkcode ProcessPool}: workers that

@@ -1,17 +1,11 @@
 /**
- * `map()` and `starmap()`: their results, their options, and one run.
+ * `map()` and `starmap()`: their results, and one run.
  *
  * @module
  */
 
-import {
-  assertOptions,
-  assertPositiveInteger,
-  assertType,
-  checkSignal,
-  quote,
-} from "../base/check.ts";
-import type { PoolSettings } from "./_options.ts";
+import type { MapItems, MapSettings } from "./_options.ts";
+import { quote } from "../base/check.ts";
 import { ChunkResults, FLAGS } from "./_protocol.ts";
 import type { Scheduler } from "./_scheduler.ts";
 import type { PoolTask } from "./_task.ts";
@@ -138,102 +132,6 @@ export class PoolMap<T> implements AsyncIterable<T>, PromiseLike<T[]> {
     this.#all ??= Array.fromAsync(this);
     return this.#all.then(onfulfilled, onrejected);
   }
-}
-
-/** Options of a pool's `map()` and `starmap()`. */
-export interface PoolMapOptions {
-  /**
-   * Items per task. Larger chunks make tiny functions faster. The items of a
-   * chunk run one after the other.
-   *
-   * @default {1}
-   */
-  chunkSize?: number;
-  /**
-   * Whether results come in the order of the items. Otherwise they come as they
-   * are finished.
-   *
-   * @default {true}
-   */
-  ordered?: boolean;
-  /**
-   * Most tasks at once, including those whose results have not been taken yet.
-   * No more items are read ahead.
-   *
-   * @default {8 * workers}
-   */
-  concurrency?: number;
-  /**
-   * Ends the work early: no more items are read, waiting tasks are cancelled,
-   * and the reason is thrown once the running tasks have ended. A function that
-   * runs in a thread can't be stopped.
-   */
-  signal?: AbortSignal;
-  /**
-   * Whether `signal`, an error, and leaving a loop early also kill the
-   * processes that run the tasks. They are replaced. Not for threads.
-   *
-   * @default {false}
-   */
-  kill?: boolean;
-}
-
-/** Options of a `map()` that have been checked. */
-export interface MapSettings extends Required<Omit<PoolMapOptions, "signal">> {
-  /** Whether each item is a list of arguments. */
-  spread: boolean;
-  /** Whether an error is a result. */
-  settled: boolean;
-  /** As in {@linkcode PoolMapOptions}. */
-  signal: AbortSignal | undefined;
-}
-
-/** The items of a `map()`. */
-export type MapItems = Iterable<unknown> | AsyncIterable<unknown>;
-
-const MAP_OPTIONS: (keyof PoolMapOptions)[] = [
-  "chunkSize",
-  "ordered",
-  "concurrency",
-  "signal",
-  "kill",
-];
-
-function checkBoolean(name: string, value: unknown): void {
-  assertType(name, value, typeof value === "boolean", "a boolean");
-}
-
-/** Checks the options of a `map()` and adds the defaults. */
-export function checkMapOptions(
-  { kind, workers }: PoolSettings,
-  options: PoolMapOptions,
-  spread: boolean,
-): Omit<MapSettings, "settled"> {
-  assertOptions(options, "map()", MAP_OPTIONS);
-  const { chunkSize = 1, concurrency = 8 * workers, kill = false } = options;
-  const { signal, ordered = true } = options;
-  assertPositiveInteger("chunkSize", chunkSize);
-  assertPositiveInteger("concurrency", concurrency);
-  checkSignal(signal);
-  checkBoolean("ordered", ordered);
-  checkBoolean("kill", kill);
-  if (kill && kind === "thread") {
-    throw new TypeError(
-      'Cannot use "kill" with a ThreadPool: a function that runs in a thread ' +
-        "can't be stopped; use a ProcessPool",
-    );
-  }
-  return { chunkSize, ordered, spread, concurrency, signal, kill };
-}
-
-/** Checks the items of a `map()`. */
-export function checkItems(items: unknown): void {
-  const iterable = Object(items) as Partial<Record<symbol, unknown>>;
-  const make = iterable[Symbol.asyncIterator] ?? iterable[Symbol.iterator];
-  if (typeof make === "function") return;
-  throw new TypeError(
-    `Cannot map over ${quote(items)}: expected an Iterable or AsyncIterable`,
-  );
 }
 
 /**
