@@ -4,22 +4,13 @@
  * @module
  */
 
-import {
-  Activity,
-  attach,
-  exitOf,
-  runnerOf,
-  type ThreadOptions,
-} from "./_activity_base.ts";
+import { Activity, attach, exitOf, runnerOf } from "./_activity_base.ts";
+import type { ProcessOptions } from "./thread_options.ts";
 import { context, type Started } from "../runner/context.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
 import type { Runner } from "../runner/runner.ts";
 
-/** Options of a {@linkcode Process}. */
-export type ProcessOptions<
-  T = unknown,
-  A extends readonly unknown[] = never[],
-> = ThreadOptions<T, A>;
+export type { ProcessOptions } from "./thread_options.ts";
 
 /**
  * Code that runs in its own process: Python's `multiprocessing.Process`.

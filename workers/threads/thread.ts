@@ -4,7 +4,8 @@
  * @module
  */
 
-import { Activity, attach, type ThreadOptions } from "./_activity_base.ts";
+import { Activity, attach } from "./_activity_base.ts";
+import type { ThreadOptions } from "./thread_options.ts";
 import {
   context,
   type Identity,
@@ -12,7 +13,7 @@ import {
   type Started,
 } from "../runner/context.ts";
 
-export type { ThreadOptions } from "./_activity_base.ts";
+export type { ThreadOptions } from "./thread_options.ts";
 
 /**
  * Code that runs in its own thread, a `Worker`: Python's `threading.Thread`.
