@@ -21,7 +21,7 @@ const OF_REPLICAS = [
   "server/replicas/replica.ts",
   "server/replicas/life.ts",
   "workers/relay/hub.ts",
-  "workers/relay/ends.ts",
+  "workers/relay/carried_conn.ts",
 ];
 /** What a replica whose modules don't import `mod.ts` needs still less. */
 const OF_OTHERS = [

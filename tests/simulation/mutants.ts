@@ -15,7 +15,7 @@ interface Edit {
 
 const MUTANTS: Record<string, Edit[]> = {
   "a connection is closed before what was written is delivered": [{
-    file: "workers/relay/ends.ts",
+    file: "workers/relay/carried_conn.ts",
     find: "    if (!this.#writer.isIdle) return;\n    const stage",
     put: "    const stage",
   }],
@@ -55,7 +55,7 @@ const MUTANTS: Record<string, Edit[]> = {
       "        const old = all[successors.length];\n        if (old !== undefined) this.#retire(old);\n        await old?.runner.exited;\n        const successor = this.#members.start(true);",
   }],
   "a handler is not told that a hook closed its connection": [{
-    file: "workers/relay/ends.ts",
+    file: "workers/relay/carried_conn.ts",
     find: "if (isClosedHere) return this.#letGo(CLOSED_HERE);",
     put: "if (isClosedHere) return;",
   }],
@@ -91,7 +91,7 @@ const MUTANTS: Record<string, Edit[]> = {
     put: "    return limit - FRAME_COST;",
   }],
   "kept bytes are not sent again": [{
-    file: "workers/relay/ends.ts",
+    file: "workers/relay/carried_conn.ts",
     find: "    for (const bytes of this.#kept!) this.#send(bytes);\n",
     put: "",
   }],
@@ -124,7 +124,7 @@ const MUTANTS: Record<string, Edit[]> = {
   }],
   "a replica cuts off requests when its server closes, and nobody is told": [{
     file: "server/core/request_cycle.ts",
-    find: "    if (this.#isDraining) this.cutOff.push(open.clientAddress);\n",
+    find: "    this.addEnd(open.clientAddress, how);\n",
     put: "",
   }],
   "a packet whose handler has begun is given to another replica": [{

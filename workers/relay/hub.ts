@@ -33,7 +33,7 @@ import {
   type Carrier,
   type SendPacket,
 } from "./packets.ts";
-import { carriedOf } from "./ends.ts";
+import { carriedOf } from "./carried_conn.ts";
 import {
   BUDGET,
   MIN_WINDOW,
