@@ -1,6 +1,6 @@
 /**
- * The items of queues that one child process was sent and has not acknowledged.
- * They still belong to the queues, and go back if it ends.
+ * The items of queues that one process was sent and has not acknowledged. They
+ * still belong to the queues, and go back if it ends.
  *
  * @module
  */
@@ -11,25 +11,24 @@ import { emptyError, type QueueCore } from "./_queue_core.ts";
 
 /** More items are not sent ahead at once. */
 const MOST_AHEAD = 256;
-/** More items that a child has not acknowledged are not sent. */
+/** More items that a process has not acknowledged are not sent. */
 const MAX_UNACKNOWLEDGED = 32;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** What goes to the child with the answer to one `get`. */
+/** What goes to the process with the answer to one `get`. */
 export interface ItemLoan {
   /** The number of the call. */
   readonly call: number;
   readonly core: QueueCore;
-  /** Who gets it: its id among the living. */
-  readonly holder: number;
   /** The items that were not acknowledged; the last ones were sent ahead. */
   items: Bytes[];
   ahead: number;
 }
 
-/** The items that belong to a child's calls. */
+/** The items that belong to a process's calls. */
 export class ItemLoans {
+  readonly #holder: number;
   readonly #recall: (call: number) => void;
   #unacknowledged = 0;
   #delayed: (() => void)[] = [];
@@ -39,15 +38,17 @@ export class ItemLoans {
   #ended = false;
 
   /**
-   * Constructs the loans of a child.
+   * Constructs the loans of a process.
    *
-   * @param recall Asks the child for what was sent ahead with a call.
+   * @param holder Its id among the living.
+   * @param recall Asks it for what was sent ahead with a call.
    */
-  constructor(recall: (call: number) => void) {
+  constructor(holder: number, recall: (call: number) => void) {
+    this.#holder = holder;
     this.#recall = recall;
   }
 
-  /** The child has ended, and what it had was taken back. */
+  /** The process has ended, and what it had was taken back. */
   end(): void {
     this.#ended = true;
     for (const core of this.#watched) core.endRecalls();
@@ -58,16 +59,16 @@ export class ItemLoans {
    *
    * @param loan To which it belongs from then on.
    * @param deadline When to give up.
-   * @returns The item, or nothing if the child waited already when items were
-   * sent ahead: the first of these is next.
+   * @returns The item, or nothing if the process waited already when items
+   * were sent ahead: the first of these is next.
    * @throws {QueueEmptyError} If there was none in time.
    */
   async take(loan: ItemLoan, deadline: Deadline): Promise<Bytes | undefined> {
-    const { core, holder, items } = loan;
-    const hasAhead = () => this.#ahead.get(core)?.holder === holder;
+    const { core, items } = loan;
+    const hasAhead = () => this.#ahead.has(core);
     const lend = (): true | false => {
       if (this.#unacknowledged >= MAX_UNACKNOWLEDGED || hasAhead()) return true;
-      const item = core.shift(holder);
+      const item = core.shift(this.#holder);
       if (item === false) return false;
       items.push(item);
       this.#unacknowledged++;
@@ -86,10 +87,10 @@ export class ItemLoans {
   }
 
   /**
-   * Takes items that the child has not asked for yet, and will soon.
+   * Takes items that the process has not asked for yet, and will soon.
    *
    * @param loan With which they are sent.
-   * @param most How many the child wants.
+   * @param most How many the process wants.
    * @returns The items, each after its length; nothing if there are none.
    */
   takeAhead(loan: ItemLoan, most: number): Bytes | undefined {
@@ -99,7 +100,7 @@ export class ItemLoans {
     if (loan.items.length === 0) return;
     // First: who comes afterwards and finds nothing must be noticed
     void this.#watch(core);
-    const items = core.lendAhead(Math.min(most, MOST_AHEAD), loan.holder);
+    const items = core.lendAhead(Math.min(most, MOST_AHEAD), this.#holder);
     if (items.length === 0) return;
     this.#ahead.set(core, loan);
     loan.items.push(...items);
@@ -107,17 +108,17 @@ export class ItemLoans {
     return joined(items);
   }
 
-  /** The child has the next items of a loan. */
+  /** The process has the next items of a loan. */
   acknowledge(loan: ItemLoan, count: number): void {
     this.#end(loan, count, (items, ahead) => {
-      loan.core.forget(items, ahead, loan.holder);
+      loan.core.forget(items, ahead, this.#holder);
     });
   }
 
-  /** The child never gets what is left of a loan. */
+  /** The process never gets what is left of a loan. */
   takeBack(loan: ItemLoan): void {
     this.#end(loan, Infinity, (items, ahead) => {
-      loan.core.giveBack(items, ahead, loan.holder);
+      loan.core.giveBack(items, ahead, this.#holder);
     });
   }
 

@@ -12,6 +12,7 @@ import {
   killDescendant,
 } from "../locks/_living.ts";
 import type { Permits } from "../locks/_permits.ts";
+import { ItemLoans } from "./_item_loans.ts";
 import type { QueueCore } from "./_queue_core.ts";
 import { openAccount, tell } from "./_share_link.ts";
 
@@ -19,6 +20,8 @@ import { openAccount, tell } from "./_share_link.ts";
 export class ShareAccount {
   /** Its id among the living. */
   readonly holder: number = enterLiving();
+  /** The items that it was sent. */
+  readonly loans: ItemLoans;
   #pid: number;
   /** What it is if it is below the child. */
   #process: Descendant | null = null;
@@ -33,9 +36,11 @@ export class ShareAccount {
    * Opens an account.
    *
    * @param pid The process id; 0 if it comes later.
+   * @param recall Asks the process for what was sent ahead with a call.
    */
-  constructor(pid: number) {
+  constructor(pid: number, recall: (call: number) => void) {
     this.#pid = pid;
+    this.loans = new ItemLoans(this.holder, recall);
   }
 
   /** It is a process that another one has started, itself or by others. */
@@ -79,6 +84,7 @@ export class ShareAccount {
     for (const [permits, isLock] of this.#permits) {
       permits.endLoans(this.holder, !returned || isLock);
     }
+    this.loans.end();
     for (const core of this.#ends) core.letGo(this.holder);
     endLiving(this.holder);
     if (this.#above !== 0) tell(["end", this.#above, returned]);

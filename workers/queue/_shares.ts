@@ -35,7 +35,7 @@ import { decode, encode } from "../codec/codec.ts";
 import type { Permits } from "../locks/_permits.ts";
 import { deadlineOf, until } from "../locks/_until.ts";
 import type { WaitOptions } from "../locks/wait_options.ts";
-import { type ItemLoan, ItemLoans } from "./_item_loans.ts";
+import type { ItemLoan } from "./_item_loans.ts";
 import type { QueueCore } from "./_queue_core.ts";
 import { ShareAccount } from "./_share_account.ts";
 import { ownLimits, startCall, tell } from "./_share_link.ts";
@@ -80,7 +80,6 @@ export class ShareHost {
   #accounts = new Map<number, ShareAccount>();
   #bytes = 0;
   #heard = 0;
-  #loans = new ItemLoans((call) => this.#send(["recall", call]));
   #ended = false;
 
   /**
@@ -163,7 +162,6 @@ export class ShareHost {
       account.kill();
       this.#endAccount(number, returned && number === 0);
     }
-    this.#loans.end();
   }
 
   /** A process below the child begins to call. */
@@ -204,8 +202,9 @@ export class ShareHost {
     if (!call.isAnswered) throw new ProtocolError("A call has no answer yet");
     if (call.above !== null) tell(["took", call.above, 1]);
     call.permits = null;
-    if (call.loan !== null) this.#loans.acknowledge(call.loan, Number(count));
-    if (!call.loan?.items.length) this.#forget(number, call);
+    const { account, loan } = call;
+    if (loan !== null) account.loans.acknowledge(loan, Number(count));
+    if (!loan?.items.length) this.#forget(number, call);
   }
 
   /** The child has given back what it has not taken. */
@@ -225,7 +224,7 @@ export class ShareHost {
   #takeBack(call: Call): void {
     call.permits?.endLoans(call.account.holder, true, 1);
     call.permits = null;
-    if (call.loan !== null) this.#loans.takeBack(call.loan);
+    if (call.loan !== null) call.account.loans.takeBack(call.loan);
   }
 
   #accountOf(number: unknown): ShareAccount {
@@ -236,7 +235,10 @@ export class ShareHost {
       ) {
         throw new ProtocolError("A call of a shared object has no account");
       }
-      account = new ShareAccount(number === 0 ? this.#pid() : 0);
+      account = new ShareAccount(
+        number === 0 ? this.#pid() : 0,
+        (call) => this.#send(["recall", call]),
+      );
       this.#accounts.set(number as number, account);
     }
     return account;
@@ -357,8 +359,10 @@ export class ShareHost {
   }
 
   #answer(number: number, call: Call, value: unknown): void {
-    const { loan, most } = call;
-    const ahead = loan === null ? undefined : this.#loans.takeAhead(loan, most);
+    const { account, loan, most } = call;
+    const ahead = loan === null
+      ? undefined
+      : account.loans.takeAhead(loan, most);
     const answer = [number, value];
     if (ahead !== undefined) answer.push(undefined, ahead);
     this.#reply(call, answer);
@@ -395,10 +399,8 @@ export class ShareHost {
     options: WaitOptions,
   ): Promise<Bytes | undefined> {
     const core = innerOf(object) as QueueCore;
-    const { holder } = call.account;
-    const loan = { call: number, core, holder, items: [], ahead: 0 };
-    call.loan = loan;
-    return this.#loans.take(loan, deadlineOf("get", options));
+    const loan = call.loan = { call: number, core, items: [], ahead: 0 };
+    return call.account.loans.take(loan, deadlineOf("get", options));
   }
 
   /** Without a number, no call of the child waits for the error. */
