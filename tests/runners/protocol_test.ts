@@ -335,3 +335,45 @@ Deno.test("Channel.backlog counts what is not sent, and Channel.flushed() waits 
   end(null);
   await running;
 });
+
+Deno.test("Channel reads no more of a confined process that leaves its answers unread", async () => {
+  const one = frame(0, encode("more"));
+  const answer = new Uint8Array(2 ** 20);
+  const written = Promise.withResolvers<number>();
+  let asked = 0;
+  let isOver = false;
+  const conn: ChannelConn = {
+    ...connOf(new Uint8Array(), () => 1),
+    async read(into) {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (isOver || asked === 500) return null;
+      into.set(one);
+      return one.length;
+    },
+    write: () => written.promise,
+    close: () => written.reject(new Deno.errors.BadResource("closed")),
+  };
+  const channel: Channel = new Channel(
+    {
+      receive() {
+        asked++;
+        channel.send(0, answer);
+      },
+      fail() {},
+      end() {},
+    },
+    "confined",
+  );
+  const running = channel.run(conn);
+  while (channel.backlog <= 2 ** 26 && asked < 500) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const seen = asked;
+  for (let turn = 0; turn < 20; turn++) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assertEquals([asked, seen < 100], [seen, true]);
+  isOver = true;
+  channel.close();
+  await running;
+});

@@ -48,6 +48,12 @@ export interface MessageLimits extends DecodeLimits {
 
 /** The longest message to any process, and from one that may do all. */
 const MAX_FRAME = 2 ** 30;
+/**
+ * While more bytes wait for a process with permissions of its own, nothing is
+ * read from it: it could ask on and on, and read no answer. If both ends did
+ * this, they could wait for each other.
+ */
+const MAX_UNREAD = 2 ** 26;
 
 /**
  * The limits by what sends the messages. A reader that keeps to the second and
@@ -114,11 +120,12 @@ export class Channel {
   #closed = false;
   #incoming: MessageLimits;
   #outgoing: MessageLimits;
+  #maxUnread: number;
   /** How many bytes were sent, and how many of them the other end has read. */
   #position = 0;
   #confirmed = 0;
   #received = 0;
-  #reading: Promise<number | null> | null = null;
+  #reading: Promise<unknown> | null = null;
 
   /**
    * Constructs a channel. It keeps frames until `run()`.
@@ -135,6 +142,7 @@ export class Channel {
     this.#listener = listener;
     this.#incoming = MESSAGE_LIMITS[from];
     this.#outgoing = MESSAGE_LIMITS[to];
+    this.#maxUnread = from === "trusted" ? Infinity : MAX_UNREAD;
   }
 
   /** The number of bytes that wait to be sent. */
@@ -147,8 +155,8 @@ export class Channel {
     return this.#position;
   }
 
-  /** The read that waits for bytes; `null` while what has come is delivered. */
-  get reading(): Promise<number | null> | null {
+  /** What it waits for before it reads on; `null` while it delivers. */
+  get reading(): Promise<unknown> | null {
     return this.#reading;
   }
 
@@ -255,8 +263,12 @@ export class Channel {
     let buffer = new Uint8Array(BUFFER_SIZE);
     let length = 0;
     while (!this.#closed) {
-      this.#reading = conn.read(buffer.subarray(length)).catch(() => null);
-      const count = await this.#reading;
+      while (this.backlog > this.#maxUnread && !this.#closed) {
+        await (this.#reading = this.#sent);
+      }
+      const reading = conn.read(buffer.subarray(length)).catch(() => null);
+      this.#reading = reading;
+      const count = await reading;
       this.#reading = null;
       if (count === null) break;
       length += count;
