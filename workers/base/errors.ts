@@ -385,3 +385,13 @@ export async function callExceptHook(args: ExceptHookArgs): Promise<void> {
     print(`the except hook, called for ${kind} ${name}`, error);
   }
 }
+
+/**
+ * Returns the message of an error.
+ *
+ * @param thrown The thrown value.
+ * @returns Its message.
+ */
+export function reasonOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

@@ -4,12 +4,13 @@
  *
  * @module
  */
+import { reasonOf } from "../base/errors.ts";
 import { assertCrosses } from "../codec/codec.ts";
 import { isObject, objectsIn } from "../codec/graph.ts";
 import { type ErrorRecord, toErrorRecord } from "../line/dialect.ts";
 import type { Call } from "../runner/context.ts";
 import type { RunnerKind } from "../runner/runner.ts";
-import { FLAGS, packValue, reasonOf } from "./_protocol.ts";
+import { FLAGS, packValue } from "./_protocol.ts";
 
 /** Whether a task must await it. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {

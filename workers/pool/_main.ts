@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { reasonOf } from "../base/errors.ts";
 import { unpack } from "../codec/share.ts";
 import {
   type Call,
@@ -19,7 +20,6 @@ import {
   packValue,
   type PoolStart,
   READY,
-  reasonOf,
   STATUS,
   type Status,
   STRIDE,

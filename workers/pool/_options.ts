@@ -15,7 +15,8 @@ import {
   checkTimeout,
   quote,
 } from "../base/check.ts";
-import { type Initializer, reasonOf } from "./_protocol.ts";
+import { reasonOf } from "../base/errors.ts";
+import type { Initializer } from "./_protocol.ts";
 import type { RunnerKind } from "../runner/runner.ts";
 import type {
   PoolMapOptions,

@@ -321,13 +321,3 @@ export function packValue(
   const isBytes = value instanceof ArrayBuffer || ArrayBuffer.isView(value);
   return kind === "thread" && isBytes ? value : packFor(kind, value, isResult);
 }
-
-/**
- * Returns the message of an error.
- *
- * @param thrown The thrown value.
- * @returns Its message.
- */
-export function reasonOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
-}

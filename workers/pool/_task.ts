@@ -6,8 +6,8 @@
  */
 
 import { assertCrosses } from "../codec/codec.ts";
-import { type RunnerExit, RunnerExitError } from "../base/errors.ts";
-import { FLAGS, packValue, reasonOf, TINY } from "./_protocol.ts";
+import { reasonOf, type RunnerExit, RunnerExitError } from "../base/errors.ts";
+import { FLAGS, packValue, TINY } from "./_protocol.ts";
 import { describeExit, type RunnerKind } from "../runner/runner.ts";
 import { quote } from "../base/check.ts";
 import { Histogram } from "../base/histogram.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ModuleImportError } from "../base/errors.ts";
+import { ModuleImportError, reasonOf } from "../base/errors.ts";
 import {
   type ExitRecord,
   FRAME,
@@ -141,10 +141,8 @@ async function load(
   try {
     return await imports.enter(importIt);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new ModuleImportError(`Cannot import "${url}": ${why}`, url, {
-      cause: error,
-    });
+    const message = `Cannot import "${url}": ${reasonOf(error)}`;
+    throw new ModuleImportError(message, url, { cause: error });
   }
 }
 

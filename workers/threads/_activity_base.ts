@@ -24,6 +24,7 @@ import {
 } from "../runner/context.ts";
 import {
   callExceptHook,
+  reasonOf,
   type RunnerExit,
   RunnerExitError,
 } from "../base/errors.ts";
@@ -83,8 +84,9 @@ function blame(kind: RunnerKind, name: string, { args, fields }: Payload) {
     try {
       assertCrosses(kind, packFor(kind, value));
     } catch (error) {
-      const why = error instanceof Error ? error.message : error;
-      throw new TypeError(`Cannot pass ${part} to ${kind} "${name}": ${why}`);
+      throw new TypeError(
+        `Cannot pass ${part} to ${kind} "${name}": ${reasonOf(error)}`,
+      );
     }
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import { packFor, unpack } from "../codec/share.ts";
-import { ModuleImportError } from "../base/errors.ts";
+import { ModuleImportError, reasonOf } from "../base/errors.ts";
 import { tellRecord, toErrorRecord } from "../line/dialect.ts";
 import type { RunnerPort } from "../runner/runner.ts";
 import {
@@ -89,10 +89,9 @@ function postResult(result: unknown, name: string, port: RunnerPort): void {
   try {
     port.post([MESSAGE.result, packFor(port.kind, result, true)]);
   } catch (error) {
+    const why = reasonOf(error);
     throw new TypeError(
-      `Cannot return the result of ${port.kind} "${name}": ${
-        error instanceof Error ? error.message : error
-      }`,
+      `Cannot return the result of ${port.kind} "${name}": ${why}`,
       { cause: error },
     );
   }
