@@ -113,9 +113,7 @@ export class PoolTask {
   ) {
     this.target = target;
     this.#kept = args;
-    const hasLists = (flags & FLAGS.chunk) !== 0 &&
-      (flags & FLAGS.spread) !== 0;
-    const [rest, signals] = takeSignals(args, hasLists);
+    const [rest, signals] = takeSignals(args, (flags & FLAGS.spread) !== 0);
     this.signals = signals;
     this.alone = fatal && signals.length === 0;
     const [packed, hasShared] = packArguments(kind, target.name, rest);

@@ -289,7 +289,7 @@ export class MapRun {
   #submit(chunk: unknown[]): void {
     const { chunkSize, kill, spread, settled } = this.#settings;
     const single = chunkSize === 1;
-    const flags = (single ? 0 : FLAGS.chunk) | (spread ? FLAGS.spread : 0) |
+    const flags = single ? 0 : FLAGS.chunk | (spread ? FLAGS.spread : 0) |
       (settled ? FLAGS.settled : 0);
     const args = single && spread ? [...chunk[0] as unknown[]] : chunk;
     const task = this.#core.submit(this.#name, args, { flags, fatal: kill });
