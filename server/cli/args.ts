@@ -53,7 +53,7 @@ export function isDatagram(transport: Transport): boolean {
 }
 
 /** Whether the address is a path. */
-export function isUnix(transport: Transport): boolean {
+function isUnix(transport: Transport): boolean {
   return transport === "unix" || transport === "unix-datagram";
 }
 

@@ -4,67 +4,50 @@
  * @module
  */
 
-import {
-  formatAddress,
-  type TcpAddress,
-  type UnixAddress,
-} from "../addresses.ts";
+import { formatAddress } from "../addresses.ts";
 import { isDisconnect } from "../core/faults.ts";
-import { type ClientCommand, isDatagram, isUnix } from "./args.ts";
+import { type ClientCommand, isDatagram } from "./args.ts";
 import { printNote } from "./output.ts";
-import { talkByPackets } from "./packets.ts";
+import { type PacketAddress, talkByPackets } from "./packets.ts";
 import { readPem } from "./pem.ts";
+import { failure } from "./problems.ts";
 import { Prompt } from "./prompt.ts";
 
 const BUFFER_SIZE = 65_536;
 const CR = 13;
 const LF = 10;
 
-/** Talks to a server until it or the input ends; returns the exit code. */
-export async function runClient(command: ClientCommand): Promise<number> {
-  const { transport, timeout, crlf, tls, ca } = command;
-  const { hostname, port, path } = command.address as TcpAddress & UnixAddress;
-  const prompt = new Prompt();
-  if (isDatagram(transport)) {
-    const address = isUnix(transport)
-      ? { transport: "unixpacket" as const, path }
-      : { transport: "udp" as const, hostname: hostname!, port };
-    return await talkByPackets(address, prompt, timeout);
-  }
-  const address = isUnix(transport)
-    ? { transport: "unix" as const, path }
-    : { transport: "tcp" as const, hostname: hostname!, port };
-  const caCerts = ca === null ? [] : [await readPem("ca", ca)];
-  const connect = tls && address.transport === "tcp"
-    ? () => connectTls({ ...address, caCerts })
-    : () => connectPlain(address);
-  return await talkByConnection(address, connect, prompt, crlf);
-}
-
 /** Where a stream server listens. */
 type ConnectionAddress =
   | Deno.NetAddr & { transport: "tcp" }
   | Deno.UnixAddr & { transport: "unix" };
 
-/** Connects without TLS. */
-async function connectPlain(
-  address: ConnectionAddress,
-): Promise<Deno.Conn> {
-  try {
-    return address.transport === "tcp"
-      ? await Deno.connect(address)
-      : await Deno.connect(address);
-  } catch (error) {
-    throw explain(error, address);
+/** Talks to a server until it or the input ends; returns the exit code. */
+export async function runClient(command: ClientCommand): Promise<number> {
+  const { timeout, crlf, tls, ca } = command;
+  const transport = command.transport === "unix-datagram"
+    ? "unixpacket"
+    : command.transport;
+  const address = { ...command.address, transport };
+  const prompt = new Prompt();
+  if (isDatagram(command.transport)) {
+    return await talkByPackets(address as PacketAddress, prompt, timeout);
   }
+  const caCerts = ca === null ? [] : [await readPem("ca", ca)];
+  const server = address as ConnectionAddress;
+  const connect = () => connectTo(server, tls ? { caCerts } : null);
+  return await talkByConnection(server, connect, prompt, crlf);
 }
 
-/** Connects, and shakes hands. */
-async function connectTls(
-  address: Deno.NetAddr & { transport: "tcp"; caCerts: string[] },
+/** Connects; with TLS it shakes hands. */
+async function connectTo(
+  address: ConnectionAddress,
+  tls: { caCerts: string[] } | null,
 ): Promise<Deno.Conn> {
   try {
-    const connection = await Deno.connectTls(address);
+    if (address.transport === "unix") return await Deno.connect(address);
+    if (tls === null) return await Deno.connect(address);
+    const connection = await Deno.connectTls({ ...address, ...tls });
     try {
       await connection.handshake();
       return connection;
@@ -73,19 +56,12 @@ async function connectTls(
       throw error;
     }
   } catch (error) {
-    throw explain(error, address);
+    throw failure(
+      `Cannot connect to "${formatAddress(address)}"`,
+      error,
+      findCure(String(error), address),
+    );
   }
-}
-
-function explain(error: unknown, address: ConnectionAddress): unknown {
-  if (!(error instanceof Error)) return error;
-  const cure = error instanceof Deno.errors.NotCapable
-    ? ""
-    : `; ${findCure(error.message, address)}`;
-  return new Error(
-    `Cannot connect to "${formatAddress(address)}": ${error.message}${cure}`,
-    { cause: error },
-  );
 }
 
 function findCure(message: string, { transport }: ConnectionAddress): string {

@@ -22,6 +22,7 @@ import { type ExecContext, ExecHandler } from "./exec_handler.ts";
 import { killGroup } from "../../handlers/_internal.ts";
 import { StreamRequestHandler } from "../../handlers/stream_request_handler.ts";
 import { isDatagram, type Mode, type Transport, UsageError } from "./args.ts";
+import { failure } from "./problems.ts";
 import { suggest } from "./suggest.ts";
 
 /** Commands in threads that a second signal can end. */
@@ -118,7 +119,7 @@ async function stat(
     return await Deno.stat(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotCapable)) return null;
-    throw new Error(`Cannot find ${what}: ${error.message}`, { cause: error });
+    throw failure(`Cannot find ${what}`, error);
   }
 }
 
@@ -219,8 +220,7 @@ function searchPath(what: string): string[] {
     const path = Deno.env.get("PATH") ?? "";
     return path.split(":").map((folder) => `${folder}/`);
   } catch (error) {
-    const { message } = error as Error;
-    throw new Error(`Cannot find ${what}: ${message}`, { cause: error });
+    throw failure(`Cannot find ${what}`, error);
   }
 }
 

@@ -6,6 +6,7 @@
 
 import { BufferedReader } from "../../handlers/io/buffered_reader.ts";
 import { printNote } from "./output.ts";
+import { failure } from "./problems.ts";
 import type { Prompt } from "./prompt.ts";
 import { assertUnstableNet } from "../sockets/listen.ts";
 import {
@@ -38,8 +39,8 @@ export async function talkByPackets(
 ): Promise<number> {
   assertUnstableNet("send packets");
   if (address.transport === "udp") {
-    const server = await resolve(address);
-    return await talk(openUdp(server), server, prompt, timeout);
+    const [socket, server] = await openUdp(address);
+    return await talk(socket, server, prompt, timeout);
   }
   const dir = await makeDir(address);
   const remove = () => Deno.removeSync(dir, { recursive: true });
@@ -54,19 +55,6 @@ export async function talkByPackets(
     return await talk(socket, address, prompt, timeout);
   } finally {
     remove();
-  }
-}
-
-/** The server's IP address: only packets from there are answers. */
-async function resolve(
-  address: Deno.NetAddr & { transport: "udp" },
-): Promise<Deno.NetAddr & { transport: "udp" }> {
-  const local = { "0.0.0.0": "127.0.0.1", "::": "::1" }[address.hostname];
-  try {
-    const { address: hostname } = await lookup(local ?? address.hostname);
-    return { ...address, hostname };
-  } catch (error) {
-    throw notSent(address, error);
   }
 }
 
@@ -94,11 +82,17 @@ async function makeDir(address: PacketAddress): Promise<string> {
   }
 }
 
-function openUdp(address: Deno.NetAddr & { transport: "udp" }): PacketSocket {
-  const hostname = address.hostname.includes(":") ? "::" : "0.0.0.0";
-  const options = { transport: "udp", hostname, port: 0 } as const;
+/** A socket, and the server's IP address: only packets from there are answers. */
+async function openUdp(
+  address: Deno.NetAddr & { transport: "udp" },
+): Promise<[PacketSocket, PacketAddress]> {
+  const local = { "0.0.0.0": "127.0.0.1", "::": "::1" }[address.hostname];
   try {
-    return new UdpSocket(Deno.listenDatagram(options) as DatagramConn);
+    const { address: hostname } = await lookup(local ?? address.hostname);
+    const own = hostname.includes(":") ? "::" : "0.0.0.0";
+    const options = { transport: "udp", hostname: own, port: 0 } as const;
+    const socket = Deno.listenDatagram(options) as DatagramConn;
+    return [new UdpSocket(socket), { ...address, hostname }];
   } catch (error) {
     throw notSent(address, error);
   }
@@ -150,17 +144,13 @@ async function send(
 }
 
 function notSent(address: PacketAddress, error: unknown): unknown {
-  if (!(error instanceof Error)) return error;
-  const message = error instanceof Deno.errors.TimedOut
-    ? "the server reads no packets"
-    : error.message;
   const option = "path" in address ? "--path" : "--hostname or --port";
-  const cure = error instanceof Deno.errors.NotCapable
-    ? ""
-    : `; start a server there or give another ${option}`;
-  return new Error(
-    `Cannot send to "${formatAddress(address)}": ${message}${cure}`,
-    { cause: error },
+  return failure(
+    `Cannot send to "${formatAddress(address)}"`,
+    error instanceof Deno.errors.TimedOut
+      ? new Error("the server reads no packets", { cause: error })
+      : error,
+    `start a server there or give another ${option}`,
   );
 }
 

@@ -63,3 +63,11 @@ function findPlace(text: string): string | null {
   }
   return null;
 }
+
+/** `Cannot do it: why; cure`; an error about a permission has its own cure. */
+export function failure(what: string, error: unknown, cure?: string): unknown {
+  if (!(error instanceof Error)) return error;
+  const isCured = cure === undefined || error instanceof Deno.errors.NotCapable;
+  const message = `${what}: ${error.message}${isCured ? "" : `; ${cure}`}`;
+  return new Error(message, { cause: error });
+}
