@@ -45,48 +45,52 @@ Deno.test("serve needs the permissions that its help tells of", async (t) => {
 
 /** What is told where a permission is missing; a flag is the cure. */
 const MISSING: [flags: string, args: string, told: RegExp][] = [
-  ["", "serve", /^Cannot listen on ".*": .* net access .* --allow-net flag$/],
-  ["net", "serve", /^Cannot start thread ".*": .* \(needs --allow-read\)$/],
+  [
+    "",
+    "serve :0",
+    /^Cannot listen on ".*": .* net access .* --allow-net flag$/,
+  ],
+  ["net", "serve :0", /^Cannot start thread ".*": .* \(needs --allow-read\)$/],
   [
     "net read",
-    "serve -m forking",
+    "serve :0 -m forking",
     /^Cannot start process ".* --allow-run flag$/,
   ],
   ["net read", "serve unix:DIR/a", /^Cannot listen on ".* --allow-write flag$/],
   ["net write", "serve unix:DIR/a", /^Cannot listen on ".* --allow-read flag$/],
   [
     "net",
-    "serve --handler DIR/env.ts#A",
+    "serve :0 --handler DIR/env.ts#A",
     /^Cannot find the file ".*\/env\.ts": Requires read .* --allow-read flag$/,
   ],
   [
     "net read",
-    "serve --handler DIR/env.ts#A",
+    "serve :0 --handler DIR/env.ts#A",
     /^Cannot import ".*": Requires env access .* --allow-env flag \(.*env\.ts:1:10\)$/,
   ],
   [
     "net read=DIR",
-    "serve --handler DIR/import.ts#A",
+    "serve :0 --handler DIR/import.ts#A",
     /^Cannot import ".*": Requires read access .* --allow-read flag \(.*import\.ts:1:8\)$/,
   ],
   [
     "net read env",
-    "serve --exec cat",
+    "serve :0 --exec cat",
     /^Cannot run the command "cat": Requires run access, .* --allow-run flag$/,
   ],
   [
     "net read run",
-    "serve --exec cat",
+    "serve :0 --exec cat",
     /^Cannot find the command "cat": Requires env access .* --allow-env flag$/,
   ],
   [
     "net run env",
-    "serve --exec cat",
+    "serve :0 --exec cat",
     /^Cannot find the command "cat": Requires read access .* --allow-read flag$/,
   ],
   [
     "net",
-    "serve --cert a --key b",
+    "serve :0 --cert a --key b",
     /^Cannot read "a" as --cert: .*-read flag$/,
   ],
   ["", "client", /^Cannot connect to ".*": .* net access .* --allow-net flag$/],
