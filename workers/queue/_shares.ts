@@ -7,7 +7,8 @@
  *   encoded, so that their size is known. The parent answers each call, also a
  *   cancelled one, with `[n, value]` or `[n, undefined, error]`. A `get` may say
  *   how many items it takes ahead. Those come beside its answer, one after
- *   another with their lengths;
+ *   another with their lengths. A `get` that comes before they are used is
+ *   answered without an item: the first of them is next;
  * - `["took", n, count]` for each answer, and for items that came ahead when it
  *   uses them: until then what it carries belongs to the parent;
  * - `["cancel", n]`, which ends the wait of a call, and `["back", n]` when the
