@@ -555,6 +555,26 @@ Deno.test("ShareHost lets others get items while one has asked for more than it 
   assertEquals(queue.size, 99);
 });
 
+Deno.test("ShareHost answers a get although what held it up is acknowledged at that moment", async () => {
+  for (const [gets, most] of [[1, 4], [32, 0]] as const) {
+    const queue = new SharedQueue<number>();
+    for (let item = 0; item < 100; item++) queue.putNowait(item);
+    const id = exportObject(queue);
+    const answered: unknown[] = [];
+    const host = new ShareHost(([number]) => answered.push(number));
+    const get = (number: number, most: number) =>
+      host.receive(["call", number, id, "get", encode([]), {}, 0, most]);
+    for (let number = 1; number <= gets; number++) get(number, most);
+    await until(() => answered.length === gets, "the first answers");
+    get(gets + 1, 0);
+    for (let number = 1; number <= gets; number++) {
+      host.receive(["took", number, 1 + most]);
+    }
+    await until(() => answered.includes(gets + 1), "the last answer");
+    host.end(true);
+  }
+});
+
 Deno.test("ShareHost refuses a call that waits and wants no answer", async () => {
   const queue = new SharedQueue<number>({ maxSize: 1 });
   await queue.put(1);

@@ -65,9 +65,11 @@ export class ItemLoans {
    */
   async take(loan: ItemLoan, deadline: Deadline): Promise<Bytes | undefined> {
     const { core, items } = loan;
-    const hasAhead = () => this.#ahead.has(core);
+    let hasAhead = false;
+    const mustWait = () => this.#unacknowledged >= MAX_UNACKNOWLEDGED;
     const lend = (): true | false => {
-      if (this.#unacknowledged >= MAX_UNACKNOWLEDGED || hasAhead()) return true;
+      hasAhead = this.#ahead.has(core);
+      if (hasAhead || mustWait()) return true;
       const item = core.shift(this.#holder);
       if (item === false) return false;
       items.push(item);
@@ -80,7 +82,9 @@ export class ItemLoans {
       if (items.length > 0) return items[0]!;
       // The item is for whoever is next
       core.getters.wake(1);
-      if (hasAhead()) return undefined;
+      if (hasAhead) return undefined;
+      // Some may have been acknowledged meanwhile
+      if (!mustWait()) continue;
       await new Promise<void>((resolve) => this.#delayed.push(resolve));
       if (deadline.signal!.aborted) this.#delayed.shift()?.();
     }
