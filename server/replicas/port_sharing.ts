@@ -85,6 +85,7 @@ export class OneSocket extends PortSharing {
 
   override leave(): void {
     OneSocket.#taken.delete(this.#key);
+    this.#key = ""; // the port may be another server's by its next call
   }
 }
 

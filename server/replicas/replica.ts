@@ -55,7 +55,7 @@ export interface ReplicaOwner {
   observed(name: ReplicaEventName, details: EventDetails): void;
   /** The replica is over a limit. */
   exceeded(replica: Replica, limit: "maxRequests" | "maxMemory"): void;
-  /** The replica is leaving at somebody else's request. */
+  /** The replica shall leave at somebody else's request. It says so at each. */
   leaving(replica: Replica): void;
   /** The replica has ended, or was given up. */
   ended(replica: Replica, cause: RunnerExitError): void;
@@ -94,7 +94,6 @@ export class Replica implements Member {
   #requests = 0;
   #lastId = 0;
   #pinged = false;
-  #isLeaving = false;
   #resumed = false;
 
   constructor(
@@ -214,10 +213,7 @@ export class Replica implements Member {
       case "ask":
         return void this.#answer(message[1], message[2]);
       case "leaving":
-        // It says so at each signal
-        if (!this.#isLeaving) this.#owner.leaving(this);
-        this.#isLeaving = true;
-        return;
+        return this.#owner.leaving(this);
       case "working":
         return;
     }

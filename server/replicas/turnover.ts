@@ -53,6 +53,7 @@ export class Turnover {
     // Messages that arrive together with "ready" must wait for it
     replica.runner.ready.then(() => {
       if (!this.#members.isKeeping || !replica.life.isUsable) return;
+      if (this.#leaving.has(replica)) return;
       if (this.#supervisor.has(replica)) {
         this.#monitor.replaced(replica, "signal");
       }

@@ -14,6 +14,7 @@ import {
   ThreadTeller,
   tryToServe,
 } from "./servers_fixture.ts";
+import { OneSocket } from "../../server/replicas/port_sharing.ts";
 import { LineEcho, Patient, WhoAmI } from "./handlers_fixture.ts";
 import {
   allReady,
@@ -234,4 +235,32 @@ test("ThreadingTCPServer by relay tells handlers their own thread", async () => 
   const [name, ident] = (await client.receive())!.split(" ");
   assertEquals(name, "ThreadingTCPServer-1");
   assert(Number(ident) > 1, ident);
+});
+
+test("a server that has left its port gives up no other server's claim to it", () => {
+  const open = new Set<Deno.TcpListener>();
+  const listen = (addr: Deno.NetAddr, options: object) => {
+    const isShared = "loadBalanced" in options &&
+      [...open].every((other) => sharing.has(other));
+    if (open.size > 0 && !isShared) throw new Deno.errors.AddrInUse("In use");
+    const listener = { addr, close: () => open.delete(listener) };
+    const made = listener as unknown as Deno.TcpListener;
+    if ("loadBalanced" in options) sharing.add(made);
+    open.add(made);
+    return made;
+  };
+  const sharing = new WeakSet<Deno.TcpListener>();
+  // The system knows nothing of a port that is made up
+  const address = { transport: "tcp", hostname: "192.0.2.1", port: 9 } as const;
+  const [first, second, third] = [
+    new OneSocket(),
+    new OneSocket(),
+    new OneSocket(),
+  ];
+  first.bind(address, listen).close();
+  first.leave();
+  second.bind(address, listen);
+  first.leave(); // it is closed while it is suspended
+  assertThrows(() => third.bind(address, listen), Deno.errors.AddrInUse);
+  second.leave();
 });

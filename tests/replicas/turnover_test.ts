@@ -140,3 +140,16 @@ for (const dispatch of ["shard", "relay"] as const) {
     assertEquals(await closed, { completed: 2, aborted: [] });
   });
 }
+
+test("a successor that is told to leave while it is held leaves when it is told again", async () => {
+  await using server = open({ dispatch: "relay" });
+  server.serveForever();
+  await server.ready;
+  LocalRunner.firstWords.push(["leaving"]);
+  await within("reload()", server.reload());
+  const second = await nth(2);
+  await until(() => second.fromReplica.length > 0, "it has said so");
+  second.say(["leaving"]);
+  assertEquals((await within("its end", second.exited)).reason, "returned");
+  assertEquals(started.length, 3);
+});
