@@ -243,8 +243,8 @@ test("a server that has left its port gives up no other server's claim to it", (
     const isShared = "loadBalanced" in options &&
       [...open].every((other) => sharing.has(other));
     if (open.size > 0 && !isShared) throw new Deno.errors.AddrInUse("In use");
-    const listener = { addr, close: () => open.delete(listener) };
-    const made = listener as unknown as Deno.TcpListener;
+    const close = () => void open.delete(made);
+    const made = { addr, close } as Deno.TcpListener;
     if ("loadBalanced" in options) sharing.add(made);
     open.add(made);
     return made;

@@ -60,7 +60,7 @@ const MUTANTS: Record<string, Edit[]> = {
     put: "if (isClosedHere) return;",
   }],
   "a drain ends a connection though bytes are on their way to its replica": [{
-    file: "workers/relay/ends.ts",
+    file: "workers/relay/carried_conn.ts",
     find: "if (isOver || this.#sent !== received) return;",
     put: "if (isOver) return;",
   }],

@@ -36,7 +36,7 @@ const blocks = new BlockPool(2_048);
 
 /** The owner of a writer. */
 export interface WriterHost {
-  /** So many bytes were written. */
+  /** This number of bytes was written. */
   taken(count: number): void;
   /** Writing has failed. */
   lose(error: unknown): void;
