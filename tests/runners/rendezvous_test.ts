@@ -4,6 +4,7 @@ import {
   forgetChild,
   watchChild,
 } from "../../workers/runner/rendezvous.ts";
+import { within } from "../support/waiting.ts";
 
 /** Where children come in over TCP, for lack of other permissions. */
 const permissions = { net: true } as const;
@@ -43,10 +44,10 @@ Deno.test("expectChild() gives a stranger a limited time to say its secret", {
 }, async () => {
   const timers: (() => void)[] = [];
   const { setTimeout } = globalThis;
-  globalThis.setTimeout = ((callback: () => void, delay: number) => {
+  globalThis.setTimeout = ((callback: () => void) => {
     timers.push(callback);
-    return setTimeout(() => {}, delay);
-  }) as typeof setTimeout;
+    return 0;
+  }) as unknown as typeof setTimeout;
   try {
     const expected = expectChild();
     using stranger = await Deno.connect(
@@ -57,12 +58,40 @@ Deno.test("expectChild() gives a stranger a limited time to say its secret", {
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
     timers[0]!();
+    timers[1]!();
     assert(await isClosed(stranger));
     expected.cancel();
     assertEquals(await expected.conn, null);
   } finally {
     globalThis.setTimeout = setTimeout;
   }
+});
+
+const CHILDREN = `onmessage = async ({ data: [done, connect, secrets] }) => {
+  const children = [];
+  for (const secret of secrets) {
+    const child = await Deno.connect(connect);
+    await child.write(new TextEncoder().encode(secret));
+    children.push(child);
+  }
+  Atomics.store(done, 0, 1);
+  Atomics.notify(done, 0);
+  await Promise.all(children.map((child) => child.read(new Uint8Array(1))));
+  self.close();
+};`;
+
+Deno.test("expectChild() lets in the children that come while the program is busy, however many", async () => {
+  const expected = Array.from({ length: 100 }, () => expectChild());
+  const done = new Int32Array(new SharedArrayBuffer(4));
+  const url = `data:text/javascript,${encodeURIComponent(CHILDREN)}`;
+  const worker = new Worker(url, { type: "module" });
+  const secrets = expected.map(({ secret }) => secret);
+  worker.postMessage([done, expected[0]!.connect, secrets]);
+  Atomics.wait(done, 0, 0);
+  for (const { conn } of expected) {
+    (await within("a child", conn))!.close();
+  }
+  worker.terminate();
 });
 
 Deno.test("watchChild() starts the guard that could not be started for the child before", async () => {

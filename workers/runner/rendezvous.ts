@@ -43,8 +43,13 @@ export interface ExpectedChild {
 
 /** How long a new connection may take to send its secret. */
 const GREETING_LIMIT = 5_000;
-/** Most connections without a secret. Beyond that, the oldest is closed. */
-const MAX_STRANGERS = 64;
+/** What blocks the event loop delays the secret, too: it is read before that. */
+const LAST_LOOK = 50;
+/**
+ * Most connections without a secret, beside those of the expected children.
+ * Beyond that, the oldest is closed.
+ */
+const MAX_STRANGERS = 63;
 
 type PrivateConn = Deno.TcpConn | Deno.UnixConn;
 
@@ -110,9 +115,12 @@ class Rendezvous {
 
   async #greet(conn: PrivateConn): Promise<void> {
     const [first] = this.#strangers;
-    if (this.#strangers.size >= MAX_STRANGERS) this.#dismiss(first!);
+    const most = MAX_STRANGERS + this.#expected.size;
+    if (this.#strangers.size >= most) this.#dismiss(first!);
     this.#strangers.add(conn);
-    const timer = setTimeout(() => this.#dismiss(conn), GREETING_LIMIT);
+    let timer = setTimeout(() => {
+      timer = setTimeout(() => this.#dismiss(conn), LAST_LOOK);
+    }, GREETING_LIMIT);
     const secret = new Uint8Array(SECRET_LENGTH);
     let length = 0;
     try {
