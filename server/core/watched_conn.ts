@@ -44,6 +44,8 @@ const LATE_MS = 50;
  */
 const STEP_MS = 10;
 const STEPS = 5;
+/** After these it waits for one turn, and a few more while they are late. */
+const LAST_LOOKS = 3;
 const RENEWALS = 100;
 /** Counts the reads that begin and end while servers close. */
 let progress = 0;
@@ -355,14 +357,15 @@ export class WatchedConn implements Watch, ThroughWatch {
     // Whoever is cut off is lost, and nobody else
     const isLate = now + STEP_MS > this.#deadline! - LATE_MS;
     if (isLate && steps < STEPS) return this.#stop();
-    // After the steps, one turn: timers fire before the bytes of the same turn
     const step = steps > 0 ? STEP_MS : 0;
     this.#cancel = this.#clock.after(step, () => {
-      const isStalled = this.#clock.now() > now + step + STALL_MS;
+      const late = this.#clock.now() - now - step;
+      const looksAgain = late > STALL_MS && steps > -LAST_LOOKS;
       if (seen !== progress && left > 0) {
         this.#endAfter(STEPS, progress, left - 1);
-      } else if (isStalled && left > 0) this.#endAfter(steps, seen, left - 1);
-      else if (steps > 0) this.#endAfter(steps - 1, seen, left);
+      } else if (steps > 0 && late > STEP_MS && left > 0) {
+        this.#endAfter(steps, seen, left - 1);
+      } else if (steps > 0 || looksAgain) this.#endAfter(steps - 1, seen, left);
       else this.#stop();
     });
   }

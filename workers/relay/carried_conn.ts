@@ -32,9 +32,10 @@ const CLOSED_HERE: ErrorFrame = {
 
 /** How long a read that is pending gets what the system has received. */
 const STOP_MS = 10;
+/** After that it waits for one turn, and a few more while they are late. */
+const LAST_LOOKS = 3;
 /** A timer that is so late fires before the bytes that have arrived meanwhile. */
 const STALL_MS = 4;
-const MOST_STALLS = 100;
 /** Says that an end is the answer to a stop. */
 const STOPPED = Uint8Array.of(1);
 
@@ -171,17 +172,16 @@ export class CarriedConnection implements Carried {
   }
 
   /** Reads no more, unless the runner has not read all so far, or more comes now. */
-  #stopAfter(received: number, wait = STOP_MS, left = MOST_STALLS): void {
+  #stopAfter(received: number, wait = STOP_MS, looks = LAST_LOOKS): void {
     clearTimeout(this.#stopTimer);
     const { id, link } = this.#carrier!;
     const due = performance.now() + wait;
     this.#stopTimer = setTimeout(() => {
       const isOver = this.#clientEnded || this.#isReadingOver();
       if (isOver || this.#sent !== received) return;
-      const isStalled = performance.now() > due + STALL_MS;
-      // In any case, one turn more: timers fire before the bytes of the same
-      if (left > 0 && (isStalled || wait > 0)) {
-        return this.#stopAfter(received, 0, left - 1);
+      if (wait > 0) return this.#stopAfter(received, 0);
+      if (performance.now() > due + STALL_MS && looks > 0) {
+        return this.#stopAfter(received, 0, looks - 1);
       }
       this.#isStopped = true;
       link.send(Op.end, id, STOPPED);
