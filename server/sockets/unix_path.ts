@@ -8,14 +8,19 @@ import { settings } from "../_internal.ts";
 import { checkUnixAddress } from "../addresses.ts";
 
 const PERMISSIONS = 0o777;
+/** Starting a thread takes a busy machine long, connecting does not. */
+const PROBE_START_MS = 30_000;
 const PROBE_TIMEOUT_MS = 2_000;
-const ANSWERED = 1;
-const REFUSED = 2;
+const CONNECTING = 1;
+const ANSWERED = 2;
+const REFUSED = 3;
 /**
  * Connects to a path and reports whether it was refused. It runs in a worker: a
  * constructor can't await a promise, but can wait by `Atomics`.
  */
 const PROBE_SOURCE = `onmessage = async ({ data: [state, path] }) => {
+  Atomics.store(state, 0, ${CONNECTING});
+  Atomics.notify(state, 0);
   let outcome = ${ANSWERED};
   try {
     (await Deno.connect({ transport: "unix", path })).close();
@@ -192,7 +197,8 @@ function isRefused(path: string): boolean {
   const worker = new Worker(source, { type: "module" });
   try {
     worker.postMessage([state, path]);
-    Atomics.wait(state, 0, 0, PROBE_TIMEOUT_MS);
+    Atomics.wait(state, 0, 0, PROBE_START_MS);
+    Atomics.wait(state, 0, CONNECTING, PROBE_TIMEOUT_MS);
     return state[0] === REFUSED;
   } finally {
     worker.terminate();

@@ -67,6 +67,26 @@ for (const kind of UNIX) {
     });
   }
 
+  test(`${kind.name} replaces a stale socket also where a thread starts slowly`, async () => {
+    const path = freePath();
+    await leaveStale(path, false);
+    const { Worker } = globalThis;
+    globalThis.Worker = class extends Worker {
+      constructor(source: string, options: WorkerOptions) {
+        const wait =
+          "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2500);";
+        super(source.replace(",", `,${encodeURIComponent(wait)}`), options);
+      }
+    } as typeof Worker;
+    try {
+      await using server = open(kind, path);
+      server.serveForever();
+      await assertEchoes(kind, server);
+    } finally {
+      globalThis.Worker = Worker;
+    }
+  });
+
   for (const other of UNIX) {
     test(`${kind.name} refuses the path of a live ${other.name}`, async () => {
       const path = freePath();
