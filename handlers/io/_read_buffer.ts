@@ -324,6 +324,7 @@ export function indexOf(
     for (let at = from; at < near; at++) {
       if (bytes[at] === sought[0]) return at;
     }
+    if (near === end) return -1;
     from = near;
   }
   // A view limits the search to `end`
