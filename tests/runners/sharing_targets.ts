@@ -255,14 +255,17 @@ export async function collectGarbage() {
   }
 }
 
-/** Gets items in several tasks; returns those of each, in their order. */
-export async function getInTasks(
-  queue: SharedQueue<number>,
+/** Empties queues in several tasks; returns the items of each, in their order. */
+export async function emptyInTasks(
+  queues: SharedQueue<number>[],
   tasks: number,
 ): Promise<number[][]> {
-  return await Promise.all(
-    Array.from({ length: tasks }, () => Array.fromAsync(queue)),
-  );
+  const taken = [];
+  for (const queue of queues) {
+    const taking = Array.from({ length: tasks }, () => Array.fromAsync(queue));
+    taken.push(...await Promise.all(taking));
+  }
+  return taken;
 }
 
 /** Waits in the lock and the queue when it is killed. */

@@ -738,12 +738,18 @@ Deno.test("SharedQueue gets back in order what a killed process was sent ahead",
 });
 
 Deno.test("SharedQueue keeps the order for each task of a process, of which one waits when items were sent ahead", async () => {
-  const queue = new SharedQueue<number>();
-  const count = 20_000;
-  for (let i = 0; i < count; i++) queue.putNowait(i);
-  queue.close();
-  const taken = await run(targets.getInTasks, queue, 3);
-  assertEquals(taken.flat().length, count);
+  const queues = Array.from({ length: 20 }, () => new SharedQueue<number>());
+  const count = 2_000;
+  for (const queue of queues) {
+    for (let i = 0; i < count; i++) queue.putNowait(i);
+  }
+  const emptying = run(targets.emptyInTasks, queues, 3);
+  for (const queue of queues) {
+    for (let i = 0; i < 500; i++) await queue.put(count + i);
+    queue.close();
+  }
+  const taken = await within("the items", emptying);
+  assertEquals(taken.flat().length, 20 * (count + 500));
   for (const items of taken) {
     const late = items.filter((item, i) => i > 0 && item < items[i - 1]!);
     assertEquals(late, []);
