@@ -116,3 +116,22 @@ function assertAddress(address: unknown, example: string): void {
     );
   }
 }
+
+/** The eight groups of an IPv6 address, as numbers. */
+export function ipv6Groups(hostname: string): number[] {
+  const [head = "", tail] = hostname.split("%")[0]!.split("::");
+  const groups = groupsOf(head);
+  if (tail === undefined) return groups;
+  const after = groupsOf(tail);
+  const zeros = Math.max(0, 8 - groups.length - after.length);
+  return [...groups, ...new Array(zeros).fill(0), ...after];
+}
+
+function groupsOf(text: string): number[] {
+  if (text === "") return [];
+  return text.split(":").flatMap((group) => {
+    if (!group.includes(".")) return [parseInt(group, 16)];
+    const [a, b, c, d] = group.split(".").map(Number);
+    return [a! << 8 | b!, c! << 8 | d!];
+  });
+}

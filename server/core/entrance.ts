@@ -6,6 +6,7 @@
  */
 
 import type { AnyOptions } from "../_internal.ts";
+import { ipv6Groups } from "../addresses.ts";
 import { beforehand, type Counts, EntranceError } from "./faults.ts";
 import type { ProxyHeaders } from "./proxied_connection.ts";
 import type { OpenRequest } from "./request.ts";
@@ -303,14 +304,7 @@ export function clientKey(address: Deno.Addr): string | null {
   if (hostname.startsWith(MAPPED_PREFIX) && hostname.includes(".")) {
     return hostname.slice(MAPPED_PREFIX.length);
   }
-  const [head = "", tail] = hostname.split("%")[0]!.split("::");
-  const groups = head === "" ? [] : head.split(":");
-  if (tail !== undefined) {
-    const after = tail === "" ? [] : tail.split(":");
-    while (groups.length + after.length < 8) groups.push("0");
-    groups.push(...after);
-  }
-  return groups.slice(0, 4).map((group) => parseInt(group, 16).toString(16))
+  return ipv6Groups(hostname).slice(0, 4).map((group) => group.toString(16))
     .join(":");
 }
 

@@ -7,7 +7,12 @@
 
 import { imports, USE_THE_GUARD } from "../../workers/runner/context.ts";
 import { printable } from "../../handlers/_internal.ts";
-import { assertLinux, formatAddress, IS_LINUX } from "../addresses.ts";
+import {
+  assertLinux,
+  formatAddress,
+  ipv6Groups,
+  IS_LINUX,
+} from "../addresses.ts";
 import { ListenerAcceptor } from "../acceptor.ts";
 
 /**
@@ -178,10 +183,16 @@ function findUnixInodes({ path, transport }: Deno.UnixAddr): Set<string> {
   );
 }
 
-/** An address as the tables write it; of an IPv6 one, only the port. */
+/** An address as the tables write it: in words whose lowest byte is first. */
 function tableAddress({ hostname, port }: Deno.NetAddr): string {
-  const bytes = hostname.includes(":") ? [] : hostname.split(".").reverse();
-  const host = bytes.map((byte) => hex(Number(byte), 2)).join("");
+  const bytes = hostname.includes(":")
+    ? ipv6Groups(hostname).flatMap((group) => [group >> 8, group & 0xff])
+    : hostname.split(".").map(Number);
+  let host = "";
+  for (let at = 0; at < bytes.length; at += 4) {
+    const word = bytes.slice(at, at + 4).reverse();
+    host += word.map((byte) => hex(byte, 2)).join("");
+  }
   return `${host}:${hex(port, 4)}`;
 }
 

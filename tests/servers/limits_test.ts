@@ -149,15 +149,18 @@ testEach(
 test(
   "fileno() tells servers on the same port of two addresses apart",
   async () => {
-    await using first = new TCPServer({ port: 0 }, EchoHandler);
-    const { port } = first.serverAddress;
-    await using second = new TCPServer(
-      { hostname: "127.0.0.2", port },
-      EchoHandler,
-    );
-    assert(first.fileno() > 2);
-    assert(second.fileno() > 2);
-    assert(first.fileno() !== second.fileno());
+    const pairs = [["127.0.0.1", "127.0.0.2"], ["::1", "::ffff:127.0.0.1"]];
+    for (const [hostname, other] of pairs as [string, string][]) {
+      await using first = new TCPServer({ hostname, port: 0 }, EchoHandler);
+      const { port } = first.serverAddress;
+      await using second = new TCPServer(
+        { hostname: other, port },
+        EchoHandler,
+      );
+      assert(first.fileno() > 2);
+      assert(second.fileno() > 2);
+      assert(first.fileno() !== second.fileno(), other);
+    }
   },
   LINUX_ONLY,
 );
