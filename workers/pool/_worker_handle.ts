@@ -114,6 +114,8 @@ export class WorkerHandle implements TaskHolder {
   leaving = false;
   /** Whether it has answered a task. */
   answered = false;
+  /** Whether it has failed, and waits for what its tasks started. */
+  lingers = false;
   /** The number of its tasks. */
   load = 0;
   /** When it was last heard of: it is idle since then if it has no task. */
@@ -133,7 +135,6 @@ export class WorkerHandle implements TaskHolder {
   /** Whether the task that it got when it was idle is tiny, or alone. */
   #tiny = false;
   #alone = false;
-  #failed = false;
   #isTerminated = false;
   #killTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -182,13 +183,8 @@ export class WorkerHandle implements TaskHolder {
       // Its error was reported before
       const { error: _, ...rest } = exit;
       this.leaving = true;
-      owner.workerExited(this, this.#failed ? rest : exit, asked);
+      owner.workerExited(this, this.lingers ? rest : exit, asked);
     });
-  }
-
-  /** Whether it has failed, and waits for what its tasks started. */
-  get lingers(): boolean {
-    return this.#failed;
   }
 
   /** Whether it may have no more tasks. */
@@ -373,7 +369,7 @@ export class WorkerHandle implements TaskHolder {
   }
 
   #receive(message: unknown): void {
-    if (this.#failed) return;
+    if (this.lingers) return;
     this.heard = performance.now();
     this.#guard(message);
     this.#owner.workerHeard();
@@ -419,7 +415,7 @@ export class WorkerHandle implements TaskHolder {
   #fail(error: Error): void {
     const asked = this.leaving;
     this.#lookAtSlots();
-    this.#failed = true;
+    this.lingers = true;
     this.leaving = true;
     this.#letWait();
     this.#owner.workerFailed(this, { code: 1, reason: "error", error }, asked);
