@@ -207,7 +207,7 @@ export class RequestCycle<R> {
     conn?.settle();
     if (open.isOver || conn?.clientEnded || conn?.isClosed) return;
     const socket = request as Deno.Conn & { leave?(): void };
-    if (typeof socket.closeWrite !== "function") return;
+    if (typeof socket?.closeWrite !== "function") return;
     // A relayed one lingers where its socket is
     if (open.relayed) return socket.leave?.();
     open.lingers = true;

@@ -118,7 +118,7 @@ class ByteMeter implements ConnObserver {
   #conn: WatchedConn | null = null;
 
   constructor(request: unknown) {
-    const { packet } = request as Partial<DatagramRequest>;
+    const { packet } = (request ?? {}) as Partial<DatagramRequest>;
     if (packet !== undefined) {
       this.#packetLength = packet.length;
       this.#watchReplies(request as DatagramRequest);

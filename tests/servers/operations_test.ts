@@ -383,3 +383,34 @@ test("UnixStreamServer.handleRequest() waits while its server is suspended", asy
   await client.end();
   await within("handleRequest()", handled);
 });
+
+test("TCPServer serves requests that take no properties", async () => {
+  const requests = ["text", 7, null, Object.freeze({ name: "frozen" })];
+  const seen: unknown[] = [];
+  class Noting extends BaseRequestHandler {
+    override handle() {
+      seen.push(this.request);
+    }
+  }
+  class Made extends TCPServer {
+    #next = 0;
+
+    override getRequest() {
+      const request = requests[this.#next++] as unknown as Deno.TcpConn;
+      return request === undefined
+        ? super.getRequest()
+        : Promise.resolve<[Deno.TcpConn, Deno.Addr]>([
+          request,
+          this.serverAddress,
+        ]);
+    }
+  }
+  await using server = new Made({ port: 0 }, Noting);
+  server.on("requestEnd", ({ bytesRead }) => assertEquals(bytesRead, 0));
+  for (const _ of requests) {
+    await within("a request", server.handleRequest());
+  }
+  assertEquals(seen, requests);
+  const { accepted, open, errors } = await server.stats();
+  assertEquals([accepted, open, errors], [4, 0, 0]);
+});
