@@ -216,7 +216,7 @@ export interface DatagramServerOptions<C = unknown> extends ServerOptions<C> {
    * Longest packet in bytes. A longer packet loses its end, and the handler's
    * `truncated` is `true`. By default the system delivers no longer packet.
    *
-   * @default {65507} UDP; 212960 for Unix sockets
+   * @default {65527} UDP; 212960 for Unix sockets
    */
   maxPacketSize?: number;
 }

@@ -12,6 +12,7 @@ import type {
 import {
   DatagramAcceptor,
   type DatagramConn,
+  MAX_UDP6_PAYLOAD,
   type PacketSocket,
   UdpSocket,
 } from "./sockets/packet_socket.ts";
@@ -20,8 +21,6 @@ import { checkTcpAddress, type TcpAddress } from "./addresses.ts";
 import { settings } from "./_internal.ts";
 import { BaseServer } from "./base_server.ts";
 import type { OptionsArgument, UdpServerOptions } from "./options.ts";
-
-const MAX_PACKET_SIZE = 65_507;
 
 /** The socket of a UDP server. */
 export interface UdpServerSocket extends DatagramSocket {
@@ -86,7 +85,7 @@ export class UDPServer<C = unknown> extends BaseServer<DatagramRequest, C> {
   static {
     Object.defineProperty(this.prototype, "maxPacketSize", {
       get(this: UDPServer) {
-        return this[settings].maxPacketSize ?? MAX_PACKET_SIZE;
+        return this[settings].maxPacketSize ?? MAX_UDP6_PAYLOAD;
       },
     });
   }

@@ -277,7 +277,7 @@ export class RelayedSocket implements DatagramSocket {
         }: expected an address, such as "clientAddress"`,
       );
     }
-    const limit = maxPayload(this.addr);
+    const limit = maxPayload(address);
     if (packet.length > limit) throw packetTooLong(packet.length, limit);
     const isAnswer = isSameAddress(address, this.#client);
     return this.#reply(packet, isAnswer ? null : address);

@@ -12,6 +12,8 @@ import { answersAll, received } from "../../handlers/_internal.ts";
 import type { Acceptor } from "../acceptor.ts";
 
 const MAX_UDP_PAYLOAD = 65_507;
+/** The length that UDP counts in 16 bits is without the header of IPv6. */
+export const MAX_UDP6_PAYLOAD = 65_527;
 /** A socket's own packets must fit into the buffer of a receive. */
 export const WAKE_WORD_SIZE = 16;
 const MIN_BUFFER_SIZE = WAKE_WORD_SIZE + 1;
@@ -80,8 +82,9 @@ export class UdpSocket implements PacketSocket {
   }
 
   send(packet: Uint8Array, address: Deno.Addr): Promise<number> {
-    if (packet.length > MAX_UDP_PAYLOAD) {
-      return Promise.reject(packetTooLong(packet.length, MAX_UDP_PAYLOAD));
+    const limit = maxPayload(address);
+    if (packet.length > limit) {
+      return Promise.reject(packetTooLong(packet.length, limit));
     }
     // Anybody can send packets from port 0; nobody can receive them there
     if ((address as Deno.NetAddr).port !== 0) {
@@ -124,7 +127,12 @@ export class UdpSocket implements PacketSocket {
 
 /** The longest packet to or from this address. */
 export function maxPayload(address: Deno.Addr): number {
-  return address.transport === "udp" ? MAX_UDP_PAYLOAD : MAX_UNIX_PAYLOAD;
+  if (address.transport !== "udp") return MAX_UNIX_PAYLOAD;
+  const { hostname } = address;
+  const isMapped = hostname.includes(".");
+  return hostname.includes(":") && !isMapped
+    ? MAX_UDP6_PAYLOAD
+    : MAX_UDP_PAYLOAD;
 }
 
 /** The error for a packet that no socket of its kind can carry. */

@@ -27,7 +27,7 @@ import {
   unixSocket,
 } from "./_support.ts";
 import { LINUX_ONLY } from "../support/system.ts";
-import { pause, until } from "../support/waiting.ts";
+import { pause, until, within } from "../support/waiting.ts";
 
 /** Receives into a buffer that holds any packet. */
 async function receive(socket: Deno.DatagramConn): Promise<Uint8Array> {
@@ -45,6 +45,22 @@ test("UDPServer echoes packets of 0, 1 and 65,507 bytes", async () => {
   }
   client.close();
   assertEquals((await server.stats()).accepted, 3);
+});
+
+test("UDPServer echoes packets of 65,527 bytes over IPv6, which is all that it can carry", async () => {
+  await using server = new UDPServer({ hostname: "::1", port: 0 }, EchoHandler);
+  server.serveForever();
+  const client = Deno.listenDatagram({
+    transport: "udp",
+    hostname: "::1",
+    port: 0,
+  });
+  for (const length of [65_508, 65_527]) {
+    const packet = new Uint8Array(length).fill(7);
+    await client.send(packet, server.serverAddress);
+    assertEquals((await within("the echo", receive(client))).length, length);
+  }
+  client.close();
 });
 
 class TooLong extends DatagramRequestHandler {
