@@ -10,6 +10,7 @@
  *   follows `close`, and nothing follows `closed`.
  * - `drain`, `limits`, `watch`, `ping`, `disconnect` and `answer` may come at any
  *   time; `pong` answers `ping`. `disconnect` may name a request that has ended.
+ *   After `close`, `drain` leaves the replica no more time than it says.
  * - `opened` tells of a request that the replica accepted by itself: after the
  *   first `resume` and before `closed`, with rising numbers. `ended` names open
  *   ones only, how long each took in milliseconds, -1 if it was turned away, and
