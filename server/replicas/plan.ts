@@ -123,14 +123,16 @@ export class ReplicaPlan extends ServerRole {
   /**
    * The program may have given up the right to bind the port, as servers do
    * that begin as root. Processes could not bind it again then.
+   *
+   * @returns Whether they share it no more.
    */
-  checkSharing(): void {
+  checkSharing(): boolean {
     const { dispatch = "auto" } = this.options;
-    if (dispatch !== "auto" || this.kind !== "process") return;
+    if (dispatch !== "auto" || this.kind !== "process") return false;
     const { port } = this.server.serverAddress as Deno.NetAddr;
-    if (this.sharing.name !== null && !mayBind(port)) {
-      this.sharing = new PortSharing();
-    }
+    if (this.sharing.name === null || mayBind(port)) return false;
+    this.sharing = new PortSharing();
+    return true;
   }
 
   override load(): Promise<ServerRole> {

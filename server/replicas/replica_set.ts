@@ -118,9 +118,10 @@ export class ReplicaSet extends ServerRole
 
   override async start(forever: boolean): Promise<void> {
     this.#takers = forever ? "replicas" : "server";
-    // Replicas that listen already need no right to bind, and keep clients
-    const { isAside } = this.server[core].listening;
-    if (!isAside && !this.#members.someListen) this.#plan.checkSharing();
+    // Where they alone listen, they go on: they need no right to bind any more
+    if (!this.server[core].listening.isAside && this.#plan.checkSharing()) {
+      await this.#members.lead("leave");
+    }
     if (!forever) await this.server[core].listening.stepBack();
     await this.#direct();
     await this.#keep();

@@ -1,9 +1,9 @@
 /** Servers that give up the right to bind their port once they are bound. */
 
 import { assertEquals } from "@std/assert";
-import { exchange, kinds } from "../servers/_support.ts";
+import { collectErrors, exchange, kinds } from "../servers/_support.ts";
 import { LineEcho } from "./handlers_fixture.ts";
-import { LocalForking } from "./local_fixture.ts";
+import { LocalForking, started } from "./local_fixture.ts";
 import { test } from "./_support.ts";
 import { LINUX_ONLY } from "../support/system.ts";
 import { until, within } from "../support/waiting.ts";
@@ -54,6 +54,7 @@ for (const isAside of [true, false]) {
   test(
     `replicas that ${what} serve on after a pause in which the right to bind it was given up`,
     async () => {
+      started.length = 0;
       await using server = new LocalForking(
         { hostname: "127.0.0.1", port: port! },
         LineEcho,
@@ -68,6 +69,12 @@ for (const isAside of [true, false]) {
       using _ = new WithoutRights();
       server.serveForever();
       await assertAnswersAll(server);
+      if (isAside) return;
+      collectErrors(server);
+      // Those to come can't listen
+      started[0]!.kill();
+      await assertAnswersAll(server);
+      assertEquals((await server.stats()).dispatch, "relay");
     },
     options,
   );
