@@ -5,6 +5,7 @@
  */
 
 import { escapeControls, formatAddress } from "../../handlers/_internal.ts";
+import { assertOptions, assertType } from "../../workers/base/check.ts";
 import type { BaseServer } from "../base_server.ts";
 import { printOnStderr } from "../core/stderr.ts";
 import { EVENT_NAMES } from "../_internal.ts";
@@ -59,7 +60,9 @@ export function logEvents(
   server: Pick<BaseServer<never, never>, "on" | "off">,
   options: LogOptions = {},
 ): Disposable {
+  assertOptions(options, "logEvents()", ["format", "events", "write"]);
   const { format = "text", write = writeToStderr } = options;
+  assertType("write", write, typeof write === "function", "a function");
   const names = options.events ?? EVENT_NAMES;
   if (format !== "text" && format !== "json") {
     throw new TypeError(

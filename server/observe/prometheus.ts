@@ -5,6 +5,7 @@
  */
 
 import type { ServerStats } from "../../handlers/request_types.ts";
+import { assertOptions, assertType } from "../../workers/base/check.ts";
 import type { Distribution } from "../../workers/base/histogram.ts";
 
 const LABEL_REGEXP = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
@@ -108,12 +109,13 @@ export interface PrometheusOptions {
  * @param stats The result of `server.stats()`.
  * @param options The prefix and the labels.
  * @returns The text, with an end of line.
- * @throws {TypeError} If the prefix or the name of a label is invalid.
+ * @throws {TypeError} If the prefix or a label is invalid.
  */
 export function toPrometheus(
   stats: ServerStats,
   options: PrometheusOptions = {},
 ): string {
+  assertOptions(options, "toPrometheus()", ["prefix", "labels"]);
   const { prefix = "socketserver", labels = {} } = options;
   for (const name of [prefix, ...Object.keys(labels)]) {
     if (!LABEL_REGEXP.test(name)) {
@@ -121,6 +123,9 @@ export function toPrometheus(
         `Cannot use "${name}" as a name for Prometheus: expected letters, digits and "_"`,
       );
     }
+  }
+  for (const [name, value] of Object.entries(labels)) {
+    assertType(`labels.${name}`, value, typeof value === "string", "a string");
   }
   const page = new Page(prefix, labels);
   const whole: Series[] = [[{ ...stats }, []]];

@@ -94,6 +94,16 @@ test("logEvents() writes errors on one line, and JSON", async () => {
 test("logEvents() refuses what can't work", async () => {
   await using server = new TCPServer({ port: 0 }, EchoHandler);
   assertThrows(
+    () => logEvents(server, { writ: () => {} } as object),
+    TypeError,
+    'Cannot use the option "writ"',
+  );
+  assertThrows(
+    () => logEvents(server, { write: "a file" as never }),
+    TypeError,
+    'Cannot use "a file" as "write"',
+  );
+  assertThrows(
     () => logEvents(server, { format: "xml" as "text" }),
     TypeError,
     'Cannot use "xml" as "format"',
@@ -143,6 +153,13 @@ test("toPrometheus() writes counts, and cumulative buckets", async () => {
   assertStringIncludes(toPrometheus(stats), "\nsocketserver_requests_open 0\n");
   assertThrows(() => toPrometheus(stats, { prefix: "a b" }), TypeError);
   assertThrows(() => toPrometheus(stats, { labels: { "1": "" } }), TypeError);
+  const odd: [options: object, message: string][] = [
+    [{ labels: { port: 8080 } }, "labels.port"],
+    [{ label: {} }, '"label"'],
+  ];
+  for (const [options, message] of odd) {
+    assertThrows(() => toPrometheus(stats, options), TypeError, message);
+  }
 });
 
 test("traceRequests() refuses to work without OpenTelemetry", async () => {
