@@ -19,6 +19,7 @@ import type { Member } from "../../workers/runner/supervisor.ts";
 import { core } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import { COUNTS } from "../core/faults.ts";
+import { Ending } from "../core/request_cycle.ts";
 import type { ReplicaOptions } from "../options.ts";
 import { Life } from "./life.ts";
 import {
@@ -254,8 +255,10 @@ export class Replica implements Member {
       const request = this.accepted.get(id);
       if (request === undefined) throw outOfOrder("ended");
       this.accepted.delete(id);
-      if (durations[i]! < 0 || request.isDisconnected) return;
-      this.#owner.finished(request.clientAddress, endings[i]!);
+      const ending = endings[i]!;
+      const isCut = request.isDisconnected && (ending & Ending.aborted) !== 0;
+      if (durations[i]! < 0 || isCut) return;
+      this.#owner.finished(request.clientAddress, ending);
     });
     if (counts.some((count, i) => count < this.counts[i]!)) {
       throw outOfOrder("counts");

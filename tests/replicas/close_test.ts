@@ -108,6 +108,33 @@ testEach(
 );
 
 testEach(
+  LASTING_MODES,
+  "serverClose() reports no client that disconnect() ends meanwhile",
+  async (mode) => {
+    const server = mode.openOne(Upload);
+    server.serveForever();
+    await server.ready;
+    const clients: Client[] = [];
+    for (let i = 0; i < 2; i++) {
+      const client = await mode.connect(server);
+      await client.send("put 6\n123");
+      clients.push(client);
+    }
+    await statsWhen(server, ({ open }) => open === 2, "both are open");
+    const closing = server.serverClose();
+    assert(server.disconnect(server.connections()[0]!.id));
+    const answers = clients.map((client) => client.receive().catch(() => null));
+    await within("an end", Promise.race(answers));
+    for (const client of clients) await client.send("456").catch(() => {});
+    const all = await within("the answers", Promise.all(answers));
+    assertEquals(all.filter((answer) => answer !== null), ["kept 6"]);
+    const report = await within("the close", closing);
+    assertEquals(report, { completed: 1, aborted: [] });
+    for (const client of clients) client[Symbol.dispose]();
+  },
+);
+
+testEach(
   CROSSED,
   "serverClose() serves what has queued since shutdown()",
   async (mode) => {
