@@ -49,7 +49,7 @@ export interface ProxyHeader {
   length: number;
   /** `null` if it has none: the connection is the balancer's own. */
   ends: ProxyEnds | null;
-  /** What else it tells; absent if that is nothing. */
+  /** What else it says; absent if that is nothing. */
   info?: ProxyInfo;
 }
 

@@ -213,7 +213,7 @@ function recordOfValue(thrown: unknown): ErrorRecord {
   };
 }
 
-/** A text without colors. What is longer than anybody reads is cut off. */
+/** A text without colors, cut off after `MAX_TEXT` characters. */
 function textOf(value: unknown): string {
   return String(value).slice(0, MAX_TEXT).replace(COLOR_REGEXP, "");
 }

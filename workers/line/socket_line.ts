@@ -24,8 +24,8 @@ const BUFFER_SIZE = 128 * 1024;
 /** A buffer larger than this is released after use. */
 const MAX_KEPT = 4 * BUFFER_SIZE;
 /**
- * A frame's length is believed as far as bytes have come, and altogether when so
- * many have: copying more would take long.
+ * A buffer grows with the bytes that have come, whatever length a frame claims.
+ * From this size on it gets the whole length at once: to copy more takes long.
  */
 const BELIEVED = 8 * 2 ** 20;
 /** How many frames are delivered between two looks at the clock. */

@@ -49,7 +49,7 @@ function toOwnClass(error: unknown): unknown {
   return Class === undefined ? error : new Class(error.message);
 }
 
-/** For so long items are asked for ahead, at the pace of the last ones. */
+/** How long the items asked for ahead last, at the pace of the last ones. */
 const AHEAD_MS = 2;
 
 /** The items of a queue that came ahead, beside one answer at a time. */

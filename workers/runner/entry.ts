@@ -146,7 +146,7 @@ async function load(
   }
 }
 
-/** Handles uncaught errors as Deno would, but prints none: the owner is told. */
+/** Handles uncaught errors as Deno would, but the owner reports them. */
 function watchUncaught(fail: (thrown: unknown) => void): void {
   function watch(event: Event, thrown: unknown): void {
     event.preventDefault();
