@@ -49,7 +49,7 @@ Deno.test("decodeInSlices() gives what decode() gives, however long it is", asyn
 });
 
 Deno.test("decodeInSlices() lets the event loop turn", async () => {
-  const bytes = encode(Array.from({ length: 1_000_000 }, () => ({})));
+  const bytes = encode(Array.from({ length: 400_000 }, () => ({})));
   let turns = 0;
   let isOver = false;
   (function turn() {
@@ -58,7 +58,7 @@ Deno.test("decodeInSlices() lets the event loop turn", async () => {
   })();
   const value = await decodeInSlices(bytes, 0, bytes.length, TRUSTED);
   isOver = true;
-  assertEquals((value as unknown[]).length, 1_000_000);
+  assertEquals((value as unknown[]).length, 400_000);
   assert(turns > 3, `${turns} turns`);
 });
 
