@@ -356,7 +356,8 @@ export class WatchedConn implements Watch, ThroughWatch {
     const now = this.#clock.now();
     // Whoever is cut off is lost, and nobody else
     const isLate = now + STEP_MS > this.#deadline! - LATE_MS;
-    if (isLate && steps < STEPS) return this.#stop();
+    const begins = steps === STEPS && left === RENEWALS;
+    if (isLate && !begins) return this.#stop();
     const step = steps > 0 ? STEP_MS : 0;
     this.#cancel = this.#clock.after(step, () => {
       const late = this.#clock.now() - now - step;

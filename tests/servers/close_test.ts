@@ -77,6 +77,37 @@ testEach(
   },
 );
 
+/** Answers "hello"; all else is part of a request without end. */
+class Endless extends StreamRequestHandler {
+  override async handle(): Promise<void> {
+    for await (const line of this.rfile) {
+      if (line === "hello") await this.wfile.write("hello\n");
+      else this.beginRequest();
+    }
+  }
+}
+
+test("serverClose() cuts off no idle client beside one that never pauses", async () => {
+  const server = new TCPServer({ port: 0 }, Endless, { shutdownTimeout: 400 });
+  server.serveForever();
+  using idle = await kinds.tcp.connect(server);
+  using talker = await dial(server);
+  assertEquals(await exchange(idle, "hello"), "hello");
+  let isOver = false;
+  const talking = (async () => {
+    for (; !isOver; await pause(1)) await writeAll(talker, "more\n");
+  })().catch(() => {}); // it is cut off
+  await until(
+    () => server.connections().some(({ bytesRead = 0 }) => bytesRead > 10),
+    "it talks",
+  );
+  const closing = server.serverClose();
+  assertEquals(await within("the end", idle.receive()), null);
+  assertEquals(await closing, { completed: 1, aborted: [talker.localAddr] });
+  isOver = true;
+  await talking;
+});
+
 class Gated extends RequestHandler<Gates> {
   override async handle(): Promise<void> {
     const line = await this.rfile.readLine();
