@@ -11,6 +11,7 @@ import type { Prompt } from "./prompt.ts";
 import { assertUnstableNet } from "../sockets/listen.ts";
 import {
   type DatagramConn,
+  maxPayload,
   type PacketSocket,
   UdpSocket,
 } from "../sockets/packet_socket.ts";
@@ -20,8 +21,6 @@ import { UnixPacketSocket } from "../sockets/unix_packet_socket.ts";
 import { lookup } from "node:dns/promises";
 import { formatAddress } from "../addresses.ts";
 
-const MAX_UDP_LENGTH = 65_507;
-const MAX_UNIX_LENGTH = 212_960;
 /** After the last answer: how long others may follow it. */
 const QUIET_MS = 50;
 const NEWLINE = Uint8Array.of(10);
@@ -105,7 +104,7 @@ async function talk(
   timeout: number,
 ): Promise<number> {
   const at = formatAddress(address);
-  const length = "path" in address ? MAX_UNIX_LENGTH : MAX_UDP_LENGTH;
+  const length = maxPayload(address);
   const input = new BufferedReader(Deno.stdin, { maxLineLength: length - 1 });
   const answers = new Answers(socket, address, prompt, length);
   let unanswered = 0;

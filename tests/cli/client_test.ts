@@ -14,7 +14,11 @@ import {
   kinds,
 } from "../servers/_support.ts";
 import { CLI, cli, makeDir, Program, runCli } from "./_cli.ts";
-import { type TcpServerOptions, UnixDatagramServer } from "../../mod.ts";
+import {
+  type TcpServerOptions,
+  UDPServer,
+  UnixDatagramServer,
+} from "../../mod.ts";
 import { needs } from "../support/programs.ts";
 
 const PEM = new URL("../servers/certificates/", import.meta.url).pathname;
@@ -182,6 +186,14 @@ Deno.test("client tells a line over udp that got no answer", async () => {
     stdout: "",
     stderr: `No answer from "127.0.0.1:${port}" within 100 ms\n`,
   });
+});
+
+Deno.test("client sends and prints all that a packet over IPv6 carries", async () => {
+  await using server = new UDPServer({ hostname: "::1", port: 0 }, EchoHandler);
+  void server.serveForever();
+  const line = "x".repeat(65_526) + "\n";
+  const args = ["client", `udp://[::1]:${server.serverAddress.port}`];
+  assertEquals(await runCli(args, line), { code: 0, stdout: line, stderr: "" });
 });
 
 Deno.test("client prints each of several packets that answer one line", async () => {
