@@ -191,7 +191,8 @@ export class Members implements SupervisorHost<Replica> {
   /**
    * Closes all replicas and starts no more.
    *
-   * @returns The clients whose requests a replica accepted and never ended.
+   * @returns The clients whose requests a replica accepted and never ended,
+   * except those that `disconnect()` ended.
    */
   async close(deadline: number, reason: Error): Promise<Deno.Addr[]> {
     this.isKeeping = false;
@@ -204,7 +205,8 @@ export class Members implements SupervisorHost<Replica> {
     await Promise.all([...this.alive].map(({ runner }) => runner.exited));
     this.#watchdog.stop();
     return all.flatMap(({ accepted }) =>
-      [...accepted.values()].map(({ clientAddress }) => clientAddress)
+      [...accepted.values()].filter(({ isDisconnected }) => !isDisconnected)
+        .map(({ clientAddress }) => clientAddress)
     );
   }
 

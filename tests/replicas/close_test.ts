@@ -6,6 +6,7 @@ import {
   Greeter,
   LineEcho,
   Patient,
+  Unending,
   Unmade,
   Upload,
 } from "./handlers_fixture.ts";
@@ -131,6 +132,23 @@ testEach(
     const report = await within("the close", closing);
     assertEquals(report, { completed: 1, aborted: [] });
     for (const client of clients) client[Symbol.dispose]();
+  },
+);
+
+testEach(
+  LASTING_MODES,
+  "serverClose() reports no client that disconnect() ended, though its handler goes on",
+  async (mode) => {
+    const server = mode.openOne(Unending, { shutdownTimeout: 100 });
+    collectErrors(server);
+    server.serveForever();
+    await server.ready;
+    using client = await mode.connect(server);
+    assertEquals(await within("a word", client.receive()), "begun");
+    assert(server.disconnect(server.connections()[0]!.id));
+    assertEquals(await client.receive().catch(() => null), null);
+    const report = await within("the close", server.serverClose());
+    assertEquals(report, { completed: 0, aborted: [] });
   },
 );
 

@@ -67,6 +67,15 @@ export class Patient extends StreamRequestHandler {
   }
 }
 
+/** Says "begun", and never ends, whatever happens. */
+export class Unending extends StreamRequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    await this.wfile.write("begun\n");
+    await new Promise(() => {});
+  }
+}
+
 /** Greets at once, as a server that speaks first. */
 export class Greeter extends StreamRequestHandler {
   static readonly module = module;
