@@ -1,6 +1,7 @@
 /** Servers that give up the right to bind their port once they are bound. */
 
 import { assertEquals } from "@std/assert";
+import { mayBind } from "../../server/replicas/port_sharing.ts";
 import { collectErrors, exchange, kinds } from "../servers/_support.ts";
 import { LineEcho } from "./handlers_fixture.ts";
 import { LocalForking, started } from "./local_fixture.ts";
@@ -10,17 +11,19 @@ import { until, within } from "../support/waiting.ts";
 
 const LAST_PRIVILEGED = 1_023;
 
-/** A free port that only root may bind; `null` if this program may not. */
-function privilegedPort(): number | null {
-  for (let port = LAST_PRIVILEGED; port > LAST_PRIVILEGED - 100; port--) {
+const options = { ignore: !mayBind(LAST_PRIVILEGED) || LINUX_ONLY.ignore };
+
+/** Opens a server at a port that only root may bind, and that is free. */
+function open(): LocalForking {
+  for (;;) {
+    const port = 1 + Math.floor(Math.random() * LAST_PRIVILEGED);
     try {
-      Deno.listen({ port }).close();
-      return port;
+      const address = { hostname: "127.0.0.1", port };
+      return new LocalForking(address, LineEcho, { workers: 1 });
     } catch (error) {
-      if (error instanceof Deno.errors.PermissionDenied) return null;
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
     }
   }
-  return null;
 }
 
 /** As for a program that began as root and is another user by now. */
@@ -39,9 +42,6 @@ class WithoutRights implements Disposable {
   }
 }
 
-const port = privilegedPort();
-const options = { ignore: port === null || LINUX_ONLY.ignore };
-
 async function assertAnswersAll(server: LocalForking): Promise<void> {
   for (let i = 0; i < 10; i++) {
     using client = await kinds.tcp.connect(server);
@@ -55,11 +55,7 @@ for (const isAside of [true, false]) {
     `replicas that ${what} serve on after a pause in which the right to bind it was given up`,
     async () => {
       started.length = 0;
-      await using server = new LocalForking(
-        { hostname: "127.0.0.1", port: port! },
-        LineEcho,
-        { workers: 1 },
-      );
+      await using server = open();
       server.serveForever();
       await server.ready;
       if (isAside) {
@@ -83,11 +79,7 @@ for (const isAside of [true, false]) {
 test(
   "a server that has given up the right to bind its port before it serves relays",
   async () => {
-    await using server = new LocalForking(
-      { hostname: "127.0.0.1", port: port! },
-      LineEcho,
-      { workers: 1 },
-    );
+    await using server = open();
     using _ = new WithoutRights();
     server.serveForever();
     await assertAnswersAll(server);
