@@ -305,10 +305,11 @@ export class Listening<R> {
     await open.ended(left());
     const aborted = await this.#abort();
     if (carriesReplies) await this.#closeAcceptor();
-    aborted.push(...await finished);
+    const others = await finished;
     await lingering.ended();
     const { completed, aborted: before } = this.#cycle.drained!;
-    return { completed, aborted: [...before, ...aborted].map(printable) };
+    const all = [...before, ...aborted, ...others];
+    return { completed, aborted: all.map(printable) };
   }
 
   /** Takes what the system has queued, unless other listeners do. */

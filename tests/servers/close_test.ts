@@ -17,6 +17,7 @@ import {
   TCPServer,
   UnixStreamServer,
 } from "../../mod.ts";
+import { role, ServerRole } from "../../server/_internal.ts";
 import { startPython } from "./_programs.ts";
 import {
   ALL,
@@ -450,6 +451,19 @@ testEach(
     assertEquals(handlers, 0);
   },
 );
+
+test("serverClose() reports any number of clients that were in replicas", async () => {
+  const server = new TCPServer({ port: 0 }, EchoHandler);
+  const lost = new Array(200_000).fill(server.serverAddress);
+  class Losing extends ServerRole {
+    override finish(): Promise<Deno.Addr[]> {
+      return Promise.resolve(lost);
+    }
+  }
+  Object.assign(server, { [role]: new Losing() });
+  const { aborted } = await server.serverClose();
+  assertEquals(aborted.length, lost.length);
+});
 
 class Between extends StreamRequestHandler<{
   waits: () => void;
