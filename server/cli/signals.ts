@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ECHO_MS } from "../core/waits.ts";
+import { ECHO_MS } from "../../workers/base/waits.ts";
 
 /** The signals that end a program, each with the exit code that tells of it. */
 const EXIT_CODES: Map<Deno.Signal, number> = Deno.build.os === "windows"

@@ -14,7 +14,7 @@
 
 import { quote } from "../../workers/base/check.ts";
 import { isDisconnect } from "./faults.ts";
-import { STALL_MS } from "./waits.ts";
+import { STALL_MS } from "../../workers/base/waits.ts";
 
 const MIN_BACKOFF_MS = 5;
 const MAX_BACKOFF_MS = 1_000;

@@ -42,7 +42,7 @@ import { ServerClosedError } from "../errors.ts";
 import type { AcceptLoop } from "./accept_loop.ts";
 import { closeAnyhow, closeQuietly } from "./faults.ts";
 import type { RequestCycle } from "./request_cycle.ts";
-import { inTime, pause } from "./waits.ts";
+import { inTime, pause } from "../../workers/base/waits.ts";
 
 /** How long leaving a listener may take before it is done less gently. */
 const LEAVE_MS = 1_000;

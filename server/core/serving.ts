@@ -13,7 +13,7 @@ import { assertNoFields, CHANGEABLE, checkOptions } from "./check_options.ts";
 import { Listening, type ListeningHost } from "./listening.ts";
 import { type CycleHooks, RequestCycle } from "./request_cycle.ts";
 import { Telemetry } from "./telemetry.ts";
-import { Signals } from "./waits.ts";
+import { Signals } from "../../workers/base/waits.ts";
 
 /** The server, as its serving sees it. */
 export interface ServingHost<R> extends CycleHooks<R>, ListeningHost {

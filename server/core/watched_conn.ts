@@ -27,7 +27,7 @@ import {
 } from "../../handlers/_internal.ts";
 import { readableOf, writableOf } from "../../workers/_conn_streams.ts";
 import { type RawConn, type ThroughWatch, wrap } from "./conn_methods.ts";
-import { STALL_MS } from "./waits.ts";
+import { STALL_MS } from "../../workers/base/waits.ts";
 
 /** How long a client has to send its first byte, once its handler has begun. */
 const NEW_MS = 5_000;

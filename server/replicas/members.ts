@@ -10,7 +10,7 @@ import {
 } from "../../workers/runner/supervisor.ts";
 import { core } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
-import { inTime } from "../core/waits.ts";
+import { inTime } from "../../workers/base/waits.ts";
 import { arrivals } from "../core/watched_conn.ts";
 import type { Goal } from "./life.ts";
 import type { Monitor } from "./monitor.ts";

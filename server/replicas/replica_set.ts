@@ -20,7 +20,7 @@ import {
 } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import { optionsForReplicas } from "../core/check_options.ts";
-import { inTime } from "../core/waits.ts";
+import { inTime } from "../../workers/base/waits.ts";
 import type { ReplicaOptions, ServerLimits } from "../options.ts";
 import type { OpenConnection } from "../open_connection.ts";
 import { arrivals } from "../core/watched_conn.ts";

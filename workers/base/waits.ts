@@ -6,8 +6,8 @@
 
 /**
  * A timer that is so late fires after a stall of the event loop, and before
- * what arrived meanwhile. Only when the event loop waits, for a timer of 0 ms
- * too, it looks for that; not for an immediate.
+ * what arrived meanwhile. The event loop looks for arrivals only when it waits,
+ * as it does for another timer, also of 0 ms, but not for an immediate.
  */
 export const STALL_MS = 4;
 
