@@ -4,6 +4,7 @@
  * @module
  */
 
+import { STALL_MS } from "../base/waits.ts";
 import { BlockPool, ConnWriter } from "./conn_writer.ts";
 import { ReceiveWindow, SendWindow } from "./flow.ts";
 import {
@@ -34,8 +35,6 @@ const CLOSED_HERE: ErrorFrame = {
 const STOP_MS = 10;
 /** After that it waits for one turn, and a few more while they are late. */
 const LAST_LOOKS = 3;
-/** A timer that is so late fires before the bytes that have arrived meanwhile. */
-const STALL_MS = 4;
 /** Says that an end is the answer to a stop. */
 const STOPPED = Uint8Array.of(1);
 
