@@ -35,7 +35,7 @@ import { ProtocolError } from "../../workers/line/dialect.ts";
 import "../support/leaks.ts";
 import { killAtRandom } from "./_random_kills.ts";
 import { runProgram } from "./_program.ts";
-import { until, within } from "../support/waiting.ts";
+import { pause, until, within } from "../support/waiting.ts";
 import * as targets from "./sharing_targets.ts";
 import { Square } from "./targets.ts";
 
@@ -571,6 +571,38 @@ Deno.test("ShareHost answers a get although what held it up is acknowledged at t
       host.receive(["took", number, 1 + most]);
     }
     await until(() => answered.includes(gets + 1), "the last answer");
+    host.end(true);
+  }
+});
+
+Deno.test("ShareHost answers the gets that it has held up although those before them end without an item", async () => {
+  for (const way of ["time out", "are cancelled"]) {
+    const queue = new SharedQueue<number>();
+    for (let item = 0; item < 32; item++) queue.putNowait(item);
+    const { getters } = typeOf(queue)!.inner!(queue) as QueueCore;
+    const id = exportObject(queue);
+    const answered: unknown[] = [];
+    const host = new ShareHost(([number]) => answered.push(number));
+    const get = (number: number, options: object) =>
+      host.receive(["call", number, id, "get", encode([]), options]);
+    for (let number = 1; number <= 32; number++) get(number, {});
+    await until(() => answered.length === 32, "all items");
+    const options = way === "time out" ? { timeout: 50 } : {};
+    for (let number = 33; number <= 99; number++) get(number, options);
+    get(100, {});
+    await pause(0);
+    await until(() => getters.size === 0, "those that are held up");
+    for (let number = 1; number <= 32; number++) {
+      host.receive(["took", number, 1]);
+    }
+    if (way === "are cancelled") {
+      for (let number = 33; number <= 99; number++) {
+        host.receive(["cancel", number]);
+      }
+    }
+    await until(() => answered.length === 99, `those that ${way}`);
+    queue.putNowait(32);
+    await until(() => answered.includes(100), "the last item");
     host.end(true);
   }
 });

@@ -31,6 +31,7 @@ export class ItemLoans {
   readonly #holder: number;
   readonly #recall: (call: number) => void;
   #unacknowledged = 0;
+  /** Calls that wait until it acknowledges items. */
   #delayed: (() => void)[] = [];
   /** By queue: with which loan items were sent ahead. */
   #ahead = new Map<QueueCore, ItemLoan>();
@@ -71,23 +72,37 @@ export class ItemLoans {
       hasAhead = this.#ahead.has(core);
       if (hasAhead || mustWait()) return true;
       const item = core.shift(this.#holder);
-      if (item === false) return false;
+      if (item === false) {
+        this.#letNext();
+        return false;
+      }
       items.push(item);
       this.#unacknowledged++;
       return true;
     };
-    for (;;) {
-      const done = await until(core.getters, lend, deadline);
-      if (!done) throw emptyError();
-      if (items.length > 0) return items[0]!;
-      // The item is for whoever is next
-      core.getters.wake(1);
-      if (hasAhead) return undefined;
-      // Some may have been acknowledged meanwhile
-      if (!mustWait()) continue;
-      await new Promise<void>((resolve) => this.#delayed.push(resolve));
-      if (deadline.signal!.aborted) this.#delayed.shift()?.();
+    try {
+      for (;;) {
+        const done = await until(core.getters, lend, deadline);
+        if (!done) throw emptyError();
+        if (items.length > 0) return items[0]!;
+        // The item is for whoever is next
+        core.getters.wake(1);
+        if (hasAhead) return undefined;
+        // Some may have been acknowledged meanwhile
+        if (!mustWait()) continue;
+        await new Promise<void>((resolve) => this.#delayed.push(resolve));
+      }
+    } finally {
+      if (items.length === 0) this.#letNext();
     }
+  }
+
+  /**
+   * Lets the next delayed call go on: there is room for its item, or whoever
+   * could have used the room did not.
+   */
+  #letNext(): void {
+    this.#delayed.shift()?.();
   }
 
   /**
@@ -140,7 +155,7 @@ export class ItemLoans {
     act(items, ahead);
     if (answers === 0) return;
     this.#unacknowledged--;
-    this.#delayed.shift()?.();
+    this.#letNext();
   }
 
   /** Asks for items back as soon as others wait for them. */
