@@ -81,7 +81,9 @@ Deno.test("decode() and decodeInSlices() refuse a value over a limit before it i
 
 Deno.test("decode() makes no long text of an exception's short record", () => {
   const long = new Array(1_000).fill("x".repeat(1_000));
-  for (const parts of [["name", long], [long, "message"]]) {
+  for (
+    const parts of [["name", long], [long, "text"], ["name", "text", long]]
+  ) {
     const plain = new Uint8Array([11, ...encode(parts)]);
     const byV8 = new Uint8Array([12, ...serialize([parts, [parts]])]);
     for (const bytes of [plain, byV8]) {

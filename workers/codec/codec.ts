@@ -173,7 +173,8 @@ function write(writer: ByteWriter, value: unknown, depth: number): boolean {
 
 function recordOf({ name, message, stack }: DOMException): ExceptionRecord {
   // Its own properties may be anything
-  return [String(name), String(message), stack];
+  const text = typeof stack === "string" ? stack : undefined;
+  return [String(name), String(message), text];
 }
 
 function notCloneable(message: string): DOMException {

@@ -88,7 +88,10 @@ function toException(record: unknown): DOMException {
   if (!Array.isArray(record)) refuse();
   const [name, message, stack] = record as ExceptionRecord;
   // Of anything else, however short, a text of any length would be made
-  if (typeof name !== "string" || typeof message !== "string") refuse();
+  const isStack = stack === undefined || typeof stack === "string";
+  if (typeof name !== "string" || typeof message !== "string" || !isStack) {
+    refuse();
+  }
   const exception = new DOMException(message, name);
   Object.defineProperty(exception, "stack", {
     value: stack,
