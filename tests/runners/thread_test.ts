@@ -448,7 +448,10 @@ Deno.test("the except hook by default prints errors that cause each other, or ca
   const closed = Object.defineProperty(new Error("closed"), "stack", {
     get: () => assert(false),
   });
-  for (const cause of [ring, closed]) {
+  const replaced = Object.defineProperty(new Error("replaced"), "stack", {
+    value: { toString: () => assert(false) },
+  });
+  for (const cause of [ring, closed, replaced]) {
     const error = new Error("top", { cause });
     await withStderr(async (written) => {
       const thread = { kind: "timer", name: "broken" } as const;

@@ -99,6 +99,25 @@ Deno.test("Timer: the except hook gets an error that nobody asked for", async ()
   }
 });
 
+Deno.test("Timer: it ends although what its function throws can't be described", async () => {
+  const caught = Promise.withResolvers<ExceptHookArgs>();
+  const previous = setExceptHook(caught.resolve);
+  const odd = {
+    [Symbol.for("Deno.customInspect")]() {
+      throw new RangeError("not to be described");
+    },
+  };
+  try {
+    const timer = new Timer(0, () => Promise.reject(odd));
+    timer.start();
+    const { error } = await within("the hook", caught.promise);
+    assertEquals(error.cause, odd);
+    assertFalse(timer.isAlive());
+  } finally {
+    setExceptHook(previous);
+  }
+});
+
 Deno.test("Timer: it refuses what cannot work", () => {
   using timer = new Timer(1_000, () => {});
   timer.start();

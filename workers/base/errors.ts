@@ -284,6 +284,8 @@ export type ExceptHook = (args: ExceptHookArgs) => unknown;
 
 let current: ExceptHook = printException;
 
+/** In place of a description. */
+const UNKNOWN = "what can't be described: that throws as well";
 /** The longest text in a value that is shown in full. */
 const MAX_SHOWN = 1_000;
 
@@ -295,11 +297,15 @@ const MAX_SHOWN = 1_000;
  * @returns The description.
  */
 export function describeValue(value: unknown): string {
-  return Deno.inspect(value, {
-    colors: false,
-    depth: 1,
-    strAbbreviateSize: MAX_SHOWN,
-  });
+  try {
+    return Deno.inspect(value, {
+      colors: false,
+      depth: 1,
+      strAbbreviateSize: MAX_SHOWN,
+    });
+  } catch {
+    return UNKNOWN;
+  }
 }
 
 function describe(error: unknown): string {
@@ -310,13 +316,14 @@ function describe(error: unknown): string {
     let next = error;
     for (; next instanceof Error && !seen.has(next); next = next.cause) {
       seen.add(next);
-      texts.push(next.stack ?? String(next));
+      // Code may have replaced the stack by anything
+      texts.push(String(next.stack ?? next));
     }
     if (texts.length === 0 || next !== undefined && !seen.has(next)) {
       texts.push(describeValue(next));
     }
   } catch {
-    texts.push("what can't be described: that throws as well");
+    texts.push(UNKNOWN);
   }
   return texts.join("\nCaused by: ");
 }

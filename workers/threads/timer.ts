@@ -6,7 +6,7 @@
 
 import { registerBound } from "../codec/share.ts";
 import { MAX_TIMEOUT } from "../base/check.ts";
-import { callExceptHook } from "../base/errors.ts";
+import { callExceptHook, describeValue } from "../base/errors.ts";
 import { context, type TaskOwner } from "../runner/context.ts";
 
 /**
@@ -209,7 +209,7 @@ export class Timer {
     if (this.#isAsked) return;
     const error = thrown instanceof Error
       ? thrown
-      : new Error(`Threw ${Deno.inspect(thrown)}`, { cause: thrown });
+      : new Error(`Threw ${describeValue(thrown)}`, { cause: thrown });
     const { name } = this.#target;
     void callExceptHook({ error, thread: { kind: "timer", name } });
   }
