@@ -607,6 +607,22 @@ Deno.test("ShareHost answers the gets that it has held up although those before 
   }
 });
 
+Deno.test("ShareHost puts back in order what two gets got and what was sent ahead with the first", async () => {
+  const queue = new SharedQueue<number>();
+  for (let item = 0; item < 8; item++) queue.putNowait(item);
+  const id = exportObject(queue);
+  const answered: unknown[] = [];
+  const host = new ShareHost(([number]) => answered.push(number));
+  await pause(0);
+  for (const [number, most] of [[1, 4], [2, 0]]) {
+    host.receive(["call", number, id, "get", encode([]), {}, 0, most]);
+  }
+  await until(() => answered.length === 2, "both answers");
+  host.end(false);
+  const items = Array.from({ length: 8 }, () => queue.getNowait());
+  assertEquals(items, [0, 1, 2, 3, 4, 5, 6, 7]);
+});
+
 Deno.test("ShareHost refuses a call that waits and wants no answer", async () => {
   const queue = new SharedQueue<number>({ maxSize: 1 });
   await queue.put(1);

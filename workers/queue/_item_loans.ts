@@ -141,6 +141,19 @@ export class ItemLoans {
     });
   }
 
+  /**
+   * The process never gets what is ahead. In each queue that comes after all
+   * else that the process was sent.
+   */
+  takeBackAhead(): void {
+    for (const [core, loan] of this.#ahead) {
+      const items = loan.items.splice(-loan.ahead);
+      loan.ahead = 0;
+      core.giveBack(items, items.length, this.#holder);
+    }
+    this.#ahead.clear();
+  }
+
   #end(
     loan: ItemLoan,
     count: number,

@@ -180,6 +180,7 @@ export class ShareHost {
       call.account === account
     );
     // The last first: each item goes to the front
+    account.loans.takeBackAhead();
     for (const [number, call] of calls.reverse()) {
       this.#cancel(number);
       this.#forget(number, call);
