@@ -101,11 +101,13 @@ testEach(
     using second = await mode.connect(server);
     await second.receive();
     await within("the second", server.reload());
-    let isOver = false;
-    const third = server.reload().then(() => isOver = true);
-    assertEquals((await server.stats()).replicas?.length, 3);
+    const numbers = async () =>
+      (await server.stats()).replicas!.map(({ replica }) => replica);
+    const before = await numbers();
+    assertEquals(before.length, 3);
+    const third = server.reload();
     assertEquals(await greeting(mode, server), await greeting(mode, server));
-    assertEquals(isOver, false);
+    assertEquals(await numbers(), before);
     await first.send("go");
     assertEquals(await first.receive(), "done");
     await within("the third", third);
