@@ -5,6 +5,7 @@ import { prepare, role } from "../../server/_internal.ts";
 import { assert, type Crowd, type Verdict } from "./_crowd.ts";
 import {
   endReplica,
+  never,
   prepareSim,
   report,
   type Stage,
@@ -12,7 +13,6 @@ import {
 } from "./_server.ts";
 import type { World } from "./_world.ts";
 
-const NEVER = new Promise<never>(() => {});
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -124,14 +124,14 @@ export class SimPacketHandler extends DatagramRequestHandler {
   override async handle(): Promise<void> {
     const { world, packets, isNextFatal } = stage;
     const { owner } = world;
-    if (!owner.alive) return await NEVER; // what the dead do is not done
+    if (!owner.alive) return await never();
     const text = decoder.decode(this.packet);
     packets.set(text, (packets.get(text) ?? 0) + 1);
     world.note(`${owner.name} begins "${text}"`);
     if (isNextFatal) {
       stage.isNextFatal = false;
       endReplica(owner);
-      return await NEVER;
+      return await never();
     }
     const [, , word, size] = text.split(" ");
     if (word === "throw") throw new Error("thrown by the handler");

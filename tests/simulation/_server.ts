@@ -95,7 +95,13 @@ export function byteOf(port: number, offset: number): number {
   return port * 31 + offset * 7 & 255;
 }
 
-const NEVER = new Promise<never>(() => {});
+/**
+ * What the dead do is not done: they wait, each for a promise of its own, since
+ * one for all would keep every run.
+ */
+export function never(): Promise<never> {
+  return new Promise(() => {});
+}
 
 /** The answer to an upload, and to a computation. */
 export const SHORT_ANSWER = 64;
@@ -115,7 +121,7 @@ export class SimHandler extends StreamRequestHandler {
 
   override async setup() {
     const { owner, now } = stage.world;
-    if (!owner.alive) return await NEVER; // what the dead do is not done
+    if (!owner.alive) return await never();
     this.#served = {
       owner,
       at: now,
