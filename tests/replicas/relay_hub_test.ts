@@ -18,7 +18,7 @@ import { RelayHub } from "../../workers/relay/hub.ts";
 import { RelayLink } from "../../workers/relay/flow.ts";
 import type { RelayedConn } from "../../workers/relay/relayed_conn.ts";
 import { pause, within } from "../support/waiting.ts";
-import { StallClient } from "../support/stall.ts";
+import { StallBefore, StallClient } from "../support/stall.ts";
 import { CLIENT, FakeConn, Pair, tell, turns } from "./_relay_pair.ts";
 
 const encoder = new TextEncoder();
@@ -722,4 +722,23 @@ Deno.test("relay: what was on its way to a connection that its handler closed le
   pair.end();
   await turns();
   closeAll(conns);
+});
+
+Deno.test("a stop looks for bytes again if the event loop stood still before its last look", async () => {
+  using listener = Deno.listen({ port: 0 });
+  const pair = new Pair();
+  using client = new StallClient();
+  const accepted = listener.accept();
+  await client.connect(listener.addr.port);
+  const conn = await accepted;
+  const relayed = pair.hub.relay(conn);
+  await allBegun(pair, 1);
+  const reading = pair.conns[0]!.read(new Uint8Array(16));
+  using _stall = new StallBefore(1, () => client.stall(12));
+  pair.conns[0]!.stopReading();
+  pair.port.flush();
+  assertEquals(await within("the bytes", reading), 5);
+  pair.end();
+  await within("the end", relayed);
+  conn.close();
 });

@@ -37,7 +37,7 @@ import {
 } from "./_support.ts";
 import { needs } from "../support/programs.ts";
 import { onceFree, refused } from "../support/sockets.ts";
-import { StallClient } from "../support/stall.ts";
+import { StallBefore, StallClient } from "../support/stall.ts";
 import { pause, until, within } from "../support/waiting.ts";
 
 testEach(
@@ -529,4 +529,43 @@ test("serverClose() serves whom the system queued while the event loop stood sti
     if (!wasOver) assertEquals(answer, "late\n", `after ${after} ms`);
     await closing;
   }
+});
+
+test("serverClose() looks at its queue again if the event loop stood still before its last look", async () => {
+  const server = new TCPServer({ port: 0 }, EchoHandler);
+  server.serveForever();
+  // One would be taken by the accept that is pending anyway
+  using first = new StallClient();
+  using second = new StallClient();
+  const clients = [first, second];
+  for (const client of clients) {
+    await client.connect(server.serverAddress.port, true);
+  }
+  // The last look is the first that comes without a pause
+  using _stall = new StallBefore(
+    1,
+    () => clients.forEach((client) => client.stall(12)),
+  );
+  const closing = server.serverClose();
+  for (const { answer } of clients) {
+    assertEquals(await within("the answer", answer), "late\n");
+  }
+  await closing;
+});
+
+test("serverClose() looks for bytes again if the event loop stood still before its last look", async () => {
+  const waits = Promise.withResolvers<void>();
+  const heard = Promise.withResolvers<string | null>();
+  const server = new TCPServer({ port: 0 }, Between, {
+    context: { waits: waits.resolve, heard: heard.resolve },
+  });
+  using client = new StallClient();
+  server.serveForever();
+  await client.connect(server.serverAddress.port);
+  await waits.promise;
+  // That of the accepts comes first
+  using _stall = new StallBefore(2, () => client.stall(12));
+  const closing = server.serverClose();
+  assertEquals(await within("the line", heard.promise), "late");
+  await closing;
 });

@@ -62,3 +62,20 @@ export class StallClient implements Disposable {
     this.#worker.terminate();
   }
 }
+
+/** Calls `stall` before a timer without a pause fires: the `count`th one. */
+export class StallBefore implements Disposable {
+  #setTimeout = globalThis.setTimeout;
+
+  constructor(count: number, stall: () => void) {
+    let left = count;
+    globalThis.setTimeout = ((run: () => void, ms?: number) => {
+      if (ms === 0 && --left === 0) queueMicrotask(stall);
+      return this.#setTimeout.call(globalThis, run, ms);
+    }) as typeof setTimeout;
+  }
+
+  [Symbol.dispose](): void {
+    globalThis.setTimeout = this.#setTimeout;
+  }
+}
