@@ -42,10 +42,16 @@ class WithoutRights implements Disposable {
   }
 }
 
-async function assertAnswersAll(server: LocalForking): Promise<void> {
+/** Whose connect is under way while a replica leaves the port may be reset. */
+async function assertAnswersAll(server: LocalForking, resets = 0) {
   for (let i = 0; i < 10; i++) {
     using client = await kinds.tcp.connect(server);
-    assertEquals(await within("an answer", exchange(client, "x")), "x");
+    const answer = exchange(client, "x").catch((error) => {
+      if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
+      return null;
+    });
+    const got = await within("an answer", answer);
+    if (got !== null || resets-- === 0) assertEquals(got, "x");
   }
 }
 
@@ -64,7 +70,7 @@ for (const isAside of [true, false]) {
       await server.shutdown();
       using _ = new WithoutRights();
       server.serveForever();
-      await assertAnswersAll(server);
+      await assertAnswersAll(server, isAside ? 0 : 1);
       if (isAside) return;
       collectErrors(server);
       // Those to come can't listen
