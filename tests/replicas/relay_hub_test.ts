@@ -660,16 +660,23 @@ Deno.test("relay: bytes that are on their way to a runner that wants no more com
   await within("its end", carried);
 });
 
-Deno.test("a stop ends no connection whose bytes arrived while the event loop stood still", async () => {
+/** A real connection that is relayed, whose client can stop the event loop. */
+async function relayStallable() {
   using listener = Deno.listen({ port: 0 });
+  const pair = new Pair();
+  const client = new StallClient();
+  const accepted = listener.accept();
+  await client.connect(listener.addr.port);
+  const conn = await accepted;
+  const relayed = pair.hub.relay(conn);
+  await allBegun(pair, 1);
+  return { pair, client, conn, relayed };
+}
+
+Deno.test("a stop ends no connection whose bytes arrived while the event loop stood still", async () => {
   for (const stall of [1, 8, 60]) {
-    const pair = new Pair();
-    using client = new StallClient();
-    const accepted = listener.accept();
-    await client.connect(listener.addr.port);
-    const conn = await accepted;
-    const relayed = pair.hub.relay(conn);
-    await allBegun(pair, 1);
+    const { pair, client, conn, relayed } = await relayStallable();
+    using _client = client;
     const into = new Uint8Array(16);
     const reading = pair.conns[0]!.read(into);
     pair.conns[0]!.stopReading();
@@ -725,14 +732,8 @@ Deno.test("relay: what was on its way to a connection that its handler closed le
 });
 
 Deno.test("a stop looks for bytes again if the event loop stood still before its last look", async () => {
-  using listener = Deno.listen({ port: 0 });
-  const pair = new Pair();
-  using client = new StallClient();
-  const accepted = listener.accept();
-  await client.connect(listener.addr.port);
-  const conn = await accepted;
-  const relayed = pair.hub.relay(conn);
-  await allBegun(pair, 1);
+  const { pair, client, conn, relayed } = await relayStallable();
+  using _client = client;
   const reading = pair.conns[0]!.read(new Uint8Array(16));
   using _stall = new StallBefore(1, () => client.stall(12));
   pair.conns[0]!.stopReading();

@@ -478,20 +478,27 @@ class Between extends StreamRequestHandler<{
   }
 }
 
+/** A server whose handler waits for a line, and its client. */
+async function waitForLine() {
+  const waits = Promise.withResolvers<void>();
+  const heard = Promise.withResolvers<string | null>();
+  const server = new TCPServer({ port: 0 }, Between, {
+    context: { waits: waits.resolve, heard: heard.resolve },
+  });
+  const client = new StallClient();
+  server.serveForever();
+  await client.connect(server.serverAddress.port);
+  await waits.promise;
+  return { server, client, heard: heard.promise };
+}
+
 test("serverClose() ends no connection whose bytes arrived while the event loop stood still", async () => {
   // Whenever the stall begins, and however long it is
   for (let after = 40; after <= 58; after += 2) {
-    const waits = Promise.withResolvers<void>();
-    const heard = Promise.withResolvers<string | null>();
+    const { server, client, heard } = await waitForLine();
+    using _client = client;
     let isOver = false;
-    const line = heard.promise.finally(() => isOver = true);
-    const server = new TCPServer({ port: 0 }, Between, {
-      context: { waits: waits.resolve, heard: heard.resolve },
-    });
-    using client = new StallClient();
-    server.serveForever();
-    await client.connect(server.serverAddress.port);
-    await waits.promise;
+    const line = heard.finally(() => isOver = true);
     const closing = server.serverClose();
     await pause(after);
     const wasOver = isOver;
@@ -554,18 +561,11 @@ test("serverClose() looks at its queue again if the event loop stood still befor
 });
 
 test("serverClose() looks for bytes again if the event loop stood still before its last look", async () => {
-  const waits = Promise.withResolvers<void>();
-  const heard = Promise.withResolvers<string | null>();
-  const server = new TCPServer({ port: 0 }, Between, {
-    context: { waits: waits.resolve, heard: heard.resolve },
-  });
-  using client = new StallClient();
-  server.serveForever();
-  await client.connect(server.serverAddress.port);
-  await waits.promise;
+  const { server, client, heard } = await waitForLine();
+  using _client = client;
   // That of the accepts comes first
   using _stall = new StallBefore(2, () => client.stall(12));
   const closing = server.serverClose();
-  assertEquals(await within("the line", heard.promise), "late");
+  assertEquals(await within("the line", heard), "late");
   await closing;
 });
