@@ -209,15 +209,25 @@ export async function askForMuch(queue: SharedQueue<number>, count: number) {
   for (;;);
 }
 
-/** In a thread: starts a process that asks for an item, and never reads it. */
-export async function startAsking(queue: SharedQueue<unknown>) {
-  const process = new Process({
-    target: askForMuch,
-    args: [queue as SharedQueue<number>, 1],
-    module: import.meta.url,
-  });
-  process.start();
-  process.result.catch(() => {});
+/**
+ * In a thread: starts processes that ask for an item each, and never read it;
+ * tells who they are.
+ */
+export async function startAsking(
+  queue: SharedQueue<unknown>,
+  count: number,
+  pids: SharedQueue<number>,
+) {
+  for (let i = 0; i < count; i++) {
+    const process = new Process({
+      target: askForMuch,
+      args: [queue as SharedQueue<number>, 1],
+      module: import.meta.url,
+    });
+    process.start();
+    process.result.catch(() => {});
+    await pids.put(process.pid!);
+  }
   await new Promise(() => {});
 }
 

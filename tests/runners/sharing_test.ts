@@ -842,26 +842,71 @@ Deno.test("SharedQueue sends no item ahead while others wait", async () => {
   assertEquals(new Set([...others, ...taken]).size, 2 * count);
 });
 
-Deno.test("SharedQueue has room again when the thread ends that had lent an item to a process", async () => {
-  const queue = new SharedQueue<Uint8Array>({ capacity: 1_000 });
+/** A thread with processes that have asked for an item each. */
+async function startLending(queue: SharedQueue<Uint8Array>, count: number) {
+  const pids = new SharedQueue<number>();
+  const { getters } = typeOf(queue)!.inner!(queue) as QueueCore;
+  const before = getters.size;
   const thread = new Thread({
     target: targets.startAsking,
-    args: [queue],
+    args: [queue, count, pids],
     module,
   });
   thread.start();
   const ended = assertRejects(() => thread.result);
-  const { getters } = typeOf(queue)!.inner!(queue) as QueueCore;
-  await until(() => getters.size === 1, "its call");
+  await until(() => getters.size === before + count, "its calls");
+  async function end(): Promise<void> {
+    await thread[Symbol.asyncDispose]();
+    await ended;
+  }
+  return { pids: Array.from({ length: count }, () => pids.getNowait()), end };
+}
+
+Deno.test("SharedQueue has room again when the thread ends that had lent an item to a process", async () => {
+  const queue = new SharedQueue<Uint8Array>({ capacity: 1_000 });
+  const { end } = await startLending(queue, 1);
   const item = new Uint8Array(900);
   await queue.put(item);
   await until(() => queue.empty(), "the item is lent");
   assertThrows(() => queue.putNowait(item), QueueFullError);
   const waiting = queue.put(item);
-  await thread[Symbol.asyncDispose]();
-  await ended;
+  await end();
   await within("room", waiting);
   assertEquals(queue.getNowait(), item);
+});
+
+Deno.test("SharedQueue keeps room for exactly what is still lent, whoever dies", async () => {
+  const queue = new SharedQueue<Uint8Array>({ capacity: 600 });
+  // With its length and its kind it takes 100
+  const item = new Uint8Array(91);
+  function room(): number {
+    let count = 0;
+    for (; !queue.full(); count++) queue.putNowait(item);
+    for (let taken = 0; taken < count; taken++) queue.getNowait();
+    return count;
+  }
+  const two = await startLending(queue, 2);
+  const one = await startLending(queue, 1);
+  const { getters } = typeOf(queue)!.inner!(queue) as QueueCore;
+  const process = start(targets.askForMuch, queue as SharedQueue<never>, 1);
+  await until(() => getters.size === 4, "all calls");
+  for (let count = 0; count < 4; count++) queue.putNowait(item);
+  await until(() => queue.empty(), "all items are lent");
+  assertEquals(room(), 2);
+  // A process of a thread dies: what it had comes back
+  Deno.kill(two.pids[0]!, "SIGKILL");
+  assertEquals(await within("its item", queue.get()), item);
+  assertEquals(room(), 3);
+  // A thread dies: what its processes had is lost
+  await two.end();
+  assertEquals(room(), 4);
+  process.kill();
+  await process.join();
+  await assertRejects(() => process.result);
+  assertEquals(queue.getNowait(), item);
+  assertEquals(room(), 5);
+  await one.end();
+  assertEquals(room(), 6);
 });
 
 Deno.test("SharedQueue limits what a process that reads no answer is sent", async () => {

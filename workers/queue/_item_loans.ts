@@ -28,7 +28,6 @@ export interface ItemLoan {
 
 /** The items that belong to a process's calls. */
 export class ItemLoans {
-  readonly #holder: number;
   readonly #recall: (call: number) => void;
   #unacknowledged = 0;
   /** Calls that wait until it acknowledges items. */
@@ -41,11 +40,9 @@ export class ItemLoans {
   /**
    * Constructs the loans of a process.
    *
-   * @param holder Its id among the living.
    * @param recall Asks it for what was sent ahead with a call.
    */
-  constructor(holder: number, recall: (call: number) => void) {
-    this.#holder = holder;
+  constructor(recall: (call: number) => void) {
     this.#recall = recall;
   }
 
@@ -71,7 +68,7 @@ export class ItemLoans {
     const lend = (): true | false => {
       hasAhead = this.#ahead.has(core);
       if (hasAhead || mustWait()) return true;
-      const item = core.shift(this.#holder);
+      const item = core.shift(true);
       if (item === false) {
         this.#letNext();
         return false;
@@ -119,7 +116,7 @@ export class ItemLoans {
     if (loan.items.length === 0) return;
     // First: who comes afterwards and finds nothing must be noticed
     void this.#watch(core);
-    const items = core.lendAhead(Math.min(most, MOST_AHEAD), this.#holder);
+    const items = core.lendAhead(Math.min(most, MOST_AHEAD));
     if (items.length === 0) return;
     this.#ahead.set(core, loan);
     loan.items.push(...items);
@@ -130,14 +127,14 @@ export class ItemLoans {
   /** The process has the next items of a loan. */
   acknowledge(loan: ItemLoan, count: number): void {
     this.#end(loan, count, (items, ahead) => {
-      loan.core.forget(items, ahead, this.#holder);
+      loan.core.forget(items, ahead);
     });
   }
 
   /** The process never gets what is left of a loan. */
   takeBack(loan: ItemLoan): void {
     this.#end(loan, Infinity, (items, ahead) => {
-      loan.core.giveBack(items, ahead, this.#holder);
+      loan.core.giveBack(items, ahead);
     });
   }
 
@@ -149,7 +146,7 @@ export class ItemLoans {
     for (const [core, loan] of this.#ahead) {
       const items = loan.items.splice(-loan.ahead);
       loan.ahead = 0;
-      core.giveBack(items, items.length, this.#holder);
+      core.giveBack(items, items.length);
     }
     this.#ahead.clear();
   }

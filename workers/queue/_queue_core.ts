@@ -7,7 +7,7 @@
 import { ByteWriter, decode, encodeInto } from "../codec/codec.ts";
 import { refuseShared } from "../codec/share.ts";
 import { throwIfStopped } from "../locks/_checkpoint.ts";
-import { deaths, isLiving } from "../locks/_living.ts";
+import { deaths, isLiving, ownId } from "../locks/_living.ts";
 import {
   addNode,
   AFTER,
@@ -44,7 +44,7 @@ const RECALLS = 7;
 // The processes that may put or get, if it is a pipe's: a list of nodes
 const ENDS = 8;
 const SETTLED = 9;
-/** By whom the bytes that are lent are held: a list of nodes. */
+/** Which threads have lent how many of these bytes: a list of nodes. */
 const LOANS = 10;
 const STORE = 11;
 
@@ -210,13 +210,13 @@ export class QueueCore {
   /**
    * Takes the next item.
    *
-   * @param holder The id of the process that it is for. Then either `forget()`
-   * it or `giveBack()` it.
+   * @param isLent Whether it is for a process. Then either `forget()` it or
+   * `giveBack()` it.
    * @returns Its bytes, or `false` if there is none.
    * @throws {QueueClosedError} If there is none and the queue is closed.
    * @throws {DOMException} An `AbortError` if the thread was terminated.
    */
-  shift(holder = 0): Uint8Array<ArrayBuffer> | false {
+  shift(isLent = false): Uint8Array<ArrayBuffer> | false {
     this.#settle();
     if (this.#store.count === 0) {
       if (this.ahead > 0) {
@@ -232,9 +232,7 @@ export class QueueCore {
       if (next === false && this.closed && this.size === 0) {
         throw closedError("get an item of");
       }
-      if (next !== false && holder !== 0) {
-        this.#lend(holder, this.#sizeOf(next));
-      }
+      if (next !== false && isLent) this.#lend(this.#sizeOf(next));
       return next;
     });
     if (item === false) return false;
@@ -251,10 +249,9 @@ export class QueueCore {
    * queue until they are forgotten.
    *
    * @param most The most items.
-   * @param holder The id of the process.
    * @returns The items, as `shift()` does.
    */
-  lendAhead(most: number, holder: number): Uint8Array<ArrayBuffer>[] {
+  lendAhead(most: number): Uint8Array<ArrayBuffer>[] {
     const items: Uint8Array<ArrayBuffer>[] = [];
     if (!this.#store.isFifo || most <= 0) return items;
     this.#alone(() => {
@@ -264,7 +261,7 @@ export class QueueCore {
         left -= this.#sizeOf(item);
         items.push(item);
       }
-      if (items.length > 0) this.#lend(holder, this.#sizeOfAll(items));
+      if (items.length > 0) this.#lend(this.#sizeOfAll(items));
       Atomics.add(this.#words, AHEAD, items.length);
     });
     return items;
@@ -291,10 +288,9 @@ export class QueueCore {
    *
    * @param items The items.
    * @param ahead How many of them were ahead.
-   * @param holder The id of the process.
    */
-  forget(items: Uint8Array[], ahead: number, holder: number): void {
-    this.#alone(() => this.#endLoan(holder, items, ahead));
+  forget(items: Uint8Array[], ahead: number): void {
+    this.#alone(() => this.#endLoan(items, ahead));
     if (this.putters.size > 0) this.putters.wake(1);
     // Those who wait learn that nothing more comes
     if (ahead > 0 && this.closed) this.getters.wake(1);
@@ -305,16 +301,11 @@ export class QueueCore {
    *
    * @param items The items, in their order.
    * @param ahead How many of them were ahead.
-   * @param holder The id of the process.
    */
-  giveBack(
-    items: Uint8Array<ArrayBuffer>[],
-    ahead: number,
-    holder: number,
-  ): void {
+  giveBack(items: Uint8Array<ArrayBuffer>[], ahead: number): void {
     if (items.length === 0) return;
     this.#alone(() => {
-      if (!this.#endLoan(holder, items, ahead)) return;
+      if (!this.#endLoan(items, ahead)) return;
       for (const item of items.toReversed()) {
         this.#store.unshift(item, this.#store.priorityOf(decode(item)));
       }
@@ -322,35 +313,42 @@ export class QueueCore {
     this.getters.wake(items.length);
   }
 
-  /** Under the mutex. Returns whether the process was lent the items. */
-  #endLoan(holder: number, items: Uint8Array[], ahead: number): boolean {
+  /** Under the mutex. Returns whether the items were lent until now. */
+  #endLoan(items: Uint8Array[], ahead: number): boolean {
     Atomics.sub(this.#words, AHEAD, ahead);
-    return this.#lend(holder, -this.#sizeOfAll(items));
+    return this.#lend(-this.#sizeOfAll(items));
   }
 
   /**
-   * Changes under the mutex how many bytes of items a process is lent.
+   * Changes under the mutex how many bytes of items this thread's processes are
+   * lent. They end with their thread, so what each of them has is known here,
+   * and the queue must know only what ends with a thread: nothing by the main
+   * thread.
    *
-   * @param holder The id of the process.
    * @param bytes How many more; fewer if negative.
-   * @returns `false` if it had none to give back: it has died.
+   * @returns `false` if there were none to give back: the thread has ended.
    */
-  #lend(holder: number, bytes: number): boolean {
+  #lend(bytes: number): boolean {
+    if (ownId() !== 0 && !this.#record(ownId(), bytes)) return false;
+    Atomics.add(this.#words, LENT, bytes);
+    return true;
+  }
+
+  #record(thread: number, bytes: number): boolean {
     const [words, { nodes }] = [this.#words, this.getters];
     return this.getters.alone(() => {
       let node = words[LOANS]!;
-      while (node !== 0 && nodes[node + TICKET] !== holder) {
+      while (node !== 0 && nodes[node + TICKET] !== thread) {
         node = nodes[node + AFTER]!;
       }
       if (node === 0) {
         if (bytes < 0) return false;
-        node = addNode(nodes, holder);
+        node = addNode(nodes, thread);
         nodes[node + AFTER] = words[LOANS]!;
         nodes[node + BEFORE] = 0;
         words[LOANS] = node;
       }
       nodes[node + BEFORE]! += bytes;
-      Atomics.add(words, LENT, bytes);
       if (nodes[node + BEFORE] === 0) {
         removeNodes(words, LOANS, nodes, (other) => other !== node);
       }

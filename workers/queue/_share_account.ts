@@ -40,7 +40,7 @@ export class ShareAccount {
    */
   constructor(pid: number, recall: (call: number) => void) {
     this.#pid = pid;
-    this.loans = new ItemLoans(this.holder, recall);
+    this.loans = new ItemLoans(recall);
   }
 
   /** It is a process that another one has started, itself or by others. */
