@@ -39,14 +39,11 @@ import { suggest } from "./cli/suggest.ts";
  * arguments, 3 if closing the server cut off clients.
  */
 export async function main(args: string[]): Promise<number> {
-  try {
-    return await run(args);
-  } catch (error) {
+  const code = await run(args).catch((error) => {
     printProblem(error);
     return error instanceof UsageError ? 2 : 1;
-  } finally {
-    await printed();
-  }
+  });
+  return await printed() || code !== 0 ? code : 1;
 }
 
 async function run([command, ...args]: string[]): Promise<number> {

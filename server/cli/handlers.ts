@@ -28,6 +28,9 @@ import { suggest } from "./suggest.ts";
 /** Commands in threads that a second signal can end. */
 const MAX_PIDS = 16_384;
 
+/** As long as replicas have to start. */
+const IMPORT_TIMEOUT_MS = 30_000;
+
 /** A module that no file of this machine's is. */
 const SPECIFIER_REGEXP = /^(jsr|npm|https?|data):/;
 
@@ -127,8 +130,13 @@ async function importModule(
   source: string,
   module: string,
 ): Promise<Record<string, unknown>> {
+  const late = Promise.withResolvers<never>();
+  // Without a timer Deno ends the program, with an error of its own
+  const timer = setTimeout(() => {
+    late.reject("it did not load within 30 s; a top-level await may hang");
+  }, IMPORT_TIMEOUT_MS);
   try {
-    return await import(module);
+    return await Promise.race([import(module), late.promise]);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     throw new ModuleImportError(
@@ -136,6 +144,8 @@ async function importModule(
       module,
       { cause: error },
     );
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { describeProblem } from "./problems.ts";
+import { inTime } from "../../workers/base/waits.ts";
+import { describeProblem, failure } from "./problems.ts";
 
 /** Text that waits for the reader of stdout; more lines are dropped. */
 const MAX_WAITING = 1_000_000;
@@ -20,6 +21,8 @@ let waiting: string[] = [];
 let size = 0;
 let dropped = 0;
 let printing: Promise<void> | null = null;
+/** Whether something but a closed pipe kept lines from stdout. */
+let failed = false;
 
 /**
  * Prints a line on stdout. It never blocks: a reader that stalls loses lines,
@@ -35,13 +38,13 @@ export function printLine(line: string): void {
   printing ??= printWaiting();
 }
 
-/** Settles when stdout has taken all lines, or after a second. */
-export async function printed(): Promise<void> {
-  if (printing === null) return;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, LAST_WAIT_MS);
-  await Promise.race([printing, promise]);
-  clearTimeout(timer);
+/**
+ * Settles when stdout has taken all lines, or after a second; false if it could
+ * not take some.
+ */
+export async function printed(): Promise<boolean> {
+  if (printing !== null) await inTime(printing, LAST_WAIT_MS);
+  return !failed;
 }
 
 async function printWaiting(): Promise<void> {
@@ -56,20 +59,28 @@ async function printWaiting(): Promise<void> {
       size = 0;
       await writeToStdout(bytes);
     }
-  } catch {
-    // A closed output (`| head`) must not stop a server
+  } catch (error) {
+    // A closed output (`| head`) or a full disk must not stop a server
     waiting = [];
     size = 0;
+    if (!failed && !(error instanceof Deno.errors.BrokenPipe)) {
+      failed = true;
+      printProblem(error);
+    }
   }
   printing = null;
 }
 
-async function writeToStdout(bytes: Uint8Array): Promise<void> {
+/** Writes all of it, as soon as stdout takes it. */
+export async function writeToStdout(bytes: Uint8Array): Promise<void> {
   for (let sent = 0; sent < bytes.length;) {
     try {
       sent += await Deno.stdout.write(bytes.subarray(sent));
     } catch (error) {
-      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      if (error instanceof Deno.errors.BrokenPipe) throw error;
+      if (!(error instanceof Deno.errors.WouldBlock)) {
+        throw failure("Cannot write to stdout", error);
+      }
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { writeToStdout } from "./output.ts";
+
 const PROMPT = "> ";
 const ERASE_LINE = "\r\x1b[K";
 const NEWLINE = 10;
@@ -52,9 +54,7 @@ export class Prompt {
 
 async function writeAll(bytes: Uint8Array): Promise<void> {
   try {
-    for (let sent = 0; sent < bytes.length;) {
-      sent += await Deno.stdout.write(bytes.subarray(sent));
-    }
+    await writeToStdout(bytes);
   } catch (error) {
     // The output is closed (`| head`): nothing is left to do
     if (error instanceof Deno.errors.BrokenPipe) Deno.exit(0);

@@ -179,6 +179,54 @@ Deno.test("serve goes on while nobody reads its stdout, and ends at a signal", a
   await program.stdout.cancel();
 });
 
+/** A stdout that takes nothing. */
+const FULL = "/dev/full";
+const fullDisk = { ignore: Deno.build.os !== "linux" };
+const FULL_REGEXP = /^error: Cannot write to stdout: No space left .*\n$/;
+
+function onFullDisk(...args: string[]): Program {
+  const script = `exec "$@" >${FULL}`;
+  const command = [Deno.execPath(), "run", "-A", CLI, ...args];
+  return new Program("sh", ["-c", script, "sh", ...command]);
+}
+
+for (const args of ["help", "serve --help", "--version"]) {
+  Deno.test(
+    `${args} that can't be written ends with exit code 1 and one line`,
+    fullDisk,
+    async () => {
+      await using program = onFullDisk(...args.split(" "));
+      assertEquals(await program.code(), 1);
+      assertMatch(program.stderr.text, FULL_REGEXP);
+    },
+  );
+}
+
+Deno.test(
+  "client whose output can't be written ends with exit code 1 and one line",
+  fullDisk,
+  async () => {
+    await using server = await serve("tcp://:0");
+    await using program = onFullDisk("client", String(server.port));
+    await program.type("hello\n");
+    assertEquals(await program.code(), 1);
+    assertMatch(program.stderr.text, FULL_REGEXP);
+  },
+);
+
+Deno.test(
+  "serve goes on while its output can't be written, says so once, and ends with exit code 1",
+  fullDisk,
+  async () => {
+    await using program = onFullDisk("serve", ":0", "--stats", "1");
+    await program.stderr.until(/^error: Cannot write to stdout: .*\n/);
+    await program.stderr.until(/Z 0 open, 0 accepted/);
+    program.kill("SIGTERM");
+    assertEquals(await program.code(), 1);
+    assertEquals(program.stderr.text.match(/error: /g)?.length, 1);
+  },
+);
+
 Deno.test("show() draws its lines though the terminal is gone", () => {
   using stderr = capture(Deno.stderr);
   show(["a", "b"]);

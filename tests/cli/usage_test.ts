@@ -275,6 +275,29 @@ Deno.test("a handler's file that can't be imported is told in one line with the 
   }
 });
 
+Deno.test("a handler's file that never loads is told in one line, with exit code 1", async () => {
+  await using dir = await makeDir();
+  const { path } = dir;
+  await Deno.writeTextFile(`${path}/a.ts`, "await new Promise(() => {});");
+  await Deno.writeTextFile(
+    `${path}/main.ts`,
+    `import { main } from "file://${CLI}";
+    const { setTimeout } = globalThis;
+    // The 30 s pass at once
+    globalThis.setTimeout = (run, ms, ...args) =>
+      setTimeout(run, ms === 30_000 ? 0 : ms, ...args);
+    Deno.exit(await main(Deno.args));`,
+  );
+  const args = ["run", "-A", `${path}/main.ts`, "serve", "--handler"];
+  const command = [...args, `${path}/a.ts#A`];
+  await using program = new Program(Deno.execPath(), command);
+  assertEquals(await program.code(), 1);
+  assertEquals(
+    program.stderr.text,
+    `error: Cannot import "${path}/a.ts": it did not load within 30 s; a top-level await may hang; correct this module\n`,
+  );
+});
+
 Deno.test("--help shows the commands, in 80 columns", async () => {
   for (
     const [args, words] of [
