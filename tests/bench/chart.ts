@@ -14,8 +14,13 @@ const ROWS: [row: string, title: string, ours: string][] = [
   ["pipelined", "lines, 16 at once", "TCPServer, rfile and wfile"],
   ["udp", "UDP echo", "UDPServer, EchoHandler"],
   ["unix", "Unix echo", "UnixStreamServer, EchoHandler"],
-  ["shard", "two threads", "ThreadingTCPServer, shard, workers: 2"],
+  [
+    "shard-process",
+    "two children, beside two loops",
+    "ForkingTCPServer, shard, workers: 2",
+  ],
   ["relay", "relay to two threads", "ThreadingTCPServer, relay, workers: 2"],
+  ["relay", "relay to two children", "ForkingTCPServer, relay, workers: 2"],
 ];
 const PEER_REGEXP = /^(Node net|node:net of Bun|Python|Go|a Deno loop, pipeTo)/;
 const BAR = 14;

@@ -77,6 +77,17 @@ Deno.test("the README's first server serves from threads when its class is chang
   await assertServes(second!, ["--allow-net", "--allow-read"]);
 });
 
+Deno.test("the README's chart shows the ratios of its table", async () => {
+  const read = (path: string) => Deno.readTextFile(new URL(path, ROOT_URL));
+  const table = (await read("README.md")).matchAll(/(\d\.\d\d) \(\d\.\d\d–/g);
+  const chart = (await read("tests/bench/chart.svg")).matchAll(
+    /class="ours".*\n.*>(\d\.\d\d)</g,
+  );
+  const ratios = [...table].map(([, ratio]) => ratio);
+  assert(ratios.length > 0);
+  assertEquals([...chart].map(([, ratio]) => ratio), ratios);
+});
+
 Deno.test("the README's other programs find what they expect", async () => {
   const programs = (await readPrograms()).filter((text) =>
     text.includes("assert")
