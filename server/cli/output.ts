@@ -63,7 +63,7 @@ async function printWaiting(): Promise<void> {
     // A closed output (`| head`) or a full disk must not stop a server
     waiting = [];
     size = 0;
-    if (!failed && !(error instanceof Deno.errors.BrokenPipe)) {
+    if (!failed && !isClosed(error)) {
       failed = true;
       printProblem(error);
     }
@@ -77,13 +77,19 @@ export async function writeToStdout(bytes: Uint8Array): Promise<void> {
     try {
       sent += await Deno.stdout.write(bytes.subarray(sent));
     } catch (error) {
-      if (error instanceof Deno.errors.BrokenPipe) throw error;
+      if (isClosed(error)) throw error;
       if (!(error instanceof Deno.errors.WouldBlock)) {
         throw failure("Cannot write to stdout", error);
       }
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }
+}
+
+/** Whether an error says that nobody reads a pipe, or the terminal is closed. */
+export function isClosed(error: unknown): boolean {
+  return error instanceof Deno.errors.BrokenPipe ||
+    Object(error).code === "EIO";
 }
 
 /** Prints a line on stderr. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { writeToStdout } from "./output.ts";
+import { isClosed, writeToStdout } from "./output.ts";
 
 const PROMPT = "> ";
 const ERASE_LINE = "\r\x1b[K";
@@ -57,7 +57,7 @@ async function writeAll(bytes: Uint8Array): Promise<void> {
     await writeToStdout(bytes);
   } catch (error) {
     // The output is closed (`| head`): nothing is left to do
-    if (error instanceof Deno.errors.BrokenPipe) Deno.exit(0);
+    if (isClosed(error)) Deno.exit(0);
     throw error;
   }
 }
