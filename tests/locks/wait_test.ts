@@ -238,4 +238,6 @@ Deno.test("Waits refuse options that they do not have", async () => {
   }
   await assertRejects(() => lock.acquire(unknown), TypeError);
   await assertRejects(() => queue.put(1, unknown), TypeError);
+  const wrong = { signal: {} as AbortSignal };
+  await assertRejects(() => lock.acquire(wrong), TypeError, "an AbortSignal");
 });

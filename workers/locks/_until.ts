@@ -11,6 +11,7 @@ import {
 } from "./_checkpoint.ts";
 import type { WaitQueue, WaitSlot } from "./_wait_queue.ts";
 import type { WaitOptions } from "./wait_options.ts";
+import { assertOptions, checkSignal, checkTimeout } from "../base/check.ts";
 
 /** The deadline of a wait. */
 export interface Deadline {
@@ -34,56 +35,28 @@ export const WAIT_SYNC: readonly string[] = ["timeout"];
 /**
  * Checks the options of a wait.
  *
- * @param doing The operation, for the message.
+ * @param method The method, for the message.
  * @param options The caller's options.
  * @param known The options that there are.
  * @returns The deadline.
  */
 export function deadlineOf(
-  doing: string,
+  method: string,
   options?: WaitOptions,
   known: readonly string[] = ACQUIRE,
 ): Deadline {
   if (options === undefined) return FOREVER;
-  if (typeof options !== "object" || options === null) {
+  assertOptions(options, method, known, "{ timeout: 1_000 }");
+  const { blocking = true, timeout = Infinity, signal } = options;
+  checkTimeout(timeout);
+  checkSignal(signal);
+  if (!blocking && options.timeout !== undefined) {
     throw new TypeError(
-      `Cannot ${doing}: expected options such as { timeout: 1_000 }, ` +
-        `received ${options}`,
+      `Cannot use "timeout" in ${method}: it has no meaning with "blocking: false"`,
     );
   }
-  for (const name in options) {
-    if (known.includes(name)) continue;
-    throw new TypeError(
-      `Cannot ${doing}: there is no option "${name}", only ${known.join(", ")}`,
-    );
-  }
-  const { blocking = true, timeout, signal } = options;
-  if (!blocking) {
-    if (timeout !== undefined) {
-      throw new TypeError(
-        `Cannot ${doing}: "timeout" has no meaning with "blocking: false"`,
-      );
-    }
-    return { at: -Infinity, signal };
-  }
-  return { at: moment(doing, timeout), signal };
-}
-
-function moment(doing: string, timeout?: number): number {
-  if (timeout === undefined) return Infinity;
-  if (typeof timeout !== "number") {
-    throw new TypeError(
-      `Cannot ${doing}: "timeout" must be a number of milliseconds, ` +
-        `received ${typeof timeout}`,
-    );
-  }
-  if (!(timeout >= 0)) {
-    throw new RangeError(
-      `Cannot ${doing}: "timeout" must be 0 or more milliseconds, ` +
-        `received ${timeout}`,
-    );
-  }
-  return timeout === 0 ? -Infinity : performance.now() + timeout;
+  const isOnce = !blocking || timeout === 0;
+  return { at: isOnce ? -Infinity : performance.now() + timeout, signal };
 }
 
 /**

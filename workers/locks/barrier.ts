@@ -119,7 +119,7 @@ export class Barrier {
    */
   constructor(parties: number, options: BarrierOptions = {}) {
     assertInteger("parties", parties, 1, MOST_PARTIES);
-    deadlineOf("make a barrier", options, WAIT_SYNC);
+    deadlineOf("a Barrier", options, WAIT_SYNC);
     const { action, ...defaults } = options;
     checkAction(action);
     this.#action = action;
@@ -201,7 +201,7 @@ export class Barrier {
    * ```
    */
   async wait(options: BarrierOptions = {}): Promise<number> {
-    const deadline = this.#deadlineOf(options, WAIT);
+    const deadline = this.#deadlineOf("wait()", options, WAIT);
     const action = options.action ?? this.#action;
     // Until it has a place, there is no round for it to break
     const place = placeOf(
@@ -236,7 +236,7 @@ export class Barrier {
    * ```
    */
   waitSync(options: BarrierOptions = {}): number {
-    const deadline = this.#deadlineOf(options, WAIT_SYNC);
+    const deadline = this.#deadlineOf("waitSync()", options, WAIT_SYNC);
     const action = options.action ?? this.#action;
     const place = placeOf(
       untilSync(this.#queue, () => this.#arrive(!action), deadline),
@@ -291,12 +291,15 @@ export class Barrier {
     this.#endRound(FAILED, 0);
   }
 
-  #deadlineOf(options: BarrierOptions, known: string[]): Deadline {
-    const deadline = deadlineOf("wait for the barrier", options, known);
+  #deadlineOf(
+    method: string,
+    options: BarrierOptions,
+    known: readonly string[],
+  ): Deadline {
+    const deadline = deadlineOf(method, options, known);
     checkAction(options.action);
-    const { timeout = Infinity } = this.#defaults;
-    if (options.timeout !== undefined || timeout === Infinity) return deadline;
-    return deadlineOf("wait for the barrier", { ...options, timeout }, known);
+    if (options.timeout !== undefined) return deadline;
+    return deadlineOf(method, { ...options, ...this.#defaults }, known);
   }
 
   #load(word: number): number {

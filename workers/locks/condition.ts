@@ -239,7 +239,7 @@ export class Condition {
    * ```
    */
   async wait(options?: WaitOptions): Promise<boolean> {
-    const deadline = deadlineOf("wait for the condition", options, WAIT);
+    const deadline = deadlineOf("wait()", options, WAIT);
     this.#refuse("wait for");
     return await this.#waiters.wait(this.#lock, deadline);
   }
@@ -263,7 +263,7 @@ export class Condition {
    * @throws {RangeError} If `timeout` is negative.
    */
   waitSync(options?: WaitOptions): boolean {
-    const deadline = deadlineOf("wait for the condition", options, WAIT_SYNC);
+    const deadline = deadlineOf("waitSync()", options, WAIT_SYNC);
     this.#refuse("wait for");
     return this.#waiters.waitSync(this.#lock, deadline);
   }
@@ -290,7 +290,7 @@ export class Condition {
    * ```
    */
   async waitFor<T>(predicate: () => T, options?: WaitOptions): Promise<T> {
-    const deadline = deadlineOf("wait for the condition", options, WAIT);
+    const deadline = deadlineOf("waitFor()", options, WAIT);
     this.#refuse("wait for");
     let value = predicate();
     while (!value) {
@@ -323,7 +323,7 @@ export class Condition {
    * @throws {RangeError} If `timeout` is negative.
    */
   waitForSync<T>(predicate: () => T, options?: WaitOptions): T {
-    const deadline = deadlineOf("wait for the condition", options, WAIT_SYNC);
+    const deadline = deadlineOf("waitForSync()", options, WAIT_SYNC);
     this.#refuse("wait for");
     let value = predicate();
     while (!value) {

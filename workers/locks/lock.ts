@@ -85,7 +85,7 @@ export class Lock {
    */
   // deno-lint-ignore require-await -- errors must reject, and an await is slow
   async acquire(options?: WaitOptions): Promise<boolean> {
-    return this.#permits.acquire(deadlineOf("acquire the lock", options));
+    return this.#permits.acquire(deadlineOf("acquire()", options));
   }
 
   /**
@@ -108,7 +108,7 @@ export class Lock {
    */
   acquireSync(options?: WaitOptions): boolean {
     return this.#permits.acquireSync(
-      deadlineOf("acquire the lock", options, ACQUIRE_SYNC),
+      deadlineOf("acquireSync()", options, ACQUIRE_SYNC),
     );
   }
 
@@ -270,7 +270,7 @@ export class RLock {
    */
   // deno-lint-ignore require-await -- errors must reject, and an await is slow
   async acquire(options?: WaitOptions): Promise<boolean> {
-    const deadline = deadlineOf("acquire the lock", options);
+    const deadline = deadlineOf("acquire()", options);
     if (!deadline.signal?.aborted && this.#takeAgain()) {
       return checkpointDue(true) ? checkpoint().then(() => true) : true;
     }
@@ -296,7 +296,7 @@ export class RLock {
    * ```
    */
   acquireSync(options?: WaitOptions): boolean {
-    const deadline = deadlineOf("acquire the lock", options, ACQUIRE_SYNC);
+    const deadline = deadlineOf("acquireSync()", options, ACQUIRE_SYNC);
     return this.#takeAgain() ||
       untilSync(this.#permits, () => this.#take(), deadline);
   }

@@ -112,7 +112,7 @@ export class Semaphore {
    */
   // deno-lint-ignore require-await -- errors must reject, and an await is slow
   async acquire(options?: WaitOptions): Promise<boolean> {
-    return this.#permits.acquire(deadlineOf("acquire the semaphore", options));
+    return this.#permits.acquire(deadlineOf("acquire()", options));
   }
 
   /**
@@ -133,7 +133,7 @@ export class Semaphore {
    */
   acquireSync(options?: WaitOptions): boolean {
     return this.#permits.acquireSync(
-      deadlineOf("acquire the semaphore", options, ACQUIRE_SYNC),
+      deadlineOf("acquireSync()", options, ACQUIRE_SYNC),
     );
   }
 

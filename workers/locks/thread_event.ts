@@ -117,7 +117,7 @@ export class ThreadEvent {
    */
   // deno-lint-ignore require-await -- errors must reject, and an await is slow
   async wait(options?: WaitOptions): Promise<boolean> {
-    const deadline = deadlineOf("wait for the event", options, WAIT);
+    const deadline = deadlineOf("wait()", options, WAIT);
     return until(this.#waiters, this.#hasBeenSet(), deadline);
   }
 
@@ -137,7 +137,7 @@ export class ThreadEvent {
    * ```
    */
   waitSync(options?: WaitOptions): boolean {
-    const deadline = deadlineOf("wait for the event", options, WAIT_SYNC);
+    const deadline = deadlineOf("waitSync()", options, WAIT_SYNC);
     return untilSync(this.#waiters, this.#hasBeenSet(), deadline);
   }
 

@@ -383,7 +383,7 @@ export class ShareHost {
     const permits = innerOf(object) as Permits;
     const { account } = call;
     account.mayHold(permits, typeOf(object)!.tag === "Lock");
-    const deadline = deadlineOf("acquire", options);
+    const deadline = deadlineOf("acquire()", options);
     // At once: its account may end before this goes on
     const take = () => {
       if (!permits.take(account.holder)) return false;
@@ -402,7 +402,7 @@ export class ShareHost {
   ): Promise<Bytes | undefined> {
     const core = innerOf(object) as QueueCore;
     const loan = call.loan = { call: number, core, items: [], ahead: 0 };
-    return call.account.loans.take(loan, deadlineOf("get", options));
+    return call.account.loans.take(loan, deadlineOf("get()", options));
   }
 
   /** Without a number, no call of the child waits for the error. */

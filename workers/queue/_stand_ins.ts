@@ -142,7 +142,7 @@ function ask(
   options?: object,
 ): unknown {
   const known = method === "wait" || method === "join" ? WAIT : undefined;
-  const { signal } = deadlineOf(`${method} from a process`, options, known);
+  const { signal } = deadlineOf(`${method}()`, options, known);
   if (method !== "get") return send(object, method, values, options);
   const supply = supplyOf(object);
   signal?.throwIfAborted();

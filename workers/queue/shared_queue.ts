@@ -24,9 +24,6 @@ import {
 } from "./_queue_core.ts";
 import { QueueClosedError, QueueFullError } from "../base/errors.ts";
 
-const PUT = "put an item in the queue";
-const GET = "get an item of the queue";
-
 /**
  * Carries values between threads, first in, first out, within a bound.
  *
@@ -197,7 +194,7 @@ export class SharedQueue<T = unknown> {
    * @throws {RangeError} If the item is larger than the queue.
    */
   async put(value: T, options?: WaitOptions): Promise<void> {
-    const deadline = deadlineOf(PUT, options);
+    const deadline = deadlineOf("put()", options);
     const { putters } = this.#core;
     const push = this.#core.pushOf(value);
     // A terminated thread keeps nothing that it has put
@@ -222,7 +219,7 @@ export class SharedQueue<T = unknown> {
    * @throws As {@linkcode put} does.
    */
   putSync(value: T, options?: WaitOptions): void {
-    const deadline = deadlineOf(PUT, options, ACQUIRE_SYNC);
+    const deadline = deadlineOf("putSync()", options, ACQUIRE_SYNC);
     const push = this.#core.pushOf(value);
     if (!untilSync(this.#core.putters, push, deadline)) throw fullError();
   }
@@ -268,7 +265,7 @@ export class SharedQueue<T = unknown> {
    * waiting.
    */
   async get(options?: WaitOptions): Promise<T> {
-    const deadline = deadlineOf(GET, options);
+    const deadline = deadlineOf("get()", options);
     const core = this.#core;
     return read(await until(core.getters, () => core.shift(), deadline)) as T;
   }
@@ -290,7 +287,7 @@ export class SharedQueue<T = unknown> {
    * @throws As {@linkcode get} does.
    */
   getSync(options?: WaitOptions): T {
-    const deadline = deadlineOf(GET, options, ACQUIRE_SYNC);
+    const deadline = deadlineOf("getSync()", options, ACQUIRE_SYNC);
     const core = this.#core;
     return read(untilSync(core.getters, () => core.shift(), deadline)) as T;
   }
@@ -356,7 +353,7 @@ export class SharedQueue<T = unknown> {
    */
   // deno-lint-ignore require-await -- errors must reject, and an await is slow
   async join(options?: WaitOptions): Promise<boolean> {
-    const deadline = deadlineOf("join the queue", options, WAIT);
+    const deadline = deadlineOf("join()", options, WAIT);
     const core = this.#core;
     return until(core.joiners, () => core.unfinished === 0, deadline);
   }
@@ -377,7 +374,7 @@ export class SharedQueue<T = unknown> {
    * @throws {RangeError} If `timeout` is negative.
    */
   joinSync(options?: WaitOptions): boolean {
-    const deadline = deadlineOf("join the queue", options, WAIT_SYNC);
+    const deadline = deadlineOf("joinSync()", options, WAIT_SYNC);
     const core = this.#core;
     return untilSync(core.joiners, () => core.unfinished === 0, deadline);
   }
