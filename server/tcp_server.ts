@@ -138,8 +138,9 @@ export class TCPServer<C = unknown> extends BaseServer<Deno.TcpConn, C> {
    *   if it connects in the moment in which the old one closes.
    * - Otherwise the port is closed for about a millisecond. A client that
    *   connects in this time is refused and should try again.
-   * - Replicas that accept by themselves do so one after the other, while the
-   *   others serve.
+   * - Replicas that accept by themselves do so while the server accepts. Each
+   *   closes its old listener when no client has come for 1 s, after 1.5 s at
+   *   most.
    *
    * @example Usage
    * ```ts ignore

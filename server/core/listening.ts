@@ -249,7 +249,8 @@ export class Listening<R> {
   /** Closes the listener when its queue is empty. */
   async leave(): Promise<void> {
     const host = this.#host;
-    await this.#gather(performance.now() + LEAVE_MS);
+    const { silence } = host[role];
+    await this.#gather(performance.now() + LEAVE_MS + 2 * silence);
     if (host.acceptor !== null) await this.#closeListener();
   }
 

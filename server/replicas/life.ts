@@ -48,6 +48,8 @@ export interface LifeHost {
   ended(cause: RunnerExitError): void;
   /** How long a command may take, including serving the listener's queue. */
   readonly commandTimeout: number;
+  /** Whether others still listen on the port when it leaves. */
+  readonly othersStay: boolean;
 }
 
 /** Drives a replica from its start to its end. */
@@ -223,9 +225,10 @@ export class Life {
     }
     const { commandTimeout } = this.#host;
     this.#limit(commandTimeout + COMMAND_TIMEOUT_MS, `did not ${next}`);
-    this.#host.send(
-      next === "serve" ? ["resume"] : ["pause", next === "leave"],
-    );
+    if (next === "leave") {
+      return this.#host.send(["leave", this.#host.othersStay]);
+    }
+    this.#host.send(next === "serve" ? ["resume"] : ["pause"]);
   }
 
   #next(): Goal | "close" | null {

@@ -137,6 +137,7 @@ class ReplicaSide {
     switch (message[0]) {
       case "resume":
       case "pause":
+      case "leave":
       case "close":
         return this.#relay.afterArrived(() =>
           void this.#obey(message).catch(this.#fail)
@@ -169,7 +170,8 @@ class ReplicaSide {
     this.#underWay = command[0];
     if (command[0] === "close") return await this.#close(command[1]);
     if (command[0] === "resume") await this.#resume();
-    else await this.#pause(command[1]);
+    else await this.#pause();
+    if (command[0] === "leave") await this.#leave(command[1]);
     this.#underWay = null;
     this.#post(["done"]);
   }
@@ -191,16 +193,20 @@ class ReplicaSide {
     await listening.activation;
   }
 
-  async #pause(leaves: boolean): Promise<void> {
+  async #pause(): Promise<void> {
     await this.#server[core].endServing();
     this.#isServing = false;
-    if (leaves) await this.#server[core].listening.leave();
+  }
+
+  async #leave(othersStay: boolean): Promise<void> {
+    this.#link.othersStay = othersStay;
+    await this.#server[core].listening.leave();
   }
 
   async #close(timeout: number): Promise<void> {
     await this.#relay.begun();
     this.#server[settings].shutdownTimeout = Math.round(timeout);
-    this.#link.isClosing = true;
+    this.#link.isClosing = this.#link.othersStay = true;
     await this.#server.serverClose();
     this.#link.tell();
     this.#relay.flush();

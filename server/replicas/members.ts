@@ -158,13 +158,13 @@ export class Members implements SupervisorHost<Replica> {
     await inTime(Promise.all(all), LEAD_TIMEOUT_MS);
   }
 
-  /** Makes every replica open its listener again, one after the other. */
+  /** Makes every replica open its listener again. */
   async rejoin(): Promise<void> {
-    for (const { life } of [...this.all]) {
-      if (life.isClosing) continue;
+    const staying = [...this.all].filter(({ life }) => !life.isClosing);
+    await Promise.all(staying.map(async ({ life }) => {
       await life.lead("leave");
       await life.lead(this.#goal);
-    }
+    }));
   }
 
   /** One was chosen for a request. */

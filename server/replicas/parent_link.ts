@@ -33,6 +33,8 @@ export class ParentLink extends ServerRole {
   server: BaseServer | null = null;
   /** Whether the parent has asked this replica to close. */
   isClosing = false;
+  /** Whether others still listen on the port when this replica leaves it. */
+  othersStay = false;
   /** Whether the whole server closes: it reports the requests it aborts. */
   isLast = false;
   #port: RunnerLine;
@@ -54,8 +56,7 @@ export class ParentLink extends ServerRole {
   }
 
   override get silence(): number {
-    const isReplaced = this.isClosing && !this.isLast;
-    return isReplaced ? this.#sharing.silence : 0;
+    return this.othersStay && !this.isLast ? this.#sharing.silence : 0;
   }
 
   override open(address: Deno.NetAddr, open: OpenListener): Deno.TcpListener {

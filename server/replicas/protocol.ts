@@ -4,7 +4,8 @@
  * The server gives a replica its {@linkcode Boot} with the runner's start. From
  * then on:
  *
- * - Of the commands `resume`, `pause` and `close` one is under way at a time.
+ * - Of the commands `resume`, `pause`, `leave` and `close` one is under way at a
+ *   time.
  *   The replica answers each with `done`: it accepts, or accepts no more. After
  *   `close` it tells with `closed` that its requests have ended. No command
  *   follows `close`, and nothing follows `closed`.
@@ -65,7 +66,8 @@ export interface Boot {
 /** The commands to a replica. Only one is pending at a time. */
 export type Command =
   | ["resume"]
-  | ["pause", leaves: boolean]
+  | ["pause"]
+  | ["leave", othersStay: boolean]
   | ["close", timeout: number];
 
 /** From a server to its replica. */
@@ -181,7 +183,8 @@ const NEEDED: Readonly<
 
 const TO_REPLICA: Shapes = {
   resume: [],
-  pause: [oneOf(true, false)],
+  pause: [],
+  leave: [oneOf(true, false)],
   close: [isTime],
   drain: [isTime],
   watch: [every(oneOf(...REPLICA_EVENTS))],

@@ -132,6 +132,9 @@ export class Replica implements Member {
       get commandTimeout() {
         return server.shutdownTimeout + stallTimeout;
       },
+      get othersStay() {
+        return !server[core].listening.isSuspended;
+      },
     }, isHeld);
     // An error thrown here ends the runner
     this.#line.onmessage = (message) =>

@@ -120,7 +120,7 @@ export class ReplicaSet extends ServerRole
     this.#takers = forever ? "replicas" : "server";
     // Where they alone listen, they go on: they need no right to bind any more
     if (!this.server[core].listening.isAside && this.#plan.checkSharing()) {
-      await this.#members.lead("leave");
+      void this.#members.lead("leave");
     }
     if (!forever) await this.server[core].listening.stepBack();
     await this.#direct();

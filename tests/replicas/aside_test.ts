@@ -197,6 +197,7 @@ test(
     let isOver = false;
     const replaced = server.replaceCertificate(otherTls)
       .finally(() => isOver = true);
+    const before = performance.now();
     while (!isOver) {
       try {
         (await dial(server)).close();
@@ -207,6 +208,8 @@ test(
       await pause(1);
     }
     await replaced;
+    // Connects to the replica's queue could have been under way
+    assert(performance.now() - before > 900);
     const caCerts = [otherTls.cert];
     const connect = () => Deno.connectTls({ ...server.serverAddress, caCerts });
     for (let i = 0; i < 2; i++) {

@@ -60,6 +60,7 @@ class Bench {
       send: (message) => this.sent.push(message),
       ended: (cause) => this.causes.push(cause),
       commandTimeout: 0,
+      othersStay: true,
     });
   }
 
@@ -102,7 +103,7 @@ Deno.test("Life ends a runner that does not pause", async () => {
   bench.life.acknowledge();
   assertEquals(bench.life.state, "serving");
   const paused = bench.life.lead("pause");
-  assertEquals(bench.sent, [["resume"], ["pause", false]]);
+  assertEquals(bench.sent, [["resume"], ["pause"]]);
   timers.fire();
   await paused;
   assertEquals(bench.life.state, "ended");
@@ -153,7 +154,7 @@ Deno.test("Life sends one command at a time, and only what is still wanted", asy
   void life.lead("pause");
   const left = life.lead("leave");
   life.acknowledge();
-  assertEquals(sent, [["resume"], ["pause", false], ["pause", true]]);
+  assertEquals(sent, [["resume"], ["pause"], ["leave", true]]);
   life.acknowledge();
   await left;
   assertEquals(timers.waiting.size, 0);

@@ -123,7 +123,7 @@ test("counts that go down end their replica", async () => {
 
 const WRONG_TO_REPLICA: [what: string, messages: unknown[]][] = [
   ["something unknown", [["restart"]]],
-  ["two commands at once", [["pause", false], ["resume"]]],
+  ["two commands at once", [["pause"], ["resume"]]],
   ["a time below zero", [["close", -1]]],
   ["to watch what there is not", [["watch", ["drainEnd"]]]],
 ];
@@ -139,7 +139,7 @@ for (const [what, messages] of WRONG_TO_REPLICA) {
   });
 }
 
-const COMMANDS = ["resume", "pause", "close", "done", "closed"];
+const COMMANDS = ["resume", "pause", "leave", "close", "done", "closed"];
 
 function names(messages: unknown[]): unknown[] {
   return messages.map((message) => (message as unknown[])[0])
@@ -176,7 +176,7 @@ test("shutdown() while a replica resumes: the pause waits for the resume", async
     () => names(runner.fromReplica).length === names(runner.toReplica).length,
     "answers to all commands",
   );
-  assertEquals(names(runner.toReplica), ["resume", "pause", "resume", "pause"]);
+  assertEquals(names(runner.toReplica), ["resume", "leave", "resume", "leave"]);
   using client = await kinds.tcp.connect(server);
   let served = false;
   const answer = exchange(client, "late").finally(() => served = true);

@@ -679,9 +679,10 @@ Deno.test("a stop ends no connection whose bytes arrived while the event loop st
     using _client = client;
     const into = new Uint8Array(16);
     const reading = pair.conns[0]!.read(into);
+    const paused = pause(8); // it ends before the stop's 10 ms, which begin later
     pair.conns[0]!.stopReading();
     pair.port.flush();
-    await pause(8);
+    await paused;
     client.stall(stall);
     assertEquals(await within("the bytes", reading), 5, `${stall} ms`);
     pair.end();
