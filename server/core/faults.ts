@@ -9,7 +9,7 @@ import {
   IncompleteReadError,
   RequestTimeoutError,
 } from "../../handlers/errors.ts";
-import { describeValue } from "../../workers/base/errors.ts";
+import { describe } from "../../workers/base/errors.ts";
 import { ServerClosedError } from "../errors.ts";
 import { printOnStderr } from "./stderr.ts";
 import { formatAddress } from "../addresses.ts";
@@ -139,33 +139,10 @@ export function printError(
   // Without a free descriptor, formatting a stack with TypeScript files ends
   // the program
   const shown = readable(error);
-  const withoutStack = lacksDescriptors(shown);
-  let described;
-  try {
-    described = describe(shown, withoutStack);
-  } catch {
-    described = "What was thrown can't be described: that throws as well";
-  }
+  const described = describe(shown, lacksDescriptors(shown));
   const text =
     `${RULE}\nException occurred during ${doing}\n${described}\n${RULE}\n`;
   printOnStderr(text);
-}
-
-function describe(
-  error: unknown,
-  withoutStack: boolean,
-  seen: unknown[] = [],
-): string {
-  if (!(error instanceof Error)) {
-    return typeof error === "object" ? describeValue(error) : String(error);
-  }
-  const { name, message, cause } = error;
-  const text = withoutStack
-    ? `${name}: ${message} (no file descriptor is free: no stack)`
-    : error.stack ?? `${name}: ${message}`;
-  return cause === undefined || seen.includes(cause)
-    ? text
-    : `${text}\nCaused by ${describe(cause, withoutStack, [...seen, error])}`;
 }
 
 /** The counts of one server. */

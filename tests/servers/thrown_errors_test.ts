@@ -229,11 +229,24 @@ test("an error that causes itself is printed, not followed for ever", async () =
   assertStringIncludes(writes[0]!, "RangeError: circular");
 });
 
+test("an error whose causes have no end is printed with some of them", async () => {
+  class Endless extends Error {
+    override get cause(): Endless {
+      return new Endless("and so on");
+    }
+  }
+  const writes = await throwing(() => new Endless("first"));
+  assertMatch(
+    writes[0]!,
+    /Error: first\n[^]*by: Error: and so on\n[^]*: more\n/,
+  );
+});
+
 test("a cause of which few bytes would make a text without end is printed in short", async () => {
   let cause: unknown = "leaf";
   for (let level = 0; level < 100; level++) cause = [cause, cause];
   const writes = await throwing(() => new RangeError("caused", { cause }));
-  assertMatch(writes[0]!, /RangeError: caused\n[^]*\nCaused by \[/);
+  assertMatch(writes[0]!, /RangeError: caused\n[^]*\nCaused by: \[/);
 });
 
 test("one error thrown by handle() and finish() is told without itself as cause", async () => {

@@ -284,8 +284,11 @@ export type ExceptHook = (args: ExceptHookArgs) => unknown;
 
 let current: ExceptHook = printException;
 
+const CAUSED_BY = "\nCaused by: ";
 /** In place of a description. */
 const UNKNOWN = "what can't be described: that throws as well";
+/** More errors that cause each other are not shown: they may have no end. */
+const MAX_CAUSES = 16;
 /** The longest text in a value that is shown in full. */
 const MAX_SHOWN = 1_000;
 
@@ -308,24 +311,38 @@ export function describeValue(value: unknown): string {
   }
 }
 
-function describe(error: unknown): string {
+/**
+ * Describes what was thrown and its causes, for a report. Never throws.
+ *
+ * @param thrown What was thrown.
+ * @param withoutStack Whether no stack can be had.
+ * @returns The description.
+ */
+export function describe(thrown: unknown, withoutStack = false): string {
   const texts: string[] = [];
   // A cause may be one of the errors before it
   const seen = new Set<unknown>();
   try {
-    let next = error;
-    for (; next instanceof Error && !seen.has(next); next = next.cause) {
+    let next = thrown;
+    while (next instanceof Error && !seen.has(next)) {
+      if (seen.size === MAX_CAUSES) return [...texts, "more"].join(CAUSED_BY);
       seen.add(next);
+      const { name, message } = next;
       // Code may have replaced the stack by anything
-      texts.push(String(next.stack ?? next));
+      texts.push(
+        withoutStack
+          ? `${name}: ${message} (no file descriptor is free: no stack)`
+          : String(next.stack ?? `${name}: ${message}`),
+      );
+      next = next.cause;
     }
     if (texts.length === 0 || next !== undefined && !seen.has(next)) {
-      texts.push(describeValue(next));
+      texts.push(typeof next === "string" ? next : describeValue(next));
     }
   } catch {
     texts.push(UNKNOWN);
   }
-  return texts.join("\nCaused by: ");
+  return texts.join(CAUSED_BY);
 }
 
 /** Prints an error in one write. */
