@@ -323,8 +323,10 @@ class SlicedReader {
       for (let count = VALUES_A_LOOK; count > 0; count--) {
         const part = this.#open.at(-1);
         if (part === undefined) return true;
-        if (part.left === 0) this.#close(this.#open.pop()!);
-        else if (typeof part.value === "string") {
+        if (part.left === 0) {
+          this.#open.pop();
+          this.#put(part.key, part.value);
+        } else if (typeof part.value === "string") {
           count -= this.#piece(part, (bytes) => {
             const stream = part.left > 0;
             part.value += part.decoder.decode(bytes, { stream }) as never;
@@ -371,10 +373,6 @@ class SlicedReader {
     part.left -= size;
     take(this.#reader.take(size));
     return Math.ceil(size / PIECE * VALUES_A_LOOK);
-  }
-
-  #close({ key, value }: Part): void {
-    this.#put(key, value);
   }
 
   #put(key: string, value: unknown): void {

@@ -56,8 +56,6 @@ export interface SharedType<T extends object> {
   bound?: true;
   /** Whether the record itself must be packed. */
   composite?: true;
-  /** The class. */
-  type: { readonly prototype: T };
   /** Makes an instance to fill. */
   blank(): T;
   /** Takes the memory out of an instance; throws if it can't be shared. */
@@ -90,31 +88,35 @@ const tags = new Map<string, SharedType<object>>();
 /**
  * Registers a class whose instances can cross.
  *
- * @param type How they cross.
+ * @param Class The class.
+ * @param how How they cross.
  */
-export function register<T extends object>(type: SharedType<T>): void {
-  const erased = type as unknown as SharedType<object>;
-  types.set(type.type.prototype, erased);
-  tags.set(type.tag, erased);
+export function register<T extends object>(
+  Class: { readonly name: string; readonly prototype: T },
+  how: Omit<SharedType<T>, "tag">,
+): void {
+  const type = { ...how, tag: Class.name } as unknown as SharedType<object>;
+  types.set(Class.prototype, type);
+  tags.set(type.tag, type);
 }
 
 /**
  * Registers a subclass without memory of its own.
  *
- * @param base The class it extends, which is registered.
- * @param type The differences.
+ * @param Class The class. The one that it extends is registered.
+ * @param blank Makes an instance to fill.
  */
 export function registerSubclass<T extends object>(
-  base: { readonly prototype: object },
-  type: Pick<SharedType<T>, "tag" | "type" | "blank">,
+  Class: { readonly name: string; readonly prototype: T },
+  blank: () => T,
 ): void {
-  register({ ...types.get(base.prototype)!, ...type } as SharedType<T>);
+  const base = types.get(Object.getPrototypeOf(Class.prototype))!;
+  register<T>(Class, { ...base, blank } as Omit<SharedType<T>, "tag">);
 }
 
 /** How something crosses that belongs to the thread that made it: not at all. */
 const BOUND: SharedType<object> = {
   tag: "",
-  type: Object,
   bound: true,
   blank: () => ({}),
   record: (value) => {

@@ -53,11 +53,6 @@ export function ownId(): number {
   return self;
 }
 
-/** Whether this is a thread that another one has started. */
-export function isStarted(): boolean {
-  return self !== 0;
-}
-
 /** What a new thread with this id must know. */
 export function livingRecord(id: number): LivingRecord {
   return { words: table(), self: id };

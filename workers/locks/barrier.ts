@@ -89,9 +89,7 @@ export class Barrier {
   #defaults: WaitOptions;
 
   static {
-    register<Barrier>({
-      tag: "Barrier",
-      type: Barrier,
+    register<Barrier>(Barrier, {
       blank: () => new Barrier(1),
       record: (barrier): [WaitRecord, WaitOptions] => {
         if (barrier.#action === undefined) {

@@ -76,9 +76,7 @@ export class Condition {
   #lock: Lock | RLock;
 
   static {
-    register<Condition>({
-      tag: "Condition",
-      type: Condition,
+    register<Condition>(Condition, {
       blank: () => new Condition(),
       record: (condition): ConditionRecord => ({
         waiters: condition.#waiters.record,

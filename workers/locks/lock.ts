@@ -50,9 +50,7 @@ export class Lock {
   #permits = new Permits(1, 1);
 
   static {
-    register<Lock>({
-      tag: "Lock",
-      type: Lock,
+    register<Lock>(Lock, {
       asks: ["acquire"],
       tells: ["release"],
       inner: (lock) => lock.#permits,
@@ -239,9 +237,7 @@ export class RLock {
   #permits = new Permits(1, 1, 3);
 
   static {
-    register<RLock>({
-      tag: "RLock",
-      type: RLock,
+    register<RLock>(RLock, {
       blank: () => new RLock(),
       record: (lock) => lock.#permits.record,
       fill: (lock, record: WaitRecord) => {

@@ -44,9 +44,7 @@ export class Semaphore {
   #permits: Permits;
 
   static {
-    register<Semaphore>({
-      tag: "Semaphore",
-      type: Semaphore,
+    register<Semaphore>(Semaphore, {
       asks: ["acquire"],
       tells: ["release"],
       inner: (semaphore) => semaphore.#permits,
@@ -229,11 +227,7 @@ export class Semaphore {
  */
 export class BoundedSemaphore extends Semaphore {
   static {
-    registerSubclass<BoundedSemaphore>(Semaphore, {
-      tag: "BoundedSemaphore",
-      type: BoundedSemaphore,
-      blank: () => new BoundedSemaphore(),
-    });
+    registerSubclass(BoundedSemaphore, () => new BoundedSemaphore());
   }
 
   /**

@@ -34,9 +34,7 @@ export class ThreadEvent {
   #waiters = new WaitQueue(1, false);
 
   static {
-    register<ThreadEvent>({
-      tag: "ThreadEvent",
-      type: ThreadEvent,
+    register<ThreadEvent>(ThreadEvent, {
       asks: ["wait"],
       tells: ["set", "clear"],
       blank: () => new ThreadEvent(),

@@ -5,7 +5,7 @@
  * @module
  */
 import { ByteWriter } from "../codec/codec.ts";
-import { isStarted } from "../locks/_living.ts";
+import { ownId } from "../locks/_living.ts";
 import { type Deadline, until } from "../locks/_until.ts";
 import { emptyError, type QueueCore } from "./_queue_core.ts";
 
@@ -112,7 +112,7 @@ export class ItemLoans {
   takeAhead(loan: ItemLoan, most: number): Bytes | undefined {
     const { core } = loan;
     // A thread may end, and with it what it keeps
-    if (most <= 0 || this.#ahead.has(core) || isStarted()) return;
+    if (most <= 0 || this.#ahead.has(core) || ownId() !== 0) return;
     if (loan.items.length === 0) return;
     // First: who comes afterwards and finds nothing must be noticed
     void this.#watch(core);

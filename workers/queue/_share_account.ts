@@ -44,9 +44,10 @@ export class ShareAccount {
   }
 
   /** It is a process that another one has started, itself or by others. */
-  identify(pid: number, ancestor: number): void {
-    this.#pid = pid;
-    this.#process = findDescendant(pid, ancestor);
+  identify(pid: unknown, ancestor: number): void {
+    if (!Number.isSafeInteger(pid)) return;
+    this.#pid = pid as number;
+    this.#process = findDescendant(this.#pid, ancestor);
   }
 
   /** Its number in this process's parent, where it is opened if need be. */

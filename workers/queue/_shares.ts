@@ -75,7 +75,7 @@ interface Call {
 export class ShareHost {
   #send: (message: unknown[]) => void;
   #received: () => number;
-  #pid: () => number;
+  #pid: number;
   #limits: MessageLimits;
   #calls = new Map<number, Call>();
   #accounts = new Map<number, ShareAccount>();
@@ -89,18 +89,20 @@ export class ShareHost {
    * @param send Sends the child a message.
    * @param received How many bytes have come from it.
    * @param child What the child is.
-   * @param pid Returns its process id.
+   * @param pid Its process id.
    */
   constructor(
     send: (message: unknown[]) => void,
     received: () => number = () => 0,
     child: Sender = "trusted",
-    pid: () => number = () => 0,
+    pid = 0,
   ) {
     this.#send = send;
     this.#received = received;
     this.#pid = pid;
-    this.#limits = stricter(limitsOfCalls(child), ownLimits());
+    const [limits, own] = [limitsOfCalls(child), ownLimits()];
+    // If this process passes a call on to its parent, both must let it through
+    this.#limits = own.bytes < limits.bytes ? own : limits;
   }
 
   /**
@@ -125,7 +127,7 @@ export class ShareHost {
    */
   receive(message: unknown): void {
     // Never the whole of it: its length may be anything
-    const [kind, number] = Array.isArray(message) ? message : [];
+    const [kind, number, third] = Array.isArray(message) ? message : [];
     const received = this.#received();
     if (received - this.#heard > HEARD_AFTER) {
       this.#heard = received;
@@ -135,15 +137,13 @@ export class ShareHost {
       if (kind === "call") return this.#call(number, message as unknown[]);
       if (kind === "tell") return this.#tell(message as unknown[]);
       if (kind === "cancel") return this.#cancel(number);
-      if (kind === "took") {
-        return this.#took(number, (message as unknown[])[2]);
-      }
+      if (kind === "took") return this.#took(number, third);
       if (kind === "back") return this.#back(number);
       if (kind === "open" && number > 0) {
-        return this.#open(number, (message as unknown[])[2]);
+        return this.#accountOf(number).identify(third, this.#pid);
       }
       if (kind === "end" && number > 0) {
-        return this.#endAccount(number, (message as unknown[])[2] === true);
+        return this.#endAccount(number, third === true);
       }
     }
     throw new ProtocolError("A call of a shared object makes no sense");
@@ -163,13 +163,6 @@ export class ShareHost {
       account.kill();
       this.#endAccount(number, returned && number === 0);
     }
-  }
-
-  /** A process below the child begins to call. */
-  #open(number: number, pid: unknown): void {
-    const account = this.#accountOf(number);
-    if (!Number.isSafeInteger(pid)) return;
-    account.identify(pid as number, this.#pid());
   }
 
   #endAccount(number: number, returned: boolean): void {
@@ -238,7 +231,7 @@ export class ShareHost {
         throw new ProtocolError("A call of a shared object has no account");
       }
       account = new ShareAccount(
-        number === 0 ? this.#pid() : 0,
+        number === 0 ? this.#pid : 0,
         (call) => this.#send(["recall", call]),
       );
       this.#accounts.set(number as number, account);
@@ -352,22 +345,17 @@ export class ShareHost {
         : method === "get"
         ? await this.#get(number, call, object, options)
         : await object[method]!(...args);
-      if (this.#calls.get(number) === call) this.#answer(number, call, value);
       // Its account has ended meanwhile
-      else this.#takeBack(call);
+      if (this.#calls.get(number) !== call) return this.#takeBack(call);
+      const { account, loan, most } = call;
+      const ahead = loan ? account.loans.takeAhead(loan, most) : null;
+      this.#reply(
+        call,
+        ahead ? [number, value, undefined, ahead] : [number, value],
+      );
     } catch (error) {
       if (this.#calls.get(number) === call) this.#fail(number, error);
     }
-  }
-
-  #answer(number: number, call: Call, value: unknown): void {
-    const { account, loan, most } = call;
-    const ahead = loan === null
-      ? undefined
-      : account.loans.takeAhead(loan, most);
-    const answer = [number, value];
-    if (ahead !== undefined) answer.push(undefined, ahead);
-    this.#reply(call, answer);
   }
 
   #reply(call: Call, answer: unknown[]): void {
@@ -415,15 +403,6 @@ export class ShareHost {
       toErrorRecord(error),
     );
   }
-}
-
-/** What a child may send if this process passes it on to its parent. */
-function stricter(a: MessageLimits, b: MessageLimits): MessageLimits {
-  return {
-    bytes: Math.min(a.bytes, b.bytes),
-    values: Math.min(a.values, b.values),
-    v8: Math.min(a.v8, b.v8),
-  };
 }
 
 /** The permits or the items of an object. */

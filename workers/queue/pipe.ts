@@ -51,9 +51,7 @@ export class PipeConnection<S = unknown, R = S> implements Disposable {
   #queues: Queues;
 
   static {
-    register<PipeConnection>({
-      tag: "PipeConnection",
-      type: PipeConnection,
+    register<PipeConnection>(PipeConnection, {
       composite: true,
       blank: () => new PipeConnection({} as Queues),
       record: (connection) => ({ ...connection.#queues }),

@@ -74,9 +74,7 @@ export class SharedQueue<T = unknown> {
 
   static {
     setStore(SharedQueue, RingBuffer);
-    register<SharedQueue>({
-      tag: "SharedQueue",
-      type: SharedQueue,
+    register<SharedQueue>(SharedQueue, {
       asks: ["put", "get", "join"],
       tells: ["taskDone", "close", "hold"],
       blank: () => new SharedQueue({ capacity: 1 }),
@@ -460,11 +458,7 @@ function fullError(): QueueFullError {
 export class LifoQueue<T = unknown> extends SharedQueue<T> {
   static {
     setStore(LifoQueue, HeapStore.kind(true));
-    registerSubclass<LifoQueue>(SharedQueue, {
-      tag: "LifoQueue",
-      type: LifoQueue,
-      blank: () => new LifoQueue({ capacity: 1 }),
-    });
+    registerSubclass(LifoQueue, () => new LifoQueue({ capacity: 1 }));
   }
 }
 
@@ -505,11 +499,7 @@ export class PriorityQueue<T extends Prioritized = Prioritized>
   extends SharedQueue<T> {
   static {
     setStore(PriorityQueue, HeapStore.kind(false, priorityOf));
-    registerSubclass<PriorityQueue>(SharedQueue, {
-      tag: "PriorityQueue",
-      type: PriorityQueue,
-      blank: () => new PriorityQueue({ capacity: 1 }),
-    });
+    registerSubclass(PriorityQueue, () => new PriorityQueue({ capacity: 1 }));
   }
 }
 

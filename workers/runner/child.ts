@@ -260,7 +260,7 @@ export class ChildRunner extends Inbox implements Runner {
       (message) => this.#channel.send(FRAME.share, message),
       () => this.#channel.received,
       sender,
-      () => pid,
+      pid,
     );
     if (modules.includes(SHARED_URLS.process)) shares.give(data as object);
     const read = this.#read(expected.conn);
