@@ -115,7 +115,7 @@ Deno.test("pack(): locks are found in arrays, maps, sets, instances and rings", 
   assert(lock.locked());
 });
 
-Deno.test("pack(): a lock alone, one in a list of 100,000 links, and one in 200,000 objects", async () => {
+Deno.test("pack(): a lock alone, one in a list of 100,000, one in 200,000 objects, and one 100,000 levels deep", async () => {
   assertInstanceOf(await send(new Lock()), Lock);
   const lock = new Lock();
   const holders = await send(Array.from({ length: 200_000 }, () => ({ lock })));
@@ -123,6 +123,13 @@ Deno.test("pack(): a lock alone, one in a list of 100,000 links, and one in 200,
   const many = Array.from({ length: 100_000 }, (_, index) => [index]);
   const arrived = await send([many, new Lock()]);
   assertInstanceOf(arrived[1], Lock);
+  let [deep, depth]: [unknown, number] = [lock, 0];
+  for (; depth < 100_000; depth++) deep = { deep };
+  // A clone would not go so deep
+  for (deep = unpack(pack(deep)); depth > 0; depth--) {
+    ({ deep } = deep as { deep: unknown });
+  }
+  assertStrictEquals(deep, lock);
 });
 
 Deno.test("pack(): a lock is one object in a thread, however often and in what it came", async () => {

@@ -101,18 +101,14 @@ export function objectsIn(
   return seen;
 }
 
-/** Those of the objects that are, or lead to, one that is a leaf. */
+/** Those of the objects that are, or lead to, one of the leaves. */
 function leadingTo(
   objects: Iterable<object>,
-  isLeaf: (value: object) => boolean,
+  leaves: Set<object>,
 ): Set<object> {
   const parents = new Map<object, object[]>();
-  const open: object[] = [];
   for (const parent of objects) {
-    if (isLeaf(parent)) {
-      open.push(parent);
-      continue;
-    }
+    if (leaves.has(parent)) continue;
     for (const child of membersOf(parent)) {
       if (!isObject(child)) continue;
       const known = parents.get(child);
@@ -120,12 +116,10 @@ function leadingTo(
       else parents.set(child, [parent]);
     }
   }
-  const found = new Set<object>();
-  for (let value; (value = open.pop()) !== undefined;) {
-    if (found.has(value)) continue;
-    found.add(value);
-    // Not as arguments: they may be hundreds of thousands
-    for (const parent of parents.get(value) ?? []) open.push(parent);
+  const found = new Set(leaves);
+  // Iterating a set includes values added meanwhile.
+  for (const value of found) {
+    for (const parent of parents.get(value) ?? []) found.add(parent);
   }
   return found;
 }
@@ -193,24 +187,23 @@ export function replaceIn(
   replacementOf: (value: object) => unknown,
 ): unknown {
   if (!isObject(root)) return root;
-  let found = false;
+  const leaves = new Set<object>();
   const objects = objectsIn(root, (value) => {
-    const replaced = isReplaced(value);
-    found ||= replaced;
-    return replaced;
+    if (isReplaced(value)) leaves.add(value);
+    return leaves.has(value);
   });
-  if (!found) return root;
-  const affected = leadingTo(objects, isReplaced);
-  const done = new Map<object, unknown>();
-  function replace(value: unknown): unknown {
-    if (!isObject(value) || !affected.has(value)) return value;
-    if (done.has(value)) return done.get(value);
-    const copy = isReplaced(value) ? replacementOf(value) : emptyCopy(value);
-    done.set(value, copy);
-    if (!isReplaced(value)) fill(copy as object, value, replace);
-    return copy;
+  if (leaves.size === 0) return root;
+  const copies = new Map<unknown, unknown>();
+  for (const value of leadingTo(objects, leaves)) {
+    const isLeaf = leaves.has(value);
+    copies.set(value, isLeaf ? replacementOf(value) : emptyCopy(value));
   }
-  return replace(root);
+  // Not each as it is met: they may be nested deeply
+  const copyOf = (value: unknown): unknown => copies.get(value) ?? value;
+  for (const [value, copy] of copies as Map<object, object>) {
+    if (!leaves.has(value)) fill(copy, value, copyOf);
+  }
+  return copyOf(root);
 }
 
 /**
