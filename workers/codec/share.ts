@@ -16,6 +16,7 @@ import {
   restoreIn,
 } from "./graph.ts";
 import type { RunnerKind } from "../runner/runner.ts";
+import type { SharedType } from "./shared_type.ts";
 
 const TAG = "@socketserver/sync";
 
@@ -35,37 +36,6 @@ export function proofForChildren(): string {
 /** Sets what marks the records of this process's parent. */
 export function setParentsProof(proof: string): void {
   parentsProof = proof;
-}
-
-/** How instances of a class cross. */
-export interface SharedType<T extends object> {
-  /** The name of the class, the same in every thread. */
-  tag: string;
-  /**
-   * The methods that a process may call and whose answer it awaits. Without
-   * it, instances cross only to threads.
-   */
-  asks?: readonly string[];
-  /** Those that have no answer. */
-  tells?: readonly string[];
-  /** Its permits or its items. */
-  inner?(value: T): object;
-  /** Releases it for a process. */
-  release?(value: T, holder: number, ...args: unknown[]): void;
-  /** Whether instances can't cross, as they belong to their thread. */
-  bound?: true;
-  /** Whether the record itself must be packed. */
-  composite?: true;
-  /** Makes an instance to fill. */
-  blank(): T;
-  /** Takes the memory out of an instance; throws if it can't be shared. */
-  record(value: T): unknown;
-  /** Puts an instance over that memory. */
-  fill(blank: T, record: never): void;
-  /** In a process: makes what stands for an instance of its parent. */
-  standIn?: () => object;
-  /** In a process: what to do with an instance that came from its parent. */
-  opened?: (value: object) => void;
 }
 
 interface SharedRecord {
