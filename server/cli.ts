@@ -18,10 +18,12 @@
 import config from "../deno.json" with { type: "json" };
 import { parseClient, parseServe, UsageError } from "./cli/args.ts";
 import { runClient } from "./cli/client.ts";
-import { help } from "./cli/options.ts";
+import { HELP } from "./cli/options.ts";
 import { printed, printLine, printProblem } from "./cli/output.ts";
 import { runServe } from "./cli/serve.ts";
 import { suggest } from "./cli/suggest.ts";
+
+const HELP_REGEXP = /^(?:--help|-\w*h)$/;
 
 /**
  * Runs the command line. A problem is printed as one line on stderr.
@@ -47,17 +49,12 @@ export async function main(args: string[]): Promise<number> {
 }
 
 async function run([command, ...args]: string[]): Promise<number> {
+  if (args.some((arg) => HELP_REGEXP.test(arg))) return print(helpOn(command));
   switch (command) {
-    case "serve": {
-      const serve = parseServe(args);
-      return serve === "help" ? print(help("serve")) : await runServe(serve);
-    }
-    case "client": {
-      const client = parseClient(args);
-      return client === "help"
-        ? print(help("client"))
-        : await runClient(client);
-    }
+    case "serve":
+      return await runServe(parseServe(args));
+    case "client":
+      return await runClient(parseClient(args));
     case "help":
     case "--help":
     case "-h":
@@ -67,29 +64,26 @@ async function run([command, ...args]: string[]): Promise<number> {
       return print(
         `socketserver ${config.version} (Deno ${Deno.version.deno})`,
       );
-    default:
+    case undefined:
       throw new UsageError(
-        command === undefined
-          ? `No command given: expected "serve" or "client", or --help`
-          : unknown(command),
+        `No command given: expected "serve" or "client", or --help`,
       );
+    default:
+      throw unknown(command);
   }
 }
 
 function helpOn(command: string | undefined): string {
-  switch (command) {
-    case undefined:
-    case "serve":
-    case "client":
-      return help(command);
-    default:
-      throw new UsageError(unknown(command));
-  }
+  const text = HELP.get(command);
+  if (text === undefined) throw unknown(command!);
+  return text;
 }
 
-function unknown(command: string): string {
+function unknown(command: string): UsageError {
   const near = suggest(command, ["serve", "client", "help", "--version"]);
-  return `Unknown command "${command}": expected "serve" or "client", or --help${near}`;
+  return new UsageError(
+    `Unknown command "${command}": expected "serve" or "client", or --help${near}`,
+  );
 }
 
 function print(text: string): number {

@@ -4,16 +4,10 @@
  * @module
  */
 
-import { parseArgs, type ParseArgsConfig } from "node:util";
+import { parseArgs } from "node:util";
 import type { TcpAddress, UnixAddress } from "../addresses.ts";
-import type {
-  ReplicaOptions,
-  TcpServerOptions,
-  UdpServerOptions,
-} from "../options.ts";
 import {
   CLIENT_OPTIONS,
-  type Mode,
   type Option,
   SERVE_OPTIONS,
   type Table,
@@ -21,11 +15,8 @@ import {
 } from "./options.ts";
 import { suggest } from "./suggest.ts";
 
-export type { Mode, Transport } from "./options.ts";
-
 const DEFAULT_HOSTNAME = "127.0.0.1";
 const DEFAULT_PORT = 8_080;
-const DEFAULT_ANSWER_TIMEOUT_MS = 1_000;
 const DIGITS_REGEXP = /^\d+$/;
 /** `tcp://host:port` with any part left out, or `host:port`. */
 const INTERNET_REGEXP =
@@ -57,84 +48,33 @@ function isUnix(transport: Transport): boolean {
   return transport === "unix" || transport === "unix-datagram";
 }
 
+/** The address and the options of a command; those not given are left out. */
+export interface Command<T extends Table> extends Where {
+  options: Values<T>;
+}
 /** The arguments of `serve`. */
-export interface ServeCommand extends Where {
-  mode: Mode;
-  handler: string;
-  /** The command to run for each connection, instead of a handler. */
-  exec: string | null;
-  /** The format in which requests are printed. */
-  log: "plain" | "none" | "text" | "json";
-  /** PEM files, which turn on TLS. */
-  tls: { cert: string; key: string } | null;
-  /** The live statistics, and their interval in seconds. */
-  live: { kind: "stats" | "top"; seconds: number } | null;
-  /** Whether the handler's files are reloaded when they change. */
-  watch: boolean;
-  /** The options of the server's class; those not given are left out. */
-  options: Partial<
-    & Pick<TcpServerOptions, "maxConnections" | "shutdownTimeout">
-    & Pick<TcpServerOptions, "allow" | "deny" | "idleTimeout">
-    & Pick<UdpServerOptions, "maxPacketSize">
-    & Pick<ReplicaOptions, "workers" | "dispatch" | "permissions">
-  >;
-}
-
+export type ServeCommand = Command<typeof SERVE_OPTIONS>;
 /** The arguments of `client`. */
-export interface ClientCommand extends Where {
-  /** How long to wait for an answer to a packet, in milliseconds. */
-  timeout: number;
-  /** Whether lines end with CR LF, whatever the input's end with. */
-  crlf: boolean;
-  tls: boolean;
-  /** A PEM file: the authority of the server's certificate. */
-  ca: string | null;
-}
+export type ClientCommand = Command<typeof CLIENT_OPTIONS>;
 
 /** Reads the arguments of `serve`. */
-export function parseServe(args: string[]): ServeCommand | "help" {
-  const read = parse(args, SERVE_OPTIONS);
-  if (read === "help") return "help";
-  const { values, transport, address } = read;
-  const { mode = "threading", handler = "echo", exec } = values;
-  refuseWithoutEffect(values, SERVE_OPTIONS, transport, mode);
-  return {
-    transport,
-    address,
-    mode,
-    handler,
-    exec: exec ?? null,
-    // Lines of requests would push the table away
-    log: values.log ?? (values.quiet || values.top ? "none" : "plain"),
-    tls: tlsOf(values),
-    live: liveOf(values),
-    watch: values.watch === true,
-    options: given({
-      maxConnections: values["max-connections"],
-      maxPacketSize: values["max-packet-size"],
-      shutdownTimeout: values["shutdown-timeout"],
-      workers: values.workers,
-      dispatch: values.dispatch,
-      allow: values.allow,
-      deny: values.deny,
-      idleTimeout: values.timeout,
-      permissions: values.permissions,
-    }),
-  };
+export function parseServe(args: string[]): ServeCommand {
+  const command = parse(args, SERVE_OPTIONS);
+  if (command.options.top && !Deno.stderr.isTerminal()) {
+    throw new UsageError(
+      "Cannot use --top: stderr is no terminal; give --stats SECONDS",
+    );
+  }
+  return command;
 }
 
 /** Reads the arguments of `client`. */
-export function parseClient(args: string[]): ClientCommand | "help" {
-  const read = parse(args, CLIENT_OPTIONS);
-  if (read === "help") return "help";
-  const { values, transport, address } = read;
-  refuseWithoutEffect(values, CLIENT_OPTIONS, transport, null);
-  if ("port" in address && address.port === 0) {
+export function parseClient(args: string[]): ClientCommand {
+  const command = parse(args, CLIENT_OPTIONS);
+  if (command.options.port === 0) {
     throw new UsageError("Cannot connect to port 0: give the server's --port");
   }
-  const { timeout = DEFAULT_ANSWER_TIMEOUT_MS, ca = null } = values;
-  const [crlf, tls] = [values.crlf === true, values.tls === true];
-  return { transport, address, timeout, crlf, tls, ca };
+  return command;
 }
 
 /** The checked values of the options in a table. */
@@ -144,15 +84,12 @@ type ValueOf<K> = K extends "flag" ? boolean
   : K extends "list" ? string[]
   : K extends readonly (infer Choice)[] ? Choice
   : number;
-type Raw = Partial<Record<string, string | boolean | string[]>>;
+type Raw = Partial<Record<string, string | boolean | (string | boolean)[]>>;
+type Checked = Partial<Record<string, unknown>>;
 
 /** Reads the options of a table and the address. */
-function parse<T extends Table>(
-  args: string[],
-  table: T,
-): Where & { values: Values<T> } | "help" {
+function parse<T extends Table>(args: string[], table: T): Command<T> {
   const { values: raw, positionals } = split(args, table);
-  if (raw.help) return "help";
   const address = addressIn(positionals);
   for (const name of Object.keys(address)) {
     if (raw[name] === undefined) continue;
@@ -160,37 +97,35 @@ function parse<T extends Table>(
       `Cannot use both "${positionals.join(" ")}" and --${name}: give one`,
     );
   }
-  const values = Object.fromEntries(
+  const options = Object.fromEntries(
     Object.entries({ ...raw, ...address }).map(([name, value]) => [
       name,
       check(name, value!, table[name]!.kind),
     ]),
   ) as Values<T>;
-  return { ...whereOf(values), values };
+  const where = whereOf(options);
+  refuseWithoutEffect(options as Checked, table, where.transport);
+  return { ...where, options };
 }
 
 function split(
   args: string[],
   table: Table,
 ): { values: Raw; positionals: string[] } {
-  const options: NonNullable<ParseArgsConfig["options"]> = {
-    help: { type: "boolean", short: "h" },
-  };
-  for (const [name, { kind, short }] of Object.entries(table)) {
-    options[name] = {
-      type: kind === "flag" ? "boolean" : "string",
+  const options = Object.fromEntries(
+    Object.entries(table).map(([name, { kind, short }]) => [name, {
+      type: kind === "flag" ? "boolean" as const : "string" as const,
       multiple: kind === "list",
       ...(short !== undefined && { short }),
-    };
-  }
+    }]),
+  );
   try {
-    return parseArgs({ args, options, allowPositionals: true }) as {
-      values: Raw;
-      positionals: string[];
-    };
+    return parseArgs({ args, options, allowPositionals: true });
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw new UsageError(explain(error.message, Object.keys(options)));
+    throw new UsageError(
+      explain(error.message, [...Object.keys(table), "help"]),
+    );
   }
 }
 
@@ -213,7 +148,7 @@ function explain(message: string, names: string[]): string {
 /** Checks the value of one option. */
 function check(
   name: string,
-  value: string | boolean | string[],
+  value: NonNullable<Raw[string]>,
   kind: Option["kind"],
 ): unknown {
   if (kind === "flag") return value;
@@ -302,67 +237,47 @@ function whereOf(
 }
 
 /** Throws if an option was given that has no effect with the others. */
-function refuseWithoutEffect<T extends Table>(
-  values: Values<T>,
-  table: T,
+function refuseWithoutEffect(
+  options: Checked,
+  table: Table,
   transport: Transport,
-  mode: Mode | null,
 ): void {
-  for (const [name, option] of Object.entries(table) as [string, Option][]) {
-    if (values[name] === undefined) continue;
-    const other = option.without?.find((one) => values[one] !== undefined);
+  for (const [name, option] of Object.entries(table)) {
+    if (options[name] === undefined) continue;
+    const other = option.without?.find((one) => options[one] !== undefined);
     if (other !== undefined) {
       throw new UsageError(
         `Cannot use both --${name} and --${other}: give one`,
       );
     }
-    const needed = missing(values as Raw, option, transport, mode);
+    const needed = missing(options, option, transport);
     if (needed === null) continue;
     throw new UsageError(`--${name} has no effect without --${needed}`);
   }
 }
 
 function missing(
-  values: Raw,
+  options: Checked,
   { on, replicas, with: other }: Option,
   transport: Transport,
-  mode: Mode | null,
 ): string | null {
-  if (replicas && mode === "event-loop") return "mode threading or forking";
+  if (replicas && options.mode === "event-loop") {
+    return "mode threading or forking";
+  }
   if (on !== undefined && !on.includes(transport)) {
     return `transport ${on.join(" or ")}`;
   }
   if (other === undefined) return null;
   const [name = "", form] = other.split(" ");
-  const value = values[name];
+  const value = options[name];
   const fits = form === undefined
     ? value !== undefined
     : FILE_REGEXP.test(String(value ?? ""));
   return fits ? null : other;
 }
 
-function tlsOf(
-  { cert, key }: Values<typeof SERVE_OPTIONS>,
-): ServeCommand["tls"] {
-  if (cert !== undefined && key !== undefined) return { cert, key };
-  if (cert === undefined && key === undefined) return null;
-  const [one, other] = key === undefined ? ["cert", "key"] : ["key", "cert"];
-  throw new UsageError(`Cannot use --${one} without --${other}: give both`);
-}
-
-function liveOf(
-  { stats, top }: Values<typeof SERVE_OPTIONS>,
-): ServeCommand["live"] {
-  if (stats !== undefined) return { kind: "stats", seconds: stats };
-  if (!top) return null;
-  if (Deno.stderr.isTerminal()) return { kind: "top", seconds: 1 };
-  throw new UsageError(
-    "Cannot use --top: stderr is no terminal; give --stats SECONDS",
-  );
-}
-
 /** The values that are not `undefined`. */
-function given<T extends object>(
+export function given<T extends object>(
   values: T,
 ): { [K in keyof T]?: Exclude<T[K], undefined> } {
   return Object.fromEntries(

@@ -13,6 +13,8 @@ import { readPem } from "./pem.ts";
 import { failure } from "./problems.ts";
 import { Prompt } from "./prompt.ts";
 
+/** How long to wait for the answer to a packet. */
+const DEFAULT_TIMEOUT_MS = 1_000;
 const BUFFER_SIZE = 65_536;
 const CR = 13;
 const LF = 10;
@@ -24,7 +26,7 @@ type ConnectionAddress =
 
 /** Talks to a server until it or the input ends; returns the exit code. */
 export async function runClient(command: ClientCommand): Promise<number> {
-  const { timeout, crlf, tls, ca } = command;
+  const { timeout = DEFAULT_TIMEOUT_MS, crlf, tls, ca } = command.options;
   const transport = command.transport === "unix-datagram"
     ? "unixpacket"
     : command.transport;
@@ -33,10 +35,10 @@ export async function runClient(command: ClientCommand): Promise<number> {
   if (isDatagram(command.transport)) {
     return await talkByPackets(address as PacketAddress, prompt, timeout);
   }
-  const caCerts = ca === null ? [] : [await readPem("ca", ca)];
+  const caCerts = ca === undefined ? [] : [await readPem("ca", ca)];
   const server = address as ConnectionAddress;
   const connect = () => connectTo(server, tls ? { caCerts } : null);
-  return await talkByConnection(server, connect, prompt, crlf);
+  return await talkByConnection(server, connect, prompt, crlf === true);
 }
 
 /** Connects; with TLS it shakes hands. */

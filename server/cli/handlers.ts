@@ -21,7 +21,8 @@ import { ModuleImportError } from "../../workers/base/errors.ts";
 import { type ExecContext, ExecHandler } from "./exec_handler.ts";
 import { killGroup } from "../../handlers/_internal.ts";
 import { StreamRequestHandler } from "../../handlers/stream_request_handler.ts";
-import { isDatagram, type Mode, type Transport, UsageError } from "./args.ts";
+import { isDatagram, UsageError } from "./args.ts";
+import type { Mode, Transport } from "./options.ts";
 import { failure } from "./problems.ts";
 import { suggest } from "./suggest.ts";
 

@@ -9,7 +9,6 @@ import type {
   ReplicaStats,
   ServerStats,
 } from "../../handlers/request_types.ts";
-import type { ServeCommand } from "./args.ts";
 import { leave, printed, printNote, show } from "./output.ts";
 import type { CliServer } from "./servers.ts";
 import { isDisconnect } from "../core/faults.ts";
@@ -37,13 +36,11 @@ export class LiveStats implements Disposable {
   #at = performance.now();
   #stalls = 0;
 
-  constructor(
-    server: CliServer,
-    { kind, seconds }: NonNullable<ServeCommand["live"]>,
-  ) {
+  /** A line every so many seconds; a table, every second, without a number. */
+  constructor(server: CliServer, seconds?: number) {
     this.#server = server;
-    this.#table = kind === "top";
-    this.#period = seconds * 1_000;
+    this.#table = seconds === undefined;
+    this.#period = (seconds ?? 1) * 1_000;
     server.on("replicaStall", this.#onStall);
     server.on("error", this.#onError);
     if (this.#terminal) void this.#update();

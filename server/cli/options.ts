@@ -64,8 +64,8 @@ export const SERVE_OPTIONS = {
   workers: { kind: { min: 1, max: MAX_COUNT }, replicas: true },
   dispatch: { kind: DISPATCHES, replicas: true },
   permissions: { kind: ["none", "inherit"], replicas: true, without: ["exec"] },
-  cert: { kind: "text", on: ["tcp"] },
-  key: { kind: "text", on: ["tcp"] },
+  cert: { kind: "text", on: ["tcp"], with: "key" },
+  key: { kind: "text", on: ["tcp"], with: "cert" },
   allow: { kind: "list", on: INTERNET },
   deny: { kind: "list", on: INTERNET },
   timeout: { kind: { min: 1, max: MAX_TIMER_MS }, on: STREAMS },
@@ -87,7 +87,7 @@ export const CLIENT_OPTIONS = {
   timeout: { kind: { min: 1, max: MAX_TIMER_MS }, on: PACKETS },
 } as const satisfies Table;
 
-const HELP = `Socket servers, and a client that talks to them
+const BOTH_HELP = `Socket servers, and a client that talks to them
 
 Usage: deno task serve [address] [options]     an echo server on 127.0.0.1:8080
        deno task client [address] [options]    a line client for it
@@ -191,8 +191,9 @@ Ctrl-D ends the input and closes that half of the connection; the client ends
 when the server does. Over udp and unix-datagram each line is a packet; a line
 without an answer makes the exit code 1.`;
 
-/** The help on a command, or on both. */
-export function help(command?: "serve" | "client"): string {
-  if (command === undefined) return HELP;
-  return command === "serve" ? SERVE_HELP : CLIENT_HELP;
-}
+/** The help on both commands, and on each. */
+export const HELP: ReadonlyMap<string | undefined, string> = new Map([
+  [undefined, BOTH_HELP],
+  ["serve", SERVE_HELP],
+  ["client", CLIENT_HELP],
+]);

@@ -4,12 +4,13 @@
  * @module
  */
 
-import { UsageError } from "./args.ts";
+import { type ServeCommand, UsageError } from "./args.ts";
 
 /** Reads the files of `--cert` and `--key`. */
 export async function readTls(
-  { cert, key }: { cert: string; key: string },
-): Promise<{ cert: string; key: string }> {
+  { cert, key }: ServeCommand["options"],
+): Promise<{ cert: string; key: string } | null> {
+  if (cert === undefined || key === undefined) return null;
   return {
     cert: await readPem("cert", cert),
     key: await readPem("key", key),
@@ -18,21 +19,14 @@ export async function readTls(
 
 /** Reads the file that an option names. */
 export async function readPem(option: string, path: string): Promise<string> {
-  const text = await readText(option, path);
-  if (text.includes("-----BEGIN ")) return text;
-  throw new UsageError(
-    `Cannot use "${path}" as --${option}: it holds nothing in PEM`,
-  );
-}
-
-async function readText(option: string, path: string): Promise<string> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
+  const text = await Deno.readTextFile(path).catch((error) => {
     throw new UsageError(
       `Cannot read "${path}" as --${option}: ${error.message}`,
       { cause: error },
     );
-  }
+  });
+  if (text.includes("-----BEGIN ")) return text;
+  throw new UsageError(
+    `Cannot use "${path}" as --${option}: it holds nothing in PEM`,
+  );
 }

@@ -22,7 +22,7 @@ const HANGUP_EXIT_CODE = 129;
 /** Reloads a server at each SIGHUP, until it is disposed. */
 export class Reloads implements Disposable {
   readonly #server: CliServer;
-  readonly #tls: ServeCommand["tls"];
+  readonly #options: ServeCommand["options"];
   readonly #stop: StopSignals;
   readonly #say: (line: string) => void;
   readonly #hadTerminal = hasTerminal();
@@ -34,12 +34,12 @@ export class Reloads implements Disposable {
 
   constructor(
     server: CliServer,
-    { tls }: ServeCommand,
+    { options }: ServeCommand,
     stop: StopSignals,
     say: (line: string) => void,
   ) {
     this.#server = server;
-    this.#tls = tls;
+    this.#options = options;
     this.#stop = stop;
     this.#say = say;
     if (Deno.build.os === "windows") return;
@@ -129,8 +129,9 @@ export class Reloads implements Disposable {
     this.#say("Reloading: open requests go on as they began");
     if (this.#folder !== null) await this.#watchAnew(this.#folder);
     try {
-      if (this.#tls !== null) {
-        await this.#server.replaceCertificate!(await readTls(this.#tls));
+      const tls = await readTls(this.#options);
+      if (tls !== null) {
+        await this.#server.replaceCertificate!(tls);
         this.#say("Replaced the certificate");
       }
       await this.#server.reload?.();

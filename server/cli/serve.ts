@@ -6,7 +6,7 @@
 
 import { logEvents } from "../observe/log_events.ts";
 import type { ConnectionEvent } from "../server_events.ts";
-import { isDatagram, type ServeCommand, UsageError } from "./args.ts";
+import { given, isDatagram, type ServeCommand, UsageError } from "./args.ts";
 import { findExecHandler, findHandler, type NamedHandler } from "./handlers.ts";
 import { LiveStats } from "./live_stats.ts";
 import { printLine, printNote } from "./output.ts";
@@ -21,6 +21,8 @@ import {
 } from "../addresses.ts";
 import type { DrainReport } from "../options.ts";
 
+const DEFAULT_MODE = "threading";
+const DEFAULT_HANDLER = "echo";
 /** The exit code when the drain cut clients off. */
 const CUT_OFF = 3;
 /** The system knows no such name. */
@@ -34,12 +36,13 @@ export async function runServe(command: ServeCommand): Promise<number> {
   using _requests = printRequests(server, command);
   const serving = server.serveForever({ signal: stop.signal });
   {
-    const hasNews = server.reload !== undefined || command.tls !== null;
+    const { cert, watch, stats, top } = command.options;
+    const hasNews = server.reload !== undefined || cert !== undefined;
     using reloads = hasNews ? new Reloads(server, command, stop, say) : null;
     await Promise.race([server.ready, serving]);
     if (!stop.signal.aborted) say(await describeReady(server, command));
-    if (command.watch) reloads?.watch(module);
-    using _live = command.live && new LiveStats(server, command.live);
+    if (watch) reloads?.watch(module);
+    using _live = stats || top ? new LiveStats(server, stats) : null;
     await serving;
   }
   const closing = server.serverClose();
@@ -55,12 +58,11 @@ export async function runServe(command: ServeCommand): Promise<number> {
 /** Prints each request in the chosen format, until disposed. */
 function printRequests(
   server: CliServer,
-  { log, transport }: ServeCommand,
-): Disposable {
-  if (log === "none") return { [Symbol.dispose]: () => {} };
-  if (log !== "plain") {
-    return logEvents(server, { format: log, write: printLine });
-  }
+  { options: { log, quiet, top }, transport }: ServeCommand,
+): Disposable | null {
+  if (log) return logEvents(server, { format: log, write: printLine });
+  // Lines of requests would push the table away
+  if (quiet || top) return null;
   // A packet has only the event of its end
   const [name, what] = isDatagram(transport)
     ? ["requestEnd", "packet"] as const
@@ -72,28 +74,36 @@ function printRequests(
 }
 
 /** With a log on stdout, everything else goes to stderr. */
-function sayer({ log }: ServeCommand): (line: string) => void {
-  return log === "plain" || log === "none" ? printLine : printNote;
+function sayer({ options }: ServeCommand): (line: string) => void {
+  return options.log === undefined ? printLine : printNote;
 }
 
 async function makeServer(
-  command: ServeCommand,
+  { transport, address, options }: ServeCommand,
 ): Promise<NamedHandler & { server: CliServer }> {
-  const { transport, mode, address, exec, options } = command;
-  const Server = SERVERS[mode][transport];
-  const found = exec === null
-    ? await findHandler(command.handler, transport)
+  const { mode = DEFAULT_MODE, handler = DEFAULT_HANDLER, exec } = options;
+  const { allow, deny, workers, dispatch, permissions } = options;
+  const found = exec === undefined
+    ? await findHandler(handler, transport)
     : await findExecHandler(exec, mode);
-  const { Handler, module, context } = found;
-  const tls = command.tls && await readTls(command.tls);
+  const settings = given({
+    ...await readTls(options),
+    allow,
+    deny,
+    workers,
+    dispatch,
+    permissions,
+    maxConnections: options["max-connections"],
+    maxPacketSize: options["max-packet-size"],
+    shutdownTimeout: options["shutdown-timeout"],
+    idleTimeout: options.timeout,
+    module: mode === "event-loop" ? undefined : found.module,
+    context: found.context,
+  });
+  const Server = SERVERS[mode][transport];
   try {
-    const server = new Server(address as TcpAddress & UnixAddress, Handler, {
-      ...options,
-      ...tls,
-      ...(mode !== "event-loop" && { module }),
-      ...(context !== undefined && { context }),
-    });
-    return { ...found, server };
+    const at = address as TcpAddress & UnixAddress;
+    return { ...found, server: new Server(at, found.Handler, settings) };
   } catch (error) {
     if (error instanceof TypeError || error instanceof RangeError) {
       throw new UsageError(error.message, { cause: error });
@@ -128,14 +138,15 @@ function findCure(error: Error, hasPort: boolean): string | null {
 
 async function describeReady(
   server: CliServer,
-  command: ServeCommand,
+  { transport, options }: ServeCommand,
 ): Promise<string> {
-  const { handler, exec, transport, mode, tls } = command;
+  const { mode = DEFAULT_MODE, handler = DEFAULT_HANDLER, exec } = options;
   const at = formatAddress(server.serverAddress);
   const { dispatch } = await server.stats();
-  const how = [transport, tls && "TLS", mode, dispatch].filter(Boolean);
-  const what = exec ?? handler;
-  return `Serving ${what} on ${at} (${how.join(", ")}); press Ctrl-C to stop`;
+  const how = [transport, options.cert && "TLS", mode, dispatch];
+  return `Serving ${exec ?? handler} on ${at} (${
+    how.filter(Boolean).join(", ")
+  }); press Ctrl-C to stop`;
 }
 
 function describeReport({ completed, aborted }: DrainReport): string {

@@ -7,13 +7,18 @@
 import type { RequestHandlerClass } from "../../handlers/base_request_handler.ts";
 import type { TcpAddress, UnixAddress } from "../addresses.ts";
 import type { BaseServer } from "../base_server.ts";
+import type {
+  ReplicaOptions,
+  TcpServerOptions,
+  UdpServerOptions,
+} from "../options.ts";
 import type { ReplicaServer } from "../replicas/replica_class.ts";
 import { TCPServer } from "../tcp_server.ts";
 import * as replicas from "../replica_servers.ts";
 import { UDPServer } from "../udp_server.ts";
 import { UnixDatagramServer } from "../unix_datagram_server.ts";
 import { UnixStreamServer } from "../unix_stream_server.ts";
-import type { Mode, ServeCommand, Transport } from "./args.ts";
+import type { Mode, Transport } from "./options.ts";
 
 /** A server, as the command line sees it; some have replicas, some speak TCP. */
 export type CliServer =
@@ -34,7 +39,7 @@ export type CliServer =
 export type ServerClass = new (
   address: TcpAddress & UnixAddress,
   RequestHandlerClass: RequestHandlerClass,
-  options: ServeCommand["options"] & { module?: string; context?: unknown },
+  options: TcpServerOptions & UdpServerOptions & ReplicaOptions,
 ) => CliServer;
 
 /** All twelve. */

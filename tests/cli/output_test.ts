@@ -2,7 +2,7 @@
 
 import { assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import { EchoHandler, TCPServer } from "../../mod.ts";
-import { parseServe, type ServeCommand } from "../../server/cli/args.ts";
+import { parseServe } from "../../server/cli/args.ts";
 import { leave, show } from "../../server/cli/output.ts";
 import { Reloads } from "../../server/cli/reloads.ts";
 import { StopSignals } from "../../server/cli/signals.ts";
@@ -241,10 +241,9 @@ Deno.test("Reloads.watch() prints why it can't watch a folder", () => {
   const server = new TCPServer({ port: 0 }, EchoHandler, {
     bindAndActivate: false,
   });
-  const command = parseServe([]) as ServeCommand;
   using reloads = new Reloads(
     server,
-    command,
+    parseServe([]),
     stop,
     (line) => void said.push(line),
   );

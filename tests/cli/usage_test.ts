@@ -7,7 +7,7 @@ import {
 import { parseClient, parseServe } from "../../server/cli/args.ts";
 import {
   CLIENT_OPTIONS,
-  help,
+  HELP,
   SERVE_OPTIONS,
   type Table,
 } from "../../server/cli/options.ts";
@@ -118,8 +118,8 @@ const USAGE_ERRORS: [args: string, message: RegExp][] = [
   ["serve --max-connections 0", /Cannot use "0" as --max-connections/],
   ["serve --max-packet-size 9", /--max-packet-size has no effect without/],
   ["serve --shutdown-timeout 1.5", /Cannot use "1.5" as --shutdown-timeout/],
-  ["serve --cert a.pem", /Cannot use --cert without --key: give both/],
-  ["serve --key a.pem", /Cannot use --key without --cert: give both/],
+  ["serve --cert a.pem", /--cert has no effect without --key/],
+  ["serve --key a.pem", /--key has no effect without --cert/],
   ["serve udp://:1 --cert a --key b", /--cert has no effect without --transpo/],
   [
     "serve --cert /none.pem --key /none.pem",
@@ -313,7 +313,7 @@ Deno.test("--help shows the commands, in 80 columns", async () => {
     assertEquals({ code, stderr }, { code: 0, stderr: "" });
     for (const word of words) assertStringIncludes(stdout, word);
   }
-  for (const text of [help(), help("serve"), help("client")]) {
+  for (const text of HELP.values()) {
     const longest = Math.max(...text.split("\n").map((line) => line.length));
     assert(longest <= 80, `a line has ${longest} characters`);
   }
@@ -326,7 +326,7 @@ Deno.test("the help of a command shows each option that the command takes, with 
   ];
   for (const [command, table] of tables) {
     const shown = new Set(
-      help(command).matchAll(/^ +(-\w, )?--([\w-]+)( \S.*?)?(?: {2,}|$)/gm)
+      HELP.get(command)!.matchAll(/^ +(-\w, )?--([\w-]+)( \S.*?)?(?: {2,}|$)/gm)
         .map(([, letter, name, value]) => `${letter}${name} ${!!value}`),
     );
     const taken = Object.entries(table).map(([name, { short, kind }]) =>
@@ -339,14 +339,7 @@ Deno.test("the help of a command shows each option that the command takes, with 
 Deno.test("serve with no arguments is the tutorial's server: an echo in threads on 127.0.0.1:8080 that prints connections", () => {
   assertEquals(parseServe([]), {
     transport: "tcp",
-    mode: "threading",
     address: { hostname: "127.0.0.1", port: 8080 },
-    handler: "echo",
-    exec: null,
-    log: "plain",
-    tls: null,
-    live: null,
-    watch: false,
     options: {},
   });
 });
@@ -371,7 +364,6 @@ Deno.test("an address may be one argument, as ip, name or path", () => {
   for (const [written, transport, address] of addresses) {
     for (const parse of [parseServe, parseClient]) {
       const parsed = parse(written.split(" "));
-      assert(parsed !== "help");
       assertEquals(parsed.transport, transport);
       assertEquals(parsed.address, address);
     }
