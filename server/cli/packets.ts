@@ -5,6 +5,7 @@
  */
 
 import { BufferedReader } from "../../handlers/io/buffered_reader.ts";
+import { inTime } from "../../workers/base/waits.ts";
 import { printNote } from "./output.ts";
 import { failure } from "./problems.ts";
 import type { Prompt } from "./prompt.ts";
@@ -106,14 +107,25 @@ async function talk(
   const at = formatAddress(address);
   const length = maxPayload(address);
   const input = new BufferedReader(Deno.stdin, { maxLineLength: length - 1 });
-  const answers = new Answers(socket, address, prompt, length);
+  let arrived = Promise.withResolvers<true>();
+  const onAnswer = async (packet: Uint8Array) => {
+    await prompt.print(packet);
+    if (packet.at(-1) !== NEWLINE[0]) await prompt.print(NEWLINE);
+    arrived.resolve(true);
+  };
+  const failed = receiveAll(socket, address, new Uint8Array(length), onAnswer);
+  failed.catch(() => {}); // nobody may be waiting
+  const isAnswered = (ms: number) => {
+    arrived = Promise.withResolvers();
+    return Promise.race([inTime(arrived.promise, ms), failed]);
+  };
   let unanswered = 0;
   try {
     await prompt.show();
     for (let line; (line = await input.readLineBytes()) !== null;) {
       prompt.typed();
       const [answered] = await Promise.all([
-        answers.next(timeout),
+        isAnswered(timeout),
         send(socket, line, address),
       ]);
       if (answered) continue;
@@ -122,12 +134,25 @@ async function talk(
       printNote(`No answer from "${at}" within ${timeout} ms`);
       await prompt.show();
     }
-    while (unanswered === 0 && await answers.next(QUIET_MS));
+    while (unanswered === 0 && await isAnswered(QUIET_MS));
   } finally {
-    answers.close();
+    socket.close();
     await prompt.end();
   }
   return unanswered === 0 ? 0 : 1;
+}
+
+/** Gives the server's packets to a function, until the socket is closed. */
+async function receiveAll(
+  socket: PacketSocket,
+  server: PacketAddress,
+  buffer: Uint8Array,
+  onAnswer: (packet: Uint8Array) => Promise<void>,
+): Promise<never> {
+  for (;;) {
+    const [packet, from] = await socket.receive(buffer);
+    if (isFrom(server, from)) await onAnswer(packet);
+  }
 }
 
 async function send(
@@ -151,54 +176,4 @@ function notSent(address: PacketAddress, error: unknown): unknown {
       : error,
     `start a server there or give another ${option}`,
   );
-}
-
-/** Prints the server's packets as they come, and waits for them. */
-class Answers {
-  readonly #socket: PacketSocket;
-  readonly #server: PacketAddress;
-  #arrived: PromiseWithResolvers<boolean> | null = null;
-  #closed = false;
-
-  constructor(
-    socket: PacketSocket,
-    server: PacketAddress,
-    prompt: Prompt,
-    length: number,
-  ) {
-    this.#socket = socket;
-    this.#server = server;
-    void this.#printAll(prompt, new Uint8Array(length));
-  }
-
-  /** Whether one comes within `timeout` ms. */
-  async next(timeout: number): Promise<boolean> {
-    const arrived = this.#arrived = Promise.withResolvers<boolean>();
-    const timer = setTimeout(() => arrived.resolve(false), timeout);
-    try {
-      return await arrived.promise;
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  /** Closes the socket. */
-  close(): void {
-    this.#closed = true;
-    this.#socket.close();
-  }
-
-  async #printAll(prompt: Prompt, buffer: Uint8Array): Promise<void> {
-    try {
-      for (;;) {
-        const [packet, from] = await this.#socket.receive(buffer);
-        if (!isFrom(this.#server, from)) continue;
-        await prompt.print(packet);
-        if (packet.at(-1) !== NEWLINE[0]) await prompt.print(NEWLINE);
-        this.#arrived?.resolve(true);
-      }
-    } catch (error) {
-      if (!this.#closed) this.#arrived?.reject(error);
-    }
-  }
 }
