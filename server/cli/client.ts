@@ -10,7 +10,7 @@ import { type ClientCommand, isDatagram } from "./args.ts";
 import { printNote } from "./output.ts";
 import { type PacketAddress, talkByPackets } from "./packets.ts";
 import { readPem } from "./pem.ts";
-import { failure } from "./problems.ts";
+import { type Cures, failure, startServer } from "./problems.ts";
 import { Prompt } from "./prompt.ts";
 
 /** How long to wait for the answer to a packet. */
@@ -18,6 +18,15 @@ const DEFAULT_TIMEOUT_MS = 1_000;
 const BUFFER_SIZE = 65_536;
 const CR = 13;
 const LF = 10;
+
+const TLS_CURES: Cures = [
+  [/UnknownIssuer/, "give the authority of its certificate with --ca FILE"],
+  [/NotValidForName/, "give a --hostname that its certificate has"],
+  [
+    /corrupt message|unexpected (handshake )?message|eof/i,
+    "leave --tls out if the server has no TLS",
+  ],
+];
 
 /** Where a stream server listens. */
 type ConnectionAddress =
@@ -58,28 +67,9 @@ async function connectTo(
       throw error;
     }
   } catch (error) {
-    throw failure(
-      `Cannot connect to "${formatAddress(address)}"`,
-      error,
-      findCure(String(error), address),
-    );
+    const what = `Cannot connect to "${formatAddress(address)}"`;
+    throw failure(what, error, [...TLS_CURES, startServer(address)]);
   }
-}
-
-function findCure(message: string, { transport }: ConnectionAddress): string {
-  if (transport === "unix") {
-    return "start a server there or give another --path";
-  }
-  if (/UnknownIssuer/.test(message)) {
-    return "give the authority of its certificate with --ca FILE";
-  }
-  if (/NotValidForName/.test(message)) {
-    return "give a --hostname that its certificate has";
-  }
-  if (/corrupt message|unexpected (handshake )?message|eof/i.test(message)) {
-    return "leave --tls out if the server has no TLS";
-  }
-  return "start a server there or give another --hostname or --port";
 }
 
 type Progress = "sending" | "sent" | "refused";

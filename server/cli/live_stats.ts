@@ -14,14 +14,14 @@ import type { CliServer } from "./servers.ts";
 import { isDisconnect } from "../core/faults.ts";
 import type { RequestErrorEvent } from "../server_events.ts";
 
-const COLUMNS = [
-  "replica",
-  "state",
-  "open",
-  "requests",
-  "errors",
-  "p50 ms",
-  "p99 ms",
+const COLUMNS: [title: string, show: (replica: ReplicaStats) => unknown][] = [
+  ["replica", ({ replica }) => replica],
+  ["state", ({ state }) => state],
+  ["open", ({ open }) => open],
+  ["requests", ({ duration }) => duration.count],
+  ["errors", ({ errors }) => errors],
+  ["p50 ms", ({ duration }) => toMs(duration, "p50")],
+  ["p99 ms", ({ duration }) => toMs(duration, "p99")],
 ];
 
 /** Shows a server's counts again and again, until it is disposed. */
@@ -97,16 +97,10 @@ export class LiveStats implements Disposable {
 }
 
 function toTable(replicas: ReplicaStats[]): string[] {
-  const rows = replicas.map(({ replica, state, open, errors, duration }) => [
-    String(replica),
-    state,
-    String(open),
-    String(duration.count),
-    String(errors),
-    toMs(duration, "p50"),
-    toMs(duration, "p99"),
-  ]);
-  return [COLUMNS, ...rows].map((row) =>
+  const rows = replicas.map((replica) =>
+    COLUMNS.map(([, show]) => String(show(replica)))
+  );
+  return [COLUMNS.map(([title]) => title), ...rows].map((row) =>
     row.map((cell, column) => cell.padStart(column === 0 ? 7 : 10)).join("")
   );
 }

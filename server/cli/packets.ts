@@ -7,7 +7,7 @@
 import { BufferedReader } from "../../handlers/io/buffered_reader.ts";
 import { inTime } from "../../workers/base/waits.ts";
 import { printNote } from "./output.ts";
-import { failure } from "./problems.ts";
+import { failure, startServer } from "./problems.ts";
 import type { Prompt } from "./prompt.ts";
 import { assertUnstableNet } from "../sockets/listen.ts";
 import {
@@ -168,12 +168,11 @@ async function send(
 }
 
 function notSent(address: PacketAddress, error: unknown): unknown {
-  const option = "path" in address ? "--path" : "--hostname or --port";
   return failure(
     `Cannot send to "${formatAddress(address)}"`,
     error instanceof Deno.errors.TimedOut
       ? new Error("the server reads no packets", { cause: error })
       : error,
-    `start a server there or give another ${option}`,
+    [startServer(address)],
   );
 }

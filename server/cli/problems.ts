@@ -64,10 +64,34 @@ function findPlace(text: string): string | null {
   return null;
 }
 
-/** `Cannot do it: why; cure`; an error about a permission has its own cure. */
-export function failure(what: string, error: unknown, cure?: string): unknown {
-  if (!(error instanceof Error)) return error;
-  const isCured = cure === undefined || error instanceof Deno.errors.NotCapable;
-  const message = `${what}: ${error.message}${isCured ? "" : `; ${cure}`}`;
-  return new Error(message, { cause: error });
+/** What to do about errors: the first pattern that fits tells. */
+export type Cures = readonly (readonly [pattern: RegExp, cure: string])[];
+
+/** The error with its cure, if one fits; a missing permission names its own. */
+export function withCure(error: unknown, cures: Cures): unknown {
+  if (!(error instanceof Error) || error instanceof Deno.errors.NotCapable) {
+    return error;
+  }
+  const [, cure] = cures.find(([pattern]) => pattern.test(`${error}`)) ?? [];
+  return cure === undefined
+    ? error
+    : new Error(`${error.message}; ${cure}`, { cause: error });
+}
+
+/** `Cannot do it: why; cure`. */
+export function failure(
+  what: string,
+  error: unknown,
+  cures: Cures = [],
+): unknown {
+  const cured = withCure(error, cures);
+  return cured instanceof Error
+    ? new Error(`${what}: ${cured.message}`, { cause: error })
+    : cured;
+}
+
+/** The cure where nobody answers. */
+export function startServer(address: Deno.Addr): Cures[number] {
+  const options = "path" in address ? "--path" : "--hostname or --port";
+  return [/^/, `start a server there or give another ${options}`];
 }

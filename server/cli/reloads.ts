@@ -30,7 +30,9 @@ export class Reloads implements Disposable {
   #watcher: Deno.FsWatcher | null = null;
   #following: Promise<void> | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #state: "idle" | "reloading" | "again" | "ended" = "idle";
+  #asked = false;
+  #reloading = false;
+  #ended = false;
 
   constructor(
     server: CliServer,
@@ -71,7 +73,7 @@ export class Reloads implements Disposable {
     this.#watcher = null;
     // Until it has ended, Deno gives the old folder's watcher once more
     await this.#following;
-    if (this.#state !== "ended") this.#watch(folder);
+    if (!this.#ended) this.#watch(folder);
   }
 
   #notWatched(folder: string, error: unknown): void {
@@ -82,7 +84,7 @@ export class Reloads implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#state = "ended";
+    this.#ended = true;
     clearTimeout(this.#timer);
     this.#watcher?.close();
     if (Deno.build.os === "windows") return;
@@ -109,20 +111,14 @@ export class Reloads implements Disposable {
 
   /** Reloads; once more if it was asked for meanwhile. */
   async #reload(): Promise<void> {
-    if (this.#state !== "idle") {
-      if (this.#state === "reloading") this.#state = "again";
-      return;
-    }
-    do {
-      this.#state = "reloading";
+    this.#asked = true;
+    if (this.#reloading) return;
+    this.#reloading = true;
+    while (this.#asked && !this.#ended) {
+      this.#asked = false;
       await this.#reloadOnce();
-    } while (this.#hasMore());
-  }
-
-  #hasMore(): boolean {
-    const more = this.#state === "again";
-    if (this.#state === "reloading") this.#state = "idle";
-    return more;
+    }
+    this.#reloading = false;
   }
 
   async #reloadOnce(): Promise<void> {
@@ -135,9 +131,9 @@ export class Reloads implements Disposable {
         this.#say("Replaced the certificate");
       }
       await this.#server.reload?.();
-      if (this.#state !== "ended") this.#say("Reloaded");
+      if (!this.#ended) this.#say("Reloaded");
     } catch (error) {
-      if (this.#state === "ended") return;
+      if (this.#ended) return;
       printProblem(error);
       this.#say("Not reloaded: what served before serves on");
     }

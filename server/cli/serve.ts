@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ECHO_MS, inTime } from "../../workers/base/waits.ts";
 import { logEvents } from "../observe/log_events.ts";
 import type { ConnectionEvent } from "../server_events.ts";
 import { given, isDatagram, type ServeCommand, UsageError } from "./args.ts";
@@ -11,6 +12,7 @@ import { findExecHandler, findHandler, type NamedHandler } from "./handlers.ts";
 import { LiveStats } from "./live_stats.ts";
 import { printLine, printNote } from "./output.ts";
 import { readTls } from "./pem.ts";
+import { type Cures, withCure } from "./problems.ts";
 import { Reloads } from "./reloads.ts";
 import { type CliServer, SERVERS } from "./servers.ts";
 import { StopSignals } from "./signals.ts";
@@ -25,8 +27,16 @@ const DEFAULT_MODE = "threading";
 const DEFAULT_HANDLER = "echo";
 /** The exit code when the drain cut clients off. */
 const CUT_OFF = 3;
-/** The system knows no such name. */
-const LOOKUP_REGEXP = /lookup|invalid host/;
+const PORT_CURES: Cures = [
+  [/^AddrInUse/, "end the other server or give another --port"],
+  [/^AddrNotAvailable/, "give a --hostname of this machine"],
+  [/lookup|invalid host/, "give another --hostname"],
+  [
+    /^PermissionDenied/,
+    "give a --port from 1024 on, or the right to use lower ones",
+  ],
+];
+const PATH_CURES: Cures = [[/^NotFound/, "make the path's folder first"]];
 
 /** Serves until a signal; returns the exit code. */
 export async function runServe(command: ServeCommand): Promise<number> {
@@ -46,7 +56,7 @@ export async function runServe(command: ServeCommand): Promise<number> {
     await serving;
   }
   const closing = server.serverClose();
-  await Promise.race([closing, stop.settled()]);
+  await inTime(closing, ECHO_MS); // until then a signal is the first's echo
   say(
     `Stopping: open requests have ${server.shutdownTimeout} ms to finish; another signal ends them at once`,
   );
@@ -108,32 +118,8 @@ async function makeServer(
     if (error instanceof TypeError || error instanceof RangeError) {
       throw new UsageError(error.message, { cause: error });
     }
-    throw withCure(error, "port" in address);
+    throw withCure(error, "port" in address ? PORT_CURES : PATH_CURES);
   }
-}
-
-function withCure(error: unknown, hasPort: boolean): unknown {
-  if (!(error instanceof Error)) return error;
-  const cure = findCure(error, hasPort);
-  return cure === null
-    ? error
-    : new Error(`${error.message}; ${cure}`, { cause: error });
-}
-
-function findCure(error: Error, hasPort: boolean): string | null {
-  const { errors } = Deno;
-  if (error instanceof errors.NotFound) return "make the path's folder first";
-  if (!hasPort) return null;
-  if (error instanceof errors.AddrInUse) {
-    return "end the other server or give another --port";
-  }
-  if (error instanceof errors.AddrNotAvailable) {
-    return "give a --hostname of this machine";
-  }
-  if (LOOKUP_REGEXP.test(error.message)) return "give another --hostname";
-  return error instanceof errors.PermissionDenied
-    ? "give a --port from 1024 on, or the right to use lower ones"
-    : null;
 }
 
 async function describeReady(

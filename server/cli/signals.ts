@@ -16,12 +16,10 @@ const EXIT_CODES: Map<Deno.Signal, number> = Deno.build.os === "windows"
  * as the reason; a second one ends the program.
  */
 export class StopSignals implements Disposable {
-  #controller: AbortController = new AbortController();
-  #settled: PromiseWithResolvers<void> = Promise.withResolvers();
-  #listeners: [Deno.Signal, () => void][] = [];
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #armed = false;
+  readonly #controller = new AbortController();
+  readonly #listeners: [Deno.Signal, () => void][] = [];
   readonly #beforeExit: () => void;
+  #cameAt = 0;
 
   /** `beforeExit` is called before a second signal ends the program. */
   constructor(beforeExit: () => void = () => {}) {
@@ -38,31 +36,21 @@ export class StopSignals implements Disposable {
     return this.#controller.signal;
   }
 
-  /** Settles when the next signal would end the program. */
-  settled(): Promise<void> {
-    return this.#settled.promise;
-  }
-
   /** Does what a signal does. */
   stop(exitCode: number): void {
-    if (this.#armed) {
+    const now = performance.now();
+    if (!this.signal.aborted) {
+      this.#cameAt = now;
+      this.#controller.abort(exitCode);
+    } else if (now - this.#cameAt >= ECHO_MS) {
       this.#beforeExit();
       Deno.exit(exitCode);
     }
-    if (this.signal.aborted) return;
-    this.#controller.abort(exitCode);
-    this.#timer = setTimeout(() => this.#arm(), ECHO_MS);
   }
 
   [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
     for (const [name, listener] of this.#listeners) {
       Deno.removeSignalListener(name, listener);
     }
-  }
-
-  #arm(): void {
-    this.#armed = true;
-    this.#settled.resolve();
   }
 }
