@@ -320,6 +320,46 @@ testPools("map() names an item that can't be cloned", async (make) => {
 });
 
 testPools(
+  "map() fails the items alone that can't be cloned, whatever the size of a task",
+  async (make) => {
+    await using pool = make();
+    const items = [1, () => {}, 2, { deep: () => {} }, Symbol("odd"), 3];
+    const expected = [["1"], "cloned", ["2"], "cloned", "cloned", ["3"]];
+    const lists = items.map((item) => [item, AbortSignal.abort(item)]);
+    for (const chunkSize of [1, 2, 3, 6]) {
+      const results = [
+        ...await pool.map<unknown>("giveTexts", items, { chunkSize }).settled(),
+        ...await pool.starmap<unknown>("giveTexts", lists, { chunkSize })
+          .settled(),
+      ];
+      for (const [index, result] of results.entries()) {
+        const text = expected[index % items.length]!;
+        if (typeof text === "string") {
+          assert(result.status === "rejected");
+          assertStringIncludes(result.reason.message, "Cannot pass");
+          assertStringIncludes(result.reason.message, text);
+        } else {
+          assert(result.status === "fulfilled");
+          assertEquals((result.value as string[]).slice(0, 1), text);
+        }
+      }
+      const taken: unknown[] = [];
+      await assertRejects(
+        async () => {
+          const some = pool.map<unknown>("giveTexts", items.slice(2), {
+            chunkSize,
+          });
+          for await (const result of some) taken.push(result);
+        },
+        TypeError,
+        "Cannot pass",
+      );
+      assertEquals(taken, [["2"]]);
+    }
+  },
+);
+
+testPools(
   "map() is ended by its signal, before it begins and under way",
   async (make) => {
     await using pool = make();

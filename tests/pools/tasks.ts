@@ -24,6 +24,10 @@ export function giveBack(...args: unknown[]): unknown[] {
   return args;
 }
 
+export function giveTexts(...args: unknown[]): string[] {
+  return args.map(String);
+}
+
 export function countCalls(): number {
   return ++calls;
 }

@@ -64,7 +64,7 @@ export function notReturned(kind: RunnerKind, error: unknown): TypeError {
   return new TypeError(`Cannot return the result from the ${kind}: ${why}`);
 }
 
-/** Calls a function for each item, in turn. */
+/** Calls a function for each item, in turn. Gaps are passed over. */
 export async function callEach(
   call: Call,
   items: unknown[],
@@ -72,7 +72,12 @@ export async function callEach(
 ): Promise<Chunk> {
   const chunk = new Chunk(flags);
   const spread = (flags & FLAGS.spread) !== 0;
-  for (const item of items) {
+  for (let at = 0; at < items.length; at++) {
+    if (!(at in items)) {
+      chunk.results.push(undefined);
+      continue;
+    }
+    const item = items[at];
     try {
       const result = spread ? call(...item as unknown[]) : call(item);
       chunk.results.push(isThenable(result) ? await result : result);

@@ -66,9 +66,11 @@ export class PoolTask {
   /** Its function. */
   readonly target: PoolTarget;
   /** The arguments, ready to cross. */
-  readonly args: unknown[];
+  args: unknown[];
+  /** The errors of the items of a chunk that can't cross, by their places. */
+  refused: Map<number, Error> | null = null;
   /** The sum of its `FLAGS`. */
-  readonly flags: number;
+  flags: number;
   /** The objects that move with it. */
   readonly transfer: Transferable[] | null = null;
   /** The signals among its arguments. */
@@ -103,7 +105,7 @@ export class PoolTask {
    * @param target Its function.
    * @param args The arguments.
    * @param options Its options.
-   * @throws {TypeError} If an argument is known not to cross.
+   * @throws {TypeError} If an argument is known not to cross, except in a chunk.
    */
   constructor(
     kind: RunnerKind,
@@ -112,21 +114,20 @@ export class PoolTask {
     { flags = 0, transfer, fatal = false }: TaskOptions,
   ) {
     this.target = target;
+    this.flags = flags;
     this.#kept = args;
     const [rest, signals] = takeSignals(args, (flags & FLAGS.spread) !== 0);
     this.signals = signals;
     this.alone = fatal && signals.length === 0;
-    const [packed, hasShared] = packArguments(kind, target.name, rest);
-    if (hasShared) flags |= FLAGS.packed;
-    this.args = packed;
+    this.args = rest;
+    this.#pack(kind);
     if (transfer !== undefined) {
-      if (kind === "process") this.args = this.#move(packed, transfer);
+      if (kind === "process") this.args = this.#move(this.args, transfer);
       else this.transfer = transfer;
     }
     if (this.transfer !== null || this.signals.length > 0) {
-      flags |= FLAGS.wrapped;
+      this.flags |= FLAGS.wrapped;
     }
-    this.flags = flags;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.promise = promise;
     this.#resolve = resolve;
@@ -202,16 +203,65 @@ export class PoolTask {
     return new RunnerExitError(why, exit);
   }
 
-  /** Finds out why it can't be posted; returns an error that names the argument. */
-  explain(kind: RunnerKind, error: unknown): Error {
-    for (const [index, arg] of this.args.entries()) {
+  /**
+   * Finds out why it can't be posted. A chunk can be, without the items that
+   * can't cross.
+   *
+   * @param kind The kind of its worker.
+   * @param error Why it could not be.
+   * @returns The error that names the argument, or `null` if it can be now.
+   */
+  explain(kind: RunnerKind, error: unknown): Error | null {
+    const before = this.refused?.size ?? 0;
+    try {
+      for (let index = 0; index < this.args.length; index++) {
+        try {
+          assertCrosses(kind, this.args[index]);
+        } catch (why) {
+          this.#refuse(index, why);
+        }
+      }
+    } catch (refused) {
+      return refused as Error;
+    }
+    return (this.refused?.size ?? 0) > before
+      ? null
+      : refusal(`the arguments of "${this.target.name}"`, error);
+  }
+
+  /** Makes the arguments ready to cross. */
+  #pack(kind: RunnerKind): void {
+    const args = this.args;
+    for (let index = 0; index < this.args.length; index++) {
+      const value = args[index];
+      const type = typeof value;
       try {
-        assertCrosses(kind, arg);
-      } catch (why) {
-        return refusal(this.target.name, `argument ${index}`, why);
+        if (type === "function" || type === "symbol") {
+          throw new TypeError(`a ${type} cannot be cloned`);
+        }
+        const crossing = packValue(kind, value);
+        if (Object.is(crossing, value)) continue;
+        this.flags |= FLAGS.packed;
+        if (this.args === args) this.args = args.slice();
+        this.args[index] = crossing;
+      } catch (error) {
+        this.#refuse(index, error);
       }
     }
-    return refusal(this.target.name, "the arguments", error);
+  }
+
+  /** Throws for an argument that can't cross. A chunk goes without it. */
+  #refuse(index: number, why: unknown): void {
+    const { name } = this.target;
+    if ((this.flags & FLAGS.chunk) === 0) {
+      throw refusal(`argument ${index} of "${name}"`, why);
+    }
+    this.refused ??= new Map();
+    this.refused.set(index, refusal(`an item to "${name}"`, why));
+    this.args = this.args.slice();
+    if ((this.flags & FLAGS.settled) === 0) this.args.length = index;
+    // The worker passes over a gap
+    else delete this.args[index];
   }
 
   /** Copies the moved objects for a process, and detaches the originals. */
@@ -219,16 +269,13 @@ export class PoolTask {
     try {
       return structuredClone(args, { transfer });
     } catch (error) {
-      throw refusal(this.target.name, "the arguments", error);
+      throw refusal(`the arguments of "${this.target.name}"`, error);
     }
   }
 }
 
-function refusal(name: string, what: string, why: unknown): TypeError {
-  return new TypeError(
-    `Cannot pass ${what} of "${name}": ${reasonOf(why)}`,
-    { cause: why },
-  );
+function refusal(what: string, why: unknown): TypeError {
+  return new TypeError(`Cannot pass ${what}: ${reasonOf(why)}`, { cause: why });
 }
 
 const NONE: PlacedSignal[] = [];
@@ -274,33 +321,6 @@ export function crossingReason(kind: RunnerKind, reason: unknown): unknown {
   } catch {
     return new DOMException(quote(reason), "AbortError");
   }
-}
-
-/** Packs arguments, and tells whether there are locks or similar objects. */
-function packArguments(
-  kind: RunnerKind,
-  name: string,
-  args: unknown[],
-): [packed: unknown[], hasShared: boolean] {
-  let packed = args;
-  let hasShared = false;
-  for (let index = 0; index < args.length; index++) {
-    const value = args[index];
-    const type = typeof value;
-    try {
-      if (type === "function" || type === "symbol") {
-        throw new TypeError(`a ${type} cannot be cloned`);
-      }
-      const crossing = packValue(kind, value);
-      if (Object.is(crossing, value)) continue;
-      hasShared = true;
-      if (packed === args) packed = [...args];
-      packed[index] = crossing;
-    } catch (error) {
-      throw refusal(name, `argument ${index}`, error);
-    }
-  }
-  return [packed, hasShared];
 }
 
 /** The tasks that no worker has, in the order in which they run. */

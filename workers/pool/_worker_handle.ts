@@ -65,12 +65,15 @@ function chunkOf(task: PoolTask, results: unknown, records: unknown): Outcome {
     !isChunk || !Array.isArray(results) || results.length > most ||
     !Array.isArray(records) || records.length > most
   ) throw new TypeError("No chunk");
+  if (records.length === 0 && results.length < most) {
+    throw new TypeError("Short");
+  }
   const errors = new Map<number, Error>();
   for (let at = 0; at < records.length; at++) {
     const [index, record] = records[at];
     errors.set(index, fromErrorRecord(record));
   }
-  if (errors.size === 0 && results.length < most) throw new TypeError("Short");
+  for (const [index, error] of task.refused ?? []) errors.set(index, error);
   const end = errors.size === 0 ? "completed" : "failed";
   return [end, new ChunkResults(results, errors)];
 }
@@ -363,8 +366,10 @@ export class WorkerHandle implements TaskHolder {
       const payload = task.payload(this.#settings.kind);
       this.#post([id, target.name, payload, flags], transfer);
     } catch (error) {
+      const why = task.explain(this.#settings.kind, error);
+      if (why === null) return this.#postAlone(task, transfer);
       this.#close(id);
-      this.#owner.taskRefused(task, task.explain(this.#settings.kind, error));
+      this.#owner.taskRefused(task, why);
     }
   }
 

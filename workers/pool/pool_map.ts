@@ -288,14 +288,15 @@ export class MapRun {
 
   #submit(chunk: unknown[]): void {
     const { chunkSize, kill, spread, settled } = this.#settings;
-    const single = chunkSize === 1;
+    // The items of a chunk that can't cross are errors of their own
+    const single = chunkSize === 1 && !settled;
     const flags = single ? 0 : FLAGS.chunk | (spread ? FLAGS.spread : 0) |
       (settled ? FLAGS.settled : 0);
     const args = single && spread ? [...chunk[0] as unknown[]] : chunk;
+    const { length } = chunk;
     const task = this.#core.submit(this.#name, args, { flags, fatal: kill });
     const place = this.#submitted++;
     this.#tasks.set(place, task);
-    const { length } = chunk;
     task.promise.then(
       (value) => value instanceof ChunkResults ? value : ofOne(value),
       (error) => settled ? allFailed(length, error) : failed(error),
