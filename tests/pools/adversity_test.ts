@@ -25,6 +25,25 @@ function exists(path: string): boolean {
   }
 }
 
+/** Tells which processes are asked to end; none of them is killed meanwhile. */
+function withholdKills() {
+  const { prototype } = Deno.ChildProcess;
+  const { kill } = prototype;
+  const withheld = new Set<Deno.ChildProcess>();
+  const asked = new Set<number>();
+  prototype.kill = function (signal) {
+    asked.add(this.pid);
+    if (signal === "SIGKILL") withheld.add(this);
+    else kill.call(this, signal);
+  };
+  function restore(): void {
+    prototype.kill = kill;
+    for (const child of withheld) child.kill("SIGKILL");
+    withheld.clear();
+  }
+  return { asked, restore };
+}
+
 /** Makes the start of a worker fail as it does without a free descriptor. */
 function failStarts() {
   const { openSync } = Deno;
@@ -183,6 +202,30 @@ testPools(
     ),
 );
 
+testPool(
+  "ProcessPool",
+  "ends one failed worker for each that is too many, also while others do not obey",
+  (make) =>
+    withHook((caught) =>
+      withFolder(async (folder) => {
+        const { asked, restore } = withholdKills();
+        const pool = make({ workers: 1 });
+        try {
+          for (let index = 0; index < 4; index++) {
+            await pool.submit(tasks.ignoreSignal);
+            const args = [`${folder}/gate`, folder, true] as const;
+            await pool.submit(tasks.startThread, ...args);
+            await until(() => caught.length > index, "the except hook");
+          }
+          await until(() => asked.size === 3, "three that are asked to end");
+        } finally {
+          restore();
+          await pool.terminate();
+        }
+      })
+    ),
+);
+
 testPools(
   "goes on while no worker can be started, and starts one when it can",
   async (make) => {
@@ -261,31 +304,35 @@ testPools(
     }),
 );
 
-testPools(
-  "lets no short task wait behind a long one while another worker idles",
-  (make, kind) =>
-    withFolder(async (folder) => {
-      await using pool = make();
-      const moving = kind === "thread";
-      function submit(file: string | null): Promise<string> {
-        if (!moving) return pool.submit(tasks.waitForFile, file);
-        const buffer = new ArrayBuffer(8);
-        return pool.run(tasks.waitForFileWith, [file, buffer], {
-          transfer: [buffer],
-        });
-      }
-      const submitMany = () => Array.from({ length: 30 }, () => submit(null));
-      for (let round = 0; round < 20; round++) await Promise.all(submitMany());
-      const file = `${folder}/file`;
-      const before = submitMany();
-      const long = submit(file);
-      const short = [...before, ...submitMany()];
-      const passed = await within("the short tasks", Promise.all(short));
-      assertEquals(new Set(passed), new Set(["passed"]));
-      await Deno.writeTextFile(file, "");
-      assertEquals(await long, "let go");
-    }),
-);
+for (const moves of [false, true]) {
+  testPools(
+    "lets no short task wait behind a long one while another worker idles" +
+      (moves ? ", if data moves" : ""),
+    (make) =>
+      withFolder(async (folder) => {
+        await using pool = make();
+        function submit(file: string | null): Promise<string> {
+          if (!moves) return pool.submit(tasks.waitForFile, file);
+          const buffer = new ArrayBuffer(8);
+          return pool.run(tasks.waitForFileWith, [file, buffer], {
+            transfer: [buffer],
+          });
+        }
+        const submitMany = () => Array.from({ length: 30 }, () => submit(null));
+        for (let round = 0; round < 20; round++) {
+          await Promise.all(submitMany());
+        }
+        const file = `${folder}/file`;
+        const before = submitMany();
+        const long = submit(file);
+        const short = [...before, ...submitMany()];
+        const passed = await within("the short tasks", Promise.all(short));
+        assertEquals(new Set(passed), new Set(["passed"]));
+        await Deno.writeTextFile(file, "");
+        assertEquals(await long, "let go");
+      }),
+  );
+}
 
 testPools(
   "settles each task once while workers die and it ends",

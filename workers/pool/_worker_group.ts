@@ -254,7 +254,7 @@ export class WorkerGroup {
 
   /** Ends the oldest of the workers that linger, if there are very many. */
   limitLingering(): void {
-    const lingering = this.workers.filter(({ lingers }) => lingers);
+    const lingering = this.workers.filter(({ isLingering }) => isLingering);
     if (lingering.length > this.#settings.workers) lingering[0]!.terminate();
   }
 

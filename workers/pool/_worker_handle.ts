@@ -190,6 +190,11 @@ export class WorkerHandle implements TaskHolder {
     });
   }
 
+  /** Whether it has failed, and may wait for as long as it wants. */
+  get isLingering(): boolean {
+    return this.lingers && !this.#isTerminated;
+  }
+
   /** Whether it may have no more tasks. */
   get isUsedUp(): boolean {
     return this.#given >= this.#settings.maxTasksPerWorker;
