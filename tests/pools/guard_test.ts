@@ -12,6 +12,14 @@ import { Gate, module, testPool, testPools } from "./_pools.ts";
 import { listThreads } from "../support/system.ts";
 import { until } from "../support/waiting.ts";
 
+const RECORD = { name: "Error", message: "" };
+
+function nested(depth: number): object {
+  return depth === 0
+    ? RECORD
+    : { ...RECORD, errors: [{ error: nested(depth - 1) }] };
+}
+
 const LIES: Record<string, unknown[]> = {
   "a text": ["x"],
   "a number": [7],
@@ -35,6 +43,16 @@ const LIES: Record<string, unknown[]> = {
     message: "",
     cause: { error: null },
   }, 0]],
+  "an error's errors that are none": [[0, 2, { ...RECORD, errors: {} }, 0]],
+  "an error of more than are read": [[0, 2, {
+    ...RECORD,
+    errors: new Array(65).fill({ value: 0 }),
+  }, 0]],
+  "an error with endless errors": [[0, 2, {
+    ...RECORD,
+    errors: new Array(2 ** 32 - 1),
+  }, 0]],
+  "an error that is deeper than is read": [[0, 2, nested(9), 0]],
   "that it left out a task that it was to do": [[0, 4, 0, 0]],
   "an uncaught error that is none": [[null]],
   "that it waits for others": [2],

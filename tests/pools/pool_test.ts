@@ -84,6 +84,36 @@ testPools(
 );
 
 testPools(
+  "rejects with the errors of an AggregateError, at most 64 and 8 deep",
+  async (make, kind) => {
+    await using pool = make();
+    const tell = async (kind: string) => {
+      const error = await assertRejects(
+        () => pool.submit(tasks.throwMany, kind),
+        RemoteError,
+      );
+      assertEquals(error.name, "AggregateError");
+      return error;
+    };
+    const some = await tell("some");
+    assertEquals(some.errors?.map(String), ["RangeError: first", "second"]);
+    assertInstanceOf(some.errors?.[0], RemoteError);
+    assertEquals(String(some.errors[0].cause), "TypeError: the cause");
+    assertEquals(some.errors[1], "second");
+    assertEquals((await tell("many")).errors?.length, 64);
+    const unfit = (await tell("unfit")).errors?.length;
+    assertEquals(unfit, kind === "thread" ? 1 : undefined);
+    let depth = 0;
+    let error = await tell("a ring");
+    for (; error.errors?.length === 1; depth++) {
+      error = error.errors[0] as RemoteError;
+    }
+    assertEquals([depth, error.errors], [8, []]);
+    assertEquals((await tell("two rings")).errors?.length, 2);
+  },
+);
+
+testPools(
   "rejects an unknown export and leaves the worker alive",
   async (make) => {
     await using pool = make({ workers: 1 });

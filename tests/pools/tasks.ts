@@ -285,6 +285,21 @@ export function throwOdd(kind: string): never {
   throw thrown[kind];
 }
 
+/** Throws an error of many. */
+export function throwMany(kind: string): never {
+  const error = new AggregateError([], kind);
+  const cause = new TypeError("the cause");
+  const errors: Record<string, unknown[]> = {
+    "some": [new RangeError("first", { cause }), "second"],
+    "many": Array.from({ length: 1_000 }, (_, index) => index),
+    "unfit": [new SharedArrayBuffer(1)],
+    "a ring": [error],
+    "two rings": [error, error],
+  };
+  error.errors.push(...errors[kind]!);
+  throw error;
+}
+
 /** Returns what is hard to pass on. */
 export function giveOdd(kind: string): unknown {
   const given: Record<string, unknown> = {

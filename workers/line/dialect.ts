@@ -139,15 +139,22 @@ export class ProtocolError extends Error {
   override name = "ProtocolError";
 }
 
-/** Causes beyond this depth are left out: a chain may be a ring. */
-const MAX_CAUSES = 8;
+/** Causes and errors beyond this depth are left out: a chain may be a ring. */
+const MAX_DEPTH = 8;
+/** Most causes, and errors of an `AggregateError`, of one error that crosses. */
+const MAX_INNER = 64;
 /** The longest name, message and stack of an error that crosses. */
 const MAX_TEXT = 2 ** 16;
+/** The longest text of an error with all within it. */
+const MAX_TEXTS = 2 ** 20;
 /** The exit reasons that a runner may send; its owner knows the others. */
 const OWN_REASONS: readonly string[] = ["returned", "error", "exit", "import"];
 
 // deno-lint-ignore no-control-regex
 const COLOR_REGEXP = /\x1b\[[0-9;]*m/g;
+
+/** An error within another, or a value of another kind. */
+type InnerRecord = { error: ErrorRecord } | { value: unknown };
 
 /** An error in a form that can be cloned. */
 export interface ErrorRecord {
@@ -157,8 +164,10 @@ export interface ErrorRecord {
   message: string;
   /** The error's stack, where it had one. */
   stack?: string;
-  /** The error's cause: another error, or a value of another kind. */
-  cause?: { error: ErrorRecord } | { value: unknown };
+  /** The error's cause. */
+  cause?: InnerRecord;
+  /** The first errors of an `AggregateError`. */
+  errors?: InnerRecord[];
 }
 
 /** An exit in a form that can be cloned. */
@@ -181,18 +190,29 @@ function cloneable(value: unknown): unknown {
   }
 }
 
+/** How much an error that crosses may still contain, and how deep it is. */
+interface Room {
+  inner: number;
+  text: number;
+  depth: number;
+}
+
+function newRoom(): Room {
+  return { inner: MAX_INNER, text: MAX_TEXTS, depth: 0 };
+}
+
 /**
  * Turns a thrown value into a record that can be cloned.
  *
  * @param thrown The thrown value. Its getters may throw.
- * @param depth How many causes led here.
+ * @param room What it may contain.
  * @returns The record.
  */
-export function toErrorRecord(thrown: unknown, depth = 0): ErrorRecord {
+export function toErrorRecord(thrown: unknown, room = newRoom()): ErrorRecord {
   try {
     return thrown instanceof Error
-      ? recordOf(thrown, depth)
-      : recordOfValue(thrown);
+      ? recordOf(thrown, room)
+      : recordOfValue(thrown, room);
   } catch {
     return {
       name: "TypeError",
@@ -201,38 +221,57 @@ export function toErrorRecord(thrown: unknown, depth = 0): ErrorRecord {
   }
 }
 
-function recordOfValue(thrown: unknown): ErrorRecord {
+function recordOfValue(thrown: unknown, room: Room): ErrorRecord {
   return {
     name: "Error",
     message: textOf(
       typeof thrown === "string"
         ? thrown
         : `Threw ${Deno.inspect(thrown, { colors: false, depth: 2 })}`,
+      room,
     ),
     cause: { value: cloneable(thrown) },
   };
 }
 
-/** A text without colors, cut off after `MAX_TEXT` characters. */
-function textOf(value: unknown): string {
-  return String(value).slice(0, MAX_TEXT).replace(COLOR_REGEXP, "");
+/** A text without colors, cut off where there is no more room. */
+function textOf(value: unknown, room: Room): string {
+  const text = String(value).slice(0, Math.min(MAX_TEXT, room.text));
+  room.text -= text.length;
+  return text.replace(COLOR_REGEXP, "");
 }
 
-function recordOf(thrown: Error, depth: number): ErrorRecord {
+function recordOf(thrown: Error, room: Room): ErrorRecord {
   const record: ErrorRecord = {
-    name: textOf(thrown.name),
-    message: textOf(thrown.message),
+    name: textOf(thrown.name, room),
+    message: textOf(thrown.message, room),
   };
   if (typeof thrown.stack === "string") {
-    record.stack = textOf(thrown.stack);
+    record.stack = textOf(thrown.stack, room);
   }
-  const { cause } = thrown;
-  if (cause !== undefined && depth < MAX_CAUSES) {
-    record.cause = cause instanceof Error
-      ? { error: toErrorRecord(cause, depth + 1) }
-      : { value: cloneable(cause) };
-  }
+  const { cause, errors } = thrown as AggregateError;
+  const [first] = cause === undefined ? [] : innerOf([cause], room);
+  if (first !== undefined) record.cause = first;
+  if (
+    (thrown instanceof AggregateError || thrown instanceof RemoteError) &&
+    Array.isArray(errors)
+  ) record.errors = innerOf(errors, room);
   return record;
+}
+
+/** The records of those errors, or other values, for which there is room. */
+function innerOf(values: unknown[], room: Room): InnerRecord[] {
+  if (room.depth === MAX_DEPTH) return [];
+  const first = values.slice(0, room.inner);
+  room.inner -= first.length;
+  room.depth++;
+  const records = first.map((value): InnerRecord =>
+    value instanceof Error
+      ? { error: toErrorRecord(value, room) }
+      : { value: cloneable(value) }
+  );
+  room.depth--;
+  return records;
 }
 
 function isText(value: unknown): value is string {
@@ -243,32 +282,52 @@ function isText(value: unknown): value is string {
  * Turns a record back into an error. The record may come from hostile code.
  *
  * @param record What {@linkcode toErrorRecord} made.
- * @param depth How many causes led here.
+ * @param room What it may contain.
  * @returns The error.
  * @throws {ProtocolError} If it is no such record.
  */
-export function fromErrorRecord(record: ErrorRecord, depth = 0): RemoteError {
-  const { name, message, stack, cause } = Object(record) as ErrorRecord;
+export function fromErrorRecord(
+  record: ErrorRecord,
+  room = newRoom(),
+): RemoteError {
+  const { name, message, stack, cause, errors } = Object(record) as ErrorRecord;
   if (
     !isText(name) || !isText(message) ||
-    !(stack === undefined || isText(stack)) || depth > MAX_CAUSES
-  ) {
-    throw new ProtocolError("An error's record makes no sense");
-  }
+    !(stack === undefined || isText(stack)) ||
+    !(errors === undefined ||
+      Array.isArray(errors) && errors.length <= MAX_INNER)
+  ) throw senseless();
   return new RemoteError({
     name,
     message,
     ...(stack === undefined ? {} : { stack }),
-    ...(cause === undefined ? {} : {
-      cause: "error" in Object(cause)
-        ? fromErrorRecord((cause as { error: ErrorRecord }).error, depth + 1)
-        : (Object(cause) as { value: unknown }).value,
-    }),
+    ...(cause === undefined ? {} : { cause: fromInner(cause, room) }),
+    ...(errors === undefined
+      ? {}
+      : { errors: errors.map((inner) => fromInner(inner, room)) }),
   });
 }
 
+function senseless(): ProtocolError {
+  return new ProtocolError("An error's record makes no sense");
+}
+
+function fromInner(record: InnerRecord, room: Room): unknown {
+  const inner = Object(record) as { error: ErrorRecord; value: unknown };
+  if (room.inner-- === 0 || room.depth++ === MAX_DEPTH) throw senseless();
+  const isError = Object.hasOwn(inner, "error");
+  const value = isError ? fromErrorRecord(inner.error, room) : inner.value;
+  room.depth--;
+  return value;
+}
+
+/** Takes from a record what may be unable to cross. */
+export function barely({ cause: _, errors: __, ...rest }: ErrorRecord) {
+  return rest;
+}
+
 /**
- * Sends a record, without the cause where that can't cross.
+ * Sends a record, without causes and inner errors where they can't cross.
  *
  * @param send Sends it, or throws.
  * @param record What {@linkcode toErrorRecord} made.
@@ -280,8 +339,7 @@ export function tellRecord(
   try {
     send(record);
   } catch {
-    const { cause: _, ...rest } = record;
-    send(rest);
+    send(barely(record));
   }
 }
 
