@@ -4,17 +4,19 @@ import {
   assertGreater,
   assertInstanceOf,
   assertRejects,
+  assertStrictEquals,
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
 import {
+  type ExceptHookArgs,
   ModuleImportError,
   RunnerExitError,
 } from "../../workers/base/errors.ts";
 import { Lock } from "../../workers/locks/lock.ts";
 import { ProcessPool, ThreadPool } from "../../workers/pool/pool.ts";
 import { until } from "../support/waiting.ts";
-import { Gate, module, testPool, testPools } from "./_pools.ts";
+import { Gate, module, testPool, testPools, withHook } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
 
 testPools(
@@ -194,6 +196,35 @@ testPools("starts minWorkers at once and keeps them", async (make) => {
   assertEquals(await pool.submit(tasks.add, 1, 2), 3);
   assertEquals(pool.stats().restarts, 0);
 });
+
+testPools(
+  "gives the except hook the error of workers that can't start while no task waits",
+  (make, kind) =>
+    withHook(async (caught) => {
+      for (
+        const options of [
+          { initializer: "fail", initializerArgs: ["not ready"] },
+          { module: new URL("./no_module.ts", import.meta.url) },
+          { initializer: "nobody" },
+        ]
+      ) {
+        await using pool = make({ ...options, minWorkers: 2, name: "images" });
+        await until(() => caught.length > 0, "the except hook");
+        await until(() => pool.stats().workers === 0, "their ends");
+        assertEquals(caught.map(({ thread }) => thread), [
+          { kind, name: "images" },
+        ]);
+        const [{ error }] = caught.splice(0) as [ExceptHookArgs];
+        assertStrictEquals(
+          await assertRejects(() => pool.submit(tasks.add, 1, 2)),
+          error,
+        );
+      }
+      await using pool = make({ initializer: "fail" });
+      await assertRejects(() => pool.submit(tasks.add, 1, 2));
+      assertEquals(caught, []);
+    }),
+);
 
 testPools("ends all workers that idle, and starts others", async (make) => {
   await using pool = make({ idleTimeout: 10 });

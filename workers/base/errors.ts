@@ -163,11 +163,14 @@ export interface RemoteErrorInit {
   stack?: string;
   /** Its cause; a {@linkcode RemoteError} if it was an error. */
   cause?: unknown;
+  /** The errors of an `AggregateError`, as {@linkcode RemoteError}s. */
+  errors?: readonly unknown[];
 }
 
 /**
  * An error thrown in a thread or process, as the caller sees it. It has the
- * original's name, message, stack and cause.
+ * original's name, message, stack and cause, and the first 64 errors of an
+ * `AggregateError`.
  *
  * @example Usage
  * ```ts
@@ -181,16 +184,19 @@ export interface RemoteErrorInit {
 export class RemoteError extends SocketServerError {
   /** The original's name. */
   override name: string;
+  /** The errors of an `AggregateError`, each a `RemoteError` if it was one. */
+  declare readonly errors?: readonly unknown[];
 
   /**
    * Constructs the error from the original's parts.
    *
-   * @param init The original's name, message, stack and cause.
+   * @param init The original's name, message, stack, cause and errors.
    */
   constructor(init: RemoteErrorInit) {
     super(init.message, init.cause === undefined ? {} : { cause: init.cause });
     this.name = init.name;
     if (init.stack !== undefined) this.stack = init.stack;
+    if (init.errors !== undefined) this.errors = init.errors;
   }
 }
 
@@ -365,6 +371,7 @@ function printException({ error, thread: { kind, name } }: ExceptHookArgs) {
  *
  * - a thread or process that was started here, if nobody read its `result`;
  * - a worker of a pool, if it ran no task;
+ * - a pool that can't start its workers, if no task waits;
  * - the function of a {@linkcode Timer}, if nobody read `finished`.
  *
  * The default hook prints the error to stderr in one write. A hook that throws

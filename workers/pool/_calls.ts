@@ -7,7 +7,7 @@
 import { reasonOf } from "../base/errors.ts";
 import { assertCrosses } from "../codec/codec.ts";
 import { isObject, objectsIn } from "../codec/graph.ts";
-import { type ErrorRecord, toErrorRecord } from "../line/dialect.ts";
+import { barely, type ErrorRecord, toErrorRecord } from "../line/dialect.ts";
 import type { Call } from "../runner/context.ts";
 import type { RunnerKind } from "../runner/runner.ts";
 import { FLAGS, packValue } from "./_protocol.ts";
@@ -49,7 +49,7 @@ export class Chunk {
         assertCrosses(kind, record ?? packValue(kind, value, true));
         if (record === undefined) rest.results.push(value);
       } catch (error) {
-        if (record !== undefined) delete record.cause;
+        if (record !== undefined) record = barely(record);
         else record = toErrorRecord(notReturned(kind, error));
       }
       if (record !== undefined && !rest.fail(record)) break;

@@ -242,7 +242,7 @@ export class Scheduler implements TaskOwner, WorkerHandleOwner {
     const { begun, waiting } = worker.clear();
     if (!asked && !terminated) {
       const error = this.#group.judge(worker, exit, begun.length > 0);
-      if (error !== null) this.#break(error);
+      if (error !== null) this.#break(error, begun.length > 0);
     }
     const { error, reason } = exit;
     if (
@@ -324,7 +324,12 @@ export class Scheduler implements TaskOwner, WorkerHandleOwner {
     task.settle(end === "completed" || value instanceof ChunkResults, value);
   }
 
-  #break(error: Error): void {
+  /** The except hook gets the reason if there is no task that does. */
+  #break(error: Error, isTold = this.isBusy): void {
+    const { kind, name } = this.settings;
+    if (this.#broken === null && !isTold && !this.isBusy) {
+      void callExceptHook({ error, thread: { kind, name } });
+    }
     this.#broken ??= error;
     this.#group.wake();
     this.#schedule();
