@@ -16,10 +16,11 @@
  */
 
 import config from "../deno.json" with { type: "json" };
-import { parseClient, parseServe, UsageError } from "./cli/args.ts";
+import { parseClient, parseServe } from "./cli/args.ts";
 import { runClient } from "./cli/client.ts";
 import { HELP } from "./cli/options.ts";
 import { printed, printLine, printProblem } from "./cli/output.ts";
+import { UsageError } from "./cli/problems.ts";
 import { runServe } from "./cli/serve.ts";
 import { suggest } from "./cli/suggest.ts";
 

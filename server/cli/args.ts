@@ -8,11 +8,14 @@ import { parseArgs } from "node:util";
 import type { TcpAddress, UnixAddress } from "../addresses.ts";
 import {
   CLIENT_OPTIONS,
+  list,
   type Option,
+  type Reader,
   SERVE_OPTIONS,
   type Table,
   type Transport,
 } from "./options.ts";
+import { UsageError } from "./problems.ts";
 import { suggest } from "./suggest.ts";
 
 const DEFAULT_HOSTNAME = "127.0.0.1";
@@ -26,11 +29,6 @@ const UNIX_REGEXP = /^(unix|unix-datagram):(?:\/\/(?=\/))?(?!\/\/)(.*)$/;
 /** A handler from a file, in a URL or not. */
 const FILE_REGEXP = /^(?:file:|(?!\w{2,}:)).*#/;
 const UNKNOWN_REGEXP = /^Unknown option '(-[^']*)'/;
-
-/** Arguments that can't work; ends the program with exit code 2. */
-export class UsageError extends Error {
-  override name = "UsageError";
-}
 
 /** The address to serve or to connect to. */
 export interface Where {
@@ -77,13 +75,9 @@ export function parseClient(args: string[]): ClientCommand {
   return command;
 }
 
-/** The checked values of the options in a table. */
+/** What was read of the options in a table. */
 type Values<T extends Table> = { [N in keyof T]?: ValueOf<T[N]["kind"]> };
-type ValueOf<K> = K extends "flag" ? boolean
-  : K extends "text" ? string
-  : K extends "list" ? string[]
-  : K extends readonly (infer Choice)[] ? Choice
-  : number;
+type ValueOf<K> = K extends Reader<infer V> ? V : boolean;
 type Raw = Partial<Record<string, string | boolean | (string | boolean)[]>>;
 type Checked = Partial<Record<string, unknown>>;
 
@@ -98,10 +92,10 @@ function parse<T extends Table>(args: string[], table: T): Command<T> {
     );
   }
   const options = Object.fromEntries(
-    Object.entries({ ...raw, ...address }).map(([name, value]) => [
-      name,
-      check(name, value!, table[name]!.kind),
-    ]),
+    Object.entries({ ...raw, ...address }).map(([name, value]) => {
+      const { kind } = table[name]!;
+      return [name, kind === "flag" ? value : kind(String(value), name)];
+    }),
   ) as Values<T>;
   const where = whereOf(options);
   refuseWithoutEffect(options as Checked, table, where.transport);
@@ -115,7 +109,7 @@ function split(
   const options = Object.fromEntries(
     Object.entries(table).map(([name, { kind, short }]) => [name, {
       type: kind === "flag" ? "boolean" as const : "string" as const,
-      multiple: kind === "list",
+      multiple: kind === list,
       ...(short !== undefined && { short }),
     }]),
   );
@@ -143,50 +137,6 @@ function explain(message: string, names: string[]): string {
     "needs a value",
   );
   return `${problem}; --help shows what there is`;
-}
-
-/** Checks the value of one option. */
-function check(
-  name: string,
-  value: NonNullable<Raw[string]>,
-  kind: Option["kind"],
-): unknown {
-  if (kind === "flag") return value;
-  if (kind === "list") {
-    const items = (value as string[]).flatMap((item) => item.split(","))
-      .map((item) => item.trim());
-    if (items.includes("")) throw empty(name);
-    return items;
-  }
-  if (kind === "text") {
-    if (value === "") throw empty(name);
-    return value;
-  }
-  if ("min" in kind) return checkInteger(name, String(value), kind);
-  if (kind.includes(String(value))) return value;
-  const near = suggest(String(value), kind);
-  throw new UsageError(
-    `Cannot use "${value}" as --${name}: expected ${kind.join(", ")}${near}`,
-  );
-}
-
-function checkInteger(
-  name: string,
-  value: string,
-  { min, max }: { min: number; max: number },
-): number {
-  const number = DIGITS_REGEXP.test(value) ? Number(value) : NaN;
-  if (number >= min && number <= max) return number;
-  const range = max === Number.MAX_SAFE_INTEGER
-    ? `of ${min} or more`
-    : `from ${min} to ${max}`;
-  throw new UsageError(
-    `Cannot use "${value}" as --${name}: expected an integer ${range}`,
-  );
-}
-
-function empty(name: string): UsageError {
-  return new UsageError(`--${name} is empty: give a value`);
 }
 
 /** The values of the options that an address in words stands for. */

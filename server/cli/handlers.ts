@@ -21,9 +21,9 @@ import { ModuleImportError } from "../../workers/base/errors.ts";
 import { type ExecContext, ExecHandler } from "./exec_handler.ts";
 import { killGroup } from "../../handlers/_internal.ts";
 import { StreamRequestHandler } from "../../handlers/stream_request_handler.ts";
-import { isDatagram, UsageError } from "./args.ts";
+import { isDatagram } from "./args.ts";
 import type { Mode, Transport } from "./options.ts";
-import { failure } from "./problems.ts";
+import { failure, UsageError } from "./problems.ts";
 import { suggest } from "./suggest.ts";
 
 /** Commands in threads that a second signal can end. */
@@ -235,8 +235,8 @@ function searchPath(what: string): string[] {
   }
 }
 
-/** A quoted part, an escaped character, or what needs neither. */
-const PART_REGEXP = /'[^']*'|"(?:[^"\\]|\\[^])*"|\\[^]|[^\s'"\\]+/g;
+/** A part in quotes, an escaped character, or what needs neither. */
+const PART_REGEXP = /'([^']*)'|"((?:[^"\\]|\\[^])*)"|\\([^])|([^\s'"\\]+)/g;
 const WORD_REGEXP = new RegExp(`\\s*((?:${PART_REGEXP.source})+)`, "gy");
 const ESCAPE_REGEXP = /\\(["\\])/g;
 
@@ -261,15 +261,8 @@ export function splitCommand(line: string): string[] {
   throw new UsageError("--exec is empty: give a command");
 }
 
-function unquote(part: string): string {
-  switch (part[0]) {
-    case "'":
-      return part.slice(1, -1);
-    case '"':
-      return part.slice(1, -1).replaceAll(ESCAPE_REGEXP, "$1");
-    case "\\":
-      return part.slice(1);
-    default:
-      return part;
-  }
+function unquote(_part: string, ...inner: (string | undefined)[]): string {
+  const [single, double, escaped, plain] = inner;
+  const quoted = single ?? double?.replaceAll(ESCAPE_REGEXP, "$1");
+  return quoted ?? escaped ?? plain!;
 }

@@ -4,9 +4,11 @@
  * @module
  */
 
+import { UsageError } from "./problems.ts";
+import { suggest } from "./suggest.ts";
+
 const TRANSPORTS = ["tcp", "udp", "unix", "unix-datagram"] as const;
 const MODES = ["threading", "event-loop", "forking"] as const;
-const DISPATCHES = ["auto", "shard", "relay", "isolate"] as const;
 const PACKETS = ["udp", "unix-datagram"] as const;
 const STREAMS = ["tcp", "unix"] as const;
 const INTERNET = ["tcp", "udp"] as const;
@@ -16,22 +18,20 @@ const UNIX = ["unix", "unix-datagram"] as const;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 const MAX_STATS_SECONDS = Math.floor(MAX_TIMER_MS / 1_000);
 const MAX_PACKET_BYTES = 2 ** 20;
-const MAX_COUNT = Number.MAX_SAFE_INTEGER;
+const DIGITS_REGEXP = /^\d+$/;
 
 /** The transport. */
 export type Transport = typeof TRANSPORTS[number];
 /** Where handlers run. */
 export type Mode = typeof MODES[number];
 
+/** Reads what was written for an option. */
+export type Reader<V> = (written: string, name: string) => V;
+
 /** An option, and where it has an effect. */
 export interface Option {
-  /** What it takes: nothing, a text, several, one of some, or an integer. */
-  kind:
-    | "flag"
-    | "text"
-    | "list"
-    | readonly string[]
-    | { min: number; max: number };
+  /** A flag, or how the value is read. */
+  kind: "flag" | Reader<unknown>;
   /** Its letter. */
   short?: string;
   /** The transports that it has an effect with: all if absent. */
@@ -47,34 +47,78 @@ export interface Option {
 /** Options by their names. */
 export type Table = Record<string, Option>;
 
+function text(written: string, name: string): string {
+  if (written !== "") return written;
+  throw new UsageError(`--${name} is empty: give a value`);
+}
+
+/** Items with commas between them; the option may be repeated. */
+export function list(written: string, name: string): string[] {
+  return written.split(",").map((item) => text(item.trim(), name));
+}
+
+function oneOf<const C extends readonly string[]>(
+  choices: C,
+): Reader<C[number]> {
+  return (written, name) => {
+    const choice = choices.find((one) => one === written);
+    if (choice !== undefined) return choice;
+    throw new UsageError(
+      `Cannot use "${written}" as --${name}: expected ${choices.join(", ")}${
+        suggest(written, choices)
+      }`,
+    );
+  };
+}
+
+function integer(min: number, max?: number): Reader<number> {
+  return (written, name) => {
+    const number = DIGITS_REGEXP.test(written) ? Number(written) : NaN;
+    if (number >= min && number <= (max ?? Number.MAX_SAFE_INTEGER)) {
+      return number;
+    }
+    const range = max ? `from ${min} to ${max}` : `of ${min} or more`;
+    throw new UsageError(
+      `Cannot use "${written}" as --${name}: expected an integer ${range}`,
+    );
+  };
+}
+
 const ADDRESS_OPTIONS = {
-  transport: { kind: TRANSPORTS, short: "t" },
-  hostname: { kind: "text", on: INTERNET },
-  port: { kind: { min: 0, max: 65_535 }, short: "p", on: INTERNET },
-  path: { kind: "text", on: UNIX },
+  transport: { kind: oneOf(TRANSPORTS), short: "t" },
+  hostname: { kind: text, on: INTERNET },
+  port: { kind: integer(0, 65_535), short: "p", on: INTERNET },
+  path: { kind: text, on: UNIX },
 } as const satisfies Table;
 
 /** The options of `serve`. */
 export const SERVE_OPTIONS = {
   ...ADDRESS_OPTIONS,
-  handler: { kind: "text", without: ["exec"] },
+  handler: { kind: text, without: ["exec"] },
   watch: { kind: "flag", replicas: true, with: "handler FILE#CLASS" },
-  exec: { kind: "text", on: STREAMS },
-  mode: { kind: MODES, short: "m" },
-  workers: { kind: { min: 1, max: MAX_COUNT }, replicas: true },
-  dispatch: { kind: DISPATCHES, replicas: true },
-  permissions: { kind: ["none", "inherit"], replicas: true, without: ["exec"] },
-  cert: { kind: "text", on: ["tcp"], with: "key" },
-  key: { kind: "text", on: ["tcp"], with: "cert" },
-  allow: { kind: "list", on: INTERNET },
-  deny: { kind: "list", on: INTERNET },
-  timeout: { kind: { min: 1, max: MAX_TIMER_MS }, on: STREAMS },
-  "max-connections": { kind: { min: 1, max: MAX_COUNT } },
-  "max-packet-size": { kind: { min: 1, max: MAX_PACKET_BYTES }, on: PACKETS },
-  "shutdown-timeout": { kind: { min: 0, max: MAX_TIMER_MS } },
+  exec: { kind: text, on: STREAMS },
+  mode: { kind: oneOf(MODES), short: "m" },
+  workers: { kind: integer(1), replicas: true },
+  dispatch: {
+    kind: oneOf(["auto", "shard", "relay", "isolate"]),
+    replicas: true,
+  },
+  permissions: {
+    kind: oneOf(["none", "inherit"]),
+    replicas: true,
+    without: ["exec"],
+  },
+  cert: { kind: text, on: ["tcp"], with: "key" },
+  key: { kind: text, on: ["tcp"], with: "cert" },
+  allow: { kind: list, on: INTERNET },
+  deny: { kind: list, on: INTERNET },
+  timeout: { kind: integer(1, MAX_TIMER_MS), on: STREAMS },
+  "max-connections": { kind: integer(1) },
+  "max-packet-size": { kind: integer(1, MAX_PACKET_BYTES), on: PACKETS },
+  "shutdown-timeout": { kind: integer(0, MAX_TIMER_MS) },
   quiet: { kind: "flag", short: "q" },
-  log: { kind: ["text", "json"], without: ["quiet"] },
-  stats: { kind: { min: 1, max: MAX_STATS_SECONDS }, without: ["top"] },
+  log: { kind: oneOf(["text", "json"]), without: ["quiet"] },
+  stats: { kind: integer(1, MAX_STATS_SECONDS), without: ["top"] },
   top: { kind: "flag", replicas: true },
 } as const satisfies Table;
 
@@ -83,8 +127,8 @@ export const CLIENT_OPTIONS = {
   ...ADDRESS_OPTIONS,
   crlf: { kind: "flag", on: STREAMS },
   tls: { kind: "flag", on: ["tcp"] },
-  ca: { kind: "text", with: "tls" },
-  timeout: { kind: { min: 1, max: MAX_TIMER_MS }, on: PACKETS },
+  ca: { kind: text, with: "tls" },
+  timeout: { kind: integer(1, MAX_TIMER_MS), on: PACKETS },
 } as const satisfies Table;
 
 const BOTH_HELP = `Socket servers, and a client that talks to them

@@ -16,9 +16,8 @@ const RETRY_MS = 10;
 
 const encoder = new TextEncoder();
 
-/** The lines for stdout that nobody has taken, and how many were dropped. */
-let waiting: string[] = [];
-let size = 0;
+/** What is there for stdout to take, and how many lines were dropped. */
+let waiting = "";
 let dropped = 0;
 let printing: Promise<void> | null = null;
 /** Whether something but a closed pipe kept lines from stdout. */
@@ -32,9 +31,8 @@ export function printLine(line: string): void {
   if (shown.length > 0 && Deno.stdout.isTerminal()) {
     return writeAll(`${erase()}${line}\n${join(shown)}`);
   }
-  if (size > MAX_WAITING) return void dropped++;
-  waiting.push(`${line}\n`);
-  size += line.length;
+  if (waiting.length > MAX_WAITING) return void dropped++;
+  waiting += `${line}\n`;
   printing ??= printWaiting();
 }
 
@@ -49,20 +47,18 @@ export async function printed(): Promise<boolean> {
 
 async function printWaiting(): Promise<void> {
   try {
-    while (waiting.length > 0) {
+    while (waiting !== "") {
       if (dropped > 0) {
-        waiting.push(`(${dropped} lines were dropped: nobody read them)\n`);
+        waiting += `(${dropped} lines were dropped: nobody read them)\n`;
         dropped = 0;
       }
-      const bytes = encoder.encode(waiting.join(""));
-      waiting = [];
-      size = 0;
+      const bytes = encoder.encode(waiting);
+      waiting = "";
       await writeToStdout(bytes);
     }
   } catch (error) {
     // A closed output (`| head`) or a full disk must not stop a server
-    waiting = [];
-    size = 0;
+    waiting = "";
     if (!failed && !isClosed(error)) {
       failed = true;
       printProblem(error);

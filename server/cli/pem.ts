@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type ServeCommand, UsageError } from "./args.ts";
+import type { ServeCommand } from "./args.ts";
+import { UsageError } from "./problems.ts";
 
 /** Reads the files of `--cert` and `--key`. */
 export async function readTls(

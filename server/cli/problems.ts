@@ -8,6 +8,11 @@ import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
 import { ModuleImportError } from "../../workers/base/errors.ts";
 
+/** Arguments that can't work; ends the program with exit code 2. */
+export class UsageError extends Error {
+  override name = "UsageError";
+}
+
 const IMPORT_REGEXP = /^Cannot import "/;
 /** What Deno says of a flag that is missing. */
 const HAS_CURE_REGEXP = /run again with|needs --allow/;

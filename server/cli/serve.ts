@@ -7,14 +7,14 @@
 import { ECHO_MS, inTime } from "../../workers/base/waits.ts";
 import { logEvents } from "../observe/log_events.ts";
 import type { ConnectionEvent } from "../server_events.ts";
-import { given, isDatagram, type ServeCommand, UsageError } from "./args.ts";
+import { given, isDatagram, type ServeCommand } from "./args.ts";
 import { findExecHandler, findHandler, type NamedHandler } from "./handlers.ts";
 import { LiveStats } from "./live_stats.ts";
 import { printLine, printNote } from "./output.ts";
 import { readTls } from "./pem.ts";
-import { type Cures, withCure } from "./problems.ts";
+import { type Cures, UsageError, withCure } from "./problems.ts";
 import { Reloads } from "./reloads.ts";
-import { type CliServer, SERVERS } from "./servers.ts";
+import { type CliServer, serverClass } from "./servers.ts";
 import { StopSignals } from "./signals.ts";
 import {
   formatAddress,
@@ -110,7 +110,7 @@ async function makeServer(
     module: mode === "event-loop" ? undefined : found.module,
     context: found.context,
   });
-  const Server = SERVERS[mode][transport];
+  const Server = serverClass(mode, transport);
   try {
     const at = address as TcpAddress & UnixAddress;
     return { ...found, server: new Server(at, found.Handler, settings) };

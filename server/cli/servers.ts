@@ -42,24 +42,26 @@ export type ServerClass = new (
   options: TcpServerOptions & UdpServerOptions & ReplicaOptions,
 ) => CliServer;
 
-/** All twelve. */
-export const SERVERS: Record<Mode, Record<Transport, ServerClass>> = {
-  "event-loop": {
-    tcp: TCPServer,
-    udp: UDPServer,
-    unix: UnixStreamServer,
-    "unix-datagram": UnixDatagramServer,
-  },
-  threading: {
-    tcp: replicas.ThreadingTCPServer,
-    udp: replicas.ThreadingUDPServer,
-    unix: replicas.ThreadingUnixStreamServer,
-    "unix-datagram": replicas.ThreadingUnixDatagramServer,
-  },
-  forking: {
-    tcp: replicas.ForkingTCPServer,
-    udp: replicas.ForkingUDPServer,
-    unix: replicas.ForkingUnixStreamServer,
-    "unix-datagram": replicas.ForkingUnixDatagramServer,
-  },
+const CLASSES = {
+  TCPServer,
+  UDPServer,
+  UnixStreamServer,
+  UnixDatagramServer,
+  ...replicas,
 };
+const PREFIXES = {
+  "event-loop": "",
+  threading: "Threading",
+  forking: "Forking",
+} as const;
+const NAMES = {
+  tcp: "TCPServer",
+  udp: "UDPServer",
+  unix: "UnixStreamServer",
+  "unix-datagram": "UnixDatagramServer",
+} as const;
+
+/** One of the twelve. */
+export function serverClass(mode: Mode, transport: Transport): ServerClass {
+  return CLASSES[`${PREFIXES[mode]}${NAMES[transport]}`];
+}

@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { UsageError } from "../../server/cli/args.ts";
+import { UsageError } from "../../server/cli/problems.ts";
 import { splitCommand } from "../../server/cli/handlers.ts";
 import { isRunning } from "../support/system.ts";
 import { until } from "../support/waiting.ts";
