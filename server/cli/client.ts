@@ -4,6 +4,7 @@
  * @module
  */
 
+import { inTime } from "../../workers/base/waits.ts";
 import { formatAddress } from "../addresses.ts";
 import { isDisconnect } from "../core/faults.ts";
 import { type ClientCommand, isDatagram } from "./args.ts";
@@ -46,12 +47,13 @@ export async function runClient(command: ClientCommand): Promise<number> {
   }
   const caCerts = ca === undefined ? [] : [await readPem("ca", ca)];
   const server = address as ConnectionAddress;
-  const connect = () => connectTo(server, tls ? { caCerts } : null);
-  return await talkByConnection(server, connect, prompt, crlf === true);
+  using connection = await connect(server, tls ? { caCerts } : null);
+  const at = formatAddress(server);
+  return await talkByConnection(connection, at, prompt, crlf === true);
 }
 
 /** Connects; with TLS it shakes hands. */
-async function connectTo(
+async function connect(
   address: ConnectionAddress,
   tls: { caCerts: string[] } | null,
 ): Promise<Deno.Conn> {
@@ -59,34 +61,25 @@ async function connectTo(
     if (address.transport === "unix") return await Deno.connect(address);
     if (tls === null) return await Deno.connect(address);
     const connection = await Deno.connectTls({ ...address, ...tls });
-    try {
-      await connection.handshake();
-      return connection;
-    } catch (error) {
+    await connection.handshake().catch((error) => {
       connection.close();
       throw error;
-    }
+    });
+    return connection;
   } catch (error) {
     const what = `Cannot connect to "${formatAddress(address)}"`;
     throw failure(what, error, [...TLS_CURES, startServer(address)]);
   }
 }
 
-type Progress = "sending" | "sent" | "refused";
-
 /** Sends the input and prints what comes, until the server ends. */
 async function talkByConnection(
-  address: Deno.Addr,
-  connect: () => Promise<Deno.Conn>,
+  connection: Deno.Conn,
+  at: string,
   prompt: Prompt,
   crlf: boolean,
 ): Promise<number> {
-  const at = formatAddress(address);
-  using connection = await connect();
-  let progress: Progress = "sending";
-  const sending = sendInput(connection, prompt, crlf).then((all) => {
-    progress = all ? "sent" : "refused";
-  });
+  const sending = sendInput(connection, prompt, crlf);
   await prompt.show();
   await Promise.race([
     printAnswers(connection, prompt, at),
@@ -95,16 +88,12 @@ async function talkByConnection(
   ]);
   await prompt.end();
   // The error of a write arrives a little after the end of the read
-  await new Promise((resolve) => setTimeout(resolve));
-  switch (progress as Progress) {
-    case "sending":
-      printNote(`"${at}" closed the connection`);
-      return 0;
-    case "sent":
-      return 0;
-    case "refused":
-      throw new Error(`"${at}" closed before it took all of the input`);
+  const isSent = await inTime(sending, 0);
+  if (isSent === false) {
+    throw new Error(`"${at}" closed before it took all of the input`);
   }
+  if (isSent === null) printNote(`"${at}" closed the connection`);
+  return 0;
 }
 
 /**
