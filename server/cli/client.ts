@@ -107,7 +107,7 @@ async function sendInput(
 ): Promise<boolean> {
   const buffer = new Uint8Array(BUFFER_SIZE);
   let last = 0;
-  for (let n; (n = await Deno.stdin.read(buffer)) !== null;) {
+  for (let n; (n = await prompt.read(buffer)) !== null;) {
     prompt.typed();
     const typed = buffer.subarray(0, n);
     const bytes = crlf ? addReturns(typed, last) : typed;

@@ -106,7 +106,7 @@ async function talk(
 ): Promise<number> {
   const at = formatAddress(address);
   const length = maxPayload(address);
-  const input = new BufferedReader(Deno.stdin, { maxLineLength: length - 1 });
+  const input = new BufferedReader(prompt, { maxLineLength: length - 1 });
   let arrived = Promise.withResolvers<true>();
   const onAnswer = async (packet: Uint8Array) => {
     await prompt.print(packet);

@@ -5,6 +5,7 @@
  */
 
 import { isClosed, writeToStdout } from "./output.ts";
+import { failure } from "./problems.ts";
 
 const PROMPT = "> ";
 const ERASE_LINE = "\r\x1b[K";
@@ -14,12 +15,21 @@ const PATIENCE_MS = 500;
 
 const encoder = new TextEncoder();
 
-/** Prints answers, and on a terminal a prompt between them. */
+/** Reads lines and prints answers, on a terminal with a prompt between them. */
 export class Prompt {
   readonly #interactive: boolean = Deno.stdin.isTerminal() &&
     Deno.stdout.isTerminal();
   #shown = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** Reads stdin. */
+  async read(buffer: Uint8Array): Promise<number | null> {
+    try {
+      return await Deno.stdin.read(buffer);
+    } catch (error) {
+      throw failure("Cannot read stdin", error);
+    }
+  }
 
   /** Asks for a line. */
   async show(): Promise<void> {

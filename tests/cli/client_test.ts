@@ -274,6 +274,21 @@ Deno.test("client --crlf ends each line with CR LF, once", async () => {
   assertEquals(stdout, "a\r\n\r\nb\r\nc");
 });
 
+for (const transport of ["tcp", "udp"] as const) {
+  Deno.test(`client tells in one line why it can't read its input, ${transport}`, async () => {
+    await using server = serve(transport);
+    const script = 'exec "$@" </'; // a folder
+    const command = [Deno.execPath(), "run", "-A", CLI, "client"];
+    const args = ["-c", script, "sh", ...command, urlOf(server)];
+    await using program = new Program("sh", args);
+    assertEquals(await program.code(), 1);
+    assertMatch(
+      program.stderr.text,
+      /^error: Cannot read stdin: Is a directory .*\n$/,
+    );
+  });
+}
+
 Deno.test("client --crlf takes a CR LF in two pieces for one", async () => {
   await using server = serve("tcp");
   await using client = cli("client", urlOf(server), "--crlf");
