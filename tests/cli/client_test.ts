@@ -274,12 +274,12 @@ Deno.test("client --crlf ends each line with CR LF, once", async () => {
   assertEquals(stdout, "a\r\n\r\nb\r\nc");
 });
 
-for (const transport of ["tcp", "udp"] as const) {
-  Deno.test(`client tells in one line why it can't read its input, ${transport}`, async () => {
-    await using server = serve(transport);
+for (const kind of ["tcp", "udp"] as const) {
+  Deno.test(`client tells in one line why it can't read its input, ${kind}`, async () => {
+    await using server = serve(kind);
     const script = 'exec "$@" </'; // a folder
     const command = [Deno.execPath(), "run", "-A", CLI, "client"];
-    const args = ["-c", script, "sh", ...command, urlOf(server)];
+    const args = ["-c", script, "sh", ...command, ...optionsOf(server)];
     await using program = new Program("sh", args);
     assertEquals(await program.code(), 1);
     assertMatch(
