@@ -3,6 +3,7 @@ import {
   assertEquals,
   assertFalse,
   assertRejects,
+  assertStrictEquals,
   assertThrows,
 } from "@std/assert";
 import { Condition } from "../../workers/locks/condition.ts";
@@ -307,3 +308,33 @@ Deno.test("Condition: it refuses a lock that is no option", () => {
   }
   assertThrows(() => new Condition({ rlock: 1 } as object), TypeError, "rlock");
 });
+
+Deno.test("Condition: a predicate that throws, or is asynchronous, ends the wait with the lock taken", async () => {
+  for (const lock of [new Lock(), new RLock()]) {
+    const condition = new Condition({ lock });
+    using _held = await condition.hold();
+    const thrown = new Error("thrown");
+    let calls = 0;
+    const waiting = condition.waitFor(() => {
+      if (++calls > 1) throw thrown;
+    });
+    assertFalse(lock.locked());
+    condition.acquireSync();
+    condition.notify();
+    condition.release();
+    assertStrictEquals(await waiting.catch((error) => error), thrown);
+    assertEquals(calls, 2);
+    // Its promise would count as true
+    for (const predicate of [() => Promise.resolve(false), rejected]) {
+      const what = "it is asynchronous";
+      assertThrows(() => condition.waitForSync(predicate), TypeError, what);
+      await assertRejects(() => condition.waitFor(predicate), TypeError, what);
+    }
+    assert(lock.locked());
+    assertEquals(waiters(condition), 0);
+  }
+});
+
+function rejected(): Promise<never> {
+  return Promise.reject(new Error("rejected"));
+}

@@ -275,6 +275,7 @@ export class Condition {
    * @param options How long to wait in all.
    * @returns The predicate's last result.
    * @throws {Error} If the lock is not owned.
+   * @throws {TypeError} If the predicate is asynchronous.
    * @throws {RangeError} If `timeout` is negative.
    *
    * @example Usage
@@ -290,10 +291,10 @@ export class Condition {
   async waitFor<T>(predicate: () => T, options?: WaitOptions): Promise<T> {
     const deadline = deadlineOf("waitFor()", options, WAIT);
     this.#refuse("wait for");
-    let value = predicate();
+    let value = askedOf(predicate);
     while (!value) {
       const notified = await this.#waiters.wait(this.#lock, deadline);
-      value = predicate();
+      value = askedOf(predicate);
       if (!notified) break;
     }
     if (checkpointDue(true)) await checkpoint();
@@ -318,15 +319,16 @@ export class Condition {
    * @param options How long to wait in all.
    * @returns The predicate's last result.
    * @throws {Error} If the lock is not owned.
+   * @throws {TypeError} If the predicate is asynchronous.
    * @throws {RangeError} If `timeout` is negative.
    */
   waitForSync<T>(predicate: () => T, options?: WaitOptions): T {
     const deadline = deadlineOf("waitForSync()", options, WAIT_SYNC);
     this.#refuse("wait for");
-    let value = predicate();
+    let value = askedOf(predicate);
     while (!value) {
       const notified = this.#waiters.waitSync(this.#lock, deadline);
-      value = predicate();
+      value = askedOf(predicate);
       if (!notified) break;
     }
     return value;
@@ -395,6 +397,17 @@ export class Condition {
       `Cannot ${doing} the condition: acquire its lock first`,
     );
   }
+}
+
+/** A promise would count as true, whatever becomes of it. */
+function askedOf<T>(predicate: () => T): T {
+  const value = predicate();
+  if (!(value instanceof Promise)) return value;
+  value.catch(() => {});
+  throw new TypeError(
+    "Cannot wait for the predicate: it is asynchronous; " +
+      "let it look at what the lock guards, and await before",
+  );
 }
 
 /** Releases a lock at any depth; returns the depth. */
