@@ -248,7 +248,7 @@ export function printableLike<A extends Deno.Addr>(address: A): A {
   const { hostname, port, transport } = address;
   const known = clients.get(port);
   if (known !== undefined) {
-    // A handler may change it: no other may have it meanwhile
+    // A handler may change the address, so no two may share it
     clients.delete(port);
     const isSame = known.transport === "udp" && known.hostname === hostname &&
       known.port === port;

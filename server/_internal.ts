@@ -169,7 +169,7 @@ export class ServerRole {
     return undefined;
   }
 
-  /** It has ended so after `duration` ms, or was refused (`null`). */
+  /** A request has ended after `duration` ms, or was refused (`null`). */
   closed(_request: unknown, _duration: number | null, _ending: number): void {}
 
   /** Counts have changed otherwise. */

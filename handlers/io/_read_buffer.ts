@@ -13,7 +13,7 @@ const LOOK_AHEAD = 1_024;
 const EMPTY = new Uint8Array(0);
 /** The first buffer: an idle connection keeps it. */
 const FIRST_SIZE = 1_024;
-/** After so little, a larger buffer that an idle connection has is given up. */
+/** After a read this short, a larger buffer is given up. */
 const LITTLE = FIRST_SIZE / 2;
 const GROWTH = 4;
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });

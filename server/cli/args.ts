@@ -75,7 +75,7 @@ export function parseClient(args: string[]): ClientCommand {
   return command;
 }
 
-/** What was read of the options in a table. */
+/** The values of the options in a table. */
 type Values<T extends Table> = { [N in keyof T]?: ValueOf<T[N]["kind"]> };
 type ValueOf<K> = K extends Reader<infer V> ? V : boolean;
 type Raw = Partial<Record<string, string | boolean | (string | boolean)[]>>;

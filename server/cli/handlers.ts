@@ -32,16 +32,16 @@ const MAX_PIDS = 16_384;
 /** As long as replicas have to start. */
 const IMPORT_TIMEOUT_MS = 30_000;
 
-/** A module that no file of this machine's is. */
+/** A module that is not a file. */
 const SPECIFIER_REGEXP = /^(jsr|npm|https?|data):/;
 
 /** A handler, and the module that replicas import it from. */
 export interface NamedHandler {
   Handler: RequestHandlerClass;
   module: string;
-  /** What it finds in `server.context`. */
+  /** The `server.context` of the handler. */
   context?: unknown;
-  /** What a second signal has to do before it ends the program. */
+  /** Called before a second signal ends the program. */
   beforeExit?: () => void;
 }
 
@@ -206,7 +206,7 @@ function killAll(pids: Int32Array): void {
   }
 }
 
-/** Throws if it can't run, rather than at each connection. */
+/** Throws if it can't run: otherwise each connection would fail. */
 async function assertCommand(command: string): Promise<void> {
   const what = `the command "${command}"`;
   const run = { name: "run", command } as const;

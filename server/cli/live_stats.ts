@@ -36,7 +36,7 @@ export class LiveStats implements Disposable {
   #at = performance.now();
   #stalls = 0;
 
-  /** A line every so many seconds; a table, every second, without a number. */
+  /** Shows a line every `seconds`, or a table every second if none are given. */
   constructor(server: CliServer, seconds?: number) {
     this.#server = server;
     this.#table = seconds === undefined;

@@ -16,11 +16,11 @@ const RETRY_MS = 10;
 
 const encoder = new TextEncoder();
 
-/** What is there for stdout to take, and how many lines were dropped. */
+/** Lines that stdout has not taken yet, and how many were dropped. */
 let waiting = "";
 let dropped = 0;
 let printing: Promise<void> | null = null;
-/** Whether something but a closed pipe kept lines from stdout. */
+/** Whether stdout failed in another way than by being closed. */
 let failed = false;
 
 /**

@@ -114,7 +114,7 @@ async function talk(
     arrived.resolve(true);
   };
   const failed = receiveAll(socket, address, new Uint8Array(length), onAnswer);
-  failed.catch(() => {}); // nobody may be waiting
+  failed.catch(() => {}); // it may fail while nobody waits
   const isAnswered = (ms: number) => {
     arrived = Promise.withResolvers();
     return Promise.race([inTime(arrived.promise, ms), failed]);

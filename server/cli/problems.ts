@@ -69,7 +69,7 @@ function findPlace(text: string): string | null {
   return null;
 }
 
-/** What to do about errors: the first pattern that fits tells. */
+/** Patterns of errors, and what to do about each; the first match counts. */
 export type Cures = readonly (readonly [pattern: RegExp, cure: string])[];
 
 /** The error with its cure, if one fits; a missing permission names its own. */

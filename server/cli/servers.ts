@@ -61,7 +61,7 @@ const NAMES = {
   "unix-datagram": "UnixDatagramServer",
 } as const;
 
-/** One of the twelve. */
+/** The server class for a mode and a transport. */
 export function serverClass(mode: Mode, transport: Transport): ServerClass {
   return CLASSES[`${PREFIXES[mode]}${NAMES[transport]}`];
 }

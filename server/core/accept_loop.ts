@@ -24,7 +24,7 @@ const DISCONNECTS_A_TURN = 64;
 const QUIET_MS = 5;
 /** this many times in a row: on a busy machine timers fire before arrivals. */
 const QUIET_TURNS = 3;
-/** So often it does not trust its look at the queue after a stall. */
+/** After this many looks that a stall delayed, it trusts them all the same. */
 const MOST_STALLS = 20;
 /** It accepts for this long, then the event loop turns. */
 const SLICE_MS = 10;

@@ -193,7 +193,7 @@ export class Admission {
     this.admitHeld();
   }
 
-  /** It counts for its client no more. */
+  /** The request no longer counts towards its client's limit. */
   #giveBack(open: OpenRequest): void {
     const client = this.#admitted.get(open);
     if (client === undefined) return;

@@ -184,7 +184,7 @@ export class Listening<R> {
     return this.#inTurn(async () => {
       const since = this.waitsSince;
       if (since === null || this.#isClosed || !isMeant()) return;
-      // Who came while the program stood still has not been seen yet
+      // Clients that came while the program stood still have not been seen yet
       for (let i = 0; i < LAST_LOOKS; i++) await pause(LAST_LOOK_MS);
       if (this.waitsSince !== since || this.#isClosed || !isMeant()) return;
       this.#isAside = true;
@@ -274,13 +274,13 @@ export class Listening<R> {
     await inTime(this.#last, deadline - performance.now());
     await loadRole(this.#host).catch(() => {}); // without it no replica began
     begun();
-    // What an operation opens from now on, nobody else would close
+    // Nobody else would close what an operation opens from now on
     this.#isOver = true;
     this.#deadline = deadline;
     return await this.#drain(deadline);
   }
 
-  /** The close, if it is under way, has only until this time. */
+  /** Gives a close that is under way this earlier deadline. */
   hasten(deadline: number): void {
     if (!this.#isOver || deadline >= this.#deadline) return;
     this.#deadline = deadline;
@@ -323,7 +323,7 @@ export class Listening<R> {
     const isTcp = serverAddress.transport === "tcp";
     const limit = (isTcp ? requestQueueSize : UNIX_QUEUE_SIZE) + 1;
     const { silence } = part;
-    // Those that come last have the other half of the time
+    // The other half of the time is for the clients that come last
     const now = performance.now();
     const until = silence > 0 ? now + (deadline - now) / 2 : deadline;
     await this.#loop.gather(limit, until, silence);

@@ -49,7 +49,7 @@ export interface ProxyHeader {
   length: number;
   /** `null` if it has none: the connection is the balancer's own. */
   ends: ProxyEnds | null;
-  /** What else it says; absent if that is nothing. */
+  /** The other values of the header; absent if there are none. */
   info?: ProxyInfo;
 }
 
@@ -194,7 +194,7 @@ const TEXTS: Record<number, "alpn" | "authority" | "uniqueId"> = {
   0x02: "authority",
   0x05: "uniqueId",
 };
-/** Those within the value of TLS. */
+/** The texts within the value of TLS. */
 const TLS_TEXTS: Record<number, "version" | "commonName" | "cipher"> = {
   0x21: "version",
   0x22: "commonName",

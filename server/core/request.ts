@@ -198,7 +198,7 @@ export class OpenRequests<R> {
     });
   }
 
-  /** Whoever waits for the end of all waits `timeout` ms more. */
+  /** A wait for the end of all requests lasts `timeout` ms more at most. */
   limitWait(timeout: number): void {
     clearTimeout(this.#emptyTimer);
     if (timeout === Infinity || this.#emptied === null) return;

@@ -67,7 +67,7 @@ export class RequestCycle<R> {
   readonly open: OpenRequests<R> = new OpenRequests();
   readonly counts: Counts = new Counts();
   readonly lingering: Lingering = new Lingering();
-  /** What became of the requests since the server closes. */
+  /** How requests ended since the close began; `null` before it. */
   drained: DrainReport | null = null;
   readonly meter: RequestMeter;
   readonly entrance: Entrance = new Entrance();

@@ -44,7 +44,7 @@ const LATE_MS = 50;
  */
 const STEP_MS = 10;
 const STEPS = 5;
-/** After these it waits for one turn, and a few more while they are late. */
+/** After these steps it waits for one turn, and for more while they are late. */
 const LAST_LOOKS = 3;
 const RENEWALS = 100;
 /** Counts the reads that begin and end while servers close. */
@@ -94,7 +94,7 @@ export function watchConn(
 interface Relayed {
   /** Whether the end of its bytes came from the server. */
   readonly isStopped: boolean;
-  /** Asks for the end of its bytes: it comes, or those that were on their way. */
+  /** Asks for the end of its bytes: it comes, or bytes that were on their way. */
   stopReading(): void;
 }
 
@@ -307,7 +307,7 @@ export class WatchedConn implements Watch, ThroughWatch {
     return sink;
   }
 
-  /** Whoever gets the outcomes of the reads gets them no more. */
+  /** Removes and returns the receivers of the outcomes of pending reads. */
   #takeSinks(): ReadSink[] {
     const pending = this.#sink;
     const waiting = this.#waiting ?? [];
@@ -354,7 +354,7 @@ export class WatchedConn implements Watch, ThroughWatch {
 
   #endAfter(steps: number, seen: number, left: number): void {
     const now = this.#clock.now();
-    // Whoever is cut off is lost, and nobody else
+    // At the end, only the clients that are cut off are lost
     const isLate = now + STEP_MS > this.#deadline! - LATE_MS;
     const begins = steps === STEPS && left === RENEWALS;
     if (isLate && !begins) return this.#stop();

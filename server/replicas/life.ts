@@ -214,7 +214,7 @@ export class Life {
     if (this.#underWay !== null) return;
     const next = this.#next();
     if (this.#state === "ended" || next === null) return this.#settle();
-    // One that does not listen takes no more as it is
+    // A replica that does not listen takes no more requests already
     const isOut = next === "close" && this.#reached === "leave";
     if (isOut) this.#settle();
     else this.#settled ??= Promise.withResolvers();

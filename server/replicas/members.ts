@@ -52,7 +52,7 @@ export interface MembersHost {
 /** Starts and closes replicas, and keeps them complete. */
 export class Members implements SupervisorHost<Replica> {
   readonly all: Set<Replica> = new Set();
-  /** Those, and the ones given up whose runners have not ended. */
+  /** All replicas, and those given up whose runners have not ended. */
   readonly alive: Set<Replica> = new Set();
   readonly supervisor: Supervisor<Replica>;
   /** Whether missing replicas are started. */
@@ -216,7 +216,7 @@ export class Members implements SupervisorHost<Replica> {
 
   /** Lets a replica finish its requests; settles when it takes no more. */
   async retire(replica: Replica): Promise<void> {
-    // What the system has received for its requests goes to it first
+    // Its requests first get the bytes that the system has received for them
     const { shutdownTimeout } = this.#host.server;
     const deadline = performance.now() + shutdownTimeout;
     if (replica.relay.size > 0) await arrivals(deadline);

@@ -124,7 +124,7 @@ export class ReplicaPlan extends ServerRole {
    * The program may have given up the right to bind the port, as servers do
    * that begin as root. Processes could not bind it again then.
    *
-   * @returns Whether they share it no more.
+   * @returns Whether they have stopped sharing it.
    */
   checkSharing(): boolean {
     const { dispatch = "auto" } = this.options;

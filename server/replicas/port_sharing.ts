@@ -153,7 +153,7 @@ export class Presence {
   check(): void {
     clearTimeout(this.#timer);
     if (this.#listening.isAside) {
-      // While it tries, more replicas may die: that must not queue up
+      // More replicas may die while it tries: further tries must not queue up
       if (this.#isReturning || this.#others.othersListen()) return;
       void this.#return();
     } else if (this.#mayLeave()) {

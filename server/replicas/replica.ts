@@ -56,7 +56,7 @@ export interface ReplicaOwner {
   observed(name: ReplicaEventName, details: EventDetails): void;
   /** The replica is over a limit. */
   exceeded(replica: Replica, limit: "maxRequests" | "maxMemory"): void;
-  /** The replica shall leave at somebody else's request. It says so at each. */
+  /** Something else asked the replica to leave; it reports each such request. */
   leaving(replica: Replica): void;
   /** The replica has ended, or was given up. */
   ended(replica: Replica, cause: RunnerExitError): void;
@@ -199,7 +199,7 @@ export class Replica implements Member {
     this.#arrived++;
     if (message instanceof Uint8Array) return this.relay.receive(message);
     const isGivenUp = this.life.state === "ended";
-    // Until its exit, requests that it tells of late are known to be lost
+    // Until its exit, requests that it reports late are known to be lost
     if (isGivenUp && message[0] !== "opened" && message[0] !== "ended") return;
     switch (message[0]) {
       case "opened":

@@ -368,7 +368,7 @@ export class ReplicaSet extends ServerRole
 /** The error for the end of a replica that had no request. */
 function withoutRequest(cause: RunnerExitError): RunnerExitError {
   const { exit } = cause;
-  // Of those that were given up it says so itself
+  // The error of a replica that was given up says why itself
   if (exit.reason === "terminated") return cause;
   return new RunnerExitError(
     `A replica without a request ${describeExit(exit)}; another replaces it`,

@@ -17,10 +17,10 @@ export class Turnover {
   #monitor: Monitor;
   #current: Promise<unknown> | null = null;
   #next: Promise<void> | null = null;
-  /** Those that are over a limit. */
+  /** The replicas that are over a limit. */
   #overLimit: Map<Replica, ReplaceReason> = new Map();
   #renewal: Promise<void> | null = null;
-  /** Those that leave, and when each takes no more requests. */
+  /** The replicas that leave, and promises that they take no more requests. */
   #leaving: Map<Replica, Promise<void>> = new Map();
 
   constructor(members: Members, monitor: Monitor) {

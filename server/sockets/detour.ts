@@ -74,7 +74,7 @@ export class Detour {
     if (this.#folder === null) return false;
     try {
       Deno.mkdirSync(this.#folder, { recursive: true });
-      // Where others may write, a link of theirs would lead to them
+      // In a folder that others may write to, a link could lead to their files
       if (!isOwn(this.#folder)) throw new Error("Made by somebody else");
       const depth = Deno.realPathSync(this.#folder).split("/").length - 1;
       this.#toRoot = "/..".repeat(depth);

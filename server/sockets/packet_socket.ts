@@ -12,7 +12,7 @@ import { answersAll, received } from "../../handlers/_internal.ts";
 import type { Acceptor } from "../acceptor.ts";
 
 const MAX_UDP_PAYLOAD = 65_507;
-/** The length that UDP counts in 16 bits is without the header of IPv6. */
+/** UDP counts in 16 bits, over IPv6 without that protocol's header. */
 export const MAX_UDP6_PAYLOAD = 65_527;
 /** A socket's own packets must fit into the buffer of a receive. */
 export const WAKE_WORD_SIZE = 16;

@@ -8,7 +8,7 @@ import { settings } from "../_internal.ts";
 import { checkUnixAddress } from "../addresses.ts";
 
 const PERMISSIONS = 0o777;
-/** Starting a thread takes a busy machine long, connecting does not. */
+/** On a busy machine starting a thread takes long, connecting does not. */
 const PROBE_START_MS = 30_000;
 const PROBE_TIMEOUT_MS = 2_000;
 const CONNECTING = 1;
@@ -76,7 +76,7 @@ export class SocketFile {
     }
   }
 
-  /** Its mode and owner are to be kept: the socket is about to be closed. */
+  /** Keeps its mode and owner: the socket is about to be closed. */
   note(): void {
     if (this.#isOurs()) this.#last = Deno.lstatSync(this.path);
   }

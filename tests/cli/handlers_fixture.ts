@@ -1,4 +1,4 @@
-/** Classes that the command line is told to serve, rightly or not. */
+/** Classes for --handler: some can be served, some can't. */
 
 import {
   DatagramRequestHandler,

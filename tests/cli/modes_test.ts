@@ -45,7 +45,7 @@ const IS_LINUX = Deno.build.os === "linux";
 
 type Mode = typeof MODES[number];
 
-/** Which of the mode's places a handler has told of. */
+/** The places of a mode that handlers have named. */
 function placeOf(answer: string, pid: number): Mode | null {
   const match = answer.match(/^hello (true|false) (\d+)$/);
   if (match === null) return null;
@@ -199,7 +199,7 @@ Deno.test("serve --dispatch auto serves by relay where there is no port to share
   assertMatch(server.program.stdout.text, /\(udp, threading, relay\)/);
 });
 
-Deno.test("a handler file that a replica can't run is told in one line, with exit code 1", async () => {
+Deno.test("a handler file that a replica can't run is reported in one line, with exit code 1", async () => {
   const dir = await Deno.makeTempDir();
   const file = `${dir}/where.ts`;
   const text = `

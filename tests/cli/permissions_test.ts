@@ -43,8 +43,8 @@ Deno.test("serve needs the permissions that its help tells of", async (t) => {
   }
 });
 
-/** What is told where a permission is missing; a flag is the cure. */
-const MISSING: [flags: string, args: string, told: RegExp][] = [
+/** The error where a permission is missing; a flag is the cure. */
+const MISSING: [flags: string, args: string, error: RegExp][] = [
   [
     "",
     "serve :0",
@@ -107,7 +107,7 @@ Deno.test("serve and client name the permission that is missing", async (t) => {
   await Deno.writeTextFile(`${dir.path}/env.ts`, `Deno.env.get("A_NAME");`);
   const url = new URL("handlers/mod.ts", ROOT).href;
   await Deno.writeTextFile(`${dir.path}/import.ts`, `import "${url}";`);
-  for (const [flags, args, told] of MISSING) {
+  for (const [flags, args, error] of MISSING) {
     await t.step(`${args} with ${flags || "none"}`, async () => {
       const given = flags.split(" ").filter(Boolean).map((flag) =>
         `--allow-${flag}`
@@ -119,7 +119,7 @@ Deno.test("serve and client name the permission that is missing", async (t) => {
       ]);
       await within("the end", program.code());
       const [, line] = program.stderr.text.match(/^error: ([^\n]+)\n$/) ?? [];
-      assertMatch(line ?? program.stderr.text, told);
+      assertMatch(line ?? program.stderr.text, error);
       assertEquals(program.stdout.text, "");
     });
   }

@@ -167,7 +167,7 @@ const USAGE_ERRORS: [args: string, message: RegExp][] = [
   ["client --handler echo", /Unknown option "--handler"/],
 ];
 
-Deno.test("every argument that can't work is told in one line, with exit code 2", async (t) => {
+Deno.test("every argument that can't work is reported in one line, with exit code 2", async (t) => {
   for (const [args, message] of USAGE_ERRORS) {
     await t.step(args || "(no arguments)", async () => {
       using stdout = capture(Deno.stdout);
@@ -189,7 +189,7 @@ Deno.test("serve --top is refused where stderr is no terminal, with exit code 2"
   });
 });
 
-Deno.test("a port that is taken is told in one line, with exit code 1", async () => {
+Deno.test("a port that is taken is reported in one line, with exit code 1", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const port = String(listener.addr.port);
   const { code, stderr } = await runCli(["serve", "--port", port]);
@@ -200,7 +200,7 @@ Deno.test("a port that is taken is told in one line, with exit code 1", async ()
   );
 });
 
-Deno.test("a name that leads nowhere is told in one line, with exit code 1", async () => {
+Deno.test("a name that leads nowhere is reported in one line, with exit code 1", async () => {
   const args = ["serve", "nowhere.invalid:0"];
   const { code, stderr } = await runCli(args);
   assertEquals(code, 1);
@@ -210,7 +210,7 @@ Deno.test("a name that leads nowhere is told in one line, with exit code 1", asy
   );
 });
 
-Deno.test("a path in a folder that is not there is told in one line, with exit code 1", async () => {
+Deno.test("a path in a folder that is not there is reported in one line, with exit code 1", async () => {
   const path = "/nonexistent/folder/socket";
   const args = ["serve", "--transport", "unix", "--path", path];
   const { code, stderr } = await runCli(args);
@@ -218,8 +218,8 @@ Deno.test("a path in a folder that is not there is told in one line, with exit c
   assertMatch(stderr, /^error: .*; make the path's folder first\n$/);
 });
 
-/** Modules that can't be imported, and what is told of each. */
-const BROKEN: [code: string, told: string][] = [
+/** Modules that can't be imported, and the error for each. */
+const BROKEN: [code: string, error: string][] = [
   [
     "export const a = 1;\nexport class A { handle() { const x = ; } }",
     `SyntaxError: Expression expected (DIR/a.ts:2:39); correct the code there`,
@@ -250,14 +250,14 @@ const BROKEN: [code: string, told: string][] = [
   ],
 ];
 
-Deno.test("a handler's file that can't be imported is told in one line with the place, with exit code 1", async (t) => {
+Deno.test("a handler's file that can't be imported is reported in one line with the place, with exit code 1", async (t) => {
   await using dir = await makeDir();
   const { path } = dir;
   await Deno.writeTextFile(`${path}/inner.ts`, "class {");
   await Deno.writeTextFile(`${path}/other.ts`, "export const a = 1;");
   const args = ["run", "-A", CLI, "serve", "--handler", `${path}/a.ts#A`];
-  for (const [code, told] of BROKEN) {
-    await t.step(told, async () => {
+  for (const [code, error] of BROKEN) {
+    await t.step(error, async () => {
       await Deno.writeTextFile(`${path}/a.ts`, code);
       const env = { NO_COLOR: "" }; // Deno's own messages have colors
       await using program = new Program(Deno.execPath(), args, { env });
@@ -265,7 +265,7 @@ Deno.test("a handler's file that can't be imported is told in one line with the 
       const lines = program.stderr.text.trimEnd().split("\n");
       const last = lines.pop()!;
       assert(lines.every((line) => line.includes("Download")), `${lines}`);
-      const expected = told.replaceAll("DIR", path);
+      const expected = error.replaceAll("DIR", path);
       assertStringIncludes(
         last,
         `error: Cannot import "${path}/a.ts": ${expected}`,
@@ -275,7 +275,7 @@ Deno.test("a handler's file that can't be imported is told in one line with the 
   }
 });
 
-Deno.test("a handler's file that never loads is told in one line, with exit code 1", async () => {
+Deno.test("a handler's file that never loads is reported in one line, with exit code 1", async () => {
   await using dir = await makeDir();
   const { path } = dir;
   await Deno.writeTextFile(`${path}/a.ts`, "await new Promise(() => {});");

@@ -153,7 +153,7 @@ export class Talk {
   spoke = Infinity;
   #sentAt = 0;
   #next: Promise<string | null> | null = null;
-  /** Whether it has all its answers but for the last request. */
+  /** Whether it has all answers except that to the last request. */
   #mayCross = false;
   #got = 0;
   #reader: BufferedReader;

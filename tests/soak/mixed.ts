@@ -99,7 +99,7 @@ class Faults {
   }
 }
 
-/** What is to be seen of one mode. */
+/** What one mode shows. */
 interface Row extends Verdicts {
   mode: string;
   faults: string;

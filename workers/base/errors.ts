@@ -291,9 +291,9 @@ export type ExceptHook = (args: ExceptHookArgs) => unknown;
 let current: ExceptHook = printException;
 
 const CAUSED_BY = "\nCaused by: ";
-/** In place of a description. */
+/** Stands where an error has no description. */
 const UNKNOWN = "what can't be described: that throws as well";
-/** More errors that cause each other are not shown: they may have no end. */
+/** Most causes to show: a chain of causes may have no end. */
 const MAX_CAUSES = 16;
 /** The longest text in a value that is shown in full. */
 const MAX_SHOWN = 1_000;

@@ -87,7 +87,7 @@ export type ExceptionRecord = [
 function toException(record: unknown): DOMException {
   if (!Array.isArray(record)) refuse();
   const [name, message, stack] = record as ExceptionRecord;
-  // Of anything else, however short, a text of any length would be made
+  // A stack that is no text, however short, could become a text of any length
   const isStack = stack === undefined || typeof stack === "string";
   if (typeof name !== "string" || typeof message !== "string" || !isStack) {
     refuse();

@@ -101,7 +101,7 @@ export function objectsIn(
   return seen;
 }
 
-/** Those of the objects that are, or lead to, one of the leaves. */
+/** Finds the objects that are, or lead to, one of the leaves. */
 function leadingTo(
   objects: Iterable<object>,
   leaves: Set<object>,

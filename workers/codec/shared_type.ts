@@ -13,9 +13,9 @@ export interface SharedType<T extends object> {
    * it, instances cross only to threads.
    */
   asks?: readonly string[];
-  /** Those that have no answer. */
+  /** The methods that a process may call without an answer. */
   tells?: readonly string[];
-  /** Its permits or its items. */
+  /** The part of an instance that counts its permits or holds its items. */
   inner?(value: T): object;
   /** Releases it for a process. */
   release?(value: T, holder: number, ...args: unknown[]): void;

@@ -259,7 +259,7 @@ function recordOf(thrown: Error, room: Room): ErrorRecord {
   return record;
 }
 
-/** The records of those errors, or other values, for which there is room. */
+/** Makes records of errors and other values, as many as there is room for. */
 function innerOf(values: unknown[], room: Room): InnerRecord[] {
   if (room.depth === MAX_DEPTH) return [];
   const first = values.slice(0, room.inner);

@@ -10,7 +10,7 @@ const START_CAPACITY = 16;
 
 /** More calls of shared objects by one child at once are refused. */
 export const MAX_CALLS = 10_000;
-/** So are larger arguments at once. */
+/** Calls whose arguments are larger together are refused, too. */
 export const MAX_BYTES = 64 * 2 ** 20;
 /** Smaller arguments are bounded by the number of calls. */
 const SMALL = 4_096;

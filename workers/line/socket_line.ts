@@ -155,7 +155,7 @@ export class Channel {
     return this.#position;
   }
 
-  /** What it waits for before it reads on; `null` while it delivers. */
+  /** The promise that it awaits before it reads on; `null` while it delivers. */
   get reading(): Promise<unknown> | null {
     return this.#reading;
   }

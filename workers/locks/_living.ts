@@ -21,7 +21,7 @@ const PID = 2;
 const SLOT_WORDS = 3;
 const END = FIRST_SLOT + SLOTS * SLOT_WORDS;
 
-/** Instead of an id: the slot is taken, and does not tell yet by whom. */
+/** In place of an id: the slot is taken, its owner is not yet known. */
 const CLAIMED = -1;
 
 let words: Int32Array | undefined;
@@ -123,7 +123,7 @@ export function endThread(id: number): void {
   Atomics.add(all, DEATHS, 1);
 }
 
-/** What it takes to look at another process; Deno must not ask for it. */
+/** Permissions for a look at another process; Deno must not prompt for them. */
 const PERMISSIONS = ["read", "write", "net", "env", "sys", "run", "ffi"];
 
 function isGranted(name: string): boolean {

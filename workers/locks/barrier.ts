@@ -47,7 +47,7 @@ const MOST_PARTIES = 2 ** 16 - 1;
 
 /** The options of `wait()`. */
 const WAIT = ["timeout", "signal", "action"];
-/** Those of `waitSync()` and of a barrier. */
+/** The options of `waitSync()` and of a barrier. */
 const WAIT_SYNC = ["timeout", "action"];
 
 /** A place in a round. */

@@ -124,7 +124,7 @@ class PoolWorker {
     if (this.#hasLoaded) return this.#take(message);
     if (needsShared(message)) this.#loading ??= loadShared(this.#port.kind);
     if (this.#loading === null) return this.#take(message);
-    // What comes meanwhile keeps its place
+    // Messages that come meanwhile keep their order
     void this.#loading.then(() => {
       this.#hasLoaded = true;
       this.#take(message);

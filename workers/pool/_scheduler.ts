@@ -324,7 +324,7 @@ export class Scheduler implements TaskOwner, WorkerHandleOwner {
     task.settle(end === "completed" || value instanceof ChunkResults, value);
   }
 
-  /** The except hook gets the reason if there is no task that does. */
+  /** If no task gets the reason, the except hook does. */
   #break(error: Error, isTold = this.isBusy): void {
     const { kind, name } = this.settings;
     if (this.#broken === null && !isTold && !this.isBusy) {

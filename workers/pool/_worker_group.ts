@@ -39,7 +39,7 @@ import {
 /** An idle pool lets the program end after this time, in milliseconds. */
 const REST_AFTER = 100;
 
-/** Errors of a start that no later one is spared. */
+/** Errors of a start that every later start would have, too. */
 const FINAL = [
   ModuleImportError,
   Deno.errors.NotCapable,

@@ -190,7 +190,7 @@ export class WorkerHandle implements TaskHolder {
     });
   }
 
-  /** Whether it has failed, and may wait for as long as it wants. */
+  /** Whether it has failed, and may wait without a limit. */
   get isLingering(): boolean {
     return this.lingers && !this.#isTerminated;
   }

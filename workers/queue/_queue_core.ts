@@ -37,7 +37,7 @@ const UNFINISHED = 3;
 // could come back, so there is room for them.
 const LENT = 4;
 const CAPACITY = 5;
-// Of these, the number of those that were sent ahead: they count as items.
+// The number of lent items that were sent ahead: they count as items.
 const AHEAD = 6;
 /** Changes when somebody waits while items are ahead. */
 const RECALLS = 7;
@@ -292,7 +292,7 @@ export class QueueCore {
   forget(items: Uint8Array[], ahead: number): void {
     this.#alone(() => this.#endLoan(items, ahead));
     if (this.putters.size > 0) this.putters.wake(1);
-    // Those who wait learn that nothing more comes
+    // Waiters learn that nothing more comes
     if (ahead > 0 && this.closed) this.getters.wake(1);
   }
 

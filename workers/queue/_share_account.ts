@@ -23,7 +23,7 @@ export class ShareAccount {
   /** The items that it was sent. */
   readonly loans: ItemLoans;
   #pid: number;
-  /** What it is if it is below the child. */
+  /** The process, if it is below the child. */
   #process: Descendant | null = null;
   /** Its number in this process's parent, if that keeps what it calls. */
   #above = 0;
@@ -71,7 +71,7 @@ export class ShareAccount {
     core.hold(this.holder, isWriter);
   }
 
-  /** What the child started dies with it, before others get what that had. */
+  /** Kills what the child started, before others get what it had. */
   kill(): void {
     if (this.#process !== null) killDescendant(this.#process);
   }

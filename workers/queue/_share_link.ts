@@ -28,7 +28,7 @@ export interface ParentLine extends Pick<Channel, "position" | "confirm"> {
   send(message: unknown[], now?: boolean): void;
 }
 
-/** Who waits for an answer. */
+/** A call that waits for its answer. */
 interface Waiting {
   /** The size of the arguments. */
   bytes: number;
@@ -168,7 +168,7 @@ export function startCall(
   try {
     post(["call", number, object, method, bytes, options, account, most]);
   } catch (error) {
-    // What can't be sent has no answer
+    // A call that can't be sent has no answer
     waiting.take(number);
     throw error;
   }

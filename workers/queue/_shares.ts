@@ -272,7 +272,7 @@ export class ShareHost {
       );
     }
     const account = this.#accountOf(key);
-    // Those that a process below the child asked for would not be found there
+    // Items that a process below the child asked for would not be found there
     const mayTake = key === 0 && typeof most === "number";
     const abort = new AbortController();
     const call: Call = {
@@ -299,7 +299,7 @@ export class ShareHost {
     void this.#run(number, call, object, method as string, values);
   }
 
-  /** What waits has an answer, so that it counts towards the limits. */
+  /** A call that waits must have an answer, so that limits count it. */
   #find(
     id: unknown,
     how: "asks" | "tells",

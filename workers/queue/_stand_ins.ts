@@ -104,7 +104,7 @@ class Supply {
   }
 }
 
-/** Those with items, by the queue's name: it may be collected, and come again. */
+/** Supplies with items, by the names of queues, which may be collected. */
 const supplying = new Map<string, Supply>();
 const supplied = new WeakMap<object, Supply>();
 

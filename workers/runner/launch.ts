@@ -183,7 +183,7 @@ enter([${loaders.join(", ")}], main);
 
 // If Deno finds no descriptors for a thread, the whole program ends
 const FILE = new URL(import.meta.url);
-/** What a thread takes, as measured: up to nine. */
+/** Descriptors that a thread takes: up to nine were measured. */
 const NEEDED = 10;
 /** What clients may take until it has: threads accept them, too. */
 const MARGIN = 16;
