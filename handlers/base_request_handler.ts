@@ -117,8 +117,8 @@ export abstract class BaseRequestHandler<R = unknown, C = unknown> {
   }
 
   /**
-   * What a load balancer tells of the connection in a PROXY header of version 2,
-   * with the option `proxyProtocol`.
+   * The values of a PROXY header of version 2, which a load balancer sends
+   * before the connection's bytes. Needs the option `proxyProtocol`.
    *
    * @example Choosing by the name that the client asked for
    * ```ts

@@ -1,6 +1,6 @@
 /**
- * The types of what a handler is given: its server, its packet, and what a
- * proxy tells of its connection.
+ * The types of what a handler is given: its server, its packet, and the
+ * values of a PROXY header.
  *
  * @module
  */

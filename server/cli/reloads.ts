@@ -92,7 +92,7 @@ export class Reloads implements Disposable {
   }
 
   #onHangUp = (): void => {
-    // The signal also tells that the terminal was closed
+    // The signal also means that the terminal was closed
     if (this.#hadTerminal && !hasTerminal()) this.#stop.stop(HANGUP_EXIT_CODE);
     else void this.#reload();
   };

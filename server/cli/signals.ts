@@ -6,7 +6,7 @@
 
 import { ECHO_MS } from "../../workers/base/waits.ts";
 
-/** The signals that end a program, each with the exit code that tells of it. */
+/** The signals that end a program, with their exit codes. */
 const EXIT_CODES: Map<Deno.Signal, number> = Deno.build.os === "windows"
   ? new Map([["SIGINT", 130], ["SIGBREAK", 149]])
   : new Map([["SIGINT", 130], ["SIGTERM", 143]]);

@@ -90,7 +90,7 @@ export class ProxyHeaders {
   }
 }
 
-/** Gives a connection what its header tells. */
+/** Sets the addresses and values of a header on its connection. */
 function setEnds(conn: Deno.Conn, { ends, info }: ProxyHeader): void {
   const { source, destination } = ends!;
   Object.defineProperties(conn, {

@@ -87,7 +87,7 @@ export class Members implements SupervisorHost<Replica> {
     return [...this.all].some(({ life }) => life.listens);
   }
 
-  /** Whether all do that there shall be, and none starts or leaves the port. */
+  /** Whether all wanted replicas listen: none is starting or leaving the port. */
   get allListen(): boolean {
     const going = [...this.all].filter(({ life }) => !life.isClosing);
     return going.length >= this.workers &&

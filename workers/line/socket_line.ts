@@ -170,7 +170,7 @@ export class Channel {
    *
    * @param kind Its kind.
    * @param value The value. It is copied before this returns.
-   * @param now Whether the system shall have it when this returns, so that
+   * @param now Whether to give it to the system before this returns, so that
    * nothing that happens here afterwards can delay or lose it.
    * @throws {RangeError} If it is too large.
    */

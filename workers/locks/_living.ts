@@ -1,8 +1,8 @@
 /**
  * Which threads and processes of this program live, in memory that all its
- * threads share. Whoever keeps something for one of them can so tell at any
- * time whether it still exists, also if the thread that would have reported
- * its end has ended itself.
+ * threads share. Code that keeps something for one of them can see at any time
+ * whether it still exists, even if the thread that would have reported its end
+ * has ended itself.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What a pool tells of itself.
+ * The statistics of pools.
  *
  * @module
  */

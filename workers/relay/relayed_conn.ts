@@ -41,7 +41,7 @@ export interface ConnOpening {
   remoteAddr: Deno.Addr;
   /** How long it was open by then, in ms: clocks differ. */
   age: number;
-  /** What a load balancer tells of it. */
+  /** The values of its PROXY header. */
   proxyInfo?: object;
   /** What its TLS handshake has come to. */
   handshakeInfo?: Deno.TlsHandshakeInfo;
@@ -53,7 +53,7 @@ export class RelayedConn implements Deno.Conn {
   readonly remoteAddr: Deno.Addr;
   /** How long it was open when it came here, in milliseconds. */
   readonly age: number;
-  /** What a load balancer tells of it, for its handler. */
+  /** The values of its PROXY header, for its handler. */
   readonly proxyInfo: object | undefined;
   /** Returns what the TLS handshake, which is over, has come to (TLS). */
   readonly handshake?: () => Promise<Deno.TlsHandshakeInfo>;

@@ -208,7 +208,7 @@ export function reserveDescriptors(name: string): () => void {
   };
 }
 
-/** Opens a file that it may read anyhow: nothing else tells the number. */
+/** Opens a file `count` times: Deno has no other way to count free descriptors. */
 function assertFree(count: number, name: string): void {
   if (FILE.protocol !== "file:") return;
   const files: Deno.FsFile[] = [];

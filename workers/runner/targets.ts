@@ -1,5 +1,5 @@
 /**
- * What a thread or process shall run, as its owner checks it.
+ * Targets of threads and processes, as their owner checks them.
  *
  * @module
  */

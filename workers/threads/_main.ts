@@ -78,7 +78,7 @@ async function work(
   }
   port.onerror = fail;
   await Promise.race([finish(), failed.promise]);
-  // Deno tells at the end of this turn of rejections that nobody handled.
+  // At the end of this turn Deno reports rejections that nobody handled.
   await new Promise((resolve) => setTimeout(resolve));
   await joinStarted();
   if (failure !== null) throw (failure as { thrown: unknown }).thrown;
