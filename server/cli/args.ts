@@ -58,7 +58,11 @@ export type ClientCommand = Command<typeof CLIENT_OPTIONS>;
 /** Reads the arguments of `serve`. */
 export function parseServe(args: string[]): ServeCommand {
   const command = parse(args, SERVE_OPTIONS);
-  if (command.options.top && !Deno.stderr.isTerminal()) {
+  const { watch, handler = "", top } = command.options;
+  if (watch && !FILE_REGEXP.test(handler)) {
+    throw new UsageError("--watch has no effect without --handler FILE#CLASS");
+  }
+  if (top && !Deno.stderr.isTerminal()) {
     throw new UsageError(
       "Cannot use --top: stderr is no terminal; give --stats SECONDS",
     );
@@ -217,13 +221,8 @@ function missing(
   if (on !== undefined && !on.includes(transport)) {
     return `transport ${on.join(" or ")}`;
   }
-  if (other === undefined) return null;
-  const [name = "", form] = other.split(" ");
-  const value = options[name];
-  const fits = form === undefined
-    ? value !== undefined
-    : FILE_REGEXP.test(String(value ?? ""));
-  return fits ? null : other;
+  const isAlone = other !== undefined && options[other] === undefined;
+  return isAlone ? other : null;
 }
 
 /** The values that are not `undefined`. */

@@ -95,7 +95,7 @@ const ADDRESS_OPTIONS = {
 export const SERVE_OPTIONS = {
   ...ADDRESS_OPTIONS,
   handler: { kind: text, without: ["exec"] },
-  watch: { kind: "flag", replicas: true, with: "handler FILE#CLASS" },
+  watch: { kind: "flag", replicas: true },
   exec: { kind: text, on: STREAMS },
   mode: { kind: oneOf(MODES), short: "m" },
   workers: { kind: integer(1), replicas: true },

@@ -39,10 +39,12 @@ export async function talkByPackets(
 ): Promise<number> {
   assertUnstableNet("send packets");
   if (address.transport === "udp") {
-    const [socket, server] = await openUdp(address);
+    const [socket, server] = await openUdp(address)
+      .catch(notSent(address));
     return await talk(socket, server, prompt, timeout);
   }
-  const dir = await makeDir(address);
+  const dir = await Deno.makeTempDir({ prefix: "socketserver-" })
+    .catch(notSent(address));
   const remove = () => Deno.removeSync(dir, { recursive: true });
   using stop = new StopSignals();
   stop.signal.addEventListener("abort", () => {
@@ -73,29 +75,16 @@ function canonical(hostname: string): string {
   return new URL(`http://[${mapped.split("%")[0]}]`).hostname;
 }
 
-/** A folder for the client's own socket. */
-async function makeDir(address: PacketAddress): Promise<string> {
-  try {
-    return await Deno.makeTempDir({ prefix: "socketserver-" });
-  } catch (error) {
-    throw notSent(address, error);
-  }
-}
-
 /** A socket, and the server's IP address: only packets from there are answers. */
 async function openUdp(
   address: Deno.NetAddr & { transport: "udp" },
 ): Promise<[PacketSocket, PacketAddress]> {
   const local = { "0.0.0.0": "127.0.0.1", "::": "::1" }[address.hostname];
-  try {
-    const { address: hostname } = await lookup(local ?? address.hostname);
-    const own = hostname.includes(":") ? "::" : "0.0.0.0";
-    const options = { transport: "udp", hostname: own, port: 0 } as const;
-    const socket = Deno.listenDatagram(options) as DatagramConn;
-    return [new UdpSocket(socket), { ...address, hostname }];
-  } catch (error) {
-    throw notSent(address, error);
-  }
+  const { address: hostname } = await lookup(local ?? address.hostname);
+  const own = hostname.includes(":") ? "::" : "0.0.0.0";
+  const options = { transport: "udp", hostname: own, port: 0 } as const;
+  const socket = Deno.listenDatagram(options) as DatagramConn;
+  return [new UdpSocket(socket), { ...address, hostname }];
 }
 
 async function talk(
@@ -126,7 +115,7 @@ async function talk(
       prompt.typed();
       const [answered] = await Promise.all([
         isAnswered(timeout),
-        send(socket, line, address),
+        socket.send(line, address).catch(notSent(address)),
       ]);
       if (answered) continue;
       unanswered++;
@@ -155,24 +144,15 @@ async function receiveAll(
   }
 }
 
-async function send(
-  socket: PacketSocket,
-  packet: Uint8Array,
-  address: PacketAddress,
-): Promise<void> {
-  try {
-    await socket.send(packet, address);
-  } catch (error) {
-    throw notSent(address, error);
-  }
-}
-
-function notSent(address: PacketAddress, error: unknown): unknown {
-  return failure(
-    `Cannot send to "${formatAddress(address)}"`,
-    error instanceof Deno.errors.TimedOut
-      ? new Error("the server reads no packets", { cause: error })
-      : error,
-    [startServer(address)],
-  );
+/** Makes a function that throws an error with what was being done, and a cure. */
+function notSent(address: PacketAddress): (error: unknown) => never {
+  return (error) => {
+    throw failure(
+      `Cannot send to "${formatAddress(address)}"`,
+      error instanceof Deno.errors.TimedOut
+        ? new Error("the server reads no packets", { cause: error })
+        : error,
+      [startServer(address)],
+    );
+  };
 }
