@@ -63,6 +63,16 @@ export type OpenListener = (
 
 type Eventually = void | Promise<void>;
 
+/** An open request, as far as a server and its replica tell each other of it. */
+export interface Numbered {
+  readonly request: unknown;
+  readonly clientAddress: Deno.Addr;
+  /** Whether the server has accepted it, and a replica serves it. */
+  readonly relayed: boolean;
+  /** Its number in the replica: by the relay, or as the replica tells of it. */
+  number: number;
+}
+
 /**
  * The role of a server that stands alone. A set of replicas and a replica's
  * link to its parent override what differs there.
@@ -165,12 +175,15 @@ export class ServerRole {
   reload(): Eventually {}
 
   /** A request begins when the promise, if there is one, resolves. */
-  opened(_request: unknown, _from: Deno.Addr): Promise<void> | undefined {
+  opened(_open: Numbered): Promise<void> | undefined {
     return undefined;
   }
 
   /** A request has ended after `duration` ms, or was refused (`null`). */
-  closed(_request: unknown, _duration: number | null, _ending: number): void {}
+  closed(_open: Numbered, _duration: number | null, _ending: number): void {}
+
+  /** A deadline, or `disconnect()`, has cut it off. */
+  cut(_open: Numbered): void {}
 
   /** Counts have changed otherwise. */
   changed(): void {}

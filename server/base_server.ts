@@ -503,8 +503,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
    * @returns Whether there is such a connection.
    */
   disconnect(id: string): boolean {
-    const { open } = this[core].cycle;
-    return open.disconnect(id) || this[role].disconnect(id);
+    return this[core].cycle.disconnect(id) || this[role].disconnect(id);
   }
 
   /**
@@ -707,6 +706,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
     // Not async: that would keep three times the memory for an idle connection
     try {
       const { cycle } = this[core];
+      const open = cycle.open.find(request);
       const ending = this[role].process(request, clientAddress);
       if (ending !== undefined) {
         const ended = cycle.servedElsewhere(request, ending);
@@ -715,7 +715,7 @@ export abstract class BaseServer<R = unknown, C = unknown>
       }
       const finished = this.finishRequest(request, clientAddress);
       return Promise.resolve(finished).then(() => {
-        cycle.open.setShut(request);
+        if (open !== undefined) open.shut = true;
         return this.shutdownRequest(request);
       });
     } catch (error) {

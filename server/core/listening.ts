@@ -276,13 +276,13 @@ export class Listening<R> {
     begun();
     // Nobody else would close what an operation opens from now on
     this.#isOver = true;
-    this.#deadline = deadline;
-    return await this.#drain(deadline);
+    this.hasten(deadline);
+    return await this.#drain(this.#deadline);
   }
 
-  /** Gives a close that is under way this earlier deadline. */
+  /** Gives the close, now or later, this earlier deadline. */
   hasten(deadline: number): void {
-    if (!this.#isOver || deadline >= this.#deadline) return;
+    if (deadline >= this.#deadline) return;
     this.#deadline = deadline;
     this.#cycle.open.limitWait(Math.max(0, deadline - performance.now()));
   }

@@ -52,6 +52,8 @@ export class OpenRequest<R = unknown> {
     null;
   /** Its number for users; 0 if none has asked. */
   id = 0;
+  /** Its number between a replica and its server; 0 if it has none. */
+  number = 0;
 
   constructor(
     request: R,
@@ -123,25 +125,23 @@ export class OpenRequests<R> {
 
   /** `processRequest()` is about to be called, or never will be. */
   process(open: OpenRequest<R>): void {
-    if (open.processed) return;
-    open.processed = true;
-    if (--this.#entering === 0) this.#allProcessed?.();
-  }
-
-  /** `shutdownRequest()` is about to be called. */
-  setShut(request: R): void {
-    const open = this.find(request);
-    if (open !== undefined) open.shut = true;
+    // Of several that are equal, such as `null`, this one's hooks begin
+    if (this.#unmarked.size > 0 && this.find(open.request) !== open) {
+      this.#unmarked.set(open.request, open);
+    }
+    this.#pass(open);
   }
 
   delete(open: OpenRequest<R>): void {
-    this.process(open);
+    this.#pass(open);
     const last = this.#open.pop()!;
     if (last !== open) {
       this.#open[open.index] = last;
       last.index = open.index;
     }
-    if (this.#unmarked.size > 0) this.#unmarked.delete(open.request);
+    if (this.#unmarked.get(open.request) === open) {
+      this.#unmarked.delete(open.request);
+    }
     if (this.#open.length === 0) this.#emptied?.();
   }
 
@@ -170,12 +170,9 @@ export class OpenRequests<R> {
     });
   }
 
-  /** Cuts off the request of this number; false if there is none. */
-  disconnect(id: string): boolean {
-    const open = this.#open.find((one) => one.id > 0 && String(one.id) === id);
-    if (open === undefined || open.aborted) return false;
-    cutOff(open, disconnected());
-    return true;
+  /** The request that has this number for users. */
+  named(id: string): OpenRequest<R> | undefined {
+    return this.#open.find((one) => one.id > 0 && String(one.id) === id);
   }
 
   /** Aborts the open requests; returns those that were not aborted before. */
@@ -215,16 +212,15 @@ export class OpenRequests<R> {
     const open = (request as Partial<Marked<R>> | null)?.[OPEN];
     return open ?? this.#unmarked.get(request);
   }
+
+  #pass(open: OpenRequest<R>): void {
+    if (open.processed) return;
+    open.processed = true;
+    if (--this.#entering === 0) this.#allProcessed?.();
+  }
 }
 
 type Marked<R> = { [OPEN]: OpenRequest<R> };
-
-/** The reason in the signal of a request that the server's user has ended. */
-export function disconnected(): Error {
-  return new Deno.errors.ConnectionAborted(
-    "The connection was ended by disconnect()",
-  );
-}
 
 /** Aborts a handler and closes its connection. */
 export function cutOff(open: OpenRequest, reason: unknown): void {
@@ -233,6 +229,16 @@ export function cutOff(open: OpenRequest, reason: unknown): void {
   open.handler?.[abort]?.(reason);
   open.cancel?.();
   closeAnyhow(open.request);
+}
+
+/** Cuts it off for the server's user; false if it was cut off before. */
+export function disconnect(open: OpenRequest | undefined): boolean {
+  if (open === undefined || open.aborted) return false;
+  const reason = new Deno.errors.ConnectionAborted(
+    "The connection was ended by disconnect()",
+  );
+  cutOff(open, reason);
+  return true;
 }
 
 /** Throws unless it is a handler class. */

@@ -5,6 +5,8 @@
  */
 
 import type { BaseRequestHandler } from "../../handlers/base_request_handler.ts";
+import { RunnerExitError } from "../../workers/base/errors.ts";
+import { Ending } from "../../workers/base/progress.ts";
 import { printable } from "../../handlers/_internal.ts";
 import {
   closeAnyhow,
@@ -17,7 +19,7 @@ import {
   printError,
   readable,
 } from "./faults.ts";
-import { type OpenRequest, OpenRequests } from "./request.ts";
+import { disconnect, type OpenRequest, OpenRequests } from "./request.ts";
 import { role, type ServerRole } from "../_internal.ts";
 import type { DrainReport, ServerLimits } from "../options.ts";
 import { Admission, Entrance } from "./entrance.ts";
@@ -42,18 +44,6 @@ export interface CycleHooks<R> {
   ): void | Promise<void>;
 }
 
-/** How a request ended elsewhere: the sum of what applies. */
-export const Ending = {
-  /** An error of it was reported. */
-  failed: 1,
-  /** It was aborted. */
-  aborted: 2,
-  /** Its handler was never made. */
-  unmade: 4,
-  /** Its connection is closed, or its client's side has ended. */
-  isOver: 8,
-} as const;
-
 function endingOf({ failed, aborted, lost }: OpenRequest): number {
   return (failed ? Ending.failed : 0) + (aborted ? Ending.aborted : 0) +
     (lost ? Ending.unmade : 0);
@@ -74,7 +64,8 @@ export class RequestCycle<R> {
   readonly deadlines: Deadlines = new Deadlines(
     this.open as OpenRequests<unknown>,
     (open, error) => {
-      if (!open.relayed) this.drained?.aborted.push(open.clientAddress);
+      if (!open.relayed) this.addEnd(open.clientAddress, Ending.aborted);
+      this.#hooks[role].cut(open);
       void this.report(error, open.request as R, open.clientAddress);
     },
   );
@@ -117,7 +108,7 @@ export class RequestCycle<R> {
       if (this.printsAddresses) printable(clientAddress);
       part = this.#hooks[role];
       if (!part.servesElsewhere) this.open.watch(open);
-      const told = part.opened(request, clientAddress);
+      const told = part.opened(open);
       if (told !== undefined) await told;
       const verdict = this.#hooks.verifyRequest(request, clientAddress);
       const verified = typeof verdict === "boolean" ? verdict : await verdict;
@@ -141,18 +132,24 @@ export class RequestCycle<R> {
         this.addEnd(open.clientAddress, ending);
       }
       const duration = this.meter.end(open);
-      part?.closed(request, duration, ending);
+      part?.closed(open, duration, ending);
       this.#end(open);
     }
   }
 
   /**
-   * Serves a request that was accepted, verified and counted elsewhere.
+   * Serves a request that was accepted, verified and counted elsewhere, and has
+   * this number there.
    *
    * @returns How it ended: a sum of {@linkcode Ending}.
    */
-  async serveAccepted(request: R, clientAddress: Deno.Addr): Promise<number> {
+  async serveAccepted(
+    request: R,
+    clientAddress: Deno.Addr,
+    number: number,
+  ): Promise<number> {
     const open = this.open.add(request, clientAddress, true);
+    open.number = number;
     this.open.watch(open);
     if (this.printsAddresses) printable(clientAddress);
     try {
@@ -180,6 +177,27 @@ export class RequestCycle<R> {
     if ((how & Ending.aborted) === 0 || open.aborted) return;
     open.aborted = true;
     this.addEnd(open.clientAddress, how);
+  }
+
+  /** A replica has cut off a request: its connection, or a packet's bytes. */
+  wasCut(subject: unknown): void {
+    const open = this.#openOf(subject);
+    if (open === undefined || open.aborted) return;
+    open.aborted = true;
+    this.addEnd(open.clientAddress, Ending.aborted);
+  }
+
+  /** Whether a request is still open that nobody has cut off. */
+  isUncut(subject: unknown): boolean {
+    return this.#openOf(subject)?.aborted === false;
+  }
+
+  /** Ends a request that is open here, for the server's user. */
+  disconnect(id: string): boolean {
+    const open = this.open.named(id);
+    const isCut = disconnect(open as OpenRequest | undefined);
+    if (isCut) this.#hooks[role].cut(open!);
+    return isCut;
   }
 
   /** Counts how a request ended, if the server closes. */
@@ -280,6 +298,12 @@ export class RequestCycle<R> {
     this.deadlines.watch(open);
   }
 
+  #openOf(subject: unknown): OpenRequest<R> | undefined {
+    return this.open.list().find(({ request }) =>
+      request === subject || Object(request).packet === subject
+    );
+  }
+
   #refuse(open: OpenRequest<R>, reason: string): void {
     this.counts.refused++;
     this.#hooks[role].changed();
@@ -309,7 +333,9 @@ export class RequestCycle<R> {
   async #reportOf(open: OpenRequest<R>, thrown: unknown): Promise<void> {
     const error = readable(thrown);
     const isEntrance = error instanceof EntranceError;
-    const isOwn = error === open.reason || isEntrance || isOfAbort(error);
+    // Nor is one lost, with its replica, that had been cut off
+    const isOwn = error === open.reason || isEntrance || isOfAbort(error) ||
+      error instanceof RunnerExitError;
     if (open.aborted && isOwn) return;
     if (isEntrance) {
       this.counts[error.count]++;

@@ -26,6 +26,7 @@ import {
   type Boot,
   type ClassRef,
   type Command,
+  CUT_OFF_AFTER_MS,
   decodeToReplica,
   type FromReplica,
   outOfOrder,
@@ -113,19 +114,20 @@ class ReplicaSide {
     this.#link = new ParentLink(line, sharingOf(boot.sharing));
     this.#server = construct(boot, modules, this.#link);
     this.#link.forward([]);
-    this.#relay = new RelayPort(
+    this.#relay = this.#link.relay = new RelayPort(
       line,
       {
-        connection: (conn) =>
-          this.#server[core].cycle.serveAccepted(conn, conn.remoteAddr),
-        packet: (packet, from, truncated, reply) => {
+        connection: (conn, id) =>
+          this.#server[core].cycle.serveAccepted(conn, conn.remoteAddr, id),
+        packet: (packet, from, truncated, reply, id) => {
           const socket = new RelayedSocket(boot.address, from, reply);
-          return this.#server[core].cycle.serveAccepted({
-            packet,
-            socket,
-            truncated,
-          }, from);
+          return this.#server[core].cycle.serveAccepted(
+            { packet, socket, truncated },
+            from,
+            id,
+          );
         },
+        cutOff: (id) => this.#link.cutOff(id, true),
       },
       boot.memory?.begun ?? null,
     );
@@ -155,7 +157,7 @@ class ReplicaSide {
       case "ping":
         return this.#post(["pong", usedMemory(this.#port.kind)]);
       case "disconnect":
-        return this.#link.cutOff(message[1]);
+        return this.#link.cutOff(message[1], false);
       case "answer":
         return this.#link.answer(message[1], message[2]);
     }
@@ -179,7 +181,7 @@ class ReplicaSide {
   #drain(deadline: number): void {
     const { cycle, listening } = this.#server[core];
     this.#relay.afterArrived(() => cycle.drain(deadline));
-    listening.hasten(deadline);
+    listening.hasten(deadline + CUT_OFF_AFTER_MS);
   }
 
   async #resume(): Promise<void> {

@@ -13,14 +13,10 @@ import type { BaseServer } from "../base_server.ts";
 import { inTime } from "../../workers/base/waits.ts";
 import { arrivals } from "../core/watched_conn.ts";
 import type { Goal } from "./life.ts";
+import { CUT_OFF_AFTER_MS } from "./protocol.ts";
 import type { Monitor } from "./monitor.ts";
 import type { Replica } from "./replica.ts";
 
-/**
- * Replicas abort this much later than their server, so that it can report which
- * requests it aborted.
- */
-const CUT_OFF_AFTER_MS = 100;
 /** How long the server waits for replicas to stop accepting. */
 const LEAD_TIMEOUT_MS = 1_000;
 
@@ -192,7 +188,7 @@ export class Members implements SupervisorHost<Replica> {
    * Closes all replicas and starts no more.
    *
    * @returns The clients whose requests a replica accepted and never ended,
-   * except those that `disconnect()` ended.
+   * except those that were cut off before.
    */
   async close(deadline: number, reason: Error): Promise<Deno.Addr[]> {
     this.isKeeping = false;
@@ -205,7 +201,7 @@ export class Members implements SupervisorHost<Replica> {
     await Promise.all([...this.alive].map(({ runner }) => runner.exited));
     this.#watchdog.stop();
     return all.flatMap(({ accepted }) =>
-      [...accepted.values()].filter(({ isDisconnected }) => !isDisconnected)
+      [...accepted.values()].filter(({ isCut }) => !isCut)
         .map(({ clientAddress }) => clientAddress)
     );
   }

@@ -6,15 +6,21 @@
 
 import type { ServerStats } from "../../handlers/request_types.ts";
 import { PendingCalls } from "../../workers/line/pending.ts";
+import type { RelayPort } from "../../workers/relay/port.ts";
 import type { RunnerLine } from "../../workers/line/shared_line.ts";
 import {
   type ErrorRecord,
   tellRecord,
   toErrorRecord,
 } from "../../workers/line/dialect.ts";
-import { core, type OpenListener, ServerRole } from "../_internal.ts";
+import {
+  core,
+  type Numbered,
+  type OpenListener,
+  ServerRole,
+} from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
-import { cutOff, disconnected } from "../core/request.ts";
+import { disconnect } from "../core/request.ts";
 import { COUNTS, lacksDescriptors } from "../core/faults.ts";
 import type { Details, EventName } from "../core/telemetry.ts";
 import { ServerClosedError } from "../errors.ts";
@@ -31,6 +37,7 @@ export class ParentLink extends ServerRole {
   override readonly bindsLater = true;
   override readonly sharesQueue: boolean;
   server: BaseServer | null = null;
+  relay: RelayPort | null = null;
   /** Whether the parent has asked this replica to close. */
   isClosing = false;
   /** Whether others still listen on the port when this replica leaves it. */
@@ -39,7 +46,6 @@ export class ParentLink extends ServerRole {
   isLast = false;
   #port: RunnerLine;
   #sharing: PortSharing;
-  #ids: Map<unknown, number> = new Map();
   #lastId = 0;
   #ended: number[] = [];
   #durations: number[] = [];
@@ -79,29 +85,29 @@ export class ParentLink extends ServerRole {
     return await this.#ask("stats") as ServerStats;
   }
 
-  override opened(
-    request: unknown,
-    clientAddress: Deno.Addr,
-  ): Promise<void> | undefined {
-    const id = ++this.#lastId;
-    this.#ids.set(request, id);
+  override opened(open: Numbered): Promise<void> | undefined {
+    open.number = ++this.#lastId;
     const isBehind = this.#port.backlog > 0;
     // At once: the parent must know the requests that a crash would lose
-    this.#post(["opened", id, clientAddress]);
+    this.#post(["opened", open.number, open.clientAddress]);
     // If it does not read what this process sends, a handler must wait
     return isBehind ? this.#port.flushed() : undefined;
   }
 
   override closed(
-    request: unknown,
+    { number }: Numbered,
     duration: number | null,
     ending: number,
   ): void {
     this.#durations.push(duration ?? -1);
     this.#endings.push(ending);
-    this.#ended.push(this.#ids.get(request)!);
-    this.#ids.delete(request);
+    this.#ended.push(number);
     this.changed();
+  }
+
+  override cut({ relayed, number }: Numbered): void {
+    if (relayed) this.relay!.wasCut(number);
+    else this.#post(["cut", number]);
   }
 
   override left(): void {
@@ -157,12 +163,13 @@ export class ParentLink extends ServerRole {
   }
 
   /** Ends a request of this number, if it has not ended. */
-  cutOff(sought: number): void {
-    const { cycle } = this.server![core];
-    for (const [request, id] of this.#ids) {
-      const open = id === sought ? cycle.open.find(request) : undefined;
-      if (open !== undefined && !open.aborted) cutOff(open, disconnected());
-    }
+  cutOff(sought: number, isRelayed: boolean): void {
+    const { open } = this.server![core].cycle;
+    disconnect(
+      open.list().find(({ relayed, number }) =>
+        relayed === isRelayed && number === sought
+      ),
+    );
   }
 
   /** Handles the answer to a question. */

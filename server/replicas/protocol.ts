@@ -11,11 +11,12 @@
  *   follows `close`, and nothing follows `closed`.
  * - `drain`, `limits`, `watch`, `ping`, `disconnect` and `answer` may come at any
  *   time; `pong` answers `ping`. `disconnect` may name a request that has ended.
- *   After `close`, `drain` leaves the replica no more time than it says.
+ *   `drain` leaves the replica no more time than it says, and
+ *   {@linkcode CUT_OFF_AFTER_MS}, also if it closes already.
  * - `opened` tells of a request that the replica accepted by itself: after the
  *   first `resume` and before `closed`, with rising numbers. `ended` names open
  *   ones only, how long each took in milliseconds, -1 if it was turned away, and
- *   how it ended.
+ *   how it ended. `cut` names one that a deadline of the replica has cut off.
  * - `event` may come of what is watched, and of what was until a moment ago.
  * - Counts never go down.
  * - `ask` and `leaving` may come at any time, and `answer` answers `ask`.
@@ -94,6 +95,7 @@ export type FromReplica =
   | ["closed"]
   | ["pong", memory: number]
   | ["opened", id: number, clientAddress: Deno.Addr]
+  | ["cut", id: number]
   | [
     "ended",
     ids: number[],
@@ -129,6 +131,12 @@ export interface EventDetails {
   reason?: string;
 }
 
+/**
+ * Replicas abort this much later than their server, so that it can report which
+ * requests it aborted.
+ */
+export const CUT_OFF_AFTER_MS = 100;
+
 /** The longest list in a message: checking it takes less than 1 ms. */
 export const MAX_LIST = 4_096;
 
@@ -145,6 +153,7 @@ const FROM_REPLICA: Shapes = {
   closed: [],
   pong: [isCount],
   opened: [isCount, isAddress],
+  cut: [isCount],
   ended: [isCounts, isCountValues, every(isDuration), isCounts],
   event: [oneOf(...REPLICA_EVENTS), isDetails],
   ask: [isCount, oneOf("stats", "shutdown")],

@@ -14,12 +14,12 @@ import {
 } from "../../workers/line/shared_line.ts";
 import { RelayHub } from "../../workers/relay/hub.ts";
 import { plainAddress } from "../../workers/relay/frames.ts";
+import { Ending } from "../../workers/base/progress.ts";
 import type { Runner } from "../../workers/runner/runner.ts";
 import type { Member } from "../../workers/runner/supervisor.ts";
 import { core } from "../_internal.ts";
 import type { BaseServer } from "../base_server.ts";
 import { COUNTS } from "../core/faults.ts";
-import { Ending } from "../core/request_cycle.ts";
 import type { ReplicaOptions } from "../options.ts";
 import { Life } from "./life.ts";
 import {
@@ -35,6 +35,9 @@ import {
 } from "./protocol.ts";
 
 const ACCEPTED = COUNTS.indexOf("accepted");
+
+/** The messages about requests. */
+const TOLD_LATE: ReadonlySet<string> = new Set(["opened", "cut", "ended"]);
 
 /** More bytes than this don't wait for a replica that asks for more. */
 const MAX_BACKLOG = 8 * 2 ** 20;
@@ -52,6 +55,8 @@ export interface ReplicaOwner {
   stats(own: ServerStats): ServerStats;
   /** A request that it had accepted by itself has ended. */
   finished(clientAddress: Deno.Addr, ending: number): void;
+  /** It has cut off a request of the server: a connection, or bytes. */
+  wasCut(subject: unknown): void;
   /** Something happened in the replica. */
   observed(name: ReplicaEventName, details: EventDetails): void;
   /** The replica is over a limit. */
@@ -66,8 +71,8 @@ export interface ReplicaOwner {
 interface AcceptedRequest {
   clientAddress: Deno.Addr;
   since: number;
-  /** Whether the server's user has ended it. */
-  isDisconnected: boolean;
+  /** Whether a deadline or `disconnect()` has ended it. */
+  isCut: boolean;
 }
 
 /** A runner and the requests in it. */
@@ -124,6 +129,7 @@ export class Replica implements Member {
     this.relay = new RelayHub({
       post: (message, transfer) => this.#line.post(message, transfer),
       begun: memory?.begun ?? null,
+      wasCut: (subject) => owner.wasCut(subject),
       answersOnly: (options.permissions ?? "inherit") !== "inherit",
     });
     this.life = new Life(runner, {
@@ -200,10 +206,12 @@ export class Replica implements Member {
     if (message instanceof Uint8Array) return this.relay.receive(message);
     const isGivenUp = this.life.state === "ended";
     // Until its exit, requests that it reports late are known to be lost
-    if (isGivenUp && message[0] !== "opened" && message[0] !== "ended") return;
+    if (isGivenUp && !TOLD_LATE.has(message[0])) return;
     switch (message[0]) {
       case "opened":
         return this.#opened(message[1], message[2]);
+      case "cut":
+        return this.#cut(message[1]);
       case "ended":
         return this.#ended(message[1], message[2], message[3], message[4]);
       case "event":
@@ -237,11 +245,19 @@ export class Replica implements Member {
     this.accepted.set(id, {
       clientAddress: plainAddress(clientAddress),
       since: performance.now(),
-      isDisconnected: false,
+      isCut: false,
     });
     // It reports each end, but may end before it can
     if (this.counts[ACCEPTED]! < id) this.counts[ACCEPTED] = id;
     this.begin();
+  }
+
+  #cut(id: number): void {
+    const request = this.accepted.get(id);
+    if (request === undefined) throw outOfOrder("cut");
+    if (request.isCut) return;
+    request.isCut = true;
+    this.#owner.finished(request.clientAddress, Ending.aborted);
   }
 
   #ended(
@@ -259,8 +275,8 @@ export class Replica implements Member {
       if (request === undefined) throw outOfOrder("ended");
       this.accepted.delete(id);
       const ending = endings[i]!;
-      const isCut = request.isDisconnected && (ending & Ending.aborted) !== 0;
-      if (durations[i]! < 0 || isCut) return;
+      const isKnown = request.isCut && (ending & Ending.aborted) !== 0;
+      if (durations[i]! < 0 || isKnown) return;
       this.#owner.finished(request.clientAddress, ending);
     });
     if (counts.some((count, i) => count < this.counts[i]!)) {

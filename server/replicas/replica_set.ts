@@ -5,7 +5,10 @@
  */
 
 import { printable } from "../../handlers/_internal.ts";
-import type { ServerStats } from "../../handlers/request_types.ts";
+import type {
+  DatagramRequest,
+  ServerStats,
+} from "../../handlers/request_types.ts";
 import { RunnerExitError } from "../../workers/base/errors.ts";
 import { newRelayMemory } from "../../workers/line/shared_line.ts";
 import { describeExit } from "../../workers/runner/runner.ts";
@@ -14,6 +17,7 @@ import { startRunner } from "../../workers/runner/supervisor.ts";
 import {
   type Certificate,
   core,
+  type Numbered,
   type OpenListener,
   ServerRole,
   settings,
@@ -199,11 +203,16 @@ export class ReplicaSet extends ServerRole
       if (replica.number !== number || !replica.accepted.has(request!)) {
         continue;
       }
-      replica.accepted.get(request!)!.isDisconnected = true;
+      replica.accepted.get(request!)!.isCut = true;
       replica.send(["disconnect", request!]);
       return true;
     }
     return false;
+  }
+
+  override cut({ request }: Numbered): void {
+    const { packet = request } = Object(request) as Partial<DatagramRequest>;
+    for (const { relay } of this.#members.all) relay.cutOff(packet);
   }
 
   override assertLimits(limits: ServerLimits): void {
@@ -244,6 +253,10 @@ export class ReplicaSet extends ServerRole
 
   finished(clientAddress: Deno.Addr, ending: number): void {
     this.server[core].cycle.addEnd(clientAddress, ending);
+  }
+
+  wasCut(subject: unknown): void {
+    this.server[core].cycle.wasCut(subject);
   }
 
   observed(name: ReplicaEventName, details: EventDetails): void {
@@ -334,15 +347,16 @@ export class ReplicaSet extends ServerRole
 
   ended(replica: Replica, cause: RunnerExitError): void {
     const { relay, life } = replica;
-    const relayed = relay.load;
     this.#members.remove(replica);
     this.#presence.check();
-    relay.fail(cause, this.server.shutdownTimeout);
+    const { cycle } = this.server[core];
+    const lost = relay.fail(cause, this.server.shutdownTimeout)
+      .some((subject) => cycle.isUncut(subject));
     this.monitor.ended(replica, cause);
     if (this.#finishing) return;
     const isUnexpected = life.wasReady && !life.isClosing;
     if (isUnexpected) this.monitor.replaced(replica, "exit");
-    void this.#reportLost(replica, cause, isUnexpected && relayed === 0);
+    void this.#reportLost(replica, cause, isUnexpected && !lost);
   }
 
   /**
@@ -356,10 +370,11 @@ export class ReplicaSet extends ServerRole
   ): Promise<void> {
     const { cycle } = this.server[core];
     await runner.exited;
-    for (const { clientAddress } of accepted.values()) {
+    const lost = [...accepted.values()].filter(({ isCut }) => !isCut);
+    for (const { clientAddress } of lost) {
       void cycle.report(cause, null, clientAddress);
     }
-    if (accepted.size === 0 && tellsAnyway) {
+    if (lost.length === 0 && tellsAnyway) {
       void cycle.report(withoutRequest(cause), null, null);
     }
   }

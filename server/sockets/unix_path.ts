@@ -8,19 +8,18 @@ import { settings } from "../_internal.ts";
 import { checkUnixAddress } from "../addresses.ts";
 
 const PERMISSIONS = 0o777;
-/** On a busy machine starting a thread takes long, connecting does not. */
-const PROBE_START_MS = 30_000;
-const PROBE_TIMEOUT_MS = 2_000;
-const CONNECTING = 1;
-const ANSWERED = 2;
-const REFUSED = 3;
+/**
+ * How long a constructor that finds a file at its path may wait. A thread and
+ * its connect take 20 ms, on a busy machine over 2 s.
+ */
+const PROBE_TIMEOUT_MS = 5_000;
+const ANSWERED = 1;
+const REFUSED = 2;
 /**
  * Connects to a path and reports whether it was refused. It runs in a worker: a
  * constructor can't await a promise, but can wait by `Atomics`.
  */
 const PROBE_SOURCE = `onmessage = async ({ data: [state, path] }) => {
-  Atomics.store(state, 0, ${CONNECTING});
-  Atomics.notify(state, 0);
   let outcome = ${ANSWERED};
   try {
     (await Deno.connect({ transport: "unix", path })).close();
@@ -183,13 +182,20 @@ function removeStale(path: string): void {
       `a file that is not a socket lies at "${path}"; remove it or choose another path`,
     );
   }
-  if (!isRefused(path) || identify(path) !== file) {
+  const outcome = probe(path);
+  if (outcome === 0) {
+    throw new Deno.errors.AddrInUse(
+      `another server may listen on "${path}": no answer within ${PROBE_TIMEOUT_MS} ms; remove the file if there is none`,
+    );
+  }
+  if (outcome === ANSWERED || identify(path) !== file) {
     throw new Deno.errors.AddrInUse(`another server listens on "${path}"`);
   }
   removeQuietly(path);
 }
 
-function isRefused(path: string): boolean {
+/** Connects to a path: `ANSWERED`, `REFUSED`, or 0 if neither came in time. */
+function probe(path: string): number {
   const state = new Int32Array(new SharedArrayBuffer(4));
   const source = `data:application/javascript,${
     encodeURIComponent(PROBE_SOURCE)
@@ -197,9 +203,8 @@ function isRefused(path: string): boolean {
   const worker = new Worker(source, { type: "module" });
   try {
     worker.postMessage([state, path]);
-    Atomics.wait(state, 0, 0, PROBE_START_MS);
-    Atomics.wait(state, 0, CONNECTING, PROBE_TIMEOUT_MS);
-    return state[0] === REFUSED;
+    Atomics.wait(state, 0, 0, PROBE_TIMEOUT_MS);
+    return state[0]!;
   } finally {
     worker.terminate();
   }

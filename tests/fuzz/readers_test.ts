@@ -77,6 +77,7 @@ function openReplica(kind: Runner["kind"]): Reader {
     stallTimeout: Infinity,
     stats: (own) => own,
     finished() {},
+    wasCut() {},
     observed: (name, details) => monitor.observed(name, details),
     exceeded() {},
     leaving() {},

@@ -123,6 +123,8 @@ export class Pair {
   readonly conns: RelayedConn[] = [];
   readonly packets: ArrivedPacket[] = [];
   readonly broken: Error[] = [];
+  /** The numbers of the requests that the hub wanted cut off. */
+  readonly cut: number[] = [];
   toPort = 0;
   toHub = 0;
   /** Whether the port takes nothing, as in a thread that is busy. */
@@ -165,6 +167,7 @@ export class Pair {
         this.packets.push({ packet, reply, end: () => resolve(0) });
         return promise;
       },
+      cutOff: (id) => void this.cut.push(id),
     };
   }
 }

@@ -1,11 +1,13 @@
 /** Shutting down, serving again and closing, in every mode. */
 
 import { assert, assertEquals } from "@std/assert";
+import type { TcpServerOptions } from "../../mod.ts";
 import { type Client, collectErrors, exchange } from "../servers/_support.ts";
 import {
   Greeter,
   LineEcho,
   Patient,
+  Sleeping,
   Unending,
   Unmade,
   Upload,
@@ -15,6 +17,7 @@ import {
   CROSSED_STREAMS,
   LASTING_MODES,
   type Mode,
+  type ReplicaServer,
   statsWhen,
   TCP_MODES,
   testEach,
@@ -135,20 +138,89 @@ testEach(
   },
 );
 
+/** Ends the only request, once the server knows of it. */
+async function disconnectOne(server: ReplicaServer): Promise<void> {
+  await until(() => server.connections().length === 1, "it is known");
+  assert(server.disconnect(server.connections()[0]!.id));
+}
+
+/** What ends a request before its handler does. */
+const CUTS: readonly [
+  name: string,
+  options: TcpServerOptions,
+  cut: (server: ReplicaServer) => Promise<void> | void,
+][] = [
+  ["a time limit", { requestTimeout: 50 }, () => {}],
+  ["disconnect()", {}, disconnectOne],
+];
+
+for (const [name, options, cut] of CUTS) {
+  testEach(
+    LASTING_MODES,
+    `a request that ${name} cut off is told no more, though its handler goes on when its replica ends`,
+    async (mode) => {
+      const server = mode.openOne(Unending, {
+        shutdownTimeout: 200,
+        ...options,
+      });
+      server.handleError = () => {};
+      const errors: unknown[] = [];
+      server.on("error", ({ error }) => void errors.push(error));
+      const left = Promise.withResolvers<void>();
+      server.on("replicaExit", () => left.resolve());
+      server.serveForever();
+      await server.ready;
+      const serve = async () => {
+        using client = await mode.connect(server);
+        assertEquals(await within("a word", client.receive()), "begun");
+        await cut(server);
+        assertEquals(await client.receive().catch(() => null), null);
+      };
+      await serve();
+      await server.reload();
+      await within("the end of the replica", left.promise);
+      await serve();
+      const report = await within("the close", server.serverClose());
+      assertEquals(report, { completed: 0, aborted: [] });
+      const own = errors.filter((error) =>
+        !String(error).includes("requestTimeout")
+      );
+      assertEquals(own, []);
+    },
+  );
+}
+
+testEach(
+  CROSSED,
+  "disconnect() aborts a handler that waits for nothing else",
+  async (mode) => {
+    await using server = mode.openOne(Sleeping);
+    server.serveForever();
+    await server.ready;
+    using client = await mode.connect(server);
+    await client.send("word");
+    const word = await within("a word", client.receive());
+    assertEquals(word?.trimEnd(), "begun");
+    await disconnectOne(server);
+    await until(() => server.connections().length === 0, "it has ended");
+  },
+);
+
 testEach(
   LASTING_MODES,
-  "serverClose() reports no client that disconnect() ended, though its handler goes on",
+  "serverClose() reports a request that a time limit cuts off meanwhile, once",
   async (mode) => {
-    const server = mode.openOne(Unending, { shutdownTimeout: 100 });
-    collectErrors(server);
+    const server = mode.openOne(Unending, { shutdownTimeout: 2_000 });
+    server.handleError = () => {};
+    server.on("error", () => {}); // nothing is printed
     server.serveForever();
     await server.ready;
     using client = await mode.connect(server);
     assertEquals(await within("a word", client.receive()), "begun");
-    assert(server.disconnect(server.connections()[0]!.id));
-    assertEquals(await client.receive().catch(() => null), null);
-    const report = await within("the close", server.serverClose());
-    assertEquals(report, { completed: 0, aborted: [] });
+    const closing = server.serverClose();
+    await server.setLimits({ requestTimeout: 1 });
+    const report = await within("the close", closing);
+    assertEquals([report.completed, report.aborted.length], [0, 1]);
   },
 );
 

@@ -76,6 +76,21 @@ export class Unending extends StreamRequestHandler {
   }
 }
 
+/** Says "begun", then waits for its abort, and for nothing else. */
+export class Sleeping extends RequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    const { request, clientAddress } = this;
+    const aborted = new Promise((resolve) =>
+      this.signal.addEventListener("abort", resolve)
+    );
+    const begun = new TextEncoder().encode("begun\n");
+    if ("packet" in request) await request.socket.send(begun, clientAddress);
+    else await request.write(begun);
+    await aborted;
+  }
+}
+
 /** Greets at once, as a server that speaks first. */
 export class Greeter extends StreamRequestHandler {
   static readonly module = module;

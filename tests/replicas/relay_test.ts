@@ -66,6 +66,7 @@ class Bench implements AsyncDisposable {
           return promise.then(() => 0);
         },
         packet: () => Promise.resolve(0),
+        cutOff() {},
       },
       null,
     );

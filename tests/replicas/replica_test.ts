@@ -34,6 +34,7 @@ Deno.test("Replica has taken what its thread wrote when it reports its end", asy
     stallTimeout: 1_000,
     stats: (own) => own,
     finished: () => {},
+    wasCut: () => {},
     observed: () => {},
     exceeded: () => {},
     leaving: () => {},

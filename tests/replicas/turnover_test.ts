@@ -153,3 +153,22 @@ test("a successor that is told to leave while it is held leaves when it is told 
   assertEquals((await within("its end", second.exited)).reason, "returned");
   assertEquals(started.length, 3);
 });
+
+test("a replica that is told of the server's close before it begins its own has only that time", async () => {
+  const server = open({ dispatch: "relay", shutdownTimeout: 600_000 }, Lasting);
+  let close: unknown;
+  LocalRunner.nextPasses.push((message) => {
+    const [name] = message as unknown[];
+    if (name === "drain") started[0]!.deliver(close);
+    else if (name === "close") close = message;
+    return name !== "close";
+  });
+  const clients = await occupy(server, 1);
+  await until(() => close !== undefined, "the replica is to leave");
+  server.shutdownTimeout = 100;
+  const closed = server.serverClose();
+  const { aborted } = await within("the close", closed);
+  assertEquals(aborted.length, 1);
+  assertEquals((await started[0]!.exited).reason, "returned");
+  clients[0]![Symbol.dispose]();
+});

@@ -13,6 +13,7 @@ import {
   ALL,
   assertEchoes,
   type Client,
+  collectErrors,
   dial,
   exchange,
   freePath,
@@ -413,4 +414,51 @@ test("TCPServer serves requests that take no properties", async () => {
   assertEquals(seen, requests);
   const { accepted, open, errors } = await server.stats();
   assertEquals([accepted, open, errors], [4, 0, 0]);
+});
+
+test("TCPServer knows requests that are equal, and open at the same time, apart", async () => {
+  const reasons: unknown[] = [];
+  const shut: unknown[] = [];
+  class Waiting extends BaseRequestHandler {
+    override async handle() {
+      await new Promise((resolve) =>
+        this.signal.addEventListener("abort", resolve)
+      );
+      reasons.push(this.signal.reason);
+    }
+  }
+  class Made extends TCPServer {
+    #left = 3;
+
+    override getRequest() {
+      return this.#left-- > 0
+        ? Promise.resolve<[Deno.TcpConn, Deno.Addr]>([
+          null as unknown as Deno.TcpConn,
+          this.serverAddress,
+        ])
+        : super.getRequest();
+    }
+
+    override async verifyRequest() {
+      await pause(1);
+      return true;
+    }
+
+    override shutdownRequest(request: Deno.TcpConn) {
+      shut.push(request);
+      throw new RangeError("from the hook");
+    }
+  }
+  const server = new Made({ port: 0 }, Waiting, { shutdownTimeout: 100 });
+  const errors = collectErrors(server);
+  server.serveForever();
+  await until(async () => (await server.stats()).open === 3, "all are open");
+  const { aborted } = await within("the close", server.serverClose());
+  assertEquals(aborted.length, 3);
+  await until(() => errors.length >= 3, "the ends");
+  assertEquals(reasons.length, 3);
+  assertEquals([shut, errors.map(String)], [
+    [null, null, null],
+    Array(3).fill("RangeError: from the hook"),
+  ]);
 });

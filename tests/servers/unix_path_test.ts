@@ -46,6 +46,19 @@ async function leaveStale(path: string, datagram: boolean): Promise<void> {
   assert((await Deno.lstat(path)).isSocket);
 }
 
+/** Has threads begin this much later, until disposed. */
+function startThreadsAfter(ms: number): Disposable {
+  const { Worker } = globalThis;
+  globalThis.Worker = class extends Worker {
+    constructor(source: string, options: WorkerOptions) {
+      const wait =
+        `Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${ms});`;
+      super(source.replace(",", `,${encodeURIComponent(wait)}`), options);
+    }
+  } as typeof Worker;
+  return { [Symbol.dispose]: () => void (globalThis.Worker = Worker) };
+}
+
 for (const kind of UNIX) {
   test(`${kind.name}.fileno() finds a path with blanks and an end of line`, async () => {
     for (const path of ["/a  b c", "/a\nb"]) {
@@ -70,21 +83,24 @@ for (const kind of UNIX) {
   test(`${kind.name} replaces a stale socket also where a thread starts slowly`, async () => {
     const path = freePath();
     await leaveStale(path, false);
-    const { Worker } = globalThis;
-    globalThis.Worker = class extends Worker {
-      constructor(source: string, options: WorkerOptions) {
-        const wait =
-          "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2500);";
-        super(source.replace(",", `,${encodeURIComponent(wait)}`), options);
-      }
-    } as typeof Worker;
-    try {
-      await using server = open(kind, path);
-      server.serveForever();
-      await assertEchoes(kind, server);
-    } finally {
-      globalThis.Worker = Worker;
-    }
+    using _slow = startThreadsAfter(2_500);
+    await using server = open(kind, path);
+    server.serveForever();
+    await assertEchoes(kind, server);
+  });
+
+  test(`${kind.name} leaves a socket alone of which no thread can tell whether anybody listens, and says so in seconds`, async () => {
+    const path = freePath();
+    await leaveStale(path, false);
+    using _slow = startThreadsAfter(60_000);
+    const began = performance.now();
+    const { message } = assertThrows(
+      () => open(kind, path),
+      Deno.errors.AddrInUse,
+    );
+    assert(performance.now() - began < 20_000);
+    assert(message.includes("may listen"), message);
+    assert(await exists(path));
   });
 
   for (const other of UNIX) {

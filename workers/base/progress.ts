@@ -1,10 +1,22 @@
 /**
  * Counts what the handlers of this thread or process do: requests that begin
  * and end, and reads and writes. By it a watchdog tells a handler that works
- * from one in an endless loop.
+ * from one in an endless loop. And how a request that it had has ended.
  *
  * @module
  */
+
+/** How a request ended elsewhere: the sum of what applies. */
+export const Ending = {
+  /** An error of it was reported. */
+  failed: 1,
+  /** It was aborted. */
+  aborted: 2,
+  /** Its handler was never made. */
+  unmade: 4,
+  /** Its connection is closed, or its client's side has ended. */
+  isOver: 8,
+} as const;
 
 let counter: Int32Array = new Int32Array(1);
 let tell: (() => void) | null = null;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Ending } from "../base/progress.ts";
 import { STALL_MS } from "../base/waits.ts";
 import { BlockPool, ConnWriter } from "./conn_writer.ts";
 import { ReceiveWindow, SendWindow } from "./flow.ts";
@@ -37,9 +38,6 @@ const STOP_MS = 10;
 const LAST_LOOKS = 3;
 /** Says that an end is the answer to a stop. */
 const STOPPED = Uint8Array.of(1);
-
-/** Added to how a request ended: its client can send nothing more. */
-const IS_OVER = 8;
 
 /** A connection, and what the steps before its request came to. */
 type Entered =
@@ -86,6 +84,10 @@ export class CarriedConnection implements Carried {
     return this.#carrier!.order;
   }
 
+  get subject(): Deno.Conn {
+    return this.conn;
+  }
+
   /** Begins to be carried, by one hub after the other. */
   attach(carrier: Carrier): void {
     const isFirst = !this.#isHandedBack;
@@ -120,6 +122,8 @@ export class CarriedConnection implements Carried {
       this.#setOption(readOption(bytes));
     } else if (op === Op.stop) {
       this.#stopAfter(readNumber(bytes));
+    } else if (op === Op.cut) {
+      this.#carrier!.wasCut(this.conn);
     } else if (op === Op.done) {
       this.#ending = readEnding(bytes);
       this.#receiving.detach();
@@ -130,21 +134,31 @@ export class CarriedConnection implements Carried {
     return op === Op.done || op === Op.close || op === Op.end;
   }
 
-  fail(error: Error, begun: boolean): void {
+  cutOff(): void {
+    const { id, link } = this.#carrier!;
+    if (this.#stage !== "done" && this.#stage !== "failed") {
+      link.send(Op.cut, id);
+    }
+  }
+
+  fail(error: Error, begun: boolean): boolean {
     const carrier = this.#carrier!;
     this.#sending.clear();
     if (this.#stage === "waiting" && !begun) {
       this.#isHandedBack = true;
       this.#carrier = null;
       handedBack.set(this.conn, this);
-      return carrier.settle(notBegun(error));
+      carrier.settle(notBegun(error));
+      return false;
     }
-    if (this.#stage !== "done") {
+    const isLost = this.#stage !== "done";
+    if (isLost) {
       this.#failure = error;
       this.#stage = "failed";
     }
     this.#resumeReading();
     this.advance();
+    return isLost;
   }
 
   cut(error: Error): void {
@@ -166,6 +180,7 @@ export class CarriedConnection implements Carried {
       this.#stage = "done";
     } else if (
       !(op === Op.data && stage === "begun") &&
+      !(op === Op.cut && (isOpen || stage === "closed")) &&
       !((op === Op.credit || op === Op.option || op === Op.stop) && isOpen)
     ) throw outOfOrder(op);
   }
@@ -314,7 +329,7 @@ export class CarriedConnection implements Carried {
     if (carrier === null) return;
     this.#receiving.clear();
     const isOver = this.#clientEnded || this.#lost !== null;
-    carrier.settle(error, this.#ending + (isOver ? IS_OVER : 0));
+    carrier.settle(error, this.#ending + (isOver ? Ending.isOver : 0));
   }
 
   #setOption({ option, enabled }: ReturnType<typeof readOption>): void {

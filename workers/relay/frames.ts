@@ -5,13 +5,15 @@
  * each in four bytes, then the payload. A message is any number of frames.
  *
  * From the hub come, for each request: `open` or `packet` first; then `data`
- * and once `end` or `lost` (nothing follows), with `credit` or `sent` in
+ * and once `end` or `lost` (nothing follows), with `credit`, `sent` or `cut` in
  * between. From the port: `began` first; then `data`, `option`, `credit`, `stop`
- * and `packet` in any order; `end` after the last `data`; `close`; `done` last.
+ * and `packet` in any order; `end` after the last `data`; `close`; `done` last;
+ * `cut` anywhere between.
  *
  * @module
  */
 
+import { Ending } from "../base/progress.ts";
 import { ProtocolError } from "../line/dialect.ts";
 
 /** The kinds of frames. */
@@ -40,6 +42,8 @@ export const Op = {
   option: 11,
   /** The runner waits for no more, if the bytes that it has read were all so far. */
   stop: 12,
+  /** This end has cut off the request, and says so to its client's owner. */
+  cut: 13,
 } as const;
 
 /** One of {@linkcode Op}. */
@@ -76,8 +80,9 @@ export interface ErrorFrame {
   code?: string;
 }
 
-const LAST_OP = Op.stop;
-const MAX_ENDING = 7;
+const LAST_OP = Op.cut;
+/** What only the hub can know comes after it. */
+const MAX_ENDING = Ending.isOver - 1;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 

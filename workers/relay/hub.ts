@@ -4,9 +4,9 @@
  *
  * Its owner's calls:
  * - `relay(conn)`, `relayPacket(packet, ...)`: settle when the runner is done
- *   with the request and what it wrote is delivered, with how it ended: 0 if
- *   well; for a connection, plus 4 if it is closed or its client's side ended. They reject with a
- *   `NotBegunError` if the runner ended before it began: give the
+ *   with the request and what it wrote is delivered, with how it ended: a sum of
+ *   `Ending`, 0 if well. They reject with a `NotBegunError` if the runner ended
+ *   before it began: give the
  *   same to another hub (a connection keeps what its client has sent), or close
  *   it. They reject with the error of `fail()` if the runner had begun. Close
  *   the connection when its promise has settled.
@@ -22,6 +22,7 @@
  *
  * To abort a request, close its connection. The handler's next read or write
  * fails, and the promise settles when the runner is done with it or has ended.
+ * With `cutOff()` its `signal` is aborted as well.
  *
  * @module
  */
@@ -53,6 +54,11 @@ export interface RelayHubOptions {
   begun?: Int32Array | null;
   /** Whether handlers may send packets to their clients alone. */
   answersOnly?: boolean;
+  /**
+   * Called when the runner has cut off a request, with its connection or the
+   * bytes of its packet.
+   */
+  wasCut?: (subject: unknown) => void;
 }
 
 /** Carries connections and packets to one runner and back. */
@@ -60,6 +66,7 @@ export class RelayHub {
   #link: RelayLink;
   #begun: Int32Array | null;
   #answersOnly: boolean;
+  #wasCut: (subject: unknown) => void;
   #carried: RequestTable<Carried> = new RequestTable();
   #toAdvance: Carried[] = [];
   #load = 0;
@@ -67,10 +74,12 @@ export class RelayHub {
   #failure: Error | null = null;
   #deliverTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor({ post, begun = null, answersOnly = false }: RelayHubOptions) {
+  constructor(options: RelayHubOptions) {
+    const { post, begun = null, answersOnly = false, wasCut } = options;
     this.#link = new RelayLink(post);
     this.#begun = begun;
     this.#answersOnly = answersOnly;
+    this.#wasCut = wasCut ?? (() => {});
   }
 
   /** The number of requests, including those still being delivered. */
@@ -126,19 +135,30 @@ export class RelayHub {
     this.#link.flush();
   }
 
+  /** Has the runner cut off a request, if it has it. */
+  cutOff(subject: unknown): void {
+    for (const carried of this.#carried.all()) {
+      if (carried.subject === subject) carried.cutOff();
+    }
+  }
+
   /**
    * The runner has ended: its bytes are delivered for at most `deliverFor` ms.
+   *
+   * @returns The connections, and bytes of packets, whose requests end with it.
    */
-  fail(error: Error, deliverFor: number): void {
-    if (this.#failure !== null) return;
+  fail(error: Error, deliverFor: number): unknown[] {
+    if (this.#failure !== null) return [];
     this.#failure = error;
     this.#link.close();
     this.#load = 0;
-    for (const carried of this.#carried.all()) {
-      carried.fail(error, this.#hasBegun(carried));
+    const lost = this.#carried.all().filter((carried) =>
+      carried.fail(error, this.#hasBegun(carried))
+    );
+    if (this.#carried.size > 0 && deliverFor !== Infinity) {
+      this.#deliverTimer = setTimeout(() => this.#cut(deliverFor), deliverFor);
     }
-    if (this.#carried.size === 0 || deliverFor === Infinity) return;
-    this.#deliverTimer = setTimeout(() => this.#cut(deliverFor), deliverFor);
+    return lost.map(({ subject }) => subject);
   }
 
   #cut(after: number): void {
@@ -188,7 +208,9 @@ export class RelayHub {
         if (error === null) resolve(ending);
         else reject(error);
       };
-      this.#carried.set(id, begin({ id, order, link: this.#link, settle }));
+      const wasCut = this.#wasCut;
+      const link = this.#link;
+      this.#carried.set(id, begin({ id, order, link, wasCut, settle }));
     });
   }
 }

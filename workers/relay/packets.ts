@@ -23,6 +23,8 @@ import type { RelayLink } from "./flow.ts";
 export interface Carried {
   /** Its place among the requests that the runner was given. */
   readonly order: number;
+  /** The connection, or the bytes of the packet. */
+  readonly subject: unknown;
   /**
    * Takes a frame from the runner; throws for one that may not come now.
    *
@@ -32,8 +34,13 @@ export interface Carried {
   receive(op: Opcode, bytes: Uint8Array): boolean;
   /** Does the next steps. */
   advance(): void;
-  /** The runner has ended; `begun` if it had begun the request. */
-  fail(error: Error, begun: boolean): void;
+  /** The owner has cut off the request: tells the runner. */
+  cutOff(): void;
+  /**
+   * The runner has ended; `begun` if it had begun the request. Returns whether
+   * that ends the request.
+   */
+  fail(error: Error, begun: boolean): boolean;
   /** The time for delivery is over. */
   cut(error: Error): void;
 }
@@ -43,6 +50,8 @@ export interface Carrier {
   readonly id: number;
   readonly order: number;
   readonly link: RelayLink;
+  /** The runner has cut off the request of this subject. */
+  readonly wasCut: (subject: unknown) => void;
   /** Ends the carrying: by an error, or by how the request ended. */
   readonly settle: (error: Error | null, ending?: number) => void;
 }
@@ -93,23 +102,36 @@ export class CarriedPacket implements Carried {
     return this.#carrier.order;
   }
 
+  get subject(): Uint8Array {
+    return this.#carried.packet;
+  }
+
   receive(op: Opcode, bytes: Uint8Array): boolean {
     if (this.#done) throw outOfOrder(op);
     if (op === Op.began && !this.#begun) this.#begun = true;
     else if (op === Op.packet && this.#begun) void this.#send(bytes);
-    else if (op === Op.done && this.#begun) {
+    else if (op === Op.cut && this.#begun) {
+      this.#carrier.wasCut(this.subject);
+    } else if (op === Op.done && this.#begun) {
       this.#done = true;
       this.#ending = readEnding(bytes);
     } else throw outOfOrder(op);
     return this.#done;
   }
 
-  fail(error: Error, begun: boolean): void {
+  cutOff(): void {
+    const { id, link } = this.#carrier;
+    if (!this.#done) link.send(Op.cut, id);
+  }
+
+  fail(error: Error, begun: boolean): boolean {
+    const isLost = !this.#done && (this.#begun || begun);
     if (!this.#done) {
       this.#done = true;
-      this.#failure = this.#begun || begun ? error : notBegun(error);
+      this.#failure = isLost ? error : notBegun(error);
     }
     this.advance();
+    return isLost;
   }
 
   cut(error: Error): void {

@@ -35,18 +35,21 @@ export type Reply = (
 
 /**
  * A runner's functions for relayed requests. They serve one to its end, and say
- * how it ended: 0 if well, up to 3 otherwise.
+ * how it ended: a sum of `Ending`, 0 if well.
  */
 export interface RelayHandlers {
   /** Serves a connection. */
-  connection(conn: RelayedConn): Promise<number>;
+  connection(conn: RelayedConn, id: number): Promise<number>;
   /** Serves a packet. */
   packet(
     packet: Uint8Array,
     from: Deno.Addr,
     truncated: boolean,
     reply: Reply,
+    id: number,
   ): Promise<number>;
+  /** Cuts off a request, if it is still open. */
+  cutOff(id: number): void;
 }
 
 /** A request that is open here. */
@@ -112,6 +115,11 @@ export class RelayPort {
     else this.#slices.wait(act);
   }
 
+  /** A request was cut off here. */
+  wasCut(id: number): void {
+    this.#link.send(Op.cut, id);
+  }
+
   /** Takes a message from the other end. */
   receive(message: Uint8Array): void {
     readFrames(message, this.#onFrame);
@@ -130,6 +138,7 @@ export class RelayPort {
   #onFrame = (op: Opcode, id: number, bytes: Uint8Array): void => {
     if (op === Op.open) return this.#open(id, bytes);
     if (op === Op.packet) return this.#openPacket(id, bytes);
+    if (op === Op.cut) return this.#handlers.cutOff(id);
     const request = this.#requests[id] ?? null;
     if (request !== null) request.receive(op, bytes);
     else if (op === Op.credit) this.#link.credit(readNumber(bytes));
@@ -139,7 +148,7 @@ export class RelayPort {
   #open(id: number, bytes: Uint8Array): void {
     const opening = readJson(bytes) as ConnOpening;
     const request = new RelayedConn(id, this.#link, this.#slices, opening);
-    const serve = () => this.#handlers.connection(request);
+    const serve = () => this.#handlers.connection(request, id);
     this.#begin({ id, isPacket: false, request, serve });
   }
 
@@ -154,6 +163,7 @@ export class RelayPort {
         address as Deno.Addr,
         number === 1,
         (reply, to) => request.send(reply, to),
+        id,
       );
     this.#begin({ id, isPacket: true, request, serve });
   }
