@@ -16,6 +16,9 @@ export interface ExecContext {
 
 /** Runs the command in the server's context. */
 export class ExecHandler extends CommandRequestHandler<ExecContext> {
+  /** The module that replicas import. */
+  static readonly module: string = import.meta.url;
+
   /** The program. */
   override command: string = this.server.context.command[0]!;
   /** Its arguments. */

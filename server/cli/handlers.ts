@@ -35,17 +35,18 @@ const IMPORT_TIMEOUT_MS = 30_000;
 /** A module that is not a file. */
 const SPECIFIER_REGEXP = /^(jsr|npm|https?|data):/;
 
-/** A handler, and the module that replicas import it from. */
+/** A handler. */
 export interface NamedHandler {
   Handler: RequestHandlerClass;
-  module: string;
+  /** The module that replicas import it from, unless its class says so. */
+  module?: string;
   /** The `server.context` of the handler. */
   context?: unknown;
   /** Called before a second signal ends the program. */
   beforeExit?: () => void;
 }
 
-/** The built-in handlers; each is in a module of its own. */
+/** The built-in handlers. */
 const SERVICES: Record<
   string,
   RequestHandlerClass<Deno.Conn | DatagramRequest>
@@ -63,11 +64,7 @@ export async function findHandler(
   transport: Transport,
 ): Promise<NamedHandler> {
   if (Object.hasOwn(SERVICES, name)) {
-    const file = `../../handlers/services/${name}_handler.ts`;
-    return {
-      Handler: SERVICES[name] as RequestHandlerClass,
-      module: new URL(file, import.meta.url).href,
-    };
+    return { Handler: SERVICES[name] as RequestHandlerClass };
   }
   const hash = name.lastIndexOf("#");
   if (hash < 1 || hash === name.length - 1) {
@@ -190,7 +187,6 @@ export async function findExecHandler(
     : null;
   return {
     Handler: ExecHandler as RequestHandlerClass,
-    module: new URL("./exec_handler.ts", import.meta.url).href,
     context: { command, pids } satisfies ExecContext,
     ...(pids !== null && { beforeExit: () => killAll(pids) }),
   };

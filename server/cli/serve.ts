@@ -51,7 +51,7 @@ export async function runServe(command: ServeCommand): Promise<number> {
     using reloads = hasNews ? new Reloads(server, command, stop, say) : null;
     await Promise.race([server.ready, serving]);
     if (!stop.signal.aborted) say(await describeReady(server, command));
-    if (watch) reloads?.watch(module);
+    if (watch) reloads?.watch(module!);
     using _live = stats || top ? new LiveStats(server, stats) : null;
     await serving;
   }
