@@ -5,6 +5,10 @@ import { BufferedReader } from "@socketserver/socketserver";
 
 const INTEGER_REGEXP = /^[+-]?\d+$/;
 
+class ArithmeticError extends Error {
+  override name = "ArithmeticError";
+}
+
 class DemoError extends Error {
   override name = "DemoError";
 }
@@ -13,6 +17,12 @@ class DemoError extends Error {
 function toInteger(text: string): number {
   if (INTEGER_REGEXP.test(text)) return Number(text);
   throw new SyntaxError(`"${text}" is not an integer`); // ValueError
+}
+
+function add(a: number, b: number): number {
+  const sum = a + b;
+  if (Number.isSafeInteger(sum)) return sum;
+  throw new ArithmeticError(`${sum} is not exact`);
 }
 
 function itemAt<T>(list: T[], index: number): T {
@@ -30,8 +40,11 @@ function explain(work: () => unknown): void {
     console.log(work());
     console.log("OK"); // Python's `else`
   } catch (error) {
-    if (error instanceof RangeError) console.log("Index:", error.message);
-    else if (error instanceof ReferenceError) {
+    if (error instanceof ArithmeticError) {
+      console.log("Arithmetic:", error.message);
+    } else if (error instanceof RangeError) {
+      console.log("Index:", error.message);
+    } else if (error instanceof ReferenceError) {
       console.log("Key:", error.message);
     } else if (error instanceof SyntaxError) {
       console.log("Value:", error.message);
@@ -47,7 +60,7 @@ if (import.meta.main) {
     console.log("Two numbers, please:");
     const [one, other] = [await input.readLine(), await input.readLine()];
     if (one === null || other === null) break;
-    explain(() => toInteger(one) + toInteger(other));
+    explain(() => add(toInteger(one), toInteger(other)));
   }
   explain(() => itemAt(["a", "b", "c", "d"], 10));
   explain(() => valueOf(new Map([["name", "Ann"]]), "age"));

@@ -15,13 +15,14 @@ function start(name: string, ...args: (string | number)[]): Program {
 
 Deno.test("lesson_exceptions.ts: each kind of error has its handler", async () => {
   await using program = start("lesson_exceptions.ts");
-  await program.type("1\n2\nx\n3\n");
+  await program.type("1\n2\nx\n3\n9007199254740991\n1\n");
   await program.endInput();
   assertEquals(await program.code(), 0, program.stderr.text);
   const asked = "Two numbers, please:\n";
   assertEquals(
     program.stdout.text,
-    `${asked}3\nOK\nOver\n${asked}Value: "x" is not an integer\nOver\n${asked}` +
+    `${asked}3\nOK\nOver\n${asked}Value: "x" is not an integer\nOver\n` +
+      `${asked}Arithmetic: 9007199254740992 is not exact\nOver\n${asked}` +
       'Index: no item 10 among 4\nOver\nKey: no key "age"\nOver\n' +
       "DemoError: made for this lesson\nOver\n",
   );
