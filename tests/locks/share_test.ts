@@ -6,8 +6,12 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
-import { pack, refuseShared, unpack } from "../../workers/queue/_sync.ts";
-import { findExported, packFor } from "../../workers/codec/share.ts";
+import { pack, unpack } from "../../workers/queue/_sync.ts";
+import {
+  findExported,
+  packFor,
+  refuseItem,
+} from "../../workers/codec/share.ts";
 import { Pipe, PipeConnection } from "../../workers/queue/pipe.ts";
 import { Barrier } from "../../workers/locks/barrier.ts";
 import { BoundedSemaphore, Semaphore } from "../../workers/locks/semaphore.ts";
@@ -175,16 +179,16 @@ Deno.test("unpack(): the name of an object stays its own, whatever a process sen
   assertFalse(arrived.end instanceof PipeConnection);
 });
 
-Deno.test("refuseShared(): what a process can't have is named", () => {
+Deno.test("refuseItem(): what a queue can't hold is named", () => {
   const cases: [unknown, string][] = [
-    [new Lock(), "a Lock with a process"],
+    [new Lock(), "Cannot put a Lock in a queue"],
     [[{ deep: new Map([[1, new BoundedSemaphore()]]) }], "a BoundedSemaphore"],
     [{ queue: new SharedQueue() }, "a SharedQueue"],
     [[new SharedArrayBuffer(4)], "a SharedArrayBuffer"],
     [new Int32Array(new SharedArrayBuffer(4)), "an Int32Array over a Shared"],
   ];
   for (const [value, message] of cases) {
-    assertThrows(() => refuseShared(value), TypeError, message);
+    assertThrows(() => refuseItem(value), TypeError, message);
   }
-  refuseShared([1, "text", { list: [new Date(), new Uint8Array(4), null] }]);
+  refuseItem([1, "text", { list: [new Date(), new Uint8Array(4), null] }]);
 });

@@ -303,23 +303,18 @@ export function unpack(value: unknown): unknown {
 }
 
 /**
- * Refuses values that can't be written as bytes or would be silently lost.
+ * Refuses what no queue can hold: what can't be written as bytes, or would be
+ * silently lost.
  *
- * @param value The value.
- * @param doing The operation, for the message.
- * @param where The place, for the message.
+ * @param value The item, or a list with it.
  * @throws {TypeError} If it contains shared memory, directly or in a lock.
  * @throws {DOMException} A `DataCloneError` if it contains a platform object,
  * for example a `MessagePort`.
  */
-export function refuseShared(
-  value: unknown,
-  doing = "share",
-  where = "with a process",
-): void {
+export function refuseItem(value: unknown): void {
   if (!isObject(value)) return;
   for (const found of objectsIn(value, isShared)) {
-    refuse(found, typeOf(found), doing, where, false);
+    refuse(found, typeOf(found), "put", "in a queue", false);
   }
 }
 

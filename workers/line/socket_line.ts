@@ -16,6 +16,7 @@ import {
   TAGS,
   TRUSTED,
 } from "../codec/decode.ts";
+import { refuseItem } from "../codec/share.ts";
 import { ProtocolError } from "./dialect.ts";
 import type { Revocation } from "../runner/launch.ts";
 
@@ -409,17 +410,16 @@ export function limitsOfCalls(sender: Sender): MessageLimits {
  *
  * @param args The arguments.
  * @param sender What calls.
- * @param check Called unless they are plain, and have nothing to refuse.
  * @returns Their bytes.
  * @throws {RangeError} If they are over the limits.
+ * @throws {TypeError} If they contain what no queue can hold.
  */
 export function encodeArgs(
   args: unknown[],
   sender: Sender,
-  check?: (value: unknown) => void,
 ): Uint8Array {
   const writer = new ByteWriter(256);
-  const values = encodeInto(writer, args, check);
+  const values = encodeInto(writer, args, refuseItem);
   const { length } = writer;
   const isV8 = values === 0;
   assertWithin(limitsOfCalls(sender), length, values, isV8);

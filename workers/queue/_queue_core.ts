@@ -5,7 +5,7 @@
  */
 
 import { ByteWriter, decode, encodeInto } from "../codec/codec.ts";
-import { refuseShared } from "../codec/share.ts";
+import { refuseItem } from "../codec/share.ts";
 import { throwIfStopped } from "../locks/_checkpoint.ts";
 import { deaths, isLiving, ownId } from "../locks/_living.ts";
 import {
@@ -454,11 +454,6 @@ export class QueueCore {
   #alone<T>(act: () => T): T {
     return alone(this.#words, MUTEX, act);
   }
-}
-
-/** Throws for what threads or processes can't have as an item. */
-function refuseItem(value: unknown): void {
-  refuseShared(value, "put", "in a queue");
 }
 
 function closedError(doing: string): QueueClosedError {

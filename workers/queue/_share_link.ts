@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { refuseShared } from "../codec/share.ts";
 import {
   isTooLarge,
   MAX_BYTES,
@@ -177,10 +176,6 @@ export function startCall(
   return number;
 }
 
-function refuseItems(args: unknown): void {
-  refuseShared(args, "put", "in a queue");
-}
-
 /** Takes the items that come ahead beside the answer to a call. */
 export interface AheadTaker {
   /** How many it takes. */
@@ -209,7 +204,7 @@ export async function callParent(
 ): Promise<unknown> {
   signal?.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-  const bytes = encodeArgs(args, self, refuseItems);
+  const bytes = encodeArgs(args, self);
   const call = { object, method, bytes, options, most: taker?.most ?? 0 };
   const number = startCall(call, (value, error, ahead) => {
     post(["took", number, 1]);

@@ -12,4 +12,4 @@ import "../locks/thread_event.ts";
 import "./shared_queue.ts";
 import "./pipe.ts";
 
-export { pack, refuseShared, unpack } from "../codec/share.ts";
+export { pack, unpack } from "../codec/share.ts";
