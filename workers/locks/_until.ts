@@ -11,7 +11,12 @@ import {
 } from "./_checkpoint.ts";
 import type { WaitQueue, WaitSlot } from "./_wait_queue.ts";
 import type { WaitOptions } from "./wait_options.ts";
-import { assertOptions, checkSignal, checkTimeout } from "../base/check.ts";
+import {
+  assertOptions,
+  checkSignal,
+  checkTimeout,
+  MAX_TIMEOUT,
+} from "../base/check.ts";
 
 /** The deadline of a wait. */
 export interface Deadline {
@@ -64,9 +69,6 @@ export function deadlineOf(
  * wake-up went to a thread that is busy or has ended.
  */
 export const TICK = 50;
-
-/** Longer delays fire at once. */
-const MAX_DELAY = 2 ** 31 - 1;
 
 /** After this many silent ticks a waiter counts as ended. */
 const SILENT_TICKS = 2;
@@ -146,7 +148,7 @@ class Waiter<T> {
       if (this.result !== false) return;
       const { promise } = this.#settled = Promise.withResolvers<void>();
       const left = Math.max(at - performance.now(), 0);
-      if (left <= MAX_DELAY) {
+      if (left <= MAX_TIMEOUT) {
         timer = setTimeout(() => this.#step(() => this.#finish(), true), left);
       }
       signal?.addEventListener("abort", onAbort);

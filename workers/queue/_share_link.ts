@@ -178,10 +178,10 @@ export function startCall(
 
 /** Takes the items that come ahead beside the answer to a call. */
 export interface AheadTaker {
-  /** How many it takes. */
-  most: number;
+  /** Returns how many it takes with the call that is made now. */
+  most(): number;
   /** Takes them. */
-  take(call: number, items: Uint8Array<ArrayBuffer>): void;
+  fill(call: number, items: Uint8Array<ArrayBuffer>): void;
 }
 
 /**
@@ -205,11 +205,11 @@ export async function callParent(
   signal?.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<unknown>();
   const bytes = encodeArgs(args, self);
-  const call = { object, method, bytes, options, most: taker?.most ?? 0 };
+  const call = { object, method, bytes, options, most: taker?.most() ?? 0 };
   const number = startCall(call, (value, error, ahead) => {
     post(["took", number, 1]);
     if (ahead !== undefined) {
-      taker!.take(number, ahead as Uint8Array<ArrayBuffer>);
+      taker!.fill(number, ahead as Uint8Array<ArrayBuffer>);
     }
     if (error === undefined) resolve(value);
     else reject(fromErrorRecord(error));

@@ -53,7 +53,7 @@ function toOwnClass(error: unknown): unknown {
 const AHEAD_MS = 2;
 
 /** The items of a queue that came ahead, beside one answer at a time. */
-class Supply {
+class Supply implements AheadTaker {
   /** The call beside whose answer they came. */
   call = 0;
   readonly #queue: string;
@@ -82,19 +82,18 @@ class Supply {
     return decode(bytes, start, end);
   }
 
-  /** Asks for as many as will be taken soon. */
-  taker(): AheadTaker {
+  /** As many as will be taken soon. */
+  most(): number {
     const now = performance.now();
     const each = (now - this.#askedAt) / this.#taken;
     this.#askedAt = now;
     this.#taken = 1;
-    return {
-      most: Math.floor(AHEAD_MS / each),
-      take: (call, bytes) => {
-        [this.call, this.#bytes, this.#at] = [call, bytes, 0];
-        supplying.set(this.#queue, this);
-      },
-    };
+    return Math.floor(AHEAD_MS / each);
+  }
+
+  fill(call: number, bytes: Bytes): void {
+    [this.call, this.#bytes, this.#at] = [call, bytes, 0];
+    supplying.set(this.#queue, this);
   }
 
   /** Has no more items. */
@@ -159,7 +158,7 @@ async function get(
   if (!supply.isEmpty) await checkpoint();
   // They may have been recalled meanwhile
   while (supply.isEmpty) {
-    const item = await send(object, "get", [], options, supply.taker());
+    const item = await send(object, "get", [], options, supply);
     // It comes as the queue keeps it; without one, the next has come ahead
     if (item !== undefined) return decode(item as Bytes);
   }
