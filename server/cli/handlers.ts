@@ -6,17 +6,10 @@
 
 import { pathToFileURL } from "node:url";
 import type { RequestHandlerClass } from "../../handlers/base_request_handler.ts";
-import {
-  ChargenHandler,
-  DaytimeHandler,
-  DiscardHandler,
-  EchoHandler,
-  SumHandler,
-} from "../../handlers/services.ts";
+import * as services from "../../handlers/services.ts";
 import {
   DatagramRequestHandler,
 } from "../../handlers/datagram_request_handler.ts";
-import type { DatagramRequest } from "../../handlers/request_types.ts";
 import { ModuleImportError } from "../../workers/base/errors.ts";
 import { type ExecContext, ExecHandler } from "./exec_handler.ts";
 import { killGroup } from "../../handlers/_internal.ts";
@@ -47,28 +40,24 @@ export interface NamedHandler {
 }
 
 /** The built-in handlers. */
-const SERVICES: Record<
-  string,
-  RequestHandlerClass<Deno.Conn | DatagramRequest>
-> = {
-  echo: EchoHandler,
-  discard: DiscardHandler,
-  daytime: DaytimeHandler,
-  chargen: ChargenHandler,
-  sum: SumHandler,
-};
+const SERVICES = new Map<string, unknown>([
+  ["echo", services.EchoHandler],
+  ["discard", services.DiscardHandler],
+  ["daytime", services.DaytimeHandler],
+  ["chargen", services.ChargenHandler],
+  ["sum", services.SumHandler],
+]);
 
 /** Finds a handler by its name, or imports `file.ts#Class`, `jsr:@x/y#Class`. */
 export async function findHandler(
   name: string,
   transport: Transport,
 ): Promise<NamedHandler> {
-  if (Object.hasOwn(SERVICES, name)) {
-    return { Handler: SERVICES[name] as RequestHandlerClass };
-  }
+  const service = SERVICES.get(name);
+  if (service) return { Handler: service as RequestHandlerClass };
   const hash = name.lastIndexOf("#");
   if (hash < 1 || hash === name.length - 1) {
-    const names = Object.keys(SERVICES);
+    const names = [...SERVICES.keys()];
     throw new UsageError(
       `Unknown handler "${name}": expected ${
         names.join(", ")
