@@ -323,10 +323,21 @@ testPools(
   "map() fails the items alone that can't be cloned, whatever the size of a task",
   async (make) => {
     await using pool = make();
-    const items = [1, () => {}, 2, { deep: () => {} }, Symbol("odd"), 3];
-    const expected = [["1"], "cloned", ["2"], "cloned", "cloned", ["3"]];
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    const deep = { deep: () => {} };
+    const items = [1, () => {}, 2, deep, Symbol("odd"), proxy, 3];
+    const expected = [
+      ["1"],
+      "cloned",
+      ["2"],
+      "cloned",
+      "cloned",
+      "revoked",
+      ["3"],
+    ];
     const lists = items.map((item) => [item, AbortSignal.abort(item)]);
-    for (const chunkSize of [1, 2, 3, 6]) {
+    for (const chunkSize of [1, 2, 3, 7]) {
       const results = [
         ...await pool.map<unknown>("giveTexts", items, { chunkSize }).settled(),
         ...await pool.starmap<unknown>("giveTexts", lists, { chunkSize })

@@ -256,9 +256,11 @@ export class PoolTask {
     if ((this.flags & FLAGS.chunk) === 0) {
       throw refusal(`argument ${index} of "${name}"`, why);
     }
-    this.refused ??= new Map();
+    if (this.refused === null) {
+      this.refused = new Map();
+      this.args = this.args.slice();
+    }
     this.refused.set(index, refusal(`an item to "${name}"`, why));
-    this.args = this.args.slice();
     if ((this.flags & FLAGS.settled) === 0) this.args.length = index;
     // The worker passes over a gap
     else delete this.args[index];
@@ -280,6 +282,14 @@ function refusal(what: string, why: unknown): TypeError {
 
 const NONE: PlacedSignal[] = [];
 
+function isSignal(value: unknown): value is AbortSignal {
+  try {
+    return value instanceof AbortSignal;
+  } catch {
+    return false; // a revoked proxy, which can't cross either
+  }
+}
+
 /**
  * Takes the signals out of arguments: they cross beside them.
  *
@@ -297,7 +307,7 @@ function takeSignals(
     const value = args[index];
     let left: unknown = null;
     let found: PlacedSignal[];
-    if (value instanceof AbortSignal) found = [[[index], value]];
+    if (isSignal(value)) found = [[[index], value]];
     else if (hasLists) {
       [left, found] = takeSignals(value as unknown[], false);
       found = found.map(([path, signal]) => [[index, ...path], signal]);
