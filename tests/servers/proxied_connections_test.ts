@@ -178,7 +178,10 @@ test("proxyProtocol works on Unix sockets", async () => {
 });
 
 test("handshakeTimeout closes clients that don't send their header, and they stop nobody", async () => {
-  await using server = open({ proxyProtocol: "require", handshakeTimeout: 50 });
+  await using server = open({
+    proxyProtocol: "require",
+    handshakeTimeout: 2_000,
+  });
   const errors = collectErrors(server);
   const reasons: string[] = [];
   server.on("refusal", ({ reason }) => void reasons.push(reason));
