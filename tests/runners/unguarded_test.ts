@@ -205,11 +205,17 @@ Deno.test(
     const folder = await Deno.makeTempDir();
     const path = `${folder}/main.ts`;
     const url = new URL("../../workers/threads/process.ts", import.meta.url);
-    // Its work never ends, and neither does its import
+    const gate = `${folder}/gate`;
+    await Deno.writeTextFile(gate, "");
+    // Its work never ends, and neither does its import. It is refused, and the
+    // child ends: not before the test has seen it
     await Deno.writeTextFile(
       path,
       `import { Process } from "${url}";
 export function work() { while (true); }
+try {
+  while (!import.meta.main) Deno.statSync("${gate}");
+} catch { /* let go */ }
 const child = new Process({ target: work, module: import.meta.url });
 try {
   child.start();
@@ -222,6 +228,7 @@ await new Promise(() => setTimeout(() => {}, 1e6));
     await readUntil(parent.stdout, /started/);
     await until(() => listDescendants(parent.pid).length > 1, "the child");
     const family = listDescendants(parent.pid);
+    await Deno.remove(gate);
     parent.kill("SIGTERM");
     await parent.status;
     await until(
