@@ -325,7 +325,7 @@ export class Scheduler implements TaskOwner, WorkerHandleOwner {
   }
 
   /** If no task gets the reason, the except hook does. */
-  #break(error: Error, isTold = this.isBusy): void {
+  #break(error: Error, isTold = false): void {
     const { kind, name } = this.settings;
     if (this.#broken === null && !isTold && !this.isBusy) {
       void callExceptHook({ error, thread: { kind, name } });
