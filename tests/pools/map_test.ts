@@ -371,6 +371,34 @@ testPools(
 );
 
 testPools(
+  "map() ends at the first item that can't be cloned, whatever follows it",
+  async (make) => {
+    await using pool = make();
+    const odd = { deep: () => {} };
+    const signal = AbortSignal.abort();
+    for (
+      const items of [
+        [signal, odd, Symbol("refused before")],
+        [signal, odd, signal, signal],
+        [signal, () => {}, signal, odd, signal],
+      ]
+    ) {
+      const taken: unknown[] = [];
+      await assertRejects(
+        async () => {
+          const some = pool.map<unknown>("isAborted", items, { chunkSize: 5 });
+          for await (const result of some) taken.push(result);
+        },
+        TypeError,
+        items[1] === odd ? "could not be cloned" : "a function",
+      );
+      assertEquals(taken, [true]);
+    }
+    assertEquals(pool.stats().restarts, 0);
+  },
+);
+
+testPools(
   "map() is ended by its signal, before it begins and under way",
   async (make) => {
     await using pool = make();

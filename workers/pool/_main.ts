@@ -246,9 +246,10 @@ class PoolWorker {
       }
       if ((flags & FLAGS.packed) !== 0) args = unpack(args) as unknown[];
       for (const [path, { signal }] of this.#signals.get(id) ?? []) {
-        // An item that could not cross has left a gap
-        const list = path.length === 1 ? args : args[path[0]!];
-        if (list !== undefined) (list as unknown[])[path.at(-1)!] = signal;
+        // The items of a chunk may end before, or have a gap there
+        if (!(path[0]! in args)) continue;
+        const list = path.length === 1 ? args : args[path[0]!] as unknown[];
+        list[path.at(-1)!] = signal;
       }
       const value = (flags & FLAGS.chunk) !== 0
         ? callEach(call, args, flags)

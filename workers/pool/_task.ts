@@ -212,19 +212,20 @@ export class PoolTask {
    * @returns The error that names the argument, or `null` if it can be now.
    */
   explain(kind: RunnerKind, error: unknown): Error | null {
-    const before = this.refused?.size ?? 0;
+    let mayGo = false;
     try {
       for (let index = 0; index < this.args.length; index++) {
         try {
           assertCrosses(kind, this.args[index]);
         } catch (why) {
           this.#refuse(index, why);
+          mayGo = true;
         }
       }
     } catch (refused) {
       return refused as Error;
     }
-    return (this.refused?.size ?? 0) > before
+    return mayGo
       ? null
       : refusal(`the arguments of "${this.target.name}"`, error);
   }
@@ -256,14 +257,17 @@ export class PoolTask {
     if ((this.flags & FLAGS.chunk) === 0) {
       throw refusal(`argument ${index} of "${name}"`, why);
     }
-    if (this.refused === null) {
-      this.refused = new Map();
-      this.args = this.args.slice();
+    if (this.refused === null) this.args = this.args.slice();
+    if ((this.flags & FLAGS.settled) === 0) {
+      // It ends here: no item that follows, refused or not, matters
+      this.args.length = index;
+      this.refused = null;
+    } else {
+      // The worker passes over a gap
+      delete this.args[index];
     }
+    this.refused ??= new Map();
     this.refused.set(index, refusal(`an item to "${name}"`, why));
-    if ((this.flags & FLAGS.settled) === 0) this.args.length = index;
-    // The worker passes over a gap
-    else delete this.args[index];
   }
 
   /** Copies the moved objects for a process, and detaches the originals. */
