@@ -177,6 +177,11 @@ export async function prepare(...args: unknown[]): Promise<void> {
   prepared = args;
 }
 
+/** As an initializer: the worker is ready, and fails before its first task. */
+export function failAside(): void {
+  Promise.reject(new Error("aside"));
+}
+
 export function tellPrepared(): unknown[] {
   return prepared;
 }

@@ -226,6 +226,25 @@ testPools(
     }),
 );
 
+testPool(
+  "ThreadPool",
+  "gives the except hook no error that a task gets which no worker has begun",
+  (make) =>
+    withHook(async (caught) => {
+      const options = { initializer: "failAside", workers: 1, name: "images" };
+      await using pool = make(options);
+      await assertRejects(
+        () => pool.submit(tasks.add, 1, 2),
+        RunnerExitError,
+        "5 workers in a row ended before they did any",
+      );
+      await until(() => caught.length >= 5, "the errors of the workers");
+      for (const { thread } of caught) {
+        assertStringIncludes(thread.name, "images_");
+      }
+    }),
+);
+
 testPools("ends all workers that idle, and starts others", async (make) => {
   await using pool = make({ idleTimeout: 10 });
   for (let round = 0; round < 2; round++) {

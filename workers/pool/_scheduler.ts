@@ -240,10 +240,6 @@ export class Scheduler implements TaskOwner, WorkerHandleOwner {
     const { kind, retries } = this.settings;
     const terminated = this.#state === "terminated";
     const { begun, waiting } = worker.clear();
-    if (!asked && !terminated) {
-      const error = this.#group.judge(worker, exit, begun.length > 0);
-      if (error !== null) this.#break(error, begun.length > 0);
-    }
     const { error, reason } = exit;
     if (
       error && reason === "error" && worker.ready && !terminated &&
@@ -260,6 +256,10 @@ export class Scheduler implements TaskOwner, WorkerHandleOwner {
       }
     }
     this.queue.putBack([...again, ...waiting]);
+    if (!asked && !terminated) {
+      const why = this.#group.judge(worker, exit, begun.length > 0);
+      if (why !== null) this.#break(why);
+    }
     this.#group.limitLingering();
     this.#schedule();
   }
@@ -325,9 +325,9 @@ export class Scheduler implements TaskOwner, WorkerHandleOwner {
   }
 
   /** If no task gets the reason, the except hook does. */
-  #break(error: Error, isTold = false): void {
+  #break(error: Error): void {
     const { kind, name } = this.settings;
-    if (this.#broken === null && !isTold && !this.isBusy) {
+    if (this.#broken === null && this.queue.length === 0) {
       void callExceptHook({ error, thread: { kind, name } });
     }
     this.#broken ??= error;
