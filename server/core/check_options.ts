@@ -5,24 +5,19 @@
  * @module
  */
 
-import {
-  assertInteger,
-  assertOptions,
-  assertPositiveInteger,
-  quote,
-} from "../../workers/base/check.ts";
+import { assertOptions, quote } from "../../workers/base/check.ts";
 import {
   abortSignal,
   addresses,
   boolean,
   type Check,
   checkCertificate,
+  integer,
   milliseconds,
   moduleUrl,
   oneOf,
   or,
   orInfinity,
-  orZero,
   protocols,
   signalNames,
   text,
@@ -38,104 +33,77 @@ interface Rule {
   check: Check;
   /** Whether `setLimits()` can change it. */
   live?: true;
-  /** Whether one place must count it: then the parent accepts. */
+  /**
+   * Whether one place must count it: then the parent accepts. `setLimits()` can
+   * change it.
+   */
   exact?: true;
-  /** Which replicas get it: all, or those that accept. */
-  replicas?: "all" | "accepting";
+  /** The replicas that get it: all, or those that accept. */
+  to?: "all" | "accepting";
 }
 
 const STREAMS: Transport[] = ["tcp", "unix"];
 const INTERNET: Transport[] = ["tcp", "udp"];
+const TCP: Transport[] = ["tcp"];
 
 /** The system keeps it as an `int`; 2 ** 32 was none at all. */
 const MAX_BACKLOG = 2 ** 31 - 1;
 /** More than any system delivers, and a buffer of this size is allocated. */
 const MAX_PACKET_BYTES = 2 ** 20;
 
+const time = orInfinity(milliseconds(1));
+const limit = orInfinity(integer(1));
+
 const RULES: Record<keyof AnyOptions, Rule> = {
   bindAndActivate: { check: boolean },
   timeout: { check: or(null, milliseconds(0)) },
-  maxConnections: {
-    check: orInfinity(assertPositiveInteger),
-    exact: true,
-    live: true,
-  },
-  overLimit: {
-    check: oneOf("wait", "refuse"),
-    replicas: "accepting",
-    live: true,
-  },
-  requestTimeout: {
-    check: orInfinity(milliseconds(1)),
-    replicas: "all",
-    live: true,
-  },
-  shutdownTimeout: { check: orInfinity(milliseconds(0)), replicas: "all" },
+  maxConnections: { check: limit, exact: true },
+  overLimit: { check: oneOf("wait", "refuse"), to: "accepting", live: true },
+  requestTimeout: { check: time, to: "all", live: true },
+  shutdownTimeout: { check: orInfinity(milliseconds(0)), to: "all" },
   signal: { check: abortSignal },
   context: { check: () => {} },
-  idleTimeout: {
-    for: STREAMS,
-    check: orInfinity(milliseconds(1)),
-    replicas: "all",
-    live: true,
-  },
-  minRate: { for: STREAMS, check: orZero, replicas: "all", live: true },
-  maxConnectionsPerClient: {
-    for: INTERNET,
-    check: orInfinity(assertPositiveInteger),
-    exact: true,
-    live: true,
-  },
-  acceptRatePerClient: {
-    for: INTERNET,
-    check: orInfinity(assertPositiveInteger),
-    exact: true,
-    live: true,
-  },
-  allow: { for: INTERNET, check: addresses, replicas: "accepting", live: true },
-  deny: { for: INTERNET, check: addresses, replicas: "accepting", live: true },
+  idleTimeout: { for: STREAMS, check: time, to: "all", live: true },
+  minRate: { for: STREAMS, check: integer(0), to: "all", live: true },
+  maxConnectionsPerClient: { for: INTERNET, check: limit, exact: true },
+  acceptRatePerClient: { for: INTERNET, check: limit, exact: true },
+  allow: { for: INTERNET, check: addresses, to: "accepting", live: true },
+  deny: { for: INTERNET, check: addresses, to: "accepting", live: true },
   requestQueueSize: {
-    for: ["tcp"],
-    check: (name, value) => assertInteger(name, value, 1, MAX_BACKLOG),
-    replicas: "accepting",
+    for: TCP,
+    check: integer(1, MAX_BACKLOG),
+    to: "accepting",
   },
-  allowReusePort: { for: ["tcp"], check: boolean },
-  noDelay: { for: ["tcp"], check: boolean, replicas: "accepting" },
-  keepAlive: { for: ["tcp"], check: boolean, replicas: "accepting" },
-  cert: { for: ["tcp"], check: text, replicas: "accepting" },
-  key: { for: ["tcp"], check: text, replicas: "accepting" },
-  alpnProtocols: { for: ["tcp"], check: protocols, replicas: "accepting" },
-  handshakeTimeout: {
-    for: STREAMS,
-    check: milliseconds(1),
-    replicas: "accepting",
-  },
+  allowReusePort: { for: TCP, check: boolean },
+  noDelay: { for: TCP, check: boolean, to: "accepting" },
+  keepAlive: { for: TCP, check: boolean, to: "accepting" },
+  cert: { for: TCP, check: text, to: "accepting" },
+  key: { for: TCP, check: text, to: "accepting" },
+  alpnProtocols: { for: TCP, check: protocols, to: "accepting" },
+  handshakeTimeout: { for: STREAMS, check: milliseconds(1), to: "accepting" },
   proxyProtocol: {
     for: STREAMS,
     check: oneOf("require", "accept"),
-    replicas: "accepting",
+    to: "accepting",
   },
-  trustedProxies: { for: STREAMS, check: addresses, replicas: "accepting" },
+  trustedProxies: { for: STREAMS, check: addresses, to: "accepting" },
   maxPacketSize: {
     for: ["udp", "unixpacket"],
-    check: (name, value) => assertInteger(name, value, 1, MAX_PACKET_BYTES),
-    replicas: "all",
+    check: integer(1, MAX_PACKET_BYTES),
+    to: "all",
   },
-  mode: {
-    for: ["unix", "unixpacket"],
-    check: (name, value) => assertInteger(name, value, 0, 0o777),
-  },
+  mode: { for: ["unix", "unixpacket"], check: integer(0, 0o777) },
   module: { check: moduleUrl },
-  workers: { for: "replicas", check: assertPositiveInteger },
+  workers: { for: "replicas", check: integer(1) },
   dispatch: {
     for: "replicas",
     check: oneOf("auto", "shard", "relay", "isolate"),
   },
   permissions: { for: "replicas", check: () => {} },
-  maxRequests: { for: "replicas", check: orInfinity(assertPositiveInteger) },
-  maxRequestsJitter: { for: "replicas", check: orZero },
-  maxMemory: { for: "replicas", check: orInfinity(assertPositiveInteger) },
-  stallTimeout: { for: "replicas", check: orInfinity(milliseconds(1)) },
+  maxRequests: { for: "replicas", check: limit },
+  maxRequestsJitter: { for: "replicas", check: integer(0) },
+  maxMemory: { for: "replicas", check: limit },
+  stallTimeout: { for: "replicas", check: time },
 };
 
 /** The options that may change at any time, as properties of the server. */
@@ -251,7 +219,8 @@ export function checkLimits(
 ): void {
   checkOptions(server, transport, false, limits);
   for (const name of Object.keys(limits) as (keyof ServerLimits)[]) {
-    if (!RULES[name].live) {
+    const { live, exact } = RULES[name];
+    if (!live && !exact) {
       throw new TypeError(
         `Cannot change "${name}" of a server that runs: it is no limit; give it to the constructor`,
       );
@@ -272,9 +241,9 @@ export function optionsForReplicas(
 ): Partial<AnyOptions> {
   return Object.fromEntries(
     Object.entries(options).filter(([name, value]) => {
-      const { replicas } = RULES[name as keyof AnyOptions];
+      const { to } = RULES[name as keyof AnyOptions];
       return value !== undefined &&
-        (replicas === "all" || accepting && replicas === "accepting");
+        (to === "all" || accepting && to === "accepting");
     }),
   );
 }

@@ -136,14 +136,14 @@ export function addresses(name: string, value: unknown): void {
   new AddressList(name, value as string[]);
 }
 
-/** An integer, which may be 0. */
-export function orZero(name: string, value: unknown): void {
-  assertInteger(name, value, 0);
+/** An integer in a range. */
+export function integer(min: number, max?: number): Check {
+  return (name, value) => assertInteger(name, value, min, max);
 }
 
 /** A time. */
 export function milliseconds(min: number): Check {
-  return (name, value) => assertInteger(name, value, min, MAX_TIMER_MS);
+  return integer(min, MAX_TIMER_MS);
 }
 
 /** What `check` allows, or one more value. */

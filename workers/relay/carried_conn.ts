@@ -80,14 +80,6 @@ export class CarriedConnection implements Carried {
     this.#writer = new ConnWriter(conn, this);
   }
 
-  get order(): number {
-    return this.#carrier!.order;
-  }
-
-  get subject(): Deno.Conn {
-    return this.conn;
-  }
-
   /** Begins to be carried, by one hub after the other. */
   attach(carrier: Carrier): void {
     const isFirst = !this.#isHandedBack;
@@ -122,8 +114,6 @@ export class CarriedConnection implements Carried {
       this.#setOption(readOption(bytes));
     } else if (op === Op.stop) {
       this.#stopAfter(readNumber(bytes));
-    } else if (op === Op.cut) {
-      this.#carrier!.wasCut(this.conn);
     } else if (op === Op.done) {
       this.#ending = readEnding(bytes);
       this.#receiving.detach();
@@ -132,13 +122,6 @@ export class CarriedConnection implements Carried {
     if (op === Op.close || op === Op.done) this.#sending.clear();
     if (op === Op.done) this.#resumeReading();
     return op === Op.done || op === Op.close || op === Op.end;
-  }
-
-  cutOff(): void {
-    const { id, link } = this.#carrier!;
-    if (this.#stage !== "done" && this.#stage !== "failed") {
-      link.send(Op.cut, id);
-    }
   }
 
   fail(error: Error, begun: boolean): boolean {

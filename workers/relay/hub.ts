@@ -61,13 +61,22 @@ export interface RelayHubOptions {
   wasCut?: (subject: unknown) => void;
 }
 
+/** A request that a hub carries. */
+interface HubRequest extends Carrier {
+  /** Its place among the requests that the runner was given. */
+  readonly order: number;
+  /** The connection, or the bytes of the packet. */
+  readonly subject: unknown;
+  readonly carried: Carried;
+}
+
 /** Carries connections and packets to one runner and back. */
 export class RelayHub {
   #link: RelayLink;
   #begun: Int32Array | null;
   #answersOnly: boolean;
   #wasCut: (subject: unknown) => void;
-  #carried: RequestTable<Carried> = new RequestTable();
+  #requests: RequestTable<HubRequest> = new RequestTable();
   #toAdvance: Carried[] = [];
   #load = 0;
   #given = 0;
@@ -84,7 +93,7 @@ export class RelayHub {
 
   /** The number of requests, including those still being delivered. */
   get size(): number {
-    return this.#carried.size;
+    return this.#requests.size;
   }
 
   /** The number of requests in the runner. */
@@ -99,7 +108,7 @@ export class RelayHub {
 
   /** Carries a connection. */
   relay(conn: Deno.Conn): Promise<number> {
-    return this.#carry((carrier) => {
+    return this.#carry(conn, (carrier) => {
       const carried = carriedOf(conn);
       carried.attach(carrier);
       return carried;
@@ -114,8 +123,13 @@ export class RelayHub {
     send: SendPacket,
   ): Promise<number> {
     const answersOnly = this.#answersOnly;
-    return this.#carry((carrier) =>
-      new CarriedPacket({ packet, from, truncated, send, answersOnly }, carrier)
+    return this.#carry(
+      packet,
+      (carrier) =>
+        new CarriedPacket(
+          { packet, from, truncated, send, answersOnly },
+          carrier,
+        ),
     );
   }
 
@@ -137,8 +151,8 @@ export class RelayHub {
 
   /** Has the runner cut off a request, if it has it. */
   cutOff(subject: unknown): void {
-    for (const carried of this.#carried.all()) {
-      if (carried.subject === subject) carried.cutOff();
+    for (const request of this.#requests.all()) {
+      if (request.subject === subject) this.#link.send(Op.cut, request.id);
     }
   }
 
@@ -152,10 +166,10 @@ export class RelayHub {
     this.#failure = error;
     this.#link.close();
     this.#load = 0;
-    const lost = this.#carried.all().filter((carried) =>
-      carried.fail(error, this.#hasBegun(carried))
+    const lost = this.#requests.all().filter((request) =>
+      request.carried.fail(error, this.#hasBegun(request))
     );
-    if (this.#carried.size > 0 && deliverFor !== Infinity) {
+    if (this.#requests.size > 0 && deliverFor !== Infinity) {
       this.#deliverTimer = setTimeout(() => this.#cut(deliverFor), deliverFor);
     }
     return lost.map(({ subject }) => subject);
@@ -165,16 +179,18 @@ export class RelayHub {
     const error = new Deno.errors.TimedOut(
       `Cannot deliver the rest of an answer: the client did not read it within ${after} ms`,
     );
-    for (const carried of this.#carried.all()) carried.cut(error);
+    for (const { carried } of this.#requests.all()) carried.cut(error);
   }
 
   #onFrame = (op: Opcode, id: number, bytes: Uint8Array): void => {
-    const carried = this.#carried.get(id);
-    if (carried === null) {
+    const request = this.#requests.get(id);
+    if (request === null) {
       throw new ProtocolError(`Cannot find the request ${id}`);
     }
+    const { carried, subject } = request;
     if (carried.receive(op, bytes)) this.#toAdvance.push(carried);
     if (op === Op.done) this.#load--;
+    else if (op === Op.cut) this.#wasCut(subject);
     const { held } = this.#link;
     if (held > this.#mostHeld) {
       throw new ProtocolError(
@@ -185,32 +201,35 @@ export class RelayHub {
 
   /** The most that a runner within its budget can have in transit. */
   get #mostHeld(): number {
-    return BUDGET + WINDOW + this.#carried.size * MIN_WINDOW;
+    return BUDGET + WINDOW + this.#requests.size * MIN_WINDOW;
   }
 
   /** Whether the runner had begun a request, by the shared memory. */
-  #hasBegun({ order }: Carried): boolean {
+  #hasBegun({ order }: HubRequest): boolean {
     if (this.#begun === null) return false;
     return (Atomics.load(this.#begun, 0) - order | 0) >= 0;
   }
 
-  #carry(begin: (carrier: Carrier) => Carried): Promise<number> {
+  #carry(
+    subject: unknown,
+    begin: (carrier: Carrier) => Carried,
+  ): Promise<number> {
     if (this.#failure !== null) {
       return Promise.reject(notBegun(this.#failure));
     }
-    const id = this.#carried.nextId();
+    const id = this.#requests.nextId();
     const order = this.#given = this.#given + 1 | 0;
     this.#load++;
     return new Promise((resolve, reject) => {
       const settle = (error: Error | null, ending = 0) => {
-        this.#carried.delete(id);
-        if (this.#carried.size === 0) clearTimeout(this.#deliverTimer);
+        this.#requests.delete(id);
+        if (this.#requests.size === 0) clearTimeout(this.#deliverTimer);
         if (error === null) resolve(ending);
         else reject(error);
       };
-      const wasCut = this.#wasCut;
-      const link = this.#link;
-      this.#carried.set(id, begin({ id, order, link, wasCut, settle }));
+      const request = { id, order, subject, link: this.#link, settle };
+      const carried = begin(request);
+      this.#requests.set(id, Object.assign(request, { carried }));
     });
   }
 }

@@ -21,10 +21,6 @@ import type { RelayLink } from "./flow.ts";
 
 /** A request that a hub carries. */
 export interface Carried {
-  /** Its place among the requests that the runner was given. */
-  readonly order: number;
-  /** The connection, or the bytes of the packet. */
-  readonly subject: unknown;
   /**
    * Takes a frame from the runner; throws for one that may not come now.
    *
@@ -34,8 +30,6 @@ export interface Carried {
   receive(op: Opcode, bytes: Uint8Array): boolean;
   /** Does the next steps. */
   advance(): void;
-  /** The owner has cut off the request: tells the runner. */
-  cutOff(): void;
   /**
    * The runner has ended; `begun` if it had begun the request. Returns whether
    * that ends the request.
@@ -48,10 +42,7 @@ export interface Carried {
 /** The hub, as a request sees it. */
 export interface Carrier {
   readonly id: number;
-  readonly order: number;
   readonly link: RelayLink;
-  /** The runner has cut off the request of this subject. */
-  readonly wasCut: (subject: unknown) => void;
   /** Ends the carrying: by an error, or by how the request ended. */
   readonly settle: (error: Error | null, ending?: number) => void;
 }
@@ -98,30 +89,15 @@ export class CarriedPacket implements Carried {
     link.sendPacket(id, Number(truncated), from, packet);
   }
 
-  get order(): number {
-    return this.#carrier.order;
-  }
-
-  get subject(): Uint8Array {
-    return this.#carried.packet;
-  }
-
   receive(op: Opcode, bytes: Uint8Array): boolean {
     if (this.#done) throw outOfOrder(op);
     if (op === Op.began && !this.#begun) this.#begun = true;
     else if (op === Op.packet && this.#begun) void this.#send(bytes);
-    else if (op === Op.cut && this.#begun) {
-      this.#carrier.wasCut(this.subject);
-    } else if (op === Op.done && this.#begun) {
+    else if (op === Op.done && this.#begun) {
       this.#done = true;
       this.#ending = readEnding(bytes);
-    } else throw outOfOrder(op);
+    } else if (op !== Op.cut || !this.#begun) throw outOfOrder(op);
     return this.#done;
-  }
-
-  cutOff(): void {
-    const { id, link } = this.#carrier;
-    if (!this.#done) link.send(Op.cut, id);
   }
 
   fail(error: Error, begun: boolean): boolean {
