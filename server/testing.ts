@@ -28,7 +28,7 @@ import { checkHandler, runHandler } from "./core/request.ts";
 import { watchConn } from "./core/watched_conn.ts";
 import { assertOptions } from "../workers/base/check.ts";
 import { LocalServer } from "./memory/local_server.ts";
-import { makeLine } from "./memory/memory_conn.ts";
+import { LEAST, makeLine } from "./memory/memory_conn.ts";
 import { LocalClient } from "./memory/local_client.ts";
 import { TestClock } from "./memory/test_clock.ts";
 
@@ -40,14 +40,7 @@ const SERVER_ADDRESS = {
   port: 7,
 } as const;
 const PACKET_OPTIONS = ["context", "clientAddress", "serverAddress"];
-const CONNECT_OPTIONS = [
-  ...PACKET_OPTIONS,
-  "chunkSize",
-  "splitAt",
-  "resetAfterReading",
-  "resetAfterWriting",
-  "windowSize",
-];
+const CONNECT_OPTIONS = [...PACKET_OPTIONS, ...Object.keys(LEAST)];
 const CLIENT_ADDRESS = { ...SERVER_ADDRESS, port: 30_000 } as const;
 
 /**

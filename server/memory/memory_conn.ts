@@ -4,14 +4,10 @@
  * @module
  */
 
-import {
-  assertInteger,
-  assertPositiveInteger,
-} from "../../workers/base/check.ts";
+import { assertInteger } from "../../workers/base/check.ts";
 import { readableOf, writableOf } from "../../workers/_conn_streams.ts";
 import { Pipe } from "./pipe.ts";
 
-const DEFAULT_WINDOW_SIZE = 65_536;
 const { BadResource, BrokenPipe, ConnectionReset, Interrupted } = Deno.errors;
 
 /** The faults of a connection. */
@@ -22,6 +18,15 @@ export interface LineOptions {
   resetAfterWriting?: number;
   windowSize?: number;
 }
+
+/** The least value of each option. */
+export const LEAST: Readonly<Record<keyof LineOptions, number>> = {
+  chunkSize: 1,
+  splitAt: 0,
+  resetAfterReading: 0,
+  resetAfterWriting: 0,
+  windowSize: 1,
+};
 
 /** The common state of both ends. */
 export interface Line {
@@ -41,43 +46,20 @@ export function makeLine(
   serverAddress: Deno.Addr,
   clientAddress: Deno.Addr,
 ): [MemoryConn, Line] {
-  for (const name of ["chunkSize", "windowSize"] as const) {
-    if (isBounded(options[name])) assertPositiveInteger(name, options[name]);
+  for (const [name, least] of Object.entries(LEAST)) {
+    const value = options[name as keyof LineOptions] ?? Infinity;
+    if (value !== Infinity) assertInteger(name, value, least);
   }
-  for (
-    const name of ["splitAt", "resetAfterReading", "resetAfterWriting"] as const
-  ) {
-    if (isBounded(options[name])) assertInteger(name, options[name], 0);
-  }
-  const {
-    chunkSize = Infinity,
-    splitAt = Infinity,
-    windowSize = DEFAULT_WINDOW_SIZE,
-    resetAfterReading = Infinity,
-    resetAfterWriting = Infinity,
-  } = options;
+  const { chunkSize, splitAt, windowSize } = options;
+  const { resetAfterReading, resetAfterWriting } = options;
   const line: Line = {
-    toHandler: new Pipe({
-      chunkSize,
-      splitAt,
-      windowSize: DEFAULT_WINDOW_SIZE,
-      resetAt: resetAfterReading,
-    }),
-    toClient: new Pipe({
-      chunkSize: Infinity,
-      splitAt: Infinity,
-      windowSize,
-      resetAt: resetAfterWriting,
-    }),
+    toHandler: new Pipe({ chunkSize, splitAt, resetAt: resetAfterReading }),
+    toClient: new Pipe({ windowSize, resetAt: resetAfterWriting }),
     serverAddress,
     clientAddress,
     isReset: false,
   };
   return [new MemoryConn(line, "handler"), line];
-}
-
-function isBounded(value: number | undefined): boolean {
-  return value !== undefined && value !== Infinity;
 }
 
 /** A `Deno.Conn` without a socket. It fails like one with a socket. */

@@ -7,20 +7,25 @@
 /** The faults of one direction. */
 export interface PipeOptions {
   /** Most bytes that wait in it. */
-  windowSize: number;
+  windowSize?: number | undefined;
   /** Most bytes that one read gets. */
-  chunkSize: number;
+  chunkSize?: number | undefined;
   /** A read ends before this byte. */
-  splitAt: number;
+  splitAt?: number | undefined;
   /** The number of bytes read after which the connection is reset. */
-  resetAt: number;
+  resetAt?: number | undefined;
 }
+
+const DEFAULT_WINDOW_SIZE = 65_536;
 
 /** Bytes in transit. Both ends wait by `changed()` and check again. */
 export class Pipe {
   /** Whether the reader has gone. */
   deaf = false;
-  #options: PipeOptions;
+  #windowSize: number;
+  #chunkSize: number;
+  #splitAt: number;
+  #resetAt: number;
   #chunks: Uint8Array[] = [];
   #held = 0;
   #taken = 0;
@@ -28,26 +33,28 @@ export class Pipe {
   #change: PromiseWithResolvers<void> | null = null;
 
   constructor(options: PipeOptions) {
-    this.#options = options;
+    this.#windowSize = options.windowSize ?? DEFAULT_WINDOW_SIZE;
+    this.#chunkSize = options.chunkSize ?? Infinity;
+    this.#splitAt = options.splitAt ?? Infinity;
+    this.#resetAt = options.resetAt ?? Infinity;
   }
 
   /** Whether as many bytes were read as end in a reset. */
   get isAtReset(): boolean {
-    return this.#taken >= this.#options.resetAt;
+    return this.#taken >= this.#resetAt;
   }
 
   /** Takes bytes; `null` at the end, `undefined` if there are none yet. */
   take(into: Uint8Array): number | null | undefined {
     const chunk = this.#chunks[0];
     if (chunk === undefined) return this.#ended ? null : undefined;
-    const { chunkSize, splitAt, resetAt } = this.#options;
-    const untilSplit = this.#taken < splitAt ? splitAt - this.#taken : Infinity;
+    const untilSplit = this.#splitAt - this.#taken;
     const count = Math.min(
       into.length,
       chunk.length,
-      chunkSize,
-      untilSplit,
-      resetAt - this.#taken,
+      this.#chunkSize,
+      untilSplit > 0 ? untilSplit : Infinity,
+      this.#resetAt - this.#taken,
     );
     into.set(chunk.subarray(0, count));
     if (count === chunk.length) this.#chunks.shift();
@@ -60,7 +67,7 @@ export class Pipe {
 
   /** Adds as many bytes as there is room for. */
   put(bytes: Uint8Array): number {
-    const room = this.#options.windowSize - this.#held;
+    const room = this.#windowSize - this.#held;
     const count = Math.max(0, Math.min(bytes.length, room));
     if (count > 0) this.#chunks.push(bytes.slice(0, count));
     this.#held += count;

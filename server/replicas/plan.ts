@@ -168,10 +168,7 @@ function refusal(why: string): TypeError {
 
 /** The part of a {@linkcode Boot} that is known before the address is bound. */
 interface BootDraft {
-  boot: Omit<
-    Boot,
-    "address" | "sharing" | "options" | "memory" | "thread"
-  >;
+  boot: Pick<Boot, "server" | "handler" | "context">;
   /** The modules of the server, of the handler, and of what is in the context. */
   modules: string[];
 }
@@ -188,20 +185,15 @@ function draftBoot(
   kind: RunnerKind,
   options: ReplicaOptions,
 ): BootDraft {
-  const serverRef = refer(server.constructor, options.module);
-  const handlerRef = refer(server.RequestHandlerClass, options.module);
+  const classes = {
+    server: refer(server.constructor, options.module),
+    handler: refer(server.RequestHandlerClass, options.module),
+  };
   assertConstructible(server.constructor);
   const context = packContext(kind, options.context);
-  const modules = [serverRef.module, handlerRef.module];
+  const modules = [classes.server.module, classes.handler.module];
   if (context !== options.context) modules.push(SHARED_URLS[kind]);
-  return {
-    boot: {
-      server: serverRef,
-      handler: handlerRef,
-      context,
-    },
-    modules,
-  };
+  return { boot: { ...classes, context }, modules };
 }
 
 /** Replicas construct the server with the three standard arguments only. */

@@ -5,6 +5,7 @@
  */
 
 import { IdleTimer } from "../../handlers/_internal.ts";
+import { inTime } from "../../workers/base/waits.ts";
 import {
   type DatagramConn,
   maxPayload,
@@ -218,15 +219,8 @@ export class UnixPacketSocket implements PacketSocket {
       `Cannot send a reply: the client read nothing for ${STALL_MS} ms`,
     );
     this.#detour.cut();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const isStuck = await Promise.race([
-      sending.then(() => false, () => false),
-      new Promise<boolean>((resolve) => {
-        timer = setTimeout(resolve, CUT_MS, true);
-      }),
-    ]);
-    clearTimeout(timer);
-    if (!isStuck || this.#closed) return error;
+    const ended = await inTime(sending.then(isOver, isOver), CUT_MS);
+    if (ended !== null || this.#closed) return error;
     this.#socket.close();
     this.#waking = false;
     this.#file.remove();
@@ -251,6 +245,10 @@ function closedError(): Error {
 }
 
 /** Whether a packet had no receiver: its socket was closed, or its path removed. */
+function isOver(): true {
+  return true;
+}
+
 function isGone(error: unknown): boolean {
   return error instanceof Deno.errors.ConnectionRefused ||
     error instanceof Deno.errors.NotFound;
