@@ -42,6 +42,7 @@ const WORDS = [
   "aborted",
   "pong",
   "opened",
+  "cut",
   "ended",
   "event",
   "ask",
@@ -151,6 +152,7 @@ const FROM_REPLICA: readonly unknown[] = [
   ["closed"],
   ["pong", 1e7],
   ["opened", 1, CLIENT],
+  ["cut", 1],
   ["ended", [1], counts, [0.5], [0]],
   ["event", "error", {
     clientAddress: CLIENT,

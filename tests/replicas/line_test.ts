@@ -76,6 +76,7 @@ const WRONG: [what: string, message: unknown][] = [
   ["a request out of turn", ["opened", 7, ADDRESS]],
   ["a request of nowhere", ["opened", 1, { transport: "tcp" }]],
   ["the end of no request", ["ended", [5], NONE, [1], [0]]],
+  ["the cut of no request", ["cut", 5]],
   ["counts that are none", ["ended", [], [1, 2], [], []]],
   ["counts below zero", ["ended", [], COUNTS.map(() => -1), [], []]],
   ["a duration of no request", ["ended", [], NONE, [1], []]],

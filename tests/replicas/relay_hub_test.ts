@@ -503,6 +503,8 @@ const BAD: Record<string, [op: number, bytes?: Uint8Array][]> = {
   "a stop without a number": [[Op.began], [Op.stop]],
   "an unknown option": [[Op.began], [Op.option, Uint8Array.of(9, 1)]],
   "done before it began": [[Op.done]],
+  "a cut before it began": [[Op.cut]],
+  "a cut after the end of all": [[Op.began], [Op.done], [Op.cut]],
   "done twice": [[Op.began], [Op.done], [Op.done]],
   "credit that nobody owes": [[Op.began], [
     Op.credit,

@@ -62,7 +62,8 @@ export interface RelayHubOptions {
 }
 
 /** A request that a hub carries. */
-interface HubRequest extends Carrier {
+interface HubRequest {
+  readonly id: number;
   /** Its place among the requests that the runner was given. */
   readonly order: number;
   /** The connection, or the bytes of the packet. */
@@ -227,9 +228,9 @@ export class RelayHub {
         if (error === null) resolve(ending);
         else reject(error);
       };
-      const request = { id, order, subject, link: this.#link, settle };
-      const carried = begin(request);
-      this.#requests.set(id, Object.assign(request, { carried }));
+      const carrier = { id, link: this.#link, settle };
+      const carried = begin(carrier);
+      this.#requests.set(id, { id, order, subject, carried });
     });
   }
 }
