@@ -1,6 +1,7 @@
 /** What the pools of the tests run. */
 import type { Lock } from "../../workers/locks/lock.ts";
 import type { SharedQueue } from "../../workers/queue/shared_queue.ts";
+import { block as stand, loopForEver } from "../support/endless.ts";
 
 type Scope = typeof globalThis & { close(): void };
 
@@ -73,7 +74,7 @@ export function blockIf(gate: Int32Array | null): string {
 }
 
 export function forever(): never {
-  while (true);
+  loopForEver();
 }
 
 /** Leaves a line in a file and waits for ever. */
@@ -222,7 +223,7 @@ export function keepAndGiveBuffer(buffer: ArrayBuffer): ArrayBuffer {
 export function loopUntil(gate: Int32Array): void {
   Atomics.add(gate, 0, 1);
   Atomics.notify(gate, 0);
-  while (Atomics.load(gate, 1) === 0);
+  while (Atomics.load(gate, 1) === 0) stand(5);
 }
 
 export function never(): Promise<never> {

@@ -2,6 +2,7 @@
 
 import { RequestHandler, StreamRequestHandler } from "../../handlers/mod.ts";
 import type { Lock } from "../../mod.ts";
+import { block, loopForEver } from "../support/endless.ts";
 
 /** What this module exports is found here. */
 export const module = import.meta.url;
@@ -31,8 +32,7 @@ export class Computing extends StreamRequestHandler {
   static readonly module = module;
   override async handle(): Promise<void> {
     for await (const line of this.rfile) {
-      const end = performance.now() + Number(line);
-      while (performance.now() < end);
+      block(Number(line));
       await this.wfile.write(`${line}\n`);
     }
   }
@@ -117,7 +117,7 @@ export class Deadly extends StreamRequestHandler {
     if (how === "loop") {
       await this.wfile.write("looping\n");
       await this.wfile.flush();
-      for (;;);
+      loopForEver();
     }
     if (how === "echo") {
       return await this.wfile.write("alive\n").then(() => {});

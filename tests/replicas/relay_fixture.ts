@@ -5,6 +5,7 @@ import {
   DatagramRequestHandler,
   StreamRequestHandler,
 } from "../../handlers/mod.ts";
+import { loopForEver } from "../support/endless.ts";
 
 const module = import.meta.url;
 
@@ -86,7 +87,7 @@ export class Looping extends DatagramRequestHandler {
       void this.socket.send(this.packet, this.clientAddress);
       // It leaves in this task; with its outcome, further packets may come
       for (let i = 0; i < 10; i++) await null;
-      for (;;);
+      loopForEver();
     }
     await this.wfile.write(word ?? "");
   }

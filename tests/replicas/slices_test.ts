@@ -2,6 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { Slices } from "../../workers/relay/slices.ts";
+import { block } from "../support/endless.ts";
 
 /** Passes on `count` at once; each then computes for `ms`. */
 async function passOn(count: number, ms: number): Promise<number[]> {
@@ -11,8 +12,7 @@ async function passOn(count: number, ms: number): Promise<number[]> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const step = async (number: number) => {
     await undefined; // as a handler, after the slice
-    const end = performance.now() + ms;
-    while (performance.now() < end);
+    block(ms);
     order.push(number);
     turns[turns.length - 1]!++;
     if (order.length === count) resolve();

@@ -138,7 +138,7 @@ export async function killAtRandom(kills: number): Promise<KillReport> {
   const running = [launch(), launch(), launch()];
   for (let kill = 0; kill < kills; kill++) {
     const before = visits + done.size;
-    const pause = 20 + Math.random() * 150;
+    const pause = 10 + Math.random() * 90;
     await new Promise((resolve) => setTimeout(resolve, pause));
     // They must get on, however many were killed
     for (let i = 0; visits + done.size === before; i++) {

@@ -1,5 +1,6 @@
 /** What runs in the runners under test: does as it is told. */
 import type { RunnerPort } from "../../workers/runner/runner.ts";
+import { loopForEver } from "../support/endless.ts";
 
 type Scope = typeof globalThis & { close(): void };
 type Command = [command: string, argument?: unknown];
@@ -44,7 +45,7 @@ const commands: Record<string, (port: RunnerPort, argument: unknown) => void> =
     loop: async (port) => {
       port.post("looping");
       await port.flushed();
-      while (true);
+      loopForEver();
     },
   };
 

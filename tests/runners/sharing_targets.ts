@@ -1,9 +1,11 @@
 /** What processes do with locks and their like that their parent keeps. */
 
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
-import { StreamRequestHandler } from "../../handlers/mod.ts";
-import { BoundedSemaphore, Lock, Pipe, Process } from "../../workers/mod.ts";
+// Each of many processes loads no more than it needs
+import { BoundedSemaphore } from "../../workers/locks/semaphore.ts";
+import { Lock } from "../../workers/locks/lock.ts";
+import { Pipe } from "../../workers/queue/pipe.ts";
+import { Process } from "../../workers/threads/process.ts";
+import { loopForEver } from "../support/endless.ts";
 import type {
   PipeConnection,
   Semaphore,
@@ -80,16 +82,20 @@ export async function tellAndEnd(
   lock.release();
   if (how === "exit") Deno.exit(0);
   if (how === "kill") Deno.kill(Deno.pid, "SIGKILL");
-  for (;;);
+  loopForEver();
 }
 
-/** Has as many calls under way as may be, and releases. */
-export async function releaseAtLimit(lock: Lock, count: number) {
+/** Has as many calls under way as may be, and releases some times. */
+export async function releaseAtLimit(
+  lock: Lock,
+  count: number,
+  times: number,
+) {
   await lock.acquire();
   const waits = Array.from({ length: count }, () => lock.acquire());
   let taken = 0;
   lock.release();
-  for (const wait of waits) {
+  for (const wait of waits.slice(0, times)) {
     await wait;
     taken++;
     lock.release();
@@ -125,7 +131,7 @@ export async function holdAndWait(
   await lock.acquire();
   void queue.get();
   told.set();
-  for (;;);
+  loopForEver();
 }
 
 /** Has a process of its own hold the lock, and never return to its loop. */
@@ -206,7 +212,7 @@ export async function askForMuch(queue: SharedQueue<number>, count: number) {
   for (let i = 0; i < count; i++) void queue.get().catch(() => {});
   // The calls are on their way after a turn
   await new Promise((resolve) => setTimeout(resolve));
-  for (;;);
+  loopForEver();
 }
 
 /**
@@ -257,6 +263,8 @@ export async function getItems(
 
 /** Collects what nothing refers to any more. */
 export async function collectGarbage() {
+  const { setFlagsFromString } = await import("node:v8");
+  const { runInNewContext } = await import("node:vm");
   setFlagsFromString("--expose-gc");
   const gc = runInNewContext("gc") as () => void;
   for (let turn = 0; turn < 20; turn++) {
@@ -462,13 +470,4 @@ export async function forge(queue: SharedQueue<unknown>) {
     proof: "c0e8a1f2-5b0a-4c52-9f53-3f3c54c1f1a6",
     record: "no such name",
   });
-}
-
-export class Visitor
-  extends StreamRequestHandler<{ lock: Lock; log: SharedQueue<string> }> {
-  override async handle() {
-    const { lock, log } = this.server.context;
-    await visit(lock, log, 1);
-    await this.wfile.write("visited\n");
-  }
 }

@@ -10,6 +10,7 @@ import type { Lock } from "../../workers/locks/lock.ts";
 import type { ThreadEvent } from "../../workers/locks/thread_event.ts";
 import { currentProcess, Process } from "../../workers/threads/process.ts";
 import { Timer } from "../../workers/threads/timer.ts";
+import { loopForEver } from "../support/endless.ts";
 
 const MODULE = import.meta.url;
 
@@ -61,7 +62,7 @@ export async function passGate(gate: Int32Array): Promise<void> {
   Atomics.add(gate, 0, 1);
   Atomics.notify(gate, 0);
   while (Atomics.load(gate, 1) === 0) {
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
 
@@ -209,7 +210,7 @@ export class Failing extends Thread<never> {
 export function ignoreTermination(told: ThreadEvent): never {
   Deno.addSignalListener("SIGTERM", () => {});
   told.set();
-  while (true);
+  loopForEver();
 }
 
 export function setEvent(event: ThreadEvent): void {

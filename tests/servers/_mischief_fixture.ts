@@ -2,6 +2,7 @@
 
 import { StreamRequestHandler } from "../../handlers/mod.ts";
 import { ForkingTCPServer } from "../../server/replica_servers.ts";
+import { loopForEver } from "../support/endless.ts";
 
 const module = import.meta.url;
 
@@ -35,7 +36,7 @@ export class Mischief extends StreamRequestHandler {
     for await (const line of this.rfile) {
       if (line === "throw") throw new Error("as told");
       if (line === "exit") Deno.exit(7);
-      while (line === "loop");
+      if (line === "loop") loopForEver();
       if (line === "forge") {
         forge();
         void this.server.stats().catch(() => {});

@@ -6,6 +6,7 @@
 import { ThreadEvent } from "../../../workers/locks/thread_event.ts";
 import { Process } from "../../../workers/threads/process.ts";
 import { Thread } from "../../../workers/threads/thread.ts";
+import { loopForEver } from "../../support/endless.ts";
 
 const module = import.meta.url;
 
@@ -40,12 +41,12 @@ export async function idleFrom(begun: ThreadEvent): Promise<void> {
 
 export function loopFrom(begun: ThreadEvent): void {
   begun.set();
-  while (true);
+  loopForEver();
 }
 
 export function loop(): void {
   console.log(`looping ${Deno.pid}`);
-  while (true);
+  loopForEver();
 }
 
 /** Starts a child of its own, both in endless loops. */
