@@ -9,7 +9,7 @@ import type { Pool } from "../../workers/pool/pool.ts";
 import { testPool } from "./_pools.ts";
 import * as tasks from "./tasks.ts";
 
-const KILLS = Number(Deno.env.get("KILLS") ?? 20);
+const KILLS = Number(Deno.env.get("KILLS") ?? 12);
 const SEED = 20_26;
 
 /** The same numbers at every run. */

@@ -5,7 +5,7 @@ import { modeOf, test, testEach } from "./_support.ts";
 import { roll } from "./_rolling.ts";
 import { stampede } from "./_stampede.ts";
 
-const STAMPEDE_MS = 1_000;
+const STAMPEDE_MS = 500;
 /** Of a thousand connections, where each replica has a queue of its own. */
 const MOST_LOST = 100;
 

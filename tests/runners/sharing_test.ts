@@ -1058,6 +1058,6 @@ Deno.test("what belongs to its thread is refused by name, and is not passed as {
 });
 
 Deno.test("Processes that are killed at random give back what they hold, each once", async () => {
-  const { faults } = await killAtRandom(8);
+  const { faults } = await killAtRandom(6);
   assertEquals(faults, []);
 });

@@ -10,7 +10,7 @@
  * @module
  */
 
-import { listDescendants, listThreads } from "./system.ts";
+import { listDescendants, listTasks, listThreads } from "./system.ts";
 import { until } from "./waiting.ts";
 
 /** The threads that came up with each of this file's workers. */
@@ -19,9 +19,10 @@ const started: number[][] = [];
 // A subclass would have another prototype, in which the module looks for methods
 globalThis.Worker = new Proxy(Worker, {
   construct(target, args, newTarget) {
-    const before = new Set(listThreads());
+    const before = new Set(listTasks());
     const worker = Reflect.construct(target, args, newTarget);
-    const threads = listThreads().filter((id) => !before.has(id));
+    const added = listTasks().filter((task) => !before.has(task));
+    const threads = listThreads(added);
     if (threads.length > 0) started.push(threads);
     return worker;
   },

@@ -84,10 +84,18 @@ export function isRunning(pid: number): boolean {
   return look(() => process.kill(pid, 0)) ?? false;
 }
 
-/** Lists the threads of this process that workers run on, by Deno's numbers. */
-export function listThreads(): number[] {
-  return [...entriesOf("/proc/self/task")].map(threadIdOf)
-    .filter((id) => id > 0);
+/** Lists all threads of this process, by their paths. */
+export function listTasks(): string[] {
+  return [...entriesOf("/proc/self/task")];
+}
+
+/**
+ * Lists the threads of this process that workers run on, by Deno's numbers.
+ *
+ * @param tasks Those to look at: all unless some are given.
+ */
+export function listThreads(tasks: string[] = listTasks()): number[] {
+  return tasks.map(threadIdOf).filter((id) => id > 0);
 }
 
 /** The number of the thread that calls; 0 where it can't be known. */

@@ -21,15 +21,20 @@ export async function within<T>(
   }
 }
 
+/** The pauses between looks: short at first, for what is about to happen. */
+const [SHORTEST_MS, LONGEST_MS] = [1, 16];
+
 /** Waits until a condition holds that no event tells of. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string,
 ): Promise<void> {
   const deadline = performance.now() + PATIENCE_MS;
+  let ms = SHORTEST_MS;
   while (!await condition()) {
     if (performance.now() > deadline) throw new Error(`Gave up: ${what}`);
-    await pause(2);
+    await pause(ms);
+    ms = Math.min(1.25 * ms, LONGEST_MS);
   }
 }
 
