@@ -47,7 +47,7 @@ export interface Mode {
     options?: ReplicaOptions & TcpServerOptions,
   ): ReplicaServer;
   /**
-   * Opens one with a single lasting replica, which takes half the processor
+   * Opens one with a single replica at a time, which takes half the processor
    * time: for what is not about several.
    */
   openOne(
@@ -119,11 +119,6 @@ const OPENERS: [Mode["transport"], Mode["runner"], string, Opener][] = [
   ],
 ];
 
-/** The workers of one lasting replica, or of two requests at once. */
-function fewest(dispatch: Dispatch): number {
-  return dispatch === "isolate" ? 2 : 1;
-}
-
 function modesOf(
   [transport, runner, className, open]: typeof OPENERS[number],
 ): Mode[] {
@@ -143,13 +138,13 @@ function modesOf(
         ...options,
       }) as ReplicaServer,
     openOne(handler, options) {
-      return this.open(handler, { workers: fewest(dispatch), ...options });
+      return this.open(handler, { workers: 1, ...options });
     },
     openAt: (port, hostname = "127.0.0.1") => {
       const Server = runner === "thread"
         ? ThreadingTCPServer
         : ForkingTCPServer;
-      const options = { dispatch, workers: fewest(dispatch) };
+      const options = { dispatch, workers: 1 };
       return new Server(
         { hostname, port },
         EchoHandler,

@@ -1,6 +1,6 @@
 /** A module that one replica loads; the others wait for the end of a file. */
 
-import { RequestHandler } from "../../mod.ts";
+import { RequestHandler } from "../../handlers/mod.ts";
 
 const path = Deno.env.get("SERVERS_TEST_FIRST");
 

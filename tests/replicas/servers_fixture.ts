@@ -1,17 +1,20 @@
 /** Server classes of a user's own, for every mode. */
 
+// Each of many replicas loads no more than it needs
 import {
-  currentThread,
   type DatagramRequest,
   EchoHandler,
+  StreamRequestHandler,
+} from "../../handlers/mod.ts";
+import {
   ForkingMixIn,
   ForkingTCPServer,
-  StreamRequestHandler,
-  TCPServer,
   ThreadingMixIn,
   ThreadingTCPServer,
-  UDPServer,
-} from "../../mod.ts";
+} from "../../server/replica_servers.ts";
+import { TCPServer } from "../../server/tcp_server.ts";
+import { UDPServer } from "../../server/udp_server.ts";
+import { currentThread } from "../../workers/threads/thread.ts";
 
 const module = import.meta.url;
 const encoder = new TextEncoder();
