@@ -110,6 +110,14 @@ testPools(
     }
     assertEquals([depth, error.errors], [8, []]);
     assertEquals((await tell("two rings")).errors?.length, 2);
+    const odd = await tell("odd");
+    assertEquals([odd.message, odd.errors?.length], ["odd", 2]);
+    const other = await assertRejects(
+      () => pool.submit(tasks.throwWithoutErrors, "its own"),
+      RemoteError,
+      "its own",
+    );
+    assertEquals([other.name, other.errors], ["TypeError", undefined]);
   },
 );
 

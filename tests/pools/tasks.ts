@@ -251,6 +251,12 @@ export async function awaitEnd(file: string): Promise<string> {
   }
 }
 
+function revoked(): unknown {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}
+
 /** Throws what is hard to describe, or to pass on. */
 export function throwOdd(kind: string): never {
   const thrown: Record<string, unknown> = {
@@ -279,16 +285,23 @@ export function throwOdd(kind: string): never {
         throw new Error("No look");
       },
     },
-    "a revoked proxy": (() => {
-      const { proxy, revoke } = Proxy.revocable({}, {});
-      revoke();
-      return proxy;
-    })(),
+    "a revoked proxy": revoked(),
     "an error with shared memory as its cause": new Error("x", {
       cause: new SharedArrayBuffer(1),
     }),
   };
   throw thrown[kind];
+}
+
+class NoErrors extends TypeError {
+  get errors(): never {
+    throw new Error("No errors");
+  }
+}
+
+/** Throws an error whose "errors" are its own affair. */
+export function throwWithoutErrors(message: string): never {
+  throw new NoErrors(message, { cause: revoked() });
 }
 
 /** Throws an error of many. */
@@ -301,6 +314,7 @@ export function throwMany(kind: string): never {
     "unfit": [new SharedArrayBuffer(1)],
     "a ring": [error],
     "two rings": [error, error],
+    "odd": [Object.assign(Object.create(null), { a() {} }), revoked()],
   };
   error.errors.push(...errors[kind]!);
   throw error;
@@ -328,11 +342,7 @@ export function giveOdd(kind: string): unknown {
         throw new Error("No then");
       },
     },
-    "a revoked proxy": (() => {
-      const { proxy, revoke } = Proxy.revocable({}, {});
-      revoke();
-      return proxy;
-    })(),
+    "a revoked proxy": revoked(),
     "a port": new MessageChannel().port1,
     "a detached buffer": (() => {
       const buffer = new ArrayBuffer(8);

@@ -13,6 +13,7 @@
  */
 
 import {
+  describeValue,
   ModuleImportError,
   RemoteError,
   type RunnerExit,
@@ -186,7 +187,15 @@ function cloneable(value: unknown): unknown {
   try {
     return structuredClone(value);
   } catch {
-    return String(value);
+    return describeValue(value);
+  }
+}
+
+function isError(value: unknown): value is Error {
+  try {
+    return value instanceof Error;
+  } catch {
+    return false; // a revoked proxy
   }
 }
 
@@ -249,13 +258,13 @@ function recordOf(thrown: Error, room: Room): ErrorRecord {
   if (typeof thrown.stack === "string") {
     record.stack = textOf(thrown.stack, room);
   }
-  const { cause, errors } = thrown as AggregateError;
+  const { cause } = thrown;
   const [first] = cause === undefined ? [] : innerOf([cause], room);
   if (first !== undefined) record.cause = first;
-  if (
-    (thrown instanceof AggregateError || thrown instanceof RemoteError) &&
-    Array.isArray(errors)
-  ) record.errors = innerOf(errors, room);
+  if (thrown instanceof AggregateError || thrown instanceof RemoteError) {
+    const { errors } = thrown;
+    if (Array.isArray(errors)) record.errors = innerOf(errors, room);
+  }
   return record;
 }
 
@@ -266,7 +275,7 @@ function innerOf(values: unknown[], room: Room): InnerRecord[] {
   room.inner -= first.length;
   room.depth++;
   const records = first.map((value): InnerRecord =>
-    value instanceof Error
+    isError(value)
       ? { error: toErrorRecord(value, room) }
       : { value: cloneable(value) }
   );
