@@ -186,7 +186,7 @@ testPools(
     const taken: string[] = [];
     const ended = assertRejects(
       async () => {
-        const items = [file, null, "none"];
+        const items = [{ file }, { after: file }, { file: "none" }];
         const results = pool.map(tasks.awaitEndOrFail, items);
         for await (const result of results) taken.push(result);
       },
@@ -235,7 +235,8 @@ testPools(
     const file = await Deno.makeTempFile();
     const taken: string[] = [];
     const options = { ordered: false, concurrency: 2 };
-    const items = [file, null, "none", "none"];
+    const none = { file: "none" };
+    const items = [{ file }, { after: file }, none, none];
     const ended = assertRejects(
       async () => {
         const results = pool.map(tasks.awaitEndOrFail, items, options);

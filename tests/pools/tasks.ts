@@ -478,9 +478,18 @@ export async function useLock(): Promise<string> {
   return "held";
 }
 
-export function awaitEndOrFail(file: string | null): Promise<string> {
-  if (file === null) throw new RangeError("No file");
-  return awaitEnd(file);
+/** Waits until a file is gone; or fails once somebody waits for `after`. */
+export async function awaitEndOrFail(
+  { file, after }: { file?: string; after?: string },
+): Promise<string> {
+  if (file !== undefined) {
+    await Deno.writeTextFile(file, "begun", { create: false }).catch(() => {});
+    return await awaitEnd(file);
+  }
+  while ((await Deno.stat(after!)).size === 0) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  throw new RangeError("No file");
 }
 
 /** Waits, with its event loop, until let go; or does nothing. */
