@@ -287,20 +287,31 @@ export class MapRun {
   }
 
   #submit(chunk: unknown[]): void {
-    const { chunkSize, kill, spread, settled } = this.#settings;
-    // The items of a chunk that can't cross are errors of their own
-    const single = chunkSize === 1 && !settled;
-    const flags = single ? 0 : FLAGS.chunk | (spread ? FLAGS.spread : 0) |
-      (settled ? FLAGS.settled : 0);
-    const args = single && spread ? [...chunk[0] as unknown[]] : chunk;
+    const { settled } = this.#settings;
     const { length } = chunk;
-    const task = this.#core.submit(this.#name, args, { flags, fatal: kill });
+    const task = this.#taskOf(chunk);
     const place = this.#submitted++;
     this.#tasks.set(place, task);
     task.promise.then(
       (value) => value instanceof ChunkResults ? value : ofOne(value),
       (error) => settled ? allFailed(length, error) : failed(error),
     ).then((part) => this.#take(place, part));
+  }
+
+  #taskOf(chunk: unknown[]): PoolTask {
+    const { chunkSize, kill, spread, settled } = this.#settings;
+    if (chunkSize === 1) {
+      const args = spread ? [...chunk[0] as unknown[]] : chunk;
+      try {
+        return this.#core.submit(this.#name, args, { fatal: kill });
+      } catch (error) {
+        // The items of a chunk that can't cross are errors of their own
+        if (!settled) throw error;
+      }
+    }
+    const flags = FLAGS.chunk | (spread ? FLAGS.spread : 0) |
+      (settled ? FLAGS.settled : 0);
+    return this.#core.submit(this.#name, chunk, { flags, fatal: kill });
   }
 
   /** Takes the outcome of a task. */
