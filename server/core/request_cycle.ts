@@ -19,7 +19,12 @@ import {
   printError,
   readable,
 } from "./faults.ts";
-import { disconnect, type OpenRequest, OpenRequests } from "./request.ts";
+import {
+  cutOff,
+  disconnect,
+  type OpenRequest,
+  OpenRequests,
+} from "./request.ts";
 import { role, type ServerRole } from "../_internal.ts";
 import type { DrainReport, ServerLimits } from "../options.ts";
 import { Admission, Entrance } from "./entrance.ts";
@@ -179,17 +184,18 @@ export class RequestCycle<R> {
     this.addEnd(open.clientAddress, how);
   }
 
-  /** A replica has cut off a request: its connection, or a packet's bytes. */
-  wasCut(subject: unknown): void {
-    const open = this.#openOf(subject);
+  /** A replica has cut off a request. */
+  wasCut(request: R): void {
+    const open = this.open.find(request);
     if (open === undefined || open.aborted) return;
-    open.aborted = true;
+    // Its client may never read what still waits here
+    cutOff(open as OpenRequest, null);
     this.addEnd(open.clientAddress, Ending.aborted);
   }
 
   /** Whether a request is still open that nobody has cut off. */
-  isUncut(subject: unknown): boolean {
-    return this.#openOf(subject)?.aborted === false;
+  isUncut(request: R): boolean {
+    return this.open.find(request)?.aborted === false;
   }
 
   /** Ends a request that is open here, for the server's user. */
@@ -296,12 +302,6 @@ export class RequestCycle<R> {
     if (open === undefined) return;
     open.handler = handler;
     this.deadlines.watch(open);
-  }
-
-  #openOf(subject: unknown): OpenRequest<R> | undefined {
-    return this.open.list().find(({ request }) =>
-      request === subject || Object(request).packet === subject
-    );
   }
 
   #refuse(open: OpenRequest<R>, reason: string): void {

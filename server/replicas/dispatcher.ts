@@ -141,5 +141,6 @@ function carry(
     clientAddress,
     truncated,
     (reply, to) => socket.send(reply, to),
+    request,
   );
 }

@@ -55,8 +55,8 @@ export interface ReplicaOwner {
   stats(own: ServerStats): ServerStats;
   /** A request that it had accepted by itself has ended. */
   finished(clientAddress: Deno.Addr, ending: number): void;
-  /** It has cut off a request of the server: a connection, or bytes. */
-  wasCut(subject: unknown): void;
+  /** It has cut off a request of the server. */
+  wasCut(request: unknown): void;
   /** Something happened in the replica. */
   observed(name: ReplicaEventName, details: EventDetails): void;
   /** The replica is over a limit. */
@@ -129,7 +129,7 @@ export class Replica implements Member {
     this.relay = new RelayHub({
       post: (message, transfer) => this.#line.post(message, transfer),
       begun: memory?.begun ?? null,
-      wasCut: (subject) => owner.wasCut(subject),
+      wasCut: (request) => owner.wasCut(request),
       answersOnly: (options.permissions ?? "inherit") !== "inherit",
     });
     this.life = new Life(runner, {

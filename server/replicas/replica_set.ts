@@ -5,10 +5,7 @@
  */
 
 import { printable } from "../../handlers/_internal.ts";
-import type {
-  DatagramRequest,
-  ServerStats,
-} from "../../handlers/request_types.ts";
+import type { ServerStats } from "../../handlers/request_types.ts";
 import { RunnerExitError } from "../../workers/base/errors.ts";
 import { newRelayMemory } from "../../workers/line/shared_line.ts";
 import { describeExit } from "../../workers/runner/runner.ts";
@@ -211,8 +208,7 @@ export class ReplicaSet extends ServerRole
   }
 
   override cut({ request }: Numbered): void {
-    const { packet = request } = Object(request) as Partial<DatagramRequest>;
-    for (const { relay } of this.#members.all) relay.cutOff(packet);
+    for (const { relay } of this.#members.all) relay.cutOff(request);
   }
 
   override assertLimits(limits: ServerLimits): void {
@@ -255,8 +251,8 @@ export class ReplicaSet extends ServerRole
     this.server[core].cycle.addEnd(clientAddress, ending);
   }
 
-  wasCut(subject: unknown): void {
-    this.server[core].cycle.wasCut(subject);
+  wasCut(request: unknown): void {
+    this.server[core].cycle.wasCut(request);
   }
 
   observed(name: ReplicaEventName, details: EventDetails): void {
@@ -351,7 +347,7 @@ export class ReplicaSet extends ServerRole
     this.#presence.check();
     const { cycle } = this.server[core];
     const lost = relay.fail(cause, this.server.shutdownTimeout)
-      .some((subject) => cycle.isUncut(subject));
+      .some((request) => cycle.isUncut(request));
     this.monitor.ended(replica, cause);
     if (this.#finishing) return;
     const isUnexpected = life.wasReady && !life.isClosing;

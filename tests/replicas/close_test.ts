@@ -4,6 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { TcpServerOptions } from "../../mod.ts";
 import { type Client, collectErrors, exchange } from "../servers/_support.ts";
 import {
+  Flooding,
   Greeter,
   LineEcho,
   Patient,
@@ -192,6 +193,22 @@ for (const [name, options, cut] of CUTS) {
     },
   );
 }
+
+testEach(
+  CROSSED_STREAMS,
+  "a time limit closes the connection of a client that reads nothing, though its handler goes on",
+  async (mode) => {
+    const options = { requestTimeout: 50, shutdownTimeout: 200 };
+    await using server = mode.openOne(Flooding, options);
+    server.handleError = () => {};
+    server.on("error", () => {}); // nothing is printed
+    server.serveForever();
+    await server.ready;
+    using client = await mode.connect(server);
+    const isOpen = () => client.send("x").then(() => true, () => false);
+    await until(async () => !await isOpen(), "the connection is closed");
+  },
+);
 
 testEach(
   CROSSED,

@@ -76,6 +76,15 @@ export class Unending extends StreamRequestHandler {
   }
 }
 
+/** Writes as long as its client takes it, and never ends. */
+export class Flooding extends StreamRequestHandler {
+  static readonly module = module;
+  override async handle(): Promise<void> {
+    const chunk = new Uint8Array(65_536);
+    for (;;) await this.request.write(chunk).catch(() => new Promise(() => {}));
+  }
+}
+
 /** Says "begun", then waits for its abort, and for nothing else. */
 export class Sleeping extends RequestHandler {
   static readonly module = module;

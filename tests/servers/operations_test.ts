@@ -25,6 +25,7 @@ import {
   testEach,
   writeAll,
 } from "./_support.ts";
+import { core } from "../../server/_internal.ts";
 import { otherTls, read, tls } from "./_certificates.ts";
 import { refused } from "../support/sockets.ts";
 import { pause, until, within } from "../support/waiting.ts";
@@ -414,6 +415,21 @@ test("TCPServer serves requests that take no properties", async () => {
   assertEquals(seen, requests);
   const { accepted, open, errors } = await server.stats();
   assertEquals([accepted, open, errors], [4, 0, 0]);
+});
+
+test("a replica that cuts off 40,000 requests at once stops its server for a moment only", async () => {
+  await using server = new TCPServer({ port: 0 }, EchoHandler);
+  const { cycle } = server[core];
+  const request = () => ({ close() {} }) as Deno.TcpConn;
+  const all = Array.from({ length: 40_000 }, request);
+  const open = all.map((one) =>
+    cycle.open.add(one, server.serverAddress, false)
+  );
+  const began = performance.now();
+  for (const one of all) cycle.wasCut(one);
+  assert(performance.now() - began < 4_000);
+  assert(open.every(({ aborted }) => aborted));
+  for (const one of open) cycle.open.delete(one);
 });
 
 test("TCPServer knows requests that are equal, and open at the same time, apart", async () => {

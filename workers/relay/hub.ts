@@ -55,8 +55,8 @@ export interface RelayHubOptions {
   /** Whether handlers may send packets to their clients alone. */
   answersOnly?: boolean;
   /**
-   * Called when the runner has cut off a request, with its connection or the
-   * bytes of its packet.
+   * Called when the runner has cut off a request, with its connection or its
+   * packet's `subject`.
    */
   wasCut?: (subject: unknown) => void;
 }
@@ -66,7 +66,7 @@ interface HubRequest {
   readonly id: number;
   /** Its place among the requests that the runner was given. */
   readonly order: number;
-  /** The connection, or the bytes of the packet. */
+  /** The connection, or what the owner knows the packet's request by. */
   readonly subject: unknown;
   readonly carried: Carried;
 }
@@ -116,16 +116,20 @@ export class RelayHub {
     });
   }
 
-  /** Carries a packet, and those sent in return. */
+  /**
+   * Carries a packet, and those sent in return. Its owner knows the request by
+   * `subject`.
+   */
   relayPacket(
     packet: Uint8Array,
     from: Deno.Addr,
     truncated: boolean,
     send: SendPacket,
+    subject: unknown = packet,
   ): Promise<number> {
     const answersOnly = this.#answersOnly;
     return this.#carry(
-      packet,
+      subject,
       (carrier) =>
         new CarriedPacket(
           { packet, from, truncated, send, answersOnly },
@@ -160,7 +164,7 @@ export class RelayHub {
   /**
    * The runner has ended: its bytes are delivered for at most `deliverFor` ms.
    *
-   * @returns The connections, and bytes of packets, whose requests end with it.
+   * @returns The connections, and subjects of packets, that are lost with it.
    */
   fail(error: Error, deliverFor: number): unknown[] {
     if (this.#failure !== null) return [];
