@@ -179,14 +179,17 @@ export class AcceptLoop<R> {
 
   /**
    * Gathers the requests that the system has queued, at most `limit`, or those
-   * that come until `silence` ms have passed without one. After the deadline it
-   * takes shorter silence for the end of the queue.
+   * that come until `silence()` ms have passed without one. After the deadline,
+   * and for 0, it takes the shortest silence for the end of the queue.
    */
-  async gather(limit: number, deadline: number, silence = 0): Promise<void> {
+  async gather(
+    limit: number,
+    deadline: number,
+    silence: () => number,
+  ): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const turns = Math.max(QUIET_TURNS, Math.ceil(silence / QUIET_MS));
     const gathering: Gathering = {
-      left: silence > 0 ? Infinity : limit,
+      left: silence() > 0 ? Infinity : limit,
       taken: 0,
       end: () => {
         this.#gathering = null;
@@ -201,11 +204,13 @@ export class AcceptLoop<R> {
       const { taken } = gathering;
       const now = performance.now();
       const isLate = now >= deadline;
+      const ms = silence();
+      const turns = Math.max(QUIET_TURNS, Math.ceil(ms / QUIET_MS));
       // While accepts fail, an empty queue looks the same as a full one
       const isWaiting = this.#timer !== undefined || this.#isTurning;
       const isQuiet = taken === seen && (!isWaiting || isLate);
       quiet = isQuiet ? quiet + 1 : 0;
-      if (isLate) gathering.left = Math.min(gathering.left, limit);
+      if (isLate || ms === 0) gathering.left = Math.min(gathering.left, limit);
       seen = taken;
       const enough = isLate ? 1 : turns;
       const isStalled = now > due + STALL_MS && stalls++ < MOST_STALLS;

@@ -326,7 +326,7 @@ export class Listening<R> {
     // The other half of the time is for the clients that come last
     const now = performance.now();
     const until = silence > 0 ? now + (deadline - now) / 2 : deadline;
-    await this.#loop.gather(limit, until, silence);
+    await this.#loop.gather(limit, until, () => part.silence);
   }
 
   /** Closes the socket and serves the request of its last accept. */

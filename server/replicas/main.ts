@@ -147,6 +147,10 @@ class ReplicaSide {
       case "drain":
         this.#link.isLast = true;
         return this.#drain(performance.now() + message[1]);
+      case "alone":
+        return this.#relay.afterArrived(() => {
+          this.#link.othersStay = false;
+        });
       case "limits":
         return this.#server[core].setLimits(message[1]);
       case "certificate":
@@ -171,9 +175,10 @@ class ReplicaSide {
     if (this.#underWay !== null) throw outOfOrder(command[0]);
     this.#underWay = command[0];
     if (command[0] === "close") return await this.#close(command[1]);
+    if (command[0] === "leave") this.#link.othersStay = command[1];
     if (command[0] === "resume") await this.#resume();
     else await this.#pause();
-    if (command[0] === "leave") await this.#leave(command[1]);
+    if (command[0] === "leave") await this.#server[core].listening.leave();
     this.#underWay = null;
     this.#post(["done"]);
   }
@@ -198,11 +203,6 @@ class ReplicaSide {
   async #pause(): Promise<void> {
     await this.#server[core].endServing();
     this.#isServing = false;
-  }
-
-  async #leave(othersStay: boolean): Promise<void> {
-    this.#link.othersStay = othersStay;
-    await this.#server[core].listening.leave();
   }
 
   async #close(timeout: number): Promise<void> {

@@ -9,8 +9,10 @@
  *   The replica answers each with `done`: it accepts, or accepts no more. After
  *   `close` it tells with `closed` that its requests have ended. No command
  *   follows `close`, and nothing follows `closed`.
- * - `drain`, `limits`, `watch`, `ping`, `disconnect` and `answer` may come at any
- *   time; `pong` answers `ping`. `disconnect` may name a request that has ended.
+ * - `drain`, `alone`, `limits`, `watch`, `ping`, `disconnect` and `answer` may come
+ *   at any time; `pong` answers `ping`. `disconnect` may name a request that has
+ *   ended. After `alone` a `leave` that is under way waits for no silence: the
+ *   others leave as well.
  *   `drain` leaves the replica no more time than it says, and
  *   {@linkcode CUT_OFF_AFTER_MS}, also if it closes already.
  * - `opened` tells of a request that the replica accepted by itself: after the
@@ -75,6 +77,7 @@ export type Command =
 export type ToReplica =
   | Command
   | ["drain", timeout: number]
+  | ["alone"]
   | ["watch", names: ReplicaEventName[]]
   | ["ping"]
   | ["limits", limits: ServerLimits]
@@ -196,6 +199,7 @@ const TO_REPLICA: Shapes = {
   leave: [oneOf(true, false)],
   close: [isTime],
   drain: [isTime],
+  alone: [],
   watch: [every(oneOf(...REPLICA_EVENTS))],
   ping: [],
   limits: [isObject],

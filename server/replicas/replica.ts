@@ -139,7 +139,8 @@ export class Replica implements Member {
         return server.shutdownTimeout + stallTimeout;
       },
       get othersStay() {
-        return !server[core].listening.isSuspended;
+        const { isSuspended, isClosed } = server[core].listening;
+        return !isSuspended && !isClosed;
       },
     }, isHeld);
     // An error thrown here ends the runner

@@ -293,6 +293,8 @@ export class ReplicaSet extends ServerRole
   /** Makes the replicas accept, or the server alone, or nobody. */
   async #direct(): Promise<void> {
     const { sharing } = this.#plan;
+    const { isClosed } = this.server[core].listening;
+    if (this.#isSuspended || isClosed) this.#tell(["alone"]);
     if (sharing.name === null) return;
     const serves = this.#serves;
     // The one socket has one queue, which is the replicas' then

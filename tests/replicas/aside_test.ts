@@ -324,3 +324,31 @@ async function assertGreets(server: TCPServer): Promise<void> {
   using client = await kinds.tcp.connect(server);
   assertEquals(await within("a greeting", client.receive()), "hello");
 }
+
+/** Serves, stops, begins to take a single request; times what comes then. */
+async function timeWhileLeaving(name: "suspend" | "serverClose") {
+  await using server = open({ workers: 2 });
+  const serving = server.serveForever();
+  await allReady(server);
+  await server.shutdown();
+  await serving;
+  const single = server.handleRequest().catch(() => {});
+  await pause(50); // the replicas begin to leave the port
+  const began = performance.now();
+  await within<unknown>(name, server[name]());
+  const took = performance.now() - began;
+  await server.serverClose();
+  await single;
+  return took;
+}
+
+for (const name of ["suspend", "serverClose"] as const) {
+  test(`${mode.name}: ${name}() does not wait until replicas that leave the port have been without clients for a second`, async () => {
+    const times: number[] = [];
+    // One is enough: a busy machine makes others late
+    while (times.every((took) => took > 500)) {
+      assert(times.length < 5, String(times));
+      times.push(await timeWhileLeaving(name));
+    }
+  });
+}
