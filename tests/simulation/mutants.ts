@@ -129,7 +129,7 @@ const MUTANTS: Record<string, Edit[]> = {
   }],
   "a packet whose handler has begun is given to another replica": [{
     file: "workers/relay/packets.ts",
-    find: "this.#begun || begun ? error : notBegun(error)",
+    find: "isLost ? error : notBegun(error)",
     put: "notBegun(error)",
   }],
   "a request that waited is given to a replica some tasks after the choice": [{
