@@ -48,7 +48,7 @@ export interface LifeHost {
   ended(cause: RunnerExitError): void;
   /** How long a command may take, including serving the listener's queue. */
   readonly commandTimeout: number;
-  /** Whether others still listen on the port when it leaves. */
+  /** Whether others take all clients on the port when it leaves. */
   readonly othersStay: boolean;
 }
 

@@ -51,6 +51,8 @@ export interface ReplicaOwner {
   readonly options: ReplicaOptions;
   /** How long a replica may not answer. */
   readonly stallTimeout: number;
+  /** Whether others take all clients on the port when a replica leaves it. */
+  readonly othersStay: boolean;
   /** The counts of the whole server; `own` are those of the server itself. */
   stats(own: ServerStats): ServerStats;
   /** A request that it had accepted by itself has ended. */
@@ -139,8 +141,7 @@ export class Replica implements Member {
         return server.shutdownTimeout + stallTimeout;
       },
       get othersStay() {
-        const { isSuspended, isClosed } = server[core].listening;
-        return !isSuspended && !isClosed;
+        return owner.othersStay;
       },
     }, isHeld);
     // An error thrown here ends the runner

@@ -285,6 +285,12 @@ export class ReplicaSet extends ServerRole
     for (const replica of this.#members.all) replica.send(message);
   }
 
+  /** For `handleRequest()` the server takes one, and the next has to wait. */
+  get othersStay(): boolean {
+    const { isClosed } = this.server[core].listening;
+    return !this.#isSuspended && !isClosed && this.#takers !== "server";
+  }
+
   /** Whether the replicas accept. */
   get #serves(): boolean {
     return this.#takers === "replicas" && !this.#isSuspended;
@@ -293,8 +299,7 @@ export class ReplicaSet extends ServerRole
   /** Makes the replicas accept, or the server alone, or nobody. */
   async #direct(): Promise<void> {
     const { sharing } = this.#plan;
-    const { isClosed } = this.server[core].listening;
-    if (this.#isSuspended || isClosed) this.#tell(["alone"]);
+    if (!this.othersStay) this.#tell(["alone"]);
     if (sharing.name === null) return;
     const serves = this.#serves;
     // The one socket has one queue, which is the replicas' then

@@ -75,6 +75,7 @@ function openReplica(kind: Runner["kind"]): Reader {
     server,
     options: {},
     stallTimeout: Infinity,
+    othersStay: true,
     stats: (own) => own,
     finished() {},
     wasCut() {},

@@ -11,8 +11,9 @@ import {
 } from "../servers/_support.ts";
 import { LocalRunner } from "./_local_runner.ts";
 import { LineEcho } from "./handlers_fixture.ts";
-import { LocalServer, started } from "./local_fixture.ts";
+import { LocalForking, LocalServer, started } from "./local_fixture.ts";
 import { test } from "./_support.ts";
+import { LINUX_ONLY } from "../support/system.ts";
 import { pause, until, within } from "../support/waiting.ts";
 
 const ADDRESS = { transport: "tcp", hostname: "127.0.0.1", port: 1 } as const;
@@ -187,6 +188,27 @@ test("shutdown() while a replica resumes: the pause waits for the resume", async
   assertEquals(await within("an answer", answer), "late");
   assertEquals(started.length, 1);
 });
+
+test(
+  "a replica that leaves its port for handleRequest() waits for no more clients",
+  async () => {
+    await using server = new LocalForking({ port: 0 }, LineEcho, {
+      workers: 1,
+    });
+    server.timeout = 1;
+    server.serveForever();
+    await server.ready;
+    await server.shutdown();
+    await within("handleRequest()", server.handleRequest());
+    const { toReplica } = started.at(-1)!;
+    assertEquals(names(toReplica), ["resume", "pause", "leave"]);
+    const [, othersStay] = toReplica.find((message) =>
+      (message as unknown[])[0] === "leave"
+    ) as unknown[];
+    assertEquals(othersStay, false);
+  },
+  LINUX_ONLY,
+);
 
 test("serverClose() ends a replica that never answers a command", async () => {
   const server = open({ workers: 1, shutdownTimeout: 50 });

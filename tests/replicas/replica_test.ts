@@ -32,6 +32,7 @@ Deno.test("Replica has taken what its thread wrote when it reports its end", asy
     server: { shutdownTimeout: 0 } as BaseServer,
     options: {},
     stallTimeout: 1_000,
+    othersStay: true,
     stats: (own) => own,
     finished: () => {},
     wasCut: () => {},
