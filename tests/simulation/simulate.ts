@@ -6,7 +6,8 @@
 import { restoreClock } from "./_still_clock.ts";
 // The first import() of it would take real time
 import "../../server/replicas/replica_set.ts";
-import { ServerClosedError } from "../../mod.ts";
+import { RunnerExitError, ServerClosedError } from "../../mod.ts";
+import { MAX_FAILURES } from "../../workers/runner/supervisor.ts";
 import type { DrainReport } from "../../server/options.ts";
 import { assert, ConnCrowd, type Crowd } from "./_crowd.ts";
 import { Network } from "./_network.ts";
@@ -152,6 +153,15 @@ class Simulation {
       // It refuses to serve then
       do await this.world.sleep(1); while (this.#isSuspended);
       this.#triesAgain = true;
+      return await this.#serve();
+    }
+    // As documented: five have died in a row, and none was ever ready
+    const died = [...this.stage.runners].filter(({ exitReason }) => exitReason);
+    if (
+      error instanceof RunnerExitError && !this.#wasReady &&
+      died.length >= MAX_FAILURES
+    ) {
+      this.world.note(`serveForever() gave up: ${error.message}`);
       return await this.#serve();
     }
     // Who tries again may be ahead of another restart, or come after it
