@@ -169,8 +169,8 @@ export interface RemoteErrorInit {
 
 /**
  * An error thrown in a thread or process, as the caller sees it. It has the
- * original's name, message, stack and cause, and the first 64 errors of an
- * `AggregateError`.
+ * original's name, message, stack and cause, and the `errors` of an
+ * `AggregateError`: 64 causes and errors in all.
  *
  * @example Usage
  * ```ts

@@ -321,9 +321,9 @@ export class QueueCore {
 
   /**
    * Changes under the mutex how many bytes of items this thread's processes are
-   * lent. They end with their thread, so what each of them has is known here,
-   * and the queue must know only what ends with a thread: nothing by the main
-   * thread.
+   * lent. These processes end with their thread, so what each of them has is
+   * known here, and the queue must know only what ends with a thread: nothing by
+   * the main thread.
    *
    * @param bytes How many more; fewer if negative.
    * @returns `false` if there were none to give back: the thread has ended.
