@@ -19,7 +19,7 @@ const ENTRIES = [
   "server/testing.ts",
 ];
 /** Files of tests side by side: many, since most of them wait most of the time. */
-const JOBS = String(2 * navigator.hardwareConcurrency + 2);
+const JOBS = String(2 * navigator.hardwareConcurrency + 5);
 /** The tests that wait most come first: others fill the time. */
 const TESTS = ["tests/servers", "tests"];
 /** Marks what the tests start, which has their environment. */
